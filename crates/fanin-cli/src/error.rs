@@ -1,4 +1,4 @@
-//! The error type of the command line, and its messages.
+//! The error type of the command line, and the error messages with the names of options.
 
 use std::path::{Path, PathBuf};
 
@@ -10,7 +10,7 @@ pub type Result<T = ()> = std::result::Result<T, Error>;
 /// An error of the command line.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// A check failed. The report on standard output gives the reasons, and the exit code is 1.
+    /// A check failed. The reasons are printed to standard output. The exit code is 1.
     #[error("check failed")]
     CheckFailed,
     /// A file could not be read or written.
@@ -28,10 +28,10 @@ pub enum Error {
     File {
         /// The file.
         path: PathBuf,
-        /// What is wrong with the file, and how to correct it.
+        /// The problem and the remedy.
         message: String,
     },
-    /// Standard output could not be written.
+    /// The output could not be written to standard output.
     #[error("cannot write the output: {0}")]
     Output(#[from] std::io::Error),
     /// A checkpoint could not be analyzed, or an initializer could not be explained.
@@ -62,13 +62,13 @@ impl Error {
         move |source| Error::Io { action, path: path.to_owned(), source }
     }
 
-    /// Returns true if the error is that standard output is a pipe and its reader has closed it.
+    /// Returns true if standard output is a pipe that its reader has closed.
     pub fn is_broken_pipe(&self) -> bool {
         matches!(self, Error::Output(source) if source.kind() == std::io::ErrorKind::BrokenPipe)
     }
 }
 
-/// Returns the message for an error of the analysis.
+/// Returns the message for an error of the crate `fanin-analysis`.
 fn analysis(error: &fanin_analysis::Error) -> String {
     match error {
         fanin_analysis::Error::Checkpoint(error) => checkpoint(error),
@@ -77,8 +77,8 @@ fn analysis(error: &fanin_analysis::Error) -> String {
     }
 }
 
-/// Returns the message for an error of a recipe. If a model is unknown and no similar name exists, the message names
-/// the command that lists the models.
+/// Returns the message for an error of the crate `fanin-recipe`. If a model is unknown and has no similar name, the
+/// message names the command that lists the models.
 fn recipe(error: &fanin_recipe::Error) -> String {
     match error {
         fanin_recipe::Error::UnknownModel { suggestion: None, .. }
@@ -89,8 +89,8 @@ fn recipe(error: &fanin_recipe::Error) -> String {
     }
 }
 
-/// Returns the message for an error of a checkpoint. If another option makes the request possible, the message names
-/// it.
+/// Returns the message for an error of the crate `fanin-checkpoint`. If an option makes the request possible, the
+/// message names the option.
 fn checkpoint(error: &fanin_checkpoint::Error) -> String {
     let fanin_checkpoint::Error::Refused { message, remedy } = error else {
         return match error {
@@ -111,7 +111,7 @@ fn checkpoint(error: &fanin_checkpoint::Error) -> String {
              the name of a built-in model"
         ),
         Remedy::LikeCheckpoint => format!(
-            "{message}: use --like model.safetensors, a checkpoint with values rather than a manifest, or \"skip\" the tensor"
+            "{message}: use --like model.safetensors (a checkpoint with values instead of a manifest), or \"skip\" the tensor"
         ),
         Remedy::Partition => format!("--part auto: {message}: use --part k/n"),
         Remedy::PartitionCount => format!("--part auto: {message}: use --part auto/n"),

@@ -1,13 +1,13 @@
-//! Removes the temporary files when a signal stops the process.
+//! Signal handlers that remove the temporary files when a signal stops the process.
 
 use fanin_checkpoint::remove_temporary_files;
 
 /// Installs handlers for SIGINT, SIGTERM and SIGHUP. A handler removes the temporary files and exits the process.
 ///
-/// Signals that are ignored when the process starts stay ignored. `nohup` starts processes in this way, and so do
-/// shells for background jobs.
+/// Signals that are ignored when the process starts stay ignored. For example, `nohup` starts processes that ignore
+/// SIGHUP, and shells start background jobs that ignore SIGINT.
 ///
-/// Only the command line installs handlers, because a library must not change the signal handlers of its process.
+/// Only the command line installs handlers, because a library must not change the signal handlers of a process.
 pub(crate) fn clean_up_when_interrupted() {
     static ONCE: std::sync::Once = std::sync::Once::new();
     ONCE.call_once(install_handlers);
@@ -19,13 +19,13 @@ fn remove_and_exit(code: i32) -> ! {
     if !removed.is_empty() {
         crate::terminal::output::message("interrupted: temporary files were removed");
     }
-    // `removed` still exists when the process exits, so no other thread can create a temporary file before that.
+    // `removed` is not dropped before the process exits, so no other thread can create a temporary file.
     std::process::exit(code)
 }
 
 #[cfg(not(unix))]
 fn install_handlers() {
-    // `set_handler` fails only if a handler is already installed. In this case, the existing handler stays.
+    // `set_handler` fails only if a handler is already installed. The existing handler then stays.
     _ = ctrlc::set_handler(|| remove_and_exit(130));
 }
 
@@ -34,16 +34,15 @@ fn install_handlers() {
     use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
     use signal_hook::iterator::Signals;
 
-    // SIGXFSZ is sent when a file exceeds the limit of `ulimit -f`. Without a handler, it kills the process. With this
-    // handler, the write returns an error instead.
+    // SIGXFSZ is sent when a file exceeds the limit of `ulimit -f`. Without a handler, the signal kills the process.
+    // With this handler, the write returns an error instead.
     _ = signal_hook::flag::register(SIGXFSZ, std::sync::Arc::default());
     let ignored = ignored_signals();
     let handled: Vec<i32> = [SIGHUP, SIGINT, SIGTERM]
         .into_iter()
         .filter(|&signal| match ignored {
             Some(mask) => mask >> (signal - 1) & 1 == 0,
-            // It is unknown which signals are ignored. SIGHUP is not handled, because `nohup` may have set it to be
-            // ignored.
+            // If the ignored signals are unknown, SIGHUP is not handled, because `nohup` may have started this process.
             None => signal != SIGHUP,
         })
         .collect();
@@ -52,7 +51,7 @@ fn install_handlers() {
         let signals = Signals::new(handled);
         _ = ready.send(());
         if let Some(signal) = signals.ok().and_then(|mut signals| signals.forever().next()) {
-            // The exit code is 128 + N, as shells report it for a process that was killed by signal N.
+            // The exit code is 128 + N, which shells report for a process that was killed by signal N.
             remove_and_exit(128 + signal)
         }
     };
@@ -63,7 +62,7 @@ fn install_handlers() {
 }
 
 /// Returns the ignored signals as a bit mask, in which the lowest bit is signal 1. Returns `None` if the ignored
-/// signals are unknown, which is always the case on systems other than Linux.
+/// signals are unknown, as on all systems other than Linux.
 #[cfg(unix)]
 fn ignored_signals() -> Option<u64> {
     ignored_mask(&std::fs::read_to_string("/proc/self/status").ok()?)
@@ -80,7 +79,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_mask_of_ignored_signals_is_read() {
+    fn the_mask_of_ignored_signals_is_read_from_the_status_of_the_process() {
         assert_eq!(
             ignored_mask("Name:\tfanin\nSigBlk:\t0000000000000002\nSigIgn:\t0000000000001001\n"),
             Some(0x1001)

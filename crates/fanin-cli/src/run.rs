@@ -1,4 +1,4 @@
-//! The entry points of the command line, which convert arguments to an exit code.
+//! The entry points of the command line.
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -17,11 +17,11 @@ pub fn run() -> ExitCode {
     ExitCode::from(run_from(std::env::args_os().collect()))
 }
 
-/// Runs the command line with these arguments, and returns the exit code. The first argument is the name of the
+/// Runs the command line with the given arguments, and returns the exit code. The first argument is the name of the
 /// program.
 ///
-/// The first call installs signal handlers, which stay after the function has returned. An interrupt then removes the
-/// temporary files and exits the process.
+/// The first call installs signal handlers, which stay installed after the function has returned. An interrupt then
+/// removes the temporary files and ends the process.
 pub fn run_from(arguments: Vec<OsString>) -> u8 {
     interrupt::clean_up_when_interrupted();
     let args = match args::Args::try_parse_from(&arguments) {
@@ -31,7 +31,7 @@ pub fn run_from(arguments: Vec<OsString>) -> u8 {
     args.color.apply();
     match command::run(args) {
         Ok(()) => 0,
-        // Standard output is a pipe that its reader, for example `head`, has closed. This is not an error.
+        // The reader of standard output, for example `head`, has closed the pipe. A closed pipe is not an error.
         Err(error) if error.is_broken_pipe() => 0,
         Err(Error::CheckFailed) => 1,
         Err(error) => {
@@ -42,7 +42,7 @@ pub fn run_from(arguments: Vec<OsString>) -> u8 {
 }
 
 /// Prints the help, the version, or an error in the arguments, as returned by clap. Returns the exit code. `--color` is
-/// applied, although clap has not returned parsed arguments.
+/// read separately, because clap returns no parsed arguments in these cases.
 fn print_answer(answer: &clap::Error, arguments: &[OsString]) -> u8 {
     args::Color::from_arguments(arguments.iter().skip(1).cloned()).apply();
     let text = answer.render().ansi().to_string();

@@ -1,4 +1,4 @@
-//! Tests of the commands. Each test runs the binary in a temporary folder.
+//! Tests of the main functions of the commands. Each test runs the binary in a temporary folder.
 
 mod fixture;
 
@@ -6,7 +6,7 @@ use fixture::{Fixture, RECIPE, floats};
 use safetensors::SafeTensors;
 
 #[test]
-fn init_writes_a_checkpoint_that_the_safetensors_crate_reads() {
+fn init_writes_a_checkpoint_that_the_safetensors_crate_can_read() {
     let fixture = Fixture::new();
     let ran = fixture.good(&["init", "r.toml", "--like", "m.json", "--seed", "7", "-o", "out.safetensors"]);
     assert!(ran.stdout.is_empty() && ran.stderr.contains("5 tensors, 21,064 values"), "{}", ran.stderr);
@@ -34,7 +34,7 @@ fn init_writes_a_checkpoint_that_the_safetensors_crate_reads() {
 }
 
 #[test]
-fn init_writes_the_values_of_the_library() {
+fn init_writes_the_same_values_as_a_fill_of_the_library() {
     let fixture = Fixture::new();
     fixture.good(&["init", "r.toml", "--like", "m.json", "--seed", "7", "-o", "out.safetensors"]);
     let bytes = fixture.bytes("out.safetensors");
@@ -46,20 +46,20 @@ fn init_writes_the_values_of_the_library() {
 }
 
 #[test]
-fn equal_runs_write_equal_bytes_and_other_seeds_other_bytes() {
+fn equal_arguments_give_equal_bytes_and_another_seed_gives_other_bytes() {
     let fixture = Fixture::new();
     for (seed, out) in [("1", "a.safetensors"), ("1", "b.safetensors"), ("2", "c.safetensors")] {
         fixture.good(&["init", "r.toml", "--like", "m.json", "--seed", seed, "-o", out, "-q"]);
     }
     assert_eq!(fixture.bytes("a.safetensors"), fixture.bytes("b.safetensors"));
     assert_ne!(fixture.bytes("a.safetensors"), fixture.bytes("c.safetensors"));
-    // --like accepts a checkpoint. Only its header is read.
+    // --like also accepts a checkpoint, of which only the header is read.
     fixture.good(&["init", "r.toml", "--like", "a.safetensors", "--seed", "1", "-o", "d.safetensors", "-q"]);
     assert_eq!(fixture.bytes("a.safetensors"), fixture.bytes("d.safetensors"));
 }
 
 #[test]
-fn a_tensor_larger_than_a_chunk_has_the_values_of_one_fill() {
+fn a_tensor_that_is_larger_than_a_chunk_has_the_same_values_as_one_fill() {
     let fixture = Fixture::new();
     fixture.good(&["fill", "normal", "--shape", "3,1500001", "--seed", "5", "-o", "out.safetensors"]);
     let bytes = fixture.bytes("out.safetensors");
@@ -96,7 +96,7 @@ fn the_torch_stream_draws_tensors_in_the_order_of_the_file() {
 }
 
 #[test]
-fn init_respects_dtype_settings_output_and_dry_run() {
+fn init_has_the_options_dtype_set_output_and_dry_run() {
     let fixture = Fixture::new();
     fixture.good(&[
         "init",
@@ -129,7 +129,7 @@ fn init_respects_dtype_settings_output_and_dry_run() {
 }
 
 #[test]
-fn inspect_shows_statistics_and_plans_and_warns_of_deviations() {
+fn inspect_shows_measured_and_planned_statistics_and_warns_of_deviations() {
     let fixture = Fixture::new();
     fixture.good(&["init", "r.toml", "--like", "m.json", "-o", "out.safetensors"]);
     let plain = fixture.good(&["inspect", "out.safetensors"]);
@@ -144,7 +144,7 @@ fn inspect_shows_statistics_and_plans_and_warns_of_deviations() {
     assert!((measured / planned - 1.0).abs() < 0.025);
     assert_eq!(weight["measured"]["nans"], 0);
     assert_eq!(json["tensors"][1]["measured"]["zeros"], 3);
-    // The measured histogram matches the planned one. For 32 bars, the chi-square statistic exceeds 100 with a
+    // The measured histogram matches the planned histogram. For 32 bars, the chi-square statistic exceeds 100 with a
     // probability of 1e-8.
     let histogram = &weight["measured"]["histogram"];
     let [counts, expected] = ["counts", "planned"].map(|member| -> Vec<f64> {
@@ -212,7 +212,7 @@ fn explain_and_models_print_fans_stds_and_sizes() {
     let warned = |spec: &str| fixture.good(&["explain", spec, "--shape", "10"]).stderr;
     let far = warned("trunc_normal(mean=5, method=inverse_cdf)");
     assert!(far.contains("mean is more than 2 std from [a, b]"), "{far}");
-    assert_eq!(warned("trunc_normal(mean=5)"), "", "exact on the native stream");
+    assert_eq!(warned("trunc_normal(mean=5)"), "", "the native stream is accurate far from the mean");
     fixture.refused(
         &["explain", "kaiming_normal", "--shape", "10"],
         &["Fan in and fan out can not be computed"],
@@ -221,7 +221,7 @@ fn explain_and_models_print_fans_stds_and_sizes() {
     assert!(list.contains("gpt2-xl") && list.contains("124,439,808") && list.contains("timm"), "{list}");
     let json: serde_json::Value = serde_json::from_str(&fixture.good(&["models", "--json"]).stdout).unwrap();
     assert_eq!((json.as_array().unwrap().len(), &json[0]["tensors"]), (9, &148.into()));
-    // The printed recipe and manifest of a model give the same plan as the name of the model.
+    // The recipe and the manifest that `models` prints give the same plan as the name of the model.
     std::fs::write(fixture.path("g.toml"), fixture.good(&["models", "resnet50", "--recipe"]).stdout).unwrap();
     std::fs::write(fixture.path("g.json"), fixture.good(&["models", "resnet50", "--manifest"]).stdout)
         .unwrap();
@@ -250,7 +250,7 @@ fn help_version_completions_quiet_and_colors_work() {
     assert!(["129 SIGHUP", "130 SIGINT", "143 SIGTERM"].iter().all(|code| help.contains(code)), "{help}");
     let quiet = fixture.good(&["fill", "constant(1e-50)", "--shape", "4", "-o", "q.safetensors", "-q"]);
     assert!(quiet.stdout.is_empty() && quiet.stderr.is_empty(), "{}", quiet.stderr);
-    // If the output is a pipe, there are no colors and no progress bars. --color=always forces colors.
+    // If the output is a pipe, there are no colors and no progress bars, unless --color=always forces colors.
     let loud = fixture.good(&["fill", "constant(1e-50)", "--shape", "4", "-o", "l.safetensors"]).stderr;
     assert!(loud.contains("warning:") && !loud.contains('\u{1b}') && !loud.contains('\r'), "{loud:?}");
     assert!(fixture.run(&["--color", "always", "init", "gtp2", "-o", "x"]).stderr.contains('\u{1b}'));

@@ -1,4 +1,4 @@
-//! `copy` of a part, with the binary: vocabulary growth, experts from a dense MLP, and a deeper model.
+//! Tests of rules with `copy`: a larger vocabulary, experts that are copied from a dense MLP, and a deeper model.
 
 mod fixture;
 
@@ -8,7 +8,7 @@ use fixture::{Fixture, floats};
 use safetensors::SafeTensors;
 use serde_json::json;
 
-/// Writes `old.safetensors` from `old.toml`, and the manifest `new.json`.
+/// Writes a checkpoint `old.safetensors` with the tensors `old`, and a manifest `new.json` with the tensors `new`.
 fn models(old: serde_json::Value, new: serde_json::Value) -> Fixture {
     let fixture = Fixture::new();
     std::fs::write(fixture.path("old.json"), old.to_string()).unwrap();
@@ -22,7 +22,7 @@ fn tensor(shape: &[usize]) -> serde_json::Value {
     json!({ "dtype": "F32", "shape": shape })
 }
 
-/// Runs `init` with a recipe and more arguments, and returns the values of each tensor of the result.
+/// Runs `init` with a recipe and the arguments `more`, and returns the values of each tensor of the new checkpoint.
 fn made(fixture: &Fixture, recipe: &str, more: &[&str]) -> BTreeMap<String, Vec<f32>> {
     std::fs::write(fixture.path("new.toml"), recipe).unwrap();
     let init = ["init", "new.toml", "--like", "new.json", "--copy-from", "old.safetensors", "--force", "-q"];
@@ -37,7 +37,7 @@ fn all(fixture: &Fixture, file: &str) -> BTreeMap<String, Vec<f32>> {
 }
 
 #[test]
-fn a_vocabulary_grows_and_keeps_the_rows_that_it_had() {
+fn a_larger_vocabulary_keeps_the_old_rows() {
     let old =
         json!({ "embed.weight": tensor(&[50, 8]), "head.bias": tensor(&[50]), "fc.weight": tensor(&[8, 8]) });
     let new =
@@ -50,11 +50,11 @@ fn a_vocabulary_grows_and_keeps_the_rows_that_it_had() {
     assert_eq!(after["embed.weight"][..400], before["embed.weight"]);
     assert_eq!(after["head.bias"][..50], before["head.bias"]);
     assert!(after["head.bias"][50..].iter().all(|x| *x == 0.0));
-    // The new rows are those of the whole tensor.
+    // The new rows have the values of these rows in a fill of the whole tensor.
     std::fs::write(fixture.path("drawn.toml"), "[init]\n\"*\" = \"normal(std=0.02)\"\n").unwrap();
     fixture.good(&["init", "drawn.toml", "--like", "new.json", "-q", "-o", "drawn.safetensors"]);
     assert_eq!(after["embed.weight"][400..], all(&fixture, "drawn.safetensors")["embed.weight"][400..]);
-    // Two processes write what one writes.
+    // Two processes write the same file as one process.
     for part in ["1/2", "2/2"] {
         fixture.good(&[
             "init",
@@ -82,7 +82,7 @@ fn a_vocabulary_grows_and_keeps_the_rows_that_it_had() {
 }
 
 #[test]
-fn new_tokens_have_the_mean_and_the_covariance_of_the_old_ones() {
+fn mean_resizing_gives_new_rows_the_mean_and_a_multiple_of_the_covariance_of_the_old_rows() {
     let old = json!({ "embed.weight": tensor(&[400, 6]), "head.bias": tensor(&[400]) });
     let new = json!({ "embed.weight": tensor(&[3400, 6]), "head.bias": tensor(&[3400]) });
     let fixture = models(old, new);
@@ -138,14 +138,14 @@ fn a_deeper_model_repeats_layers_by_a_map() {
     let new: serde_json::Map<String, serde_json::Value> = (0..6).map(layer).collect();
     let fixture = models(old.into(), new.into());
     let before = all(&fixture, "old.safetensors");
-    // Layers 0 to 2, then 1 to 3.
+    // The new layers are copies of the layers 0 to 2, followed by copies of the layers 1 to 3.
     let recipe = "[init]\n\"model.layers.{0..2}.*\" = \"copy\"\n\
                   \"model.layers.{3..5}.*\" = \"copy(from='model.layers.{layer-2}.$2')\"\n";
     let after = made(&fixture, recipe, &[]);
     for (new, old) in [0, 1, 2, 1, 2, 3].into_iter().enumerate() {
         assert_eq!(after[&format!("model.layers.{new}.w")], before[&format!("model.layers.{old}.w")]);
     }
-    // Each layer twice.
+    // Each layer is copied twice.
     let doubled = "[init]\n\"*\" = \"copy(from='model.layers.{floor(layer/2)}.w')\"\n";
     let after = made(&fixture, doubled, &[]);
     assert_eq!(after["model.layers.5.w"], before["model.layers.2.w"]);

@@ -1,10 +1,10 @@
-//! Drafts of recipes for known families of models follow the code of these models.
+//! Tests that drafts of recipes for known families of models agree with the code of these models.
 
 use std::path::Path;
 
 use fanin_recipe::{Manifest, Planned, Recipe};
 
-/// Returns the draft for tensors of these names and shapes, and its plan.
+/// Returns the draft for tensors with these names and shapes, and the plan of the draft.
 fn draft(tensors: &[(&str, &[usize])]) -> (String, Vec<Planned>) {
     let json: serde_json::Map<String, serde_json::Value> = tensors
         .iter()
@@ -17,7 +17,7 @@ fn draft(tensors: &[(&str, &[usize])]) -> (String, Vec<Planned>) {
     (text, planned)
 }
 
-/// Checks the action of each tensor.
+/// Asserts that the draft gives each tensor the expected action. Returns the text of the draft.
 fn check(tensors: &[(&str, &[usize], &str)]) -> String {
     let shapes: Vec<(&str, &[usize])> = tensors.iter().map(|(name, shape, _)| (*name, *shape)).collect();
     let (text, planned) = draft(&shapes);
@@ -33,7 +33,7 @@ fn normal(std: f64) -> String {
 }
 
 #[test]
-fn mamba_has_its_own_decays_and_time_steps() {
+fn the_draft_for_mamba_has_the_decays_and_time_steps_of_mamba() {
     const TIME_STEP: &str = "softplus_inverse(log_uniform(a=0.001, b=0.1))";
     let text = check(&[
         ("backbone.layers.0.mixer.A_log", &[32, 16], "log(arange(start=1, end=17))"),
@@ -56,7 +56,7 @@ fn mamba_has_its_own_decays_and_time_steps() {
 }
 
 #[test]
-fn t5_scales_its_matrices_by_fan_in() {
+fn the_draft_for_t5_scales_matrices_by_fan_in() {
     let text = check(&[
         ("shared.weight", &[100, 64], "normal"),
         ("encoder.block.0.layer.0.SelfAttention.q.weight", &[32, 64], &normal(1.0 / (8.0 * 64.0f64).sqrt())),
@@ -70,7 +70,7 @@ fn t5_scales_its_matrices_by_fan_in() {
 }
 
 #[test]
-fn other_families_follow_their_code() {
+fn drafts_for_other_families_agree_with_the_code_of_the_models() {
     check(&[
         ("rwkv.blocks.0.attention.time_decay", &[8], "skip"),
         ("rwkv.blocks.0.attention.key.weight", &[8, 8], "orthogonal"),
@@ -147,7 +147,7 @@ fn libm_log(x: f64) -> f64 {
 }
 
 #[test]
-fn what_is_not_known_is_marked() {
+fn guesses_in_a_draft_are_marked_with_check() {
     let (text, _) = draft(&[
         ("net.0.attention.w.weight", &[16, 16]),
         ("net.0.attention.dt_proj.bias", &[16]),

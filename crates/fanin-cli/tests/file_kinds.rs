@@ -1,11 +1,11 @@
-//! Files that are no safetensors files, and indices whose shards have stale copies, with the binary.
+//! Tests with files in other formats than safetensors, and with shards that have stale copies of tensors.
 
 mod fixture;
 
 use fixture::Fixture;
 
 #[test]
-fn a_file_that_is_no_safetensors_file_is_named_for_what_it_is() {
+fn the_error_for_a_file_in_another_format_names_the_format() {
     let fixture = Fixture::new();
     let zip = |name: &str| {
         [b"PK\x03\x04", &[0; 22][..], &[name.len() as u8, 0, 0, 0], name.as_bytes(), &[0; 99]].concat()
@@ -67,7 +67,7 @@ fn save(fixture: &Fixture, name: &str, tensors: &[(&str, f32)]) {
 }
 
 #[test]
-fn the_copy_that_an_index_names_is_read_and_others_are_reported() {
+fn only_the_copy_of_a_tensor_that_the_index_names_is_read_and_other_copies_are_reported() {
     let fixture = Fixture::new();
     std::fs::create_dir(fixture.path("m")).unwrap();
     save(&fixture, "m/model-00001-of-00002.safetensors", &[("a", 1.0), ("b", -7.0)]);
@@ -89,7 +89,7 @@ fn the_copy_that_an_index_names_is_read_and_others_are_reported() {
         .map(|tensor| tensor["measured"]["mean"].as_f64().unwrap())
         .collect();
     assert_eq!(means, [1.0, 2.0, 3.0]);
-    // Without an index, nothing says which of two tensors is meant.
+    // Without an index, two tensors with the same name are an error.
     std::fs::remove_file(fixture.path("m/model.safetensors.index.json")).unwrap();
     fixture.refused(&["inspect", "m"], &["also has a tensor \"b\""]);
 }

@@ -1,6 +1,6 @@
-//! Tests of the page of `inspect --html` without a browser. The page must be well-formed, load no other file, and
-//! escape names that contain markup. It must have the same values as the JSON. `inspect_page_browser.rs` tests the page
-//! in a browser.
+//! Tests of the page of `inspect --html` without a browser. The page must be well-formed, must load no other file, must
+//! escape names that contain markup, and must have the same values as the JSON. `inspect_page_browser.rs` tests the
+//! page in a browser.
 
 mod fixture;
 
@@ -24,7 +24,7 @@ const HOSTILE: [&str; 6] = [
 struct Tag {
     name: String,
     attributes: BTreeMap<String, String>,
-    /// The text between this tag and the next one.
+    /// The text between this tag and the next tag.
     text: String,
 }
 
@@ -32,7 +32,7 @@ fn plain(text: &str) -> String {
     text.replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", "\"").replace("&amp;", "&")
 }
 
-/// Returns the opening tags of a page, in order. Panics if elements are not closed in the right order.
+/// Returns the opening tags of a page in order. Panics if elements are not closed in the correct order.
 fn tags(page: &str) -> Vec<Tag> {
     const VOID: [&str; 3] = ["meta", "input", "br"];
     let (mut tags, mut open, mut rest) = (Vec::<Tag>::new(), Vec::<String>::new(), page);
@@ -95,7 +95,7 @@ fn inspect(fixture: &Fixture, more: &[&str]) -> (String, Value) {
 }
 
 #[test]
-fn the_page_has_the_numbers_of_the_json() {
+fn the_page_has_the_same_numbers_as_the_json() {
     let fixture = Fixture::new();
     fixture.good(&["init", "r.toml", "--like", "m.json", "-o", "x.safetensors"]);
     let wrong = "[init]\n\"*.weight\" = \"normal(std=0.9/sqrt(2*fan_in))\"\n\"*\" = \"zeros\"\n";
@@ -184,7 +184,7 @@ fn hostile_names_are_escaped_and_nothing_is_loaded() {
     fixture.good(&["init", "h.toml", "--like", "h.json", "-o", "x.safetensors"]);
     let (page, json) = inspect(&fixture, &["--recipe", "h.toml"]);
     assert_eq!(json["tensors"].as_array().unwrap().len(), HOSTILE.len());
-    // If a name were interpreted as markup, the page would have other tags than a page with harmless names.
+    // If a name were interpreted as markup, the page would have other tags than a page with names without markup.
     let kinds = |page: &str| -> Vec<String> { tags(page).into_iter().map(|tag| tag.name).collect() };
     let hostile = kinds(&page);
     let good: serde_json::Map<String, Value> =
@@ -220,7 +220,7 @@ fn the_page_of_a_thousand_tensors_is_a_few_megabytes() {
 }
 
 #[test]
-fn a_page_replaces_a_page_and_nothing_else() {
+fn a_page_replaces_an_existing_page_but_no_other_file() {
     let fixture = Fixture::new();
     fixture.good(&["init", "r.toml", "--like", "m.json", "-o", "x.safetensors"]);
     let inspect = |out: &'static str| ["inspect", "x.safetensors", "--html", out];

@@ -1,8 +1,8 @@
-//! Tests of the page of `inspect --html` in a browser. The page's script must run under the page's own content security
-//! policy. It sorts rows, filters rows and opens details.
+//! Tests of the page of `inspect --html` in a browser. The script of the page, which sorts rows, filters rows and opens
+//! details, must run under the content security policy of the page.
 //!
-//! The environment variable `FANIN_BROWSER` gives the path of the browser. If it is not set, the first of Chromium,
-//! Chrome and Edge that is found is used. If there is no browser, the test prints a message and passes.
+//! The environment variable `FANIN_BROWSER` gives the path of the browser. If the variable is not set, the test uses
+//! Chromium, Chrome or Edge, whichever is found first. If there is no browser, the test prints a message and passes.
 //! `inspect_page.rs` tests the page without a browser.
 
 mod fixture;
@@ -31,8 +31,7 @@ fn browser() -> Option<PathBuf> {
     if found.is_none() {
         // The test harness hides the standard output of a passing test, so the message is written directly to the file
         // descriptor.
-        let message =
-            "no browser found, so the page is not tested in one: set FANIN_BROWSER to the path of a browser";
+        let message = "found no browser, so the page is not tested in a browser: set FANIN_BROWSER to the path of a browser";
         _ = writeln!(std::io::stderr(), "\n{message}\n");
     }
     found
@@ -54,8 +53,8 @@ fn dom_of(browser: &Path, fixture: &Fixture, page: &str) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// A script that operates the page, and appends the visible text to the page after each step. The page's policy would
-/// block this script, so the test runs it in a copy of the page with another policy.
+/// A script that operates the page, and appends what is visible after each step to the page. The policy of the page
+/// would block this script, so the test runs the script in a copy of the page with another policy.
 const CLICKS: &str = r##"
 const out = [];
 const say = (what, value) => out.push(what + ": " + value);
@@ -94,7 +93,7 @@ const pre = document.createElement("pre"); pre.id = "seen"; pre.textContent = ou
 "##;
 
 #[test]
-fn a_browser_sorts_filters_and_opens() {
+fn the_page_sorts_rows_filters_rows_and_opens_details_in_a_browser() {
     let Some(browser) = browser() else { return };
     let fixture = Fixture::new();
     let manifest = r#"{"h.2.weight": {"dtype": "F32", "shape": [30, 40]}, "h.10.weight": {"dtype": "F32", "shape": [20, 30]},
@@ -112,8 +111,8 @@ fn a_browser_sorts_filters_and_opens() {
     fixture.good(&["init", "used.toml", "--like", "b.json", "-o", "b.safetensors"]);
     fixture.good(&["inspect", "b.safetensors", "--recipe", "planned.toml", "--html", "b.html"]);
     let page = String::from_utf8(fixture.bytes("b.html")).unwrap();
-    // The page is unchanged. Its script must have run under its policy, and the name that contains markup must be shown
-    // as text.
+    // In the unchanged page, the script must have run under the policy of the page, and the name that contains markup
+    // must be shown as text.
     let own = dom_of(&browser, &fixture, "b.html");
     assert!(own.contains("<option value=\"1\">tensor ▼</option>"), "the page's script did not run");
     assert!(own.contains("<bdi>&lt;img src=x") && !own.contains("<img") && !own.contains("<title>hurt"));

@@ -1,9 +1,9 @@
-//! Tests that kill processes while they write checkpoints, at times spread over the duration of a write. Afterwards,
+//! Tests that kill processes while they write checkpoints, at times spread over the duration of a write. After a kill,
 //! every file with a final name must be complete and correct, and an existing file must be unchanged or replaced as a
 //! whole. A process with `--resume` must then write the same checkpoint as a process that is not killed.
 //!
-//! `FANIN_KILLS=50 cargo test -p fanin-cli --test kills` kills 50 processes in each scenario. If the variable is not
-//! set, only a few processes are killed.
+//! `FANIN_KILLS=50 cargo test -p fanin-cli --test kills` kills 50 processes in each test. If the variable is not set,
+//! only a few processes are killed.
 
 mod fixture;
 
@@ -24,8 +24,7 @@ fn folder(fixture: &Fixture, name: &str) -> Files {
     entries.map(|entry| read(entry.unwrap())).collect()
 }
 
-/// Returns a fixture with a recipe and a manifest of 16 tensors. Each tensor has 1 to 16 MB, and all have 70 MB in
-/// total.
+/// Returns a fixture with a recipe and a manifest of 16 tensors. Each tensor has 1 to 16 MB, and the total is 70 MB.
 fn fixture() -> Fixture {
     let fixture = Fixture::new();
     let tensor = |k: usize| {
@@ -47,8 +46,8 @@ fn run_timed(fixture: &Fixture, more: &[&str]) -> Duration {
     start.elapsed()
 }
 
-/// Starts the program, and kills it after the time `after`. Returns true if the program was killed, and false if it had
-/// already ended.
+/// Starts the program, and kills the process after the time `after`. Returns true if the process was killed, and false
+/// if it had already ended.
 fn run_killed(fixture: &Fixture, more: &[&str], after: Duration) -> bool {
     let mut child = Command::new(Fixture::program())
         .current_dir(fixture.path("."))
@@ -62,12 +61,12 @@ fn run_killed(fixture: &Fixture, more: &[&str], after: Duration) -> bool {
     !child.wait().unwrap().success()
 }
 
-/// Returns the times at which processes are killed, as fractions of the duration of a write, from 0 to 1.05.
-/// FANIN_KILLS gives the number of times; if it is not set, the number is `few`. The times do not change from test to
-/// test.
+/// Returns the times at which processes are killed, as fractions of the duration of a write, from 0 to 1.05. The
+/// environment variable FANIN_KILLS gives the number of times. If the variable is not set, the number is `few`. The
+/// times are the same in each run of the test.
 fn moments(few: usize) -> impl Iterator<Item = f64> {
     let count = std::env::var("FANIN_KILLS").map_or(few, |count| count.parse().unwrap());
-    // The multiples of the golden ratio modulo 1 (a Weyl sequence) are evenly spread, whatever `count` is.
+    // The multiples of the golden ratio modulo 1 (a Weyl sequence) are evenly spread for every `count`.
     (1..=count).map(|k| (k as f64 * 0.618_033_988_75).fract() * 1.05)
 }
 
@@ -97,10 +96,10 @@ fn a_killed_run_leaves_complete_shards_and_resume_completes_them() {
 }
 
 #[test]
-fn a_killed_run_leaves_existing_files_old_or_new() {
+fn a_killed_run_with_force_leaves_each_existing_file_unchanged_or_replaced() {
     let fixture = fixture();
     let mut interrupted = 0;
-    // The checkpoint is a single file, or shards that are renamed together.
+    // The checkpoint is a single file in the first case, and shards that are renamed together in the second case.
     for more in [&[][..], &["--max-shard-size", "16MB"]] {
         let run = |seed, out| [&["--seed", seed, "--force", "-o", out], more].concat();
         run_timed(&fixture, &run("1", "old/"));
@@ -114,11 +113,11 @@ fn a_killed_run_leaves_existing_files_old_or_new() {
                 let is = found.get(name);
                 assert!(is == old.get(name) || is == new.get(name), "{name} after {moment} of a run");
             }
-            // A folder with an index is a checkpoint: either all of its files are old, or all are new.
+            // If the folder has an index, all of its files must be old, or all must be new.
             if let Some(index) = found.get("model.safetensors.index.json") {
                 assert!(index == &old["model.safetensors.index.json"]);
                 let of = |files: &Files| files.iter().all(|(name, bytes)| found.get(name) == Some(bytes));
-                assert!(of(&old) || of(&new), "a mixture, after {moment} of a run");
+                assert!(of(&old) || of(&new), "old and new files after {moment} of a run");
             }
             run_timed(&fixture, &[&run("2", "out/")[..], &["--resume"]].concat());
             assert!(folder(&fixture, "out") == new, "resumed after {moment} of a run");

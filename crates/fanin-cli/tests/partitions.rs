@@ -32,7 +32,7 @@ fn folders(fixture: &Fixture) -> usize {
 }
 
 #[test]
-fn partitions_in_any_order_give_the_file_of_one_process() {
+fn partitions_in_any_order_give_the_same_file_as_one_process() {
     let fixture = fixture();
     for stream in ["native", "torch"] {
         let one = format!("{stream}.safetensors");
@@ -50,7 +50,7 @@ fn partitions_in_any_order_give_the_file_of_one_process() {
             }
             assert!(fixture.bytes(&out) == fixture.bytes(&one), "{stream} {order:?}");
             assert_eq!(folders(&fixture), 0);
-            // If the file is complete, writing a partition again only compares the values.
+            // If the file is complete, a partition that is written again is only compared.
             let again = fixture
                 .good(&distributions(&out, &["--stream", stream, "--part", &format!("1/{}", order.len())]));
             assert!(again.stderr.contains("already complete, kept"), "{}", again.stderr);
@@ -65,14 +65,14 @@ fn partitions_in_any_order_give_the_file_of_one_process() {
 }
 
 #[test]
-fn a_partition_can_be_written_again_and_repairs_a_damaged_one() {
+fn writing_a_partition_again_repairs_damaged_values() {
     let fixture = fixture();
     fixture.good(&distributions("one.safetensors", &[]));
     fixture.good(&distributions("x.safetensors", &["--part", "1/2"]));
     fixture.good(&distributions("x.safetensors", &["--part=1/2"]));
     let ran = fixture.good(&distributions("x.safetensors", &["--part", "1/2", "--resume"]));
     assert!(ran.stderr.contains("kept"), "{}", ran.stderr);
-    // Simulates a killed process: some values are written, but the marker file of the partition does not exist.
+    // As after a killed process, some values are written, but the marker file of the partition does not exist.
     let folder =
         fixture.files().into_iter().find(|(path, _)| path.to_string_lossy().ends_with(".parts")).unwrap().0;
     let values = folder.join("values");
@@ -113,7 +113,7 @@ fn a_partition_can_be_written_again_and_repairs_a_damaged_one() {
 }
 
 #[test]
-fn processes_run_at_the_same_time_and_one_is_killed() {
+fn processes_that_run_at_the_same_time_complete_the_file_although_one_was_killed() {
     let fixture = fixture();
     let big =
         r#"{"n.w": {"dtype": "F32", "shape": [4000, 3000]}, "s.w": {"dtype": "F32", "shape": [3000, 1000]}}"#;
@@ -144,7 +144,7 @@ fn processes_run_at_the_same_time_and_one_is_killed() {
 }
 
 #[test]
-fn the_partition_is_read_from_the_launchers_variables() {
+fn part_auto_reads_the_partition_from_the_environment_variables_of_a_launcher() {
     let fixture = fixture();
     fixture.good(&distributions("one.safetensors", &[]));
     let run = |variables: &[(&str, &str)], part: &str| {
@@ -157,12 +157,15 @@ fn the_partition_is_read_from_the_launchers_variables() {
     assert!(fixture.bytes("x.safetensors") == fixture.bytes("one.safetensors"));
     let refused = run(&[("JOB_COMPLETION_INDEX", "0")], "auto");
     assert!(String::from_utf8_lossy(&refused.stderr).contains("--part auto/n"));
-    assert!(run(&[("JOB_COMPLETION_INDEX", "0")], "auto/2").status.success(), "compared and kept");
+    assert!(
+        run(&[("JOB_COMPLETION_INDEX", "0")], "auto/2").status.success(),
+        "the partition is compared and kept"
+    );
     assert_eq!(run(&[], "auto").status.code(), Some(2));
 }
 
 #[test]
-fn the_dcp_layout_has_rows_and_their_offsets() {
+fn files_in_the_dcp_layout_contain_rows_and_their_offsets() {
     let fixture = fixture();
     fixture.good(&distributions("one.safetensors", &[]));
     let whole = fixture.bytes("one.safetensors");

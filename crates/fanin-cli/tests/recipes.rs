@@ -13,7 +13,7 @@ use fixture::Fixture;
 use safetensors::SafeTensors;
 use serde_json::Value;
 
-/// Returns the fenced code blocks of a page that follow a comment, as pairs of comment and code.
+/// Returns the fenced code blocks of a page that come after an HTML comment, as pairs of comment and code.
 fn blocks(page: &str) -> Vec<(String, String)> {
     let mut blocks = Vec::new();
     let mut lines = page.lines();
@@ -30,7 +30,7 @@ fn blocks(page: &str) -> Vec<(String, String)> {
 }
 
 #[test]
-fn the_examples_of_the_page_have_the_results_that_it_shows() {
+fn the_examples_in_docs_recipes_have_the_documented_results() {
     let page = include_str!("../../../docs/recipes.md").replace("\r\n", "\n");
     let (mut manifests, mut error, mut run) = (BTreeMap::new(), None, 0);
     for (about, text) in blocks(&page) {
@@ -56,7 +56,7 @@ fn the_examples_of_the_page_have_the_results_that_it_shows() {
     assert!(error.is_none() && run == 13, "{run} {error:?}");
 }
 
-/// Returns the bytes of a safetensors file with these tensors. The bytes of each tensor count up.
+/// Returns the bytes of a safetensors file with these tensors. The bytes of each tensor are 0, 1, 2 and so on.
 fn checkpoint(tensors: &[(&str, safetensors::Dtype, &[usize])]) -> Vec<u8> {
     let bytes: Vec<Vec<u8>> = tensors
         .iter()
@@ -130,7 +130,7 @@ fn ties_dtypes_copies_and_arange_are_written() {
             &["verify", &out, "--recipe", "skipless.toml", "--seed", "5", "--stream", stream]
                 .map(|argument| if argument == "skipless.toml" { skipless(&fixture) } else { argument }),
         );
-        // Two processes write shards with the same values.
+        // Two processes write shards with the same values as one process.
         for part in ["1/2", "2/2"] {
             fixture.good(
                 &[&base[..], &["--dtype", "bf16", "--max-shard-size", "500B", "--part", part, "-o", stream]]
@@ -168,7 +168,7 @@ fn ties_dtypes_copies_and_arange_are_written() {
     fanin::init::normal(0.0, 0.02).fill(&mut drawn, &[30, 8], &mut generator).unwrap();
     let drawn: Vec<u8> = drawn.iter().flat_map(|x| x.to_le_bytes()).collect();
     assert_eq!(SafeTensors::deserialize(&torch).unwrap().tensor("wte.weight").unwrap().data(), drawn);
-    // Values cannot be copied from a manifest, because it has none.
+    // Values cannot be copied from a manifest, because a manifest has no values.
     std::fs::write(fixture.path("m2.json"), r#"{"t": {"dtype": "F32", "shape": [3]}}"#).unwrap();
     std::fs::write(fixture.path("copy.toml"), "[init]\nt = \"copy\"").unwrap();
     fixture.refused(
@@ -184,7 +184,7 @@ fn skipless(fixture: &Fixture) -> &'static str {
 }
 
 #[test]
-fn errors_in_ties_and_dtypes_are_reported() {
+fn errors_in_ties_and_dtypes_are_reported_with_their_positions() {
     let fixture = Fixture::new();
     std::fs::write(fixture.path("like.safetensors"), checkpoint(&ODD)).unwrap();
     let refused = |recipe: &str, more: &[&str], needles: &[&str]| {
@@ -262,7 +262,7 @@ fn all_errors_of_a_recipe_are_reported_together_with_their_positions() {
     );
     refused("[init]\n\"*\" = \"skip\"", &[], &["bad.toml:2:7: ", "every tensor is skipped"]);
     refused("[init]\n\"*\" = \"normal(std=1/0)\"", &[], &["bad.toml:2:", "division by zero", "not 0"]);
-    // Two invalid specs, an unused rule, and a parameter without a rule are reported, each once.
+    // Two invalid specs, an unused rule, and a parameter without a rule are each reported once.
     let said = refused(
         "[init]\n\"*.weight\" = \"nrmal\"\n\"*.bias\" = \"normal(std=x)\"\n\"*.wight\" = \"ones\"",
         &[],
@@ -276,8 +276,7 @@ fn all_errors_of_a_recipe_are_reported_together_with_their_positions() {
         ],
     );
     assert_eq!(said.matches("nrmal").count(), 2, "{said}");
-    // An unused variable is an error. It is not an error if --set sets the variable or if the extended recipe defines
-    // it.
+    // An unused variable is an error, unless --set sets the variable or the extended recipe defines the variable.
     let vars = "[vars]\nsgma = 2\n[init]\n\"*.weight\" = \"normal(std=sigma)\"\n\"*\" = \"zeros\"";
     refused(
         vars,
@@ -299,7 +298,8 @@ fn all_errors_of_a_recipe_are_reported_together_with_their_positions() {
         &[],
         &["bad.toml:2:5: ", "n = nan is not a finite"],
     );
-    // A built-in recipe does not match another model. The message must not advise the user to edit the built-in recipe.
+    // A built-in recipe does not match another model. The error message must not advise the user to edit the built-in
+    // recipe.
     let said = fixture.refused(
         &["init", "gpt2", "--like", "m.json", "-o", "x.safetensors"],
         &["gpt2.toml:", "these tensors are not those of the model gpt2", "no rule matches", "fanin recipe"],
@@ -339,10 +339,9 @@ fn a_recipe_extends_only_files_in_its_folder_and_errors_show_little_of_them() {
 }
 
 #[test]
-fn very_many_tensors_take_seconds() {
+fn a_recipe_for_100_000_tensors_takes_seconds() {
     let fixture = Fixture::new();
-    // Drafting and applying a recipe take only seconds for 100,000 tensors. They would take minutes if each name were
-    // compared with all others.
+    // Drafting and applying a recipe would take minutes if each name were compared with all other names.
     let names: [fn(usize) -> String; 2] =
         [|number| format!("t{number}"), |number| format!("h.{number}.{}", ["weight", "bias"][number % 2])];
     for name in names {
@@ -379,7 +378,7 @@ fn very_many_tensors_take_seconds() {
 }
 
 #[test]
-fn a_counted_variable_must_agree_with_the_model() {
+fn a_variable_that_contradicts_the_model_is_an_error() {
     let fixture = Fixture::new();
     let needles = [
         "n_layer = 24 contradicts the model",
@@ -394,7 +393,7 @@ fn a_counted_variable_must_agree_with_the_model() {
         &["init", "resnet50", "--set", "fc_fan_in=512", "-o", "x"],
         &["is the fan_in of \"fc.weight\"", "2048"],
     );
-    // For a deeper model, the recipe scales the weights by the depth of this model.
+    // With the tensors of a deeper model, the recipe of gpt2 scales weights by the depth of the deeper model.
     let xl = fixture.good(&["models", "gpt2-xl", "--manifest"]).stdout;
     std::fs::write(fixture.path("xl.json"), xl).unwrap();
     let plan = fixture.good(&["init", "gpt2", "--like", "xl.json", "--dry-run"]).stdout;
@@ -411,14 +410,14 @@ fn a_counted_variable_must_agree_with_the_model() {
     let both = "\n\"lm_head.weight\":{\"dtype\":\"F32\",\"shape\":[50257,768]},\n\"transformer.wte.weight\"";
     let both = named(&|json| json.replace("\n\"transformer.wte.weight\"", both));
     assert!(both.contains("tied to transformer.wte.weight") && both.contains("149 tensors"), "{both}");
-    // A recipe that extends gpt2 may set the variable `n_layer` to another number.
+    // A recipe that extends gpt2 can set the variable `n_layer` to another number.
     std::fs::write(fixture.path("mine.toml"), "extends = \"gpt2\"\n[vars]\nn_layer = 24\n").unwrap();
     let plan = fixture.good(&["init", "mine.toml", "--dry-run"]).stdout;
     assert!(plan.contains(&format!("normal(std={})", 0.02 / 48f64.sqrt())), "{plan}");
 }
 
 #[test]
-fn a_checkpoint_stores_the_recipe_with_the_recipe_that_it_extends() {
+fn the_metadata_of_a_checkpoint_contain_the_flattened_recipe() {
     let fixture = Fixture::new();
     std::fs::write(fixture.path("base.toml"), fixture::RECIPE).unwrap();
     let child =
@@ -434,7 +433,7 @@ fn a_checkpoint_stores_the_recipe_with_the_recipe_that_it_extends() {
     fixture.good(&["init", "kept.toml", "--like", "one.safetensors", "--seed", "3", "-o", "two.safetensors"]);
     fixture.good(&["diff", "one.safetensors", "two.safetensors"]);
     fixture.good(&["verify", "two.safetensors", "--recipe", "kept.toml", "--seed", "3"]);
-    // A recipe that extends a built-in recipe is flattened in the same way.
+    // A recipe that extends a built-in recipe is flattened too.
     std::fs::write(fixture.path("mine.toml"), "extends = \"resnet50\"\n[init]\n\"fc.weight\" = \"zeros\"\n")
         .unwrap();
     let manifest = Model::find("resnet50").unwrap().manifest();
@@ -452,7 +451,7 @@ fn a_checkpoint_stores_the_recipe_with_the_recipe_that_it_extends() {
 }
 
 #[test]
-fn a_dry_run_is_a_table_of_layers_and_totals() {
+fn a_dry_run_prints_a_table_of_layers_and_totals() {
     let fixture = Fixture::new();
     let table = fixture.good(&["init", "gpt2", "--dry-run"]).stdout;
     let row = table.lines().find(|line| line.contains("attn.c_attn.weight")).unwrap();
@@ -502,7 +501,7 @@ fn a_dry_run_is_a_table_of_layers_and_totals() {
 }
 
 #[test]
-fn tensors_of_dtypes_that_are_not_read_are_accepted() {
+fn tensors_of_dtypes_that_fanin_cannot_read_are_accepted() {
     let fixture = Fixture::new();
     std::fs::write(fixture.path("a.safetensors"), checkpoint(&ODD)).unwrap();
     let mut other = checkpoint(&ODD);
@@ -570,7 +569,7 @@ fn drafts_parse_cover_all_tensors_and_have_no_unused_rule() {
         check(&format!("odd {number}"), &Manifest::from_json(json, Path::new("odd.json")).unwrap());
     }
     let draft = |model: &str| fixture.good(&["recipe", model]).stdout;
-    // The draft for a known model uses the same schemes as the built-in recipe of this model.
+    // The draft for a known model uses the same schemes as the built-in recipe.
     let gpt2 = draft("gpt2");
     for needle in [
         "n_layer = { count = \"transformer.h.*.attn.c_proj.weight\" }",
@@ -649,11 +648,11 @@ fn explain_shows_the_fans_the_std_and_the_signal_of_a_spec() {
         let other = json(&["kaiming_normal(nonlinearity=relu)", "--shape", shape, "--layout", layout]);
         assert_eq!((&other["fan_in"], &other["std"]), (&he["fan_in"], &he["std"]), "{layout}");
     }
-    // For a grouped convolution, the formula of torch uses the fan_out of all groups together.
+    // For a grouped convolution, torch computes with the fan_out of all groups together.
     let grouped = json(&["kaiming_normal(mode=fan_out)", "--shape", "128,16,3,3", "--groups", "4"]);
     assert_eq!((&grouped["fan_out"], &grouped["formula_fan_out"]), (&288.into(), &1152.into()));
     assert!(grouped["notes"][0].as_str().unwrap().contains("4 groups"), "{grouped}");
-    // If the spec gives groups or axes, the explanation uses these.
+    // If the spec has groups or axes, the explanation uses the groups and axes of the spec.
     let grouped = json(&["kaiming_normal(mode=fan_out, groups=4)", "--shape", "128,16,3,3"]);
     near(&grouped["signal"][0]["backward"], 1.0);
     let axes = json(&["kaiming_normal(layout=hwio)", "--shape", "3,3,32,64"]);
@@ -686,7 +685,7 @@ fn explain_shows_the_fans_the_std_and_the_signal_of_a_spec() {
         let report = json(&[fixed, "--shape", shape]);
         assert!(report["signal"].is_null() && !report["notes"].to_string().contains("drowns"), "{report}");
     }
-    // The layout in a spec takes precedence over --layout. A note says that they differ.
+    // The layout in a spec takes precedence over --layout. If both differ, there is a note.
     let both = json(&["kaiming_normal(layout=in_out)", "--shape", "64,3,7,7", "--layout", "torch"]);
     assert!(both["notes"][0].as_str().unwrap().contains("layout=in_out"), "{both}");
     let tanh = json(&["xavier_uniform", "--shape", "512,512", "--nonlinearity", "tanh"]);

@@ -5,7 +5,7 @@ mod fixture;
 use fixture::Fixture;
 
 #[test]
-fn the_schema_in_docs_is_the_generated_one() {
+fn the_schema_in_docs_equals_the_generated_schema() {
     let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/recipe.schema.json");
     let expected = Fixture::new().good(&["recipe", "--schema"]).stdout;
     if std::env::var_os("FANIN_GOLDEN").is_some_and(|value| value == "write") {

@@ -28,7 +28,7 @@ fn refused(fixture: &Fixture, more: &[&str], needles: &[&str]) {
 }
 
 #[test]
-fn shards_have_the_tensors_of_one_file() {
+fn shards_have_the_same_tensors_as_a_single_file() {
     let fixture = Fixture::new();
     init(&fixture, &["-o", "one.safetensors"]);
     let stderr = init(&fixture, &["-o", "many/", "--max-shard-size", "1kB"]);
@@ -63,11 +63,11 @@ fn shards_have_the_tensors_of_one_file() {
 }
 
 #[test]
-fn several_processes_write_the_files_of_one() {
+fn several_processes_write_the_same_files_as_one_process() {
     let fixture = Fixture::new();
     let spec = |stream: &str| {
-        // The model has a tensor for each drawn distribution, and each tensor is in its own file. On the torch stream,
-        // a process must advance the generator past the tensors that other processes write.
+        // The model has a tensor for each random distribution, and each tensor is in a separate file. On the torch
+        // stream, a process must advance the generator past the tensors that other processes write.
         let distributions = [
             "normal",
             "uniform",
@@ -121,11 +121,7 @@ fn several_processes_write_the_files_of_one() {
                 "every process writes the index"
             );
         }
-        assert_eq!(
-            folder(&fixture, &many).len(),
-            11,
-            "two of the twelve files are those of the fourth process"
-        );
+        assert_eq!(folder(&fixture, &many).len(), 11, "the fourth process writes two of the twelve files");
         run(&many, Some("4/5"));
         assert!(folder(&fixture, &many) == whole, "{stream}");
         // If there are more processes than files, some processes do not write a file.
@@ -137,7 +133,7 @@ fn several_processes_write_the_files_of_one() {
 }
 
 #[test]
-fn resume_keeps_correct_files_and_refuses_others() {
+fn resume_keeps_correct_files_and_returns_an_error_for_other_files() {
     let fixture = Fixture::new();
     let shards = ["-o", "out", "--max-shard-size", "10", "--resume"];
     init(&fixture, &shards);
@@ -152,7 +148,7 @@ fn resume_keeps_correct_files_and_refuses_others() {
     assert!(stderr.contains("4 of 4 files, 3 already complete, kept"), "{stderr}");
     assert!(folder(&fixture, "out") == whole);
     assert_eq!(modified(), before, "a correct file is not written again");
-    // Writes a copy of the first file in which one bit is wrong, at byte `at`. 0 selects the last byte.
+    // Writes a copy of the first file with a wrong bit in byte `at`, or in the last byte if `at` is 0.
     let corrupt = |at: usize| {
         let mut bytes = whole["model-00001-of-00004.safetensors"].clone();
         let at = if at == 0 { bytes.len() - 1 } else { at };
@@ -171,7 +167,7 @@ fn resume_keeps_correct_files_and_refuses_others() {
     refused(&fixture, &shards, &["another size"]);
     init(&fixture, &[&shards[..], &["--force"]].concat());
     assert!(folder(&fixture, "out") == whole);
-    // The checkpoint is a single file.
+    // The checkpoint is a single file in this case.
     init(&fixture, &["-o", "o.safetensors", "--resume"]);
     let stderr = init(&fixture, &["-o", "o.safetensors", "--resume"]);
     assert!(stderr.contains("1 already complete"), "{stderr}");
@@ -182,7 +178,7 @@ fn resume_keeps_correct_files_and_refuses_others() {
 }
 
 #[test]
-fn a_folder_with_another_checkpoint_is_refused() {
+fn a_folder_with_files_of_another_checkpoint_is_an_error() {
     let fixture = Fixture::new();
     let shards = ["-o", "out", "--max-shard-size", "10"];
     init(&fixture, &shards);

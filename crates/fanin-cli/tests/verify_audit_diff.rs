@@ -16,7 +16,7 @@ const MANIFEST: &str = r#"{
     "h.0.norm.weight": {"dtype": "BF16", "shape": [192]},
     "h.0.bias": {"dtype": "F32", "shape": [192]}}"#;
 
-/// Returns the text of the correct recipe, with the rules of `changes` in place of the rules for the same patterns.
+/// Returns the text of the correct recipe, in which the rules of `changes` replace the rules with the same patterns.
 fn recipe(changes: &[(&str, &str)]) -> String {
     let mut text = "[init]\n".to_owned();
     for (pattern, spec) in [
@@ -43,8 +43,8 @@ fn fixture() -> Fixture {
     fixture
 }
 
-/// Runs `verify` on `x.safetensors`. Checks that it fails, and that a line of the output contains both `tensor` and
-/// `test`.
+/// Runs `verify` on `x.safetensors`. Asserts that the check fails, and that a line of the output contains both `tensor`
+/// and `test`.
 fn caught(fixture: &Fixture, more: &[&str], tensor: &str, test: &str) {
     let ran = fixture.run(&[&["verify", "x.safetensors", "--recipe", "right.toml"], more].concat());
     assert_eq!(ran.code, 1, "{tensor} {test}: {}{}", ran.stdout, ran.stderr);
@@ -78,7 +78,7 @@ fn correct_files_pass_with_and_without_a_seed() {
 }
 
 #[test]
-fn wrong_distributions_are_caught() {
+fn verify_reports_wrong_distributions() {
     let fixture = fixture();
     for (pattern, spec, tensor, test) in [
         // In these five cases, the std is 2 % too large, is 2 % too small, uses fan_out instead of fan_in, uses fan_in
@@ -102,8 +102,8 @@ fn wrong_distributions_are_caught() {
             "h.0.trunc",
             "std",
         ),
-        // The distribution is truncated instead of normal, normal instead of truncated, or another one with the same
-        // std.
+        // The distribution is truncated instead of normal, normal instead of truncated, or another distribution with
+        // the same std.
         ("*.attn.weight", "trunc_normal(std=1/sqrt(192), a=-3/sqrt(192), b=3/sqrt(192))", "h.0.attn", "tail"),
         ("*.trunc.weight", "normal(std=0.8796/sqrt(fan_in))", "h.0.trunc", "bounds"),
         ("*.attn.weight", "uniform(a=-sqrt(3/192), b=sqrt(3/192))", "h.1.attn", "distribution"),
@@ -121,7 +121,7 @@ fn wrong_distributions_are_caught() {
 }
 
 #[test]
-fn damage_is_caught() {
+fn verify_reports_damaged_values() {
     let fixture = fixture();
     let right = fixture.bytes("x.safetensors");
     let damaged = |tensor: &str, damage: &dyn Fn(&mut [u8]), test: &str| {
@@ -136,8 +136,7 @@ fn damage_is_caught() {
     damaged("h.0.trunc.weight", &|bytes| bytes[..4].copy_from_slice(&9f32.to_le_bytes()), "bounds");
     damaged("h.0.c_proj.weight", &|bytes| bytes[..4].copy_from_slice(&0.1f32.to_le_bytes()), "outlier");
     damaged("h.0.bias", &|bytes| bytes[4..8].copy_from_slice(&1e-30f32.to_le_bytes()), "exact");
-    // The values repeat: in two halves of the rows, in the last two of four blocks of rows, or in two blocks of
-    // columns.
+    // The values of one half of the rows, of one of four blocks of rows, or of one block of columns are repeated.
     damaged("h.0.attn.weight", &|bytes| bytes.copy_within(..384 * 192 * 2, 384 * 192 * 2), "repeats");
     damaged("h.1.attn.weight", &|bytes| bytes.copy_within(192 * 192..288 * 192, 288 * 192), "repeats");
     damaged(
@@ -154,7 +153,7 @@ fn damage_is_caught() {
         },
         "order",
     );
-    // A row is zero. After that, one bit is flipped, which is detected only with the seed.
+    // A row is zero. In the next case, one bit is flipped, which is detected only with the seed.
     damaged("h.0.trunc.weight", &|bytes| bytes[1024..2048].fill(0), "zeros");
     let mut bytes = right.clone();
     bytes[bytes_of(&right, "h.0.rnn.weight")][0] ^= 1;
@@ -218,7 +217,7 @@ fn folders_and_indices_are_read_as_one_checkpoint() {
 }
 
 #[test]
-fn diff_names_what_differs() {
+fn diff_names_the_tensors_that_differ() {
     let fixture = fixture();
     let ran = fixture.good(&["diff", "x.safetensors", "x.safetensors"]);
     assert!(ran.stdout.contains("9 tensors identical, 0 different"), "{}", ran.stdout);
@@ -254,7 +253,7 @@ fn diff_names_what_differs() {
 }
 
 #[test]
-fn audit_recognizes_distributions_and_names_damage() {
+fn audit_recognizes_distributions_and_reports_damage() {
     let fixture = fixture();
     let right = fixture.bytes("x.safetensors");
     let audit = |code: i32| -> serde_json::Value {
@@ -333,7 +332,7 @@ fn values(fixture: &Fixture, tensor: &str) -> Vec<f32> {
 }
 
 #[test]
-fn a_file_is_compared_with_a_model() {
+fn verify_compares_names_shapes_and_types_with_the_model() {
     let fixture = fixture();
     let whole: serde_json::Map<String, serde_json::Value> = serde_json::from_str(MANIFEST).unwrap();
     let like = |change: &dyn Fn(&mut serde_json::Map<String, serde_json::Value>)| {
@@ -373,7 +372,7 @@ fn a_file_is_compared_with_a_model() {
 }
 
 #[test]
-fn a_built_in_recipe_brings_its_model() {
+fn with_a_built_in_recipe_verify_compares_with_the_built_in_model() {
     let fixture = Fixture::new();
     let text = fixture.good(&["models", "resnet50", "--manifest"]).stdout;
     let whole: serde_json::Map<String, serde_json::Value> = serde_json::from_str(&text).unwrap();
@@ -412,7 +411,7 @@ fn a_built_in_recipe_brings_its_model() {
 }
 
 #[test]
-fn the_sign_of_zero_and_the_recorded_stream_are_compared() {
+fn verify_compares_the_sign_of_zero_and_suggests_the_recorded_stream_and_seed() {
     let fixture = fixture();
     let bytes = fixture.bytes("x.safetensors");
     let mut wrong = bytes.clone();
@@ -431,7 +430,7 @@ fn the_sign_of_zero_and_the_recorded_stream_are_compared() {
 }
 
 #[test]
-fn orthogonal_matrices_that_are_not_random_are_caught() {
+fn verify_reports_orthogonal_matrices_that_are_not_random() {
     let fixture = Fixture::new();
     std::fs::write(fixture.path("o.toml"), "[init]\n\"*\" = \"orthogonal\"\n").unwrap();
     let drawn = |shape: [usize; 2], seed: usize| {
@@ -458,7 +457,7 @@ fn orthogonal_matrices_that_are_not_random_are_caught() {
         assert!(ran.code == 1 && named, "{test}: {}", ran.stdout);
         assert!(!ran.stdout.contains("not orthogonal"), "{}", ran.stdout);
     };
-    // The matrix is block-diagonal. Then it is rotated by a small angle, so that no entry is exactly zero.
+    // The matrix is block-diagonal, and then rotated by a small angle, so that no entry is exactly zero.
     let (n, half) = (128, 64);
     let blocks = [drawn([half, half], 1), drawn([half, half], 2)];
     let mut wrong = vec![0f32; n * n];
@@ -511,7 +510,7 @@ fn random_orthogonal_matrices_pass() {
 }
 
 #[test]
-fn short_repeats_are_caught() {
+fn verify_reports_short_repeated_ranges() {
     let fixture = fixture();
     let right = fixture.bytes("x.safetensors");
     let at = bytes_of(&right, "h.0.attn.weight");
@@ -526,7 +525,7 @@ fn short_repeats_are_caught() {
 }
 
 #[test]
-fn audit_recognizes_tables_and_names_unwritten_memory() {
+fn audit_recognizes_computed_tables_and_reports_unwritten_memory() {
     let fixture = fixture();
     let noise = values(&fixture, "h.0.attn.weight");
     let rows = |count: usize, row: &[f32]| row.repeat(count);
@@ -591,7 +590,7 @@ fn save_one(fixture: &Fixture, dtype: &str, shape: &[u64], values: &[u8]) {
 }
 
 #[test]
-fn tensors_without_values_are_read_whatever_their_shape_is() {
+fn tensors_without_values_can_have_any_shape() {
     let fixture = fixture();
     std::fs::write(fixture.path("z.toml"), "[init]\n\"*\" = \"normal\"\n").unwrap();
     for shape in [&[1u64 << 31, 0][..], &[1 << 60, 0], &[0, 1 << 60], &[1 << 20, 0, 1 << 40]] {
@@ -605,7 +604,7 @@ fn tensors_without_values_are_read_whatever_their_shape_is() {
 }
 
 #[test]
-fn types_that_are_not_measured_have_no_numbers() {
+fn tensors_of_types_that_fanin_cannot_read_have_no_statistics() {
     let fixture = fixture();
     for (dtype, bytes) in [("C64", 16), ("F8_E8M0", 2), ("F4", 1)] {
         save_one(&fixture, dtype, &[2], &vec![0x81; bytes]);
@@ -631,7 +630,7 @@ fn types_that_are_not_measured_have_no_numbers() {
 }
 
 #[test]
-fn a_value_that_is_far_too_frequent_is_a_finding() {
+fn audit_reports_a_value_that_is_far_too_frequent() {
     use fanin::half::{bf16, f16};
     let fixture = fixture();
     let noise = values(&fixture, "h.0.attn.weight");
@@ -650,7 +649,8 @@ fn a_value_that_is_far_too_frequent_is_a_finding() {
     for dtype in ["F32", "F16", "BF16"] {
         let (code, tensor) = audit(dtype, &noise);
         assert_eq!((code, tensor["kind"].as_str()), (0, Some("fresh")), "{dtype}: {tensor}");
-        // The share of the values that are at one value, and its distance from the mean.
+        // In each case, one in `every` values is replaced by the same value, which is `sigma` standard deviations from
+        // the mean.
         for (every, sigma) in
             [(5000, -100.0), (480, -100.0), (480, 100.0), (50, 30.0), (7, -4.0), (2, -100.0), (10, 0.5)]
         {
@@ -677,7 +677,7 @@ fn a_value_that_is_far_too_frequent_is_a_finding() {
 }
 
 #[test]
-fn an_outlier_does_not_shift_the_center_of_a_norm_weight() {
+fn audit_reports_outliers_of_a_norm_weight_and_ignores_them_in_its_center() {
     let fixture = fixture();
     let noise = values(&fixture, "h.0.attn.weight");
     let mut gain: Vec<f32> = noise[..6144].iter().map(|x| 1.0 + x * 0.01 * 192f32.sqrt()).collect();
@@ -698,7 +698,7 @@ fn an_outlier_does_not_shift_the_center_of_a_norm_weight() {
 }
 
 #[test]
-fn an_index_is_compared_with_its_files() {
+fn an_index_that_contradicts_its_files_is_an_error_or_a_warning() {
     let fixture = fixture();
     let make = ["init", "right.toml", "--like", "shapes.json", "--max-shard-size", "300kB", "-o", "many"];
     fixture.good(&make);
@@ -753,7 +753,7 @@ fn torch_values_are_compared_in_the_order_of_the_model() {
     let more = ["--seed", "3", "--stream", "torch"];
     let make = ["init", "right.toml", "--like", "shapes.json", "--force", "-q", "-o", "x.safetensors"];
     fixture.good(&[&make[..], &more].concat());
-    // Writes the same tensors sorted by name, as other libraries do, without the tensor `left_out`.
+    // Writes the same tensors in alphabetical order, as other libraries do, without the tensor `left_out`.
     let bytes = fixture.bytes("x.safetensors");
     let all: serde_json::Map<String, serde_json::Value> = serde_json::from_str(MANIFEST).unwrap();
     let write = |left_out: &str| {

@@ -1,5 +1,5 @@
-//! Tests of `verify` on fused and stacked tensors. Each block is compared with its own distribution, with and without a
-//! seed.
+//! Tests of `verify` with fused and stacked tensors. Each block is compared with the distribution of this block, with
+//! and without a seed.
 
 mod fixture;
 
@@ -34,8 +34,8 @@ fn make(fixture: &Fixture, recipe: &str, more: &[&str]) {
     fixture.good(&[&make[..], more].concat());
 }
 
-/// Changes values of a tensor in `x.safetensors`. `value` receives the index of a value, and returns the new value, or
-/// `None` to keep the old value.
+/// Changes values of a tensor in `x.safetensors`. The function `value` takes the index of a value, and returns the new
+/// value, or `None` to keep the old value.
 fn change(fixture: &Fixture, tensor: &str, mut value: impl FnMut(usize) -> Option<f32>) {
     let path = fixture.path("x.safetensors");
     let checkpoint = SafetensorsFile::open(&path).unwrap();
@@ -61,7 +61,8 @@ fn values(fixture: &Fixture, tensor: &str) -> Vec<f32> {
     checkpoint.window(number, 0, count).unwrap().into_iter().map(|x| x as f32).collect()
 }
 
-/// Runs `verify` without a seed. Checks that it fails, and that one line of the output contains all of `needles`.
+/// Runs `verify` without a seed. Asserts that the check fails, and that one line of the output contains all of
+/// `needles`.
 fn caught(fixture: &Fixture, needles: &[&str]) {
     let ran = fixture.run(&["verify", "x.safetensors", "--recipe", "p.toml"]);
     assert_eq!(ran.code, 1, "{needles:?}: {}{}", ran.stdout, ran.stderr);
@@ -84,7 +85,7 @@ fn correct_blocks_pass_with_and_without_a_seed() {
 }
 
 #[test]
-fn a_block_with_a_wrong_distribution_is_named() {
+fn verify_names_a_block_with_a_wrong_distribution() {
     let fixture = fixture();
     for (right, wrong, tensor, block, test) in [
         ("normal(std=0.1)", "normal(std=0.104)", "qkv", "[2]", "std"),
@@ -113,7 +114,7 @@ fn a_block_with_a_wrong_distribution_is_named() {
 }
 
 #[test]
-fn damage_to_one_block_is_named() {
+fn verify_names_a_block_with_damaged_values() {
     let fixture = fixture();
     let damaged = |tensor: &str, value: &dyn Fn(usize) -> Option<f32>, needles: &[&str]| {
         make(&fixture, "p.toml", &["--seed", "5"]);

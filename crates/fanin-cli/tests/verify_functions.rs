@@ -1,4 +1,5 @@
-//! `verify` of functions of random values: correct files pass in every type, and wrong parameters are found.
+//! Tests of `verify` with functions of random values: correct files pass in every type, and wrong parameters are
+//! reported.
 
 mod fixture;
 
@@ -12,7 +13,7 @@ const SPECS: [(&str, &str); 4] = [
 ];
 
 #[test]
-fn functions_of_random_values_are_tested_through_their_inverses() {
+fn verify_checks_functions_of_random_values() {
     let fixture = Fixture::new();
     for dtype in ["F32", "F16", "BF16", "F64"] {
         let manifest = format!(

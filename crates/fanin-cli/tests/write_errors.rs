@@ -1,5 +1,5 @@
 //! Tests of the errors of `fanin init` and `fanin fill`: invalid requests, damaged files, and interruptions. After an
-//! error, every existing file must be unchanged, and no new file may exist.
+//! error, every existing file must be unchanged, and there must be no new file.
 
 mod fixture;
 
@@ -8,7 +8,7 @@ use fixture::Fixture;
 use safetensors::SafeTensors;
 
 #[test]
-fn an_existing_file_is_kept_without_force_and_a_link_is_followed() {
+fn an_existing_file_is_replaced_only_with_force_and_a_symbolic_link_is_followed() {
     let fixture = Fixture::new();
     std::fs::write(fixture.path("out.safetensors"), "precious").unwrap();
     let arguments = ["init", "r.toml", "--like", "m.json", "-o", "out.safetensors"];
@@ -27,7 +27,7 @@ fn an_existing_file_is_kept_without_force_and_a_link_is_followed() {
             .refused(&["fill", "normal", "--shape", "4", "-o", "pipe", "--force"], &["not a regular file"]);
         let mode = |name: &str| fixture.path(name).metadata().unwrap().permissions().mode();
         std::fs::write(fixture.path("plain"), "").unwrap();
-        assert_eq!(mode("out.safetensors"), mode("plain"), "has the permissions of any new file");
+        assert_eq!(mode("out.safetensors"), mode("plain"), "a new file has the default permissions");
     }
     fixture.good(&[&arguments[..], &["--force"]].concat());
 }
@@ -79,7 +79,7 @@ fn an_invalid_request_is_an_error_and_writes_no_file() {
 }
 
 #[test]
-fn damaged_files_are_refused_without_a_crash() {
+fn damaged_files_are_errors() {
     let fixture = Fixture::new();
     fixture.good(&["init", "r.toml", "--like", "m.json", "-o", "good.safetensors"]);
     let good = fixture.bytes("good.safetensors");
@@ -117,7 +117,7 @@ fn damaged_files_are_refused_without_a_crash() {
     fixture.refused(&["inspect", "nothing.safetensors"], &["nothing.safetensors"]);
 }
 
-/// Starts a process that writes `values` values to out.safetensors, and waits until its temporary file is larger than a
+/// Starts a process that writes `values` values to out.safetensors. Waits until its temporary file is larger than a
 /// megabyte. The process is started by a shell, which first runs the command `shell`.
 #[cfg(unix)]
 fn start(fixture: &Fixture, shell: &str, values: &str) -> std::process::Child {
@@ -133,7 +133,7 @@ fn start(fixture: &Fixture, shell: &str, values: &str) -> std::process::Child {
         path.extension().is_some_and(|extension| extension == "unfinished") && *size > 1_000_000
     };
     while !fixture.files().iter().any(is_started) {
-        assert!(child.try_wait().unwrap().is_none(), "it ended before it could be interrupted");
+        assert!(child.try_wait().unwrap().is_none(), "the process ended before it could be interrupted");
         std::thread::yield_now();
     }
     child
@@ -145,8 +145,8 @@ fn signal(child: &std::process::Child, name: &str) {
     assert!(status.success());
 }
 
-/// Returns true if this process ignores the signal `number`. The processes that it starts inherit this. For example, a
-/// shell may start background jobs in this way.
+/// Returns true if this process ignores the signal `number`. Processes that it starts then ignore the signal too. For
+/// example, a shell can start the tests with ignored signals.
 #[cfg(unix)]
 fn is_ignored(number: u32) -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
@@ -157,7 +157,7 @@ fn is_ignored(number: u32) -> bool {
 
 #[test]
 #[cfg(unix)]
-fn an_interrupted_run_leaves_the_old_file_and_nothing_else() {
+fn an_interrupted_run_leaves_the_old_file_and_no_temporary_file() {
     let fixture = Fixture::new();
     std::fs::write(fixture.path("out.safetensors"), "old").unwrap();
     let before = fixture.files();
@@ -167,8 +167,8 @@ fn an_interrupted_run_leaves_the_old_file_and_nothing_else() {
         if is_ignored(code - 128) {
             continue;
         }
-        // Writing two gigabytes takes some seconds. `start` returns early during the write, and the signal then
-        // interrupts it.
+        // Writing two gigabytes takes some seconds. `start` returns early during the write, so that the signal
+        // interrupts the write.
         let mut child = start(&fixture, "", "500000000");
         signal(&child, name);
         assert_eq!(child.wait().unwrap().code(), Some(*code as i32), "{name}");
@@ -180,14 +180,14 @@ fn an_interrupted_run_leaves_the_old_file_and_nothing_else() {
 #[cfg(target_os = "linux")]
 fn signals_that_were_ignored_stay_ignored() {
     let fixture = Fixture::new();
-    // `trap ''` starts the process with SIGHUP and SIGINT ignored. `nohup` does this for SIGHUP, and a script does it for
-    // SIGINT in its background jobs.
+    // With `trap ''`, the process starts with SIGHUP and SIGINT ignored. `nohup` does the same for SIGHUP, and scripts
+    // do the same for SIGINT in background jobs.
     let mut child = start(&fixture, "trap '' HUP INT;", "100000000");
     signal(&child, "-HUP");
     signal(&child, "-INT");
     assert_eq!(child.wait().unwrap().code(), Some(0));
     assert!(fixture.path("out.safetensors").metadata().unwrap().len() > 400_000_000);
-    // SIGTERM is not ignored here, so it stops the process.
+    // SIGTERM is not ignored, so it stops the process.
     let mut child = start(&fixture, "trap '' HUP INT;", "500000000");
     signal(&child, "-TERM");
     assert_eq!(child.wait().unwrap().code(), Some(143));
@@ -195,7 +195,7 @@ fn signals_that_were_ignored_stay_ignored() {
 
 #[test]
 #[cfg(unix)]
-fn a_file_that_replaces_another_has_its_permissions() {
+fn a_file_that_replaces_another_file_keeps_the_permissions() {
     use std::os::unix::fs::PermissionsExt as _;
     let fixture = Fixture::new();
     let mode = |name: &str| fixture.path(name).metadata().unwrap().permissions().mode() & 0o7777;
@@ -225,7 +225,7 @@ fn a_file_that_replaces_another_has_its_permissions() {
 }
 
 #[test]
-fn a_folder_in_place_of_the_index_is_an_error_before_files_are_written() {
+fn a_folder_with_the_name_of_the_index_is_an_error_before_files_are_written() {
     let fixture = Fixture::new();
     std::fs::create_dir_all(fixture.path("out/model.safetensors.index.json")).unwrap();
     let init = ["init", "r.toml", "--like", "m.json", "--max-shard-size", "1KB", "-o", "out"];
@@ -236,7 +236,7 @@ fn a_folder_in_place_of_the_index_is_an_error_before_files_are_written() {
 }
 
 #[test]
-fn an_output_that_is_no_regular_file_is_an_error_with_a_remedy() {
+fn an_output_that_is_not_a_regular_file_is_an_error_with_a_remedy() {
     let fixture = Fixture::new();
     let fill = |output: &[&str], needles: &[&str]| {
         fixture.refused(&[&["fill", "normal", "--shape", "4"], output].concat(), needles)
@@ -285,7 +285,7 @@ fn a_negative_number_is_reported_as_an_invalid_value() {
 }
 
 #[test]
-fn a_dry_run_lists_the_files_and_reports_what_would_prevent_writing() {
+fn a_dry_run_lists_the_files_and_reports_the_error_of_a_write() {
     let fixture = Fixture::new();
     fn init<'a>(more: &[&'a str]) -> Vec<&'a str> {
         [&["init", "r.toml", "--like", "m.json"], more].concat()
@@ -338,8 +338,8 @@ fn a_limit_on_file_sizes_is_an_error_and_leaves_no_file() {
     std::fs::write(fixture.path("out.safetensors"), "old").unwrap();
     let before = fixture.files();
     let program = Fixture::program().display().to_string();
-    // The unit of `ulimit -f` is 512 or 1024 bytes, depending on the shell. So the limit is 5 or 10 MB, and the file
-    // would have 40 MB.
+    // The unit of `ulimit -f` is 512 or 1024 bytes, depending on the shell, so the limit is 5 or 10 MB. The file would
+    // have 40 MB.
     let command =
         format!("ulimit -f 10000; '{program}' fill normal --shape 10000000 -o out.safetensors --force");
     let output = std::process::Command::new("sh")
@@ -357,7 +357,7 @@ fn a_limit_on_file_sizes_is_an_error_and_leaves_no_file() {
 
 #[test]
 #[cfg(unix)]
-fn a_name_that_the_system_refuses_is_an_error_before_files_are_written() {
+fn a_path_that_the_operating_system_rejects_is_an_error_before_files_are_written() {
     let fixture = Fixture::new();
     let long = format!("{}.safetensors", "l".repeat(250));
     fixture.refused(&["fill", "normal", "--shape", "4", "-o", &long], &["cannot write to lll"]);
@@ -372,7 +372,7 @@ fn a_name_that_the_system_refuses_is_an_error_before_files_are_written() {
     let longest = format!("{}.safetensors", "l".repeat(243));
     let names =
         [longest.as_bytes(), b"a b'\"$.safetensors", "ü😀.safetensors".as_bytes(), b"a\nb.safetensors"];
-    // On macOS, all file names are UTF-8. So the name that is not UTF-8 is tested only on Linux.
+    // On macOS, all file names are UTF-8, so the name that is not UTF-8 is tested only on Linux.
     let not_utf8: &[&[u8]] = if cfg!(target_os = "linux") { &[b"bad\xff.safetensors"] } else { &[] };
     for bytes in names.iter().chain(not_utf8) {
         let run = |arguments: &[&str]| {
@@ -392,7 +392,7 @@ fn a_name_that_the_system_refuses_is_an_error_before_files_are_written() {
 
 #[test]
 #[cfg(unix)]
-fn a_closed_pipe_is_no_error() {
+fn a_closed_pipe_is_not_an_error() {
     let fixture = Fixture::new();
     let program = Fixture::program().display().to_string();
     let output = std::process::Command::new("sh")

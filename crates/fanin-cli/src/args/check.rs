@@ -14,24 +14,25 @@ use super::value::{parse_alpha, parse_seed, parse_setting};
   fanin verify start.safetensors --recipe my-recipe.toml --like trained.safetensors
 
 Names, shapes and types:
-  With the recipe of a built-in model, the checkpoint must have the names and shapes of that
-  model, and its types or one other floating-point type for all tensors. With a recipe file,
-  names, shapes and types are compared only if --like gives them.
+  With the recipe of a built-in model, the checkpoint must have the names and shapes of this
+  model. The types must be the types of the model, or one other floating-point type for all
+  tensors. With a recipe file, names, shapes and types are compared only if --like is given.
 
 Without --seed, distributions are checked:
-  Constants are compared exactly. Drawn tensors are tested by range, mean, standard deviation,
-  Kolmogorov-Smirnov distance, order, extremes and repeated values. Orthogonal matrices are
-  tested by their product, their zeros, and their largest and mean absolute entry. Repeated
-  values are equal rows, and any 12 consecutive values that occur twice (in a tensor of more
-  than 65,000 values, a thousandth of its values).
-  --alpha is the probability that a correct checkpoint fails, over all tests together.
+  Constants are compared exactly. Random tensors are tested by range, mean, standard deviation,
+  Kolmogorov-Smirnov distance, order, extremes and repeated values. Repeated values are equal
+  rows, or 12 consecutive values that occur twice (in a tensor of more than 65,000 values, a
+  thousandth of its values). Orthogonal matrices are tested by the product with their
+  transpose, their zeros, and their largest and mean absolute entry.
+  --alpha is the probability that a correct checkpoint fails in any of the tests.
 
-With --seed, every value is compared bit for bit as well.
+With --seed, every value is also compared bit for bit.
 
 Half-precision values of the torch stream:
-  PyTorch's own f16 and bf16 values deviate from their distribution in the far tails and at
-  the bounds: one in 512 bf16 uniform values is rounded to the upper bound and then replaced
-  by the lower one. Such tensors are reported, although they are equal to PyTorch's.
+  PyTorch's f16 and bf16 values deviate from their distribution in the far tails and at the
+  bounds. For example, one in 512 bf16 uniform values is rounded to the upper bound and then
+  replaced by the lower bound. Tensors with such values are reported, although the values are
+  equal to PyTorch's.
 
 Exit code: 0 if the checkpoint passes, 1 if it does not.")]
 pub struct Verify {
@@ -42,18 +43,18 @@ pub struct Verify {
     pub recipe: String,
     /// Take the expected names, shapes and types from this file.
     ///
-    /// The file is a checkpoint (a safetensors file, a folder or an index), a manifest in JSON, or the name of a
-    /// built-in model. The torch stream draws the tensors in the order of this file. The default is the built-in model
-    /// that the recipe belongs to.
+    /// The file is a checkpoint (a safetensors file, a folder or an index) or a manifest in JSON. The name of a
+    /// built-in model can be given instead. The torch stream draws the tensors in the order of this file. The default
+    /// is the built-in model to which the recipe belongs.
     #[arg(long, value_name = "FILE|MODEL")]
     pub like: Option<PathBuf>,
     /// Set a variable of the recipe. Can be given several times.
     #[arg(long = "set", value_name = "NAME=NUMBER", value_parser = parse_setting, allow_hyphen_values = true)]
     pub settings: Vec<(String, f64)>,
-    /// Compare every value bit for bit with the value that this seed gives.
+    /// Compare every value bit for bit with the value for this seed.
     #[arg(long, value_parser = parse_seed, allow_hyphen_values = true)]
     pub seed: Option<u64>,
-    /// The stream that the values were drawn from.
+    /// The stream from which the values were drawn.
     #[arg(long, default_value = "native", requires = "seed")]
     pub stream: Stream,
     /// The probability that a correct checkpoint fails the check.
@@ -73,19 +74,19 @@ pub struct Verify {
   fanin audit model.safetensors
   fanin audit sharded/ --json
 
-What is reported as a defect:
-  NaN, uninitialized memory, a repeated block, the values of another tensor, outliers. A
-  repeated block is two equal rows, or 12 consecutive values that occur twice in a freshly
-  initialized tensor (in one of more than 65,000 values, a thousandth of its values). In any
-  other tensor it is two percent of the values. Computed tables, such as position encodings,
-  are recognized.
+Defects:
+  NaN, uninitialized memory, repeated values, the values of another tensor, and outliers are
+  defects. Repeated values are equal rows, or 12 consecutive values that occur twice in a freshly
+  initialized tensor (in a tensor of more than 65,000 values, a thousandth of its values). In
+  any other tensor, two percent of the values must occur twice. Computed tables, such as
+  position encodings, are recognized and are not defects.
 
-How often it is wrong:
-  Of 1848 tensors as transformers and timm initialize them (9 models, 3 seeds, f32 and bf16),
-  one was not recognized as freshly initialized, and one was reported as a defect: a value of
-  timm's trunc_normal_ that is 100 standard deviations from the mean. Of 288 defects of 8
-  kinds, made in large matrices, all were found. A matrix that was trained only a little can
-  still look freshly initialized.
+Error rates:
+  The audit was tested on 1848 tensors initialized by transformers and timm (9 models, 3 seeds,
+  f32 and bf16). One tensor was not recognized as freshly initialized. One tensor was reported
+  as a defect, because timm's trunc_normal_ had drawn a value 100 standard deviations from the
+  mean. All of 288 artificial defects of 8 kinds in large matrices were found. A matrix that
+  was trained for a few steps only can still look freshly initialized.
 
 Exit code: 0 if there is no defect, 1 if there is one.")]
 pub struct Audit {
@@ -102,7 +103,7 @@ pub struct Audit {
   fanin diff before.safetensors after.safetensors
   fanin diff sharded/ single.safetensors --json
 
-Metadata, the order of tensors and the split into files are not compared.
+The metadata, the order of the tensors and the split into files are not compared.
 
 Exit code: 0 if all tensors have equal names, types, shapes and bytes, 1 if not.")]
 pub struct Diff {

@@ -1,4 +1,4 @@
-//! Arguments with a fixed set of values.
+//! The arguments that have a fixed set of values.
 
 use clap::ValueEnum;
 use fanin_checkpoint::{FileLayout, StreamKind};
@@ -6,16 +6,16 @@ use fanin_checkpoint::{FileLayout, StreamKind};
 /// When to use colors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Color {
-    /// On a terminal, unless NO_COLOR is set.
+    /// Use colors on a terminal, unless NO_COLOR is set.
     Auto,
-    /// Always.
+    /// Always use colors.
     Always,
-    /// Never.
+    /// Never use colors.
     Never,
 }
 
 impl Color {
-    /// Returns the value of `--color` in arguments that clap has rejected. `Auto` is the default.
+    /// Returns the value of `--color` in arguments that clap has rejected, or `Auto` if `--color` is not given.
     pub fn from_arguments(arguments: impl Iterator<Item = std::ffi::OsString>) -> Self {
         let mut arguments = arguments.map(|argument| argument.to_string_lossy().into_owned());
         let mut color = None;
@@ -41,10 +41,10 @@ impl Color {
     }
 }
 
-/// The stream that values are drawn from.
+/// The stream from which values are drawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Stream {
-    /// Counter-based: a value depends only on seed, tensor name and index.
+    /// Counter-based: a value depends only on the seed, the tensor's name and the index.
     Native,
     /// PyTorch's CPU generator (MT19937), bit for bit.
     Torch,
@@ -59,7 +59,7 @@ impl From<Stream> for StreamKind {
     }
 }
 
-/// The layout of a checkpoint's files.
+/// The file layout of a checkpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Layout {
     /// The layout of Hugging Face: whole tensors in each file, and an index.

@@ -16,12 +16,14 @@ use super::value::{Shape, parse_layout, parse_shape};
   fanin explain kaiming_normal --shape 64,32,4,4 --layout conv_transpose
   fanin explain kaiming_normal --shape 3,3,32,64 --layout keras
 
-The fans are computed from the shape, the axis layout and the number of groups. --layout tells
+The fans are computed from the shape, the axis layout and the number of groups. --layout states
 which axes are inputs, outputs and kernel positions. The weight of a grouped convolution has
-the input channels (or, transposed, the output channels) of one group only.
+the input channels of one group only. The weight of a grouped transposed convolution has the
+output channels of one group only.
 
-The signal is followed through wide layers one after another, with zero biases, and without
-normalization layers and skip connections. A normalization layer would reset it to 1.")]
+The size of a signal is its mean square. It is computed for a sequence of wide layers with zero
+biases, without normalization layers and skip connections. A normalization layer would reset
+the mean square to 1.")]
 pub struct Explain {
     /// The initializer: name(key=value, ...), with the names of torch.nn.init.
     pub spec: String,
@@ -45,7 +47,7 @@ pub struct Explain {
     /// The default is the nonlinearity of the spec.
     #[arg(long, value_name = "NAME")]
     pub nonlinearity: Option<String>,
-    /// The depths, in layers, at which to report the size of the signal.
+    /// The numbers of layers after which to report the size of the signal.
     #[arg(long, value_name = "N,N", default_value = "1,10,50", value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..=10_000))]
     #[arg(allow_hyphen_values = true)]
     pub layers: Vec<u32>,
@@ -61,14 +63,14 @@ pub struct Explain {
   fanin init my-recipe.toml --like model.safetensors --dry-run
   fanin recipe --schema > recipe.schema.json         # for completion in an editor
 
-The draft is a valid recipe that covers every tensor and has no unused rule. A comment on each
-rule gives the reason for it. Comments that begin with CHECK mark guesses: check these rules
-before you use the recipe.
+The draft is a valid recipe that covers every tensor and has no unused rule. A comment above each
+rule gives the reason for the rule. A comment that begins with CHECK marks a guess: check the
+rule before you use the recipe.
 
-With `#:schema ./recipe.schema.json` as the first line of a recipe, editors complete and check
-it.")]
+If the first line of a recipe is `#:schema ./recipe.schema.json`, editors complete and check the
+recipe.")]
 pub struct Draft {
-    /// A checkpoint, a manifest in JSON, or the name of a built-in model.
+    /// The tensors for which to draft a recipe: a checkpoint, a manifest in JSON, or the name of a built-in model.
     #[arg(required_unless_present = "schema")]
     pub file: Option<PathBuf>,
     /// Print the JSON schema of recipes instead of a draft.

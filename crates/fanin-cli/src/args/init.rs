@@ -10,26 +10,26 @@ use super::choices::{Layout, Stream};
 use super::init_help::INIT_HELP;
 use super::value::{Shape, output_parser, parse_seed, parse_setting, parse_shape, parse_threads};
 
-/// Arguments that `init` and `fill` have in common: where values come from, and where they go.
+/// The arguments that `init` and `fill` have in common.
 #[derive(Debug, clap::Args)]
 pub struct Output {
     /// The seed: a whole number from -2^63 to 2^64 - 1. As in PyTorch, -1 means 2^64 - 1.
     #[arg(long, default_value = "0", value_parser = parse_seed, allow_hyphen_values = true)]
     pub seed: u64,
-    /// The stream to draw values from.
+    /// The stream from which to draw values.
     #[arg(long, default_value = "native")]
     pub stream: Stream,
-    /// The file or folder to write. In a folder, the file is model.safetensors.
+    /// The file or folder to write. In a folder, the file is named model.safetensors.
     #[arg(short, long, value_name = "OUT.safetensors|DIR", required_unless_present = "dry_run")]
     #[arg(value_parser = output_parser(), allow_hyphen_values = true)]
     pub output: Option<PathBuf>,
-    /// The number of threads. By default all cores are used. The values do not depend on this number.
+    /// The number of threads (default: one for each core). The values do not depend on this number.
     #[arg(long, value_name = "N", value_parser = parse_threads, allow_negative_numbers = true)]
     pub threads: Option<NonZeroUsize>,
     /// Replace existing files, and keep their permissions.
     #[arg(long)]
     pub force: bool,
-    /// Show what would be written, and write nothing. With --output, also report what would prevent the write.
+    /// Show what would be written, but write nothing. With --output, also report an error that the write would cause.
     #[arg(long)]
     pub dry_run: bool,
 }
@@ -43,14 +43,14 @@ pub struct Init {
     pub recipe: String,
     /// Take the names, shapes and types of the tensors from this file.
     ///
-    /// The file is a checkpoint (a safetensors file, a folder or an index; only headers are read), a manifest in JSON,
-    /// or the name of a built-in model.
+    /// The file is a checkpoint (a safetensors file, a folder or an index) or a manifest in JSON. Only headers of a
+    /// checkpoint are read. The name of a built-in model can be given instead.
     #[arg(long, value_name = "FILE|MODEL")]
     pub like: Option<PathBuf>,
-    /// Copy values from this checkpoint, for rules with `copy`.
+    /// Copy values from this checkpoint, in rules with `copy`.
     ///
-    /// Without this option, values are copied from --like. A tensor may be larger than the copied one, a stack of copies,
-    /// or have another name: `fanin init --help` and docs/recipes.md show the rules.
+    /// Without this option, values are copied from --like. A rule can copy from a tensor with another name, into a
+    /// larger tensor, or into each tensor of a stack. See the examples below, and docs/recipes.md.
     #[arg(long, value_name = "FILE")]
     pub copy_from: Option<PathBuf>,
     /// Set a variable of the recipe. Can be given several times.
@@ -68,17 +68,18 @@ pub struct Init {
     /// Split the checkpoint into files of at most this size, for example 5GB, 500MiB or 1000000.
     #[arg(long, value_name = "SIZE", value_parser = parse_size, allow_hyphen_values = true)]
     pub max_shard_size: Option<u64>,
-    /// Write only the partition of process K of N, counted from 1. `auto` reads K and N from the launcher's variables.
+    /// Write only the partition of process K of N (K from 1 to N). `auto` reads K and N from the environment variables
+    /// of a launcher.
     #[arg(long, value_name = "K/N", value_parser = parse_partition, num_args = 0..=1, default_missing_value = "auto")]
     #[arg(alias = "shard")]
     pub part: Option<PartitionArgument>,
-    /// The layout of the checkpoint's files.
+    /// The file layout of the checkpoint.
     #[arg(long, default_value = "hf")]
     pub layout: Layout,
     /// Keep existing files that are complete and correct.
     ///
-    /// Each existing file is read, its values are drawn again, and both are compared. A file that differs is an error.
-    /// With --force, it is replaced.
+    /// Each existing file is compared with the values that would be written, which takes about as long as writing. A
+    /// file that differs is an error. With --force, such a file is replaced.
     #[arg(long)]
     pub resume: bool,
     #[command(flatten)]
@@ -93,8 +94,8 @@ pub struct Init {
   fanin fill 'orthogonal(gain=relu)' --shape 512,512 --stream torch -o w.safetensors
   fanin fill 'trunc_normal(std=0.02, a=-0.04, b=0.04)' --shape 1000 --seed=-1 -o b.safetensors
 
-With --stream torch, the values are those of torch.manual_seed(SEED) followed by one call of
-torch.nn.init.")]
+With --stream torch, the values are the same as after torch.manual_seed(SEED) and one call of a
+function of torch.nn.init.")]
 pub struct Fill {
     /// The initializer: name(key=value, ...), with the names of torch.nn.init.
     pub spec: String,

@@ -13,19 +13,19 @@ use super::value::parse_setting;
   fanin inspect gpt2.safetensors --recipe gpt2 --html report.html
   fanin inspect start.safetensors --recipe my-recipe.toml --set n_layer=24 --json
 
-Warnings report NaN and infinities. With --recipe, they also report values outside of the
-planned bounds, and a mean or std that is more than 5 standard errors from the planned one.
-`fanin verify` makes the full tests and has an exit code.
+Warnings report NaN and infinities. With --recipe, warnings also report values outside of the
+planned bounds, and a mean or std that differs from the plan by more than 5 standard errors.
+`fanin verify` makes all tests, and its exit code is 1 if a test fails.
 
-docs/inspect.schema.json is the JSON schema of the output of --json. The page of --html is one
-file that needs no network: warnings, a table that can be sorted and filtered, histograms with
-the planned density, standard deviations by depth, norms and condition numbers.")]
+docs/inspect.schema.json is the JSON schema of the output of --json. --html writes a page that
+needs no network. The page has the warnings, a table that can be sorted and filtered, histograms
+with the planned density, standard deviations by depth, norms and condition numbers.")]
 pub struct Inspect {
     /// The checkpoint: a safetensors file, a folder, or a model.safetensors.index.json.
     pub file: PathBuf,
     /// Compare with a recipe: the name of a built-in model, or a recipe file.
     ///
-    /// Adds the scheme, the planned mean and the planned std to the table.
+    /// The table then has three more columns: the scheme, the planned mean and the planned std.
     #[arg(long, value_name = "MODEL|RECIPE.toml")]
     pub recipe: Option<String>,
     /// Set a variable of the recipe. Can be given several times.
@@ -37,7 +37,7 @@ pub struct Inspect {
     pub json: bool,
     /// Write an HTML page with charts to this file instead of printing a table.
     ///
-    /// An existing page of fanin is replaced. Any other existing file is an error.
+    /// If the file exists and is a page of fanin, it is replaced. Any other existing file is an error.
     #[arg(long, value_name = "REPORT.html")]
     pub html: Option<PathBuf>,
     /// Do not compute singular values, which take most of the time of --json and --html.

@@ -25,8 +25,9 @@ Exit code:
   0    success
   1    check failed (verify, audit, diff)
   2    invalid arguments or input
-  128 + N if stopped by signal N: 129 SIGHUP, 130 SIGINT (Ctrl-C), 143 SIGTERM. Signals that
-       are ignored when fanin starts, as under nohup, stay ignored.")]
+  128 + N  stopped by signal N: 129 SIGHUP, 130 SIGINT (Ctrl-C), 143 SIGTERM
+
+Signals that are ignored when fanin starts (for example by nohup) stay ignored.")]
 pub struct Args {
     /// The command.
     #[command(subcommand)]
@@ -50,11 +51,11 @@ pub enum Command {
     Inspect(Inspect),
     /// Check a checkpoint against its recipe: the distributions and, with --seed, the exact values.
     Verify(Verify),
-    /// Check a checkpoint without a recipe: recognize how each tensor was initialized, and report defects.
+    /// Check a checkpoint without a recipe: report how each tensor was initialized, and report defects.
     Audit(Audit),
     /// Compare two checkpoints, tensor by tensor.
     Diff(Diff),
-    /// Explain what an initializer does to a shape: fans, gain, std, bounds, formula, source.
+    /// Explain an initializer for a shape: fans, gain, std, bounds, formula, source, effect on a signal.
     Explain(Explain),
     /// Draft a recipe from the names and shapes of a checkpoint.
     Recipe(Draft),

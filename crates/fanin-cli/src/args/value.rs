@@ -1,4 +1,4 @@
-//! Parsers of argument values: shapes, seeds, paths, settings.
+//! The parsers of argument values: shapes, seeds, paths, settings and others.
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -14,7 +14,7 @@ pub struct Shape(pub Vec<usize>);
 pub(super) fn parse_shape(text: &str) -> Result<Shape, String> {
     let text = text.trim();
     let inner = text.trim_start_matches(['[', '(']).trim_end_matches([']', ')']).trim();
-    // An empty argument is more likely an unset variable of a script than a scalar shape.
+    // An empty argument is an error, because it is more likely an unset variable of a script than a scalar shape.
     if inner == "scalar" || (inner.is_empty() && !text.is_empty()) {
         return Ok(Shape(Vec::new()));
     }
@@ -39,8 +39,8 @@ pub(super) fn parse_seed(text: &str) -> Result<u64, String> {
     parsed.ok_or_else(|| "expected a whole number from -2^63 to 2^64 - 1".to_owned())
 }
 
-/// Returns a parser for the path of a file or folder to write. The parser rejects paths that begin with a hyphen: `-`
-/// usually means standard output, and in `-o --force` the path is missing.
+/// Returns a parser for the path of a file or folder to write. The parser rejects paths that begin with a hyphen,
+/// because `-` usually means standard output, and because the path is missing in `-o --force`.
 pub(super) fn output_parser() -> impl TypedValueParser<Value = PathBuf> {
     PathBufValueParser::new().try_map(|path| {
         let shown = path.display();
@@ -54,8 +54,8 @@ pub(super) fn output_parser() -> impl TypedValueParser<Value = PathBuf> {
     })
 }
 
-/// Parses a setting of a recipe variable: `NAME=NUMBER`. A number that overflows to infinity is an error, but `inf` is
-/// not.
+/// Parses a setting of a recipe variable: `NAME=NUMBER`. The number can be `inf`, but a number that is too large for an
+/// f64 is an error.
 pub(super) fn parse_setting(text: &str) -> Result<(String, f64), String> {
     let (name, value) = text.split_once('=').ok_or("expected NAME=NUMBER, for example n_layer=24")?;
     let number: f64 = value.trim().parse().map_err(|_| format!("{value:?} is not a number"))?;
@@ -67,7 +67,7 @@ pub(super) fn parse_setting(text: &str) -> Result<(String, f64), String> {
     Ok((name.trim().to_owned(), number))
 }
 
-/// Parses a number of threads. The number is limited, because every thread is started even if it has nothing to do.
+/// Parses a number of threads. The number is limited, because all threads are started, even threads that have no work.
 pub(super) fn parse_threads(text: &str) -> Result<NonZeroUsize, String> {
     const MAX_THREADS: usize = 1024;
     let threads = text.parse().ok().filter(|threads: &NonZeroUsize| threads.get() <= MAX_THREADS);
@@ -76,7 +76,8 @@ pub(super) fn parse_threads(text: &str) -> Result<NonZeroUsize, String> {
     })
 }
 
-/// Parses an axis layout: its name, the name of a framework or layer that uses it, or one letter for each axis.
+/// Parses an axis layout: its name, the name of a framework or layer that uses this layout, or one letter for each
+/// axis.
 pub fn parse_layout(text: &str) -> Result<AxisLayout, String> {
     text.to_ascii_lowercase().parse().map_err(|_| {
         "expected out_in (torch, linear, conv), in_out (conv_transpose, transposed), kernel_in_out (keras, jax, flax), \
@@ -85,7 +86,7 @@ pub fn parse_layout(text: &str) -> Result<AxisLayout, String> {
     })
 }
 
-/// Parses the probability of a false alarm.
+/// Parses the probability that a correct checkpoint fails a check.
 pub(super) fn parse_alpha(text: &str) -> Result<f64, String> {
     let alpha = text.parse().ok().filter(|alpha| (1e-12..0.5).contains(alpha));
     alpha.ok_or_else(|| "expected a number from 1e-12 to 0.5, for example 0.001".to_owned())

@@ -1,4 +1,4 @@
-//! `fanin diff`: compares two checkpoints.
+//! `fanin diff`, which compares two checkpoints.
 
 use fanin_analysis::diff::{self, TensorDifference};
 use fanin_recipe::text;

@@ -1,4 +1,4 @@
-//! `fanin init --dry-run`: shows what would be written, as a table of layers or as JSON.
+//! `fanin init --dry-run`, which shows what would be written, as a table of layers or as JSON.
 
 use serde_json::{Value, json};
 
@@ -11,11 +11,11 @@ use fanin_recipe::names::{Group, groups};
 use fanin_recipe::recipe::{Action, Planned};
 use fanin_recipe::text;
 
-/// The name and version of the JSON format. The version changes when a key is removed or gets another meaning. It does
-/// not change when a key is added.
+/// The name and version of the JSON format. The version changes if a key is removed or gets another meaning, but not if
+/// a key is added.
 const FORMAT: &str = "fanin-plan-1";
 
-/// Groups tensors whose names differ only in their numbers, for example `h.0.weight` and `h.1.weight`.
+/// Groups tensors whose names differ only in numbers, for example `h.0.weight` and `h.1.weight`.
 fn grouped(planned: &[Planned]) -> Vec<Group> {
     let names: Vec<&str> = planned.iter().map(|planned| planned.entry.name.as_str()).collect();
     groups(&names, |index| {
@@ -24,7 +24,7 @@ fn grouped(planned: &[Planned]) -> Vec<Group> {
     })
 }
 
-/// The number of tensors, the number of values in them, and the number of bytes of these values.
+/// The number of tensors, the number of their values, and the number of bytes of these values.
 type Counts = [u64; 3];
 
 /// Returns, for each dtype, the counts of the tensors with this dtype. The dtype with the most bytes comes first.
@@ -45,7 +45,7 @@ fn total(dtypes: &[(StoredType, Counts)]) -> Counts {
     dtypes.iter().fold([0; 3], |total, (_, counts)| [0, 1, 2].map(|k| total[k] + counts[k]))
 }
 
-/// Returns the spec of a tensor. For a tied tensor, also names the tensor that it is tied to.
+/// Returns the spec of a tensor. For a tied tensor, also names the tensor to which it is tied.
 fn scheme(planned: &Planned) -> String {
     match &planned.tied {
         Some(canonical) => format!("{}, tied to {}", planned.action, text::escaped(canonical)),
@@ -53,7 +53,7 @@ fn scheme(planned: &Planned) -> String {
     }
 }
 
-/// Formats a number. NaN means that the number is unknown, and is shown as a dash.
+/// Formats a number. NaN, which means that the number is unknown, is shown as a dash.
 fn number(x: f64) -> String {
     if x.is_nan() { "-".to_owned() } else { text::short(x) }
 }
@@ -61,7 +61,7 @@ fn number(x: f64) -> String {
 /// The maximum number of rows in the table of files.
 const MAX_FILES: usize = 20;
 
-/// Shows a table of the files if the checkpoint is written to a folder. Otherwise shows nothing.
+/// Prints a table of the files if the checkpoint is written to a folder. Prints nothing otherwise.
 fn show_files(files: &[PlannedFile]) -> Result {
     if files.is_empty() {
         return Ok(());
@@ -89,8 +89,8 @@ fn show_files(files: &[PlannedFile]) -> Result {
     output::line(format!("{count}, {} with their headers", text::bytes(bytes)))
 }
 
-/// Shows the table of tensors, the totals, and the skipped and tied tensors. If there are several files, shows them
-/// too.
+/// Prints the table of tensors, the totals, the skipped tensors and the tied tensors. If there are several files, also
+/// prints a table of the files.
 pub(super) fn show(planned: &[Planned], files: &[PlannedFile]) -> Result {
     let (skipped, written): (Vec<Planned>, Vec<Planned>) =
         planned.iter().cloned().partition(|planned| planned.action == Action::Skip);

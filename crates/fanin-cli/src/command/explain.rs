@@ -1,4 +1,4 @@
-//! `fanin explain`: shows the distribution of a spec for a shape, and how the layer changes the size of a signal.
+//! `fanin explain`, which shows the distribution of a spec for a shape, and the effect of the layer on a signal.
 
 use fanin::init::Init;
 use fanin::{DType, Distribution};
@@ -12,7 +12,7 @@ use fanin_analysis::explain::{
 };
 use fanin_recipe::text;
 
-/// The depths, in layers, at which the signal is shown if `--layers` is not given.
+/// The numbers of layers after which the signal is shown if `--layers` is not given.
 const DEPTHS: [usize; 3] = [1, 10, 50];
 
 pub(super) fn run(args: &Explain, quiet: bool) -> Result {
@@ -103,7 +103,8 @@ fn print(explanation: &Explanation) -> Result {
     if explanation.signal.is_some() { print_other_nonlinearities(explanation) } else { Ok(()) }
 }
 
-/// Prints how much one layer, and several such layers in sequence, change a signal and its gradient.
+/// Prints by which factors one layer, and several such layers in sequence, change the mean square of a signal and of
+/// its gradient.
 fn print_signal(explanation: &Explanation) -> Result {
     let (Some(signal), Some(layer), Some((forward, backward))) =
         (&explanation.signal, &explanation.layer, explanation.factors())

@@ -1,4 +1,4 @@
-//! `fanin fill`: writes a checkpoint of one tensor.
+//! `fanin fill`, which writes a checkpoint of one tensor.
 
 use fanin::Initializer as _;
 use fanin::init::Init;

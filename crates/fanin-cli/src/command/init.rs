@@ -1,4 +1,4 @@
-//! `fanin init`: writes a checkpoint with initial weights from a recipe and a seed.
+//! `fanin init`, which writes a checkpoint with initial weights from a recipe and a seed.
 
 use fanin_checkpoint::{CheckpointPlan, Partitioning, Request, StreamKind};
 use fanin_recipe::{Recipe, Replay};
@@ -47,7 +47,7 @@ pub(super) fn run(args: &Init, quiet: bool) -> Result {
     write(&plan, target, quiet)
 }
 
-/// Checks the options for a replay. A replay has its own seed, names, shapes and dtypes.
+/// Returns an error if an option cannot be used with a replay, which contains the seed, names, shapes and dtypes.
 fn check_replay_options(args: &Init, replay: &Replay) -> Result {
     let given = [
         ("--copy-from", args.copy_from.is_some()),
@@ -57,7 +57,7 @@ fn check_replay_options(args: &Init, replay: &Replay) -> Result {
     ];
     if let Some((option, _)) = given.into_iter().find(|(_, is_given)| *is_given) {
         return Err(Error::Request(format!(
-            "{option} cannot be used with a replay, which has names, shapes and dtypes of its own"
+            "{option} cannot be used with a replay, which contains the names, shapes and dtypes: leave {option} out"
         )));
     }
     if StreamKind::from(args.output.stream) != StreamKind::Torch {

@@ -1,4 +1,4 @@
-//! Reads the inputs of commands: checkpoints and recipes.
+//! Functions that read the inputs of commands: checkpoints and recipes.
 
 use std::path::Path;
 
@@ -20,7 +20,7 @@ pub(super) fn compare_with_recipe(
     Ok(ModelComparison::new(&recipe, settings, file, model.map(Model::manifest))?)
 }
 
-/// Opens a checkpoint. Unless `quiet` is true, prints the warnings about its index.
+/// Opens a checkpoint, and prints the warnings about its index unless `quiet` is true.
 pub(super) fn open(path: &Path, quiet: bool) -> Result<Checkpoint> {
     let checkpoint = Checkpoint::open(path)?;
     let file = path.display().to_string();

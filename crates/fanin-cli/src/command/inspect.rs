@@ -1,4 +1,4 @@
-//! `fanin inspect`: shows the tensors of a checkpoint.
+//! `fanin inspect`, which shows the tensors of a checkpoint.
 
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -51,7 +51,7 @@ pub(super) fn run(args: &Inspect, quiet: bool) -> Result {
     }
 }
 
-/// The file for an HTML page. Its path is checked before the checkpoint is read, because reading may take minutes.
+/// The file for an HTML page. The path is checked before the checkpoint is read, because reading can take minutes.
 struct Page {
     path: PathBuf,
 }
@@ -60,7 +60,8 @@ impl Page {
     /// Returns the page at `path`.
     ///
     /// # Errors
-    /// Returns an error if no page can be written there, or if `path` is an existing file that is not a page of fanin.
+    /// Returns an error if a page cannot be written to `path`, or if `path` is an existing file that is not a page of
+    /// fanin.
     fn new(path: &Path) -> Result<Self> {
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         if path.is_dir() {
@@ -106,7 +107,7 @@ fn show(inspection: &Inspection) -> Result {
     }
     header.extend([">mean", ">std", ">min", ">max", ">zeros", ">NaN, inf", "histogram"]);
     let mut rows = table::new(&header);
-    // If a tensor has no finite values, it has no mean.
+    // A tensor without finite values has no mean.
     let number = |x: Option<f64>| x.map_or_else(|| "-".to_owned(), text::short);
     for tensor in &inspection.tensors {
         let (entry, stats) = (&tensor.entry, &tensor.stats);

@@ -1,4 +1,4 @@
-//! The commands. Each command is a module.
+//! The commands. Each command has a module.
 
 mod audit;
 mod diff;

@@ -1,4 +1,4 @@
-//! `fanin models`: lists or shows the built-in models.
+//! `fanin models`, which lists the built-in models or shows one model.
 
 use serde_json::json;
 
@@ -30,7 +30,8 @@ pub(super) fn run(args: &Models) -> Result {
     show(model)
 }
 
-/// Returns the name of the class that can load a checkpoint of the model, for example `transformers.GPT2LMHeadModel`.
+/// Returns the name of the Python class that loads a checkpoint of the model, for example
+/// `transformers.GPT2LMHeadModel`.
 fn loads_in(manifest: &Manifest) -> &str {
     manifest.metadata("loads_in").unwrap_or_default()
 }

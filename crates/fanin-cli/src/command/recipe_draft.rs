@@ -1,4 +1,4 @@
-//! `fanin recipe`: prints a draft of a recipe for the tensors of a file, or the JSON schema of recipes.
+//! `fanin recipe`, which prints a draft of a recipe for the tensors of a file, or the JSON schema of recipes.
 
 use fanin_checkpoint::read_manifest;
 use fanin_recipe::recipe::{draft, schema};

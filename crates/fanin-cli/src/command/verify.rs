@@ -1,4 +1,4 @@
-//! `fanin verify`: checks a checkpoint against its recipe.
+//! `fanin verify`, which checks a checkpoint against its recipe.
 
 use fanin_analysis::verify::{Request, Verification};
 use fanin_checkpoint::read_manifest;

@@ -1,4 +1,4 @@
-//! Functions that `fanin init` and `fanin fill` share: they write a checkpoint, and report what was written.
+//! Functions with which `fanin init` and `fanin fill` write a checkpoint and report what was written.
 
 use std::time::{Duration, Instant};
 
@@ -16,7 +16,8 @@ pub(super) fn draw(output: &Output) -> Draw {
     Draw { stream: output.stream.into(), seed: output.seed, threads: output.threads }
 }
 
-/// Returns the checked path to write to, or `None` for a dry run. The check precedes the drawing of values.
+/// Returns the path to which the checkpoint is written, or `None` for a dry run. The path is checked before values are
+/// drawn.
 pub(super) fn target(output: &Output, form: OutputForm, resume: bool) -> Result<Option<Target>> {
     match &output.output {
         Some(path) if !output.dry_run => {
@@ -26,8 +27,8 @@ pub(super) fn target(output: &Output, form: OutputForm, resume: bool) -> Result<
     }
 }
 
-/// In a dry run with `--output`, checks the existing files at this path. If they would cause the command to fail
-/// without `--dry-run`, prints the error as a note.
+/// In a dry run with `--output`, checks the existing files at the output path. If the command would fail without
+/// `--dry-run`, prints the error as a note.
 pub(super) fn note_obstacles(plan: &CheckpointPlan, output: &Output, resume: bool, quiet: bool) {
     let Some(path) = output.output.as_ref().filter(|_| !quiet) else { return };
     let target = Target::new(path, plan.partitioning.form(), Existing { force: output.force, resume });
@@ -42,7 +43,7 @@ pub(super) fn write(plan: &CheckpointPlan, target: Option<Target>, quiet: bool) 
     let target = target.ok_or_else(|| Error::Request("no output: add -o OUT.safetensors".to_owned()))?;
     let progress = TerminalProgress::new("writing", plan.bytes(), quiet);
     let start = Instant::now();
-    // This token is never cancelled, because an interrupt exits the whole process (see `interrupt`).
+    // This token is never cancelled, because an interrupt ends the whole process (see `interrupt`).
     let written = plan.write(&target, &progress, &CancelToken::new());
     progress.finish();
     let written = written?;
@@ -73,7 +74,7 @@ fn print_summary(plan: &CheckpointPlan, target: &Target, written: &Written, elap
     ));
     if written.missing_partitions > 0 {
         output::message(format_args!(
-            "{}: not complete yet, {} missing; the last one renames the file to its final name",
+            "{}: not complete yet, {} missing; the last partition renames the file to its final name",
             target.path().display(),
             text::counted(written.missing_partitions as u64, "partition")
         ));

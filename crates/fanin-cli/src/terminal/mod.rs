@@ -1,4 +1,4 @@
-//! Writes lines, tables and JSON to standard output, and messages and progress to standard error.
+//! Terminal output: lines, tables and JSON on standard output, and messages and progress on standard error.
 
 pub mod output;
 pub mod progress;

@@ -1,4 +1,4 @@
-//! Writes lines and JSON to standard output, and messages and warnings to standard error.
+//! Functions that write lines and JSON to standard output, and messages and warnings to standard error.
 
 use std::io::Write as _;
 
@@ -10,8 +10,8 @@ use fanin_recipe::text;
 /// Writes a line to standard output.
 ///
 /// # Errors
-/// Returns an error if the line cannot be written. If standard output is a closed pipe, [`Error::is_broken_pipe`] is
-/// true.
+/// Returns an error if the line cannot be written. If standard output is a closed pipe, [`Error::is_broken_pipe`]
+/// returns true for this error.
 ///
 /// [`Error::is_broken_pipe`]: crate::error::Error::is_broken_pipe
 pub fn line(text: impl std::fmt::Display) -> Result {
@@ -19,13 +19,13 @@ pub fn line(text: impl std::fmt::Display) -> Result {
     Ok(())
 }
 
-/// Writes a line to standard error, and ignores errors.
+/// Writes a line to standard error. Errors are ignored.
 pub fn message(text: impl std::fmt::Display) {
     _ = writeln!(anstream::stderr().lock(), "{text}");
 }
 
-/// Writes a value as JSON to standard output. The text is written while the value is serialized, so it is never in
-/// memory as a whole.
+/// Writes a value as JSON to standard output. The text is written while the value is serialized, so that the whole text
+/// is never in memory.
 ///
 /// # Errors
 /// Returns an error if the text cannot be written.
@@ -37,9 +37,8 @@ pub fn json(value: &impl Serialize) -> Result {
     Ok(())
 }
 
-/// Writes warnings to standard error, unless `quiet` is true. Each item is a pair: the name of a tensor or file, and a
-/// message about this tensor or file. If several items have the same message, it is written once, with at most three of
-/// the names.
+/// Writes warnings to standard error, unless `quiet` is true. Each item is the name of a tensor or file, and a message
+/// about it. If several items have the same message, the message is written once, with at most three of the names.
 pub fn warnings<'a>(items: impl Iterator<Item = (&'a str, String)>, quiet: bool) {
     const MAX_NAMES: usize = 3;
     if quiet {

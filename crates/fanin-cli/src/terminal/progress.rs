@@ -11,7 +11,7 @@ use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 use fanin_checkpoint::Progress;
 use fanin_recipe::text;
 
-/// A progress bar that counts bytes. It is hidden if standard error is not a terminal.
+/// A progress bar that counts bytes. The bar is hidden if standard error is not a terminal.
 #[derive(Debug, Clone)]
 pub struct TerminalProgress {
     bar: ProgressBar,

@@ -2,7 +2,8 @@
 
 use comfy_table::{CellAlignment, Table, presets};
 
-/// Returns an empty table with this header. A column whose name begins with `>` is right-aligned, and `>` is not shown.
+/// Returns an empty table with the header `header`. A column whose name begins with `>` is right-aligned, and the `>`
+/// is not shown.
 pub fn new(header: &[&str]) -> Table {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
