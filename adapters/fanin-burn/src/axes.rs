@@ -1,25 +1,24 @@
-//! The order of a parameter's axes. For the weight of a `Linear`, burn and torch have different orders.
+//! The order of a parameter's axes. Burn and torch store the axes of the weight of a `Linear` in different orders.
 
-/// The order of axes in which parameters are planned and drawn.
+/// The order of a parameter's axes during planning and drawing: the order of torch or of burn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Axes {
-    /// The axes of torch. The weight of a `Linear`, which burn stores as `[in, out]`, is planned and drawn as
-    /// `[out, in]`. Specs and recipes for torch can then be used without changes, and the torch stream reproduces the
-    /// weights of PyTorch.
+    /// The order of torch. The weight of a `Linear` is planned and drawn as `[out, in]`, and stored as `[in, out]`.
+    /// Specs and recipes for torch can be used without changes, and the torch stream gives the weights of PyTorch.
     #[default]
     Torch,
-    /// The axes of burn. A spec for the weight of a `Linear` must then have `layout=in_out`. Without this argument,
-    /// fan_in and fan_out are swapped.
+    /// The order of burn. A spec for the weight of a `Linear` must contain the argument `layout=in_out`. Without this
+    /// argument, fan_in and fan_out are swapped.
     Burn,
 }
 
 impl Axes {
-    /// Returns whether the two axes of a parameter must be swapped to convert the parameter from burn's order of axes
-    /// to this order. Returns `true` only for the weight of a `Linear`, and only with torch's axes.
+    /// Returns true if a parameter in burn's order of axes must be transposed to be in the order `self`. This is so
+    /// only for the weight of a `Linear` and for `Axes::Torch`.
     ///
     /// `name` is the name of the parameter's field, `container` is the type of the struct that contains the field, and
-    /// `rank` is the number of axes. Burn's derive macro names the type of a `Linear` `Struct:Linear`.
+    /// `rank` is the number of axes. Burn's derive macro gives a `Linear` the type name `Struct:Linear`.
     pub(crate) fn transposes(self, name: &str, container: &str, rank: usize) -> bool {
         self == Axes::Torch && rank == 2 && name == "weight" && container == "Struct:Linear"
     }
@@ -27,8 +26,8 @@ impl Axes {
 
 /// Returns the transpose of a row-major matrix.
 pub(crate) fn transposed<E: Copy>(from: &[E], rows: usize, columns: usize) -> Vec<E> {
-    // The matrix is transposed in square blocks, so that the rows that are read and the columns that are written both
-    // fit in the cache.
+    // The matrix is transposed in square blocks. The source rows and the target columns of a block fit in the cache
+    // together.
     const BLOCK: usize = 32;
     let mut to = Vec::with_capacity(from.len());
     to.extend_from_slice(from);
@@ -49,7 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_indices_of_every_entry_are_swapped() {
+    fn transposed_swaps_the_two_indices_of_every_entry() {
         for (rows, columns) in [(1, 5), (33, 70), (64, 32), (0, 3)] {
             let from: Vec<usize> = (0..rows * columns).collect();
             let to = transposed(&from, rows, columns);
@@ -62,7 +61,7 @@ mod tests {
     }
 
     #[test]
-    fn only_weights_of_linear_layers_are_transposed() {
+    fn only_the_weights_of_linear_layers_are_transposed() {
         assert!(Axes::Torch.transposes("weight", "Struct:Linear", 2));
         assert!(!Axes::Torch.transposes("weight", "Struct:Embedding", 2));
         assert!(!Axes::Torch.transposes("bias", "Struct:Linear", 1));

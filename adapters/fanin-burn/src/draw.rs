@@ -1,4 +1,4 @@
-//! Draws one tensor.
+//! Draws the values of one tensor.
 
 use burn_core::module::{Param, ParamId};
 use burn_core::tensor::{DType, Device, Element as BurnElement, Tensor, TensorData};
@@ -8,7 +8,7 @@ use fanin_recipe::{Error, Result};
 
 use crate::axes::transposed;
 
-/// Returns a tensor with the values of an initializer. The axes are in the order of `shape`. Nothing is transposed.
+/// Draws the values of `init` and returns them as a tensor of shape `shape`. The tensor is not transposed.
 ///
 /// # Errors
 /// Returns an error if `dtype` is not f32, f64, f16 or bf16; if the initializer does not fit the shape; or if the
@@ -24,10 +24,10 @@ pub fn tensor<const D: usize>(
     Ok(Tensor::from_data(draw(&plan, stream)?, (device, dtype)))
 }
 
-/// Returns a trainable parameter with the values of an initializer and a new id.
+/// Draws the values of `init` and returns them as a trainable parameter with a new id.
 ///
 /// # Errors
-/// The errors of [`tensor`].
+/// Returns the same errors as [`tensor`].
 pub fn param<const D: usize>(
     init: &dyn Initializer,
     shape: [usize; D],
@@ -48,11 +48,13 @@ pub(crate) fn fanin_dtype(dtype: DType) -> Result<fanin::DType> {
         DType::F64 => Ok(fanin::DType::F64),
         DType::F16 => Ok(fanin::DType::F16),
         DType::BF16 => Ok(fanin::DType::BF16),
-        other => Err(Error::Request(format!("dtype {other:?} cannot be drawn: use f32, f64, f16 or bf16"))),
+        other => {
+            Err(Error::Request(format!("cannot draw values of dtype {other:?}: use f32, f64, f16 or bf16")))
+        }
     }
 }
 
-/// Draws the values of a plan, and returns them with the axes in the order of the plan's shape.
+/// Draws the values of a plan. The axes of the returned values are in the order of the plan's shape.
 pub(crate) fn draw(plan: &Plan, stream: &mut dyn Stream) -> Result<TensorData> {
     match plan.dtype() {
         fanin::DType::F32 => draw_as::<f32>(plan, stream),

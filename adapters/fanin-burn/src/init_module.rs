@@ -11,20 +11,20 @@ use crate::module_path::ModulePath;
 use crate::visit::parameters;
 use crate::{Axes, SeedSource};
 
-/// A parameter of a module. The caller of [`init_module`] chooses an initializer for each parameter.
+/// A parameter of a module, for which the closure of [`init_module`] chooses an initializer.
 #[derive(Debug, Clone, Copy)]
 pub struct ParameterRequest<'a> {
     /// The path of the parameter, for example `layers.0.weight`.
     pub name: &'a str,
     /// The shape of the parameter, in the order of axes that was passed to [`init_module`].
     pub shape: &'a [usize],
-    /// The type of the struct that contains the parameter, as burn names this type, for example `Struct:Linear` or
+    /// Burn's name of the type of the struct that contains the parameter, for example `Struct:Linear` or
     /// `Struct:LayerNorm`.
     pub container: &'a str,
 }
 
-/// Initializes the floating-point parameters of a module. `initializer_for` must return the initializer of a parameter,
-/// or `None` to leave the parameter unchanged.
+/// Initializes the floating-point parameters of a module. The closure `initializer_for` returns the initializer of a
+/// parameter, or `None` to leave the parameter unchanged.
 ///
 /// Integer and boolean tensors do not change. Ids, devices, dtypes and `require_grad` do not change. On the torch
 /// stream, parameters are drawn in the order of the module's fields.
@@ -54,8 +54,8 @@ pub fn init_module<M: Module>(
     write_values(module, axes, seed_source, values)
 }
 
-/// Draws planned values and writes them to the parameters of a module. On the torch stream, the values are drawn in the
-/// order of the module's fields.
+/// Draws planned values and writes the values to the parameters of a module. On the torch stream, the values are drawn
+/// in the order of the module's fields.
 pub(crate) fn write_values<M: Module>(
     module: M,
     axes: Axes,
@@ -71,13 +71,13 @@ struct Writer<'a> {
     path: ModulePath,
     seed_source: &'a mut SeedSource,
     values: ModelValues<TensorData>,
-    /// The first error. The error is stored here because the methods of a `ModuleMapper` cannot return an error.
+    /// The first error. The methods of a `ModuleMapper` cannot return an error, so the error is stored here.
     error: Option<Error>,
 }
 
 impl Writer<'_> {
-    /// Draws the values of the current parameter, in the chosen order of axes. After an error, returns `Kept`, so that
-    /// the remaining parameters do not change.
+    /// Draws the values of the current parameter, with its axes in burn's or torch's order. Returns `Kept` after an
+    /// error, so that the remaining parameters do not change.
     fn values(&mut self) -> ParameterValues<TensorData> {
         if self.error.is_some() {
             return ParameterValues::Kept;

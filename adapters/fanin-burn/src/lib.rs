@@ -1,9 +1,9 @@
-//! fanin for [burn](burn_core): initializes the parameters of any module by an initializer or by a recipe.
+//! fanin for [burn](burn_core): initializes the parameters of any burn module with an initializer or with a recipe.
 //!
 //! Burn draws all parameters from one global generator. This crate draws every value from a [`SeedSource`], which is
 //! one of two streams. The *native stream* is counter-based (Philox): the values of a parameter depend only on the seed
-//! and on the parameter's path. The *torch stream* is PyTorch's CPU generator (MT19937) and reproduces PyTorch bit for
-//! bit.
+//! and on the parameter's path. The *torch stream* is PyTorch's CPU generator (MT19937), and its values are
+//! bit-identical to PyTorch's.
 //!
 //! ```no_run
 //! use burn_core::module::Module;
@@ -21,9 +21,11 @@
 //!
 //! # Axes
 //! Burn stores the weight of a `Linear` as `[in, out]`, and torch stores this weight as `[out, in]`. All other
-//! parameters have the same axes in burn and in torch. By default, this crate draws the weight of a `Linear` in torch's
-//! axes and stores the transpose. The fans are then correct, and the torch stream reproduces PyTorch's values. See
-//! [`Axes`]. The name of a parameter is its path in burn, for example `layers.0.weight` or `norm.gamma`.
+//! parameters have the same axes in burn and in torch. By default, this crate draws the weight of a `Linear` as
+//! `[out, in]` and stores the transpose. Then fan_in and fan_out are those of torch, and the torch stream gives
+//! PyTorch's values. See [`Axes`].
+//!
+//! The name of a parameter is its path in burn, for example `layers.0.weight` or `norm.gamma`.
 
 mod axes;
 mod draw;

@@ -1,11 +1,12 @@
-//! [`ModulePath`]: the path of the parameter that a visitor of a module is visiting.
+//! [`ModulePath`]: the path of the parameter that a visitor is visiting.
 
 use crate::Axes;
 
-/// The path from a module to the field that a visitor is visiting.
+/// The path from a module to the field that a [`ModuleVisitor`](burn_core::module::ModuleVisitor) or a
+/// [`ModuleMapper`](burn_core::module::ModuleMapper) is visiting.
 pub(crate) struct ModulePath {
     axes: Axes,
-    /// The levels of the path. Each level has the name of a field, and the type of the struct that contains the field.
+    /// The levels of the path. A level is the name of a field and the type of the struct that contains the field.
     levels: Vec<(String, String)>,
 }
 
@@ -32,8 +33,8 @@ impl ModulePath {
         self.levels.last().map_or("", |(_, container)| container)
     }
 
-    /// Returns whether the two axes of the current parameter must be swapped to convert the parameter from burn's order
-    /// of axes to the chosen order. `rank` is the number of axes of the parameter.
+    /// Returns true if the current parameter, in burn's order of axes, must be transposed to be in the order `axes`.
+    /// `rank` is the number of axes of the parameter.
     pub(crate) fn is_transposed(&self, rank: usize) -> bool {
         self.levels.last().is_some_and(|(name, container)| self.axes.transposes(name, container, rank))
     }

@@ -1,4 +1,5 @@
-//! Initializes burn modules by a recipe. The whole module is planned before a value is drawn.
+//! [`RecipeInit`], which initializes burn modules with a recipe. The whole module is planned before the first value is
+//! drawn.
 
 use burn_core::module::Module;
 use fanin_recipe::{Planned, Recipe, Result};
@@ -7,7 +8,7 @@ use crate::init_module::write_values;
 use crate::visit::manifest;
 use crate::{Axes, SeedSource};
 
-/// Initializes burn modules by a recipe, with values for some of the recipe's variables.
+/// A recipe and values for its variables. The methods initialize burn modules.
 #[derive(Debug, Clone)]
 pub struct RecipeInit {
     init: fanin_recipe::RecipeInit,
@@ -15,17 +16,17 @@ pub struct RecipeInit {
 }
 
 impl RecipeInit {
-    /// Returns a `RecipeInit` for `recipe`. Values are drawn for weights in torch's order of axes, (out, in), and transposed
-    /// where burn's order differs. [`RecipeInit::axes`] selects another order.
+    /// Returns a `RecipeInit` for `recipe`. The order of axes is [`Axes::Torch`]. Use [`RecipeInit::axes`] to select
+    /// another order.
     pub fn new(recipe: Recipe) -> Self {
         Self { init: fanin_recipe::RecipeInit::new(recipe), axes: Axes::default() }
     }
 
-    /// Returns a `RecipeInit` for the recipe of a built-in model. Axes are as in [`RecipeInit::new`]. The command
-    /// `fanin models` lists the names of the models.
+    /// Returns a `RecipeInit` for the recipe of the built-in model `name`. The order of axes is [`Axes::Torch`]. The
+    /// command `fanin models` lists the names of the models.
     ///
     /// # Errors
-    /// Returns an error if there is no such model. The error suggests a similar name if there is one.
+    /// Returns an error if no built-in model is named `name`. The error suggests a similar name if there is one.
     pub fn built_in(name: &str) -> Result<Self> {
         Ok(Self { init: fanin_recipe::RecipeInit::built_in(name)?, axes: Axes::default() })
     }
@@ -43,8 +44,8 @@ impl RecipeInit {
         Self { axes, ..self }
     }
 
-    /// Returns the plan of each parameter of a module: its rule, initializer and distribution. No value is drawn, and
-    /// the module does not change.
+    /// Returns the plan of each parameter of a module. A plan contains the rule, the initializer and the distribution
+    /// of the parameter. No value is drawn, and the module does not change.
     ///
     /// # Errors
     /// Returns an error if the recipe does not fit the module. For example, no rule matches a parameter, a rule is
@@ -53,12 +54,12 @@ impl RecipeInit {
         self.init.plan(&manifest(module, self.axes)?)
     }
 
-    /// Initializes the parameters and running states of a module by the recipe. Ids, devices, dtypes and `require_grad`
-    /// do not change. On the torch stream, parameters are drawn in the order of the module's fields.
+    /// Initializes the parameters and running states of a module with the recipe. Ids, devices, dtypes and
+    /// `require_grad` do not change. On the torch stream, parameters are drawn in the order of the module's fields.
     ///
     /// # Errors
-    /// The errors of [`RecipeInit::plan`]. Also returns an error if the stream cannot draw a parameter. All parameters
-    /// are checked before the first value is drawn.
+    /// Returns the same errors as [`RecipeInit::plan`], and an error if the stream cannot draw a parameter. All
+    /// parameters are checked before the first value is drawn.
     pub fn module<M: Module>(&self, module: M, seed_source: &mut SeedSource) -> Result<M> {
         let values = self.init.values(&manifest(&module, self.axes)?, seed_source)?;
         write_values(module, self.axes, seed_source, values)

@@ -8,8 +8,8 @@ use crate::Axes;
 use crate::draw::fanin_dtype;
 use crate::module_path::ModulePath;
 
-/// Returns the names, shapes and dtypes of a module's parameters and running states, in the order of the module's
-/// fields. `axes` is the order of the axes in the shapes.
+/// Returns a manifest: the names, shapes and dtypes of a module's parameters and running states, in the order of the
+/// module's fields. `axes` is the order of the axes in the shapes.
 ///
 /// # Errors
 /// Returns an error if the dtype of a tensor is neither an integer dtype nor f32, f64, f16 or bf16. For example,
@@ -20,7 +20,7 @@ pub fn manifest<M: Module>(module: &M, axes: Axes) -> Result<Manifest> {
 }
 
 /// Returns the names and values of a module's parameters and running states, for example to write a checkpoint. `axes`
-/// is the order of the axes of the values.
+/// is the order of the axes in the values.
 pub fn tensors<M: Module>(module: &M, axes: Axes) -> Vec<(String, TensorData)> {
     let mut visitor = ValueVisitor { path: ModulePath::new(axes), tensors: Vec::new() };
     module.visit(&mut visitor);
@@ -44,7 +44,7 @@ pub(crate) fn parameters<M: Module>(module: &M, axes: Axes) -> Result<Vec<Parame
 struct ParameterVisitor {
     path: ModulePath,
     parameters: Vec<Parameter>,
-    /// The first error. The error is stored here because the methods of a `ModuleVisitor` cannot return an error.
+    /// The first error. The methods of a `ModuleVisitor` cannot return an error, so the error is stored here.
     error: Option<Error>,
 }
 
@@ -114,7 +114,7 @@ impl ModuleVisitor for ValueVisitor {
     }
 }
 
-/// Returns the safetensors dtype in which the values of a burn dtype are stored, or an error if there is no such dtype.
+/// Returns the safetensors dtype that corresponds to a burn dtype. Returns an error if safetensors has no such dtype.
 fn stored_type(dtype: DType) -> Result<StoredType> {
     Ok(match dtype {
         DType::I64 => StoredType::I64,

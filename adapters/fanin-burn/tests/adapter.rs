@@ -1,4 +1,5 @@
-//! Tests that the adapter gives the same values as the modules of torch, the crate fanin, and the command line.
+//! Tests of the adapter. Its values must be equal to those of torch's modules, of the crate fanin and of the command
+//! line.
 
 use burn_core as burn;
 use burn_core::module::{Module, Param};
@@ -10,7 +11,7 @@ use fanin::half::{bf16, f16};
 use fanin::{Native, init};
 use fanin_burn::{Axes, Recipe, RecipeInit, SeedSource, init_module, param, tensor, tensors};
 
-/// The layers of fanin-candle/tests/golden/modules.py, in the same order.
+/// A module with the same layers as fanin-candle/tests/golden/modules.py, in the same order.
 #[derive(Module, Debug)]
 struct Net {
     embed: Embedding,
@@ -58,7 +59,7 @@ fn bits(data: &TensorData) -> Vec<u32> {
 }
 
 #[test]
-fn modules_have_the_values_of_torch_after_manual_seed() {
+fn modules_have_the_values_of_torch_after_torch_manual_seed() {
     let net = recipe(NET).module(Net::new(&Device::flex()), &mut SeedSource::torch(0)).unwrap();
     let golden = include_str!("../../fanin-candle/tests/golden/modules.tsv");
     let golden: Vec<&str> = golden.lines().filter(|line| !line.starts_with('#')).collect();
@@ -81,9 +82,9 @@ fn modules_have_the_values_of_torch_after_manual_seed() {
 }
 
 #[test]
-fn a_linear_layer_has_the_fans_of_torch_and_the_values_of_its_name() {
+fn a_linear_layer_has_the_fans_of_torch_and_values_that_depend_on_its_name() {
     let net = recipe(NET).module(Net::new(&Device::flex()), &mut SeedSource::native(7)).unwrap();
-    // The layer has 16 inputs and 64 outputs. Burn stores its weight as [in, out].
+    // The layer has 16 inputs and 64 outputs. Burn stores the weight as [in, out].
     let weight = net.fc1.weight.val();
     assert_eq!(weight.dims(), [16, 64]);
     let mut expected = vec![0f32; 64 * 16];
@@ -124,7 +125,7 @@ fn ids_devices_and_require_grad_do_not_change() {
 }
 
 #[test]
-fn every_dtype_has_the_values_of_the_library() {
+fn the_values_of_every_dtype_are_those_of_the_crate_fanin() {
     let (scheme, device) = (init::trunc_normal(0.0, 0.5), Device::flex());
     macro_rules! check {
         ($type:ty, $dtype:ident) => {
@@ -153,7 +154,7 @@ struct Counted {
 }
 
 #[test]
-fn parameters_of_containers_and_integers_are_initialized_by_name() {
+fn integer_tensors_and_parameters_in_containers_are_initialized_by_name() {
     let device = Device::flex();
     let module = Counted {
         steps: Param::initialized(burn_core::module::ParamId::new(), Tensor::from_data([1, 2, 3], &device)),
@@ -168,7 +169,7 @@ fn parameters_of_containers_and_integers_are_initialized_by_name() {
     assert_eq!(names, expected);
     let module = init_steps.module(module, &mut SeedSource::native(0)).unwrap();
     assert_eq!(module.steps.val().into_data().convert::<i64>().as_slice::<i64>().unwrap(), [7, 7, 7]);
-    // The parameters for which the closure returns `None` do not change.
+    // A parameter does not change if the closure returns `None` for the parameter.
     let module = init_module(module, Axes::Torch, &mut SeedSource::native(0), |request| {
         Ok((request.container == "Struct:Linear" && request.name.ends_with("bias"))
             .then(|| init::Init::parse("zeros").unwrap()))
@@ -180,7 +181,7 @@ fn parameters_of_containers_and_integers_are_initialized_by_name() {
 }
 
 #[test]
-fn errors_are_returned_before_a_value_is_drawn() {
+fn errors_are_returned_before_the_first_value_is_drawn() {
     let error = |text: &str| {
         let net = Net::new(&Device::flex());
         recipe(text).module(net, &mut SeedSource::native(0)).map(drop).unwrap_err().to_string()
@@ -231,8 +232,8 @@ fn a_module_can_be_trained_with_autodiff() {
     assert!(after < before / 2.0, "{before} to {after}");
 }
 
-/// Runs the command line, and returns whether the exit status is 0. The environment variable FANIN is the path of the
-/// binary. `cargo xtask test --adapters` sets this variable.
+/// Runs the command `fanin` with `arguments` and returns true if its exit status is 0. The environment variable FANIN
+/// contains the path of the binary. `cargo xtask test --adapters` sets this variable.
 fn command_line(arguments: &[&str], folder: &std::path::Path) -> bool {
     let built = concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/debug/fanin");
     let binary = std::env::var("FANIN").unwrap_or_else(|_| built.to_owned());
@@ -260,7 +261,7 @@ fn the_command_line_verifies_and_reproduces_a_saved_module() {
         command_line(&["verify", "net.safetensors", "--recipe", "net.toml", "--seed", seed], folder.path())
     };
     assert!(verify("11"));
-    assert!(!verify("12"), "another seed has other values");
+    assert!(!verify("12"), "the values of another seed are different");
     // For the names and shapes of net.safetensors, `fanin init` writes the same tensor data as the adapter.
     let init = ["init", "net.toml", "--like", "net.safetensors", "--seed", "11", "-o", "same.safetensors"];
     assert!(command_line(&init, folder.path()));

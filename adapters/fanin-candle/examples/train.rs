@@ -12,7 +12,7 @@ const DEPTH: usize = 12;
 const WIDTH: usize = 48;
 const STEPS: usize = 200;
 
-/// A stack of layers. Its code does not mention initialization.
+/// A stack of layers. The code of the model does not mention initialization.
 struct Mlp(Vec<Linear>);
 
 impl Mlp {
@@ -66,8 +66,8 @@ fn main() -> Result<()> {
     train_by_recipe("bad: normal(std=0.02), the signal vanishes", "normal(std=0.02)")?;
     train_by_recipe("bad: normal(std=0.5), the signal explodes", "normal(std=0.5)")?;
     train_by_recipe("good: kaiming_normal(nonlinearity=relu)", "kaiming_normal(nonlinearity=relu)")?;
-    // Without a recipe, the layers get the default initialization of torch's nn.Linear. The values are those of torch
-    // after torch.manual_seed(0).
+    // Without a recipe, the layers get the default initialization of torch's nn.Linear. The values are the same as in
+    // torch after torch.manual_seed(0).
     let layers = Layers::torch_defaults(SeedSource::torch(0));
     let model = Mlp::new(layers.var_builder(DType::F32, &Device::Cpu))?;
     train("torch's nn.Linear after torch.manual_seed(0)", &model, layers.var_map())

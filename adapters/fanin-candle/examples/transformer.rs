@@ -1,5 +1,5 @@
-//! Initializes a model of candle-transformers by a recipe, on the torch stream. Prints the loss before training and
-//! ln(vocabulary), which is the loss of a model that predicts all tokens with equal probability.
+//! Initializes a model of candle-transformers with a recipe, on the torch stream. Prints the loss before training. Also
+//! prints ln(256), the loss of a model that gives each of the 256 tokens the same probability.
 //!
 //! ```text
 //! cargo run --release --example transformer -- gpt.safetensors
@@ -15,8 +15,8 @@ const VOCABULARY: usize = 256;
 const BATCH: usize = 64;
 const LENGTH: usize = 8;
 
-/// A recipe with the default initialization of torch's layers. The default of `nn.Embedding` is N(0, 1). In this model,
-/// the embedding is also the output matrix.
+/// A recipe with the default initialization of torch's layers. The default of `nn.Embedding` is N(0, 1). In the model
+/// of this example, the embedding is also the output matrix.
 const TORCH_DEFAULTS: &str = r#"
 [init]
 "*.ln_*.weight" = "ones"
@@ -26,7 +26,8 @@ const TORCH_DEFAULTS: &str = r#"
 "*.bias"        = "linear_default_bias(weight_fan_in)"
 "#;
 
-/// Returns the configuration of a small model with the layer names of GPT-2. All heads share one key and one value.
+/// Returns the configuration of a small model with the layer names of GPT-2. All attention heads share one key head and
+/// one value head.
 fn config(layers: usize) -> Config {
     Config {
         vocab_size: VOCABULARY,
@@ -42,8 +43,8 @@ fn config(layers: usize) -> Config {
 }
 
 fn build(title: &str, init: &RecipeInit, layers: usize) -> Result<VarMap> {
-    // The values are those of torch after torch.manual_seed(0), drawn in the order in which the model requests
-    // parameters.
+    // The values are the same as in torch after torch.manual_seed(0), if torch draws the parameters in the order in
+    // which the model requests them.
     let mut seed_source = SeedSource::torch(0);
     let (mut model, vars) =
         init.build(DType::F32, &Device::Cpu, &mut seed_source, |vb| GPTBigCode::load(vb, config(layers)))?;

@@ -1,10 +1,10 @@
-//! Draws one tensor.
+//! Draws the values of one tensor.
 
 use candle_core::{DType, Device, Error, Result, Shape, Tensor, Var, WithDType};
 use fanin::half::{bf16, f16};
 use fanin::{Element, Initializer, Plan, Stream};
 
-/// Returns a tensor with the values of an initializer.
+/// Draws the values of `init` and returns them as a tensor.
 ///
 /// ```
 /// use candle_core::{DType, Device};
@@ -28,7 +28,7 @@ pub fn tensor(
     tensor_of(&resolve(init, &shape.into(), dtype)?, device, stream)
 }
 
-/// Returns a variable with the values of an initializer. An optimizer can update the variable.
+/// Draws the values of `init` and returns them as a variable. An optimizer can update the variable.
 ///
 /// # Errors
 /// The errors of [`tensor`].
@@ -42,11 +42,11 @@ pub fn var(
     var_of(&resolve(init, &shape.into(), dtype)?, device, stream)
 }
 
-/// Draws new values for a variable by an initializer. The dtype and the device of the variable do not change. Tensors
-/// that share the variable's memory get the new values too.
+/// Replaces the values of a variable by values drawn from `init`. The dtype and the device of the variable do not
+/// change. Tensors that share the variable's memory change too.
 ///
 /// # Errors
-/// The errors of [`tensor`]. If an error is returned, the variable is unchanged.
+/// Returns the same errors as [`tensor`]. After an error, the variable is unchanged.
 pub fn fill(var: &Var, init: &dyn Initializer, stream: &mut dyn Stream) -> Result<()> {
     let plan = resolve(init, var.shape(), var.dtype())?;
     var.set(&tensor_of(&plan, var.device(), stream)?)
@@ -63,7 +63,7 @@ pub(crate) fn resolve(init: &dyn Initializer, shape: &Shape, dtype: DType) -> Re
         DType::F64 => fanin::DType::F64,
         DType::F16 => fanin::DType::F16,
         DType::BF16 => fanin::DType::BF16,
-        other => candle_core::bail!("dtype {other:?} cannot be drawn: use f32, f64, f16 or bf16"),
+        other => candle_core::bail!("cannot draw values of dtype {other:?}: use f32, f64, f16 or bf16"),
     };
     init.resolve(shape.dims(), dtype).map_err(Error::wrap)
 }
@@ -96,8 +96,7 @@ fn draw_as<E: Element + WithDType>(
 ) -> Result<Tensor> {
     let mut values = vec![<E as Default>::default(); plan.len()];
     plan.fill(&mut values, stream).map_err(Error::wrap)?;
-    // `from_vec` on the CPU moves the vector into the tensor or variable without a copy. Converting an existing tensor
-    // to a variable would copy the values.
+    // On the CPU, `Var::from_vec` and `Tensor::from_vec` do not copy the values. `Var::from_tensor` would copy them.
     if is_variable {
         return Ok(Var::from_vec(values, plan.shape(), device)?.into_inner());
     }

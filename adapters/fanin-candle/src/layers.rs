@@ -1,4 +1,4 @@
-//! A `VarBuilder` backend that initializes each parameter when a layer requests the parameter.
+//! [`Layers`], a `VarBuilder` backend that initializes each parameter when a layer requests the parameter.
 
 use std::sync::{Arc, Mutex};
 
@@ -12,23 +12,24 @@ use fanin::init::{Init, constant, normal, uniform};
 use crate::SeedSource;
 use crate::draw::{resolve, var_of, with_name};
 
-/// A parameter that a layer requests. A function such as [`torch_default`] chooses its initializer.
+/// A parameter that a layer requests. A function such as [`torch_default`] chooses an initializer for the parameter.
 #[derive(Debug, Clone, Copy)]
 pub struct ParameterRequest<'a> {
     /// The path of the parameter, for example `fc1.weight`.
     pub name: &'a str,
     /// The shape of the parameter.
     pub shape: &'a [usize],
-    /// The initialization that candle's layer proposes.
+    /// The default initialization, which candle's layer passes to the `VarBuilder`.
     pub hint: candle_nn::Init,
-    /// The shape of the `weight` in the same module. torch computes the bound of a bias from the fans of this weight.
-    /// The shape is `None` if the weight was not requested before this parameter.
+    /// The shape of the `weight` of the same module, or `None` if the weight was not requested before this parameter.
+    /// Torch computes the bound of a bias from the fan_in of this weight.
     pub weight: Option<&'a [usize]>,
 }
 
 type InitializerFor = dyn Fn(ParameterRequest<'_>) -> Result<Init> + Send + Sync;
 
-/// Initializes each parameter of a model when a layer requests the parameter. No recipe is needed.
+/// A `VarBuilder` backend that initializes each parameter of a model when a layer requests the parameter. No recipe is
+/// needed.
 ///
 /// A function chooses the initializer of each parameter from a [`ParameterRequest`]. If a parameter is requested twice,
 /// both requests return the same variable.
@@ -51,20 +52,22 @@ pub struct Layers {
 }
 
 impl Layers {
-    /// Initializes parameters as candle's layers propose (see [`candle_default`]), with values drawn from
-    /// `seed_source`.
+    /// Returns a backend that draws from `seed_source` and initializes parameters with the defaults of candle's layers.
+    /// See [`candle_default`].
     pub fn candle_defaults(seed_source: SeedSource) -> Self {
         Self::new(seed_source, candle_default)
     }
 
-    /// Initializes parameters with the defaults of the corresponding modules of `torch.nn` (see [`torch_default`]).
-    /// With [`SeedSource::torch`], the values are bit for bit those of PyTorch after `torch.manual_seed`, provided that
-    /// the layers are built in the same order as in PyTorch.
+    /// Returns a backend that draws from `seed_source` and initializes parameters with the defaults of the
+    /// corresponding modules of `torch.nn`. See [`torch_default`]. With [`SeedSource::torch`], the values are
+    /// bit-identical to PyTorch's values after `torch.manual_seed` if the layers are built in the same order as in
+    /// PyTorch.
     pub fn torch_defaults(seed_source: SeedSource) -> Self {
         Self::new(seed_source, torch_default)
     }
 
-    /// Initializes each parameter by the initializer that `initializer_for` returns.
+    /// Returns a backend that draws from `seed_source` and initializes each parameter with the initializer that
+    /// `initializer_for` returns.
     pub fn new(
         seed_source: SeedSource,
         initializer_for: impl Fn(ParameterRequest<'_>) -> Result<Init> + Send + Sync + 'static,
@@ -91,7 +94,7 @@ impl Layers {
         &self.vars
     }
 
-    /// Returns a copy of the random stream in its current state.
+    /// Returns a copy of the seed source in its current state.
     pub fn seed_source(&self) -> SeedSource {
         self.seed_source.lock().expect("mutex poisoned").clone()
     }
@@ -110,7 +113,7 @@ impl SimpleBackend for Layers {
         if let Some(var) = vars.get(name) {
             if var.shape() != &shape || var.dtype() != dtype {
                 candle_core::bail!(
-                    "{name} is requested as {dtype:?} {shape:?}, and was requested as {:?} {:?}",
+                    "{name} is requested as {dtype:?} {shape:?}, but was requested before as {:?} {:?}",
                     var.dtype(),
                     var.shape()
                 );
@@ -134,7 +137,7 @@ impl SimpleBackend for Layers {
     }
 
     fn get_unchecked(&self, name: &str, _: DType, _: &Device) -> Result<Tensor> {
-        candle_core::bail!("{name} is requested without its shape, which is needed: use VarBuilder::get")
+        candle_core::bail!("{name} is requested without a shape: request the parameter with VarBuilder::get")
     }
 
     fn contains_tensor(&self, name: &str) -> bool {
@@ -142,12 +145,11 @@ impl SimpleBackend for Layers {
     }
 }
 
-/// Returns the initializer that candle's layer proposes. Fans are computed by candle's formulas. By these formulas, a
-/// tensor of one axis has fan_in 1, and a fan_out equal to its length.
+/// Returns the default initializer of candle's layer. Fans are computed with candle's formulas: for a tensor with one
+/// axis, fan_in is 1, and fan_out is the length of the tensor.
 ///
 /// # Errors
-/// This function never returns an error. The return type is `Result` only because [`Layers::new`] expects a function
-/// with this type.
+/// This function never returns an error. The return type is `Result` because [`Layers::new`] requires it.
 pub fn candle_default(request: ParameterRequest<'_>) -> Result<Init> {
     Ok(match request.hint {
         candle_nn::Init::Const(value) => Init::Constant(constant(value)),
@@ -168,9 +170,9 @@ pub fn candle_default(request: ParameterRequest<'_>) -> Result<Init> {
 
 /// Returns the initializer that the corresponding module of `torch.nn` has by default.
 ///
-/// The weights of `Linear` and `Conv` get `kaiming_uniform(a=sqrt(5))`. The bias of such a layer gets the uniform
-/// distribution U(-b, b) with b = 1/sqrt(fan_in), where fan_in is that of the weight. `Embedding` and norms have the
-/// same initialization in candle and in torch.
+/// The weights of `Linear` and `Conv` get `kaiming_uniform(a=sqrt(5))`. Their biases get the uniform distribution U(-b,
+/// b) with b = 1/sqrt(fan_in), where fan_in is the fan_in of the weight. `Embedding` and norms have the same
+/// initialization in candle and in torch.
 ///
 /// # Errors
 /// Returns an error if a bias is requested before the weight of the same module, or if the parameter belongs to a

@@ -1,8 +1,10 @@
-//! fanin for [candle](candle_core): initializes tensors, variables and whole models by an initializer or by a recipe.
+//! fanin for [candle](candle_core): initializes tensors, variables and whole models with an initializer or with a
+//! recipe.
 //!
-//! Candle's own generator on the CPU cannot be seeded. This crate draws every value from a [`SeedSource`], which is one
-//! of two streams. The *native stream* is counter-based (Philox): the values of a parameter depend only on the seed and
-//! on the parameter's name. The *torch stream* is PyTorch's CPU generator (MT19937) and reproduces PyTorch bit for bit.
+//! Candle's CPU generator cannot be seeded. This crate draws every value from a [`SeedSource`], which is one of two
+//! streams. The *native stream* is counter-based (Philox): the values of a parameter depend only on the seed and on the
+//! parameter's name. The *torch stream* is PyTorch's CPU generator (MT19937), and its values are bit-identical to
+//! PyTorch's.
 //!
 //! ```
 //! use candle_core::{DType, Device, Result, Tensor};
@@ -33,12 +35,11 @@
 //! | you have | use |
 //! |---|---|
 //! | an initializer and a shape | [`tensor`], [`var`], [`fill`] |
-//! | a model and a recipe | [`RecipeInit::build`]: the recipe is checked against the whole model before a value is drawn |
+//! | a model and a recipe | [`RecipeInit::build`]: the recipe is checked against the whole model before the first value is drawn |
 //! | a `VarMap` and a recipe | [`RecipeInit::fill`], [`RecipeInit::fill_in_order`] |
 //! | a model without a recipe | [`Layers`]: the defaults of candle's layers or of torch's modules, from a seed |
 //!
-//! Values are drawn on the CPU in their final dtype, and then copied to the device. If the device is the CPU, this copy
-//! is not made.
+//! Values are drawn on the CPU in their final dtype, and then copied to the device. On the CPU, no copy is made.
 
 mod draw;
 mod layers;

@@ -1,4 +1,5 @@
-//! Initializes candle models by a recipe. The whole model is planned before a value is drawn.
+//! [`RecipeInit`], which initializes candle models with a recipe. The whole model is planned before the first value is
+//! drawn.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
@@ -11,21 +12,21 @@ use fanin_recipe::{Entry, Manifest, ModelValues, ParameterValues, Planned, Recip
 use crate::SeedSource;
 use crate::draw::{var_of, with_name};
 
-/// Initializes candle models by a recipe, with values for some of the recipe's variables.
+/// A recipe and values for its variables. The methods initialize candle models.
 #[derive(Debug, Clone)]
 pub struct RecipeInit(fanin_recipe::RecipeInit);
 
 impl RecipeInit {
-    /// Returns a `RecipeInit` for this recipe.
+    /// Returns a `RecipeInit` for `recipe`.
     pub fn new(recipe: Recipe) -> Self {
         Self(fanin_recipe::RecipeInit::new(recipe))
     }
 
-    /// Returns a `RecipeInit` for the recipe of a built-in model. The command `fanin models` lists the names of the
-    /// models.
+    /// Returns a `RecipeInit` for the recipe of the built-in model `name`. The command `fanin models` lists the names
+    /// of the models.
     ///
     /// # Errors
-    /// Returns an error if there is no such model. The error suggests a similar name if there is one.
+    /// Returns an error if no built-in model is named `name`. The error suggests a similar name if there is one.
     pub fn built_in(name: &str) -> Result<Self> {
         fanin_recipe::RecipeInit::built_in(name).map(Self).map_err(Error::wrap)
     }
@@ -37,17 +38,17 @@ impl RecipeInit {
         Self(self.0.set(name, value))
     }
 
-    /// Builds a model whose parameters are initialized by the recipe. Returns the model and its variables.
+    /// Builds a model and initializes its parameters with the recipe. Returns the model and its variables.
     ///
     /// `model` is called twice. In the first call, every parameter is a tensor of zeros that takes no memory. This call
-    /// records the names, the shapes and the order of the parameters. The recipe is then applied to these names and
-    /// shapes, so that a mistake, such as an unused rule, is found before a value is drawn. In the second call, the
-    /// parameters have the values of the recipe. On the torch stream, the values are drawn in the order in which
-    /// `model` requested the parameters.
+    /// records the names, the shapes and the order of the parameters. The recipe is then planned for these names and
+    /// shapes. A mistake, for example an unused rule, is found before the first value is drawn. In the second call, the
+    /// parameters have the values that the recipe gives. On the torch stream, the values are drawn in the order in
+    /// which `model` requested the parameters.
     ///
     /// # Errors
     /// Returns an error if the recipe does not fit the model; if `model` requests different parameters in the two
-    /// calls; if `model` requests one name with two shapes; or if `model` returns an error.
+    /// calls; if `model` requests the same name with different shapes; or if `model` returns an error.
     pub fn build<M>(
         &self,
         dtype: DType,
@@ -74,8 +75,8 @@ impl RecipeInit {
     /// Returns initialized variables for the tensors of a manifest, in the dtypes of the manifest. On the torch stream,
     /// the values are drawn in the order of the manifest.
     ///
-    /// Tied tensors become separate variables with the same values. To share one variable between layers, a model must
-    /// request the same name in each of the layers.
+    /// Tied tensors become separate variables with equal values. Layers share one variable only if the model requests
+    /// the same name in each of the layers.
     ///
     /// # Errors
     /// Returns an error if the recipe does not fit the manifest; if the recipe copies or skips a tensor; or if candle
@@ -89,7 +90,7 @@ impl RecipeInit {
         let mut values = self.0.values(manifest, seed_source).map_err(Error::wrap)?;
         if let Some(kept) = values.planned().iter().find(|planned| !planned.is_known()) {
             candle_core::bail!(
-                "{}: a new variable has no values to keep: write a spec instead of {}",
+                "{}: a new variable has no values to keep: replace {} by a spec",
                 kept.description(),
                 kept.action
             );
@@ -107,8 +108,9 @@ impl RecipeInit {
         Ok(vars)
     }
 
-    /// Draws new values by the recipe for the variables of a map, and returns the plan of each variable. Dtypes and
-    /// devices do not change. If the recipe has an error or does not fit the variables, no variable is changed.
+    /// Replaces the values of the variables of a map by values that are drawn by the recipe. Returns the plan of each
+    /// variable. Dtypes and devices do not change. If the recipe has an error or does not fit the variables, no
+    /// variable changes.
     ///
     /// Only the native stream can be used, because a `VarMap` does not store the order of its variables. Use
     /// [`RecipeInit::fill_in_order`] for the torch stream.
@@ -126,7 +128,7 @@ impl RecipeInit {
         self.fill_in_order(vars, names, seed_source)
     }
 
-    /// Like [`RecipeInit::fill`], but draws the variables in the order of `names`. Both streams can be used.
+    /// Does the same as [`RecipeInit::fill`], in the order of `names`. Both streams can be used.
     ///
     /// # Errors
     /// Returns an error if `names` does not contain every name of the map exactly once, or if the recipe does not fit
@@ -143,13 +145,18 @@ impl RecipeInit {
         for name in names {
             let name = name.as_ref();
             let Some(var) = data.get(name).filter(|_| missing.remove(name)) else {
-                candle_core::bail!("{name:?} is not in the VarMap, or was named before");
+                candle_core::bail!(
+                    "{name:?} is not in the VarMap or occurs twice in the names: name every variable of the VarMap once"
+                );
             };
             entries.push(entry(name, var.shape(), var.dtype())?);
         }
         if !missing.is_empty() {
             let missing: Vec<&str> = missing.into_iter().collect();
-            candle_core::bail!("the order leaves out {}: name every variable once", missing.join(", "));
+            candle_core::bail!(
+                "the names leave out {}: name every variable of the VarMap once",
+                missing.join(", ")
+            );
         }
         let manifest = Manifest { entries, ..Manifest::default() };
         let mut values = self.0.values(&manifest, seed_source).map_err(Error::wrap)?;
@@ -167,7 +174,7 @@ impl RecipeInit {
 }
 
 /// Returns the new values of a parameter, or `None` if the recipe does not change the parameter. The returned tensor
-/// shares no memory with another parameter.
+/// does not share memory with any other parameter.
 fn new_values(
     values: &mut ModelValues<Tensor>,
     name: &str,
@@ -181,8 +188,8 @@ fn new_values(
         with_name(name, var.map(Var::into_inner))
     })?;
     Ok(match drawn {
-        // The values are copied, so that tied variables do not share memory. In each step, an optimizer would update
-        // shared memory once for each of these variables.
+        // The values are copied, so that tied variables do not share memory. Otherwise, an optimizer would update the
+        // shared memory once for each of the variables in each step.
         ParameterValues::Drawn { values, is_shared: true } => Some(values.detach().copy()?),
         ParameterValues::Drawn { values, is_shared: false } => Some(values),
         ParameterValues::Integers(values) => {
@@ -192,7 +199,8 @@ fn new_values(
     })
 }
 
-/// Returns the safetensors dtype that corresponds to a candle dtype, or an error if fanin cannot initialize the dtype.
+/// Returns the safetensors dtype that corresponds to a candle dtype. Returns an error if fanin cannot initialize
+/// tensors of the dtype.
 fn stored_type(dtype: DType) -> Result<StoredType> {
     Ok(match dtype {
         DType::F64 => StoredType::F64,
@@ -205,12 +213,12 @@ fn stored_type(dtype: DType) -> Result<StoredType> {
         DType::U32 => StoredType::U32,
         DType::U8 => StoredType::U8,
         other => candle_core::bail!(
-            "dtype {other:?} cannot be initialized: use f32, f64, f16, bf16 or an integer dtype"
+            "cannot initialize a tensor of dtype {other:?}: use f32, f64, f16, bf16 or an integer dtype"
         ),
     })
 }
 
-/// Returns the candle dtype that corresponds to a safetensors dtype, or an error if there is no such dtype.
+/// Returns the candle dtype that corresponds to a safetensors dtype. Returns an error if candle has no such dtype.
 fn candle_dtype(stored: StoredType) -> Result<DType> {
     Ok(match stored {
         StoredType::F64 => DType::F64,
@@ -231,8 +239,8 @@ fn entry(name: &str, shape: &Shape, dtype: DType) -> Result<Entry> {
     Ok(Entry { name: name.to_owned(), dtype, shape: shape.dims().to_vec(), offsets: None })
 }
 
-/// A `VarBuilder` backend that records the requested parameters. For each parameter, the backend returns a tensor of
-/// zeros that takes no memory.
+/// A `VarBuilder` backend that records the requested parameters. The backend returns a tensor of zeros for each
+/// parameter. All entries of the tensor share the memory of one number.
 #[derive(Clone, Default)]
 struct Recorder(Arc<Mutex<Vec<Entry>>>);
 
@@ -248,7 +256,7 @@ impl SimpleBackend for Recorder {
         match entries.iter().find(|entry| entry.name == name) {
             Some(known) if known.shape != shape.dims() => {
                 candle_core::bail!(
-                    "{name} is requested as {shape:?}, and was requested as {:?}",
+                    "{name} is requested with shape {shape:?}, but was requested before with shape {:?}",
                     known.shape
                 );
             }
@@ -259,7 +267,7 @@ impl SimpleBackend for Recorder {
     }
 
     fn get_unchecked(&self, name: &str, _: DType, _: &Device) -> Result<Tensor> {
-        candle_core::bail!("{name} is requested without its shape, which is needed: use VarBuilder::get")
+        candle_core::bail!("{name} is requested without a shape: request the parameter with VarBuilder::get")
     }
 
     fn contains_tensor(&self, name: &str) -> bool {

@@ -1,4 +1,5 @@
-//! Tests that the adapter gives the same values as the modules of torch, the crate fanin, and the command line.
+//! Tests of the adapter. Its values must be equal to those of torch's modules, of the crate fanin and of the command
+//! line.
 
 use candle_core::{DType, Device, Result, Tensor, Var};
 use candle_nn::{Module as _, Optimizer as _, VarBuilder, VarMap};
@@ -47,8 +48,8 @@ fn values(vars: &VarMap, name: &str) -> Vec<u32> {
 
 const MODULES: &str = include_str!("golden/modules.tsv");
 
-/// Asserts that the variables have the values of a golden file, which a script wrote with torch. The function compares
-/// the shape, the first four values and a checksum of all values of each parameter.
+/// Asserts that the variables have the values of a golden file. A script wrote this file with torch. The function
+/// compares the shape, the first four values and a checksum of all values of each parameter.
 fn assert_golden(vars: &VarMap, golden: &str) {
     let mut count = 0;
     for line in golden.lines().filter(|line| !line.starts_with('#')) {
@@ -69,7 +70,7 @@ fn assert_golden(vars: &VarMap, golden: &str) {
 }
 
 #[test]
-fn layers_have_the_values_of_torch_after_manual_seed() -> Result<()> {
+fn layers_have_the_values_of_torch_after_torch_manual_seed() -> Result<()> {
     let layers = Layers::torch_defaults(SeedSource::torch(0));
     net(layers.var_builder(DType::F32, &CPU))?;
     assert_golden(layers.var_map(), MODULES);
@@ -79,7 +80,7 @@ fn layers_have_the_values_of_torch_after_manual_seed() -> Result<()> {
     assert_golden(&vars, MODULES);
     let by_layers = layers.seed_source();
     let states = [&by_layers, &seed_source].map(|source| source.generator().unwrap().state());
-    assert_eq!(states[0], states[1], "both drew the same number of words");
+    assert_eq!(states[0], states[1], "both seed sources drew the same number of words");
     Ok(())
 }
 
@@ -103,7 +104,7 @@ fn a_model_of_candle_transformers_has_the_values_of_torch() -> Result<()> {
 }
 
 #[test]
-fn on_the_native_stream_values_depend_on_the_name() -> Result<()> {
+fn on_the_native_stream_the_values_of_a_parameter_depend_only_on_its_name_and_the_seed() -> Result<()> {
     let init_net = recipe(NET);
     let (head, vars) = init_net.build(DType::F32, &CPU, &mut SeedSource::native(7), net)?;
     let mut expected = vec![0f32; 30];
@@ -115,8 +116,8 @@ fn on_the_native_stream_values_depend_on_the_name() -> Result<()> {
     )
     .unwrap();
     assert_eq!(head.weight().flatten_all()?.to_vec1::<f32>()?, expected);
-    // Layers that are built one by one in a different order have the same values, and so have existing variables after
-    // `RecipeInit::fill`.
+    // Layers that are built in a different order have the same values. Existing variables also have the same values
+    // after `RecipeInit::fill`.
     let layers = Layers::new(SeedSource::native(7), |request| match request.name.ends_with("bias") {
         true => fanin_candle::candle_default(request),
         false => init::Init::parse("kaiming_uniform(a=sqrt(5))").map_err(candle_core::Error::wrap),
@@ -143,7 +144,7 @@ fn on_the_native_stream_values_depend_on_the_name() -> Result<()> {
 }
 
 #[test]
-fn every_dtype_has_the_values_of_the_library() -> Result<()> {
+fn the_values_of_every_dtype_are_those_of_the_crate_fanin() -> Result<()> {
     let scheme = init::trunc_normal(0.0, 0.5);
     let (shape, stream) = ([33, 5], || Native::new(3).tensor("w"));
     macro_rules! check {
@@ -180,18 +181,18 @@ fn candle_defaults_have_the_standard_deviation_of_candles_layers() -> Result<()>
     let values = layers.var_map().data().lock().unwrap()["fc.weight"].flatten_all()?.to_vec1::<f32>()?;
     let std =
         (values.iter().map(|x| f64::from(*x) * f64::from(*x)).sum::<f64>() / values.len() as f64).sqrt();
-    // The weights of candle's Linear have std = sqrt(2 / 300). For n values, the standard error of the estimated std is
-    // `std / sqrt(2 * n)`.
+    // The weights of candle's Linear have std = sqrt(2 / 300), because fan_in is 300. The standard error of an std that
+    // is estimated from n values is `std / sqrt(2 * n)`.
     let expected = (2f64 / 300.0).sqrt();
     assert!((std / expected - 1.0).abs() < 5.0 / (2.0 * values.len() as f64).sqrt(), "{std}");
     let once = layers.var_map().all_vars().len();
     candle_nn::linear(300, 400, vb.pp("fc"))?;
-    assert_eq!(layers.var_map().all_vars().len(), once, "a layer that is built twice is one variable");
+    assert_eq!(layers.var_map().all_vars().len(), once, "a layer that is built twice has the same variables");
     Ok(())
 }
 
 #[test]
-fn integers_ties_and_skipped_variables_get_their_values() -> Result<()> {
+fn fill_initializes_integer_and_tied_variables_and_keeps_skipped_variables() -> Result<()> {
     let vars = VarMap::new();
     for (name, dtype) in [("steps", DType::I64), ("positions", DType::U32), ("mask", DType::F32)] {
         vars.data().lock().unwrap().insert(name.to_owned(), Var::zeros((2, 3), dtype, &CPU)?);
@@ -217,14 +218,14 @@ fn integers_ties_and_skipped_variables_get_their_values() -> Result<()> {
     let alone =
         tensor(&init::normal(0.0, 1.0), (8, 4), DType::F32, &CPU, &mut Native::new(0).tensor("head.weight"))?;
     assert_eq!(values(&vars, "head.weight"), bits(&alone));
-    // The tied variables do not share memory.
+    // Writing to one of the tied variables does not change the other.
     vars.data().lock().unwrap()["embed.weight"].set(&Tensor::zeros((8, 4), DType::F32, &CPU)?)?;
     assert_eq!(values(&vars, "head.weight"), bits(&alone));
     Ok(())
 }
 
 #[test]
-fn errors_are_returned_before_a_value_is_drawn() {
+fn errors_are_returned_before_the_first_value_is_drawn() {
     let build = |text: &str, mut seed_source: SeedSource| {
         recipe(text).build(DType::F32, &CPU, &mut seed_source, net).map(drop).unwrap_err().to_string()
     };
@@ -256,10 +257,10 @@ fn errors_are_returned_before_a_value_is_drawn() {
     assert!(error.contains("fill_in_order"), "{error}");
     let error =
         zeros.fill_in_order(&vars, ["fc1.weight"], &mut SeedSource::torch(0)).unwrap_err().to_string();
-    assert!(error.contains("leaves out conv.bias"), "{error}");
+    assert!(error.contains("leave out conv.bias"), "{error}");
     let twice = ["fc1.weight", "fc1.weight"];
     let error = zeros.fill_in_order(&vars, twice, &mut SeedSource::torch(0)).unwrap_err().to_string();
-    assert!(error.contains("named before"), "{error}");
+    assert!(error.contains("occurs twice"), "{error}");
     assert_eq!(values(&vars, "fc1.weight"), before, "nothing was written");
 
     let layers = Layers::torch_defaults(SeedSource::torch(0));
@@ -292,8 +293,8 @@ fn variables_have_gradients_and_can_be_trained() -> Result<()> {
     Ok(())
 }
 
-/// Runs the command line, and returns whether the exit status is 0. The environment variable FANIN is the path of the
-/// binary. `cargo xtask test --adapters` sets this variable.
+/// Runs the command `fanin` with `arguments` and returns true if its exit status is 0. The environment variable FANIN
+/// contains the path of the binary. `cargo xtask test --adapters` sets this variable.
 fn command_line(arguments: &[&str], folder: &std::path::Path) -> bool {
     let built = concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/debug/fanin");
     let binary = std::env::var("FANIN").unwrap_or_else(|_| built.to_owned());
@@ -320,7 +321,7 @@ fn the_command_line_verifies_and_reproduces_a_saved_model() -> Result<()> {
             )
         };
         assert!(verify("11"));
-        assert!(!verify("12"), "another seed has other values");
+        assert!(!verify("12"), "the values of another seed are different");
         // For the names and shapes of net.safetensors, `fanin init` writes the same tensor data as the adapter.
         let init = [
             "init",
