@@ -1,16 +1,21 @@
 """Probes the models of timm and transformers as they are initialized, and counts the alarms.
 
-    python scripts/probe_models.py timm --limit 60 > timm.txt
-    python scripts/probe_models.py transformers > transformers.txt
+    python scripts/probe_models.py timm --log timm.txt
+    python scripts/probe_models.py transformers --log transformers.txt
 
 A model that its authors trained with success is healthy, so a problem that probe reports for it is a false alarm, unless the
-initialization of the library differs from that of the authors. Of timm, one model of each architecture is probed: the smallest of
-those that the architecture lists first. Of transformers, models are built from default configurations of at most 6 layers and
-2000 tokens. docs/probe.md has the counts.
+initialization of the library differs from that of the authors. docs/probe.md has the counts, and explains each alarm.
+
+Of timm, one model of each architecture is probed, with at most 12 million parameters and, where the model allows it, images of
+128 x 128. Of transformers, one model of each configuration for text or images is probed: 4 layers of width 256 where the
+configuration can be shrunk so, and 2000 tokens. Models that need other inputs, or that are too large, are counted as skipped.
+
+The log is read first, and models that are in it are not probed again: the script can be stopped at any time.
 """
 
 import argparse
 import os
+import signal
 import time
 import traceback
 import warnings
@@ -19,129 +24,185 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 import torch
 
 import fanin.torch
+from fanin.torch._probe.paths import Paths
 
-#: Models with more parameters than this, in millions, are left out.
-LARGEST = 13
-#: What replaces the depths of default configurations, and the sizes of large ones.
-DEPTHS = ("num_hidden_layers", "n_layer", "num_layers", "encoder_layers", "decoder_layers", "num_decoder_layers")
-SMALLER = {
-    "bloom": dict(hidden_size=512, n_head=8),
-    "falcon": dict(hidden_size=512, num_attention_heads=8),
-    "gpt_neox": dict(hidden_size=512, num_attention_heads=8, intermediate_size=2048),
-    "gptj": dict(n_embd=512, n_head=8, rotary_dim=32),
-    "albert": dict(hidden_size=768, intermediate_size=3072, num_attention_heads=12),
-    "mamba": dict(hidden_size=512),
-    "deberta-v2": dict(hidden_size=512, num_attention_heads=8, intermediate_size=2048),
-    "gpt_neo": dict(hidden_size=512, num_heads=8, attention_types=[[["global", "local"], 3]]),
-}
-_DECODER = dict(hidden_size=768, num_attention_heads=12, num_key_value_heads=12, intermediate_size=2048,
-                pad_token_id=0)  # fmt: skip
-for name in ("llama", "mistral", "qwen2", "qwen3", "gemma", "gemma2", "phi3", "olmo", "olmo2", "starcoder2", "stablelm", "cohere", "granite"):
-    SMALLER[name] = {**_DECODER, "head_dim": 64} if name not in ("olmo", "olmo2", "starcoder2", "stablelm", "cohere") else _DECODER
-SMALLER["phi"] = _DECODER
-TEXT = [
-    "bert", "roberta", "albert", "distilbert", "electra", "mpnet", "deberta", "deberta-v2", "camembert", "convbert", "squeezebert",
-    "fnet", "nystromformer", "modernbert", "roformer", "gpt2", "gpt_neo", "gpt_neox", "gptj", "opt", "bloom", "falcon", "llama",
-    "mistral", "qwen2", "qwen3", "gemma", "gemma2", "phi", "phi3", "olmo", "olmo2", "starcoder2", "stablelm", "cohere", "granite",
-    "mamba", "openai-gpt", "xglm", "biogpt", "t5", "mt5", "bart", "mbart", "pegasus", "m2m_100", "blenderbot-small", "marian",
-]  # fmt: skip
-IMAGES = [
+#: Models with more parameters than this are left out, and models that take more seconds than this are given up.
+LARGEST, SECONDS = 12e6, 300
+#: What replaces the sizes of default configurations, if they are larger.
+DEPTHS = (
+    "num_hidden_layers", "n_layer", "n_layers", "num_layers", "encoder_layers", "decoder_layers", "num_decoder_layers",
+    "num_encoder_layers",
+)  # fmt: skip
+WIDTHS = ("hidden_size", "d_model", "n_embd", "emb_dim", "dim", "embedding_size")
+HEADS = (
+    "num_attention_heads", "n_head", "n_heads", "num_heads", "encoder_attention_heads", "decoder_attention_heads",
+    "num_key_value_heads", "num_encoder_attention_heads", "num_decoder_attention_heads",
+)  # fmt: skip
+HIDDEN = ("intermediate_size", "ffn_dim", "encoder_ffn_dim", "decoder_ffn_dim", "d_ff", "n_inner", "moe_intermediate_size")
+EXPERTS = ("num_experts", "num_local_experts", "n_routed_experts", "moe_num_experts")
+OTHERS = dict(head_dim=64, d_kv=64, vocab_size=2000, rotary_dim=32, max_position_embeddings=512, num_experts_per_tok=2)
+IMAGES = (
     "vit", "deit", "beit", "swin", "swinv2", "convnext", "convnextv2", "dinov2", "resnet", "regnet", "mobilenet_v1", "mobilenet_v2",
-    "mobilevit", "poolformer", "segformer", "efficientnet", "levit", "cvt", "pvt", "focalnet", "van", "vit_msn", "siglip_vision_model",
-    "clip_vision_model",
-]  # fmt: skip
-AUDIO = ["wav2vec2", "hubert"]
+    "mobilevit", "poolformer", "segformer", "efficientnet", "levit", "cvt", "pvt", "pvt_v2", "focalnet", "van", "vit_msn", "vit_mae",
+    "siglip_vision_model", "clip_vision_model", "data2vec-vision", "ijepa", "hiera", "swiftformer", "dinov3_vit", "bit",
+)  # fmt: skip
 
 
-def timm_models(limit):
+def timm_models():
     import timm
 
-    for module in timm.list_modules()[:limit]:
-        sizes = {}
-        for name in timm.list_models(module=module)[:8]:
+    for module in timm.list_modules():
+        yield module, lambda module=module: _timm_model(module)
+
+
+def _timm_model(module):
+    import timm
+
+    sizes = {}
+    names = timm.list_models(module=module)
+    small = ("test_", "pico", "femto", "atto", "nano", "tiny", "micro", "mini", "xx", "xs", "_s", "s0", "b0", "m0", "10", "18")
+    for name in sorted(names, key=lambda name: not any(one in name for one in small[1:]))[:10]:
+        with torch.device("meta"):
             try:
-                with torch.device("meta"):
-                    model = timm.create_model(name)
-                sizes[name] = sum(one.numel() for one in model.parameters())
+                sizes[name] = sum(one.numel() for one in timm.create_model(name).parameters())
             except Exception:
                 continue
-        if not sizes or min(sizes.values()) > LARGEST * 1e6:
-            continue
-        name = min(sizes, key=sizes.get)
-
-        def build(name=name):
-            return timm.create_model(name)
-
-        config = timm.create_model(name).pretrained_cfg
-        generator = torch.Generator().manual_seed(1)
-        yield name, build, torch.randn(4, *config["input_size"], generator=generator)
+    name = min(sizes, key=sizes.get, default=None)
+    if name is None or sizes[name] > LARGEST:
+        raise ValueError("its first models have more than 12 million parameters")
+    config = timm.create_model(name).pretrained_cfg
+    size = config["input_size"] if config.get("fixed_input_size") else (3, 128, 128)
+    generator = torch.Generator().manual_seed(1)
+    return name, lambda: timm.create_model(name), torch.randn(4, *size, generator=generator)
 
 
-def transformers_models(limit):
+def transformers_models():
+    from transformers.models.auto import modeling_auto as auto
+
+    kinds = {
+        "AutoModelForMaskedLM": auto.MODEL_FOR_MASKED_LM_MAPPING_NAMES,
+        "AutoModelForCausalLM": auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
+        "AutoModelForSeq2SeqLM": auto.MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES,
+        "AutoModel": IMAGES,
+    }
+    seen = set()
+    for kind, names in kinds.items():
+        for name in names:
+            if name not in seen:
+                seen.add(name)
+                yield name, lambda name=name, kind=kind: _transformers_model(name, kind)
+
+
+def _transformers_model(name, kind):
     import transformers
 
-    for name in (TEXT + IMAGES + AUDIO)[:limit]:
-        default = transformers.AutoConfig.for_model(name)
-        sizes = {depth: min(6, getattr(default, depth)) for depth in DEPTHS if isinstance(getattr(default, depth, None), int)}
-        if name in TEXT:
-            tokens = ("pad_token_id", "bos_token_id", "eos_token_id", "decoder_start_token_id")
-            sizes |= dict(vocab_size=2000) | {token: 0 for token in tokens if getattr(default, token, None) is not None}
-        config = transformers.AutoConfig.for_model(name, **{**sizes, **SMALLER.get(name, {})})
-        generator = torch.Generator().manual_seed(1)
-        if name in TEXT:
-            ids = torch.randint(4, min(config.vocab_size, 2000) - 1, (4, 64), generator=generator)
-            batch = dict(input_ids=ids, labels=ids)
-            for auto in ("AutoModelForSeq2SeqLM", "AutoModelForCausalLM", "AutoModelForMaskedLM"):
-                mapping = getattr(transformers, auto)._model_mapping
-                if type(config) in mapping and not (auto == "AutoModelForCausalLM" and name in MASKED):
-                    break
-        elif name in IMAGES:
-            size = getattr(config, "image_size", 224) or 224
-            batch = dict(pixel_values=torch.randn(4, 3, *(size if isinstance(size, (list, tuple)) else (size, size)), generator=generator))
-            auto = "AutoModel"
-        else:
-            batch = dict(input_values=torch.randn(4, 8000, generator=generator))
-            auto = "AutoModel"
-
-        def build(config=config, auto=auto):
-            return getattr(transformers, auto).from_config(config)
-
-        yield name, build, batch
+    default = transformers.AutoConfig.for_model(name)
+    shrunk = _shrunk(default, kind == "AutoModel")
+    build = lambda config: getattr(transformers, kind).from_config(config)
+    problem = None
+    for sizes in (shrunk, {one: value for one, value in shrunk.items() if one in (*DEPTHS, "vocab_size")}):
+        try:
+            config = transformers.AutoConfig.for_model(name, **sizes)
+            with torch.device("meta"):
+                count = sum(one.numel() for one in build(config).parameters())
+            if count < 60e6:
+                break
+            problem = ValueError(f"it has {count:,} parameters")
+        except Exception as error:
+            problem = error
+    else:
+        raise problem
+    generator = torch.Generator().manual_seed(1)
+    if kind != "AutoModel":
+        ids = torch.randint(4, 1999, (4, 32), generator=generator)
+        return name, lambda: build(config), dict(input_ids=ids, labels=ids)
+    size = getattr(config, "image_size", 224) or 224
+    size = size if isinstance(size, (list, tuple)) else (size, size)
+    return name, lambda: build(config), dict(pixel_values=torch.randn(4, 3, *size, generator=generator))
 
 
-#: Models for masked words, which transformers can also build as decoders.
-MASKED = {"bert", "roberta", "electra", "camembert", "roformer", "bart"}
+def _shrunk(default, is_image):
+    """Returns smaller sizes for those that a configuration has."""
+    sizes = {name: 4 for name in DEPTHS} | {name: 256 for name in WIDTHS} | {name: 4 for name in HEADS}
+    sizes |= {name: 1024 for name in HIDDEN} | {name: 4 for name in EXPERTS} | OTHERS
+    found = {}
+    for name, value in sizes.items():
+        usual = getattr(default, name, None)
+        if isinstance(usual, int) and not isinstance(usual, bool) and usual > value:
+            found[name] = value
+    if is_image:
+        return {name: value for name, value in found.items() if name in DEPTHS}
+    tokens = ("pad_token_id", "bos_token_id", "eos_token_id", "decoder_start_token_id", "cls_token_id", "sep_token_id")
+    return found | {token: 0 for token in tokens if getattr(default, token, None) is not None}
+
+
+def describe(name, build, batch):
+    """Probes a model, and returns lines for the log."""
+    begin = time.perf_counter()
+    result = fanin.torch.probe(build, batch, advise=False)
+    slopes = [None if fit is None else round(fit.total, 2) for fit in (result.forward, result.backward)]
+    seconds = time.perf_counter() - begin
+    kind = result._analysis.trunk.kind
+    lines = [f"{'healthy' if result.ok else 'ALARM'} {name}: {len(result.trunk)} {kind}, ln change {slopes}, {seconds:.0f} s"]
+    lines += [f"    {one.level} {one.kind} {one.module}: {one.text[:200]}" for one in result.findings]
+    return [*lines, f"    extremes {extremes(result)}"]
+
+
+def extremes(result):
+    """Returns the values that are nearest to the limits of findings."""
+    run, paths = result._analysis.run, Paths(result._analysis.run)
+    layers = [one for one in run.layers if one.alias is None]
+    gains = [one.facts.get("gain", 0.0) for one in layers if one.role == "weight" and not paths.is_normalized(one)]
+    values = dict(
+        gain=max(gains, default=0.0),
+        dead=max((one.dead or 0.0 for one in layers if one.forward.unit_count >= 16), default=0.0),
+        saturated=max((one.saturated or 0.0 for one in layers), default=0.0),
+        entropy=min((one.entropy for one in run.attention), default=1.0),
+        q=max((one.q for one in layers), default=0.0),
+        branch=min((layers_q(run, one) for one in run.residuals), default=1.0),
+    )
+    return {name: float(f"{value:.3g}") for name, value in values.items()}
+
+
+def layers_q(run, residual):
+    stream = run.layers[residual.stream].q
+    return run.layers[residual.branch].q / stream if stream else 1.0
+
+
+def _give_up(*_):
+    raise TimeoutError(f"it takes more than {SECONDS} s")
 
 
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("library", choices=["timm", "transformers"])
-    parser.add_argument("--limit", type=int, default=None)
-    parser.add_argument("--only", nargs="*")
+    parser.add_argument("--log", required=True, help="the file to which results are added")
+    parser.add_argument("--only", nargs="*", help="probe these again, and print the tracebacks of errors")
     arguments = parser.parse_args()
     warnings.simplefilter("ignore")
-    counts = dict(probed=0, healthy=0, alarmed=0, failed=0)
+    done = set()
+    if os.path.exists(arguments.log) and not arguments.only:
+        with open(arguments.log) as file:
+            done = {line.split()[-1] for line in file if line.startswith("done ")}
+    signal.signal(signal.SIGALRM, _give_up)
     models = timm_models if arguments.library == "timm" else transformers_models
-    for name, build, batch in models(arguments.limit):
-        if arguments.only and name not in arguments.only:
+    for key, make in models():
+        if key in done or (arguments.only and key not in arguments.only):
             continue
-        begin = time.perf_counter()
+        signal.alarm(SECONDS)
         try:
-            result = fanin.torch.probe(build, batch, advise=False)
+            lines = describe(*make())
         except Exception as error:
-            counts["failed"] += 1
-            print(f"FAILED   {name}: {type(error).__name__}: {str(error).splitlines()[0][:200] if str(error) else ''}", flush=True)
+            lines = [f"skipped {key}: {type(error).__name__}: {' '.join(str(error).split())[:200]}"]
             if arguments.only:
                 traceback.print_exc()
-            continue
-        counts["probed"] += 1
-        counts["healthy" if result.ok else "alarmed"] += 1
-        slopes = [None if fit is None else round(fit.total, 2) for fit in (result.forward, result.backward)]
-        seconds = time.perf_counter() - begin
-        print(f"{'healthy ' if result.ok else 'ALARM   '} {name}: {len(result.trunk)} {result._analysis.trunk.kind}, ln change {slopes}, {seconds:.0f} s", flush=True)
-        for finding in result.findings:
-            print(f"    {finding.level} {finding.kind} {finding.module}: {finding.text[:160]}", flush=True)
-    print(counts)
+        finally:
+            signal.alarm(0)
+        with open(arguments.log, "a") as file:
+            file.write("\n".join([*lines, f"done {key}", ""]))
+    with open(arguments.log) as file:
+        words = [line.split()[0] for line in file if line.strip()]
+    print({word: words.count(word) for word in ("healthy", "ALARM", "skipped")})
 
 
 if __name__ == "__main__":

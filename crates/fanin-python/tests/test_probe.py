@@ -20,6 +20,11 @@ from torch import nn
 import fanin
 from fanin.torch import probe
 
+@pytest.fixture(autouse=True)
+def seeded():
+    torch.manual_seed(0)
+
+
 SCHEMA = json.loads((Path(__file__).parents[3] / "docs" / "probe.schema.json").read_text())
 
 

@@ -38,12 +38,18 @@ _UNSATURATED = {
 }
 
 
-def saturated_share(name: str, output: Tensor) -> float | None:
-    """Returns the share of an activation's outputs that are saturated, or None if the activation has no two bounds."""
+def saturated_share(name: str, output: Tensor, is_open: Tensor | None = None) -> float | None:
+    """Returns the share of an activation's outputs that are saturated, or None if the activation has no two bounds.
+
+    `is_open` is False for values that do not count, because a mask made their inputs -inf.
+    """
     if name not in _UNSATURATED or not output.numel():
         return None
     low, high = _UNSATURATED[name]
-    return float(((output < low) | (output > high)).double().mean())
+    saturated = (output < low) | (output > high)
+    if is_open is not None and not bool(is_open.all()):
+        saturated = saturated[is_open]
+    return float(saturated.double().mean()) if saturated.numel() else None
 
 
 def quadrature(name: str, slope: float | None = None) -> Callable[[Tensor], Tensor] | None:

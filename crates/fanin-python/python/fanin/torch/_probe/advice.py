@@ -19,7 +19,7 @@ from .._init_module import init_module
 from .._measure import plain_name
 from .analysis import Analysis, analyze
 from .candidates import Candidate, candidates
-from .findings import Finding
+from .finding import Finding
 from .patterns import recipe
 from .run import run
 

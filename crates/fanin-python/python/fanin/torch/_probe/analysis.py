@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from torch import nn
 
 from . import fit, theory
-from .findings import Finding, find
+from .finding import Finding
+from .findings import find
 from .records import Layer, Run
 from .trunk import Trunk, find_trunk
 
@@ -52,7 +53,7 @@ def analyze(model: nn.Module, runs: Sequence[Run]) -> Analysis:
         _add_details(backward, [_of(one.theory_p) * one.forward.count for one in reversed(points)], examples[1])
     plain = theory.mean_field(merged.layers, trunk.points) if trunk.kind == "layer" else None
     result = Analysis(merged, trunk, forward, backward, plain, [])
-    result.findings = find(model, merged, trunk, forward, backward)
+    result.findings = find(merged, trunk, forward, backward)
     return result
 
 

@@ -10,7 +10,7 @@ from torch import nn
 
 from . import peers
 from .analysis import Analysis
-from .findings import Finding
+from .finding import Finding
 from .patterns import patterns
 from .paths import Paths
 from .records import Layer, Weights
@@ -42,6 +42,9 @@ def candidates(model: nn.Module, analysis: Analysis) -> list[list[Candidate]]:
             found.append(_drawn_again(analysis, by_kind[kind]))
     if "attention" in by_kind:
         found.append(_cooler_attention(analysis, by_kind["attention"]))
+    if "recurrent" in by_kind:
+        names = {one.parameter: "orthogonal" for one in by_kind["recurrent"] if one.parameter is not None}
+        found.append([Candidate("orthogonal recurrent weights", _rules(analysis, names), by_kind["recurrent"])])
     slopes = by_kind.get("forward", []) + by_kind.get("backward", [])
     if slopes:
         residual = len(analysis.run.residuals) >= len(analysis.trunk.points) / 2 and analysis.trunk.kind != "layer"

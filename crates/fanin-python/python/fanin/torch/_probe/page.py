@@ -41,7 +41,7 @@ def page(probe: Probe) -> str:
         '<meta name="viewport" content="width=device-width, initial-scale=1"><meta name="color-scheme" content="light dark">'
         f"<title>{escape(probe.model)} – fanin probe</title><style>{style}</style></head>"
         f'<body class="fanin-probe"><header><h1><bdi>{escape(probe.model)}</bdi></h1><p class="note">{_subtitle(probe)}</p></header>'
-        f"<main>{_findings(probe)}{_overview(probe)}{_layers(probe)}{_residuals(probe)}{_attention(probe)}{_parameters(probe)}</main>"
+        f"<main>{_findings(probe)}{_overview(probe)}{_layers(probe)}{_residuals(probe)}{_attention(probe)}{_recurrent(probe)}{_parameters(probe)}</main>"
         f"<script>{script}</script></body></html>"
     )
 
@@ -147,6 +147,14 @@ def _attention(probe: Probe) -> str:
     rows = [(one.module, one.entropy, one.logits) for one in probe.attention]
     columns = ["attention", "entropy / uniform", "std of the logits"]
     return f"<section><h2>Attention</h2>{_table('attention', columns, rows)}</section>"
+
+
+def _recurrent(probe: Probe) -> str:
+    if not probe.recurrences:
+        return ""
+    rows = [(one.module, str(one.layer), str(one.steps), one.gradient) for one in probe.recurrences]
+    columns = ["module", "layer", "time steps", "ln of the gradient, a step back"]
+    return f"<section><h2>Recurrent layers</h2>{_table('recurrent', columns, rows)}</section>"
 
 
 def _parameters(probe: Probe) -> str:

@@ -27,7 +27,7 @@ class Paths:
         """Returns the nearest layer with weights or a norm, from a layer back. This is where its values are decided."""
         current = layer
         while True:
-            if current.role in ("weight", "norm", "embedding") and self._has_parameters(current):
+            if current.role in ("weight", "norm", "embedding", "other") and self._has_parameters(current):
                 return current
             if not current.sources:
                 return layer

@@ -13,7 +13,7 @@ from .records import Weights
 
 #: The rms of a weight may differ by this factor from the median of its nearest peers. 1/sqrt(layer) scaling (depth_scaled, T-Fixup)
 #: gives the first layer a factor of 1.73. Swapped fans in a layer that widens 4 times give a factor of 2.
-FACTOR = 1.9
+FACTOR = 1.8
 #: How many peers a parameter is compared with: the nearest in order of depth.
 NEAREST = 3
 
@@ -22,7 +22,7 @@ class Outlier(NamedTuple):
     """A parameter that differs from its peers."""
 
     weights: Weights
-    #: The median rms of the nearest peers.
+    #: The median rms of the nearest peers. If fans differ and the peers' rms depends on them, this is for the fans of `weights`.
     expected: float
     peers: list[Weights]
 
@@ -72,23 +72,67 @@ def groups(weights: list[Weights]) -> dict[tuple[str, str, tuple[int, ...]], lis
 
 
 def outliers(weights: list[Weights]) -> list[Outlier]:
-    """Returns the parameters whose rms differs from the median of their nearest peers by more than `FACTOR`."""
+    """Returns the parameters whose rms differs from the median of their nearest peers by more than `FACTOR`.
+
+    Peers have the same role and the same shape. If a parameter has fewer than two such peers, as in the stages of a ResNet, it is
+    compared with those of other shapes, unless it belongs to the first or the last layer, which often differ from the others. It
+    differs from its peers if no dependence on the fans makes the sizes agree.
+    """
+    fans = {one.module: one.shape for one in weights if one.name.endswith("weight") and len(one.shape) > 1}
+    ends = {*list(fans)[:1], *list(fans)[-1:]}
+    by_role: dict[tuple[str, str], list[Weights]] = {}
+    for one in weights:
+        by_role.setdefault(one.role, []).append(one)
     found = []
-    for members in groups(weights).values():
-        if len(members) < 3:
-            continue
-        for index, one in enumerate(members):
-            others = sorted((other for other in range(len(members)) if other != index), key=lambda other: (abs(other - index), other))
-            peers = [members[other] for other in others[:NEAREST]]
-            if not all(math.isfinite(peer.rms) for peer in (one, *peers)):
-                continue
-            expected = statistics.median(peer.rms for peer in peers)
-            # The rms of n random values varies by 1/sqrt(2 n) of itself. For short parameters, the factor is greater.
-            limit = FACTOR * (1 + 4 / math.sqrt(2 * max(1, one.forward.count)))
-            if one.rms == expected or (expected > 0 and 1 / limit <= one.rms / expected <= limit):
-                continue
-            # A peer is only evidence if the peers agree with each other.
-            agreeing = sum(peer.rms == expected or (expected > 0 and 1 / limit <= peer.rms / expected <= limit) for peer in peers)
-            if 2 * agreeing > len(peers):
-                found.append(Outlier(one, expected, peers))
+    for members in by_role.values():
+        for one in members:
+            same = [other for other in members if other.shape == one.shape]
+            others = members if len(members) >= 4 and one.module not in ends else []
+            outlier = _compared(one, _nearest(one, same if len(same) >= 3 else others), fans)
+            if outlier is not None:
+                found.append(outlier)
     return found
+
+
+def _nearest(one: Weights, members: list[Weights]) -> list[Weights]:
+    """Returns the peers that are nearest to a parameter in order of depth."""
+    index = next((index for index, other in enumerate(members) if other is one), 0)
+    others = sorted((other for other in range(len(members)) if other != index), key=lambda other: (abs(other - index), other))
+    return [members[other] for other in others[:NEAREST]]
+
+
+def _compared(one: Weights, peers: list[Weights], fans: dict[str, tuple[int, ...]]) -> Outlier | None:
+    """Returns an outlier if a parameter differs from its peers, and these agree with each other."""
+    if not peers or not all(math.isfinite(other.rms) for other in (one, *peers)):
+        return None
+    # The rms of n random values varies by 1/sqrt(2 n) of itself. For short parameters, the factor is greater.
+    limit = FACTOR * (1 + 2 / math.sqrt(2 * max(1, one.forward.count)))
+    scales = [_scales(other, fans) for other in (one, *peers)]
+    found: list[Outlier] = []
+    agreeing = False
+    for own, *others in zip(*scales):
+        sizes = [other.rms * scale / own for other, scale in zip(peers, others)]
+        expected = statistics.median(sizes)
+        if _is_near(one.rms, expected, limit):
+            return None
+        # The peers are only evidence if they agree with each other.
+        agreeing = agreeing or 2 * sum(_is_near(size, expected, limit) for size in sizes) > len(peers)
+        found.append(Outlier(one, expected, peers))
+    nearest = min(found, key=lambda outlier: abs(math.log(outlier.factor)) if 0 < outlier.factor < math.inf else math.inf)
+    is_one_sided = all((outlier.factor > 1) == (nearest.factor > 1) for outlier in found)
+    return nearest if agreeing and is_one_sided else None
+
+
+def _is_near(rms: float, expected: float, limit: float) -> bool:
+    return rms == expected or (expected > 0 and 1 / limit <= rms / expected <= limit)
+
+
+def _scales(one: Weights, fans: dict[str, tuple[int, ...]]) -> list[float]:
+    """Returns the factors of the rms that could be equal for all peers: 1, sqrt(fan_in) and, for weights, sqrt(fan_out)."""
+    shape = one.shape if len(one.shape) > 1 else fans.get(one.module, ())
+    if len(shape) < 2:
+        return [1.0]
+    receptive = math.prod(shape[2:])
+    scales = [1.0, math.sqrt(max(1, shape[1] * receptive)), math.sqrt(max(1, shape[0] * receptive))]
+    # torch draws biases from U(+-1/sqrt(fan_in)).
+    return scales if len(one.shape) > 1 else scales[:2]

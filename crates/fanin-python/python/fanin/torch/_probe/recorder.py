@@ -17,8 +17,8 @@ from torch.overrides import TorchFunctionMode
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from .._measure import Call, moments
-from . import activations, attention, cosines
-from .records import Attention, Layer, Residual, own_parameters
+from . import activations, attention, cosines, recurrent
+from .records import Attention, Layer, Recurrence, Residual, own_parameters
 from .roles import facts_of, role_of, unit_axis_of, written_out_activation
 
 _ADD = {torch.add, Tensor.add, Tensor.add_, Tensor.__add__, Tensor.__radd__, Tensor.__iadd__}
@@ -42,6 +42,7 @@ class Recorder(TorchFunctionMode):
         self.layers: list[Layer] = []
         self.residuals: list[Residual] = []
         self.attention: list[Attention] = []
+        self.recurrences: list[Recurrence] = []
         #: The layer whose output a tensor is, and the version of the tensor when it was measured.
         self._measured = WeakTensorKeyDictionary()
         #: The layers that a tensor was computed from.
@@ -93,6 +94,10 @@ class Recorder(TorchFunctionMode):
         layer = self._append(call.label, call.name, type(call.module).__name__, role, output, module=call.module)
         layer.activation = name
         layer.facts |= facts_of(call.module, inputs)
+        if isinstance(call.module, nn.RNNBase):
+            self.recurrences += recurrent.measure(call.module, call.name, inputs)
+            if call.module.mode == "RNN_TANH":
+                layer.activation, layer.saturated = "tanh", activations.saturated_share("tanh", output)
 
     # Functions ---------------------------------------------------------------------------------------------------------
 
@@ -169,7 +174,10 @@ class Recorder(TorchFunctionMode):
     def _record_activation(self, name: str, args: Any, kwargs: Any, result: Tensor) -> None:
         layer = self._append_function(name, "activation", result)
         layer.activation = name
-        layer.saturated = activations.saturated_share(name, result)
+        source = args[0] if args else kwargs.get("input")
+        # After an operation in place, the input is the output, whose values are all above the limit.
+        is_open = source.detach() > attention.MASKED if isinstance(source, Tensor) and source.shape == result.shape else None
+        layer.saturated = activations.saturated_share(name, result, is_open)
         if name == "leaky_relu":
             slope = args[1] if len(args) > 1 else kwargs.get("negative_slope", 0.01)
             layer.facts["slope"] = float(slope)

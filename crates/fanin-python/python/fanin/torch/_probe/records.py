@@ -87,6 +87,18 @@ class Attention:
 
 
 @dataclasses.dataclass
+class Recurrence:
+    """The time steps of one layer of a recurrent module such as torch.nn.LSTM."""
+
+    module: str
+    #: The number of the layer in the module.
+    layer: int
+    steps: int
+    #: The change of ln p in one step back in time.
+    gradient: float
+
+
+@dataclasses.dataclass
 class Weights:
     """A parameter: the rms of its values and of its gradient."""
 
@@ -131,6 +143,7 @@ class Run:
     residuals: list[Residual]
     attention: list[Attention]
     weights: list[Weights]
+    recurrences: list[Recurrence] = dataclasses.field(default_factory=list)
     loss: float | None = None
     classes: int | None = None
     #: The standard deviation of the logits of one prediction, averaged over the predictions.

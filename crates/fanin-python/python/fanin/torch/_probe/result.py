@@ -7,9 +7,9 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .findings import Finding
+from .finding import Finding
 from .fit import Fit
-from .records import Attention, Layer, Residual, Weights
+from .records import Attention, Layer, Recurrence, Residual, Weights
 from .theory import MeanField
 
 if TYPE_CHECKING:
@@ -64,6 +64,11 @@ class Probe:
     def attention(self) -> list[Attention]:
         """The softmaxes over keys, with their entropy."""
         return self._analysis.run.attention
+
+    @property
+    def recurrences(self) -> list[Recurrence]:
+        """The layers of torch.nn.RNN, LSTM and GRU: `gradient` is the change of ln p in one time step back."""
+        return self._analysis.run.recurrences
 
     @property
     def parameters(self) -> list[Weights]:

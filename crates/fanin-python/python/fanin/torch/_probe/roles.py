@@ -69,7 +69,8 @@ def facts_of(module: nn.Module, inputs: list[Tensor]) -> dict[str, float]:
     """Returns the numbers of a module that theory needs. Of norms, only torch's own are known: Gemma's multiply by 1 + weight.
 
     For a layer with weights: `gain`, the mean square of its output for an input of mean square 1 by theory, and `bias`, the
-    mean square of its bias. For a norm: `scale` and `bias`, the mean squares of its parameters, and `eps`. For dropout: `p`.
+    mean square of its bias. For a norm: `scale` and `bias`, the mean squares of its parameters, and `eps`. For a batch norm that uses running statistics: `fixed_scale`, and whether they still
+    have their initial values. For dropout: `p`.
     """
     if is_weight(module):
         weight = getattr(module, "weight", None)
@@ -80,6 +81,10 @@ def facts_of(module: nn.Module, inputs: list[Tensor]) -> dict[str, float]:
     if is_norm(module):
         weight, bias = getattr(module, "weight", None), getattr(module, "bias", None)
         scale = 1.0 if weight is None else _mean_square(weight)
+        if isinstance(module, nn.modules.batchnorm._BatchNorm) and not _is_plain_norm(module):
+            mean, variance = module.running_mean, module.running_var
+            is_new = mean is not None and variance is not None and not mean.any() and bool(torch.eq(variance, 1).all())
+            return {"fixed_scale": scale, "is_new": float(is_new)}
         eps = float(getattr(module, "eps", None) or 0.0)
         return {"scale": scale, "bias": _mean_square(bias), "eps": eps} if _is_plain_norm(module) else {}
     if isinstance(module, nn.Dropout) and module.training and 0 < module.p < 1:

@@ -41,7 +41,7 @@ def run(model: nn.Module, batch: Any, loss: Loss | None, seed: int) -> Run:
             raise ValueError("the output of the model is empty: batch must have at least one input")
         value, scalar = objective(output, tensors, loss, targets, seed)
         recorder.is_recording = False
-        result = Run(recorder.layers, recorder.residuals, recorder.attention, weights, batch=size)
+        result = Run(recorder.layers, recorder.residuals, recorder.attention, weights, recorder.recurrences, batch=size)
         result.loss = scalar
         _describe_logits(result, output, tensors, inputs, targets, loss)
         prediction = _prediction(output, tensors)
@@ -154,12 +154,22 @@ def _describe_logits(run: Run, output: Any, tensors: list[Tensor], inputs: Any, 
     logits = _field(output, "logits") if loss is None else _prediction(output, tensors)
     if not isinstance(labels, Tensor) or not isinstance(logits, Tensor) or labels.is_floating_point() or logits.dim() < 2:
         return
-    # transformers has the classes last. torch's cross_entropy has them second.
-    axis = 1 if loss is not None else -1
-    if logits.shape[axis] < 2 or int(labels.max()) >= logits.shape[axis] or labels.dim() >= logits.dim():
+    axis = _class_axis(tuple(logits.shape), tuple(labels.shape), is_torch=loss is not None)
+    if axis is None or logits.shape[axis] < 2 or int(labels.max()) >= logits.shape[axis]:
         return
     run.classes = logits.shape[axis]
     run.logits = float(logits.detach().double().std(axis, correction=0).mean())
+
+
+def _class_axis(logits: tuple[int, ...], labels: tuple[int, ...], is_torch: bool) -> int | None:
+    """Returns the axis of the classes: the one that the labels do not have, or None.
+
+    torch's cross_entropy has the classes second. transformers has them last, and so do losses that flatten logits and labels.
+    """
+    second, last = logits[:1] + logits[2:] == labels, logits[:-1] == labels
+    if second and (is_torch or not last):
+        return 1
+    return -1 if last or (not is_torch and len(labels) < len(logits)) else None
 
 
 def _weights(model: nn.Module) -> list[Weights]:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from .findings import words
+from .signal_checks import words
 from .fit import Fit
 
 if TYPE_CHECKING:

@@ -101,6 +101,10 @@ def to_json(probe: Probe) -> dict[str, Any]:
         "attention": [
             {"module": one.module, "entropy": _number(one.entropy), "logits_std": _number(one.logits)} for one in probe.attention
         ],
+        "recurrent": [
+            {"module": one.module, "layer": one.layer, "steps": one.steps, "gradient": _number(one.gradient)}
+            for one in probe.recurrences
+        ],
         "weights": [
             {
                 "name": one.name,

@@ -112,8 +112,17 @@ def _is_serial(run: Run, points: list[int], last_readers: list[int]) -> bool:
     return 2 * late <= len(points)
 
 
+def _gradient(run: Run, index: int) -> float:
+    backward = run.layers[_base(run, index)].backward
+    return 0.0 if backward is None else backward.squares
+
+
 def longest_path(run: Run) -> list[int]:
-    """Returns the layers on the path to the output that has the most layers with weights, in order of execution."""
+    """Returns the layers on the path to the output that has the most layers with weights, in order of execution.
+
+    Where several paths have as many, this is the one that gets the greatest gradient: at an attention, that of the values. Queries
+    and keys get little gradient from probabilities that are nearly equal.
+    """
     depth: list[int] = []
     for layer in run.layers:
         depth.append(max((depth[one] for one in layer.sources), default=0) + (layer.role == "weight" and layer.alias is None))
@@ -122,5 +131,5 @@ def longest_path(run: Run) -> list[int]:
     end = run.output if run.output is not None else max(range(len(depth)), key=lambda one: (depth[one], one))
     path = [end]
     while run.layers[path[-1]].sources:
-        path.append(max(run.layers[path[-1]].sources, key=lambda one: depth[one]))
+        path.append(max(run.layers[path[-1]].sources, key=lambda one: (depth[one], _gradient(run, one))))
     return path[::-1]

@@ -1,0 +1,166 @@
+"""Findings about signals and gradients: at which layer they stop, saturate, vanish or explode."""
+
+from __future__ import annotations
+
+import math
+
+from .finding import (
+    COSINE,
+    DEAD,
+    ENTROPY,
+    EXCESS_LOSS,
+    INPUT,
+    LOG_CHANGE,
+    LOG_CHANGE_WITH_NORMS,
+    LOGITS,
+    SATURATED,
+    Finding,
+    rounded,
+)
+from .fit import Fit
+from .paths import Paths
+from .records import Layer, Run
+from .trunk import Trunk
+
+
+def inputs(run: Run) -> list[Finding]:
+    found = []
+    for layer in run.layers:
+        if layer.role == "input" and layer.q > INPUT:
+            text = f"the inputs have a mean square of {rounded(layer.q)} (mean {rounded(layer.forward.mean)}): they are not normalized"
+            found.append(Finding("inputs", "problem", layer.name, text, layer.q, INPUT))
+    return found
+
+
+def blocked(run: Run, paths: Paths) -> list[Finding]:
+    """Finds the layer that passes no gradient on, if no gradient reaches the first layers with weights."""
+    carrying = [layer for layer in run.layers if layer.p is not None and layer.alias is None and layer.role in ("weight", "embedding")]
+    if not carrying or carrying[0].p != 0 or run.layers[-1].p == 0:
+        return []
+    for layer in reversed(run.layers):
+        if layer.p is not None and layer.p > 0 and layer.sources and all(run.layers[one].p == 0 for one in layer.sources):
+            named = paths.with_parameters(paths.source_of_zeros(layer))
+            is_last = paths.is_last_weight(named)
+            text = f"{named.name} passes no gradient on: all layers before it get a gradient of 0"
+            if is_last:
+                text += " in the first step. It is the last layer, which some models set to 0 on purpose"
+            return [Finding("blocked", "note" if is_last else "problem", named.module, text, 0.0, 0.0, paths.weight_name(named))]
+    return []
+
+
+def dead(run: Run, paths: Paths) -> list[Finding]:
+    found: list[Finding] = []
+    reported: list[int] = []
+    for layer in run.layers:
+        if layer.dead is None or layer.dead < DEAD or layer.forward.unit_count < 16:
+            continue
+        # Branches that begin at 0, by a norm weight of 0 for example, are not dead: their input becomes positive in training.
+        if all(run.layers[one].q == 0 for one in layer.sources) or any(paths.descends(layer.index, one) for one in reported):
+            continue
+        reported.append(layer.index)
+        named = paths.with_parameters(layer)
+        text = f"{layer.dead:.0%} of the units of {layer.name} are 0 for every input"
+        found.append(Finding("dead", "problem", named.module, text, layer.dead, DEAD, paths.weight_name(named)))
+    return found
+
+
+def saturated(run: Run, paths: Paths) -> list[Finding]:
+    found = []
+    for layer in run.layers:
+        if layer.saturated is not None and layer.alias is None and layer.saturated >= SATURATED:
+            named = paths.with_parameters(layer)
+            text = f"{layer.saturated:.0%} of the values of {layer.name} are saturated: the slope of {layer.activation} is below 5 % there"
+            found.append(Finding("saturated", "problem", named.module, text, layer.saturated, SATURATED, paths.weight_name(named)))
+    return found
+
+
+def attention(run: Run) -> list[Finding]:
+    found = []
+    for one in run.attention:
+        if one.entropy < ENTROPY:
+            text = (
+                f"the attention of {one.module} is saturated: the entropy is {one.entropy:.2f} of that of equal probabilities, "
+                f"and the logits have a std of {rounded(one.logits)}"
+            )
+            found.append(Finding("attention", "problem", one.module, text, one.entropy, ENTROPY))
+    return found
+
+
+def slopes(run: Run, trunk: Trunk, forward: Fit | None, backward: Fit | None) -> list[Finding]:
+    found = []
+    norms = sum(layer.role == "norm" for layer in run.layers)
+    limit = LOG_CHANGE_WITH_NORMS if 2 * norms >= len(trunk.points) else LOG_CHANGE
+    for kind, what, fit in (("forward", "signal", forward), ("backward", "gradient", backward)):
+        if fit is None or fit.depth < 3 or abs(fit.total) <= limit:
+            continue
+        found.append(Finding(kind, "problem", _span(run, trunk), words(what, fit, trunk), abs(fit.total), limit))
+    return found
+
+
+def _span(run: Run, trunk: Trunk) -> str:
+    return f"{run.layers[trunk.points[0]].name} to {run.layers[trunk.points[-1]].name}"
+
+
+def words(what: str, fit: Fit, trunk: Trunk) -> str:
+    """Returns a sentence about a slope: what it does in each step, and over the whole depth."""
+    verb, at = ("grows", "the last") if fit.slope > 0 else ("falls", "the last")
+    at = "the first" if what == "gradient" else at
+    factor = math.exp(fit.slope)
+    step = f"{factor:.3g} times" if fit.slope > 0 else f"{1 - factor:.1%}"
+    total = math.exp(max(-690.0, min(690.0, fit.total)))
+    reached = f"{total:.1g} times" if total < 0.1 or total >= 1000 else f"{total:.3g} times"
+    return (
+        f"the {'mean square' if what == 'signal' else 'sum of squares'} of the {what} {verb} {'to ' if fit.slope > 0 else 'by '}{step} in each {trunk.unit}: "
+        f"over {fit.depth} {trunk.unit}s, {at} {trunk.unit} has {reached} as much (ln {fit.slope:+.3f} a {trunk.unit})"
+    )
+
+
+def loss(run: Run, paths: Paths) -> list[Finding]:
+    if run.loss is None or run.classes is None:
+        return []
+    excess = run.loss - math.log(run.classes)
+    if excess <= EXCESS_LOSS or (run.logits or 0.0) <= LOGITS:
+        return []
+    named = paths.last_weight()
+    text = (
+        f"the loss is {rounded(run.loss)}, and equal probabilities have ln({run.classes}) = {math.log(run.classes):.2f}: "
+        f"the logits have a std of {rounded(run.logits or math.nan)}"
+    )
+    return [Finding("loss", "problem", named.module if named else "", text, excess, EXCESS_LOSS, paths.weight_name(named))]
+
+
+def collapse(run: Run, trunk: Trunk) -> list[Finding]:
+    """Finds that all inputs, or all tokens, look the same at the end of the trunk, and did not at its beginning."""
+    if not trunk.points:
+        return []
+    last = run.layers[trunk.points[-1]]
+    for what, values in (
+        ("tokens", [run.layers[one].cosine_tokens for one in trunk.points]),
+        ("inputs", [run.layers[one].cosine_inputs for one in trunk.points]),
+    ):
+        known = [(index, value) for index, value in zip(trunk.points, values) if value is not None]
+        if not known or known[-1][1] <= COSINE or last.q == 0:
+            continue
+        first = next(index for index, value in known if value > COSINE)
+        named: Layer = run.layers[first]
+        level = "problem" if known[0][1] <= COSINE or first == trunk.points[0] else "note"
+        text = f"all {what} look the same from {named.name} on: the mean cosine between two of them is {known[-1][1]:.6f}"
+        return [Finding("collapse", level, named.module, text, known[-1][1], COSINE)]
+    return []
+
+
+def recurrent(run: Run) -> list[Finding]:
+    """Finds recurrent layers in which the gradient explodes along time. If it vanishes, which it does by torch's default, this is a note."""
+    found = []
+    for one in run.recurrences:
+        total = one.gradient * one.steps
+        if abs(total) <= LOG_CHANGE:
+            continue
+        step = f"grows to {math.exp(one.gradient):.3g} times" if total > 0 else f"falls by {1 - math.exp(one.gradient):.1%}"
+        text = (
+            f"the sum of squares of the gradient {step} in each time step of {one.module}, layer {one.layer}: "
+            f"over {one.steps} steps, the first has {math.exp(min(690.0, total)):.1g} times as much"
+        )
+        level = "problem" if total > 0 else "note"
+        found.append(Finding("recurrent", level, one.module, text, abs(total), LOG_CHANGE, f"{one.module}.weight_hh_l{one.layer}".lstrip(".")))
+    return found
