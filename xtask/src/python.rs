@@ -30,15 +30,23 @@ const PACKAGES: [&str; 15] = [
 /// The packages that only the benchmarks need.
 pub const BENCH_PACKAGES: [&str; 1] = ["matplotlib"];
 
-/// Returns the path of the Python interpreter of a virtual environment in `target/`. Creates the environment if it does
-/// not exist or if the list of packages has changed.
+/// Returns the path of the Python interpreter of the virtual environment for tests, in `target/`. Creates the
+/// environment if it does not exist or if the list of packages has changed.
 ///
 /// # Errors
 /// Returns an error if Python 3.10 or newer is not found, or if a package cannot be installed.
 pub fn environment() -> Result<PathBuf> {
-    let home = target().join("python");
+    installed(&target().join("python"), &[&[TORCH], PACKAGES.as_slice()].concat())
+}
+
+/// Returns the path of the Python interpreter of the virtual environment in the folder `home`. Creates the environment
+/// if it does not exist or if it has other packages than `packages`.
+///
+/// # Errors
+/// Returns an error if Python 3.10 or newer is not found, or if a package cannot be installed.
+pub fn installed(home: &Path, packages: &[&str]) -> Result<PathBuf> {
     let python = if cfg!(windows) { home.join("Scripts/python.exe") } else { home.join("bin/python") };
-    let wanted = [&[TORCH], PACKAGES.as_slice()].concat().join("\n");
+    let wanted = packages.join("\n");
     let stamp = home.join("packages.txt");
     if std::fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) {
         return Ok(python);
@@ -49,15 +57,15 @@ pub fn environment() -> Result<PathBuf> {
     });
     let found = found.ok_or("no Python 3.10 or newer was found: install one")?;
     std::fs::create_dir_all(target()).map_err(|error| error.to_string())?;
-    run(Command::new(found).args(["-m", "venv", "--clear"]).arg(&home))?;
+    run(Command::new(found).args(["-m", "venv", "--clear"]).arg(home))?;
     let pip = |packages: &[&str]| {
         run(Command::new(&python).args(["-m", "pip", "install", "--quiet"]).args(packages))
     };
     // The CPU-only build of torch is ten times smaller than the default build. Not every package index has it.
-    if pip(&[&format!("{TORCH}+cpu")]).is_err() {
+    if packages.contains(&TORCH) && pip(&[&format!("{TORCH}+cpu")]).is_err() {
         eprintln!("this package index has no CPU-only build of {TORCH}: the default build is installed");
     }
-    pip(&[&[TORCH], PACKAGES.as_slice()].concat())?;
+    pip(packages)?;
     std::fs::write(&stamp, wanted).map_err(|error| format!("{}: {error}", stamp.display()))?;
     Ok(python)
 }

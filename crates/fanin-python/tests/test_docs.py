@@ -1,33 +1,86 @@
-"""Runs the code snippets of the README and of the guides. The snippets run in order and in one folder."""
+"""Runs the code snippets of the README and of all pages in docs/. The snippets of a page run in order, in one folder.
 
+A comment before each snippet says how it is run:
+
+- `<!-- run: python -->`, `<!-- run: sh -->`, `<!-- run: ray -->`, or with a number of processes `<!-- run: torchrun 2 -->`;
+- `<!-- run: file NAME -->`: it is written to a file, which a later command reads. In docs/recipes.md, `<!-- NAME.json -->` and
+  `<!-- on ... -->` do so too: the text after "on" is a recipe, recipe.toml;
+- `<!-- not run: REASON -->`.
+
+`<!-- $ COMMAND -->` is a command that readers do not see.
+"""
+
+import importlib.util
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
 import sysconfig
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
 import fanin
+import fanin.torch
 
 ROOT = Path(__file__).parents[3]
-PYTHON = ("pytorch", "is-my-model-initialized", "trace", "probe", "training", "distributed")
-FILES = ("README.md", *(f"docs/{page}.md" for page in PYTHON))
-PAGES = [(ROOT / page).read_text() for page in FILES]
-SNIPPET = re.compile(r"<!-- run: (\w+) ?(\d*) -->\n```(?:python|sh)\n(.*?)```", re.DOTALL)
-SNIPPETS = [snippet for page in PAGES for snippet in SNIPPET.findall(page)]
+#: commands.md has only help texts, and the pages in docs/python only docstrings.
+PAGES = [ROOT / "README.md", *sorted(page for page in (ROOT / "docs").glob("*.md") if page.name not in ("README.md", "commands.md"))]
+STEP = re.compile(r"^<!-- (.*?) -->\n(?:```(\w*)\n(.*?)^```$)?", re.DOTALL | re.MULTILINE)
+#: A snippet in one of these languages must have a comment. `` is a snippet without a language.
+LANGUAGES = ("", "python", "sh", "toml", "json")
+ABOUT = ("run: ", "not run: ")
+#: Models of several gigabytes are planned, and not written.
+BIG = ("llama-3.1-8b",)
 SCRIPTS = Path(sysconfig.get_path("scripts"))
 
 
+class Snippet(NamedTuple):
+    """A step of a page: `runner` and `argument` are the words of its comment."""
+
+    page: str
+    runner: str
+    argument: str
+    text: str
+
+
+def snippets(page):
+    """Returns the snippets and the hidden commands of a page, in order."""
+    found = []
+    for about, _, text in STEP.findall(page.read_text(encoding="utf-8")):
+        if about.startswith("$ "):
+            found.append(Snippet(page.stem, "sh", "", about[2:]))
+        elif about.startswith("run: "):
+            runner, _, argument = about[5:].partition(" ")
+            found.append(Snippet(page.stem, runner, argument, text))
+        elif page.stem == "recipes" and about.startswith("on ") or about.endswith(".json"):
+            name = "recipe.toml" if about.startswith("on ") else about
+            found.append(Snippet(page.stem, "file", name, text))
+    return found
+
+
+SNIPPETS = [snippet for page in PAGES for snippet in snippets(page)]
+
+
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return tmp_path_factory.mktemp("docs")
+def folders(tmp_path_factory):
+    """Returns the folder of each page. It has a command `fanin`, which runs this interpreter's package."""
+    made = {}
+    for page in PAGES:
+        made[page.stem] = tmp_path_factory.mktemp(page.stem)
+        command = made[page.stem] / "bin" / "fanin"
+        command.parent.mkdir()
+        command.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m fanin "$@"\n')
+        command.chmod(0o755)
+    return made
 
 
 def run(command, folder, timeout=240):
-    environment = {**os.environ, "PATH": f"{SCRIPTS}{os.pathsep}{os.environ['PATH']}", "PYTHONWARNINGS": "ignore"}
+    path = os.pathsep.join([str(folder / "bin"), str(SCRIPTS), os.environ["PATH"]])
+    environment = {**os.environ, "PATH": path, "PYTHONWARNINGS": "ignore"}
     environment |= {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "JAX_PLATFORMS": "cpu", "GLOO_SOCKET_IFNAME": "lo"}
     environment |= {"RAY_USAGE_STATS_ENABLED": "0", "PYTHONPATH": str(Path(fanin.__file__).parents[1])}
     process = subprocess.Popen(
@@ -42,19 +95,29 @@ def run(command, folder, timeout=240):
     assert process.returncode == 0, output[-4000:]
 
 
-def test_every_snippet_has_a_run_comment():
-    assert len(SNIPPETS) == sum(page.count("```python") + page.count("```sh") for page in PAGES) >= 16
+def test_every_snippet_says_how_it_is_run():
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        steps = [(about, language) for about, language, code in STEP.findall(text) if code and language in LANGUAGES]
+        with_comment = [about for about, _ in steps if about.startswith(ABOUT) or page.stem == "recipes"]
+        languages = re.findall(r"^```(\w*)\n.*?^```$", text, re.DOTALL | re.MULTILINE)
+        assert len(with_comment) == sum(language in LANGUAGES for language in languages), page
+    assert len(SNIPPETS) >= 50
 
 
-@pytest.mark.parametrize("number", range(len(SNIPPETS)))
+@pytest.mark.parametrize("number", range(len(SNIPPETS)), ids=lambda number: f"{SNIPPETS[number].page}-{number}")
 @pytest.mark.skipif(os.name == "nt", reason="shells and launchers need POSIX")
-def test_the_snippet_runs(number, folder):
-    runner, count, text = SNIPPETS[number]
+def test_the_snippet_runs(number, folders):
+    page, runner, count, text = SNIPPETS[number]
+    folder = folders[page]
     script = folder / f"snippet{number}.py"
     script.write_text(text)
     python = [sys.executable, str(script)]
-    if runner == "sh":
-        run(["sh", "-ec", text.replace("fanin init", f"{sys.executable} -m fanin init")], folder)
+    if runner == "file":
+        (folder / count).write_text(text)
+    elif runner == "sh":
+        lines = [f"{line.split('#')[0]} --dry-run" if any(big in line for big in BIG) else line for line in text.splitlines()]
+        run(["sh", "-ec", "\n".join(lines)], folder)
     elif runner == "torchrun":
         launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", count, str(script)]
         try:
@@ -74,6 +137,7 @@ def test_the_snippet_runs(number, folder):
         run([mpiexec, "-n", count, *python], folder)
         assert (folder / "start.safetensors").read_bytes() == single_file(folder)
     else:
+        assert runner in ("python", "ray")
         if runner == "ray":
             pytest.importorskip("ray")
         run(python, folder)
@@ -109,3 +173,19 @@ assert os.path.exists("died")
     )
     run([sys.executable, str(script)], tmp_path)
     assert (tmp_path / "start.safetensors").read_bytes() == single_file(tmp_path)
+
+
+def test_the_command_reference_is_current():
+    path = ROOT / "scripts/command_reference.py"
+    specification = importlib.util.spec_from_file_location("command_reference", path)
+    reference = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(reference)
+    assert reference.is_current(reference.page()), "run python scripts/command_reference.py"
+
+
+def test_the_python_reference_has_every_public_name():
+    pages = {page.stem: page.read_text(encoding="utf-8") for page in (ROOT / "docs/python").glob("*.md")}
+    for name in set(fanin.__all__) - {"__version__"}:
+        assert f"::: fanin.{name}\n" in pages["fanin"], name
+    for name in set(fanin.torch.__all__) - set(fanin.torch._torch.__all__):
+        assert f"::: fanin.torch.{name}\n" in pages["torch"], name

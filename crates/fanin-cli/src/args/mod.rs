@@ -18,8 +18,16 @@ pub use inspect::{Inspect, Models};
 
 /// Initialize the weights of neural networks: write, check and explain initial checkpoints.
 #[derive(Debug, Parser)]
-#[command(name = "fanin", version, propagate_version = true, arg_required_else_help = true)]
+#[command(
+    name = "fanin",
+    bin_name = "fanin",
+    version,
+    propagate_version = true,
+    arg_required_else_help = true
+)]
 #[command(after_help = "Run `fanin COMMAND --help` for examples.
+
+The `fanin` command of the Python package also has check-init, trace and probe, which need torch.
 
 Exit code:
   0    success

@@ -1,0 +1,31 @@
+//! `cargo xtask site`: builds the documentation as a site, and checks its links.
+
+use std::process::Command;
+
+use crate::python;
+use crate::steps::{Result, Steps, root, run, target};
+
+/// The packages that build and check the site. mkdocstrings formats signatures by ruff.
+const PACKAGES: [&str; 4] =
+    ["mkdocs-material==9.8.2", "mkdocstrings-python==2.0.11", "ruff==0.17.6", "markdown-it-py==4.3.0"];
+
+/// Builds the site into `target/site/html`.
+///
+/// # Errors
+/// Returns an error if a page or an option is wrong, if a link leads nowhere, or if the site shows a page in another way
+/// than GitHub.
+pub fn build(steps: &mut Steps) -> Result {
+    let home = target().join("site");
+    let python = steps.step("packages of the site", || python::installed(&home.join("python"), &PACKAGES))?;
+    let html = home.join("html");
+    steps.step("build the site", || {
+        run(Command::new(&python)
+            .args(["-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir"])
+            .arg(&html)
+            .env("NO_MKDOCS_2_WARNING", "1"))
+    })?;
+    let check = root().join("scripts/site/check.py");
+    steps.step("check links and pages", || run(Command::new(&python).arg(check).arg(&html)))?;
+    eprintln!("the site is in {}", html.display());
+    Ok(())
+}
