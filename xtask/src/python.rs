@@ -9,7 +9,7 @@ use crate::steps::{Result, Steps, cargo, root, run, target};
 const TORCH: &str = "torch==2.15.0";
 
 /// The packages that the tests of the Python package and the comparisons need, besides torch.
-const PACKAGES: [&str; 15] = [
+const PACKAGES: [&str; 16] = [
     "numpy",
     "safetensors",
     "transformers==5.23.0",
@@ -18,6 +18,7 @@ const PACKAGES: [&str; 15] = [
     "mpmath",
     "maturin>=1.9,<2",
     "pytest",
+    "pytest-xdist",
     "mypy",
     "jsonschema",
     "jax",
@@ -58,8 +59,9 @@ pub fn installed(home: &Path, packages: &[&str]) -> Result<PathBuf> {
     let found = found.ok_or("no Python 3.10 or newer was found: install one")?;
     std::fs::create_dir_all(target()).map_err(|error| error.to_string())?;
     run(Command::new(found).args(["-m", "venv", "--clear"]).arg(home))?;
+    // Most files of these packages are never imported, so they are not compiled to bytecode in advance.
     let pip = |packages: &[&str]| {
-        run(Command::new(&python).args(["-m", "pip", "install", "--quiet"]).args(packages))
+        run(Command::new(&python).args(["-m", "pip", "install", "--quiet", "--no-compile"]).args(packages))
     };
     // The CPU-only build of torch is ten times smaller than the default build. Not every package index has it.
     if packages.contains(&TORCH) && pip(&[&format!("{TORCH}+cpu")]).is_err() {

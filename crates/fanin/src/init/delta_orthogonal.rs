@@ -46,12 +46,6 @@ impl DeltaOrthogonal {
         Self { gain: gain.into(), ..self }
     }
 
-    /// Sets the axis layout of the weight.
-    #[must_use]
-    pub const fn layout(self, layout: AxisLayout) -> Self {
-        Self { layout, ..self }
-    }
-
     /// Returns the gain as a number.
     pub fn gain_value(self) -> f64 {
         self.gain.value()
@@ -118,4 +112,4 @@ impl std::fmt::Display for DeltaOrthogonal {
     }
 }
 
-initializer!(DeltaOrthogonal);
+initializer!(DeltaOrthogonal, layout);

@@ -103,7 +103,12 @@ pub trait Initializer {
 
 /// Defines the methods of [`Initializer`] as inherent methods of a type, so that callers can use them without importing
 /// the trait.
+/// `initializer!(Type, layout, groups)` also defines the methods that set the fields `layout` and `groups`.
 macro_rules! initializer {
+    ($name:ident, $($setter:ident),+) => {
+        $($crate::init::initializer::setter!($name, $setter);)+
+        $crate::init::initializer::initializer!($name);
+    };
     ($name:ident) => {
         impl $name {
             /// Fills row-major memory, as [`Initializer::fill`](crate::Initializer::fill) does.
@@ -152,6 +157,33 @@ macro_rules! initializer {
     };
 }
 pub(super) use initializer;
+
+/// Defines the method that sets the field `layout` or `groups` of an initializer.
+macro_rules! setter {
+    ($name:ident, layout) => {
+        impl $name {
+            /// Sets the axis layout of the weight.
+            #[must_use]
+            pub const fn layout(self, layout: $crate::AxisLayout) -> Self {
+                Self { layout, ..self }
+            }
+        }
+    };
+    ($name:ident, groups) => {
+        impl $name {
+            /// Sets the number of groups of the convolution, which must be at least 1 (see
+            /// [`AxisLayout::grouped_fans`](crate::AxisLayout::grouped_fans)).
+            ///
+            /// `torch.nn.init` has no argument for the groups. For a grouped convolution, it therefore computes a
+            /// fan_out that is too large by the factor `groups`.
+            #[must_use]
+            pub const fn groups(self, groups: usize) -> Self {
+                Self { groups, ..self }
+            }
+        }
+    };
+}
+pub(super) use setter;
 
 /// Writes `name(key=value, ...)`. Arguments whose value is `None` are left out.
 pub(super) fn write_spec(

@@ -86,21 +86,6 @@ impl Kaiming {
         Self { nonlinearity, unused_slope: None, ..self }
     }
 
-    /// Sets the axis layout of the weight.
-    #[must_use]
-    pub const fn layout(self, layout: AxisLayout) -> Self {
-        Self { layout, ..self }
-    }
-
-    /// Sets the number of groups of the convolution, which must be at least 1 (see [`AxisLayout::grouped_fans`]).
-    ///
-    /// `torch.nn.init` has no argument for the groups. For a grouped convolution, it therefore computes a fan_out that
-    /// is too large by the factor `groups`.
-    #[must_use]
-    pub const fn groups(self, groups: usize) -> Self {
-        Self { groups, ..self }
-    }
-
     /// Sets the nonlinearity from torch's two arguments: the slope `a`, which only `leaky_relu` uses, and the name.
     /// Returns an error if torch has no nonlinearity with this name.
     pub(crate) fn torch_nonlinearity(self, a: f64, name: &str) -> Result<Self, Error> {
@@ -181,4 +166,4 @@ impl std::fmt::Display for Kaiming {
     }
 }
 
-initializer!(Kaiming);
+initializer!(Kaiming, layout, groups);

@@ -58,20 +58,6 @@ pub const fn linear_default_bias(fan_in: usize) -> LinearDefaultBias {
     LinearDefaultBias { fan_in }
 }
 
-impl LinearDefault {
-    /// Sets the axis layout of the weight.
-    #[must_use]
-    pub const fn layout(self, layout: AxisLayout) -> Self {
-        Self { layout, ..self }
-    }
-
-    /// Sets the number of groups of the convolution, which must be at least 1 (see [`AxisLayout::grouped_fans`]).
-    #[must_use]
-    pub const fn groups(self, groups: usize) -> Self {
-        Self { groups, ..self }
-    }
-}
-
 impl Initializer for LinearDefault {
     fn resolve(&self, shape: &[usize], dtype: DType) -> Result<Plan, Error> {
         let slope = 5f64.sqrt();
@@ -101,5 +87,5 @@ impl std::fmt::Display for LinearDefaultBias {
     }
 }
 
-initializer!(LinearDefault);
+initializer!(LinearDefault, layout, groups);
 initializer!(LinearDefaultBias);

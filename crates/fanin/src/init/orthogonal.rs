@@ -49,12 +49,6 @@ impl Orthogonal {
         Self { gain: gain.into(), ..self }
     }
 
-    /// Sets the axis layout of the weight.
-    #[must_use]
-    pub const fn layout(self, layout: AxisLayout) -> Self {
-        Self { layout, ..self }
-    }
-
     /// Returns the gain as a number.
     pub fn gain_value(self) -> f64 {
         self.gain.value()
@@ -110,4 +104,4 @@ impl std::fmt::Display for Orthogonal {
     }
 }
 
-initializer!(Orthogonal);
+initializer!(Orthogonal, layout);

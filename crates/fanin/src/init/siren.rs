@@ -51,18 +51,6 @@ impl Siren {
     pub const fn omega(self, omega: f64) -> Self {
         Self { omega: if self.omega.is_some() { Some(omega) } else { None }, ..self }
     }
-
-    /// Sets the axis layout of the weight, which defines fan_in.
-    #[must_use]
-    pub const fn layout(self, layout: AxisLayout) -> Self {
-        Self { layout, ..self }
-    }
-
-    /// Sets the number of groups of the convolution, which must be at least 1 (see [`AxisLayout::grouped_fans`]).
-    #[must_use]
-    pub const fn groups(self, groups: usize) -> Self {
-        Self { groups, ..self }
-    }
 }
 
 impl Initializer for Siren {
@@ -96,4 +84,4 @@ impl std::fmt::Display for Siren {
     }
 }
 
-initializer!(Siren);
+initializer!(Siren, layout, groups);

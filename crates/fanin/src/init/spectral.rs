@@ -39,18 +39,6 @@ impl Spectral {
     pub const fn sigma(self, sigma: f64) -> Self {
         Self { sigma, ..self }
     }
-
-    /// Sets the axis layout of the weight.
-    #[must_use]
-    pub const fn layout(self, layout: AxisLayout) -> Self {
-        Self { layout, ..self }
-    }
-
-    /// Sets the number of groups of the convolution, which must be at least 1 (see [`AxisLayout::grouped_fans`]).
-    #[must_use]
-    pub const fn groups(self, groups: usize) -> Self {
-        Self { groups, ..self }
-    }
 }
 
 impl Initializer for Spectral {
@@ -78,4 +66,4 @@ impl std::fmt::Display for Spectral {
     }
 }
 
-initializer!(Spectral);
+initializer!(Spectral, layout, groups);

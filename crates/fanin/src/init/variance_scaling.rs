@@ -223,18 +223,6 @@ impl VarianceScaling {
         Self { distribution, ..self }
     }
 
-    /// Sets the axis layout of the weight.
-    #[must_use]
-    pub const fn layout(self, layout: AxisLayout) -> Self {
-        Self { layout, ..self }
-    }
-
-    /// Sets the number of groups of the convolution, which must be at least 1 (see [`AxisLayout::grouped_fans`]).
-    #[must_use]
-    pub const fn groups(self, groups: usize) -> Self {
-        Self { groups, ..self }
-    }
-
     fn name(&self) -> &'static str {
         match (self.scale, self.mode, self.distribution) {
             (1.0, FanMode::In, ScalingDistribution::Uniform) => "lecun_uniform",
@@ -294,4 +282,4 @@ impl std::fmt::Display for VarianceScaling {
     }
 }
 
-initializer!(VarianceScaling);
+initializer!(VarianceScaling, layout, groups);

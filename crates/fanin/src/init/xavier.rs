@@ -63,18 +63,6 @@ impl Xavier {
         Self { gain: gain.into(), ..self }
     }
 
-    /// Sets the axis layout of the weight.
-    #[must_use]
-    pub const fn layout(self, layout: AxisLayout) -> Self {
-        Self { layout, ..self }
-    }
-
-    /// Sets the number of groups of the convolution, which must be at least 1 (see [`AxisLayout::grouped_fans`]).
-    #[must_use]
-    pub const fn groups(self, groups: usize) -> Self {
-        Self { groups, ..self }
-    }
-
     /// Returns the gain as a number.
     pub fn gain_value(self) -> f64 {
         self.gain.value()
@@ -118,4 +106,4 @@ impl std::fmt::Display for Xavier {
     }
 }
 
-initializer!(Xavier);
+initializer!(Xavier, layout, groups);
