@@ -31,6 +31,7 @@ DIGESTS = HERE / "digests.json"
 sys.path.insert(0, str(HERE))
 
 from cases import CASES, SIZES, QUICK, Case, quick, sized  # noqa: E402
+from peers import PEERS, peers  # noqa: E402
 
 #: The time in seconds after which no further round of a case is started. Every case gets at least three rounds.
 BUDGET = 40.0
@@ -84,6 +85,7 @@ def main() -> None:
     result = {"machine": machine(cores), "threads": runs}
     for count, run in runs.items():
         print(table(run["cases"], f"{count} thread{'s' * (count > 1)}"))
+        print("\n".join(["", *peer_table(run["cases"])]))
     target = write(result, "bench.json", options)
     if options.save:
         into_page(runs[counts[-1]]["cases"], target / "performance.md")
@@ -103,9 +105,26 @@ def models(options: argparse.Namespace) -> None:
     write({"machine": machine(cores), "models": results}, "models.json", options)
 
 
+def peer_table(cases: list[dict[str, Any]]) -> list[str]:
+    """Returns the lines of a table: the minimum time of each other library divided by that of each stream of fanin."""
+    names = {"torch": "torch", "numpy": "NumPy (SFC64)", "jax": "JAX (jit)", **{name: name for name in PEERS}}
+    measured = [case for case in cases if set(PEERS) & set(case["least"])]
+    head = [f"{case['name']}, {stream}" for case in measured for stream in ("torch stream", "native stream")]
+    lines = ["| time of the library, divided by the time of | " + " | ".join(head) + " |", "|---" * (len(head) + 1) + "|"]
+    for key, name in names.items():
+        ratios = [
+            significant(case["least"][key] / case["least"][stream]) if key in case["least"] else ""
+            for case in measured
+            for stream in ("torch stream", "native stream")
+        ]
+        if any(ratios):
+            lines.append(f"| {name} | " + " | ".join(ratios) + " |")
+    return lines if measured else []
+
+
 def into_page(cases: list[dict[str, Any]], page: Path) -> None:
-    """Writes the table of speedups to docs/performance.md, between the two marker comments."""
-    begin, end = "<!-- table -->", "<!-- end of table -->"
+    """Writes the tables of speedups to docs/performance.md, between the comments that mark their places."""
+    replace(page, "peers", peer_table(cases))
     lines = ["| fill | torch stream | goal | native stream | goal |", "|---|---|---|---|---|"]
     for case in cases:
         cells = [case["name"]]
@@ -114,6 +133,12 @@ def into_page(cases: list[dict[str, Any]], page: Path) -> None:
             ratios = [significant(case[kind]["torch"] / case[kind][stream]) for kind in ("seconds", "least")]
             cells += ["{} ({})".format(*ratios), f"{goal:g}" if goal else ""]
         lines.append("| " + " | ".join(cells) + " |")
+    replace(page, "table", lines)
+
+
+def replace(page: Path, name: str, lines: list[str]) -> None:
+    """Replaces the lines of a page between the comments `<!-- NAME -->` and `<!-- end of NAME -->`."""
+    begin, end = f"<!-- {name} -->", f"<!-- end of {name} -->"
     before, rest = page.read_text().split(begin)
     page.write_text(before + begin + "\n" + "\n".join(lines) + "\n" + end + rest.split(end)[1])
 
@@ -249,6 +274,8 @@ def prepare(case: Case, curve: bool) -> dict[str, Callable[[], Any]]:
         jitted = jax.jit(lambda number: case.jax(jax, jax.random.fold_in(key, number)))
         numbers = iter(range(1 << 31))
         calls["jax"] = lambda: jitted(next(numbers)).block_until_ready()
+    if case.peers and not curve:
+        calls |= peers(case.peers, array)
     return calls
 
 

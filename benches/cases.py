@@ -27,6 +27,8 @@ class Case:
     jax: Callable[[Any, Any], Any] | None = None
     #: Fills an array. The arguments are a generator and the array. None if NumPy does not have the distribution.
     numpy: Callable[[Any, Any], Any] | None = None
+    #: The name of the distribution ("uniform" or "normal") if the other libraries of `peers.py` are also measured.
+    peers: str | None = None
     #: The tolerance: the maximum absolute difference between torch and fanin. None means that values must be bitwise equal.
     tolerance: float | None = None
 
@@ -45,6 +47,7 @@ def uniform(dtype: str, shape=LARGE, goals=(None, None)) -> Case:
         goals,
         jax=lambda jax, key: jax.random.uniform(key, shape, JAX[dtype](jax)),
         numpy=(lambda rng, w: rng.random(out=w, dtype=w.dtype)) if dtype in ("f32", "f64") else None,
+        peers="uniform" if dtype == "f32" and shape == LARGE else None,
     )
 
 
@@ -58,6 +61,7 @@ def normal(dtype: str, shape=LARGE, goals=(None, None), name: str | None = None)
         goals,
         jax=lambda jax, key: jax.random.normal(key, shape, JAX[dtype](jax)),
         numpy=(lambda rng, w: rng.standard_normal(out=w, dtype=w.dtype)) if dtype in ("f32", "f64") else None,
+        peers="normal" if dtype == "f32" and shape == LARGE else None,
     )
 
 

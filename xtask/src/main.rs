@@ -7,7 +7,7 @@ mod test;
 
 use std::process::{Command, ExitCode};
 
-use steps::{Result, Steps, root, run};
+use steps::{Result, Steps, root, run, target};
 use test::{Part, Tier};
 
 const HELP: &str = "\
@@ -85,7 +85,18 @@ fn bench(options: &[&str]) -> Result {
     }
     run(Command::new(&python).args(["-m", "pip", "install", "--quiet"]).args(python::BENCH_PACKAGES))?;
     python::install_wheel(&python, "release")?;
-    run(Command::new(&python).arg(script).args(options))
+    // The fills of other Rust libraries, as a dynamic library that the script loads.
+    let peers = target().join("peers");
+    let manifest = root().join("benches/peers/Cargo.toml");
+    run(steps::cargo()
+        .args(["build", "--release", "--locked", "--manifest-path"])
+        .arg(manifest)
+        .env("CARGO_TARGET_DIR", &peers))?;
+    let library = format!("{}fanin_peers{}", std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX);
+    run(Command::new(&python)
+        .arg(script)
+        .args(options)
+        .env("FANIN_PEERS", peers.join("release").join(library)))
 }
 
 fn golden(steps: &mut Steps, check: bool) -> Result {

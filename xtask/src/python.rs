@@ -72,8 +72,9 @@ pub fn installed(home: &Path, packages: &[&str]) -> Result<PathBuf> {
     Ok(python)
 }
 
-/// The features of the workspace with which all steps build (see [`crate::test::cargo_test`]).
-pub const FEATURES: [&str; 2] = ["--features", "fanin/rand_core,fanin/ndarray"];
+/// The features of the workspace with which all steps build (see [`crate::test::cargo_test`]). With the feature `stubs`,
+/// the compiled Python module also contains the descriptions of its types.
+pub const FEATURES: [&str; 2] = ["--features", "fanin/rand_core,fanin/ndarray,fanin-python/stubs"];
 
 /// Builds the wheel with the cargo profile `profile`, and installs it into the Python environment.
 ///
@@ -106,7 +107,7 @@ pub fn install_wheel(python: &Path, profile: &str) -> Result {
 /// Returns an error if the build fails, or if `check` is true and the stubs are not up to date.
 pub fn stubs(steps: &mut Steps, check: bool) -> Result {
     steps.step("build the Python module for its stubs", || {
-        run(cargo().args(["build", "--package", "fanin-python", "--features", "stubs"]).args(FEATURES))
+        run(cargo().args(["build", "--package", "fanin-python"]).args(FEATURES))
     })?;
     let (before, after) = (std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX);
     let library = target().join("debug").join(format!("{before}_fanin{after}"));

@@ -69,8 +69,8 @@ pub fn all(steps: &mut Steps, tier: Tier, part: Option<Part>) -> Result {
 /// Returns `cargo test` for the workspace.
 ///
 /// All steps build the whole workspace with the same features, because cargo builds a crate again if the features of a
-/// dependency differ. The features `rand_core` and `ndarray` of the library are enabled in all builds, so that testing
-/// them needs no separate build.
+/// dependency differ. The features `rand_core` and `ndarray` of the library, and `stubs` of the Python module, are enabled
+/// in all builds, so that testing them needs no separate build.
 pub fn cargo_test() -> Command {
     let mut test = cargo();
     test.args(["test", "--workspace"]).args(python::FEATURES);

@@ -1,0 +1,37 @@
+//! Any text is a recipe or an error. A recipe plans a model, or returns an error. The recipe that `flatten` prints
+//! gives the same plan.
+
+#![no_main]
+
+use std::path::Path;
+use std::sync::LazyLock;
+
+use fanin_recipe::{Manifest, Planned, Recipe};
+use libfuzzer_sys::fuzz_target;
+
+static MODEL: LazyLock<Manifest> = LazyLock::new(|| {
+    let tensors = [
+        ("wte.weight", "[16, 4]"),
+        ("h.0.ln_1.weight", "[4]"),
+        ("h.0.attn.c_attn.weight", "[4, 12]"),
+        ("h.1.attn.c_attn.weight", "[4, 12]"),
+        ("h.1.mlp.c_fc.bias", "[8]"),
+        ("conv.weight", "[4, 2, 3, 3]"),
+    ];
+    let members: Vec<String> = tensors
+        .iter()
+        .map(|(name, shape)| format!(r#""{name}": {{"dtype": "F32", "shape": {shape}}}"#))
+        .collect();
+    Manifest::from_json(&format!("{{{}}}", members.join(", ")), Path::new("model.json")).expect("a valid manifest")
+});
+
+fuzz_target!(|text: &str| {
+    let path = Path::new("fuzzed.toml");
+    let Ok(recipe) = Recipe::parse(text, path) else { return };
+    let Ok(planned) = recipe.plan(&MODEL, &[]) else { return };
+    let flat = recipe.flatten(&MODEL);
+    let again = Recipe::parse(&flat, path).unwrap_or_else(|error| panic!("{error}\n{flat}"));
+    let again = again.plan(&MODEL, &[]).unwrap_or_else(|error| panic!("{error}\n{flat}"));
+    let described = |planned: &[Planned]| -> Vec<String> { planned.iter().map(Planned::description).collect() };
+    assert_eq!(described(&planned), described(&again), "{flat}");
+});
