@@ -170,7 +170,7 @@ fn sizes_are_checked_before_memory_is_allocated() {
     std::fs::write(&path, (1u64 << 33).to_le_bytes()).unwrap();
     std::fs::File::options().write(true).open(&path).unwrap().set_len(1 << 34).unwrap();
     let error = SafetensorsFile::open(&path).unwrap_err().to_string();
-    assert!(error.contains("and the format allows"), "{error}");
+    assert!(error.contains("but the format allows"), "{error}");
     // This JSON is nested too deeply.
     let deep = "[".repeat(200_000);
     assert!(open(&file(&deep, 0)).is_err());

@@ -227,12 +227,12 @@ fn errors_in_ties_and_dtypes_are_reported_with_their_positions() {
     refused(
         &odd("\"packed\" = \"skip\"", "\"packed\" = \"zeros\""),
         &[],
-        &["bad.toml:6:12: ", "F4 is a type that fanin does not draw", "copy"],
+        &["bad.toml:6:12: ", "fanin cannot draw values of dtype F4", "copy"],
     );
     refused(
         &odd("\"position_ids\" = \"arange\"", "\"*.weight*\" = \"ones\"\n\"position_ids\" = \"normal\""),
         &[],
-        &["all tensors that it matches are taken by earlier rules"],
+        &["earlier rules apply to all tensors that the pattern matches"],
     );
     refused(
         &odd("\"position_ids\" = \"arange\"", "\"position_ids\" = \"normal\""),
@@ -306,7 +306,12 @@ fn all_errors_of_a_recipe_are_reported_together_with_their_positions() {
     // recipe.
     let said = fixture.refused(
         &["init", "gpt2", "--like", "m.json", "-o", "x.safetensors"],
-        &["gpt2.toml:", "these tensors are not those of the model gpt2", "no rule matches", "fanin recipe"],
+        &[
+            "gpt2.toml:",
+            "these tensors are not the tensors of the model gpt2",
+            "no rule matches",
+            "fanin recipe",
+        ],
     );
     assert!(!said.contains("remove the rule") && said.lines().count() < 12, "{said}");
 }

@@ -496,7 +496,7 @@ def test_a_module_is_filled_by_a_recipe_with_copies_skips_and_ties():
     assert (net.wide == 1).all() and (planned["wide"].dtype, planned["phases"].dtype) == ("complex128", "C64")
     assert planned["head.weight"].source == "embed.weight" and planned["table"].spec is None
     assert planned["table"].scheme == "copy" and planned["embed.weight"].source == "embed.weight"
-    with pytest.raises(ValueError, match="recipe:3:12: .*C64 is a type that fanin does not draw"):
+    with pytest.raises(ValueError, match="recipe:3:12: .*fanin cannot draw values of dtype C64"):
         fanin.init_module(net, fanin.Recipe('[init]\nposition_ids = "arange"\n"phases" = "ones"\n"wide" = "skip"\n"*" = "zeros"'))
     with pytest.raises(TypeError, match="wide: a tensor of torch.complex128 cannot be drawn: the recipe may copy or skip"):
         fanin.init_module(net, fanin.Recipe('[init]\n"phases" = "skip"\n"*" = "zeros"'))

@@ -1,12 +1,12 @@
-//! A diagnostic: one mistake in a recipe, with its position, the line of the recipe and a remedy.
+//! [`Diagnostic`]: a mistake in a recipe, with its position, the line of the recipe and a remedy.
 
 use std::fmt::{self, Display};
 use std::path::PathBuf;
 
-/// One mistake in a recipe.
+/// A mistake in a recipe.
 ///
-/// [`Display`] prints three lines: the position and the message; the line of the recipe; and marks (`^`) under the
-/// mistake, followed by the remedy:
+/// [`Display`] prints three lines. The first line contains the position and the message. The second line is the line of
+/// the recipe. The third line contains marks (`^`) under the mistake, and the remedy:
 ///
 /// ```text
 /// recipe.toml:3:1: unused rule "*.bais": the pattern matches no tensor of this model
@@ -23,13 +23,14 @@ pub struct Diagnostic {
     pub column: usize,
     /// The description of the mistake.
     pub message: String,
-    /// The text that says how to correct the mistake. The text may be empty.
+    /// How to correct the mistake. The text may be empty.
     pub remedy: String,
-    /// The line of the recipe that contains the mistake. A long line is shortened to the characters around the mistake.
+    /// The line of the recipe that contains the mistake. Only the part around the mistake is kept of a long line.
     pub(crate) excerpt: Box<str>,
     /// The number of characters of `excerpt` before the mistake.
     pub(crate) marks_start: usize,
-    /// The number of marks (`^`): one for each character of the mistake that `excerpt` contains, and at least one.
+    /// The number of marks (`^`). There is one mark for each character of the mistake that is in `excerpt`, and at
+    /// least one.
     pub(crate) marks_length: usize,
 }
 

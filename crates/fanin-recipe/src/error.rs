@@ -36,7 +36,7 @@ pub enum Error {
     /// A tensor cannot be initialized as requested.
     #[error("{tensor}: {source}")]
     Tensor {
-        /// The tensor's name. The text may also contain the rule that matched the tensor.
+        /// The name of the tensor. The rule that matched the tensor may follow the name.
         tensor: String,
         /// The reason: an error of the initializer or of the stream.
         source: fanin::Error,
@@ -44,7 +44,7 @@ pub enum Error {
     /// A spec is invalid, or an initializer has invalid arguments.
     #[error(transparent)]
     Spec(#[from] fanin::Error),
-    /// No built-in model has this name.
+    /// No built-in model has the requested name.
     #[error("there is no built-in model {name:?}{}", suggested(*suggestion))]
     UnknownModel {
         /// The requested name.
@@ -52,7 +52,7 @@ pub enum Error {
         /// The most similar name of a built-in model. `None` if no name is similar.
         suggestion: Option<&'static str>,
     },
-    /// A name is neither that of a built-in model nor that of a recipe file.
+    /// The name is neither the name of a built-in model nor the path of a recipe file.
     #[error("{name:?} is neither a built-in model nor a recipe file{}", suggested(*suggestion))]
     UnknownRecipe {
         /// The requested name.
@@ -81,7 +81,8 @@ impl Error {
     }
 }
 
-/// Returns `": did you mean NAME?"` with the candidate most similar to `name`, or an empty string if none is similar.
+/// Returns `": did you mean NAME?"` with the candidate that is most similar to `name`. Returns an empty string if no
+/// candidate is similar.
 pub fn did_you_mean<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> String {
     suggested(fanin::nearest(name, candidates))
 }

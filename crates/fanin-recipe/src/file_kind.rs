@@ -1,26 +1,29 @@
-//! Recognizes files that are often taken for safetensors files, by their first bytes.
+//! Recognizes file formats by the first bytes of a file, for error messages about files that are not safetensors files.
 
 use std::io::Read as _;
 use std::path::Path;
 
 use crate::manifest::MAX_HEADER_BYTES;
 
-/// The number of bytes from which a file is recognized.
+/// The number of bytes that are read to recognize a file.
 const LENGTH: usize = 512;
 
 const TO_SAFETENSORS: &str =
     "load it with torch.load(FILE, weights_only=True) and save the tensors with safetensors.torch.save_file";
 
-/// Returns what the file at `path` is, and the remedy. Returns `None` if it cannot be read, or may be a safetensors file.
+/// Returns the format of the file at `path` and advice for the user, for an error message. Returns `None` if the file
+/// cannot be read, if its format is unknown, or if the file may be a safetensors file.
 pub fn of_file(path: &Path) -> Option<String> {
     let mut start = Vec::new();
     std::fs::File::open(path).ok()?.take(LENGTH as u64).read_to_end(&mut start).ok()?;
     of_bytes(&start)
 }
 
-/// Returns what a file is that begins with these bytes, and the remedy. Returns `None` for any other file.
+/// Returns the format of a file that begins with the bytes `start`, and advice for the user. Returns `None` if the
+/// format is unknown or if the file may be a safetensors file.
 pub fn of_bytes(start: &[u8]) -> Option<String> {
-    // In a safetensors file, a length of eight bytes precedes the JSON of the header.
+    // A safetensors file begins with the length of the header as an integer of eight bytes. The JSON of the header
+    // follows.
     let length = start.first_chunk::<8>().map(|bytes| u64::from_le_bytes(*bytes));
     if start.get(8) == Some(&b'{') && length.is_some_and(|length| length <= MAX_HEADER_BYTES) {
         return None;
@@ -30,20 +33,20 @@ pub fn of_bytes(start: &[u8]) -> Option<String> {
     let (kind, remedy) = match start {
         [] => ("an empty file", "the download or the write may have been interrupted; get the file again"),
         _ if text.starts_with("version https://git-lfs") => (
-            "a Git LFS pointer, which stands for the file in a repository",
+            "a Git LFS pointer, which replaces the file in a repository",
             "run `git lfs install` and `git lfs pull`, or download the file itself",
         ),
         _ if text.starts_with("<!doctype html") || text.starts_with("<html") || text.starts_with("<?xml") => {
             (
-                "an HTML or XML page, such as the error page of a server",
-                "download the file again, from an address that gives the file itself",
+                "an HTML or XML page, for example the error page of a server",
+                "download the file again, from the address of the file itself",
             )
         }
         _ if begins(b"GGUF") || begins(b"GGML") => {
-            ("a GGUF file of llama.cpp", "use the safetensors files of the model from which it was made")
+            ("a GGUF file of llama.cpp", "use the safetensors files from which the GGUF file was made")
         }
         _ if begins(b"\x89HDF\r\n\x1a\n") => (
-            "an HDF5 file, as Keras writes it",
+            "an HDF5 file, the format of Keras",
             "read it with h5py or Keras, and save the arrays with safetensors.numpy.save_file",
         ),
         _ if begins(b"\x93NUMPY") => {
@@ -63,7 +66,8 @@ pub fn of_bytes(start: &[u8]) -> Option<String> {
     Some(format!("{kind}: {remedy}"))
 }
 
-/// Returns what a zip archive is, and the remedy, by the name of its first file.
+/// Returns the format of a zip archive and advice for the user. The format is recognized by the name of the first file
+/// in the archive.
 fn zip(start: &[u8]) -> (&'static str, &'static str) {
     let length = start.get(26..28).map_or(0, |bytes| usize::from(u16::from_le_bytes([bytes[0], bytes[1]])));
     let name = start.get(30..30 + length).map(String::from_utf8_lossy).unwrap_or_default();
@@ -97,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn files_that_are_no_safetensors_files_are_named() {
+    fn formats_other_than_safetensors_are_recognized() {
         for (start, needle) in [
             (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n".to_vec(), "git lfs pull"),
             (b"\n<!DOCTYPE html>\n<html>".to_vec(), "error page"),
@@ -116,7 +120,8 @@ mod tests {
             let found = of_bytes(&start).unwrap_or_default();
             assert!(found.contains(needle), "{needle}: {found}");
         }
-        // 640 is the length of a header: 80 02 in the first two bytes, as in a pickle.
+        // This may be a safetensors file with a header of 640 = 0x280 bytes. The first two bytes are the same as in a
+        // pickle file.
         assert_eq!(of_bytes(b"\x80\x02\0\0\0\0\0\0{\"a\": "), None);
         assert_eq!(of_bytes(&[7; 100]), None);
     }

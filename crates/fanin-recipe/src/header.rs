@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::file_kind;
 use crate::manifest::{MAX_HEADER_BYTES, Manifest};
 
-/// The header of a safetensors file, and the open file itself.
+/// The header of a safetensors file, and the file, open for reading.
 #[derive(Debug)]
 pub struct SafetensorsHeader {
     /// The tensors of the file, in the order of their data.
@@ -43,22 +43,20 @@ impl SafetensorsHeader {
         }
         file.seek(SeekFrom::Start(0)).map_err(Error::io("read", path))?;
         if size < 8 {
-            return Err(wrong(format!(
-                "the file has {size} bytes, but the length of the header alone takes 8"
-            )));
+            return Err(wrong(format!("the file has {size} bytes, but a safetensors file has at least 8")));
         }
         let mut length = [0; 8];
         file.read_exact(&mut length).map_err(Error::io("read", path))?;
         let length = u64::from_le_bytes(length);
         if length > size - 8 {
             return Err(wrong(format!(
-                "a header of {length} bytes is announced, but only {} bytes follow",
+                "the header should have {length} bytes, but only {} bytes follow",
                 size - 8
             )));
         }
         if length > MAX_HEADER_BYTES {
             return Err(wrong(format!(
-                "the header has {length} bytes, and the format allows {MAX_HEADER_BYTES}"
+                "the header has {length} bytes, but the format allows at most {MAX_HEADER_BYTES}"
             )));
         }
         let mut json = vec![0; length as usize];
@@ -99,21 +97,21 @@ impl SafetensorsHeader {
     }
 }
 
-/// Checks that the file at `path` is a regular file, and returns an error if it is not. Other files, such as pipes,
-/// terminals and devices, cannot be read at arbitrary offsets. `meta` is the metadata of the file.
+/// Returns an error if the file at `path` is not a regular file. Pipes, terminals and devices cannot be read at
+/// arbitrary offsets. `meta` is the metadata of the file.
 pub fn regular(path: &Path, meta: &Metadata) -> Result {
     match meta.is_file() {
         true => Ok(()),
         false => Err(Error::file(
             path,
-            "not a regular file: a pipe or device cannot be read at any offset; save it to a file",
+            "not a regular file: a pipe or device cannot be read at any offset; save its content to a file",
         )),
     }
 }
 
 impl Manifest {
     /// Reads names, shapes and dtypes from a file. A file whose name ends with `.json` must be a manifest. Any other
-    /// file must be a safetensors file, of which only the header is read.
+    /// file must be a safetensors file. Only the header of a safetensors file is read.
     ///
     /// # Errors
     /// Returns an error if the file cannot be read, or is not a valid manifest or safetensors file.

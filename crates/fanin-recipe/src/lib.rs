@@ -1,9 +1,9 @@
 //! Recipes for initializing whole models.
 //!
-//! A [`Manifest`] lists the names, shapes and dtypes of a model's tensors. A [`Recipe`] says which parameter gets which
-//! initializer. [`Recipe::plan`] applies a recipe to a manifest and returns a [`Planned`] for each tensor. A `Planned`
-//! contains the tensor's initializer, and a plan in which all parameters of the distribution are known, such as its
-//! standard deviation. Planning draws no values.
+//! A [`Manifest`] lists the names, shapes and dtypes of a model's tensors. A [`Recipe`] maps patterns of tensor names
+//! to initializers. [`Recipe::plan`] applies a recipe to a manifest and returns a [`Planned`] for each tensor. A
+//! `Planned` contains the initializer of the tensor, and a plan with the parameters of the distribution, for example
+//! the standard deviation. Planning draws no values.
 //!
 //! ```
 //! use fanin_recipe::{Manifest, Recipe};
@@ -18,7 +18,7 @@
 //! |---|---|
 //! | [`manifest`], [`stored_type`] | names, shapes and dtypes of tensors |
 //! | [`header`] | reading the header of a safetensors file |
-//! | [`models`] | the built-in models: a manifest and a recipe each |
+//! | [`models`] | the built-in models, each with a manifest and a recipe |
 //! | [`recipe`] | parsing recipes; planning the tensors of a model; proposing a recipe for a model; the JSON schema of recipes |
 //! | [`diagnostic`], [`error`] | errors with file, line, column and remedy |
 //! | [`seed_source`], [`model_values`], [`recipe_init`] | drawing the values of a whole model, for adapters to frameworks |

@@ -10,10 +10,10 @@ use serde::de::{DeserializeSeed, Deserializer, MapAccess, Visitor};
 use crate::error::{Error, Result};
 pub use crate::stored_type::StoredType;
 
-/// The maximum length of a header in bytes. Readers of the safetensors format reject longer headers.
+/// The maximum length of a header in bytes. The safetensors library rejects longer headers.
 pub const MAX_HEADER_BYTES: u64 = 100_000_000;
 
-/// The maximum size of a file in bytes. All tensors of a file together cannot have more bytes.
+/// The maximum size of a file in bytes. A manifest is invalid if the tensors have more bytes in total.
 pub const MAX_FILE_BYTES: u64 = i64::MAX as u64;
 
 /// A tensor of a manifest.
@@ -36,26 +36,25 @@ impl Entry {
         self.shape.iter().product()
     }
 
-    /// Returns the number of bytes that the values of this tensor take. Returns `u64::MAX` if the number does not fit
-    /// in a `u64`.
+    /// Returns the size of the tensor's values in bytes. Returns `u64::MAX` if the size does not fit in a `u64`.
     pub fn bytes(&self) -> u64 {
         self.bytes_of(self.values())
     }
 
-    /// Returns the number of bytes that `values` values of this tensor's dtype take, rounded up to a whole number.
-    /// Returns `u64::MAX` if the number does not fit in a `u64`.
+    /// Returns the size of `values` values of the tensor's dtype in bytes, rounded up. Returns `u64::MAX` if the size
+    /// does not fit in a `u64`.
     pub fn bytes_of(&self, values: usize) -> u64 {
         let bits = values as u128 * self.dtype.bits() as u128;
         u64::try_from(bits.div_ceil(8)).unwrap_or(u64::MAX)
     }
 }
 
-/// Names, shapes and dtypes of a model's tensors.
+/// The names, shapes and dtypes of a model's tensors.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Manifest {
     /// The keys and values of the header's `__metadata__`.
     pub metadata: Vec<(String, String)>,
-    /// The tensors. [`Manifest::from_json`] returns them in the order of the JSON text.
+    /// The tensors. [`Manifest::from_json`] returns the tensors in the order of the JSON text.
     pub entries: Vec<Entry>,
 }
 
@@ -67,16 +66,16 @@ struct Tensor {
     data_offsets: Option<(u64, u64)>,
 }
 
-/// A member of the header's JSON object: a tensor or the metadata.
+/// A member of a header's JSON object: a tensor or the metadata.
 enum Member {
     Tensor(Tensor),
-    /// The metadata. The safetensors library reads null as no metadata.
+    /// The metadata. `None` if the JSON value is null, which the safetensors library accepts as no metadata.
     Metadata(Option<std::collections::BTreeMap<String, String>>),
 }
 
 /// Deserializes the members of a header's JSON object to a vector, in the order of the text. If a name occurs twice,
-/// the vector contains both members. While a member is being read, the cell contains the member's name, so that an
-/// error message can show the name.
+/// the vector contains both members. The cell contains the name of the member that is being read, so that an error
+/// message can show the name.
 struct Members<'a>(&'a Cell<String>);
 
 impl<'de> DeserializeSeed<'de> for Members<'_> {
@@ -109,7 +108,7 @@ impl<'de> Visitor<'de> for Members<'_> {
     }
 }
 
-/// The name of the only member of a header that is not a tensor.
+/// The name of the member of a header that is not a tensor.
 const METADATA: &str = "__metadata__";
 
 impl Manifest {
@@ -157,7 +156,7 @@ impl Manifest {
             })?;
             let sizes: Option<Vec<usize>> = shape.iter().map(|&size| size.try_into().ok()).collect();
             let shape = sizes.filter(|shape| fanin::element_count(shape).is_ok()).ok_or_else(|| {
-                wrong(format!("the shape {shape:?} has more elements than memory can address"))
+                wrong(format!("a tensor of shape {shape:?} has more elements than memory can address"))
             })?;
             let entry = Entry { name: name.clone(), dtype, shape, offsets: data_offsets };
             if !(entry.values() as u128 * dtype.bits() as u128).is_multiple_of(8) {
@@ -175,7 +174,7 @@ impl Manifest {
         Ok(manifest)
     }
 
-    /// Returns the metadata value with this key, or `None` if the metadata does not have the key.
+    /// Returns the metadata value of `key`, or `None` if the metadata does not contain `key`.
     pub fn metadata(&self, key: &str) -> Option<&str> {
         self.metadata.iter().find(|(name, _)| name == key).map(|(_, value)| value.as_str())
     }
@@ -200,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn order_is_kept_and_metadata_is_read() {
+    fn from_json_keeps_the_order_of_tensors_and_reads_the_metadata() {
         let json = r#"{"__metadata__": {"model": "x"}, "z": {"dtype": "F32", "shape": [2, 3]},
                        "a": {"dtype": "I64", "shape": [], "data_offsets": [24, 32]}}"#;
         let manifest = read(json).unwrap();
@@ -213,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn errors_name_the_tensor_and_the_mistake() {
+    fn error_messages_contain_the_tensor_and_the_mistake() {
         for (json, needle) in [
             ("[]", "not the JSON of a safetensors header"),
             ("{", "not the JSON"),

@@ -15,10 +15,10 @@ use crate::seed_source::SeedSource;
 #[derive(Debug)]
 pub struct ModelValues<T> {
     planned: Vec<Planned>,
-    /// Maps the name of each parameter to its index in `planned`.
+    /// The index in `planned` of each parameter, by name.
     indices: HashMap<String, usize>,
-    /// Maps the canonical name of tied parameters to the values that these parameters share. The values are `None`
-    /// until they are drawn.
+    /// The values that tied parameters share, by the canonical name of the parameters. The values are `None` before
+    /// they are drawn.
     shared: HashMap<String, Option<T>>,
 }
 
@@ -27,22 +27,20 @@ pub struct ModelValues<T> {
 pub enum ParameterValues<T> {
     /// Drawn floating-point values.
     Drawn {
-        /// The values, in row-major order of the planned shape.
+        /// The values, in row-major order.
         values: T,
-        /// Whether the parameter is tied, so that other parameters may get clones of the same values. If clones of `T`
-        /// share memory, the caller must copy the values before changing them.
+        /// True if the parameter is tied. Other parameters may then get clones of the same values. If clones of `T`
+        /// share memory, the caller must copy the values before changing the values.
         is_shared: bool,
     },
     /// The values of an integer parameter.
     Integers(Vec<i64>),
-    /// The parameter keeps its current values, because its rule is `copy` or `skip`, or because it is not one of the
-    /// planned parameters.
+    /// The parameter keeps its current values. Its rule is `copy` or `skip`, or the parameter was not planned.
     Kept,
 }
 
 impl<T: Clone> ModelValues<T> {
-    /// Checks that all planned parameters can be initialized from `seed_source`, and returns their `ModelValues`. No
-    /// value is drawn yet.
+    /// Returns the `ModelValues` of the planned parameters. All parameters are checked, and no value is drawn.
     ///
     /// # Errors
     /// Returns [`Error::Tensor`] if the stream cannot draw a plan, and [`Error::Request`] if an integer does not fit in
@@ -54,7 +52,8 @@ impl<T: Clone> ModelValues<T> {
                 return Err(Error::Request(message));
             }
         }
-        // `copy` alone keeps the values that the module has.
+        // A rule `copy` without arguments is allowed: the parameter keeps its current values. No checkpoint is
+        // available for the other forms of `copy`.
         if let Some(planned) = planned
             .iter()
             .find(|planned| matches!(&planned.action, Action::Copy(copy) if *copy != Copy::default()))
@@ -63,8 +62,8 @@ impl<T: Clone> ModelValues<T> {
                 format!("{}: {} needs a checkpoint to copy from", planned.description(), planned.action);
             return Err(Error::Request(message));
         }
-        // Each canonical name is checked only once, even if several tied parameters have this canonical name, because
-        // the native stream returns an error for a name that is used twice.
+        // Each canonical name is checked only once, because the native stream returns an error for a name that is used
+        // twice. Several tied parameters can have the same canonical name.
         let untied = planned.iter().filter(|planned| planned.tied.is_none());
         let mut checked: HashSet<&str> = untied.map(|planned| planned.entry.name.as_str()).collect();
         let to_check =
@@ -81,13 +80,13 @@ impl<T: Clone> ModelValues<T> {
         &self.planned
     }
 
-    /// Returns the planned parameters, and discards the stored values of tied parameters.
+    /// Returns the planned parameters and discards all drawn values.
     pub fn into_planned(self) -> Vec<Planned> {
         self.planned
     }
 
-    /// Returns the values of the parameter `name`. If the values must be drawn, `draw` is called with the plan of the
-    /// parameter and a stream, and must return the values.
+    /// Returns the values of the parameter `name`. If the values must be drawn, calls `draw` with the plan of the
+    /// parameter and a stream. `draw` must return the values.
     ///
     /// # Errors
     /// Returns the error that `draw` returns. For the native stream, `draw` is called with an error instead of a stream
@@ -145,7 +144,7 @@ mod tests {
                           \"*\" = \"normal\"\n[tie]\nhead = \"embed\"";
 
     #[test]
-    fn tied_parameters_are_drawn_once_and_others_by_their_own_name() {
+    fn tied_parameters_share_values_that_are_drawn_once() {
         for mut seed_source in [SeedSource::native(3), SeedSource::torch(3)] {
             let mut values = values(RECIPE, TIED, &seed_source).unwrap();
             let mut get = |name: &str| {
@@ -168,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_is_checked_before_a_value_is_drawn() {
+    fn all_parameters_are_checked_before_the_first_value_is_drawn() {
         let big = r#"{"n": {"dtype": "U64", "shape": []}}"#;
         let error = values("[init]\nn = \"constant(2^63)\"", big, &SeedSource::native(0)).unwrap_err();
         assert!(error.to_string().contains("n: 9223372036854775808 does not fit in an i64"), "{error}");

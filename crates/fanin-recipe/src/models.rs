@@ -1,4 +1,4 @@
-//! The built-in models. Each has a manifest and a recipe.
+//! The built-in models. Each model has a manifest and a recipe.
 
 use std::path::Path;
 
@@ -12,15 +12,15 @@ pub struct Model {
     pub name: &'static str,
     /// The manifest: the JSON of a safetensors header without `data_offsets`.
     pub manifest_json: &'static str,
-    /// The recipe in TOML. Several sizes of a model can share a recipe, because the recipe reads the number of layers
-    /// from the manifest.
+    /// The recipe in TOML. Several sizes of a model can share a recipe, because the recipe counts the layers in the
+    /// manifest.
     pub recipe_toml: &'static str,
     /// The file name of the recipe. Error messages show this name.
     pub recipe_name: &'static str,
 }
 
-/// Expands to a slice of models. Each pair `name: recipe` contains the name of a model, and the name of the model's
-/// recipe file without `.toml`.
+/// Expands to a slice of models. In each pair `name: recipe`, `name` is the name of a model, and `recipe` is the name
+/// of its recipe file without `.toml`.
 macro_rules! models {
     ($($name:literal: $recipe:literal),* $(,)?) => {
         &[$(Model {
@@ -51,12 +51,12 @@ pub(crate) fn nearest_model(name: &str) -> Option<&'static str> {
 }
 
 impl Model {
-    /// Returns the built-in model with this name, or `None` if there is no such model.
+    /// Returns the built-in model `name`, or `None` if there is no such model.
     pub fn find(name: &str) -> Option<&'static Self> {
         MODELS.iter().find(|model| model.name == name)
     }
 
-    /// Returns the built-in model with this name.
+    /// Returns the built-in model `name`.
     ///
     /// # Errors
     /// Returns [`Error::UnknownModel`] if there is no such model. The error suggests a similar name if there is one.
@@ -70,8 +70,7 @@ impl Model {
         Manifest::from_json(self.manifest_json, Path::new(self.name)).expect("a built-in manifest is valid")
     }
 
-    /// Returns the source that the recipe cites, for example a paper. This is the text of the recipe's first line after
-    /// the name of the model.
+    /// Returns the paper or other source that the first line of the recipe cites.
     pub fn citation(&self) -> &'static str {
         let line = self.recipe_toml.lines().next().unwrap_or_default().trim_start_matches('#').trim();
         line.split_once(": ").map_or(line, |(_, citation)| citation)

@@ -1,25 +1,25 @@
-//! Groups tensor names that differ only in their numbers: `h.0.mlp.weight` to `h.11.mlp.weight` become
-//! `h.{0..11}.mlp.weight`.
+//! Groups tensor names that differ only in their numbers. For example, the common name of `h.0.mlp.weight` to
+//! `h.11.mlp.weight` is `h.{0..11}.mlp.weight`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A group of names that differ only in their numbers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Group {
-    /// The common name, with sets of numbers in braces. Ranges include their end: `{0..11}` includes 11.
+    /// The common name, with sets of numbers in braces. Ranges include their end, so that `{0..11}` includes 11.
     pub name: String,
     /// The indices of the group's names in the slice that was passed to [`groups`], in ascending order.
     pub members: Vec<usize>,
 }
 
-/// The words of a name, which are the texts between its dots. `None` stands for a number.
+/// The words of a name without its numbers. Words are the parts of the name between the dots. `None` is the place of a
+/// number.
 type Template<'a> = Vec<Option<&'a str>>;
 
-/// Maps the numbers in each name to the index of the name. All names have the same [`Template`].
+/// The index of each name, by the numbers in the name. All names have the same [`Template`].
 type MembersByNumbers = BTreeMap<Vec<u64>, usize>;
 
-/// Splits a name into its template and its numbers. The words of a name are the texts between its dots. A word with
-/// leading zeros, such as `00`, is not a number.
+/// Splits a name into its template and its numbers. A word with leading zeros, such as `00`, is not a number.
 fn split(name: &str) -> (Template<'_>, Vec<u64>) {
     let mut numbers = Vec::new();
     let template = name.split('.').map(|word| match word.parse::<u64>() {
@@ -34,8 +34,8 @@ fn split(name: &str) -> (Template<'_>, Vec<u64>) {
 
 /// Groups names that differ only in their numbers and have equal keys. `key(i)` returns the key of `names[i]`.
 ///
-/// A group contains a name for every combination of the numbers in braces. For example, `a.{0..1}.b.{0..1}` stands for
-/// four names. Groups are in the order of their first members.
+/// A group contains a name for every combination of the numbers in braces. For example, the group `a.{0..1}.b.{0..1}`
+/// has four members. Groups are in the order of their first members.
 pub fn groups<K: PartialEq>(names: &[&str], key: impl Fn(usize) -> K) -> Vec<Group> {
     let mut classes: Vec<(Template<'_>, K, MembersByNumbers)> = Vec::new();
     let mut by_template: BTreeMap<Template<'_>, Vec<usize>> = BTreeMap::new();
@@ -79,15 +79,16 @@ pub fn grouped(names: &[&str]) -> Vec<String> {
     groups(names, |_| ()).into_iter().map(|group| group.name).collect()
 }
 
-/// Splits a set of tuples into disjoint Cartesian products. Returns the factors of each product: a set of numbers for
-/// each position of the tuples. All tuples must have the same length.
+/// Splits a set of tuples into disjoint Cartesian products. Returns the factors of each product. A factor is the set of
+/// numbers at one position of the tuples. All tuples must have the same length.
 fn products(tuples: &BTreeSet<&[u64]>) -> Vec<Vec<BTreeSet<u64>>> {
     let mut tails_by_head: BTreeMap<u64, BTreeSet<&[u64]>> = BTreeMap::new();
     for tuple in tuples {
         let Some((head, tail)) = tuple.split_first() else { return vec![Vec::new()] };
         tails_by_head.entry(*head).or_default().insert(tail);
     }
-    // All first elements that have the same set of tails together form the first factor of one product.
+    // The head of a tuple is its first element, and the tail is the rest. Heads with the same set of tails form the
+    // first factor of a product.
     let mut heads_by_tails: Vec<(BTreeSet<u64>, BTreeSet<&[u64]>)> = Vec::new();
     for (head, tails) in tails_by_head {
         match heads_by_tails.iter_mut().find(|(_, known)| *known == tails) {
@@ -122,7 +123,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_are_grouped_where_all_combinations_exist() {
+    fn names_are_grouped_if_all_combinations_of_their_numbers_exist() {
         for (names, expected) in [
             (&["h.0.w", "h.1.w", "h.2.w", "x"][..], &["h.{0..2}.w", "x"][..]),
             (&["h.0.w", "h.0.b", "h.1.w", "h.1.b"], &["h.{0..1}.w", "h.{0..1}.b"]),

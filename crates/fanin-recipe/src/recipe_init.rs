@@ -1,4 +1,4 @@
-//! [`RecipeInit`]: a recipe together with values for its variables.
+//! [`RecipeInit`]: a recipe and values for its variables.
 
 use crate::error::Result;
 use crate::manifest::Manifest;
@@ -7,8 +7,8 @@ use crate::models::Model;
 use crate::recipe::{Planned, Recipe};
 use crate::seed_source::SeedSource;
 
-/// A recipe, with values for some of its variables. Each adapter to a machine learning framework wraps this type to
-/// initialize the framework's models.
+/// A recipe and values for its variables. Each adapter to a machine learning framework wraps this type to initialize
+/// the framework's models.
 #[derive(Debug, Clone)]
 pub struct RecipeInit {
     recipe: Recipe,
@@ -16,13 +16,13 @@ pub struct RecipeInit {
 }
 
 impl RecipeInit {
-    /// Returns a `RecipeInit` for this recipe. The variables have the values that the recipe defines.
+    /// Returns a `RecipeInit` for `recipe`. The variables have the values that the recipe defines.
     pub fn new(recipe: Recipe) -> Self {
         Self { recipe, settings: Vec::new() }
     }
 
-    /// Returns a `RecipeInit` for the recipe of a built-in model. The command `fanin models` lists the names of the
-    /// models.
+    /// Returns a `RecipeInit` for the recipe of the built-in model `name`. The command `fanin models` lists the names
+    /// of the models.
     ///
     /// # Errors
     /// Returns [`Error::UnknownModel`](crate::Error::UnknownModel) if there is no such model.
@@ -41,16 +41,15 @@ impl RecipeInit {
     /// Plans every tensor of a manifest, and returns the plans in the order of the manifest.
     ///
     /// # Errors
-    /// The errors of [`Recipe::plan`].
+    /// Returns the same errors as [`Recipe::plan`].
     pub fn plan(&self, manifest: &Manifest) -> Result<Vec<Planned>> {
         self.recipe.plan(manifest, &self.settings)
     }
 
-    /// Plans every tensor of a manifest, and checks that `seed_source` can draw the tensors. The returned
-    /// [`ModelValues`] later draws the values.
+    /// Plans every tensor of a manifest, and returns a [`ModelValues`] that draws the values. No value is drawn yet.
     ///
     /// # Errors
-    /// The errors of [`Recipe::plan`] and [`ModelValues::new`].
+    /// Returns the same errors as [`Recipe::plan`] and [`ModelValues::new`].
     pub fn values<T: Clone>(&self, manifest: &Manifest, seed_source: &SeedSource) -> Result<ModelValues<T>> {
         ModelValues::new(self.plan(manifest)?, seed_source)
     }

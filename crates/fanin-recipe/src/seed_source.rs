@@ -1,4 +1,4 @@
-//! [`SeedSource`]: the random stream from which an adapter draws the parameters of a whole model.
+//! [`SeedSource`]: the random stream for the parameters of a whole model.
 
 use fanin::{DType, Distribution, Native, NativeModel, Plan, Stream, TensorMut, Torch};
 
@@ -22,7 +22,7 @@ impl SeedSource {
     }
 
     /// Returns the torch stream: PyTorch's CPU generator (MT19937) in its state after `torch.manual_seed(seed)`. The
-    /// values are bit for bit those of PyTorch, and depend on the order in which parameters are drawn.
+    /// values are bit-identical to PyTorch's, and depend on the order in which parameters are drawn.
     pub fn torch(seed: u64) -> Self {
         Self::from(Torch::new(seed))
     }
@@ -35,8 +35,8 @@ impl SeedSource {
         }
     }
 
-    /// Returns whether the values depend on the order in which parameters are drawn. Returns `true` for the torch
-    /// stream, and `false` for the native stream.
+    /// Returns true if the values depend on the order in which parameters are drawn. This is so for the torch stream
+    /// only.
     pub fn is_sequential(&self) -> bool {
         matches!(self.0, Kind::Torch(_))
     }
@@ -58,9 +58,8 @@ impl SeedSource {
         }
     }
 
-    /// Checks that the stream can draw all plans, and returns an error if it cannot. Each element of `plans` is the
-    /// name of a parameter and the plan of the parameter. No value is drawn, and the state of the stream does not
-    /// change.
+    /// Checks that the stream can draw all plans. Each element of `plans` is the name of a parameter and the plan of
+    /// the parameter. No value is drawn, and the state of the stream does not change.
     ///
     /// # Errors
     /// Returns [`Error::Tensor`] for the first plan that the stream cannot draw.
@@ -69,8 +68,8 @@ impl SeedSource {
         for (name, plan) in plans {
             let checked = match &mut copy.0 {
                 Kind::Native(model) => model.tensor(name).and_then(|stream| match plan.distribution() {
-                    // `prepare` is not called for an orthogonal matrix, because `prepare` would factor the matrix,
-                    // which takes long.
+                    // `prepare` is not called for an orthogonal matrix, because `prepare` would factor the matrix. The
+                    // factorization takes long.
                     Distribution::Orthogonal { .. } => Ok(()),
                     _ => stream.prepare(plan).map(drop),
                 }),
@@ -82,11 +81,10 @@ impl SeedSource {
     }
 }
 
-/// Checks that the torch stream can draw a plan, and returns an error if it cannot. The function calls `peek_region`
-/// for an empty region. This call runs the same checks as drawing the plan, but draws no value and does not change the
-/// generator.
+/// Returns an error if the torch stream cannot draw a plan. The function calls `peek_region` for an empty region. This
+/// call runs the same checks as drawing the plan, but draws no value and does not change the generator.
 fn peek_nothing(torch: &Torch, plan: &Plan) -> std::result::Result<(), fanin::Error> {
-    // A scalar has no empty region. It needs no check, because the torch stream can draw every scalar.
+    // A scalar has no empty region. The torch stream can draw every scalar, so no check is needed.
     if plan.shape().is_empty() {
         return Ok(());
     }

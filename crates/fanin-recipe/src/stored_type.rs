@@ -5,7 +5,7 @@ use std::fmt;
 use fanin::DType;
 use serde::{Deserialize, Serialize};
 
-/// A dtype of the safetensors format. Each variant has the name that the format gives to the dtype.
+/// A dtype of the safetensors format. Each variant has the same name as in the format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[allow(missing_docs, non_camel_case_types, reason = "the variants have the names of the format")]
 pub enum StoredType {
@@ -61,7 +61,7 @@ impl StoredType {
     ];
 
     /// Returns the [`DType`] that corresponds to this dtype, or `None` if fanin cannot draw values of this dtype. For
-    /// example, fanin cannot draw values of integer dtypes.
+    /// example, returns `None` for integer dtypes.
     pub const fn float(self) -> Option<DType> {
         match self {
             StoredType::F64 => Some(DType::F64),
@@ -80,19 +80,18 @@ impl StoredType {
         stored.expect("every DType is a dtype of the format")
     }
 
-    /// Returns the dtype with this name, for example `BF16`, or `None` if no dtype has this name.
+    /// Returns the dtype `name`, for example `BF16`, or `None` if there is no such dtype.
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|stored| stored.to_string() == name)
     }
 
-    /// Returns whether fanin can decode values of this dtype to numbers. This is the case for the dtypes for which
-    /// [`StoredType::float`] or [`StoredType::integers`] returns `Some`. Values of other dtypes can only be copied, and
-    /// compared byte by byte.
+    /// Returns true if fanin can decode values of this dtype to numbers: if [`StoredType::float`] or
+    /// [`StoredType::integers`] returns `Some`. Values of other dtypes can only be copied, and compared byte by byte.
     pub fn is_read(self) -> bool {
         self.float().is_some() || self.integers().is_some()
     }
 
-    /// Returns the number of bits of one value.
+    /// Returns the size of one value in bits.
     pub const fn bits(self) -> usize {
         match self {
             StoredType::F64 | StoredType::I64 | StoredType::U64 | StoredType::C64 => 64,
@@ -104,7 +103,7 @@ impl StoredType {
         }
     }
 
-    /// Returns the number of bytes of one value. For a dtype of fewer than eight bits, this is 1.
+    /// Returns the size of one value in bytes. Returns 1 for a dtype with fewer than eight bits.
     pub const fn size(self) -> usize {
         self.bits().div_ceil(8)
     }

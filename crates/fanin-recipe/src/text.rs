@@ -1,7 +1,7 @@
 //! Formats numbers, sizes and names for terminal output.
 
-/// Formats a number with four significant digits and without trailing zeros: `0.02`, `-1.235e-8`. If the absolute value
-/// is below a million, all digits before the decimal point are shown: `123457`.
+/// Formats a number with four significant digits and without trailing zeros, for example `0.02` or `-1.235e-8`. If the
+/// absolute value is below 1,000,000, all digits before the decimal point are shown, for example `123457`.
 pub fn short(x: f64) -> String {
     if x == 0.0 || !x.is_finite() {
         return format!("{x}");
@@ -24,7 +24,7 @@ pub fn short(x: f64) -> String {
     format!("{}e{exponent}", mantissa.trim_end_matches('0').trim_end_matches('.'))
 }
 
-/// Formats an integer with thousands separators: `124,439,808`.
+/// Formats an integer with thousands separators, for example `124,439,808`.
 pub fn count(n: u64) -> String {
     let digits = n.to_string();
     let mut out = String::new();
@@ -37,13 +37,13 @@ pub fn count(n: u64) -> String {
     out
 }
 
-/// Formats a count with a noun: `1 parameter`, `2,000 parameters`. An s is appended to the noun unless `n` is 1.
+/// Formats a count with a noun, for example `1 parameter` or `2,000 parameters`. The plural is the noun with an s.
 pub fn counted(n: u64, noun: &str) -> String {
     format!("{} {noun}{}", count(n), if n == 1 { "" } else { "s" })
 }
 
-/// Formats a number with a unit prefix: `532 M`, `1.2 G`. Only numbers with the prefix G have a digit after the decimal
-/// point.
+/// Formats a number with a decimal prefix, for example `532 M` or `1.2 G`. Only numbers with the prefix G have a digit
+/// after the decimal point.
 pub fn rough(x: f64) -> String {
     let mut x = x;
     for unit in ["", " k", " M"] {
@@ -55,7 +55,7 @@ pub fn rough(x: f64) -> String {
     format!("{x:.1} G")
 }
 
-/// Formats a number of bytes with a decimal unit: `12 B`, `497.8 MB`.
+/// Formats a number of bytes with a decimal unit, for example `12 B` or `497.8 MB`.
 pub fn bytes(n: u64) -> String {
     let mut x = n as f64;
     for unit in ["B", "kB", "MB", "GB"] {
@@ -67,7 +67,7 @@ pub fn bytes(n: u64) -> String {
     format!("{x:.1} TB")
 }
 
-/// Formats a shape: `64 x 3 x 7 x 7`, or `scalar` for a shape without axes.
+/// Formats a shape, for example `64 x 3 x 7 x 7`. The text for a shape without axes is `scalar`.
 pub fn shape(shape: &[usize]) -> String {
     if shape.is_empty() {
         return "scalar".to_owned();
@@ -88,8 +88,8 @@ pub fn escaped(name: &str) -> String {
     })
 }
 
-/// Groups items by their texts. Each element of `all` is an item and its text. Returns each distinct text with its
-/// items. The texts are in the order in which they first occur.
+/// Groups items by their texts. Each element of `all` is an item and its text. Returns each distinct text and its
+/// items, in the order in which the texts first occur.
 pub fn grouped<T, Text: Eq>(all: impl Iterator<Item = (T, Text)>) -> Vec<(Text, Vec<T>)> {
     let mut by_text: Vec<(Text, Vec<T>)> = Vec::new();
     for (item, text) in all {
@@ -106,7 +106,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_are_formatted_for_people() {
+    fn numbers_are_rounded_and_formatted_with_units_and_separators() {
         for (x, text) in [
             (0.0, "0"),
             (1.0, "1"),

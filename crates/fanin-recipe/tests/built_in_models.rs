@@ -1,4 +1,4 @@
-//! Tests that the recipe of each built-in model plans all tensors of the model's manifest.
+//! Tests of the recipes and manifests of the built-in models.
 
 use fanin_recipe::{Error, MODELS, Model, Recipe};
 
@@ -15,7 +15,7 @@ fn every_recipe_plans_every_tensor_of_its_manifest() {
 }
 
 #[test]
-fn gpt2_has_the_values_of_the_paper() {
+fn the_recipe_of_gpt2_plans_the_values_of_the_paper() {
     let model = Model::require("gpt2").unwrap();
     let manifest = model.manifest();
     assert_eq!((manifest.entries.len(), manifest.values()), (148, 124_439_808));
@@ -33,7 +33,7 @@ fn gpt2_has_the_values_of_the_paper() {
 }
 
 #[test]
-fn a_misspelled_name_gets_a_suggestion() {
+fn the_error_for_a_misspelled_model_name_suggests_a_name() {
     let error = Model::require("gtp2").unwrap_err().to_string();
     assert!(error.ends_with("did you mean gpt2?"), "{error}");
     assert!(matches!(Model::require("unheard-of"), Err(Error::UnknownModel { suggestion: None, .. })));

@@ -4,23 +4,24 @@ use std::fmt;
 
 use fanin::init::Init;
 
-/// What a tensor copies from another checkpoint.
+/// A rule that copies values from another checkpoint to a tensor of the model. The tensor of the other checkpoint is
+/// called the *copied tensor*.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Copy {
-    /// The name of the tensor whose values are copied. `None` if it has the name of this tensor.
+    /// The name of the copied tensor. `None` if both tensors have the same name.
     pub from: Option<String>,
-    /// The values of the elements that this tensor has and the copied tensor has not. `None` if the recipe does not say
-    /// it: then the shapes must be equal, or this tensor must be a stack of tensors of the copied shape.
+    /// The values of the elements that the copied tensor does not have. If the value is `None`, the shapes must be
+    /// equal, or the tensor of the model must be a stack of tensors of the copied tensor's shape.
     pub rest: Option<Rest>,
 }
 
-/// The values of elements that a copied tensor does not have, for example the rows of new tokens.
+/// The values of the elements that the copied tensor does not have, for example the rows of new tokens.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Rest {
-    /// The values of an initializer of the whole tensor.
+    /// The values that an initializer for the whole tensor draws for these elements.
     Init(Init),
-    /// Rows with the mean of the copied rows and 1e-9 times their covariance, as transformers adds tokens with
-    /// `mean_resizing=True`.
+    /// Rows from the multivariate normal distribution with the mean of the copied rows and 1e-9 times their covariance.
+    /// In transformers, `resize_token_embeddings(mean_resizing=True)` draws new rows from this distribution.
     MeanResizing,
 }
 
@@ -36,17 +37,17 @@ impl fmt::Display for Copy {
     }
 }
 
-/// The arguments of `copy` as a recipe has them.
+/// The arguments of `copy` as they are written in a recipe.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct CopyRule {
-    /// The name, with `$1` for the text that the first wildcard of the pattern matches, and `{layer-16}` for a number.
+    /// The template of the copied tensor's name. In a template, `$1` is the text that the first wildcard of the pattern
+    /// matches, and an expression in braces, such as `{layer-16}`, is a number.
     pub(super) from: Option<String>,
     pub(super) rest: Option<String>,
 }
 
 impl CopyRule {
-    /// Parses `copy` or `copy(...)`. Returns `None` if the text is not a rule of this kind. The error says what is wrong
-    /// with it.
+    /// Parses `copy` or `copy(...)`. Returns `None` if the text is neither of the two. The error is a message.
     pub(super) fn parse(text: &str) -> Option<Result<Self, String>> {
         let arguments = text.trim().strip_prefix("copy")?.trim_start();
         if arguments.is_empty() {
@@ -67,7 +68,9 @@ impl CopyRule {
             let slot = match key.trim() {
                 "from" => &mut rule.from,
                 "rest" => &mut rule.rest,
-                other => return Err(format!("copy has no argument {other:?}: it takes from and rest")),
+                other => {
+                    return Err(format!("copy has no argument {other:?}: its arguments are from and rest"));
+                }
             };
             let quoted =
                 ['"', '\''].into_iter().find_map(|quote| value.strip_prefix(quote)?.strip_suffix(quote));
@@ -85,7 +88,7 @@ impl CopyRule {
     }
 }
 
-/// Splits the arguments of `copy` at the commas that are not inside of parentheses or quotes.
+/// Splits the arguments of `copy` at the commas outside parentheses and quotes.
 fn split_arguments(text: &str) -> Vec<&str> {
     let (mut parts, mut start, mut depth, mut quote) = (Vec::new(), 0, 0usize, None);
     for (at, character) in text.char_indices() {

@@ -1,16 +1,17 @@
-//! What a parameter copies, by the rule of a recipe.
+//! Resolves a `copy` rule for one parameter.
 
 use super::copy::{Copy, CopyRule, Rest};
 use super::rule::Pattern;
 use super::scope::{Scope, ScopeError};
 
-/// Why a rule does not say what a parameter copies.
+/// An error in a `copy` rule.
 pub(super) enum CopyError {
     Scope(ScopeError),
     Template(String),
 }
 
-/// Returns what the parameter of `scope` copies. `matched` is the name that `pattern` matches.
+/// Returns the `Copy` of the parameter of `scope`: the rule with the name of the copied tensor and the parsed `rest`.
+/// `matched` is the name that `pattern` matches.
 pub(super) fn resolve(
     rule: &CopyRule,
     pattern: &Pattern,
@@ -27,7 +28,8 @@ pub(super) fn resolve(
     Ok(Copy { from, rest })
 }
 
-/// Returns the name of the copied tensor: the template, with texts that the pattern matches and numbers filled in.
+/// Returns the name of the copied tensor. `$1`, `$2`, ... in the template are replaced by the texts that the wildcards
+/// of the pattern match. An expression in braces is replaced by its value.
 fn source_name(
     template: &str,
     pattern: &Pattern,
@@ -47,7 +49,7 @@ fn source_name(
             let number = scope.evaluate(expression).map_err(CopyError::Scope)?;
             if number.fract() != 0.0 || !(0.0..9e15).contains(&number) {
                 return Err(CopyError::Template(format!(
-                    "{expression} = {number} must be a whole number from 0"
+                    "{expression} is {number}, but must be a whole number of at least 0"
                 )));
             }
             name += &number.to_string();
@@ -59,7 +61,7 @@ fn source_name(
             let Some(capture) = capture else {
                 let (found, count) = (&after[..digits], captures.len());
                 return Err(CopyError::Template(format!(
-                    "${found} is not one of the {count} wildcards of {:?}, which are $1, $2, ...",
+                    "${found} is not one of the {count} wildcards of {:?}: use $1, $2, ...",
                     pattern.text
                 )));
             };

@@ -13,28 +13,27 @@ use super::variable::Variable;
 /// The keys that a recipe may have, in the recommended order.
 pub(super) const KEYS: [&str; 5] = ["extends", "vars", "init", "dtype", "tie"];
 
-/// A parsed recipe: rules that say how each parameter of a model is initialized.
+/// A parsed recipe: rules that map patterns of parameter names to initializers.
 ///
-/// The first rule whose pattern matches a name wins. If the recipe extends another recipe, this struct contains the
-/// rules, variables and ties of both.
+/// The first rule whose pattern matches the name of a parameter is applied to the parameter. If the recipe extends
+/// another recipe, this struct contains the rules, variables and ties of both recipes.
 #[derive(Debug, Clone)]
 pub struct Recipe {
     pub(super) source: Arc<Source>,
     /// The value of `extends`: the name of the recipe that this recipe extends.
     pub(super) base: Option<String>,
-    /// The name of the built-in model to which the recipe belongs. `None` if the recipe is not that of a built-in
-    /// model.
+    /// The name of the built-in model whose recipe this is, or `None`.
     pub(super) model: Option<&'static str>,
     pub(super) variables: Vec<Variable>,
     pub(super) rules: Vec<Rule<Assignment>>,
     pub(super) dtypes: Vec<Rule<DType>>,
     pub(super) ties: Vec<Tie>,
-    /// The span of the `[init]` header, for diagnostics about a missing rule.
+    /// The position of the `[init]` header, for diagnostics about a missing rule.
     pub(super) init_span: Span,
 }
 
 impl Recipe {
-    /// Returns the text that the recipe was parsed from.
+    /// Returns the text of the recipe.
     pub fn text(&self) -> &str {
         &self.source.text
     }
@@ -45,20 +44,20 @@ impl Recipe {
         &self.source.path
     }
 
-    /// Returns the value of `extends`, which is the name of the recipe that this recipe extends. Returns `None` if this
-    /// recipe extends no other recipe.
+    /// Returns the value of `extends`: the name of the recipe that this recipe extends, or `None`.
     pub fn base(&self) -> Option<&str> {
         self.base.as_deref()
     }
 
-    /// Returns the canonical name of a tensor: the name to which `name` is tied, or `name` itself if it is not tied.
+    /// Returns the canonical name of the tensor `name`: the name to which `name` is tied, or `name` if the tensor is
+    /// not tied.
     pub fn canonical_name<'a>(&'a self, name: &'a str) -> &'a str {
         let tie = self.ties.iter().find(|tie| tie.alias == name);
         tie.and_then(|tie| tie.canonical.as_deref()).unwrap_or(name)
     }
 
-    /// Returns whether the recipe draws no values for a tensor of this name, because the winning rule is `copy` or
-    /// `skip`.
+    /// Returns true if the rule that applies to the tensor `name` is `copy` or `skip`. No values are drawn for such a
+    /// tensor.
     pub fn keeps_values(&self, name: &str) -> bool {
         let name = self.canonical_name(name);
         let rule = self.rules.iter().find(|rule| rule.pattern.matches(name));

@@ -1,4 +1,4 @@
-//! Merges a recipe and the recipes that it extends into one text. A checkpoint stores this text in its metadata.
+//! Merges a recipe and the recipes that the recipe extends into one text. A checkpoint stores the text in its metadata.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt::Write as _;
@@ -14,12 +14,12 @@ use super::variable::{VariableValue, words};
 use crate::manifest::Manifest;
 
 impl Recipe {
-    /// Returns the text of a recipe that extends no other recipe, and that plans the tensors of `manifest` in the same
-    /// way as this recipe.
+    /// Returns the text of a recipe without `extends` that plans the tensors of `manifest` in the same way as this
+    /// recipe.
     ///
-    /// If this recipe extends no other recipe, the result is the text of this recipe. Otherwise the result leaves out
-    /// the rules that win for no tensor, and the variables and ties that no tensor needs. Unused rules, variables and
-    /// ties are allowed in an extended recipe, but they would be errors in the result.
+    /// If this recipe extends no other recipe, the result is the text of this recipe. Otherwise the result does not
+    /// contain unused rules, variables and ties. They are allowed in an extended recipe, but would be errors in the
+    /// result.
     pub fn flatten(&self, manifest: &Manifest) -> String {
         let Some(base) = &self.base else { return self.text().to_owned() };
         let names: HashSet<&str> = manifest.entries.iter().map(|entry| entry.name.as_str()).collect();
@@ -58,7 +58,7 @@ impl Recipe {
     }
 }
 
-/// Returns the rules that win for at least one of these names.
+/// Returns the rules that apply to at least one of the names.
 fn used_rules<'a, T>(rules: &'a [Rule<T>], names: &HashSet<&str>) -> Vec<&'a Rule<T>> {
     let matching = Matching::new(rules);
     let used: BTreeSet<usize> =

@@ -1,6 +1,6 @@
-//! Glob patterns: texts with wildcards that match names.
+//! Glob patterns: texts with wildcards, which match names.
 
-/// A glob pattern. It matches a name as a whole.
+/// A glob pattern. A pattern must match a whole name, not a part of the name.
 #[derive(Debug, Clone)]
 pub(in crate::recipe) struct Glob {
     tokens: Vec<Token>,
@@ -8,33 +8,35 @@ pub(in crate::recipe) struct Glob {
 
 #[derive(Debug, Clone)]
 enum Token {
-    /// Exactly this text.
+    /// Matches the text itself.
     Text(String),
-    /// One character.
+    /// Matches one character.
     AnyCharacter,
-    /// Any text, which may be empty and may contain dots and slashes.
+    /// Matches any text, also an empty text and dots and slashes.
     AnyText,
-    /// One character inside the ranges, or outside of all of them if `is_negated`. Both ends of a range are inclusive.
+    /// Matches one character that is in one of the ranges. If `is_negated` is true, matches one character that is in
+    /// none of the ranges. Both ends of a range are inclusive.
     Class { is_negated: bool, ranges: Vec<(char, char)> },
-    /// One of several patterns.
+    /// Matches one of several patterns.
     Alternatives(Vec<Vec<Token>>),
-    /// A decimal number without leading zeros, from the first to the last, both inclusive.
+    /// Matches a decimal number without leading zeros, from the minimum to the maximum. Both are inclusive.
     Number(u64, u64),
 }
 
-/// The maximum depth of groups within groups. Matching is recursive, and must not overflow the stack.
+/// The maximum depth of nested groups. The depth is limited because matching is recursive and must not overflow the
+/// stack.
 const MAX_DEPTH: usize = 50;
 
 impl Glob {
-    /// Returns whether a text contains a character that has a special meaning in a pattern.
+    /// Returns true if the text contains a character that has a special meaning in a pattern.
     pub(in crate::recipe) fn has_wildcards(text: &str) -> bool {
         text.contains(['*', '?', '[', ']', '{', '}', '\\'])
     }
 
-    /// Parses a pattern. The error says what is wrong with the pattern.
+    /// Parses a pattern. The error is a message.
     pub(in crate::recipe) fn parse(pattern: &str) -> Result<Self, String> {
         let mut tokens = Vec::new();
-        // For each open group: the tokens before the group, and the alternatives that are complete.
+        // Contains the tokens before the group and the complete alternatives, for each open group.
         let mut open: Vec<(Vec<Token>, Vec<Vec<Token>>)> = Vec::new();
         let mut characters = pattern.chars();
         while let Some(character) = characters.next() {
@@ -43,7 +45,7 @@ impl Glob {
                 '?' => tokens.push(Token::AnyCharacter),
                 '[' => tokens.push(class(&mut characters)?),
                 '{' if open.len() == MAX_DEPTH => {
-                    return Err(format!("more than {MAX_DEPTH} groups within groups"));
+                    return Err(format!("groups are nested more than {MAX_DEPTH} levels deep"));
                 }
                 '{' => open.push((std::mem::take(&mut tokens), Vec::new())),
                 '}' => {
@@ -67,8 +69,9 @@ impl Glob {
         Ok(Self { tokens })
     }
 
-    /// Returns the text that each wildcard or group of the pattern matches in a name, or `None` if the pattern does not
-    /// match the name. If there are several ways to match, an earlier wildcard matches as little as possible.
+    /// Returns the text that each wildcard or group of the pattern matches in `name`, or `None` if the pattern does not
+    /// match `name`. If several matches are possible, the first wildcard matches as little as possible, then the
+    /// second, and so on.
     pub(in crate::recipe) fn captures<'a>(&self, name: &'a str) -> Option<Vec<&'a str>> {
         let mut captures = Vec::new();
         let mut start = 0;
@@ -84,10 +87,10 @@ impl Glob {
         (start == name.len()).then_some(captures)
     }
 
-    /// Returns whether the pattern matches a name.
+    /// Returns true if the pattern matches `name`.
     pub(in crate::recipe) fn matches(&self, name: &str) -> bool {
-        // Most patterns end with a text, and most names do not end with it. This check makes a draft of a recipe for
-        // very many names several times faster.
+        // Most patterns end with a text, and most names do not end with this text. For a model with very many tensors,
+        // this check makes drafting a recipe several times faster.
         if let Some(Token::Text(text)) = self.tokens.last()
             && !name.ends_with(text.as_str())
         {
@@ -97,7 +100,8 @@ impl Glob {
     }
 }
 
-/// Returns an alternative of a group: a range of numbers if it is written as `0..11`, and its tokens otherwise.
+/// Returns the tokens of an alternative of a group. If the alternative is a range such as `0..11`, returns one token
+/// [`Token::Number`].
 fn number_range(tokens: Vec<Token>) -> Result<Vec<Token>, String> {
     let [Token::Text(text)] = tokens.as_slice() else { return Ok(tokens) };
     let number = |text: &str| text.parse::<u64>().ok().filter(|number| number.to_string() == text);
@@ -109,7 +113,7 @@ fn number_range(tokens: Vec<Token>) -> Result<Vec<Token>, String> {
     }
 }
 
-/// Appends a character to the last text, or as a new text.
+/// Appends a character to the last token if this token is a text. Otherwise appends a new text token.
 fn push_text(tokens: &mut Vec<Token>, character: char) {
     match tokens.last_mut() {
         Some(Token::Text(text)) => text.push(character),
@@ -117,8 +121,8 @@ fn push_text(tokens: &mut Vec<Token>, character: char) {
     }
 }
 
-/// Parses a class of characters, of which the opening bracket is already parsed. As in a shell, a closing bracket that
-/// comes first and a dash that comes first or last are characters of the class.
+/// Parses a class of characters. The opening bracket is already parsed. As in a shell, a closing bracket at the
+/// beginning and a dash at the beginning or at the end are characters of the class.
 fn class(characters: &mut std::str::Chars<'_>) -> Result<Token, String> {
     let unclosed = "'[' without ']'";
     let is_negated = characters.as_str().starts_with(['!', '^']);
@@ -148,13 +152,15 @@ fn class(characters: &mut std::str::Chars<'_>) -> Result<Token, String> {
 }
 
 /// Returns every offset at which a match of all tokens can end, if the match starts at one of the offsets `starts`. All
-/// offsets are in bytes, in ascending order. Sets of offsets bound the time by the length of the pattern times the
-/// length of the name. Trying the tokens one by one with backtracking could take exponential time.
+/// offsets are in bytes, in ascending order.
+///
+/// Because the function keeps all possible offsets, its time is at most proportional to the length of the pattern times
+/// the length of the name. Backtracking could take exponential time.
 fn ends_of_all(tokens: &[Token], name: &str, starts: Vec<usize>) -> Vec<usize> {
     tokens.iter().fold(starts, |starts, token| ends(token, name, &starts))
 }
 
-/// Returns every offset at which a match of one token can end. See [`ends_of_all`].
+/// Returns every offset at which a match of one token can end, if the match starts at one of the offsets `starts`.
 fn ends(token: &Token, name: &str, starts: &[usize]) -> Vec<usize> {
     let after_character = |accepts: &dyn Fn(char) -> bool| {
         let end = |&start: &usize| {
@@ -180,7 +186,8 @@ fn ends(token: &Token, name: &str, starts: &[usize]) -> Vec<usize> {
                 let digits = name[start..].bytes().take_while(u8::is_ascii_digit).count();
                 let text = &name[start..start + digits];
                 let number = text.parse::<u64>().ok().filter(|number| number.to_string() == text);
-                // A number ends where its digits end: 1 does not match the beginning of 12.
+                // A number includes all digits that follow each other. For example, the number 1 does not match the
+                // beginning of 12.
                 number.filter(|number| (first..=last).contains(&number)).map(|_| start + digits)
             };
             let mut all: Vec<usize> = starts.iter().filter_map(end).collect();
@@ -215,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn wildcards_match_what_the_documentation_says() {
+    fn wildcards_match_as_documented() {
         check("*", &["", "a", "a.b/c"], &[]);
         check("*.weight", &["a.weight", "a.b/c.weight", ".weight"], &["weight", "a.weight.b", "a.bias"]);
         check("h.*.ln_?.bias", &["h.0.ln_1.bias", "h..ln_é.bias"], &["h.0.ln_.bias", "h.0.ln_12.bias"]);
@@ -227,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn a_class_matches_one_character() {
+    fn a_class_in_brackets_matches_one_character() {
         check("[a-c9]", &["a", "b", "c", "9"], &["d", "-", "", "ab"]);
         check("[!a-c]", &["d", "é"], &["a", "c", ""]);
         check("[^a]", &["^", "b"], &["a"]);
@@ -238,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn a_range_matches_whole_numbers() {
+    fn a_range_in_braces_matches_numbers_without_leading_zeros() {
         check(
             "h.{0..11}.w",
             &["h.0.w", "h.9.w", "h.11.w"],
@@ -262,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn an_invalid_pattern_is_an_error_that_says_why() {
+    fn an_invalid_pattern_is_an_error_with_a_reason() {
         let deep = "{".repeat(100_000);
         let cases = [
             ("a[", "'[' without ']'"),
@@ -273,7 +280,7 @@ mod tests {
             ("{a", "'{' without '}'"),
             ("a}", "'}' without '{'"),
             ("a\\", "'\\' at the end"),
-            (deep.as_str(), "more than 50 groups within groups"),
+            (deep.as_str(), "nested more than 50 levels deep"),
         ];
         for (pattern, error) in cases {
             assert_eq!(Glob::parse(pattern).unwrap_err(), error, "{pattern}");
@@ -287,7 +294,8 @@ mod tests {
         assert!(glob.matches(&format!("{}b", "a".repeat(1000))));
     }
 
-    /// A second implementation: groups are expanded to patterns without groups, which are matched by backtracking.
+    /// A slow implementation of `matches` for comparison. Groups are expanded to patterns without groups. These
+    /// patterns are matched by backtracking.
     fn reference(pattern: &str, name: &str) -> bool {
         let Some(open) = pattern.find('{') else { return backtrack(pattern.as_bytes(), name.as_bytes()) };
         let close = open + pattern[open..].find('}').unwrap();
@@ -309,7 +317,7 @@ mod tests {
         }
     }
 
-    /// Texts of at most `length` of these parts.
+    /// Returns a strategy for texts that consist of at most `length` elements of `parts`.
     fn texts(parts: &'static [&'static str], length: usize) -> impl Strategy<Value = String> {
         prop::collection::vec(prop::sample::select(parts), 0..=length).prop_map(|parts| parts.concat())
     }

@@ -1,4 +1,4 @@
-//! Reads a recipe together with the recipes that it extends.
+//! Reads a recipe and the recipes that the recipe extends.
 
 use std::collections::HashSet;
 use std::path::{Component, Path, PathBuf};
@@ -13,13 +13,14 @@ use crate::error::{Error, Result, did_you_mean};
 use crate::models::{MODELS, Model, nearest_model};
 
 impl Recipe {
-    /// Parses a recipe and the recipe that it extends.
+    /// Parses a recipe and the recipe that the recipe extends.
     ///
-    /// Error messages show `path`. If `extends` names a recipe file, the file is looked up in the folder of `path`.
+    /// Error messages show `path`. If the value of `extends` is a recipe file, its path is relative to the folder of
+    /// `path`.
     ///
     /// # Errors
-    /// Returns [`Error::Recipe`] if the TOML is invalid, if a key or a value is unknown, or if the extended recipe does
-    /// not exist or extends this recipe. Each diagnostic has a line and a column.
+    /// Returns [`Error::Recipe`] if the TOML is invalid, if a key or a value is unknown, if the extended recipe does
+    /// not exist, or if recipes extend each other in a cycle. Each diagnostic has a line and a column.
     pub fn parse(text: &str, path: &Path) -> Result<Self> {
         load(text, path, &Chain(vec![Link::File(canonical(path))]))
     }
@@ -27,7 +28,7 @@ impl Recipe {
     /// Reads a recipe file.
     ///
     /// # Errors
-    /// The errors of [`Recipe::parse`]. Returns [`Error::Io`] if the file cannot be read.
+    /// Returns the same errors as [`Recipe::parse`], and [`Error::Io`] if the file cannot be read.
     pub fn read(path: &Path) -> Result<Self> {
         Self::parse(&source::read(path)?, path)
     }
@@ -35,29 +36,30 @@ impl Recipe {
     /// Returns the recipe of a built-in model.
     ///
     /// # Errors
-    /// None in practice, because a test parses every built-in recipe.
+    /// Returns an error if the recipe is invalid. A test parses every built-in recipe, so this error does not occur in
+    /// practice.
     pub fn built_in(model: &Model) -> Result<Self> {
         let chain = Chain(vec![Link::BuiltIn(model.recipe_name)]);
         let mut recipe = load(model.recipe_toml, Path::new(model.recipe_name), &chain)?;
-        // The ties are marked as inherited, because only inherited ties may be unused. For example, a tie is unused for
-        // a checkpoint of a model without its head, if the checkpoint has neither of the two names.
+        // The ties are marked as inherited, because only inherited ties may be unused. For example, a checkpoint of a
+        // model without a head can contain neither name of a tie.
         recipe.ties.iter_mut().for_each(|tie| tie.inherited = true);
         recipe.model = Some(model.name);
         Ok(recipe)
     }
 
-    /// Returns the recipe of the built-in model `name` and the model itself. If there is no such model, returns the
-    /// recipe in the file `name` and `None`.
+    /// Returns the recipe of the built-in model `name`, and the model. If there is no such model, returns the recipe in
+    /// the file `name`, and `None`.
     ///
     /// # Errors
-    /// Returns [`Error::UnknownRecipe`] if `name` is neither a built-in model nor a file. For a file, the errors of
-    /// [`Recipe::read`] can also be returned.
+    /// Returns [`Error::UnknownRecipe`] if `name` is neither a built-in model nor a file. For a file, returns the same
+    /// errors as [`Recipe::read`].
     pub fn find(name: &str) -> Result<(Self, Option<&'static Model>)> {
         if let Some(model) = Model::find(name) {
             return Ok((Self::built_in(model)?, Some(model)));
         }
         let path = Path::new(name);
-        // A dot alone does not make `name` a file name, because some names of models contain dots, for example
+        // A name with a dot is not always a file name, because some model names contain dots, for example
         // `llama-3.2-1b`.
         let has_recipe_extension =
             path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("toml"));
@@ -67,15 +69,16 @@ impl Recipe {
         Err(Error::UnknownRecipe { name: name.to_owned(), suggestion: nearest_model(name) })
     }
 
-    /// Adds the rules, variables and ties of `base`, which is the recipe that this recipe extends. The rules of `base`
-    /// are added after the rules of this recipe.
+    /// Adds the rules, variables and ties of `base`. This recipe extends the recipe `base`. The rules of `base` are
+    /// added after the rules of this recipe.
     ///
     /// A rule of this recipe replaces the rule of `base` with the same pattern. A variable replaces the variable with
     /// the same name, and a tie replaces the tie with the same alias.
     fn extend_from(&mut self, base: Recipe) -> Result {
         let in_base = |name: &str| base.variables.iter().any(|variable| variable.name == name);
         for variable in self.variables.iter().filter(|variable| !in_base(&variable.name)) {
-            // A new variable that no rule uses is an error, because it may be a misspelled variable of the base.
+            // A new variable that no rule uses is an error, because its name may be a misspelled name of a variable of
+            // the base.
             let mut specs = self.rules.iter().chain(&base.rules).map(|rule| rule.text.as_str());
             if !specs.any(|spec| words(spec).any(|word| word == variable.name)) {
                 let name = &variable.name;
@@ -87,8 +90,7 @@ impl Recipe {
                 return Err(variable.span.error(format!("no rule uses the variable {name}{hint}"), remedy));
             }
         }
-        // A variable that the base also defines may be unused. The base may define such a variable for other recipes
-        // that extend the base.
+        // A variable that the base also defines may be unused.
         self.variables.iter_mut().for_each(|variable| variable.inherited = in_base(&variable.name));
         inherit(&mut self.rules, base.rules);
         inherit(&mut self.dtypes, base.dtypes);
@@ -108,8 +110,8 @@ impl Recipe {
     }
 }
 
-/// Appends to `own` the rules of `base` whose patterns do not occur in `own`, and marks the appended rules as
-/// inherited.
+/// Appends rules of `base` to `own`, and marks the appended rules as inherited. Rules whose pattern already occurs in
+/// `own` are not appended.
 fn inherit<T>(own: &mut Vec<Rule<T>>, base: Vec<Rule<T>>) {
     let patterns: HashSet<&str> = own.iter().map(|rule| rule.pattern.text.as_str()).collect();
     let mut added: Vec<Rule<T>> =
@@ -118,8 +120,8 @@ fn inherit<T>(own: &mut Vec<Rule<T>>, base: Vec<Rule<T>>) {
     own.extend(added);
 }
 
-/// Parses a recipe, adds the recipe that it extends, and checks the result. The last link of `chain` is the recipe
-/// itself.
+/// Parses a recipe, adds the recipe that the recipe extends, and checks the result. The last element of `chain` is the
+/// parsed recipe.
 fn load(text: &str, path: &Path, chain: &Chain) -> Result<Recipe> {
     let is_base = chain.0.len() > 1;
     let (mut recipe, base_span) = parse(text, path, is_base)?;
@@ -133,9 +135,10 @@ fn load(text: &str, path: &Path, chain: &Chain) -> Result<Recipe> {
     Ok(recipe)
 }
 
-/// Loads an extended recipe. `name` is the value of `extends`: the name of a built-in model, or a file in the folder of
-/// the extending recipe or below this folder. Files elsewhere are refused, so that a recipe from someone else cannot
-/// open them. `span` is the position of the value in the extending recipe, for error messages.
+/// Loads an extended recipe. `name` is the value of `extends`: the name of a built-in model, or the path of a file in
+/// the folder of the extending recipe or below this folder. Any other path is an error, so that a recipe from an
+/// untrusted source cannot read other files. `span` is the position of `name` in the extending recipe, for error
+/// messages.
 fn load_base(name: &str, span: &Span, chain: &Chain) -> Result<Recipe> {
     if let Some(model) = Model::find(name) {
         let chain = chain.with(Link::BuiltIn(model.recipe_name), span)?;
@@ -161,11 +164,11 @@ fn canonical(path: &Path) -> PathBuf {
     path.canonicalize().unwrap_or_else(|_| path.to_owned())
 }
 
-/// The recipes that are being loaded. Each recipe extends the next one. The chain serves to detect cycles.
+/// The recipes that are being loaded, to detect cycles. Each recipe extends the next recipe.
 #[derive(Debug, Clone)]
 struct Chain(Vec<Link>);
 
-/// Identifies a recipe. A built-in recipe is identified by its file name, and any other recipe by its canonical path.
+/// The identity of a recipe: the file name of a built-in recipe, or the canonical path of another recipe.
 #[derive(Debug, Clone, PartialEq)]
 enum Link {
     BuiltIn(&'static str),
@@ -173,7 +176,7 @@ enum Link {
 }
 
 impl Chain {
-    /// Returns the chain with `link` appended, or an error at `span` if the chain already contains `link`.
+    /// Returns the chain with `link` appended. Returns an error at `span` if the chain already contains `link`.
     fn with(&self, link: Link, span: &Span) -> Result<Self> {
         if let Some(start) = self.0.iter().position(|known| *known == link) {
             let name = |link: &Link| match link {
@@ -206,12 +209,12 @@ mod tests {
     }
 
     #[test]
-    fn every_mistake_has_a_line_and_a_column() {
+    fn the_error_for_every_mistake_contains_its_line_and_column() {
         for (text, location, needle) in [
             (
                 "[vars]\nn = \"x\"\n[init]\n\"*\" = \"zeros\"",
                 "r.toml:2:5: ",
-                "\"x\" must have {} once, in place of the number",
+                "\"x\" must contain {} once, at the place of the number",
             ),
             ("[vars]\nn = true\n[init]\n\"*\" = \"zeros\"", "r.toml:2:5: ", "not a number"),
             ("[vars]\nn = nan\n[init]\n\"*\" = \"zeros\"", "r.toml:2:5: ", "n = nan is not a finite number"),
@@ -277,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_and_order_are_those_of_the_text() {
+    fn variables_have_the_numbers_of_the_text_and_rules_are_in_the_order_of_the_text() {
         let text = "[vars]\na = 1_000\nb = 0x10\nc = -2.5e-1\n[init]\n\"z*\" = \"zeros\"\n\"a*\" = \"ones\"\n\
                     \"*\" = \"zeros\"";
         let recipe = Recipe::parse(text, Path::new("r.toml")).unwrap();
@@ -293,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_that_occurs_twice_in_the_text_has_its_own_line() {
+    fn the_line_of_a_rule_is_correct_if_its_key_also_occurs_elsewhere_in_the_text() {
         let text = "[vars]\nsteps = 1\n# steps = \n[init]\nsteps = \"zeros\"";
         assert_eq!(line(&Recipe::parse(text, Path::new("r.toml")).unwrap().rules[0].pattern), 5);
     }
@@ -305,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn rules_of_the_child_come_first_and_variables_override() {
+    fn rules_of_the_extending_recipe_come_first_and_its_variables_replace_those_of_the_base() {
         let folder = tempfile::tempdir().unwrap();
         write(
             folder.path(),
@@ -324,7 +327,7 @@ mod tests {
     }
 
     #[test]
-    fn cycles_misspellings_and_missing_files_are_errors_with_a_position() {
+    fn cycles_misspellings_and_missing_files_are_errors_with_a_line_and_column() {
         let folder = tempfile::tempdir().unwrap();
         let error =
             |name: &str, text: &str| Recipe::read(&write(folder.path(), name, text)).unwrap_err().to_string();

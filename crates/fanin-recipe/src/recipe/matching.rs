@@ -1,14 +1,14 @@
-//! Finds the rules that match a name.
+//! Finds the rules whose patterns match a name.
 
 use std::collections::HashMap;
 
 use super::rule::Rule;
 
-/// An index that finds the rules that match a name. Rules whose pattern is a name without wildcards are found by
+/// An index of rules, to find the rules whose patterns match a name. Rules whose pattern has no wildcards are found by
 /// hashing, because a recipe may have such a rule for each of very many tensors.
 pub(super) struct Matching<'a, T> {
     rules: &'a [Rule<T>],
-    /// Maps each pattern without wildcards to the index of its rule.
+    /// The index of the rule of each pattern without wildcards.
     names: HashMap<&'a str, usize>,
     /// The indices of the rules whose pattern has wildcards.
     patterns: Vec<usize>,
@@ -26,7 +26,8 @@ impl<'a, T> Matching<'a, T> {
         Self { rules, names, patterns }
     }
 
-    /// Returns the indices of the rules that match a name, in the order of the recipe. The first of these rules wins.
+    /// Returns the indices of the rules whose patterns match `name`, in the order of the recipe. The first of these
+    /// rules applies to the tensor `name`.
     pub(super) fn matching(&self, name: &str) -> Vec<usize> {
         let patterns = self.patterns.iter().copied();
         let mut all: Vec<usize> = patterns.filter(|&index| self.rules[index].pattern.matches(name)).collect();

@@ -1,8 +1,8 @@
-//! Recipes. A recipe says which parameter gets which initializer. `docs/recipes.md` describes the file format for
+//! Recipes. A recipe maps patterns of parameter names to initializers. `docs/recipes.md` describes the file format for
 //! users.
 //!
-//! [`Recipe::parse`] parses a recipe and reads the recipes that it extends. [`Recipe::plan`] applies a recipe to the
-//! tensors of a manifest and returns a [`Planned`] for each tensor.
+//! [`Recipe::parse`] parses a recipe and reads the recipes that the recipe extends. [`Recipe::plan`] applies a recipe
+//! to the tensors of a manifest and returns a [`Planned`] for each tensor.
 
 mod copy;
 mod copy_source;

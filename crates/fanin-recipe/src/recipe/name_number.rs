@@ -2,41 +2,42 @@
 
 use super::glob::Glob;
 
-/// A variable whose value is a number in the name of the parameter: `encoder.layer.{}` is 3 for
-/// `0.auto_model.encoder.layer.3.output.weight`.
+/// A variable whose value is a number in the name of the parameter. For example, the variable `encoder.layer.{}` has
+/// the value 3 for `0.auto_model.encoder.layer.3.output.weight`.
 #[derive(Debug, Clone)]
 pub(super) struct NameNumber {
     /// The text as it is written in the recipe.
     pub(super) text: String,
-    /// Matches the name up to the number.
+    /// The pattern of the part of the name before the number.
     before: Glob,
-    /// Matches the name after the number.
+    /// The pattern of the part of the name after the number.
     after: Glob,
 }
 
-/// What a name has in place of one number.
+/// The result of searching a number in a name.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Found {
     Number(f64),
     None,
-    /// Several numbers, of which none is more likely than the others.
+    /// Several numbers could be the number.
     Several(Vec<u64>),
 }
 
 impl NameNumber {
-    /// Parses a text that has `{}` in place of the number, and may have wildcards. The error says what is wrong with it.
+    /// Parses a text with `{}` at the place of the number. The text may also contain wildcards. The error is a message.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
         let Some((before, after)) = text.split_once("{}").filter(|(_, after)| !after.contains("{}")) else {
-            return Err(format!("{text:?} must have {{}} once, in place of the number"));
+            return Err(format!("{text:?} must contain {{}} once, at the place of the number"));
         };
         let glob = |pattern: String| Glob::parse(&pattern).map_err(|error| format!("{text:?}: {error}"));
-        // The text is a part of the name, and begins and ends where a word of the name begins and ends.
+        // The text can be anywhere in the name, after the beginning of the name, a dot or a slash, and before the end
+        // of the name, a dot, a slash or an underscore.
         let before = glob(format!("{{,*[./]}}{before}"))?;
         let after = glob(format!("{after}{{,[./_]*}}"))?;
         Ok(Self { text: text.to_owned(), before, after })
     }
 
-    /// Returns the number in a name.
+    /// Returns the number in `name`.
     pub(super) fn of(&self, name: &str) -> Found {
         let fits = |&(start, end): &(usize, usize)| {
             self.before.matches(&name[..start]) && self.after.matches(&name[end..])
@@ -45,8 +46,9 @@ impl NameNumber {
     }
 }
 
-/// Returns the index of the layer in a name whose recipe does not say where it is: the only word that is a number, or else
-/// the only number that follows an underscore, as in `layers_3`.
+/// Returns the index of the layer in `name`, for a recipe that does not define the variable `layer`. The index is the
+/// only word of the name that is a number. If there is no such word, the index is the only number after an underscore,
+/// as in `layers_3`.
 pub(super) fn layer(name: &str) -> Found {
     let bytes = name.as_bytes();
     let begins = |start: usize, separators: &[u8]| start == 0 || separators.contains(&bytes[start - 1]);
@@ -61,7 +63,7 @@ pub(super) fn layer(name: &str) -> Found {
     }
 }
 
-/// Returns the byte ranges of all sequences of digits.
+/// Returns the byte ranges of all sequences of digits in `name`.
 fn numbers(name: &str) -> Vec<(usize, usize)> {
     let bytes = name.as_bytes();
     let digit = |at: usize| bytes.get(at).is_some_and(u8::is_ascii_digit);
@@ -83,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_layer_is_the_only_number_of_a_name() {
+    fn the_layer_is_the_only_number_in_a_name() {
         for (name, expected) in [
             ("h.3.attn.weight", Found::Number(3.0)),
             ("h.3.ln_1.weight", Found::Number(3.0)),

@@ -1,4 +1,4 @@
-//! Parses the TOML text of one recipe to rules, variables and ties. Every error has a line and a column.
+//! Parses the TOML text of a recipe to rules, variables and ties. Every error has a line and a column.
 
 use std::ops::Range;
 use std::path::Path;
@@ -17,9 +17,9 @@ use super::tie::Tie;
 use super::variable::{PARAMETER_VARIABLES, Property, RESERVED, Variable, VariableValue};
 use crate::error::{Result, did_you_mean};
 
-/// Parses the text of one recipe, without the recipe that it extends. Returns the recipe. If the recipe has the key
-/// `extends`, also returns the span of the key's value. `is_base` says whether the recipe is loaded because another
-/// recipe extends this one.
+/// Parses the text of one recipe, without the recipe that the recipe extends. Returns the recipe, and the position of
+/// the value of `extends` if the recipe contains this key. `is_base` is true if the recipe is loaded because another
+/// recipe extends it.
 pub(super) fn parse(text: &str, path: &Path, is_base: bool) -> Result<(Recipe, Option<Span>)> {
     let source = Arc::new(Source::new(path, text, is_base));
     let span_of = |range: Range<usize>| Span::new(&source, range);
@@ -36,7 +36,8 @@ pub(super) fn parse(text: &str, path: &Path, is_base: bool) -> Result<(Recipe, O
         init_span: span_of(0..0),
     };
     let mut base_span = None;
-    // The rules are in the order of the text only because the feature `preserve_order` of the crate toml is enabled.
+    // The order of the rules matters. The table has the order of the text because the feature `preserve_order` of the
+    // crate toml is enabled.
     for (key, value) in table.get_ref() {
         match (key.get_ref().as_ref(), value.get_ref()) {
             ("extends", DeValue::String(name)) => {
@@ -79,9 +80,8 @@ pub(super) fn parse(text: &str, path: &Path, is_base: bool) -> Result<(Recipe, O
             }
             (name, _) if KEYS.contains(&name) => {
                 let message = format!("{name} must be a table");
-                return Err(
-                    span_of(key.span()).error(message, format!("write [{name}] on a line of its own"))
-                );
+                return Err(span_of(key.span())
+                    .error(message, format!("write [{name}] on a line, and the entries below it")));
             }
             (name, _) => {
                 let hint = did_you_mean(name, KEYS);
@@ -113,22 +113,23 @@ fn variable(source: &Arc<Source>, name: &Key<'_>, value: &Spanned<DeValue<'_>>) 
     if PARAMETER_VARIABLES.contains(&text) && !is_layer {
         let message = format!("{text} cannot be defined: each parameter has its own {text}");
         let remedy = match text {
-            "layer" => "say where in a name the layer is: layer = \"encoder.layer.{}\"",
+            "layer" => "write the text around the number, for example layer = \"encoder.layer.{}\"",
             _ => "choose another name",
         };
         return Err(span.error(message, remedy));
     }
-    // The name must be a word that a spec can contain, and must not already have a meaning in specs.
+    // The name must be a word that the grammar of specs allows, and must not be reserved.
     let mut characters = text.chars();
     let begins_well = characters.next().is_some_and(|c| c.is_alphabetic() || c == '_');
     if !begins_well || !characters.all(|c| c.is_alphanumeric() || c == '_') || RESERVED.contains(&text) {
-        let remedy = "use letters, digits and _, no digit first, and none of sqrt, math, inf, nan, pi";
+        let remedy = "use letters, digits and _, do not begin with a digit, and use none of sqrt, math, inf, nan, \
+                          pi, shape, index";
         return Err(span.error(format!("{text:?} cannot be the name of a variable"), remedy));
     }
     let value = match value.get_ref() {
         DeValue::Table(table) => property(source, text, table, value.span())?,
         DeValue::String(pattern) => {
-            let remedy = "such as \"encoder.layer.{}\"; a variable may also be a number without quotes";
+            let remedy = "write a text such as \"encoder.layer.{}\", or a number without quotes";
             let number = NameNumber::parse(pattern);
             VariableValue::NameNumber(
                 number.map_err(|message| Span::new(source, value.span()).error(message, remedy))?,
@@ -185,7 +186,7 @@ fn number(
     })?;
     if !f64::is_finite(number) {
         let message = format!("variable {variable} = {text} is not a finite number");
-        return Err(span.error(message, "write a finite number; a spec may contain inf itself"));
+        return Err(span.error(message, "write a finite number; to use infinity, write inf in the spec"));
     }
     Ok(VariableValue::Number(number))
 }
@@ -195,7 +196,7 @@ fn string(source: &Arc<Source>, key: &Key<'_>, value: &Spanned<DeValue<'_>>, rem
     match value.get_ref() {
         DeValue::String(text) => Ok(text.to_string()),
         other => {
-            // TOML reads the unquoted key `a.b` as a table `a` with the key `b`.
+            // In TOML, the unquoted key `a.b` is a table `a` with the key `b`.
             let remedy = if matches!(other, DeValue::Table(_)) {
                 "put a name that contains dots in quotes"
             } else {

@@ -1,4 +1,4 @@
-//! Plans the tensors of a manifest by a recipe.
+//! Plans the tensors of a manifest with a recipe.
 
 use std::collections::{HashMap, HashSet};
 
@@ -16,19 +16,19 @@ use crate::manifest::{Entry, Manifest};
 use crate::stored_type::StoredType;
 
 impl Recipe {
-    /// Plans every tensor of a manifest, in the dtype that the tensor has in the manifest. The result includes tensors
-    /// that are copied or skipped.
+    /// Plans every tensor of a manifest, with the dtype in the manifest. The result also contains the tensors that are
+    /// copied or skipped.
     ///
-    /// Each element of `settings` is the name of a variable, and a number that replaces the value of the variable in
-    /// the recipe.
+    /// Each element of `settings` is the name of a variable and a number. The number replaces the value that the recipe
+    /// gives to the variable.
     ///
     /// # Errors
-    /// Returns an error if a setting names a variable that the recipe does not have, or contradicts the model. This
-    /// error is reported alone. All other mistakes are reported together:
+    /// Returns an error if the recipe does not have the variable of a setting, or if a setting contradicts the model.
+    /// Such an error is reported alone. All other mistakes are reported together:
     ///
     /// - parameters that no rule matches;
     /// - unused rules, variables and ties, except those of an extended recipe;
-    /// - specs that are invalid or do not fit a tensor, each reported for the first such tensor;
+    /// - specs that are invalid or do not fit a tensor (only the first such tensor is reported for each spec);
     /// - ties of tensors of different shapes.
     ///
     /// Ties of tensors of different dtypes are reported only if there is no other mistake.
@@ -36,15 +36,15 @@ impl Recipe {
         self.plan_all(manifest, settings, |entry, _| entry.dtype)
     }
 
-    /// Plans every tensor of a manifest, in the dtype in which the tensor will be written.
+    /// Plans every tensor of a manifest, with the dtype in which the tensor will be written.
     ///
     /// The written dtype is the dtype of the first matching rule of `[dtype]`. If no such rule matches, the written
     /// dtype is `overall`. If `overall` is `None`, the written dtype is the dtype in the manifest. Integer, complex,
     /// copied and skipped tensors always keep the dtype in the manifest.
     ///
     /// # Errors
-    /// The errors of [`Recipe::plan`]. Also returns an error if `overall` has no effect because rules of `[dtype]`
-    /// choose the dtype of every drawn tensor.
+    /// Returns the same errors as [`Recipe::plan`]. Also returns an error if `overall` has no effect, because rules of
+    /// `[dtype]` choose the dtype of every drawn tensor.
     pub fn plan_with_dtype(
         &self,
         manifest: &Manifest,
@@ -66,7 +66,7 @@ impl Recipe {
         Ok(planned)
     }
 
-    /// Returns an error at the position of the rule by which this recipe planned a tensor.
+    /// Returns an error at the position of the rule that planned a tensor.
     pub fn error_at(&self, planned: &Planned, message: impl Into<String>, remedy: &str) -> Error {
         let rule = self.rules.iter().find(|rule| rule.pattern.text == planned.pattern);
         rule.map_or(&self.init_span, |rule| &rule.span).error(message, remedy)
@@ -74,7 +74,7 @@ impl Recipe {
 
     /// Plans every tensor. `written_dtype(entry, chosen_dtype)` must return the dtype in which `entry` will be written.
     /// `chosen_dtype` is the dtype that a rule of `[dtype]` chooses for the entry, or `None` if no such rule matches.
-    /// The function is called only for entries whose dtype a recipe may choose.
+    /// `written_dtype` is called only for entries whose dtype a recipe may choose.
     fn plan_all(
         &self,
         manifest: &Manifest,
@@ -104,7 +104,7 @@ impl Recipe {
         let context = ModelContext { variables: &variables, entries: &entries };
         let (mut all, mut faulty_rules, mut reported) = (Vec::new(), HashSet::new(), HashSet::new());
         for (index, entry) in manifest.entries.iter().enumerate() {
-            // An invalid rule is reported only once: for the first tensor that the rule does not fit.
+            // An invalid rule is reported only for the first tensor that the rule does not fit.
             let Some(&winner) = matches[index].first().filter(|&rule| !faulty_rules.contains(rule)) else {
                 continue;
             };
@@ -130,8 +130,8 @@ impl Recipe {
         Ok(all)
     }
 
-    /// Returns the values that the recipe's variables have for the tensors of `manifest`. A setting replaces the value
-    /// of its variable.
+    /// Returns the values of the recipe's variables for the tensors of `manifest`. A setting replaces the value of its
+    /// variable.
     fn variable_values(&self, manifest: &Manifest, settings: &[(String, f64)]) -> Result<VariableValues> {
         let mut values = VariableValues::default();
         for variable in &self.variables {
@@ -163,8 +163,8 @@ impl Recipe {
                     _ => format!("the {} of {:?}", property.name(), pattern.text),
                 };
                 let message = format!(
-                    "{name} = {value} contradicts the model: {name} is {definition}, and in this model that is \
-                     {found}. Setting it does not add layers or change shapes"
+                    "{name} = {value} contradicts the model: {name} is {definition}, which in this model is \
+                     {found}. A setting cannot add layers or change shapes"
                 );
                 let remedy = format!(
                     "give the names and shapes of a model with {name} = {value}; or, to use {value} with this model, \
@@ -173,8 +173,10 @@ impl Recipe {
                 return Err(variable.span.error(message, remedy));
             }
             if let VariableValue::NameNumber(number) = &variable.value {
-                let message =
-                    format!("{name} is the number at {:?} in each name: it cannot be set", number.text);
+                let message = format!(
+                    "{name} cannot be set, because it is the number at {:?} in the name of each parameter",
+                    number.text
+                );
                 return Err(variable.span.error(message, "write a number under [vars] instead"));
             }
             values.failed.remove(name);
@@ -184,13 +186,13 @@ impl Recipe {
     }
 }
 
-/// Returns whether a recipe may choose the dtype of a tensor. Returns `false` for integer and complex tensors.
+/// Returns true if a recipe may choose the dtype of the tensor. The tensor must not be an integer or complex tensor.
 fn has_dtype_choice(entry: &Entry) -> bool {
     entry.dtype.integers().is_none() && entry.dtype != StoredType::C64
 }
 
-/// Checks that each alias has the same dtype as its canonical tensor, and returns an error if one has not. `ties[i]` is
-/// the tie whose alias is the tensor `all[i]`, or `None` if there is no such tie.
+/// Returns an error if the dtype of an alias is not the dtype of its canonical tensor. `ties[i]` is the tie whose alias
+/// is the tensor `all[i]`, or `None` if there is no such tie.
 fn check_tied_dtypes(all: &[Planned], ties: &[Option<&Tie>]) -> Result {
     let entries: HashMap<&str, &Entry> =
         all.iter().map(|planned| (planned.entry.name.as_str(), &planned.entry)).collect();
@@ -201,7 +203,7 @@ fn check_tied_dtypes(all: &[Planned], ties: &[Option<&Tie>]) -> Result {
         {
             let (alias, name) = (&planned.entry.name, &canonical.name);
             let message = format!(
-                "{alias:?} is {} and {name:?}, to which it is tied, is {}: tied tensors must have the same dtype",
+                "{alias:?} has dtype {}, but is tied to {name:?} of dtype {}: tied tensors must have the same dtype",
                 planned.entry.dtype, canonical.dtype
             );
             let remedy = format!("write {name:?} = \"f32\", or another dtype, under [dtype]");
@@ -232,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_matching_rule_wins_and_specs_use_variables() {
+    fn the_first_matching_rule_applies_and_specs_can_use_variables() {
         let text = "[vars]\nn = 4\n[init]\n\"*.bias\" = \"zeros\"\n\"h.*\" = \"normal(std=0.5/sqrt(n*fan_in))\"\n\"*\" = \"zeros\"";
         let planned = plan(text, &[]).unwrap();
         assert_eq!(
@@ -246,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bias_has_the_fans_of_its_weight_and_a_name_has_a_layer() {
+    fn specs_can_use_the_fans_of_a_biass_weight_and_the_layer_in_a_name() {
         let text = "[init]\n\"*.bias\" = \"linear_default_bias(weight_fan_in)\"\n\"h.*\" = \"normal(std=depth_scaled(layer))\"\n\"*\" = \"zeros\"";
         let planned = plan(text, &[]).unwrap();
         assert_eq!(planned[0].action.to_string(), format!("normal(std={})", 1.0 / 2f64.sqrt()));
@@ -258,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn a_layer_is_named_by_its_pattern_where_a_name_has_several_numbers() {
+    fn a_pattern_selects_the_layer_in_a_name_with_several_numbers() {
         let of = |names: &[&str], shape: &str, text: &str| {
             let tensors =
                 names.iter().map(|name| format!(r#""{name}": {{"dtype": "F32", "shape": {shape}}}"#));
@@ -282,13 +284,14 @@ mod tests {
         assert_eq!(of(&[swin], "[2]", two).unwrap(), ["constant(val=25)"]);
         assert_eq!(of(&["params/layers/3/kernel"], "[2]", rule).unwrap(), ["constant(val=3)"]);
         assert_eq!(of(&["params.layers_3.mlp.kernel"], "[2]", rule).unwrap(), ["constant(val=3)"]);
-        // Scanned layers have no number in their names. The index of the stack takes its place.
+        // The layers of a `jax.lax.scan` are stacked in one tensor, so the name contains no layer number. In the spec
+        // of a layer, `index` is the number of the layer.
         let error = of(&["params.layers.kernel"], "[3, 2]", rule).unwrap_err().to_string();
         assert!(error.contains("contains no layer number") && error.contains("stacked"), "{error}");
         let scanned = "[init]\n\"*\" = \"stacked(constant(2*index))\"";
         assert_eq!(of(&["params.layers.kernel"], "[3, 2]", scanned).unwrap(), ["stacked(constant(2*index))"]);
         for (wrong, needle) in [
-            ("[vars]\nlayer = 3\n[init]\n\"*\" = \"constant(layer)\"", "say where in a name the layer is"),
+            ("[vars]\nlayer = 3\n[init]\n\"*\" = \"constant(layer)\"", "write the text around the number"),
             ("[vars]\nlayer = \"encoder\"\n[init]\n\"*\" = \"constant(layer)\"", "must have {} once"),
             (
                 "[vars]\nlayer = \"decoder.{}\"\n[init]\n\"*\" = \"constant(layer)\"",
@@ -302,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn the_names_of_a_dry_run_are_patterns() {
+    fn a_name_with_braces_from_a_dry_run_is_a_pattern_for_all_its_tensors() {
         let json = r#"{"h.0.w": {"dtype": "F32", "shape": [2]}, "h.1.w": {"dtype": "F32", "shape": [2]},
                        "h.10.w": {"dtype": "F32", "shape": [2]}}"#;
         let manifest = Manifest::from_json(json, Path::new("m.json")).unwrap();
@@ -314,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn a_dtype_is_chosen_by_rule_then_overall_then_manifest() {
+    fn the_dtype_comes_from_a_rule_or_else_from_overall_or_else_from_the_manifest() {
         let dtypes = |dtype: &str, overall| {
             let text = format!("[init]\n\"*\" = \"zeros\"\n{dtype}");
             let recipe = Recipe::parse(&text, Path::new("r.toml")).unwrap();
@@ -329,7 +332,7 @@ mod tests {
     }
 
     #[test]
-    fn every_mistake_is_reported_with_its_position() {
+    fn every_mistake_is_reported_with_its_line_and_column() {
         let zeros = "\"*\" = \"zeros\"";
         for (text, settings, needles) in [
             (
@@ -345,12 +348,14 @@ mod tests {
             (
                 format!("[init]\n{zeros}\n\"*.bias\" = \"ones\""),
                 &[],
-                &["unused rule \"*.bias\": all tensors that it matches are taken by earlier rules: \"*\""],
+                &[
+                    "unused rule \"*.bias\": earlier rules apply to all tensors that the pattern matches: \"*\"",
+                ],
             ),
             (
                 format!("[init]\n\"*.bias\" = \"ones\"\n\"h.*\" = \"ones\"\n\"h.0.*\" = \"ones\"\n{zeros}"),
                 &[],
-                &["r.toml:4:1: ", "taken by earlier rules: \"*.bias\", \"h.*\""],
+                &["r.toml:4:1: ", "all tensors that the pattern matches: \"*.bias\", \"h.*\""],
             ),
             (
                 "[init]\n\"*.wight\" = \"ones\"\n\"*.bias\" = \"zeros\"\nsteps = \"zeros\"".to_owned(),
@@ -397,7 +402,7 @@ mod tests {
     }
 
     #[test]
-    fn the_marks_are_under_the_mistake_in_every_kind_of_string() {
+    fn diagnostics_mark_the_mistake_in_every_kind_of_toml_string() {
         for (toml, wrong) in [
             ("\"normal(std=x)\"", "x"),
             ("'normal(std=x)'", "x"),

@@ -1,4 +1,4 @@
-//! Plans one tensor by the rule that wins for the tensor.
+//! Plans one tensor with the rule that applies to the tensor.
 
 use std::collections::HashMap;
 
@@ -14,7 +14,7 @@ use super::variable::VariableValues;
 use crate::error::{Error, Result};
 use crate::manifest::Entry;
 
-/// The properties of the whole model. The plan of each tensor can depend on these properties.
+/// The properties of the whole model on which the plan of a tensor can depend.
 #[derive(Clone, Copy)]
 pub(super) struct ModelContext<'a> {
     pub(super) variables: &'a VariableValues,
@@ -22,9 +22,10 @@ pub(super) struct ModelContext<'a> {
     pub(super) entries: &'a HashMap<&'a str, &'a Entry>,
 }
 
-/// Plans a tensor by `rule`. `entry` must already have the dtype in which the tensor will be written. `tie` is the tie
-/// whose alias is the tensor, and `chosen_dtype` is the dtype that a rule of `[dtype]` chooses for the tensor. Each of
-/// the two is `None` if the recipe does not have such a line.
+/// Plans a tensor with `rule`. `entry` must already have the dtype in which the tensor will be written.
+///
+/// `tie` is the tie whose alias is the tensor, or `None`. `chosen_dtype` is the dtype that a rule of `[dtype]` chooses
+/// for the tensor, or `None`.
 pub(super) fn plan_tensor(
     entry: Entry,
     rule: &Rule<Assignment>,
@@ -71,8 +72,8 @@ pub(super) fn plan_tensor(
     Ok(Planned { entry, pattern, location, action, plan, integer, tied, chosen_dtype })
 }
 
-/// Checks that the tensor has an integer dtype which can store every index along the last axis, and returns an error if
-/// it does not.
+/// Returns an error if the dtype of the tensor is not an integer dtype, or cannot store every index along the last
+/// axis.
 fn check_arange(entry: &Entry, rule: &Rule<Assignment>) -> Result {
     let dtype = entry.dtype;
     let Some((_, max)) = dtype.integers() else {
@@ -81,7 +82,7 @@ fn check_arange(entry: &Entry, rule: &Rule<Assignment>) -> Result {
     };
     let length = entry.shape.last().copied().unwrap_or(1);
     if length as i128 - 1 > max {
-        let message = format!("the greatest {dtype} is {max}, and the last axis has {length} positions");
+        let message = format!("the last axis has length {length}, but the maximum of {dtype} is {max}");
         return Err(rule_error(entry, rule, message, "write \"copy\" or \"skip\" instead"));
     }
     Ok(())
@@ -92,7 +93,7 @@ fn check_arange(entry: &Entry, rule: &Rule<Assignment>) -> Result {
 fn integer_value(entry: &Entry, rule: &Rule<Assignment>, init: &Init) -> Result<i128> {
     let dtype = entry.dtype;
     let Some((min, max)) = dtype.integers() else {
-        let message = format!("{dtype} is a type that fanin does not draw");
+        let message = format!("fanin cannot draw values of dtype {dtype}");
         let remedy = "write \"copy\" or \"skip\" instead, or choose another dtype under [dtype]";
         return Err(rule_error(entry, rule, message, remedy));
     };
@@ -104,7 +105,8 @@ fn integer_value(entry: &Entry, rule: &Rule<Assignment>, init: &Init) -> Result<
     };
     value.filter(|value| (min..=max).contains(value)).ok_or_else(|| {
         let remedy = format!(
-            "an integer tensor takes zeros, ones, a whole constant from {min} to {max}, arange, copy or skip"
+            "for an integer tensor, use zeros, ones, a constant that is a whole number from {min} to {max}, arange, \
+             copy or skip"
         );
         rule_error(entry, rule, format!("{init} cannot be written as {dtype}"), &remedy)
     })

@@ -1,4 +1,4 @@
-//! [`Planned`]: a tensor, together with what a recipe does with it.
+//! [`Planned`]: a tensor and the action that a recipe chooses for the tensor.
 
 use std::fmt;
 
@@ -8,18 +8,19 @@ use fanin::{DType, Plan};
 use super::copy::Copy;
 use crate::manifest::Entry;
 
-/// What a recipe does with a tensor.
+/// How a tensor gets its values.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Action {
     /// The tensor gets the values of an initializer.
     Init(Init),
     /// An integer tensor gets 0, 1, 2, ... along its last axis.
     Arange,
-    /// The tensor gets values of another checkpoint, or of the one from which names and shapes were read.
+    /// The tensor gets values of a checkpoint: the checkpoint from which names and shapes were read, or another
+    /// checkpoint.
     Copy(Copy),
     /// The tensor is not written.
     Skip,
-    /// The tensor gets its values by the steps of a replay.
+    /// The tensor gets the values that the steps of a replay give.
     Replay,
 }
 
@@ -35,19 +36,19 @@ impl fmt::Display for Action {
     }
 }
 
-/// A tensor of a manifest, together with what a recipe does with it.
+/// A tensor of a manifest, with the action and the plan that a recipe gives for the tensor.
 #[derive(Debug, Clone)]
 pub struct Planned {
     /// The name, the shape and the dtype of the tensor.
     pub entry: Entry,
-    /// The pattern of the rule that won for the tensor. If the plan does not come from a rule, this is the tensor's
-    /// name.
+    /// The pattern of the rule that applies to the tensor. If the plan does not come from a rule, the pattern is the
+    /// tensor's name.
     pub pattern: String,
     /// The position of the rule's value as `file:line:column`, or `None` if the plan does not come from a rule.
     pub location: Option<String>,
-    /// What the recipe does with the tensor.
+    /// How the tensor gets its values.
     pub action: Action,
-    /// The plan by which the values are drawn. `None` for integer tensors, and for tensors that are copied or skipped.
+    /// The plan for drawing the values. `None` for integer tensors, and for tensors that are copied or skipped.
     pub plan: Option<Plan>,
     /// The value of all elements of an integer tensor with a constant initializer. `None` for other tensors.
     pub integer: Option<i128>,
@@ -74,7 +75,7 @@ impl Planned {
         }
     }
 
-    /// Returns a planned tensor with [`Action::Skip`], for a tensor that no recipe planned.
+    /// Returns a planned tensor with [`Action::Skip`], for a tensor that was not planned with a recipe.
     pub fn skipped(entry: Entry) -> Self {
         Self {
             pattern: entry.name.clone(),
@@ -88,8 +89,8 @@ impl Planned {
         }
     }
 
-    /// Returns the text that identifies the tensor in error messages. The text is the tensor's name. If the plan comes
-    /// from a rule, the position and the pattern of the rule precede the name.
+    /// Returns a description of the tensor for error messages: its name, after the position and the pattern of its rule
+    /// if the plan comes from a rule.
     pub fn description(&self) -> String {
         match &self.location {
             Some(location) => format!("{location}: {:?} for {}", self.pattern, self.entry.name),
@@ -97,20 +98,19 @@ impl Planned {
         }
     }
 
-    /// Returns the canonical name of the tensor: the name to which the tensor is tied, or the tensor's own name. On the
-    /// native stream, the tensor's values depend only on the seed and on this name.
+    /// Returns the canonical name of the tensor: the name to which the tensor is tied, or the name of the tensor if the
+    /// tensor is not tied. On the native stream, the values depend only on the seed and on the canonical name.
     pub fn source(&self) -> &str {
         self.tied.as_deref().unwrap_or(&self.entry.name)
     }
 
-    /// Returns whether the recipe determines the values of the tensor. Returns `false` if the tensor is copied or
-    /// skipped.
+    /// Returns true if the recipe determines the values of the tensor, and false if the tensor is copied or skipped.
     pub fn is_known(&self) -> bool {
         !matches!(self.action, Action::Copy(_) | Action::Skip)
     }
 
-    /// Returns the value that a tensor with [`Action::Arange`] has at a row-major index. The value is the index along
-    /// the last axis.
+    /// Returns the value of the element at a row-major index, for a tensor with [`Action::Arange`]. The value is the
+    /// index of the element along the last axis.
     pub fn step(&self, index: usize) -> usize {
         index % self.entry.shape.last().copied().unwrap_or(1).max(1)
     }

@@ -1,11 +1,11 @@
-//! Rules. A rule assigns a value to the tensors whose names match a pattern.
+//! Rules of a recipe. A rule assigns a value to the tensors whose names match a pattern.
 
 use super::copy::CopyRule;
 use super::glob::Glob;
 use super::source::Span;
 use crate::error::Result;
 
-/// A rule: a pattern on tensor names, and a value for the tensors whose names match the pattern.
+/// A rule: a pattern, and a value for the tensors whose names match the pattern.
 #[derive(Debug, Clone)]
 pub(super) struct Rule<T> {
     pub(super) pattern: Pattern,
@@ -15,7 +15,7 @@ pub(super) struct Rule<T> {
     pub(super) text: String,
     /// The span of the value.
     pub(super) span: Span,
-    /// Whether the rule comes from a recipe that this recipe extends. Such a rule may be unused.
+    /// True if the rule comes from a recipe that this recipe extends. Such a rule may be unused.
     pub(super) inherited: bool,
 }
 
@@ -24,14 +24,14 @@ pub(super) struct Rule<T> {
 pub(super) struct Pattern {
     pub(super) text: String,
     pub(super) span: Span,
-    /// The compiled pattern. `None` if the pattern is a name without wildcards.
+    /// The parsed pattern. `None` if the pattern has no wildcards.
     pub(super) matcher: Option<Glob>,
 }
 
 impl Pattern {
-    /// Compiles a pattern. Returns an error at `span` if the pattern is invalid.
+    /// Parses a pattern. Returns an error at `span` if the pattern is invalid.
     pub(super) fn new(text: &str, span: Span) -> Result<Self> {
-        // A name without wildcards gets no glob matcher, because comparing or hashing names is faster.
+        // A pattern without wildcards has no matcher, because comparing or hashing names is faster.
         if !Glob::has_wildcards(text) {
             return Ok(Pattern { text: text.to_owned(), span, matcher: None });
         }
@@ -48,25 +48,25 @@ impl Pattern {
     }
 }
 
-/// The value of a rule of `[init]`: the values that the matched tensors get.
+/// The value of a rule of `[init]`: how the matched tensors get their values.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Assignment {
-    /// The values of the initializer that a spec describes.
+    /// Values of the initializer that the spec describes.
     Spec,
     /// 0, 1, 2, ... along the last axis.
     Arange,
-    /// Values of another checkpoint, or of the one from which names and shapes were read.
+    /// Values of a checkpoint: the checkpoint from which names and shapes were read, or another checkpoint.
     Copy(CopyRule),
-    /// No values: the tensor is not written.
+    /// No values, because the tensor is not written.
     Skip,
 }
 
 impl Assignment {
-    /// The words that a recipe may contain instead of a spec.
+    /// The words that may be written instead of a spec.
     pub(super) const WORDS: [&'static str; 3] = ["arange", "copy", "skip"];
 
-    /// Returns the assignment for the text of a rule's value. Any text that is not one of the words is a spec. The error
-    /// says what is wrong with the arguments of `copy`.
+    /// Returns the assignment for the text of a rule's value. A text that is not one of [`Self::WORDS`] is a spec. If
+    /// the arguments of `copy` are invalid, returns an error message.
     pub(super) fn of(text: &str) -> std::result::Result<Self, String> {
         Ok(match text.trim() {
             "arange" => Assignment::Arange,
@@ -78,7 +78,7 @@ impl Assignment {
         })
     }
 
-    /// Returns whether the matched tensors are copied or skipped, so that their values and dtypes do not change.
+    /// Returns true if the matched tensors are copied or skipped. The values and dtypes of such tensors do not change.
     pub(super) fn keeps_values(&self) -> bool {
         matches!(self, Assignment::Copy(_) | Assignment::Skip)
     }

@@ -10,7 +10,7 @@ use super::rule::Assignment;
 use super::variable::{PARAMETER_VARIABLES, Property, RESERVED};
 use crate::models::MODELS;
 
-/// Returns the schema. The schema is in draft 7 of JSON Schema, because TOML language servers support this draft.
+/// Returns the schema, in draft 7 of JSON Schema. TOML language servers support this draft.
 pub fn schema() -> Value {
     let specs = json!({
         "title": "the initializer of the matched tensors",
@@ -34,35 +34,35 @@ pub fn schema() -> Value {
         PARAMETER_VARIABLES.into_iter().filter(|name| *name != "layer").chain(RESERVED).collect();
     let keys = json!({
         "extends": {
-            "title": "the recipe that this one extends",
+            "title": "the recipe that this recipe extends",
             "type": "string",
             "minLength": 1,
-            "description": "A built-in model, or a recipe file in the same folder or below it. Its rules come after the rules of this recipe. Variables, dtypes and ties of this recipe replace those with the same name.",
+            "description": "The name of a built-in model, or the path of a recipe file in the folder of this recipe or below this folder. The rules of the extended recipe come after the rules of this recipe. Variables, dtypes and ties of this recipe replace those with the same name.",
             "examples": MODELS.iter().map(|model| model.name).collect::<Vec<_>>(),
         },
         "vars": {
-            "title": "numbers that specs use",
+            "title": "variables: numbers that specs can use",
             "type": "object",
             "propertyNames": { "pattern": "^[A-Za-z_][A-Za-z0-9_]*$", "not": { "enum": reserved } },
             "additionalProperties": {
                 "anyOf": [
                     { "type": "number" },
-                    { "type": "string", "pattern": "\\{\\}", "description": "A number in the parameter's name, at {}: encoder.layer.{}" },
+                    { "type": "string", "pattern": "\\{\\}", "description": "The number at {} in the name of the parameter, for example encoder.layer.{}" },
                     { "type": "object", "properties": properties, "additionalProperties": false, "minProperties": 1, "maxProperties": 1 },
                 ],
-                "description": "A number, or { count = \"pattern\" }, { fan_in = \"pattern\" } or { fan_out = \"pattern\" }, which is read from the shapes of the model. Or a text with {}, such as \"encoder.layer.{}\": the number at {} in the name of the parameter.",
+                "description": "A number; a property of the tensors that match a pattern, which is { count = \"pattern\" }, { fan_in = \"pattern\" } or { fan_out = \"pattern\" }; or a text with {}, such as \"encoder.layer.{}\", for the number at {} in the name of the parameter.",
             },
         },
         "init": {
             "title": "rules: pattern = spec",
             "type": "object",
-            "description": "The first pattern that matches a name wins. * matches any text, dots included. An unused rule is an error.",
+            "description": "The first rule whose pattern matches the name of a parameter is applied. * matches any text, dots included. An unused rule is an error.",
             "additionalProperties": specs,
         },
         "dtype": {
             "title": "dtypes: pattern = dtype",
             "type": "object",
-            "description": "The first pattern that matches a name wins. It takes precedence over the dtype that is given for the whole checkpoint, and over the dtype of the file. Integer tensors keep their dtype.",
+            "description": "The first rule whose pattern matches the name of a parameter is applied. The rule takes precedence over the dtype that is given for the whole checkpoint, and over the dtype in the file. Integer tensors keep their dtype.",
             "additionalProperties": { "type": "string", "enum": dtypes },
         },
         "tie": {
@@ -77,7 +77,7 @@ pub fn schema() -> Value {
     json!({
         "$schema": "http://json-schema.org/draft-07/schema#",
         "title": "fanin recipe",
-        "description": "How each parameter of a model is initialized. See docs/recipes.md.",
+        "description": "The initializer of each parameter of a model. See docs/recipes.md.",
         "type": "object",
         "additionalProperties": false,
         "anyOf": [{ "required": ["init"] }, { "required": ["extends"] }],
@@ -85,7 +85,7 @@ pub fn schema() -> Value {
     })
 }
 
-/// Returns the words that a recipe may contain instead of a spec.
+/// Returns the words that may be written instead of a spec.
 fn words() -> Vec<&'static str> {
     Assignment::WORDS.to_vec()
 }
@@ -94,10 +94,10 @@ fn meaning(property: Property) -> &'static str {
     match property {
         Property::Count => "The number of tensors that match the pattern.",
         Property::FanIn => {
-            "The fan_in of the tensors that match the pattern. It must be the same for all of them."
+            "The fan_in of the tensors that match the pattern. All these tensors must have the same fan_in."
         }
         Property::FanOut => {
-            "The fan_out of the tensors that match the pattern. It must be the same for all of them."
+            "The fan_out of the tensors that match the pattern. All these tensors must have the same fan_out."
         }
     }
 }
@@ -120,7 +120,7 @@ fn descriptions() -> Vec<String> {
     };
     let words = [
         "arange: 0, 1, 2, ... along the last axis, for integer tensors",
-        "copy(from, rest): the values of another checkpoint, or of the one that names and shapes come from",
+        "copy(from, rest): the values of a checkpoint, which is another checkpoint or the checkpoint with the names and shapes",
         "skip: the tensor is not written",
     ];
     schemes().iter().map(scheme).chain(words.map(str::to_owned)).collect()

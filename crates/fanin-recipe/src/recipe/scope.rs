@@ -1,4 +1,4 @@
-//! The variables that the spec of a parameter can use.
+//! [`Scope`]: the variables that the spec of a parameter can use.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
@@ -12,7 +12,7 @@ use super::variable::VariableValues;
 use crate::diagnostic::Diagnostic;
 use crate::manifest::Entry;
 
-/// The reason why a spec could not be parsed.
+/// The error of a spec that could not be parsed.
 pub(super) enum ScopeError {
     /// The spec is invalid.
     Spec(fanin::Error),
@@ -20,19 +20,17 @@ pub(super) enum ScopeError {
     Variable(Diagnostic),
 }
 
-/// The variables of a recipe, together with the variables that have a value of their own for each parameter, such as
-/// `fan_in`.
+/// The variables that the spec of a parameter can use: the variables of the recipe, and variables such as `fan_in`,
+/// whose values are different for each parameter.
 pub(super) struct Scope<'a> {
     variables: &'a VariableValues,
     entry: &'a Entry,
-    /// The variables of this parameter. A value is an error if the parameter does not have the variable: the message, and
-    /// the remedy.
+    /// The variables whose values are different for each parameter. If the parameter does not have a variable, the
+    /// value is an error: a message and a remedy.
     own: BTreeMap<&'a str, Result<f64, (String, String)>>,
-    /// A variable of `own` that the spec used although the parameter does not have the variable. If there are several,
-    /// this is the one that was used last.
+    /// The last variable of `own` that the spec used but that the parameter does not have.
     missing: RefCell<Option<String>>,
-    /// The diagnostic of a variable that the spec used although the variable's value could not be read from the model.
-    /// If there are several, this is the diagnostic of the variable that was used last.
+    /// The diagnostic of the last variable that the spec used but whose value could not be read from the model.
     failed: RefCell<Option<Diagnostic>>,
 }
 
@@ -50,7 +48,7 @@ impl<'a> Scope<'a> {
         let weight_fans = weight.and_then(|weight| AxisLayout::OutIn.fans(&weight.shape).ok());
         let weight_fan = |variable: &str, fan: fn(Fans) -> usize| {
             let message = format!(
-                "there is no {variable}: {name} is not a bias of a module whose weight has two or more axes"
+                "there is no {variable}: {name} is not the bias of a module whose weight has two or more axes"
             );
             let missing = || (message, "write the number or a variable".to_owned());
             weight_fans.map(|fans| fan(fans) as f64).ok_or_else(missing)
@@ -66,7 +64,8 @@ impl<'a> Scope<'a> {
         Self { variables, entry, own, missing: RefCell::new(None), failed: RefCell::new(None) }
     }
 
-    /// Parses a spec in this scope. If the spec uses a variable that the parameter does not have, the error says why.
+    /// Parses a spec in this scope. If the spec uses a variable that the parameter does not have, the error contains
+    /// the reason.
     pub(super) fn read(&self, spec: &str) -> Result<Init, ScopeError> {
         self.explained(Init::parse_for(spec, &self.entry.shape, self))
     }
@@ -76,7 +75,7 @@ impl<'a> Scope<'a> {
         self.explained(fanin::spec::evaluate(expression, self))
     }
 
-    /// Explains an error about a variable that the parameter does not have.
+    /// Adds the reason to an error about a variable that the parameter does not have.
     fn explained<T>(&self, read: Result<T, fanin::Error>) -> Result<T, ScopeError> {
         let (missing, failed) = (self.missing.take(), self.failed.take());
         if let Some(diagnostic) = failed.filter(|_| read.is_err()) {
@@ -97,14 +96,16 @@ impl<'a> Scope<'a> {
     }
 }
 
-/// Returns the number that was found in a name for this variable, or why there is none, and the remedy. `text` is the text
-/// by which the recipe says where the number is; it is empty for a recipe that does not say it.
+/// Returns the value of `variable`: the number that was found in `name`. The error is a message and a remedy. `text` is
+/// the value of the variable in the recipe, for example `encoder.layer.{}`. `text` is empty if the recipe does not
+/// define the variable.
 fn number_of(variable: &str, name: &str, found: Found, text: &str) -> Result<f64, (String, String)> {
-    let place = "say where it is under [vars], such as layer = \"encoder.layer.{}\"".to_owned();
+    let place =
+        "write the text around the number under [vars], for example layer = \"encoder.layer.{}\"".to_owned();
     match (found, text) {
         (Found::Number(number), _) => Ok(number),
         (Found::None, "") => {
-            let help = "write the number or a variable; within stacked(...) the layer is index";
+            let help = "write the number or a variable; inside stacked(...), use index for the layer";
             Err((
                 format!("there is no {variable}: the name {name} contains no layer number"),
                 help.to_owned(),
@@ -150,7 +151,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_tensor_of_two_or_more_axes_has_fans() {
+    fn specs_can_use_the_fans_of_a_tensor_with_two_or_more_axes() {
         let mut variables = VariableValues::default();
         variables.known.insert("n".to_owned(), 2.0);
         let read = |shape: &[usize], spec: &str| {
@@ -173,7 +174,7 @@ mod tests {
             error.lines().nth(2).unwrap().starts_with(&format!("{:15}^ write the number", "")),
             "{error}"
         );
-        // In this spec, `fan_in` is the name of a mode and not a variable. The mistake is the nonlinearity.
+        // In this spec, `fan_in` is the name of a mode, and not a variable. The mistake is the nonlinearity `rel`.
         let error = read(&[8], "kaiming_normal(mode=fan_in, nonlinearity=rel)").unwrap_err();
         assert!(error.contains("Unsupported nonlinearity rel") && !error.contains("no fan_in"), "{error}");
     }

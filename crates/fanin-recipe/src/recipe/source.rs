@@ -1,4 +1,5 @@
-//! The text of a recipe, and spans. A span is a range of the text. Errors compute their line and column from a span.
+//! The text of a recipe, and spans. A span is a range of the text, from which a diagnostic computes its line and
+//! column.
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -20,8 +21,8 @@ pub(super) struct Source {
 }
 
 impl Source {
-    /// Returns the source of a recipe. `is_base` says whether the recipe is loaded because another recipe extends it.
-    /// If so, diagnostics show shorter excerpts of the text, because the user may not have intended to open this file.
+    /// Returns the source of a recipe. `is_base` is true if the recipe is loaded because another recipe extends it.
+    /// Diagnostics then show shorter excerpts of the text, because the user may not have intended to open this file.
     pub(super) fn new(path: &Path, text: &str, is_base: bool) -> Self {
         let breaks = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
         let line_starts = [0].into_iter().chain(breaks.map(|(offset, _)| offset + 1)).collect();
@@ -29,7 +30,7 @@ impl Source {
         Self { path: path.to_owned(), text: text.to_owned(), line_starts, max_excerpt }
     }
 
-    /// Returns the line and the column of the character at a byte offset. Both count from 1.
+    /// Returns the line and the column of the character at a byte offset. Lines and columns are counted from 1.
     fn position(&self, offset: usize) -> (usize, usize) {
         let offset = offset.min(self.text.len());
         let line = self.line_starts.partition_point(|&start| start <= offset).max(1);
@@ -66,8 +67,7 @@ impl Span {
         let whole = first_line(text.get(line_starts[line - 1]..));
         let mistake = first_line(text.get(self.range.clone()));
         let length = mistake.trim_end().chars().count().max(1);
-        // Control characters are replaced by spaces, because a tab, for example, would move the marks away from the
-        // mistake.
+        // Control characters are replaced by spaces. A tab, for example, would move the marks away from the mistake.
         let printable = whole.chars().map(|c| if c.is_control() { ' ' } else { c });
         let (excerpt, marks_start, marks_length) =
             excerpt(&printable.collect::<Vec<_>>(), column - 1, length, *max_excerpt);
@@ -88,8 +88,8 @@ impl Span {
         Error::Recipe(vec![self.diagnostic(message, remedy)])
     }
 
-    /// Converts an error about a spec to an error with a diagnostic, whose message begins with `context`. `self` must
-    /// be the span of the TOML string that contains the spec.
+    /// Converts an error about a spec to an error with one diagnostic. The message of the diagnostic begins with
+    /// `context`. `self` must be the span of the TOML string that contains the spec.
     ///
     /// If the error has an offset into the spec, the diagnostic marks the word or the character at this offset.
     /// Otherwise the diagnostic marks the whole span.
@@ -127,7 +127,7 @@ fn excerpt(line: &[char], before: usize, length: usize, max: usize) -> (String, 
     (text, before - start + lead.len(), length.min(end.saturating_sub(before)).max(1))
 }
 
-/// Shortens each line of a text that has more than 400 characters, by replacing the middle of the line with dots.
+/// Shortens each line with more than 400 characters. The middle of the line is replaced by dots.
 fn shortened(text: &str) -> String {
     const MAX_CHARACTERS: usize = 400;
     let short = |line: &str| {
@@ -142,7 +142,7 @@ fn shortened(text: &str) -> String {
     text.split('\n').map(short).collect::<Vec<_>>().join("\n")
 }
 
-/// Returns an error that contains all of the diagnostics, or `Ok` if there are no diagnostics.
+/// Returns an error with all diagnostics, or `Ok` if there are no diagnostics.
 pub(super) fn into_result(diagnostics: Vec<Diagnostic>) -> Result {
     if diagnostics.is_empty() { Ok(()) } else { Err(Error::Recipe(diagnostics)) }
 }
@@ -152,7 +152,10 @@ pub(super) fn read(path: &Path) -> Result<String> {
     let bytes = std::fs::read(path).map_err(Error::io("read", path))?;
     String::from_utf8(bytes).map_err(|error| {
         let offset = error.utf8_error().valid_up_to();
-        Error::file(path, format!("a recipe must be UTF-8 text; the byte at offset {offset} is not"))
+        Error::file(
+            path,
+            format!("a recipe must be UTF-8 text, but the byte at offset {offset} is not valid UTF-8"),
+        )
     })
 }
 
@@ -181,7 +184,7 @@ mod tests {
             assert_eq!(&lines[1][mark..mark + 5], "fault", "{printed}");
             assert!(lines[2].ends_with("^^^^^ correct it"), "{printed}");
         }
-        // In this text, the mistake is longer than an excerpt can be.
+        // In this text, the mistake is longer than the maximum length of an excerpt.
         let source = Arc::new(Source::new(Path::new("r.toml"), &x, false));
         let printed = Span::new(&source, 0..x.len()).diagnostic("all of it", "").to_string();
         assert!(printed.lines().all(|line| line.chars().count() <= 126), "{printed}");

@@ -1,4 +1,4 @@
-//! The section `[tie]`, which lists tensors that have the same values as another tensor.
+//! The section `[tie]` of a recipe, which lists tensors with the same values as another tensor.
 
 use std::collections::HashMap;
 
@@ -11,14 +11,13 @@ use crate::manifest::{Entry, Manifest};
 #[derive(Debug, Clone)]
 pub(super) struct Tie {
     pub(super) alias: String,
-    /// The name of the canonical tensor. `None` for a line `alias = false`, which removes the tie of the extended
-    /// recipe.
+    /// The name of the canonical tensor. `None` for a line `alias = false`, which removes a tie of the extended recipe.
     pub(super) canonical: Option<String>,
     pub(super) span: Span,
     pub(super) inherited: bool,
 }
 
-/// Checks that no canonical name of a tie is also the alias of a tie, and returns an error if one is.
+/// Returns an error if the canonical name of a tie is also the alias of a tie.
 pub(super) fn check_ties(ties: &[Tie]) -> Result {
     for tie in ties {
         let Some(canonical) = &tie.canonical else { continue };
@@ -27,7 +26,7 @@ pub(super) fn check_ties(ties: &[Tie]) -> Result {
         }
         let next = ties.iter().find(|next| next.alias == *canonical);
         if let Some(last) = next.and_then(|next| next.canonical.as_ref()) {
-            let message = format!("{canonical:?} cannot have aliases: it is tied to {last:?} itself");
+            let message = format!("{canonical:?} cannot have aliases, because it is tied to {last:?}");
             let remedy = if *last == tie.alias {
                 "remove one of the two lines".to_owned()
             } else {
@@ -39,9 +38,9 @@ pub(super) fn check_ties(ties: &[Tie]) -> Result {
     Ok(())
 }
 
-/// Returns the tie of each tensor of the manifest, and diagnostics about unused ties and about ties of tensors of
-/// different shapes. The tie of a tensor is the tie whose alias is the tensor's name. A tensor without such a tie gets
-/// `None`.
+/// Returns the tie of each tensor of the manifest, and diagnostics about unused ties and about ties of tensors with
+/// different shapes. The tie of a tensor is the tie whose alias is the tensor's name, or `None` if there is no such
+/// tie.
 pub(super) fn ties_of<'a>(ties: &'a [Tie], manifest: &Manifest) -> (Vec<Option<&'a Tie>>, Vec<Diagnostic>) {
     let by_alias: HashMap<&str, &Tie> = ties.iter().map(|tie| (tie.alias.as_str(), tie)).collect();
     let entries: HashMap<&str, &Entry> =
@@ -58,7 +57,7 @@ pub(super) fn ties_of<'a>(ties: &'a [Tie], manifest: &Manifest) -> (Vec<Option<&
         {
             let (alias, name) = (&entry.name, &canonical.name);
             let message = format!(
-                "{alias:?} {:?} cannot be tied to {name:?} {:?}: tied tensors must have the same shape",
+                "{alias:?} of shape {:?} cannot be tied to {name:?} of shape {:?}: tied tensors must have the same shape",
                 entry.shape, canonical.shape
             );
             diagnostics.push(tie.span.diagnostic(message, "correct the names, or remove this line"));
@@ -68,7 +67,8 @@ pub(super) fn ties_of<'a>(ties: &'a [Tie], manifest: &Manifest) -> (Vec<Option<&
     (found, diagnostics)
 }
 
-/// Returns a diagnostic if the tie is unused: neither the alias nor the canonical name is a tensor of the model.
+/// Returns a diagnostic if the tie is unused. A tie is unused if neither the alias nor the canonical name is a tensor
+/// of the model.
 fn unused(tie: &Tie, is_tensor: impl Fn(&str) -> bool) -> Option<Diagnostic> {
     let canonical =
         tie.canonical.as_deref().filter(|canonical| !is_tensor(canonical) && !is_tensor(&tie.alias))?;

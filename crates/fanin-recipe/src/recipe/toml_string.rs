@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 
-/// Returns a text as a TOML string in quotes, on one line.
+/// Returns `text` as a TOML string in double quotes, on one line.
 pub(super) fn quoted(text: &str) -> String {
     let mut out = String::from("\"");
     for character in text.chars() {
@@ -19,7 +19,7 @@ pub(super) fn quoted(text: &str) -> String {
     out
 }
 
-/// Returns a name as a TOML key. The key is in quotes only if TOML requires quotes.
+/// Returns `name` as a TOML key. The key has quotes only if TOML requires quotes.
 pub(super) fn key(name: &str) -> String {
     let is_bare = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
     if !name.is_empty() && name.chars().all(is_bare) { name.to_owned() } else { quoted(name) }
@@ -51,8 +51,7 @@ pub(super) fn raw_offset(raw: &str, offset: usize) -> usize {
         position += raw_bytes;
         value += value_bytes;
     }
-    // A backslash at the end of a line, and the white space after the backslash, are skipped, because they are not part
-    // of the value.
+    // A backslash at the end of a line and the white space after it are not part of the value.
     while has_escapes && raw[position..].starts_with('\\') {
         let (raw_bytes, value_bytes) = escape(&raw[position..]);
         if value_bytes > 0 {
@@ -64,7 +63,7 @@ pub(super) fn raw_offset(raw: &str, offset: usize) -> usize {
 }
 
 /// Returns the length of the escape sequence at the beginning of `raw`, and the length of the text that the sequence
-/// stands for. Both lengths are in bytes.
+/// represents. Both lengths are in bytes.
 fn escape(raw: &str) -> (usize, usize) {
     let digits = |count: usize| {
         let code = raw.get(2..2 + count).and_then(|hex| u32::from_str_radix(hex, 16).ok());
@@ -75,8 +74,8 @@ fn escape(raw: &str) -> (usize, usize) {
         Some(b'u') => digits(4),
         Some(b'U') => digits(8),
         Some(b'b' | b't' | b'n' | b'f' | b'r' | b'e' | b'"' | b'\\') => (2, 1),
-        // In TOML, a backslash at the end of a line stands for no text, and also removes all white space before the
-        // next character.
+        // In TOML, a backslash at the end of a line represents no text. All white space before the next character is
+        // skipped.
         Some(_) => (raw.len() - raw[1..].trim_start().len(), 0),
         None => (1, 1),
     }

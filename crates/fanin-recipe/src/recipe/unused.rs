@@ -1,4 +1,4 @@
-//! Diagnostics about parameters that no rule matches, rules that win for no tensor, and variables that no rule uses.
+//! Diagnostics about parameters that no rule matches, rules that apply to no tensor, and variables that no rule uses.
 
 use std::collections::BTreeSet;
 
@@ -12,11 +12,11 @@ use crate::text::counted;
 
 impl Recipe {
     /// Returns diagnostics about parameters that no rule matches, and about unused rules of `[init]` and `[dtype]`. A
-    /// rule is unused if it wins for no tensor. Both kinds of mistakes are reported together, because one misspelled
-    /// pattern often causes both.
+    /// rule is unused if the rule applies to no tensor. Both kinds of mistakes are reported together, because one
+    /// misspelled pattern often causes both.
     ///
-    /// `matches[i]` contains the indices of the rules of `[init]` that match `names[i]`. The first of these rules wins.
-    /// `dtype_matches[i]` contains the indices of the matching rules of `[dtype]` in the same order.
+    /// `matches[i]` contains the indices of the rules of `[init]` that match `names[i]`. The first of these rules
+    /// applies to the tensor. `dtype_matches[i]` contains the indices of the rules of `[dtype]` that match `names[i]`.
     pub(super) fn coverage_diagnostics(
         &self,
         names: &[&str],
@@ -33,11 +33,11 @@ impl Recipe {
         let unused_rules = diagnose_unused(&self.rules, matches, "", "tensor");
         if let Some(model) = self.model.filter(|_| !unused_rules.is_empty()) {
             // A rule of a built-in recipe is unused only if the recipe is applied to a different model. The message
-            // says so, because the user cannot correct a built-in recipe.
+            // reports the different model, because the user cannot correct a built-in recipe.
             let (unused, all) = (unused_rules.len(), self.rules.len());
             let uncovered = uncovered.map_or_else(String::new, |uncovered| format!(", and {uncovered}"));
             let message = format!(
-                "these tensors are not those of the model {model}: {unused} of the {all} rules of its recipe match \
+                "these tensors are not the tensors of the model {model}: {unused} of the {all} rules of its recipe match \
                  no tensor{uncovered}"
             );
             let remedy = format!(
@@ -58,8 +58,8 @@ impl Recipe {
         diagnostics
     }
 
-    /// Returns a diagnostic for each variable that no rule uses. There is no diagnostic for variables that an extended
-    /// recipe also defines, and for variables that `settings` sets, because these may be unused.
+    /// Returns a diagnostic for each variable that no rule uses. Variables that an extended recipe also defines, and
+    /// variables that `settings` sets, may be unused.
     pub(super) fn unused_variables(&self, settings: &[(String, f64)]) -> Vec<Diagnostic> {
         let used: BTreeSet<&str> = self.rules.iter().flat_map(|rule| words(&rule.text)).collect();
         let is_unused = |variable: &&Variable| {
@@ -68,8 +68,8 @@ impl Recipe {
                 && !used.contains(name.as_str())
                 && settings.iter().all(|(setting, _)| setting != name)
         };
-        // Returns the words of the specs that are not variables. One of these words may be a different spelling of the
-        // unused variable's name.
+        // Returns the words in specs that are not variables. One of these words may be a misspelled name of the unused
+        // variable.
         let undefined = || {
             let is_defined = |word: &str| self.variables.iter().any(|variable| variable.name == word);
             used.iter().copied().filter(move |word| {
@@ -85,16 +85,15 @@ impl Recipe {
     }
 }
 
-/// Returns a diagnostic for each unused rule, which is a rule that wins for no tensor. The message contains `section`,
-/// which is the section of the recipe that contains the rule, and `tensor`, which is the kind of tensor that the rule
-/// should match.
+/// Returns a diagnostic for each unused rule: a rule that applies to no tensor. Messages contain `section`, the section
+/// of the recipe that contains the rules, and `tensor`, the kind of tensor that the rules should match.
 fn diagnose_unused<T>(
     rules: &[Rule<T>],
     matches: &[Vec<usize>],
     section: &str,
     tensor: &str,
 ) -> Vec<Diagnostic> {
-    // `winners[i]` contains the rules that win for the tensors that rule `i` matches.
+    // `winners[i]` contains the rules that apply to the tensors that rule `i` matches.
     let mut winners = vec![BTreeSet::new(); rules.len()];
     for matching in matches {
         for &rule in matching {
@@ -108,7 +107,9 @@ fn diagnose_unused<T>(
             winners[index].iter().map(|&winner| format!("{:?}", rules[winner].pattern.text)).collect();
         let reason = match earlier.as_slice() {
             [] => format!("the pattern matches no {tensor} of this model"),
-            _ => format!("all tensors that it matches are taken by earlier rules: {}", earlier.join(", ")),
+            _ => {
+                format!("earlier rules apply to all tensors that the pattern matches: {}", earlier.join(", "))
+            }
         };
         let message = format!("unused rule {:?}{section}: {reason}", pattern.text);
         pattern.span.diagnostic(message, "correct the pattern, or remove the rule")

@@ -1,5 +1,5 @@
-//! Variables, which are numbers that specs can use. A line of `[vars]` defines a variable as a number, or as a property
-//! of the model's tensors.
+//! Variables: numbers that specs can use. A line of `[vars]` defines a variable as a number, as a property of the
+//! model's tensors, or as a number in the name of each parameter.
 
 use std::collections::BTreeMap;
 
@@ -12,14 +12,14 @@ use crate::diagnostic::Diagnostic;
 use crate::manifest::Manifest;
 use crate::text::counted;
 
-/// The variables that have a value of their own for each parameter. `fan_in` and `fan_out` are the fans of the
-/// parameter. For a bias, `weight_fan_in` and `weight_fan_out` are the fans of the weight of the same module. `layer`
-/// is the number in the parameter's name, the index of its layer. A recipe cannot define variables with these names, except
-/// that it can say where in a name the layer is.
+/// The variables whose values are different for each parameter. `fan_in` and `fan_out` are the fans of the parameter.
+/// For a bias, `weight_fan_in` and `weight_fan_out` are the fans of the weight of the same module. `layer` is the index
+/// of the parameter's layer, a number in the parameter's name. A recipe cannot define these variables. Only `layer` can
+/// be defined, by the text around the number, for example `encoder.layer.{}`.
 pub(super) const PARAMETER_VARIABLES: [&str; 5] =
     ["fan_in", "fan_out", "weight_fan_in", "weight_fan_out", "layer"];
 
-/// The names of functions and constants in specs. A recipe cannot define variables with these names.
+/// The names that have a meaning in specs. A recipe cannot define variables with these names.
 pub(super) const RESERVED: [&str; 7] = ["sqrt", "math", "inf", "nan", "pi", "shape", "index"];
 
 /// A variable of `[vars]`.
@@ -29,7 +29,7 @@ pub(super) struct Variable {
     pub(super) value: VariableValue,
     /// The span of the name.
     pub(super) span: Span,
-    /// Whether an extended recipe defines a variable of this name. Such a variable may be unused.
+    /// True if an extended recipe defines a variable with the same name. Such a variable may be unused.
     pub(super) inherited: bool,
 }
 
@@ -49,9 +49,9 @@ pub(super) enum VariableValue {
 pub(super) enum Property {
     /// The number of matching tensors.
     Count,
-    /// The `fan_in` of the matching tensors, which must be the same for all of them.
+    /// The fan_in of the matching tensors, which must all have the same fan_in.
     FanIn,
-    /// The `fan_out` of the matching tensors, which must be the same for all of them.
+    /// The fan_out of the matching tensors, which must all have the same fan_out.
     FanOut,
 }
 
@@ -69,16 +69,16 @@ impl Property {
 #[derive(Debug, Default)]
 pub(super) struct VariableValues {
     pub(super) known: BTreeMap<String, f64>,
-    /// The variables whose values cannot be read from this model. Each diagnostic says why, and is reported only if a
-    /// spec uses the variable.
+    /// The variables whose values cannot be read from this model, each with a diagnostic. The diagnostic is reported
+    /// only if a spec uses the variable.
     pub(super) failed: BTreeMap<String, Diagnostic>,
     /// The variables that are numbers in the parameter's name.
     pub(super) in_names: BTreeMap<String, NameNumber>,
 }
 
 impl Property {
-    /// Returns the value of the property for the tensors of `manifest` that match `pattern`. Returns a diagnostic if there
-    /// is none, or if they do not have a common fan.
+    /// Returns the value of the property for the tensors of `manifest` that match `pattern`. Returns a diagnostic if no
+    /// tensor matches, or if the matching tensors have different fans.
     pub(super) fn evaluate(self, pattern: &Pattern, manifest: &Manifest) -> Result<f64, Diagnostic> {
         let property = self;
         let matched = || manifest.entries.iter().filter(|entry| pattern.matches(&entry.name));

@@ -1,6 +1,6 @@
 //! [`Choice`]: the initializer that a draft proposes for a tensor.
 
-/// The sections of a draft. The draft contains the sections in this order.
+/// A section of a draft. The sections of a draft are in the order of these variants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Section {
     Buffers,
@@ -16,7 +16,7 @@ pub(super) enum Section {
 }
 
 impl Section {
-    /// Returns the comment line above the section.
+    /// Returns the text of the comment above the section.
     pub(super) fn title(self) -> &'static str {
         match self {
             Section::Buffers => "-- Buffers",
@@ -33,23 +33,23 @@ impl Section {
     }
 }
 
-/// The initializer that a draft proposes for a tensor: a spec, the reason for the spec, and the section of the draft.
-/// The draft writes a rule with this spec in this section, below a comment with the reason.
+/// The initializer that a draft proposes for a tensor. The draft contains a rule with the spec `spec` in the section
+/// `section`, below a comment with the reason `reason`.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Choice {
     pub(super) section: Section,
     pub(super) spec: String,
     pub(super) reason: &'static str,
-    /// Whether the spec is a guess. The draft then marks the rule with CHECK, so that the user checks it.
+    /// True if the spec is a guess. The draft then marks the rule with CHECK.
     pub(super) is_guess: bool,
 }
 
-/// Returns a choice that follows common practice. The draft does not mark the rule with CHECK.
+/// Returns a choice that follows common practice. The draft does not mark its rule with CHECK.
 pub(super) fn known(section: Section, spec: &str, reason: &'static str) -> Choice {
     Choice { section, spec: spec.to_owned(), reason, is_guess: false }
 }
 
-/// Returns a choice that is a guess. The draft marks the rule with CHECK.
+/// Returns a choice that is a guess. The draft marks its rule with CHECK.
 pub(super) fn guess(section: Section, spec: &str, reason: &'static str) -> Choice {
     Choice { is_guess: true, ..known(section, spec, reason) }
 }

@@ -1,5 +1,5 @@
-//! Finds the patterns of a draft's rules. Each pattern is the most general one that matches only tensors with the same
-//! choice.
+//! Finds the patterns of a draft's rules. Each pattern is as general as possible, and matches only tensors with the
+//! same choice.
 
 use super::choice::Choice;
 use crate::recipe::glob::Glob;
@@ -9,16 +9,16 @@ use crate::recipe::glob::Glob;
 pub(super) struct DraftRule<'a> {
     pub(super) pattern: String,
     pub(super) choice: &'a Choice,
-    /// The indices of the tensors for which the rule wins.
+    /// The indices of the tensors to which the rule applies.
     pub(super) members: Vec<usize>,
 }
 
-/// The maximum number of comparisons of a pattern with a name, which take a few seconds. After this number of
-/// comparisons, every tensor without a rule gets a rule whose pattern is the tensor's name.
+/// The maximum number of comparisons of a pattern with a name. This number of comparisons takes a few seconds. Every
+/// tensor that has no rule afterwards gets a rule whose pattern is the tensor's name.
 const MAX_COMPARISONS: usize = 50_000_000;
 
-/// Returns rules that give each tensor its choice, ordered by section. `choices[i]` is the choice of the tensor
-/// `names[i]`. Each rule wins for at least one tensor.
+/// Returns rules that give each tensor its choice, ordered by section. `choices[i]` is the choice for the tensor
+/// `names[i]`. Each rule applies to at least one tensor.
 pub(super) fn rules<'a>(names: &[&str], choices: &'a [Choice]) -> Vec<DraftRule<'a>> {
     // Distinct choices are numbered in the order of first occurrence. `kinds[i]` is the number of the choice
     // `choices[i]`.
@@ -38,22 +38,23 @@ pub(super) fn rules<'a>(names: &[&str], choices: &'a [Choice]) -> Vec<DraftRule<
     groups.map(|(pattern, members)| DraftRule { pattern, choice: &choices[members[0]], members }).collect()
 }
 
-/// Returns patterns that together match all names, so that the first pattern that matches a name matches only names of
-/// the same kind. `kinds[i]` is the kind of `names[i]`. Each pattern is returned with the indices of the names for which
-/// it is the first, in the order of `order`, which has every index once.
+/// Returns patterns that together match all names. All names with the same first matching pattern are of the same kind.
+///
+/// `kinds[i]` is the kind of `names[i]`. Each pattern is returned with the indices of the names whose first matching
+/// pattern it is. `order` contains every index once. Patterns are found for the names in this order.
 pub fn cover(names: &[&str], kinds: &[usize], order: &[usize]) -> Vec<(String, Vec<usize>)> {
     let mut is_open = vec![true; names.len()];
-    // The indices of the names that have no rule yet. To save time, indices are removed only when a rule that matches
-    // several names is added. Until then, `open` also contains names with a rule of their own, for which `is_open` is
-    // false.
+    // The indices of the names that may have no rule yet. `is_open[index]` is true if the name has no rule. To save
+    // time, the indices of names with a rule are removed only when a rule that matches several names is added.
     let mut open: Vec<usize> = (0..names.len()).collect();
     let (mut found_patterns, mut comparisons) = (Vec::new(), 0);
     for &index in order {
         if !is_open[index] {
             continue;
         }
-        // Returns the pattern and the indices of the open names that match it. Returns `None` if one of these names has
-        // a different choice, if `names[index]` does not match, or if the maximum number of comparisons is exceeded.
+        // Returns the pattern and the indices of the open names that match the pattern. Returns `None` if one of these
+        // names has a different kind, if `names[index]` does not match, or if the maximum number of comparisons is
+        // exceeded.
         let mut try_pattern = |pattern: String| {
             if comparisons > MAX_COMPARISONS {
                 return None;
@@ -67,7 +68,7 @@ pub fn cover(names: &[&str], kinds: &[usize], order: &[usize]) -> Vec<(String, V
             is_valid.then_some((pattern, members))
         };
         let found = candidates(names[index]).into_iter().find_map(&mut try_pattern);
-        // A pattern for only one name is the name.
+        // If the pattern matches only one name, the name itself becomes the pattern.
         let (pattern, members) = found
             .filter(|(_, members)| members.len() > 1)
             .unwrap_or_else(|| (literal(names[index]), vec![index]));
@@ -96,7 +97,7 @@ fn candidates(name: &str) -> Vec<String> {
             continue;
         }
         if length == 2 {
-            // For example, this pattern matches both ln_1 and ln_2, or both conv1 and conv2.
+            // For example, `*.ln_*.weight` matches both `h.0.ln_1.weight` and `h.0.ln_2.weight`.
             let stem = end[0].trim_end_matches(|c: char| c.is_ascii_digit());
             if stem != end[0] && !stem.is_empty() {
                 all.push(format!("*.{}*.{}", literal(stem), literal(end[1])));
@@ -113,8 +114,8 @@ fn candidates(name: &str) -> Vec<String> {
     all
 }
 
-/// Returns the name as a pattern in which a star replaces each sequence of digits. For example, the pattern is `t*` for
-/// both `t0` and `t17`.
+/// Returns a pattern: the name with each sequence of digits replaced by a star. For example, the pattern for `t0` and
+/// for `t17` is `t*`.
 fn numberless(name: &str) -> String {
     let mut pattern = String::new();
     for (index, text) in name.split(|c: char| c.is_ascii_digit()).enumerate() {
@@ -126,7 +127,7 @@ fn numberless(name: &str) -> String {
     pattern
 }
 
-/// Returns a pattern that matches only this text.
+/// Returns a pattern that matches only `text`.
 fn literal(text: &str) -> String {
     let mut pattern = String::new();
     for character in text.chars() {
@@ -144,7 +145,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_single_tensor_has_its_name_as_pattern_and_numbered_tensors_share_one() {
+    fn a_single_tensor_has_its_name_as_pattern_and_numbered_tensors_share_a_pattern() {
         let choice = |spec| known(Section::Others, spec, "because");
         let names = ["fc.weight", "a.weight", "b.weight", "t0", "t17", "t[3]", "x*"];
         let choices = ["ones", "zeros", "zeros", "normal", "normal", "normal", "eye"].map(choice);
@@ -155,14 +156,14 @@ mod tests {
     }
 
     #[test]
-    fn very_many_names_take_seconds() {
+    fn the_number_of_comparisons_is_limited_for_a_large_number_of_names() {
         let names: Vec<String> =
             (0..100_000).map(|index| format!("{index:x}.{index:x}g.h{index:x}i")).collect();
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         let choices: Vec<Choice> = (0..names.len())
             .map(|index| known(Section::Others, ["zeros", "ones"][index % 2], "because"))
             .collect();
-        // Without the limit `MAX_COMPARISONS`, the function `rules` would take an hour for these names.
+        // Without the limit `MAX_COMPARISONS`, `rules` would take an hour for these names.
         let rules = rules(&names, &choices);
         assert_eq!(rules.iter().map(|rule| rule.members.len()).sum::<usize>(), names.len());
     }

@@ -5,7 +5,7 @@ use super::words::{contains, has, split_last};
 use crate::manifest::Entry;
 
 /// Returns the choice for a vector or a scalar. `path` and `last` are the parts of the tensor's name before and after
-/// the last dot. `has_sibling(name)` must return whether the tensor's module also has a tensor `name`.
+/// the last dot. `has_sibling(name)` must return true if the tensor's module also has a tensor `name`.
 pub(super) fn vector(entry: &Entry, path: &str, last: &str, has_sibling: impl Fn(&str) -> bool) -> Choice {
     let name = &entry.name;
     let is_norm = contains(path, &["norm", "layernorm", "rms"])

@@ -1,33 +1,33 @@
-//! The data of a replay: its tensors, and the steps that write them.
+//! The data of a replay: its tensors, and the steps that write the tensors.
 
 use std::collections::HashMap;
 
 use super::step::{Step, StepKind, View};
 use crate::manifest::Entry;
 
-/// A parsed replay: the tensors of a model, and the steps that give them their values.
+/// A parsed replay: the tensors of a model, and the steps that write their values.
 #[derive(Debug)]
 pub struct Replay {
-    /// The seed of torch's generator.
+    /// The seed of torch's generator, for steps without a seed.
     pub seed: u64,
-    /// The text that the replay was parsed from.
+    /// The text of the replay.
     pub text: String,
     /// The tensors of the model, in order.
     pub tensors: Vec<ReplayTensor>,
-    /// Tensors that other tensors copy, and that are not part of the model.
+    /// Tensors that are not part of the model, but that other tensors copy.
     pub(super) temporary: Vec<ReplayTensor>,
-    /// For each name, the index of the tensor: first those of `tensors`, then those of `temporary`.
+    /// The index of each tensor, by name. The tensors of `temporary` are numbered after those of `tensors`.
     pub(super) indices: HashMap<String, usize>,
 }
 
 /// A tensor of a replay.
 #[derive(Debug)]
 pub struct ReplayTensor {
-    /// The name, the shape and the dtype.
+    /// The name, the shape and the dtype of the tensor.
     pub entry: Entry,
     /// The strides of the memory that the steps write. `None` if the memory is contiguous in row-major order.
     pub strides: Option<Vec<usize>>,
-    /// The steps, in order.
+    /// The steps, in the order in which they are run.
     pub steps: Vec<Step>,
 }
 
@@ -38,7 +38,7 @@ impl ReplayTensor {
         View { offset: 0, shape: self.entry.shape.clone(), strides }
     }
 
-    /// Returns the only step of the tensor, if the tensor has one step that writes all of it in row-major order.
+    /// Returns the step of a tensor that has only one step, if this step writes the whole tensor in row-major order.
     pub fn only_step(&self) -> Option<&StepKind> {
         match self.steps.as_slice() {
             [Step { view: None, kind }] if self.strides.is_none() => Some(kind),

@@ -1,9 +1,10 @@
-//! Replays. A replay is a TOML file that says how PyTorch's CPU generator gave the tensors of a model their values.
+//! Replays. A replay is a TOML file with the steps by which a PyTorch program initialized the tensors of a model.
 //! `docs/trace.md` describes the file format for users.
 //!
-//! A recipe says what each tensor should get. A replay says what each tensor got: for each tensor, the steps that wrote
-//! it, and for each random fill, the position in the sequence of random words at which torch drew it. With a replay,
-//! the values of every tensor can be computed alone and in any order.
+//! A recipe is written by a person before the initialization. A replay is recorded during an initialization. A replay
+//! contains the steps that wrote each tensor. For each step that drew random values, the replay contains the position
+//! of PyTorch's CPU generator. From a replay, the values of each tensor can be computed independently of the other
+//! tensors and in any order.
 
 mod definition;
 mod parse;
@@ -25,7 +26,7 @@ impl Replay {
     /// or if the file is not a replay. A file is a replay if it has the table `[replay]`.
     ///
     /// # Errors
-    /// The errors of [`Replay::parse`]. Returns [`Error::Io`](crate::Error::Io) if the file cannot be read.
+    /// Returns the same errors as [`Replay::parse`], and [`Error::Io`](crate::Error::Io) if the file cannot be read.
     pub fn find(name: &str) -> Result<Option<Self>> {
         let path = Path::new(name);
         if Model::find(name).is_some() || !path.is_file() {
@@ -46,13 +47,13 @@ impl Replay {
         parse::parse(text, path)
     }
 
-    /// Returns the tensor with this name, which may be a temporary tensor.
+    /// Returns the tensor `name`: a tensor of the model or a temporary tensor.
     pub fn tensor(&self, name: &str) -> Option<&ReplayTensor> {
         let index = *self.indices.get(name)?;
         self.tensors.get(index).or_else(|| self.temporary.get(index - self.tensors.len()))
     }
 
-    /// Returns the tensors of the model as planned tensors, for planning and showing a checkpoint.
+    /// Returns the tensors of the model as planned tensors, for writing and displaying a checkpoint.
     pub fn planned(&self) -> Vec<Planned> {
         let planned = self.tensors.iter().map(|tensor| {
             let mut planned = Planned::skipped(tensor.entry.clone());

@@ -1,4 +1,4 @@
-//! Parses the TOML text of a replay, and checks it. Every error has a line and a column.
+//! Parses and checks the TOML text of a replay. Every error has a line and a column.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -18,10 +18,10 @@ use crate::error::{Result, did_you_mean};
 use crate::manifest::Entry;
 use crate::stored_type::StoredType;
 
-/// The version of the format.
+/// The version of the file format.
 const VERSION: i128 = 1;
 
-/// The keys of a step that say what it writes. A step has exactly one of them.
+/// The keys for the kind of a step. A step has exactly one of these keys.
 const KINDS: [&str; 6] = ["fill", "copy", "values", "mul", "div", "add"];
 /// The other keys of a step.
 const DETAILS: [&str; 5] = ["at", "pair", "seed", "view", "from"];
@@ -38,7 +38,7 @@ pub(super) fn parse(text: &str, path: &Path) -> Result<Replay> {
         .map_err(|error| span_of(error.span().unwrap_or_default()).error(error.message().trim_end(), ""))?;
     let mut parser = Parser { source: &source, seed: 0, dtype: StoredType::F32, read: HashMap::new() };
     let mut lists: [Vec<(ReplayTensor, Span)>; 2] = Default::default();
-    // The table [replay] applies to all tensors, so it is read first.
+    // The table [replay] is read first, because it contains the default seed and dtype of all tensors.
     let mut tables: Vec<_> = table.get_ref().iter().collect();
     tables.sort_by_key(|(key, _)| {
         ["replay", "temporary", "tensors"].iter().position(|name| key.get_ref() == name)
@@ -88,10 +88,11 @@ pub(super) fn parse(text: &str, path: &Path) -> Result<Replay> {
 
 struct Parser<'a> {
     source: &'a Arc<Source>,
-    /// The seed and the dtype of [replay], which apply where a step or a tensor has none.
+    /// The seed of [replay], for steps without a seed.
     seed: u64,
+    /// The dtype of [replay], for tensors without a dtype.
     dtype: StoredType,
-    /// The tensors that were read before. Only these can be copied, so no tensor can copy itself.
+    /// The tensors that were already read. A step can copy only these tensors, so that no tensor copies itself.
     read: HashMap<String, Entry>,
 }
 
@@ -106,8 +107,9 @@ impl Parser<'_> {
                 "version" => {
                     let version = self.integer(value)?;
                     if version != VERSION {
-                        let message =
-                            format!("version {version} is unknown to this fanin, which reads {VERSION}");
+                        let message = format!(
+                            "unknown version {version}: this version of fanin reads version {VERSION} of the format"
+                        );
                         return Err(self.span(value).error(message, "update fanin"));
                     }
                 }
@@ -187,7 +189,7 @@ impl Parser<'_> {
                 let number = self.float(value)?;
                 if tensor.entry.dtype.float().is_none() {
                     let message = format!(
-                        "{name} needs a floating-point tensor, and this tensor is {}",
+                        "{name} needs a floating-point tensor, but this tensor has dtype {}",
                         tensor.entry.dtype
                     );
                     return Err(self.span(value).error(message, ""));
@@ -228,8 +230,8 @@ impl Parser<'_> {
         let start = at.map(|at| Start { seed, at, pair });
         if start.is_none() && !draws_nothing(plan.distribution()) {
             return Err(span.error(
-                format!("{text} draws values, and the step has no position"),
-                "write at = 0, the number of words drawn before",
+                format!("{text} draws values, but the step has no position"),
+                "write at = 0, where 0 is the number of 32-bit words that were drawn before",
             ));
         }
         if let (Some(pair), Some(at)) = (pair, at)
@@ -259,7 +261,7 @@ impl Parser<'_> {
         let found = view.as_ref().unwrap_or(&whole).count();
         if found != Some(count) {
             let message =
-                format!("{name:?} gives {} values, and the step writes {count}", found.unwrap_or_default());
+                format!("{name:?} gives {} values, but the step writes {count}", found.unwrap_or_default());
             return Err(span.error(message, ""));
         }
         Ok(StepKind::Copy { name: name.to_owned(), view })
@@ -271,7 +273,7 @@ impl Parser<'_> {
         };
         let count = shape.iter().product::<usize>();
         if list.len() != count {
-            let message = format!("{} values, and the step writes {count}", list.len());
+            let message = format!("{} values are given, but the step writes {count}", list.len());
             return Err(self.span(value).error(message, ""));
         }
         let values = if entry.dtype.float().is_some() {
@@ -293,7 +295,7 @@ impl Parser<'_> {
         Ok(StepKind::Values(values))
     }
 
-    /// Parses a view `{ offset = 0, shape = [2], strides = [1] }`, and checks that it is inside `whole`.
+    /// Parses a view `{ offset = 0, shape = [2], strides = [1] }`. Returns an error if the view is not inside `whole`.
     fn view(&self, value: &Value<'_>, whole: &View) -> Result<View> {
         let span = self.span(value);
         let DeValue::Table(table) = value.get_ref() else {
@@ -356,7 +358,7 @@ impl Parser<'_> {
     fn string<'v>(&self, value: &'v Value<'_>) -> Result<&'v str> {
         match value.get_ref() {
             DeValue::String(text) => Ok(text),
-            _ => Err(self.span(value).error("expected a text in quotes", "")),
+            _ => Err(self.span(value).error("expected a string in quotes", "")),
         }
     }
 
@@ -382,8 +384,8 @@ fn draws_nothing(distribution: Distribution) -> bool {
     matches!(distribution, Constant { .. } | Eye | Dirac { .. } | Hadamard { .. } | RepeatedEye { .. })
 }
 
-/// Checks that the steps write every element of a tensor, and that none of them changes an element that no step has
-/// written.
+/// Returns an error if the steps do not write every element of a tensor, or if a step changes an element that no step
+/// has written.
 fn check_written(tensor: &ReplayTensor, span: &Span) -> Result {
     let changes =
         |step: &Step| matches!(step.kind, StepKind::Multiply(_) | StepKind::Divide(_) | StepKind::Add(_));

@@ -6,13 +6,13 @@ use fanin::init::Init;
 /// A step that writes to a tensor.
 #[derive(Debug, Clone)]
 pub struct Step {
-    /// The elements that the step writes. `None` stands for the whole tensor.
+    /// The elements that the step writes. `None` means the whole tensor.
     pub view: Option<View>,
-    /// What the step writes.
+    /// The values that the step writes.
     pub kind: StepKind,
 }
 
-/// What a step writes.
+/// The values that a step writes.
 #[derive(Debug, Clone)]
 pub enum StepKind {
     /// The values of an initializer.
@@ -21,31 +21,31 @@ pub enum StepKind {
         init: Init,
         /// The plan for the shape of the view and the dtype of the tensor.
         plan: Plan,
-        /// Where in the torch stream the values begin. `None` if the plan draws nothing.
+        /// The position of the first value in the torch stream. `None` if the plan draws no values.
         start: Option<Start>,
     },
-    /// One whole number, for tensors of an integer dtype.
+    /// The same number for all elements of a tensor of an integer dtype.
     Integer(i128),
-    /// 0, 1, 2, ... along the last axis, for tensors of an integer dtype.
+    /// 0, 1, 2, ... along the last axis of a tensor of an integer dtype.
     Arange,
     /// The values of another tensor, converted to the dtype of this tensor.
     Copy {
         /// The name of the other tensor.
         name: String,
-        /// The elements of the other tensor, as a view of its values in row-major order. `None` stands for all of them.
+        /// The copied elements, as a view of the other tensor's values in row-major order. `None` means all elements.
         view: Option<View>,
     },
-    /// The given values, in row-major order.
+    /// Values that the replay lists, in row-major order.
     Values(Values),
-    /// The product of each value and this number.
+    /// The product of each old value and this number.
     Multiply(f64),
-    /// The quotient of each value and this number.
+    /// Each old value divided by this number.
     Divide(f64),
-    /// The sum of each value and this number.
+    /// The sum of each old value and this number.
     Add(f64),
 }
 
-/// Values that are written in a replay.
+/// Values that a replay lists.
 #[derive(Debug, Clone)]
 pub enum Values {
     /// The values of a tensor of a floating-point dtype.
@@ -59,16 +59,18 @@ pub enum Values {
 pub struct Start {
     /// The seed with which the generator was last seeded.
     pub seed: u64,
-    /// The number of 32-bit words that were drawn since then.
+    /// The number of 32-bit words that were drawn since the generator was seeded.
     pub at: u64,
-    /// If the generator has stored the second normal value of a pair: the position at which the pair was drawn.
+    /// The position at which the generator drew its last pair of normal values, if the second value of the pair is
+    /// still stored.
     pub pair: Option<u64>,
 }
 
-/// Elements of a tensor: those at `offset` plus a multiple of each stride. Strides count elements of the tensor's memory.
+/// A view: some elements of a tensor. An element with the index `i[k]` along each axis `k` is at the position
+/// `offset + sum(i[k] * strides[k])` in the tensor's memory. Positions and strides count elements.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct View {
-    /// The position in memory of the element whose index is 0 along every axis.
+    /// The position of the element whose index is 0 along every axis.
     pub offset: usize,
     /// The size of each axis.
     pub shape: Vec<usize>,
@@ -77,7 +79,7 @@ pub struct View {
 }
 
 impl View {
-    /// Returns the strides of a tensor that is contiguous in row-major order.
+    /// Returns the strides of a contiguous tensor in row-major order.
     pub fn row_major(shape: &[usize]) -> Vec<usize> {
         let mut strides = vec![1; shape.len()];
         for axis in (1..shape.len()).rev() {
@@ -86,13 +88,13 @@ impl View {
         strides
     }
 
-    /// Returns the number of elements, or `None` if it does not fit in `usize`.
+    /// Returns the number of elements, or `None` if the number does not fit in `usize`.
     pub fn count(&self) -> Option<usize> {
         self.shape.iter().try_fold(1usize, |count, &size| count.checked_mul(size))
     }
 
-    /// Returns the end (exclusive) of the range of positions from 0 to the last element, or `None` if it does not fit
-    /// in `usize`. The end is 0 if there are no elements.
+    /// Returns the position of the last element plus 1, or 0 if there are no elements. Returns `None` if the result
+    /// does not fit in `usize`.
     pub fn end(&self) -> Option<usize> {
         if self.shape.contains(&0) {
             return Some(0);
