@@ -31,7 +31,7 @@ pub fn tensor(
 /// Draws the values of `init` and returns them as a variable. An optimizer can update the variable.
 ///
 /// # Errors
-/// The errors of [`tensor`].
+/// Returns the same errors as [`tensor`].
 pub fn var(
     init: &dyn Initializer,
     shape: impl Into<Shape>,

@@ -101,7 +101,7 @@ impl RecipeInit {
         let mut data = vars.data().lock().expect("mutex poisoned");
         for (entry, dtype) in manifest.entries.iter().zip(dtypes) {
             let tensor = new_values(&mut values, &entry.name, &entry.shape, dtype, device, seed_source)?;
-            let tensor = tensor.expect("copied and skipped tensors are refused above");
+            let tensor = tensor.expect("an error was returned above for copied and skipped tensors");
             data.insert(entry.name.clone(), Var::from_tensor(&tensor)?);
         }
         drop(data);

@@ -27,12 +27,12 @@ pub enum Error {
         /// The problem and the remedy.
         message: String,
     },
-    /// The request was refused, but is possible with another option.
+    /// The request is not allowed without another option.
     #[error("{message}")]
     Refused {
-        /// The reason why the request was refused.
+        /// The reason why the request is not allowed.
         message: String,
-        /// The option that makes the request possible.
+        /// The option that allows the request.
         remedy: Remedy,
     },
     /// A tensor cannot be initialized as requested.
@@ -57,7 +57,7 @@ pub enum Error {
     Request(String),
 }
 
-/// The option with which a refused request is possible.
+/// The option that allows a request which is not allowed by default.
 ///
 /// The name of the option depends on the interface, for example `--force` on the command line and `force=True` in
 /// Python. Each interface adds its name of the option to the error message.

@@ -157,7 +157,7 @@ impl ValueBuffer {
     /// of the element with the index 0 along every axis.
     ///
     /// # Errors
-    /// The errors of [`TensorMut::strided`].
+    /// Returns the same errors as [`TensorMut::strided`].
     pub(crate) fn strided(
         &mut self,
         shape: &[usize],

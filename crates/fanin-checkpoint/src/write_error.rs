@@ -33,7 +33,7 @@ impl<W: Write> Write for CountingWriter<W> {
 }
 
 /// Returns the error for a write to `path` that failed after `written` bytes. If the disk is full or a limit of the
-/// file size was reached, the message names the cause and says what to do.
+/// file size was reached, the message contains the cause and a remedy.
 pub(crate) fn write_error(path: &Path, written: u64, error: std::io::Error) -> Error {
     let limit = match error.kind() {
         ErrorKind::StorageFull => "the disk is full",

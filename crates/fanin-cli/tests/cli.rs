@@ -53,7 +53,7 @@ fn equal_arguments_give_equal_bytes_and_another_seed_gives_other_bytes() {
     }
     assert_eq!(fixture.bytes("a.safetensors"), fixture.bytes("b.safetensors"));
     assert_ne!(fixture.bytes("a.safetensors"), fixture.bytes("c.safetensors"));
-    // --like also accepts a checkpoint, of which only the header is read.
+    // --like also accepts a checkpoint. Only the header of the checkpoint is read.
     fixture.good(&["init", "r.toml", "--like", "a.safetensors", "--seed", "1", "-o", "d.safetensors", "-q"]);
     assert_eq!(fixture.bytes("a.safetensors"), fixture.bytes("d.safetensors"));
 }

@@ -46,10 +46,10 @@ impl CancelToken {
     /// After `None`, some values may have been written. If `work` was drawing from a generator, the state of this
     /// generator is unspecified, so the generator must not be used again.
     ///
-    /// The token applies to the calling thread only. If `work` starts threads of its own, each of these threads must
-    /// call `run` as well. `work` should not wait for a rayon pool, because the waiting thread may execute unrelated
-    /// jobs of the pool, and a cancellation would cancel these jobs too. A fill that uses several threads handles both
-    /// cases itself.
+    /// The token applies to the calling thread only. If `work` starts other threads, each of these threads must call
+    /// `run` as well. `work` should not wait for a rayon pool, because the waiting thread may execute unrelated jobs of
+    /// the pool, and a cancellation would cancel these jobs too. A fill that uses several threads handles both cases
+    /// itself.
     ///
     /// Cancellation unwinds the stack like a panic, but prints nothing. A fill checks the token every few milliseconds,
     /// and unwinds if the token has been cancelled. `run` catches the unwinding. A program that is built with

@@ -147,7 +147,7 @@ pub enum Error {
         stream: &'static str,
         /// The distribution.
         distribution: &'static str,
-        /// What to do.
+        /// How to correct the mistake.
         remedy: &'static str,
     },
     /// The number of values of `arange` differs from the length of the last axis.
@@ -217,7 +217,7 @@ pub enum Error {
         /// The element type of the memory.
         found: DType,
     },
-    /// The strides lead outside of the buffer, or two elements have the same address.
+    /// The strides lead outside the buffer, or two elements have the same address.
     #[error("strides {strides:?} with shape {shape:?} and offset {offset}: {reason}")]
     Strides {
         /// The shape given.

@@ -45,7 +45,7 @@ pub struct Fans {
 ///
 /// ```
 /// use fanin::{AxisLayout, Fans};
-/// let experts: AxisLayout = "eoi".parse()?; // [expert, out, in]: each expert has fans of its own
+/// let experts: AxisLayout = "eoi".parse()?; // [expert, out, in]: each expert has separate fans
 /// assert_eq!(experts.fans(&[8, 256, 64])?, Fans { fan_in: 64, fan_out: 256 });
 /// # Ok::<(), fanin::Error>(())
 /// ```
@@ -118,9 +118,9 @@ impl AxisLayout {
     /// ```
     ///
     /// # Errors
-    /// The errors of [`AxisLayout::fans`]. [`Error::FanGroups`] if `groups` is 0, or does not divide the size of the
-    /// axis with the channels of all groups. [`Error::FanGroups`] if `groups` is not 1, and the order of explicit axes
-    /// does not determine which axis has the channels of all groups (see [`Axes`]).
+    /// Returns the same errors as [`AxisLayout::fans`], and [`Error::FanGroups`] if `groups` is 0, or does not divide
+    /// the size of the axis with the channels of all groups. [`Error::FanGroups`] if `groups` is not 1, and the order
+    /// of explicit axes does not determine which axis has the channels of all groups (see [`Axes`]).
     pub fn grouped_fans(self, shape: &[usize], groups: usize) -> Result<Fans, Error> {
         if shape.len() < 2 {
             return Err(Error::Fans { shape: shape.to_vec() });

@@ -67,7 +67,7 @@ pub fn _calculate_correct_fan(shape: &[usize], mode: &str) -> Result<usize, Erro
 /// Fills the tensor with values from N(mean, std^2) truncated to \[a, b]. torch's defaults: mean = 0, std = 1, a = -2,
 /// b = 2.
 ///
-/// As in torch, there is a warning if `mean` is more than two standard deviations outside of \[a, b]. The warning is
+/// As in torch, there is a warning if `mean` is more than two standard deviations outside \[a, b]. The warning is
 /// part of the returned plan.
 ///
 /// # Errors
@@ -107,7 +107,7 @@ macro_rules! mirror {
         #[doc = concat!("The deprecated name of [`", stringify!($name), "`].")]
         ///
         /// # Errors
-        #[doc = concat!("The errors of [`", stringify!($name), "`].")]
+        #[doc = concat!("Returns the same errors as [`", stringify!($name), "`].")]
         #[deprecated(note = "torch deprecates the name without the underscore")]
         pub fn $old($tensor: TensorMut<'_>, $($argument: $type,)* generator: &mut Generator) -> Result<Plan, Error> {
             let (name, replacement) = (stringify!($old), stringify!($name));

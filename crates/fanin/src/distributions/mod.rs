@@ -1,5 +1,5 @@
-//! Distributions: the functions that turn the random 32-bit words of a generator into variates. The native stream uses
-//! them, and so does a fill from a generator of the caller.
+//! Distributions: the functions that turn the random 32-bit words of a generator into variates. The native stream and
+//! `FromRng` use these functions.
 //!
 //! A group is sixteen blocks of four words, stored as `[word][block]`. A [`Transform32`] turns a group into 64 f32
 //! variates, one for each word. Variate `16 k + b` comes from word `k` (0 to 3) of block `b` (0 to 15). A

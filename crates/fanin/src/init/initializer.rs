@@ -41,7 +41,8 @@ pub trait Initializer {
     /// Fills the row-major tensor `buffer` with values from `stream`. Returns the plan, which contains any warnings.
     ///
     /// # Errors
-    /// The errors of [`Initializer::resolve`] and [`Plan::fill`]. When an error is returned, nothing has been written.
+    /// Returns the same errors as [`Initializer::resolve`] and [`Plan::fill`]. When an error is returned, nothing has
+    /// been written.
     fn fill<E: Element>(
         &self,
         buffer: &mut [E],
@@ -57,7 +58,8 @@ pub trait Initializer {
     /// Fills `tensor`, which can have any strides, with values from `stream`. Returns the plan, which contains any warnings.
     ///
     /// # Errors
-    /// The errors of [`Initializer::resolve`] and [`Plan::fill`]. When an error is returned, nothing has been written.
+    /// Returns the same errors as [`Initializer::resolve`] and [`Plan::fill`]. When an error is returned, nothing has
+    /// been written.
     fn fill_tensor(&self, tensor: TensorMut<'_>, stream: &mut dyn Stream) -> Result<Plan, Error> {
         let plan = self.resolve(tensor.shape(), tensor.dtype())?;
         stream.fill(&plan, tensor)?;
@@ -82,7 +84,7 @@ pub trait Initializer {
     /// ```
     ///
     /// # Errors
-    /// The errors of [`Initializer::fill`]. [`Error::Region`] if the region is not inside the shape.
+    /// Returns the same errors as [`Initializer::fill`], and [`Error::Region`] if the region is not inside the shape.
     /// [`Error::NoRandomAccess`] if the stream can only fill whole tensors.
     fn fill_region<E: Element>(
         &self,
@@ -114,8 +116,8 @@ macro_rules! initializer {
             /// Fills row-major memory, as [`Initializer::fill`](crate::Initializer::fill) does.
             ///
             /// # Errors
-            /// The errors of [`Initializer::fill`](crate::Initializer::fill). When an error is returned, nothing has
-            /// been written.
+            /// Returns the same errors as [`Initializer::fill`](crate::Initializer::fill). When an error is returned,
+            /// nothing has been written.
             pub fn fill<E: $crate::Element>(
                 &self,
                 buffer: &mut [E],
@@ -129,8 +131,8 @@ macro_rules! initializer {
             /// [`Initializer::fill_region`](crate::Initializer::fill_region) does.
             ///
             /// # Errors
-            /// The errors of [`Initializer::fill_region`](crate::Initializer::fill_region). When an error is returned,
-            /// nothing has been written.
+            /// Returns the same errors as [`Initializer::fill_region`](crate::Initializer::fill_region). When an error
+            /// is returned, nothing has been written.
             pub fn fill_region<E: $crate::Element>(
                 &self,
                 buffer: &mut [E],
@@ -145,7 +147,7 @@ macro_rules! initializer {
             /// Returns the plan for a shape and a type, as [`Initializer::resolve`](crate::Initializer::resolve) does.
             ///
             /// # Errors
-            /// The errors of [`Initializer::resolve`](crate::Initializer::resolve).
+            /// Returns the same errors as [`Initializer::resolve`](crate::Initializer::resolve).
             pub fn resolve(
                 &self,
                 shape: &[usize],

@@ -1,8 +1,8 @@
 //! Fills arrays of the crate `ndarray`. The arrays can have any number of dimensions and any memory order, and can be
 //! owned or borrowed.
 //!
-//! Matrices of nalgebra and faer can be filled without a module of their own, because [`TensorMut::strided`] takes a
-//! slice with strides. In nalgebra, the slice is `matrix.as_mut_slice()` and the strides are `[1, rows]`. In faer,
+//! Matrices of nalgebra and faer can be filled without a special module, because [`TensorMut::strided`] takes a slice
+//! with strides. In nalgebra, the slice is `matrix.as_mut_slice()` and the strides are `[1, rows]`. In faer,
 //! `col_as_slice_mut` returns the slice of one column.
 
 use ndarray::{Array, ArrayBase, DataMut, Dimension, ShapeBuilder};
@@ -36,7 +36,8 @@ pub trait InitArray {
     /// ```
     ///
     /// # Errors
-    /// The errors of [`Initializer::resolve`] and [`Plan::fill`]. When an error is returned, nothing has been written.
+    /// Returns the same errors as [`Initializer::resolve`] and [`Plan::fill`]. When an error is returned, nothing has
+    /// been written.
     fn init(&mut self, init: &impl Initializer, stream: &mut dyn Stream) -> Result<Plan, Error>;
 }
 
@@ -55,7 +56,8 @@ pub trait FromInit<E, D: Dimension>: Sized {
     /// ```
     ///
     /// # Errors
-    /// The errors of [`InitArray::init`]. [`Error::ShapeOverflow`] for a shape that is too large for an array.
+    /// Returns the same errors as [`InitArray::init`], and [`Error::ShapeOverflow`] if the shape is too large for an
+    /// array.
     fn from_init(
         shape: impl ShapeBuilder<Dim = D>,
         init: &impl Initializer,

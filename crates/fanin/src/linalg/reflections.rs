@@ -159,7 +159,7 @@ impl<T: Real> Reflections<T> {
     /// first. `product` is S. Only the rows above `panel.end` are returned, because W is zero below them.
     fn solve(&self, product: &[T], panel: Range<usize>) -> Vec<T> {
         let (n, width) = (self.columns, panel.len());
-        // V_top^T is zero below its diagonal, and so is W.
+        // V_top^T and W are zero below the diagonal.
         let mut solved = vec![T::default(); panel.end * width];
         claim(&mut solved);
         for (column, values) in panel.clone().zip(self.vectors[panel.start * n..].chunks_exact(n)) {

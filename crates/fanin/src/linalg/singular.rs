@@ -3,7 +3,7 @@
 //! A matrix that is not square is first replaced by the factor R of its QR factorization. If the matrix has fewer rows
 //! than columns, its transpose is factored. The square matrix is then reduced to a bidiagonal matrix in two stages
 //! (Grosser and Lang 1999). The first stage reduces the matrix to an upper band matrix by blocked reflections from both
-//! sides. The second stage reduces the band matrix by bulge chasing: each reflection creates elements outside of the
+//! sides. The second stage reduces the band matrix by bulge chasing: each reflection creates elements outside the
 //! band, and further reflections move these elements down the diagonal. Bisection finds the singular values of the
 //! bidiagonal matrix.
 //!
@@ -77,7 +77,7 @@ fn power(exponent: i32) -> f64 {
 const WIDTH: usize = 32;
 
 /// The number of elements that are stored for each row. Row i has the elements of the columns
-/// `i - WIDTH..i + 2 * WIDTH`. Elements outside of the band are non-zero only during bulge chasing.
+/// `i - WIDTH..i + 2 * WIDTH`. Elements outside the band are non-zero only during bulge chasing.
 const ROW_STRIDE: usize = 3 * WIDTH;
 
 /// An upper band matrix. The element in row i and column j is `values[i * ROW_STRIDE + WIDTH + j - i]`.

@@ -70,7 +70,7 @@ fn is_by_index(distribution: Distribution) -> bool {
 }
 
 impl Plan {
-    /// Returns the plan of a tensor that consists of `blocks`. The blocks must not overlap. Elements outside of all
+    /// Returns the plan of a tensor that consists of `blocks`. The blocks must not overlap. Elements outside all
     /// blocks are 0.
     ///
     /// The result is a plan without blocks if the blocks cover the whole tensor, all blocks have the same distribution,

@@ -117,7 +117,7 @@ impl Plan {
         &self.blocks
     }
 
-    /// Returns true if a plan of blocks has elements outside of all blocks. Such elements are 0.
+    /// Returns true if a plan of blocks has elements outside all blocks. Such elements are 0.
     pub(crate) fn has_background(&self) -> bool {
         self.blocks.iter().map(|block| block.plan.len()).sum::<usize>() < self.len()
     }

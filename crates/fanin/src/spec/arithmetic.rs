@@ -144,7 +144,7 @@ impl Scanner<'_> {
             "exp" => Ok(libm::exp(*first)),
             "abs" => Ok(first.abs()),
             "floor" => Ok(first.floor()),
-            // A NaN stands for a number that is not known yet. `f64::min` and `f64::max` would ignore the NaN.
+            // A NaN represents a number that is not known yet. `f64::min` and `f64::max` would ignore the NaN.
             _ if arguments.iter().any(|number| number.is_nan()) => Ok(f64::NAN),
             "min" => Ok(rest.iter().copied().fold(*first, f64::min)),
             _ => Ok(rest.iter().copied().fold(*first, f64::max)),

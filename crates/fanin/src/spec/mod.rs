@@ -51,7 +51,7 @@ use crate::plan::Plan;
 /// Returns the value of an arithmetic expression, such as `2*n_layer`. The syntax is the same as for numbers in specs.
 ///
 /// # Errors
-/// The errors of [`Init::parse`].
+/// Returns the same errors as [`Init::parse`].
 pub fn evaluate(expression: &str, variables: &dyn Variables) -> Result<f64, Error> {
     Ok(parser::evaluate(expression, variables)?)
 }
@@ -76,7 +76,7 @@ impl Init {
     /// ```
     ///
     /// # Errors
-    /// The errors of [`Init::parse`].
+    /// Returns the same errors as [`Init::parse`].
     pub fn parse_with(text: &str, variables: &dyn Variables) -> Result<Self, Error> {
         Ok(parser::parse(text, variables, TensorContext::default())?)
     }
@@ -93,7 +93,7 @@ impl Init {
     /// ```
     ///
     /// # Errors
-    /// The errors of [`Init::parse`].
+    /// Returns the same errors as [`Init::parse`].
     pub fn parse_for(text: &str, shape: &[usize], variables: &dyn Variables) -> Result<Self, Error> {
         let tensor = TensorContext { shape: Some(shape), ..TensorContext::default() };
         Ok(parser::parse(text, variables, tensor)?)

@@ -2,8 +2,8 @@
 //!
 //! # Grammar
 //!
-//! Quoted text stands for itself. `[ ]` encloses an optional part. `{ }` encloses a part that occurs any number of
-//! times, including zero. `|` separates alternatives.
+//! Quoted text is literal. `[ ]` encloses an optional part. `{ }` encloses a part that occurs any number of times,
+//! including zero. `|` separates alternatives.
 //!
 //! ```text
 //! spec       = blocks | stacked | function | scheme

@@ -8,7 +8,7 @@ use crate::tensor::{Order, TensorMut};
 use crate::threads::Threads;
 
 /// Fills the blocks of a plan one after another. Each block is drawn like a separate contiguous tensor. Elements
-/// outside of all blocks are set to 0.
+/// outside all blocks are set to 0.
 pub(super) fn fill_blocks(
     stream: &mut dyn Stream,
     plan: &Plan,

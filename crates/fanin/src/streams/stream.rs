@@ -21,13 +21,13 @@ pub trait Stream {
 
     /// Fills `tensor` with the region of the plan that begins at the index `start` and has the shape of `tensor`.
     ///
-    /// The values are bit-identical to the values of this region after a fill of the whole tensor. Values outside of
+    /// The values are bit-identical to the values of this region after a fill of the whole tensor. Values outside
     /// the region are not computed, with one exception: each entry of an `orthogonal` matrix depends on the whole
     /// Gaussian matrix.
     ///
     /// # Errors
-    /// The errors of [`Stream::fill`]. `Region` if the region exceeds the plan's shape. `NoRandomAccess` if the stream
-    /// can fill only whole tensors, and the region is not the whole tensor.
+    /// Returns the same errors as [`Stream::fill`], `Region` if the region exceeds the plan's shape, and
+    /// `NoRandomAccess` if the stream can fill only whole tensors, and the region is not the whole tensor.
     fn fill_region(&mut self, plan: &Plan, start: &[usize], tensor: TensorMut<'_>) -> Result<(), Error>;
 }
 

@@ -44,7 +44,7 @@ impl<'a> TensorMut<'a> {
     /// run time.
     ///
     /// # Errors
-    /// The errors of [`TensorMut::contiguous`].
+    /// Returns the same errors as [`TensorMut::contiguous`].
     pub fn from_values(values: Values<'a>, shape: &[usize]) -> Result<Self, Error> {
         let expected = element_count(shape)?;
         if values.len() != expected {
@@ -57,7 +57,7 @@ impl<'a> TensorMut<'a> {
     /// position in `buffer` of the element with the index 0 along every axis.
     ///
     /// # Errors
-    /// `Strides` if the number of strides is not the number of axes, if an element is outside of `buffer`, or if two
+    /// `Strides` if the number of strides is not the number of axes, if an element is outside `buffer`, or if two
     /// elements may share memory.
     pub fn strided<E: Element>(
         buffer: &'a mut [E],

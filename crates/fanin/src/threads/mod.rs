@@ -11,7 +11,7 @@ pub use team::Team;
 /// use fanin::{Native, Threads, init};
 /// let alone = Native::new(0).with_threads(Threads::One);
 /// # #[cfg(feature = "rayon")] {
-/// // A fill inside of `install` uses the threads of that pool.
+/// // A fill inside `install` uses the threads of that pool.
 /// let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().unwrap();
 /// let mut parallel = vec![0f32; 1 << 20];
 /// let mut serial = parallel.clone();

@@ -20,7 +20,8 @@ pub(super) fn matrix(entry: &Entry, path: &str, last: &str, has_attention: bool)
         || contains(module, &["embed"])
         || contains(last, &["embed", "pos_emb", "token"]);
     if contains(name, &["relative_attention_bias", "relative_position_bias"]) {
-        let reason = "relative position biases; Swin uses a truncated N(0, 0.02), T5 a scale of its own";
+        let reason =
+            "relative position biases; Swin uses a truncated N(0, 0.02), and T5 uses a different std";
         return guess(Section::Embeddings, "normal(std=0.02)", reason);
     }
     if is_embedding && !contains(module, &["proj", "conv", "dense", "linear", "fc", "mlp"]) {

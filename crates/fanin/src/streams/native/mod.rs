@@ -82,8 +82,8 @@
 //! | point | near > 1e150 | the near bound |
 //! | flat | width * max(1, \|near\|) <= 2^-26, width = (b - a) / std | uniform on [a, b] |
 //! | tail | near >= 5, or width < 2^-26 | `fma(delta, std, a)`, or `fma(delta, -std, b)` if reflected; delta is the distance from the near bound |
-//! | body | all types but f64; width >= 1/8; w* < 24.5 | `fma(z, std, mean)`, z the f32 quantile |
-//! | centre | otherwise | `fma(z, std, mean)`, z the f64 quantile (Wichura 1988, AS 241), rounded to the type last |
+//! | body | all types except f64; width >= 1/8; w* < 24.5 | `fma(z, std, mean)`, where z is the f32 quantile |
+//! | centre | otherwise | `fma(z, std, mean)`, where z is the f64 quantile (Wichura 1988, AS 241); the result is rounded to the type |
 //!
 //! *Centre and body.* `below = P(Z < alpha)` and `above = P(Z > beta)` are computed by the complementary error
 //! function, where Z is standard normal. `mass` is the probability of the interval. The tails at u are
@@ -151,7 +151,7 @@
 //! a tensor without blocks. A `sparse` or `orthogonal` block has the values of a separate tensor with the shape of the
 //! block. The name of this tensor is the name of the whole tensor followed by the suffix of the block
 //! ([`Block::suffix`](crate::Block::suffix)): `[1]` for block 1, `[3][0]` for block 0 of tensor 3 of a stack, and no
-//! suffix if a single matrix is the only block. Elements outside of all blocks are 0.
+//! suffix if a single matrix is the only block. Elements outside all blocks are 0.
 //!
 //! # Elementary functions
 //! Logarithm, sine, cosine and quantile are computed by the polynomials in `src/math`. The operations are executed in

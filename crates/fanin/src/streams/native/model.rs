@@ -13,7 +13,7 @@ use crate::error::Error;
 /// use fanin::Native;
 /// let mut model = Native::new(42).model();
 /// assert!(model.tensor("fc.weight").is_ok());
-/// assert!(model.tensor("module.fc.weight").is_err()); // the same parameter inside of DataParallel
+/// assert!(model.tensor("module.fc.weight").is_err()); // the same parameter inside DataParallel
 /// ```
 #[derive(Debug, Clone)]
 pub struct NativeModel {

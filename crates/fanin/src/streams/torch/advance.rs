@@ -53,7 +53,7 @@ impl Torch {
     /// ```
     ///
     /// # Errors
-    /// The errors of [`Stream::fill`](crate::Stream::fill).
+    /// Returns the same errors as [`Stream::fill`](crate::Stream::fill).
     pub fn advance_past(&mut self, plan: &Plan) -> Result<(), Error> {
         check_plan(plan)?;
         if let Some(words) = words_of(plan) {

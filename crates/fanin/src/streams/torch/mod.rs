@@ -6,7 +6,7 @@
 //!
 //! * `uniform`, `normal`, `trunc_normal` by rejection, `sparse`, and all schemes that use these distributions: both the
 //!   values and the state of the generator afterwards are bit-identical. This holds for f32, f64, f16 and bf16, in
-//!   contiguous and in strided memory. Strided memory is filled in memory order, as torch fills it.
+//!   contiguous and in strided memory. Strided memory is filled in memory order, as in torch.
 //! * `orthogonal`: only the state of the generator is bit-identical. The values agree up to rounding errors. The values
 //!   cannot be bit-identical in general, because the results of torch depend on its LAPACK library. torch does not
 //!   support `orthogonal` in f16 and bf16. This crate computes f16 and bf16 matrices in f32.

@@ -27,7 +27,7 @@ impl Torch {
     /// ```
     ///
     /// # Errors
-    /// The errors of [`Stream::fill_region`].
+    /// Returns the same errors as [`Stream::fill_region`].
     pub fn peek_region(&self, plan: &Plan, start: &[usize], mut tensor: TensorMut<'_>) -> Result<(), Error> {
         check_region(plan, start, &tensor)?;
         check_plan(plan)?;

@@ -139,7 +139,7 @@ struct ShuffleSteps {
 }
 
 impl ShuffleSteps {
-    /// Creates the steps for columns of `rows` rows, `zeros` of which are zero.
+    /// Creates the steps for columns with `rows` rows and `zeros` zeros.
     fn new(rows: usize, zeros: usize) -> Self {
         // The last step of a full shuffle draws no word, because only one row remains.
         let steps = zeros.min(rows - 1);

@@ -93,7 +93,7 @@ impl Torch {
     /// Sets the state of the generator, as `torch.set_rng_state()` does.
     ///
     /// # Errors
-    /// The errors of [`Torch::from_state`]. If an error is returned, the generator is unchanged.
+    /// Returns the same errors as [`Torch::from_state`]. If an error is returned, the generator is unchanged.
     pub fn set_state(&mut self, bytes: &[u8]) -> Result<(), Error> {
         self.take_state(Self::from_state(bytes)?);
         Ok(())

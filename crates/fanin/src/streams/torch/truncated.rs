@@ -159,7 +159,7 @@ impl Torch {
     }
 }
 
-/// Normal proposals. A proposal is rejected if the proposal, rounded to the element type, is outside of the bounds.
+/// Normal proposals. A proposal is rejected if the proposal, rounded to the element type, is outside the bounds.
 struct Normals<W> {
     level: Level,
     groups: Groups,
@@ -183,7 +183,7 @@ impl<W: Wide> Normals<W> {
         Self { level, groups, distribution, low, high }
     }
 
-    /// Returns true if the proposal `value` is outside of the bounds, and is therefore rejected.
+    /// Returns true if the proposal `value` is outside the bounds, and is therefore rejected.
     fn is_outside(&self, value: W) -> bool {
         value < self.low || value > self.high
     }
@@ -225,7 +225,7 @@ impl<W: Wide> Trial<W> for Normals<W> {
     }
 }
 
-/// The kernel that appends the positions of the values outside of the bounds to `positions`.
+/// The kernel that appends the positions of the values outside the bounds to `positions`.
 struct Outside<'a, W> {
     values: &'a [W],
     low: W,

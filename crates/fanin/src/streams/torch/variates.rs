@@ -102,7 +102,8 @@ pub(super) fn uniforms<I: SimdIsa>(words: &[u32], interval: Interval, out: &mut 
     let low = low as f32;
     let range = high as f32 - low;
     scaled::<I>(words, low, range, out);
-    // The largest word gives the largest value. If this value is not rounded to the upper bound, no value is.
+    // The largest word gives the largest value. If this value is not rounded to the upper bound, no value is rounded to
+    // the upper bound.
     if unit::<f32>(u32::MAX).mul_add(range, low) >= least {
         for out in out {
             *out = if *out >= least && *out <= greatest { first } else { *out };
