@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 /// A token with which one thread cancels a fill that runs in another thread. Interactive programs need such a token to
 /// stop a long fill.
 ///
-/// Clones share one state: cancelling one of them cancels all of them.
+/// Clones share one state, so cancelling a token also cancels all clones of the token.
 ///
 /// ```
 /// use fanin::{CancelToken, Torch, init};

@@ -394,17 +394,17 @@ pub enum Warning {
         shape: Vec<usize>,
     },
     /// The mean of a truncated normal distribution is more than two standard deviations outside the bounds, and the
-    /// values are drawn by torch's old algorithm, [`Truncation::InverseCdf`](crate::Truncation::InverseCdf), which is
-    /// inaccurate there. torch gives this warning with any algorithm. The functions of [`torch`](crate::torch) do the
-    /// same.
+    /// values are drawn by torch's old algorithm, [`Truncation::InverseCdf`](crate::Truncation::InverseCdf). The old
+    /// algorithm is inaccurate for such a mean. torch and the functions of the module [`torch`](crate::torch) give this
+    /// warning with any algorithm.
     MeanFarOutside {
-        /// Mean of the untruncated distribution.
+        /// The mean of the untruncated distribution.
         mean: f64,
-        /// Standard deviation of the untruncated distribution.
+        /// The standard deviation of the untruncated distribution.
         std: f64,
-        /// Lower bound.
+        /// The lower bound.
         a: f64,
-        /// Upper bound.
+        /// The upper bound.
         b: f64,
     },
     /// Some values of a normal distribution are too large for the element type. Such a value becomes infinite. If the

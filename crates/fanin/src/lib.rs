@@ -125,8 +125,8 @@
 //!
 //! * The axis layout, `layout` in specs, defines which axes of a weight are inputs and outputs: [`AxisLayout`],
 //!   [`Axes`], [`AxisRole`], [`Fans`], [`Fan`]. `groups` is the number of groups of a convolution.
-//! * A [`Gain`] is a number, or the gain of a [`Nonlinearity`]. The value of `gain=relu` is torch's. [`forward_gain`]
-//!   computes the values of `gain=gelu` and `gain=forward(tanh)`.
+//! * A [`Gain`] is a number, or the gain of a [`Nonlinearity`]. The value of `gain=relu` is the same as in torch.
+//!   [`forward_gain`] computes the values of `gain=gelu` and `gain=forward(tanh)`.
 //! * [`scaling`] has the factors that scale a standard deviation with the depth or the width of a model. A spec calls a
 //!   factor as a function: `normal(std=0.02*gpt2_residual(n_layer))`.
 //! * [`Truncation`] is the algorithm that generates truncated normal values.
@@ -137,7 +137,7 @@
 //!
 //! [`region`] splits a region of a tensor into contiguous runs of elements. [`rng`] has the generators of random words.
 //! [`streams`] documents each stream in full. [`linalg`] computes singular values. [`interop`] connects fanin with
-//! other crates. [`element_count`] counts the elements of a shape. [`nearest`] suggests a name for a misspelled one.
+//! other crates. [`element_count`] counts the elements of a shape. [`nearest`] suggests a name for a misspelled name.
 //! [`SpecError`] is the error of a spec that cannot be parsed.
 //!
 //! # Features
@@ -151,8 +151,8 @@
 //! * The native stream is frozen as version 1 ([`Native::VERSION`]). A change of even one bit of a value requires a new
 //!   version. [`streams::native`] defines the stream in enough detail to implement it again. The values are the same on
 //!   every CPU and at every SIMD [`Level`].
-//! * The torch stream follows the current release of torch. [`streams::torch`] lists what is bit-identical. torch
-//!   changed its algorithm for truncated normal values in version 2.12. [`Truncation`] has both algorithms.
+//! * The torch stream follows the current release of torch. [`streams::torch`] lists which values are bit-identical.
+//!   torch changed its algorithm for truncated normal values in version 2.12. [`Truncation`] has both algorithms.
 //! * An invalid request returns an [`Error`], and no value is written. fanin prints nothing. [`Plan::warnings`] returns
 //!   the [`Warning`]s of a fill.
 

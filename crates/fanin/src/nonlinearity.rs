@@ -355,7 +355,7 @@ impl Nonlinearity {
             Nonlinearity::Softsign => x / (1.0 + x.abs()),
             Nonlinearity::Tanh => libm::tanh(x),
             Nonlinearity::Tanhshrink => x - libm::tanh(x),
-            // Only `Linear` remains, because `function` never returns a synonym of `Linear` or `Forward`.
+            // Only `Linear` remains, because `function` returns neither `Forward` nor a synonym of `Linear`.
             _ => x,
         }
     }
@@ -395,7 +395,7 @@ impl Nonlinearity {
             Nonlinearity::Softsign => 1.0 / ((1.0 + x.abs()) * (1.0 + x.abs())),
             Nonlinearity::Tanh => tanh_derivative(x),
             Nonlinearity::Tanhshrink => libm::tanh(x) * libm::tanh(x),
-            // Only `Linear` remains, because `function` never returns a synonym of `Linear` or `Forward`.
+            // Only `Linear` remains, because `function` returns neither `Forward` nor a synonym of `Linear`.
             _ => 1.0,
         }
     }

@@ -119,8 +119,8 @@ impl AxisLayout {
     ///
     /// # Errors
     /// Returns the same errors as [`AxisLayout::fans`], and [`Error::FanGroups`] if `groups` is 0, or does not divide
-    /// the size of the axis with the channels of all groups. [`Error::FanGroups`] if `groups` is not 1, and the order
-    /// of explicit axes does not determine which axis has the channels of all groups (see [`Axes`]).
+    /// the size of the axis with the channels of all groups. Also returns [`Error::FanGroups`] if `groups` is not 1 and
+    /// the order of explicit axes does not determine which axis has the channels of all groups (see [`Axes`]).
     pub fn grouped_fans(self, shape: &[usize], groups: usize) -> Result<Fans, Error> {
         if shape.len() < 2 {
             return Err(Error::Fans { shape: shape.to_vec() });

@@ -84,7 +84,7 @@ pub trait Initializer {
     /// ```
     ///
     /// # Errors
-    /// Returns the same errors as [`Initializer::fill`], and [`Error::Region`] if the region is not inside the shape.
+    /// Returns the same errors as [`Initializer::fill`], [`Error::Region`] if the region is not inside the shape, and
     /// [`Error::NoRandomAccess`] if the stream can only fill whole tensors.
     fn fill_region<E: Element>(
         &self,

@@ -93,7 +93,7 @@ mod tests {
     use rand_core::Rng;
 
     #[test]
-    fn each_generator_returns_its_own_words() {
+    fn rand_core_methods_return_the_words_of_each_generator() {
         let mut mt19937 = Mt19937::seed_from_u64(7);
         let mut same = mt19937.clone();
         assert_eq!(mt19937.next_u64(), same.word64());

@@ -36,27 +36,27 @@ pub enum Distribution {
     },
     /// The uniform distribution U[low, high).
     Uniform {
-        /// Lower bound, included.
+        /// The lower bound, which is included.
         low: f64,
-        /// Upper bound, excluded unless `high` equals `low`.
+        /// The upper bound, which is excluded unless `high` equals `low`.
         high: f64,
     },
     /// The normal distribution N(mean, std^2).
     Normal {
-        /// Mean; finite.
+        /// The mean, which must be finite.
         mean: f64,
-        /// Standard deviation; finite, not negative.
+        /// The standard deviation, which must be finite and not negative.
         std: f64,
     },
     /// The normal distribution N(mean, std^2) truncated to [low, high].
     TruncatedNormal {
-        /// Mean of the distribution before truncation; finite.
+        /// The mean of the distribution before truncation, which must be finite.
         mean: f64,
-        /// Standard deviation of the distribution before truncation; finite, positive.
+        /// The standard deviation of the distribution before truncation, which must be finite and positive.
         std: f64,
-        /// Lower bound of the values; may be minus infinity.
+        /// The lower bound of the values, which may be minus infinity.
         low: f64,
-        /// Upper bound of the values; may be infinity.
+        /// The upper bound of the values, which may be infinity.
         high: f64,
         /// The algorithm. `None` means the default of the stream.
         method: Option<Truncation>,
@@ -66,39 +66,39 @@ pub enum Distribution {
     /// The Dirac delta of a convolution. In each group of output channels, the weight from input channel d to output
     /// channel d is 1 at the centre of the kernel. All other elements are 0.
     Dirac {
-        /// Number of groups; must divide `shape[0]`.
+        /// The number of groups, which must divide `shape[0]`.
         groups: usize,
     },
     /// A Haar-distributed semi-orthogonal matrix times `gain`. The first axis of the tensor is the rows of the matrix,
     /// and all other axes are flattened to the columns.
     Orthogonal {
-        /// The factor; finite.
+        /// The factor, which must be finite.
         gain: f64,
     },
     /// A matrix of values from N(0, std^2), in which each column has zeros in `zeros` random rows.
     Sparse {
-        /// Number of zeros in each column.
+        /// The number of zeros in each column.
         zeros: usize,
-        /// Standard deviation of the other values; finite, not negative.
+        /// The standard deviation of the other values, which must be finite and not negative.
         std: f64,
     },
     /// The first rows and columns of a Hadamard matrix (Sylvester's construction), times `scale`. The element at `row`
     /// and `column` is `scale * (-1)^popcount(row & column)`.
     Hadamard {
-        /// The magnitude of the values; finite. A negative scale reverses all signs.
+        /// The magnitude of the values, which must be finite. A negative scale reverses all signs.
         scale: f64,
     },
     /// The identity matrix times `value`, repeated if there are more rows than columns. The element at `row` and
     /// `column` is `value` if `column = row mod columns`, where `columns` is the number of columns, and 0 otherwise.
     RepeatedEye {
-        /// The value on the diagonals; finite.
+        /// The value on the diagonals, which must be finite.
         value: f64,
     },
     /// `start`, `start + step`, `start + 2 * step` and so on along the last axis.
     Arange {
-        /// The first value; finite.
+        /// The first value, which must be finite.
         start: f64,
-        /// The difference between neighbouring values; finite.
+        /// The difference between neighbouring values, which must be finite.
         step: f64,
     },
     /// Functions applied to the values of another distribution, which [`Plan::argument`](super::Plan::argument)
@@ -109,7 +109,7 @@ pub enum Distribution {
     },
     /// Blocks of the tensor. Each block has a separate plan: see [`Plan::blocks`](super::Plan::blocks).
     Blocks {
-        /// Number of blocks.
+        /// The number of blocks.
         count: usize,
     },
 }

@@ -31,7 +31,7 @@
 //! Precedence and associativity are the same as in Python: `-2^2` is -4, and `2^3^2` is 512.
 //!
 //! A spec can use properties of a tensor (such as `fan_in`) whose shape is not known yet. Such a spec is parsed once
-//! with NaN for each property, to find mistakes. It is parsed again for each shape ([`ByShape`]).
+//! with NaN for each property, to find mistakes. Later, the spec is parsed again for each shape ([`ByShape`]).
 
 use std::collections::HashMap;
 

@@ -102,7 +102,8 @@ impl Truncated {
     }
 }
 
-/// A function that can be called with any type of f32 transform. It is a trait, because a closure cannot be generic.
+/// A function that can be called with any type of f32 transform. The function is a trait, because a closure cannot be
+/// generic.
 pub(crate) trait Visitor32 {
     /// The result of the function.
     type Output;
@@ -110,7 +111,8 @@ pub(crate) trait Visitor32 {
     fn visit32(self, transform: impl Transform32) -> Self::Output;
 }
 
-/// A function that can be called with any type of f64 transform. It is a trait, because a closure cannot be generic.
+/// A function that can be called with any type of f64 transform. The function is a trait, because a closure cannot be
+/// generic.
 pub(crate) trait Visitor64 {
     /// The result of the function.
     type Output;

@@ -126,14 +126,14 @@ u32x16! { __m256i, 8, [0 1], {
 /// Returns the lanes 1..9 of the concatenation of `register` and `next`.
 #[inline(always)]
 fn slide_register_1(register: __m256i, next: __m256i) -> __m256i {
-    // SAFETY: the level was detected, since only `U32x16` calls this.
+    // SAFETY: the level was detected, because only `U32x16` calls this function.
     unsafe { _mm256_alignr_epi8::<4>(_mm256_permute2x128_si256::<0x21>(register, next), register) }
 }
 
 /// Returns the register with the words of `low` in its low half and the words of `high` in its high half.
 #[inline(always)]
 fn load_halves(low: &[u32; 4], high: &[u32; 4]) -> __m256i {
-    // SAFETY: the level was detected, since only `U32x16` calls this; unaligned loads are allowed.
+    // SAFETY: the level was detected, because only `U32x16` calls this function; unaligned loads are allowed.
     unsafe {
         let (low, high) = (_mm_loadu_si128(low.as_ptr().cast()), _mm_loadu_si128(high.as_ptr().cast()));
         _mm256_inserti128_si256::<1>(_mm256_castsi128_si256(low), high)
@@ -159,8 +159,8 @@ unsafe fn select_less_pd(a: __m256d, b: __m256d, if_less: __m256d, otherwise: __
     unsafe { _mm256_blendv_pd(otherwise, if_less, _mm256_cmp_pd::<_CMP_LT_OQ>(a, b)) }
 }
 
-/// Returns `if_set` in each lane in which the highest bit of `words` is set, and `if_clear` in the others. `vblendvps`
-/// selects by this bit.
+/// Returns `if_set` in each lane in which the highest bit of `words` is set, and `if_clear` in all other lanes. The
+/// instruction `vblendvps` selects by the highest bit.
 #[inline(always)]
 unsafe fn select_by_sign_ps(words: __m256i, if_set: __m256, if_clear: __m256) -> __m256 {
     // SAFETY: the caller has detected the level.
