@@ -54,15 +54,16 @@ impl Checkpoint {
     ///
     /// # Errors
     /// Returns an error if a file cannot be read or has an invalid header, if two files have a tensor of the same name,
-    /// or if an index and its files do not have the same tensors. There is one exception: a second copy of a tensor, in
-    /// another file than the index says, is not read and gives a message in [`Checkpoint::warnings`].
+    /// or if an index and its files do not have the same tensors. There is one exception: if a tensor is also in a file
+    /// that the index does not assign to the tensor, the copy in this file is not read, and [`Checkpoint::warnings`]
+    /// contains a message.
     pub fn open(path: &Path) -> Result<Self> {
         let (paths, index) = locate(path)?;
         let files = paths.iter().map(|path| SafetensorsFile::open(path)).collect::<Result<Vec<_>>>()?;
         let mut manifest = Manifest::default();
         let (mut file_of_tensor, mut file_of_name) = (Vec::new(), BTreeMap::new());
-        // Second copies of tensors, in another file than the index says. Such a file may be a rest of an older version
-        // of the checkpoint.
+        // Copies of tensors in files that the index does not assign to these tensors. Such a file may be left over from
+        // an older version of the checkpoint.
         let mut stale: Vec<(&str, &PathBuf, String)> = Vec::new();
         for (number, file) in files.iter().enumerate() {
             for (key, value) in &file.manifest.metadata {

@@ -426,7 +426,7 @@ fn a_variable_that_contradicts_the_model_is_an_error() {
 }
 
 #[test]
-fn the_metadata_of_a_checkpoint_contain_the_flattened_recipe() {
+fn the_metadata_of_a_checkpoint_contains_the_flattened_recipe() {
     let fixture = Fixture::new();
     std::fs::write(fixture.path("base.toml"), fixture::RECIPE).unwrap();
     let child =

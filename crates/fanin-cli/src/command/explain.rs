@@ -88,7 +88,7 @@ fn print(explanation: &Explanation) -> Result {
         let sigmas = |bound: f64| text::short((bound - mean) / std);
         row(
             "truncated at",
-            format!("{} and {} sigma; the std above is that after truncation", sigmas(low), sigmas(high)),
+            format!("{} and {} sigma; the std above is the std after truncation", sigmas(low), sigmas(high)),
         );
     }
     let source = steps::source(init);
@@ -116,9 +116,7 @@ fn print_signal(explanation: &Explanation) -> Result {
     let default_note =
         if explanation.nonlinearity_is_given { "" } else { " (the default; --nonlinearity sets it)" };
     let sums = fans.fan_in as f64 * std * std;
-    output::line(format!(
-        "\nWhat it does to a signal of mean square 1, with {f} after each layer{default_note}:"
-    ))?;
+    output::line(format!("\nEffect on a signal of mean square 1, with {f} after each layer{default_note}:"))?;
     output::line(format!(
         "  forward   sums    fan_in * std^2 = {} * {square} = {}\n            outputs E[f^2] of that = {}",
         fans.fan_in,

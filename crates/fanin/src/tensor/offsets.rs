@@ -95,7 +95,7 @@ impl Offsets {
         &self.strides
     }
 
-    /// The offset of the next element.
+    /// Returns the offset of the next element.
     pub(super) fn first(&self) -> usize {
         self.next as usize
     }
