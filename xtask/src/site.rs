@@ -5,15 +5,15 @@ use std::process::Command;
 use crate::python;
 use crate::steps::{Result, Steps, root, run, target};
 
-/// The packages that build and check the site. mkdocstrings formats signatures by ruff.
+/// The packages that build and check the site. mkdocstrings formats signatures with ruff.
 const PACKAGES: [&str; 4] =
     ["mkdocs-material==9.8.2", "mkdocstrings-python==2.0.11", "ruff==0.17.6", "markdown-it-py==4.3.0"];
 
 /// Builds the site into `target/site/html`.
 ///
 /// # Errors
-/// Returns an error if a page or an option is wrong, if a link leads nowhere, or if the site shows a page in another way
-/// than GitHub.
+/// Returns an error if the site cannot be built, if the target of a link does not exist, or if a page looks different
+/// on the site and on GitHub.
 pub fn build(steps: &mut Steps) -> Result {
     let home = target().join("site");
     let python = steps.step("packages of the site", || python::installed(&home.join("python"), &PACKAGES))?;

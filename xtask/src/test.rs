@@ -24,9 +24,9 @@ pub enum Part {
     Rust,
     /// The Python package.
     Python,
-    /// The comparisons with torch.
+    /// The comparisons of the command line with torch, transformers and timm.
     Torch,
-    /// The comparisons with torch, transformers and timm.
+    /// The adapters to candle and burn.
     Adapters,
 }
 

@@ -1,9 +1,9 @@
 //! The fills of other Rust libraries, as functions that `benches/bench.py` calls through ctypes.
 //!
-//! Each function makes `count` values on one thread, U[0, 1) or N(0, 1), as a user of the library would. `rand` and
-//! `rand_distr` write to memory of the caller. The other libraries return an array or a tensor of their own, which is
-//! dropped. The generator of `rand`, `rand_distr` and `ndarray-rand` is the fastest of the crate `rand` that is not
-//! cryptographic. `candle-nn` and `burn-nn` choose their generators themselves.
+//! Each function draws `count` values from U[0, 1) or N(0, 1) on one thread, by the usual functions of a library.
+//! `rand` and `rand_distr` write to memory of the caller. The other libraries return a new array or tensor, which is
+//! dropped. For `rand`, `rand_distr` and `ndarray-rand`, the generator is `SmallRng`, the fastest generator of the
+//! crate `rand`. `candle-nn` and `burn-nn` use their default generators.
 
 use std::hint::black_box;
 
