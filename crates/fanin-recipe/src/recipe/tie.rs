@@ -57,7 +57,8 @@ pub(super) fn ties_of<'a>(ties: &'a [Tie], manifest: &Manifest) -> (Vec<Option<&
         {
             let (alias, name) = (&entry.name, &canonical.name);
             let message = format!(
-                "{alias:?} of shape {:?} cannot be tied to {name:?} of shape {:?}: tied tensors must have the same shape",
+                "{alias:?} of shape {:?} cannot be tied to {name:?} of shape {:?}: tied tensors must have the same \
+                 shape",
                 entry.shape, canonical.shape
             );
             diagnostics.push(tie.span.diagnostic(message, "correct the names, or remove this line"));

@@ -37,8 +37,8 @@ impl Recipe {
             let (unused, all) = (unused_rules.len(), self.rules.len());
             let uncovered = uncovered.map_or_else(String::new, |uncovered| format!(", and {uncovered}"));
             let message = format!(
-                "these tensors are not the tensors of the model {model}: {unused} of the {all} rules of its recipe match \
-                 no tensor{uncovered}"
+                "these tensors are not the tensors of the model {model}: {unused} of the {all} rules of its recipe \
+                 match no tensor{uncovered}"
             );
             let remedy = format!(
                 "draft a recipe for these tensors with `fanin recipe FILE`, or write one with extends = \"{model}\""
