@@ -32,7 +32,7 @@ const PACKAGES: [&str; 16] = [
 pub const BENCH_PACKAGES: [&str; 1] = ["matplotlib"];
 
 /// Returns the path of the Python interpreter of the virtual environment for tests, in `target/`. Creates the
-/// environment if it does not exist or if the list of packages has changed.
+/// environment if there is none, or if the list of packages has changed.
 ///
 /// # Errors
 /// Returns an error if Python 3.10 or newer is not found, or if a package cannot be installed.
@@ -41,7 +41,7 @@ pub fn environment() -> Result<PathBuf> {
 }
 
 /// Returns the path of the Python interpreter of the virtual environment in the folder `home`. Creates the environment
-/// if it does not exist or if it has other packages than `packages`.
+/// if there is none, or if the existing environment has packages other than `packages`.
 ///
 /// # Errors
 /// Returns an error if Python 3.10 or newer is not found, or if a package cannot be installed.

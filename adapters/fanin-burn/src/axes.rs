@@ -14,8 +14,8 @@ pub enum Axes {
 }
 
 impl Axes {
-    /// Returns true if a parameter in burn's order of axes must be transposed to be in the order `self`. This is so
-    /// only for the weight of a `Linear` and for `Axes::Torch`.
+    /// Returns true if a parameter in burn's order of axes must be transposed to be in the order `self`. Only the
+    /// weight of a `Linear` is transposed, and only if `self` is `Axes::Torch`.
     ///
     /// `name` is the name of the parameter's field, `container` is the type of the struct that contains the field, and
     /// `rank` is the number of axes. Burn's derive macro gives a `Linear` the type name `Struct:Linear`.

@@ -35,8 +35,8 @@ impl SeedSource {
         }
     }
 
-    /// Returns true if the values depend on the order in which parameters are drawn. This is so for the torch stream
-    /// only.
+    /// Returns true if the values depend on the order in which parameters are drawn. Returns false for the native
+    /// stream.
     pub fn is_sequential(&self) -> bool {
         matches!(self.0, Kind::Torch(_))
     }

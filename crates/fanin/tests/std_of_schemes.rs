@@ -19,7 +19,7 @@ const LN_100: f64 = 4.605_170_185_988_092;
 fn definitions() -> Vec<(&'static str, &'static [usize], f64)> {
     let sqrt = f64::sqrt;
     // The three constants are the standard deviations of the standard normal distribution truncated at 2, 1 and 3
-    // sigma. They were computed by mpmath.
+    // sigma. The constants were computed by mpmath.
     let (at_2, at_1, at_3) = (0.879_625_661_034_239_8, 0.539_560_093_754_895, 0.986_578_392_558_108_6);
     vec![
         ("uniform(-1, 2)", LINEAR, 3.0 / sqrt(12.0)),

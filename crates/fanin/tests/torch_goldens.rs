@@ -98,7 +98,8 @@ fn consecutive_fills_share_one_generator_and_its_cached_normal() {
         let values = carry_out(&row, &mut torch);
         assert_eq!(short_hash(&values.bytes()), row["sha256"], "{row:?}");
         assert_eq!(short_hash(&torch.state()), row["state"], "{row:?}");
-        // From here on, the test uses a generator that is restored from the saved state. It must continue the sequence.
+        // From here on, the test uses a generator that is restored from the saved state. The restored generator must
+        // continue the sequence.
         let copy = Torch::from_state(&torch.state()).unwrap();
         assert_eq!(copy.state(), torch.state());
         torch = copy;

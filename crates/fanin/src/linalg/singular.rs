@@ -244,7 +244,7 @@ fn bisected(level: Level, diagonal: &[f64], above: &[f64]) -> Vec<f64> {
     let row = (0..n).map(|k| diagonal[k].abs() + above.get(k).map_or(0.0, |x| x.abs()));
     let column = (0..n).map(|k| diagonal[k].abs() + if k > 0 { above[k - 1].abs() } else { 0.0 });
     // The spectral norm is at most the geometric mean of the greatest row sum and the greatest column sum of absolute
-    // values. It is therefore at most the greater of these two sums.
+    // values. The norm is therefore at most the greater of these two sums.
     let bound = row.chain(column).fold(0f64, f64::max) * (1.0 + 1e-15);
     let squares: Vec<[f64; 2]> =
         (0..n).map(|k| [diagonal[k] * diagonal[k], above.get(k).map_or(0.0, |x| x * x)]).collect();

@@ -22,8 +22,8 @@ pub(super) fn check_region(plan: &Plan, start: &[usize], tensor: &TensorMut<'_>)
     Err(Error::Region { shape: shape.to_vec(), start: start.to_vec(), size: size.to_vec() })
 }
 
-/// Returns the error `Length` if `tensor` does not have the plan's shape, and the error `ElementType` if it does not
-/// have the plan's element type.
+/// Returns the error `Length` if `tensor` does not have the plan's shape, and the error `ElementType` if `tensor` does
+/// not have the plan's element type.
 pub(super) fn check_whole(plan: &Plan, tensor: &TensorMut<'_>) -> Result<(), Error> {
     if tensor.shape() != plan.shape() {
         return Err(Error::Length {

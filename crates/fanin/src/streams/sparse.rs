@@ -118,7 +118,7 @@ impl Kernel for FindZeros<'_> {
         let permutation = Permutation::new(size as u64);
         // In a column of more than `SHUFFLE_MAX` rows, an entry is zero if the image of its row under the permutation
         // is less than `zeros`. There are two methods to find these rows. The first method computes the image of each
-        // row of the mask. The second method inverts the permutation. It computes the rows of the images below `zeros`,
+        // row of the mask. The second method inverts the permutation, to compute the rows of the images below `zeros`,
         // or the rows of all other images if they are fewer. The code uses the method with fewer computations.
         let non_zeros = zeros > size / 2;
         let images = if non_zeros { zeros as u64..size as u64 } else { 0..zeros as u64 };

@@ -154,8 +154,8 @@ impl<'a> TensorMut<'a> {
     }
 
     /// Calls `write` with contiguous memory for all elements in the order `order`. If the elements of the tensor are
-    /// contiguous in this order, the argument of `write` is the memory of the tensor. Otherwise it is temporary memory,
-    /// whose values are then copied to the tensor.
+    /// contiguous in this order, the argument of `write` is the memory of the tensor. Otherwise the argument is
+    /// temporary memory, whose values are then copied to the tensor.
     pub(crate) fn write_in(&mut self, order: Order, write: impl FnOnce(Values<'_>)) {
         if self.strides.is_none() {
             return write(self.values.reborrow());

@@ -90,7 +90,7 @@ impl InverseCdf for Central {
 /// `delta` from `alpha` that solves `g(delta) = target`.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Tail {
-    /// The nearer cut-off in standard deviations from the mean. It is at least 5 unless `narrow` is `true`.
+    /// The nearer cut-off in standard deviations from the mean. The value is at least 5 unless `narrow` is `true`.
     alpha: f64,
     /// `ln(alpha M(alpha))`, where `M(z) = P(Z > z) / density(z)` is the Mills ratio of the standard normal
     /// distribution.
@@ -101,7 +101,7 @@ pub(crate) struct Tail {
     complement: f64,
     /// The value at the nearer cut-off.
     origin: f64,
-    /// The standard deviation. It is negative if the interval extends downwards from the nearer cut-off.
+    /// The standard deviation, with a negative sign if the interval extends downwards from the nearer cut-off.
     std: f64,
     /// The least value that may be returned.
     least: f64,

@@ -93,7 +93,7 @@
 //! `t = min(below, above) + mass / 2^33`. If `w* < 5.249`, the polynomial for the tail of the quantile is not used.
 //!
 //! *Tail.* `delta` solves `g(delta) = E` with `E = -ln(1 - u * m)` and `m = 1 - exp(-g(width))`. `g(delta)` is minus
-//! the logarithm of the fraction of the upper tail that is beyond `near + delta`. It is computed as
+//! the logarithm of the fraction of the upper tail that is beyond `near + delta`. The function is computed as
 //! `g(delta) = delta * (near + delta / 2) + ln(1 + delta / near) - h(near + delta) + h(near)` with
 //! `h(z) = ln(z * M(z))`, where M is the Mills ratio. The equation is solved by four Newton steps, starting at
 //! `2 * E / (sqrt(near^2 + 2 * E) + near)`. If the interval is narrower than 2^-26, `delta` is `E / near` with

@@ -69,9 +69,9 @@ impl Wide for f64 {
 /// Splits `values` into chunks of `length` values, and calls `write` for each chunk in ascending order. The first
 /// argument of `write` is the position in `values` at which the chunk begins.
 ///
-/// The second argument of `write` is the memory of the chunk if the values have the type `W`. Otherwise it is a buffer,
-/// whose values are then rounded to the type of `values`. The buffer contains the values of the chunk if `is_read` is
-/// true, and unspecified values otherwise.
+/// The second argument of `write` is the memory of the chunk if the values have the type `W`. Otherwise the argument is
+/// a buffer, whose values are then rounded to the type of `values`. The buffer contains the values of the chunk if
+/// `is_read` is true, and unspecified values otherwise.
 pub(super) fn for_each_chunk<W: Wide>(
     level: Level,
     values: Values<'_>,
