@@ -28,7 +28,7 @@ use crate::shape::element_count;
 ///
 /// ```
 /// use fanin::{DType, init};
-/// // Queries, keys and values of grouped-query attention in one matrix: torch takes fan_out = 1536 for all three matrices.
+/// // Queries, keys and values of grouped-query attention in one matrix. torch takes fan_out = 1536 for each block.
 /// let fused = init::blocks([(1024, init::xavier_uniform()), (256, init::xavier_uniform()), (256, init::xavier_uniform())]);
 /// let plan = fused.resolve(&[1536, 1024], DType::F32)?;
 /// assert_eq!(plan.blocks().len(), 3);
