@@ -7,7 +7,7 @@ A model that its authors trained with success is healthy, so a problem that prob
 initialization of the library differs from that of the authors. docs/probe.md has the counts, and explains each alarm.
 
 Of timm, one model of each architecture is probed, with at most 12 million parameters and, where the model allows it, images of
-128 x 128. Of transformers, one model of each configuration for text or images is probed: 4 layers of width 256 where the
+96 x 96. Of transformers, one model of each configuration for text or images is probed: 4 layers of width 256 where the
 configuration can be shrunk so, and 2000 tokens. Models that need other inputs, or that are too large, are counted as skipped.
 
 The log is read first, and models that are in it are not probed again: the script can be stopped at any time.
@@ -71,7 +71,7 @@ def _timm_model(module):
     if name is None or sizes[name] > LARGEST:
         raise ValueError("its first models have more than 12 million parameters")
     config = timm.create_model(name).pretrained_cfg
-    size = config["input_size"] if config.get("fixed_input_size") else (3, 128, 128)
+    size = config["input_size"] if config.get("fixed_input_size") else (3, 96, 96)
     generator = torch.Generator().manual_seed(1)
     return name, lambda: timm.create_model(name), torch.randn(4, *size, generator=generator)
 

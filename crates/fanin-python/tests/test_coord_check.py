@@ -3,6 +3,9 @@
 import json
 import math
 import random
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -10,6 +13,7 @@ import torch.nn.functional as F
 from torch import nn
 
 import fanin.torch
+from fanin.torch._coord_check.attention import AttentionMode
 
 WIDTHS = [64, 128, 256, 512]
 NARROW = [32, 64, 128, 256]
@@ -220,6 +224,46 @@ def test_a_wrong_multiplier_is_named_in_a_transformer(case):
     assert [(one.module, one.what) for one in check.findings] == [(module, what)], str(check)
 
 
+class WrittenOut(Attention):
+    """Attention by a softmax, with a factor inside."""
+
+    def forward(self, x):
+        q, k, v = (layer(x).unflatten(-1, (2, -1)).transpose(1, 2) for layer in (self.q, self.k, self.v))
+        logits = q @ k.transpose(-1, -2) * self.scale(q.shape[-1])
+        future = torch.ones(logits.shape[-2:], dtype=torch.bool).triu(1)
+        mixed = logits.masked_fill(future, -torch.inf).softmax(-1) @ v
+        return self.out(mixed.transpose(1, 2).flatten(2))
+
+
+@pytest.mark.parametrize("kind", [Attention, WrittenOut])
+@pytest.mark.parametrize("query", ["random", "zero"])
+def test_logits_divided_by_the_root_of_the_size_of_a_head_are_named(kind, query, monkeypatch):
+    """In muP, logits are divided by the size. By its root, the own change of logits grows with the root of the width."""
+    monkeypatch.setitem(globals(), "Attention", kind)
+    stds = {f"blocks.{block}.attention.q.weight": lambda width: 0.0 for block in range(2)} if query == "zero" else {}
+    check = check_transformer(adam(), scale=lambda size: 1 / math.sqrt(size), stds=stds, steps=2)
+    assert [(one.module, one.what) for one in check.findings] == [(f"blocks.{block}.attention:logits", "own change") for block in range(2)]
+    assert all(one.slope == pytest.approx(0.5, abs=0.15) and one.text.endswith("by 1/sqrt(width)") for one in check.findings)
+    check = check_transformer(adam(), stds=stds, steps=2)
+    assert check.ok, str(check)
+    own = [one.own_slopes[1].value for one in check.modules if one.kind == "attention logits"]
+    assert len(own) == 2 and all(abs(one) < 0.2 for one in own)
+
+
+def test_the_gradient_of_logits_is_that_of_autograd():
+    torch.manual_seed(0)
+    for mask in (None, torch.rand(5, 6) > 0.3, torch.randn(5, 6)):
+        query, key, value = (torch.randn(2, heads, count, 8, requires_grad=True) for heads, count in ((4, 5), (2, 6), (2, 6)))
+        found = []
+        with AttentionMode(lambda logits: found.append):
+            F.scaled_dot_product_attention(query, key, value, mask, enable_gqa=True).square().sum().backward()
+        logits = query @ key.repeat_interleave(2, 1).mT / math.sqrt(8)
+        logits.retain_grad()
+        masked = logits if mask is None else logits.masked_fill(~mask, -torch.inf) if mask.dtype == torch.bool else logits + mask
+        (masked.softmax(-1) @ value.repeat_interleave(2, 1)).square().sum().backward()
+        assert torch.allclose(found[0], logits.grad, atol=1e-5)
+
+
 def test_a_kernel_parametrization_is_recognized():
     """All hidden learning rates are divided by the width twice, so hidden layers do not learn in the limit."""
     slow = lambda width: (BASE / width) ** 2
@@ -294,7 +338,7 @@ def test_the_result_is_shown_and_stored():
     check = check_mlp(adam(False), is_mup=False, seeds=1, steps=1)
     text = str(check)
     assert text.startswith("MLP: widths 64, 128, 256, 512; 1 seed, 1 step\n") and "hidden.1" in text
-    stored = json.loads(json.dumps(check.to_json()))
+    stored = json.loads(json.dumps(check.to_json(), allow_nan=False))
     assert stored["parametrization"] == "standard" and len(stored["modules"]) == len(check.modules)
     assert "<code>hidden.1</code>" in check._repr_html_()
     assert repr(check).startswith("CoordCheck(MLP, ")
@@ -303,6 +347,48 @@ def test_the_result_is_shown_and_stored():
     assert len(axes) == 3 and len(axes[0].get_lines()) == len(check.modules)
     with pytest.raises(ValueError, match="axes"):
         check.plot(axes[:1])
+
+
+def test_json_matches_the_schema():
+    jsonschema = pytest.importorskip("jsonschema")
+    schema = json.loads((Path(__file__).parents[3] / "docs" / "coord_check.schema.json").read_text())
+    infinite = check_mlp(lambda model: torch.optim.SGD(model.parameters(), 1e20), seeds=1, steps=1)
+    attention = fanin.torch.coord_check(Transformer, widths=[16, 32], batch=TEXT, loss=F.cross_entropy, optimizer=adam(), seeds=1, steps=1)
+    for check in (infinite, attention):
+        jsonschema.validate(json.loads(json.dumps(check.to_json(), allow_nan=False)), schema)
+
+
+PROGRAM = """
+import torch
+
+def build(width):
+    return torch.nn.Sequential(torch.nn.Linear(16, width), torch.nn.ReLU(), torch.nn.Linear(width, 4, bias=False))
+
+def mup(model):
+    width = model[2].weight.shape[1]
+    torch.nn.init.normal_(model[2].weight, std=1 / width)
+    return torch.optim.Adam([{"params": model[0].parameters()}, {"params": model[2].parameters(), "lr": 0.1 / width}], lr=0.001)
+
+def pair():
+    return torch.randn(16, 16), torch.randint(0, 4, (16,))
+"""
+
+
+def test_the_command_is_a_gate_for_ci(tmp_path):
+    (tmp_path / "mine.py").write_text(PROGRAM)
+
+    def run(*arguments):
+        command = [sys.executable, "-m", "fanin", "coord-check", *arguments]
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, encoding="utf-8")
+
+    common = ("mine:build", "--batch", "mine:pair", "--loss", "torch.nn.functional:cross_entropy", "--seeds", "2", "--steps", "2")
+    good = run(*common, "--widths", "64,128,256", "--optimizer", "mine:mup", "--json", "--html", "page.html")
+    assert good.returncode == 0 and json.loads(good.stdout)["parametrization"] == "muP", good.stdout + good.stderr
+    assert (tmp_path / "page.html").read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
+    wide = run(*common, "--widths", "64,128,256")
+    assert wide.returncode == 1 and "x 2: the effect of its own update grows" in wide.stdout, wide.stderr
+    wrong = run(*common, "--widths", "64;128")
+    assert wrong.returncode == 2 and "--widths 64;128: expected widths separated by commas" in wrong.stderr
 
 
 @pytest.mark.parametrize(

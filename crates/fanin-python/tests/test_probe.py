@@ -218,6 +218,52 @@ def test_an_error_in_the_model_leaves_it_as_it_was():
     assert torch.equal(generator, torch.get_rng_state())
 
 
+class Calls(nn.Module):
+    """A linear layer whose forward pass is a function."""
+
+    def __init__(self, function):
+        super().__init__()
+        self.function, self.layer = function, nn.Linear(8, 8)
+
+    def forward(self, x):
+        return self.function(self, x)
+
+
+def in_inference_mode(model, x):
+    with torch.inference_mode():
+        first = model.layer(x)
+    return model.layer(first.clone())
+
+
+def test_reentrant_checkpoints_and_inference_mode_are_measured():
+    checkpoint = torch.utils.checkpoint.checkpoint
+    outside = torch.ones(8, requires_grad=True)
+    model = Calls(lambda model, x: checkpoint(model.layer, model.layer(x), use_reentrant=True) * outside)
+    result = probe(model, torch.randn(4, 8))
+    assert result.ok and all(one.gradient_rms > 0 for one in result.parameters) and outside.grad is None
+    assert probe(Calls(in_inference_mode), torch.randn(4, 8)).ok
+
+
+@pytest.mark.parametrize("write", [lambda weight: weight.data.mul_(2), lambda weight: weight.detach().mul_(2)])
+def test_a_write_to_a_parameter_is_an_error(write):
+    model = Calls(lambda model, x: (write(model.layer.weight), model.layer(x))[1])
+    with pytest.raises(RuntimeError, match="writes to its parameter layer.weight"):
+        probe(model, torch.randn(4, 8))
+
+
+def test_a_loss_without_gradient_is_a_problem():
+    result = probe(Calls(lambda model, x: model.layer(x).detach()), torch.randn(4, 8))
+    assert not result.ok and "no parameter gets a gradient" in result.findings[0].text
+    frozen = nn.Linear(8, 8).requires_grad_(False)
+    (note,) = probe(frozen, torch.randn(4, 8)).findings
+    assert note.level == "note" and "only the signal was measured" in note.text
+
+
+def test_masked_values_are_not_saturated():
+    chosen = torch.full((4, 8), -torch.inf).index_fill_(1, torch.tensor([3]), 0.0)
+    assert probe(Calls(lambda model, x: torch.sigmoid(model.layer(x) + chosen)), torch.randn(4, 8)).ok
+
+
 def test_mixed_precision_and_half_models():
     torch.manual_seed(0)
     model = nn.Sequential(*[layer for _ in range(4) for layer in (nn.Linear(64, 64), nn.GELU())])
@@ -334,6 +380,14 @@ def test_wrong_arguments_are_errors():
         probe(lambda: 3, torch.randn(3, 2))
     with pytest.raises(TypeError, match="must be a torch.nn.Module or a function"):
         probe(3, torch.randn(3, 2))
+    with pytest.raises(TypeError, match="model = None"):
+        probe(None, torch.randn(3, 2))
+    with pytest.raises(TypeError, match="batch is a DataLoader: pass one batch"):
+        probe(model, torch.utils.data.DataLoader(torch.randn(3, 2)))
+    with pytest.raises(TypeError, match="batch is a numpy.ndarray"):
+        probe(model, torch.randn(3, 2).numpy())
+    with pytest.raises(ValueError, match="weight is on the meta device"):
+        probe(nn.Linear(2, 2, device="meta"), torch.randn(3, 2))
 
 
 # Output --------------------------------------------------------------------------------------------------------------------

@@ -27,7 +27,7 @@ pub use inspect::{Inspect, Models};
 )]
 #[command(after_help = "Run `fanin COMMAND --help` for examples.
 
-The `fanin` command of the Python package also has check-init, trace and probe, which need torch.
+The `fanin` command of the Python package also has check-init, trace, probe and coord-check, which need torch.
 
 Exit code:
   0    success

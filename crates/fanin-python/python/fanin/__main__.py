@@ -13,6 +13,10 @@ def main() -> int:
         from .torch._check.command import check_command
 
         return check_command(sys.argv[2:])
+    if sys.argv[1:2] == ["coord-check"]:
+        from .torch._coord_check.command import coord_check_command
+
+        return coord_check_command(sys.argv[2:])
     if sys.argv[1:2] == ["probe"]:
         from .torch._probe.command import probe_command
 

@@ -161,6 +161,11 @@ def tensors_of(value: Any) -> list[Tensor]:
     return []
 
 
+def version_of(tensor: Tensor) -> int:
+    """Returns how often a tensor was changed in place. Tensors of inference mode do not count this."""
+    return -1 if tensor.is_inference() else tensor._version
+
+
 def plain_name(name: str) -> str:
     """Returns a module's or parameter's name without the parts that wrappers such as torch.compile add."""
     return ".".join(part for part in name.split(".") if part not in _WRAPPERS)

@@ -1,4 +1,4 @@
-"""The function `named_object`, which finds what an argument of the command line names."""
+"""The functions `named_object` and `named_batch`, which find what an argument of the command line names."""
 
 from __future__ import annotations
 
@@ -20,6 +20,21 @@ def named_object(text: str) -> Any:
             raise AttributeError(f"{module_name} has no {path!r}")
         found = getattr(found, attribute)
     return found
+
+
+def named_batch(text: str) -> Any:
+    """Returns the input of a model that `MODULE:NAME` names. A function is called, with the same seed each time."""
+    import torch
+
+    batch = named_object(text)
+    if not callable(batch) or isinstance(batch, torch.nn.Module):
+        return batch
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        built = batch()
+    if built is None:
+        raise ValueError(f"{text}() returned None: it must return the input of the model")
+    return built
 
 
 def _load_file(path: str) -> Any:

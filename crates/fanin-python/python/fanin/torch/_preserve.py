@@ -11,6 +11,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ._measure import version_of
+
+#: Integer types by their number of bytes. The values of complex128 are two integers each.
+_INTEGERS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64, 16: torch.int64}
+
 
 @contextlib.contextmanager
 def preserved(model: nn.Module, *, may_write: bool = False) -> Iterator[None]:
@@ -32,7 +37,7 @@ def preserved(model: nn.Module, *, may_write: bool = False) -> Iterator[None]:
     modules = [_ModuleState(module) for module in model.modules()]
     buffers = [(buffer, buffer.detach().clone()) for buffer in model.buffers()]
     gradients = [(parameter, parameter.grad) for parameter in model.parameters()]
-    versions = {name: (parameter, _version(parameter)) for name, parameter in model.named_parameters()}
+    states = {} if may_write else {name: (parameter, _state(parameter)) for name, parameter in model.named_parameters()}
     with generators_restored(), uncompiled(), torch.enable_grad():
         try:
             for parameter, _ in gradients:
@@ -46,8 +51,8 @@ def preserved(model: nn.Module, *, may_write: bool = False) -> Iterator[None]:
                     buffer.data.copy_(saved)
             for parameter, gradient in gradients:
                 parameter.grad = gradient
-    for name, (parameter, version) in versions.items():
-        if not may_write and _version(parameter) != version:
+    for name, (parameter, before) in states.items():
+        if _state(parameter) != before:
             raise RuntimeError(f"the forward pass of the model writes to its parameter {name}, which has new values now")
 
 
@@ -78,8 +83,14 @@ def _restore_dict(current: dict[str, Any], saved: dict[str, Any]) -> None:
 _MISSING = object()
 
 
-def _version(parameter: Tensor) -> int:
-    return -1 if parameter.is_inference() else parameter._version
+def _state(parameter: Tensor) -> tuple[int, int]:
+    """Returns the version of a parameter, and the sum of its bytes, which also changes if values are written through `.data`."""
+    plain = parameter.detach()
+    plain = plain.to_local() if hasattr(plain, "to_local") else plain
+    if plain.layout != torch.strided or plain.is_quantized:
+        return version_of(parameter), 0
+    values = plain.contiguous().reshape(-1).view(_INTEGERS[plain.element_size()])
+    return version_of(parameter), int(values.sum(dtype=torch.int64))
 
 
 def _same_bits(a: Tensor, b: Tensor) -> bool:

@@ -32,7 +32,8 @@ def coord_check(
     This is the coordinate check of Yang et al. (2022, appendix D.1, "Verifying muP implementation via coordinate checking"). For
     each module, and for the logits of each attention, the sizes (root mean squares) of the output h_t after t steps, of the change h_t - h_0, and of the module's own
     change are measured on one batch. The own change is the effect of the updates of the module's own parameters on its input
-    after t steps. The exponent a in size = c width^a is fitted for each of them.
+    after t steps. That of logits is the effect of the updates in their attention, and only the part
+    that is along the first gradient of the logits: there, queries align with keys. The exponent a in size = c width^a is fitted for each of them.
 
     In the maximal update parametrization (muP), all of these exponents are 0, except that the output of the model may be smaller
     in wider models before the first step. Then the best learning rate does not depend on the width. In the standard
@@ -136,7 +137,7 @@ def _run(
             objective(output, tensors_of(output), loss, targets, seed)[0].backward()
             updates.step()
     for one in recorder.outputs.values():
-        del one.first
+        del one.first, one.direction
     return recorder.outputs
 
 

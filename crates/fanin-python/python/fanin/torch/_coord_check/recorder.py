@@ -10,15 +10,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
-from torch.nn.functional import scaled_dot_product_attention
-from torch.overrides import TorchFunctionMode
 from torch.utils.weak import WeakTensorKeyDictionary
 
-from .._measure import Call, moments, observed, tensors_of
+from .._measure import Call, moments, observed, tensors_of, version_of
 from .._preserve import generators_restored
-from .._probe.activations import SOFTMAX
-from .._probe.attention import MASKED
-
+from .attention import AttentionMode, OnGradient
 
 #: The kind of an output that is the logits of an attention instead of the output of a module.
 LOGITS = "attention logits"
@@ -32,10 +28,19 @@ class Output:
         self.first = first
         #: The root mean square of the input x_0, or None if the first input has no floating-point values.
         self.input: float | None = None
+        #: For the logits of an attention, their first gradient that is not 0, divided by its norm.
+        self.direction: Tensor | None = None
         #: The root mean squares of h_t, of h_t - h_0, and of the module's own change, for t = 0, 1, ...
         self.size: list[float] = []
         self.change: list[float] = []
         self.own: list[float | None] = []
+
+
+    def set_direction(self, gradient: Tensor) -> None:
+        """Keeps the direction of a gradient, if it is not 0."""
+        norm = float(gradient.detach().double().norm())
+        if norm > 0 and gradient.shape == self.first.shape:
+            self.direction = gradient.detach() / norm
 
 
 class Recorder:
@@ -43,7 +48,8 @@ class Recorder:
 
     A module's own change is f(x_t; w_t) - f(x_t; w_0), where x_t is its input after t steps, and w_t are its parameters. It shows
     the effect of the module's own updates. The change of its output also has the changes of its input. Containers have no own
-    change.
+    change. For the logits of an attention, this is done with the module that computes queries and keys, and the own change is the part
+    that is along the first gradient of the logits: the other part is random, and hides it in narrow models.
     """
 
     def __init__(self, model: nn.Module):
@@ -58,6 +64,10 @@ class Recorder:
         self._inputs: list[float | None] = []
         self._step = 0
         self._is_busy = False
+        #: The modules that compute logits of attention, with the logits of the current call.
+        self._hosts: dict[nn.Module, list[tuple[Output, Tensor]]] = {}
+        #: The logits of a second call.
+        self._captured: list[Tensor] = []
 
     @contextlib.contextmanager
     def step(self, number: int) -> Iterator[None]:
@@ -72,7 +82,11 @@ class Recorder:
             for module, initial in self._parameters.items():
                 if number and initial:
                     handles.append(module.register_forward_hook(self._measure_own, with_kwargs=True))
-            with observed(self.model, self._leave, on_enter=self._enter), _Attention(self._on_logits):
+            for host, logits in self._hosts.items():
+                logits.clear()
+                if number:
+                    handles.append(host.register_forward_hook(self._measure_logits, with_kwargs=True))
+            with observed(self.model, self._leave, on_enter=self._enter), AttentionMode(self._on_logits):
                 yield
         finally:
             for handle in handles:
@@ -81,18 +95,22 @@ class Recorder:
     def _measure_own(self, module: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
         if self._is_busy:
             return
-        self._is_busy = True
-        # The second call must not change buffers, such as the statistics of BatchNorm, or the state of a generator.
-        buffers = {name: one.clone() for name, one in module.named_buffers()}
-        try:
-            with torch.no_grad(), generators_restored():
-                before = functional_call(module, {**buffers, **self._parameters[module]}, args, kwargs)
-        finally:
-            self._is_busy = False
+        before = self._again(module, self._parameters[module], args, kwargs)
         pairs = list(zip(tensors_of(output), tensors_of(before)))
         if pairs:
             after, reference = pairs[0]
             self._own[module] = moments(after.detach() - reference).rms
+
+    def _again(self, module: nn.Module, parameters: dict[str, Tensor], args: Any, kwargs: Any) -> Any:
+        """Calls a module again with other parameters. This changes no buffer, such as the statistics of BatchNorm, and no generator."""
+        self._is_busy = True
+        self._captured.clear()
+        buffers = {name: one.clone() for name, one in module.named_buffers()}
+        try:
+            with torch.no_grad(), generators_restored():
+                return functional_call(module, {**buffers, **parameters}, args, kwargs)
+        finally:
+            self._is_busy = False
 
     def _enter(self, call: Call, inputs: list[Tensor]) -> None:
         if not self._is_busy:
@@ -109,17 +127,44 @@ class Recorder:
             return
         tensor = outputs[0]
         # A container returns the output of its last module. The output is shown once.
-        if self._seen.get(tensor) == tensor._version:
+        if self._seen.get(tensor) == version_of(tensor):
             return
-        self._seen[tensor] = tensor._version
+        self._seen[tensor] = version_of(tensor)
         has_parameters = bool(self._parameters.get(call.module))
         output = self._record(call.name or "(model)", type(call.module).__name__, has_parameters, tensor.detach(), own)
         output.input = size if output.input is None else output.input
 
-    def _on_logits(self, logits: Tensor) -> None:
-        if not self._is_busy:
-            module = self._frames[-1].name if self._frames else ""
-            self._record(f"{module}:logits", LOGITS, False, logits, None)
+    def _on_logits(self, logits: Tensor) -> OnGradient | None:
+        if self._is_busy:
+            self._captured.append(logits)
+            return None
+        module = self._frames[-1].name if self._frames else ""
+        output = self._record(f"{module}:logits", LOGITS, True, logits, 0.0)
+        host = next((one.module for one in reversed(self._frames) if self._initial(one.module)), None)
+        if host is not None:
+            self._hosts.setdefault(host, []).append((output, logits))
+        return output.set_direction if output.direction is None else None
+
+    def _initial(self, module: nn.Module) -> dict[str, Tensor]:
+        """Returns the initial parameters of a module and of the modules inside it."""
+        found = {}
+        for prefix, one in module.named_modules():
+            for name, value in self._parameters.get(one, {}).items():
+                found[f"{prefix}.{name}" if prefix else name] = value
+        return found
+
+    def _measure_logits(self, module: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
+        """Measures the own changes of the logits that a module has computed: it is called again with its initial parameters."""
+        if self._is_busy:
+            return
+        # With a cache of keys, the second call would see the keys of the first one.
+        kwargs = {name: None if name.startswith(("past_key_value", "layer_past")) else one for name, one in kwargs.items()}
+        self._again(module, self._initial(module), args, kwargs)
+        for (logits_of, after), before in zip(self._hosts[module], self._captured):
+            if logits_of.direction is not None and before.shape == after.shape == logits_of.direction.shape:
+                size = abs(float(((after - before) * logits_of.direction).sum())) / math.sqrt(after.numel())
+                logits_of.own[-1] = size
+        self._hosts[module].clear()
 
     def _record(self, name: str, kind: str, has_parameters: bool, value: Tensor, own: float | None) -> Output:
         # The numbers of calls in `Call` also count the second calls that `_measure_own` makes.
@@ -137,41 +182,6 @@ class Recorder:
         found.change.append(moments(value - found.first).rms)
         found.own.append(own)
         return found
-
-
-class _Attention(TorchFunctionMode):
-    """Calls a function with the logits of each attention: of scaled_dot_product_attention, or of a softmax over the last axis."""
-
-    def __init__(self, on_logits: Callable[[Tensor], None]):
-        super().__init__()
-        self._on_logits = on_logits
-
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        kwargs = kwargs or {}
-        if func is scaled_dot_product_attention or func in SOFTMAX:
-            with torch.no_grad(), torch._C.DisableTorchFunction():
-                logits = _dot_products(args, kwargs) if func is scaled_dot_product_attention else _softmax_input(args, kwargs)
-                if logits is not None:
-                    self._on_logits(logits)
-        return func(*args, **kwargs)
-
-
-def _dot_products(args: Any, kwargs: Any) -> Tensor:
-    given = {**dict(zip(("query", "key"), args)), **kwargs}
-    query, key, scale = given["query"].detach(), given["key"].detach(), given.get("scale")
-    if key.dim() == 4 and key.shape[1] != query.shape[1]:
-        # Grouped-query attention: each head of the keys serves several heads of the queries.
-        key = key.repeat_interleave(query.shape[1] // key.shape[1], 1)
-    return query @ key.transpose(-1, -2) * (1 / math.sqrt(query.shape[-1]) if scale is None else scale)
-
-
-def _softmax_input(args: Any, kwargs: Any) -> Tensor | None:
-    """Returns the input of a softmax over the last of at least three axes, where masked logits are 0, else None."""
-    logits = args[0] if args else kwargs.get("input")
-    dim = kwargs.get("dim", args[1] if len(args) > 1 else None)
-    if not isinstance(logits, Tensor) or dim is None or logits.dim() < 3 or dim % logits.dim() != logits.dim() - 1:
-        return None
-    return logits.detach().masked_fill(logits <= MASKED, 0.0)
 
 
 def _has_own_change(module: nn.Module) -> bool:

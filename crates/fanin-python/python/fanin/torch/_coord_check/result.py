@@ -98,30 +98,16 @@ class CoordCheck:
         return not self.findings
 
     def to_json(self) -> dict[str, Any]:
-        """Returns the measurements as a dict of numbers, texts and lists."""
-        number = lambda one: None if one is None else {"slope": one.value, "low": one.low, "high": one.high}
-        return {
-            "model": self.model,
-            "widths": list(self.widths),
-            "seeds": self.seeds,
-            "steps": self.steps,
-            "parametrization": self.parametrization,
-            "ok": self.ok,
-            "findings": [dataclasses.asdict(one) for one in self.findings],
-            "modules": [
-                {
-                    "name": one.name,
-                    "kind": one.kind,
-                    "size": one.size,
-                    "change": one.change,
-                    "own": one.own,
-                    "size_slopes": [number(value) for value in one.size_slopes],
-                    "change_slopes": [number(value) for value in one.change_slopes],
-                    "own_slopes": [number(value) for value in one.own_slopes],
-                }
-                for one in self.modules
-            ],
-        }
+        """Returns the measurements as a dict of numbers, texts and lists. Its schema is docs/coord_check.schema.json."""
+        from .to_json import to_json
+
+        return to_json(self)
+
+    def to_html(self) -> str:
+        """Returns a page with the findings and the table. It needs no network."""
+        from .table import page
+
+        return page(self)
 
     def plot(self, axes: Any = None) -> Any:
         """Draws the sizes by width with matplotlib, which must be installed. Returns the three axes.

@@ -91,3 +91,16 @@ def html(check: CoordCheck) -> str:
         f"<table><caption>exponent of the width (0 is good; the limit is &#177;{LIMIT})</caption>"
         f"<thead><tr>{header}</tr></thead><tbody>{rows}</tbody></table>{''.join(map(escape, _left_out(check)))}</div>"
     )
+
+
+def page(check: CoordCheck) -> str:
+    """Returns the check as a page."""
+    policy = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
+    return (
+        '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8">'
+        f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1"><meta name="color-scheme" content="light dark">'
+        f"<title>{escape(check.model)} – fanin coord-check</title>"
+        "<style>body{font:15px/1.5 system-ui,sans-serif;margin:2rem}td,th{padding:.1rem .6rem}div{overflow-x:auto}</style></head>"
+        f"<body>{html(check)}</body></html>"
+    )

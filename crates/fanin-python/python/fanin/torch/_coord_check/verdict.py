@@ -15,12 +15,16 @@ LIMIT = 0.25
 
 def judge(modules: Sequence[Module]) -> tuple[str, list[Finding]]:
     """Returns the name of the parametrization and the findings, in order of execution."""
-    findings = []
+    findings: list[Finding] = []
     has_begun = False
     for module in modules:
+        if module.kind == LOGITS:
+            continue
         initial = _initial_size(module, has_begun)
         has_begun |= initial is not None
         findings += [one for one in (initial, _own_change(module)) if one is not None]
+    if not findings:
+        findings = [one for one in map(_own_change, modules) if one is not None]
     grown = _first_growth(modules)
     if grown is not None and all(one.slope < 0 for one in findings):
         findings.append(grown)
@@ -50,6 +54,12 @@ def _own_change(module: Module) -> Finding | None:
     if own is None or abs(own.value) <= LIMIT or abs(own.value - module.input_slope) <= LIMIT:
         return None
     verb = "grows" if own.value > 0 else "vanishes"
+    if module.kind == LOGITS:
+        text = (
+            f"the change along their gradient {verb} as width^{own.value:.2f} after step {step}: queries align with keys. "
+            f"Multiply the logits {_power(-own.value)}"
+        )
+        return Finding(module.name, "own change", step, own.value, text)
     remedy = f"Multiply the learning rate of its parameters {_power(-own.value)}"
     text = f"the effect of its own update {verb} as width^{own.value:.2f} after step {step}. {remedy}"
     return Finding(module.name, "own change", step, own.value, text)
@@ -90,7 +100,7 @@ def _parametrization(modules: Sequence[Module], findings: Sequence[Finding]) -> 
         return "muP"
     if any(one.what != "own change" for one in findings):
         return "other"
-    first = {one: first_known(one.own_slopes)[1] for one in modules if one.own is not None}
+    first = {one: first_known(one.own_slopes)[1] for one in modules if one.own is not None and one.kind != LOGITS}
     hidden = [slope.value for one, slope in first.items() if slope is not None and not one.has_fixed_shape]
     outputs = [slope.value for one, slope in first.items() if slope is not None and one.has_fixed_shape]
     # The input of the first layer does not get wider, so its own change does not grow.

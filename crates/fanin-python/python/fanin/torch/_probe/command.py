@@ -7,13 +7,9 @@ import json
 import math
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any
-
-import torch
-from torch import nn
 
 from .._command import command_parser, run_command
-from .._named_object import named_object
+from .._named_object import named_batch, named_object
 from .probe import probe
 from .result import Probe
 
@@ -42,9 +38,8 @@ def probe_command(arguments: Sequence[str]) -> int:
 
 def _run(options: argparse.Namespace) -> int:
     limits = [_limit(text) for text in options.fail_on or ["problems"]]
-    model, batch = named_object(options.model), named_object(options.batch)
+    model, batch = named_object(options.model), named_batch(options.batch)
     loss = None if options.loss is None else named_object(options.loss)
-    batch = _built_batch(batch, options.batch)
     result = probe(model, batch, loss=loss, seeds=options.seeds, seed=options.seed, advise=not options.no_advice)
     if options.html is not None:
         result.to_html(options.html)
@@ -78,18 +73,6 @@ def _parser() -> argparse.ArgumentParser:
         "slope a layer; may be given several times",
     )
     return parser
-
-
-def _built_batch(batch: Any, text: str) -> Any:
-    """Returns the batch. A function is called, with the same seed each time."""
-    if not callable(batch) or isinstance(batch, nn.Module):
-        return batch
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        built = batch()
-    if built is None:
-        raise ValueError(f"{text}() returned None: it must return the input of the model")
-    return built
 
 
 def _limit(text: str) -> Callable[[Probe], str | None]:

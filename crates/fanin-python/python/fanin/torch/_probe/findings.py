@@ -48,6 +48,8 @@ def _not_finite(run: Run) -> list[Finding]:
         return found
     for layer in run.layers:
         if not layer.forward.is_finite:
+            if layer.role == "input":
+                return [Finding("nonfinite", "problem", layer.name, "the inputs have values that are NaN or infinite", math.nan, 0.0)]
             text = f"the output of {layer.name} is not finite, and its input is: {layer.kind} overflows or divides by 0"
             return [Finding("nonfinite", "problem", layer.module or layer.name, text, math.nan, 0.0)]
     for layer in reversed(run.layers):
@@ -58,9 +60,15 @@ def _not_finite(run: Run) -> list[Finding]:
 
 
 def _unused(run: Run) -> list[Finding]:
-    unused = [one.name for one in run.weights if one.requires_grad and one.gradient is None]
-    if not unused or len(unused) == len(run.weights):
+    trainable = [one for one in run.weights if one.requires_grad]
+    unused = [one.name for one in trainable if one.gradient is None]
+    if run.weights and not trainable:
+        return [Finding("unused", "note", "(model)", "no parameter requires a gradient: only the signal was measured", 0.0, 0.0)]
+    if not unused:
         return []
+    if len(unused) == len(trainable):
+        text = "no parameter gets a gradient: the loss does not depend on them, or a tensor on the way is detached"
+        return [Finding("unused", "problem", "(model)", text, float(len(unused)), 0.0)]
     shown = ", ".join(unused[:3]) + (f" and {len(unused) - 3} more" if len(unused) > 3 else "")
     text = f"{len(unused)} parameters get no gradient: {shown}"
     return [Finding("unused", "note", unused[0].rpartition(".")[0], text, float(len(unused)), 0.0)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import math
 import statistics
 from typing import NamedTuple
@@ -79,34 +80,43 @@ def outliers(weights: list[Weights]) -> list[Outlier]:
     differs from its peers if no dependence on the fans makes the sizes agree.
     """
     fans = {one.module: one.shape for one in weights if one.name.endswith("weight") and len(one.shape) > 1}
+    places = {one.name: place for place, one in enumerate(weights)}
     ends = {*list(fans)[:1], *list(fans)[-1:]}
     by_role: dict[tuple[str, str], list[Weights]] = {}
     for one in weights:
         by_role.setdefault(one.role, []).append(one)
     found = []
     for members in by_role.values():
+        by_shape: dict[tuple[int, ...], list[Weights]] = {}
         for one in members:
-            same = [other for other in members if other.shape == one.shape]
-            others = members if len(members) >= 4 and one.module not in ends else []
-            outlier = _compared(one, _nearest(one, same if len(same) >= 3 else others), fans)
+            by_shape.setdefault(one.shape, []).append(one)
+        for position, one in enumerate(members):
+            same = by_shape[one.shape]
+            if len(same) >= 3:
+                nearest = _nearest(bisect.bisect_left(same, places[one.name], key=lambda other: places[other.name]), same)
+            elif len(members) >= 4 and one.module not in ends:
+                nearest = _nearest(position, members)
+            else:
+                continue
+            outlier = _compared(one, nearest, fans)
             if outlier is not None:
                 found.append(outlier)
     return found
 
 
-def _nearest(one: Weights, members: list[Weights]) -> list[Weights]:
+def _nearest(index: int, members: list[Weights]) -> list[Weights]:
     """Returns the peers that are nearest to a parameter in order of depth."""
-    index = next((index for index, other in enumerate(members) if other is one), 0)
-    others = sorted((other for other in range(len(members)) if other != index), key=lambda other: (abs(other - index), other))
-    return [members[other] for other in others[:NEAREST]]
+    around = [other for other in range(max(0, index - NEAREST), min(len(members), index + NEAREST + 1)) if other != index]
+    return [members[other] for other in sorted(around, key=lambda other: (abs(other - index), other))[:NEAREST]]
 
 
 def _compared(one: Weights, peers: list[Weights], fans: dict[str, tuple[int, ...]]) -> Outlier | None:
     """Returns an outlier if a parameter differs from its peers, and these agree with each other."""
     if not peers or not all(math.isfinite(other.rms) for other in (one, *peers)):
         return None
-    # The rms of n random values varies by 1/sqrt(2 n) of itself. For short parameters, the factor is greater.
-    limit = FACTOR * (1 + 2 / math.sqrt(2 * max(1, one.forward.count)))
+    # The rms of n random values varies by 1/sqrt(2 n) of itself, and that of a few values often by more.
+    count = max(1, one.forward.count)
+    limit = FACTOR * (1 + 2 / math.sqrt(2 * count) + 16 / count)
     scales = [_scales(other, fans) for other in (one, *peers)]
     found: list[Outlier] = []
     agreeing = False

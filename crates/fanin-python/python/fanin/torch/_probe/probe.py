@@ -74,15 +74,16 @@ def probe(
     """
     if not isinstance(seeds, int) or seeds < 1:
         raise ValueError(f"seeds = {seeds!r}: must be a positive integer")
-    build = None if isinstance(model, nn.Module) else model
-    if build is None and seeds > 1:
+    if not isinstance(seed, int):
+        raise TypeError(f"seed = {seed!r}: must be an integer")
+    if isinstance(model, nn.Module) and seeds > 1:
         raise ValueError(f"seeds = {seeds}: building several models needs a function as `model`, not a model")
     runs = []
     first: nn.Module | None = None
     with torch.random.fork_rng(devices=_cuda_devices()):
         for number in range(seed, seed + seeds):
             torch.manual_seed(number)
-            current = unwrapped(model if build is None else _built(build))  # type: ignore[arg-type]
+            current = unwrapped(model if isinstance(model, nn.Module) else _built(model))
             first = current if first is None else first
             runs.append(run(current, batch, loss, number))
         assert first is not None

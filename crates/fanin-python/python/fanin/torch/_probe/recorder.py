@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils.weak import WeakTensorKeyDictionary
 
-from .._measure import Call, moments
+from .._measure import Call, moments, version_of
 from . import activations, attention, cosines, recurrent
 from .records import Attention, Layer, Recurrence, Residual, own_parameters
 from .roles import facts_of, role_of, unit_axis_of, written_out_activation
@@ -227,7 +227,7 @@ class Recorder(TorchFunctionMode):
         layer.cosine_inputs = cosines.of_inputs(output, self.batch)
         layer.cosine_tokens = cosines.of_tokens(output, axis, self.batch)
         self.layers.append(layer)
-        self._measured[output] = (index, output._version)
+        self._measured[output] = (index, version_of(output))
         self._origins[output] = frozenset({index})
         if output.requires_grad:
             output.register_hook(functools.partial(self._on_gradient, layer))
@@ -247,7 +247,7 @@ class Recorder(TorchFunctionMode):
     def layer_of(self, tensor: Tensor) -> int | None:
         """Returns the layer whose output a tensor is, or None if the tensor has not been measured."""
         known = self._measured.get(tensor)
-        return known[0] if known is not None and known[1] == tensor._version else None
+        return known[0] if known is not None and known[1] == version_of(tensor) else None
 
     # Which tensor was computed from which layers -------------------------------------------------------------------------
 

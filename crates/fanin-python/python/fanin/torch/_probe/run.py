@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils.data import DataLoader
 
 from .._measure import moments, observed, plain_name, tensors_of
 from .._preserve import preserved
@@ -29,8 +31,8 @@ def run(model: nn.Module, batch: Any, loss: Loss | None, seed: int) -> Run:
     inputs, targets = copied(inputs), copied(targets)
     size = _batch_size(inputs)
     recorder = Recorder(size)
-    weights = _weights(model)
     with preserved(model):
+        weights = _weights(model)
         with recorder, observed(model, recorder.leave, on_enter=recorder.enter):
             recorder.record_inputs(tensors_of(inputs))
             output = call(model, inputs)
@@ -67,6 +69,10 @@ def call(model: nn.Module, inputs: Any) -> Any:
 
 
 def split(batch: Any, loss: Loss | None) -> tuple[Any, Any]:
+    if isinstance(batch, (Iterator, DataLoader)):
+        raise TypeError(f"batch is a {type(batch).__name__}: pass one batch, such as next(iter(loader))")
+    if type(batch).__module__ == "numpy":
+        raise TypeError(f"batch is a numpy.{type(batch).__name__}: pass tensors of torch, such as torch.from_numpy(batch)")
     if loss is None:
         return batch, None
     if not isinstance(batch, (tuple, list)) or len(batch) != 2:
@@ -188,6 +194,32 @@ def _weights(model: nn.Module) -> list[Weights]:
     return found
 
 
+@contextlib.contextmanager
+def _gradients_kept(value: Tensor, parameters: Sequence[Tensor]) -> Iterator[None]:
+    """Restores the gradients of leaves that are not parameters of the model, such as tensors that its loss uses.
+
+    They would get none from `backward(inputs=parameters)`, but reentrant activation checkpointing forbids that.
+    """
+    own = {id(one) for one in parameters}
+    pending, seen, leaves = [value.grad_fn], set(), []
+    while pending:
+        node = pending.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        leaf = getattr(node, "variable", None)
+        if isinstance(leaf, Tensor) and id(leaf) not in own:
+            leaves.append((leaf, leaf.grad))
+            leaf.grad = None
+        pending.extend(one for one, _ in node.next_functions)
+    seen.clear()
+    try:
+        yield
+    finally:
+        for leaf, gradient in leaves:
+            leaf.grad = gradient
+
+
 def _backward(model: nn.Module, value: Tensor, weights: list[Weights]) -> None:
     """Sends the gradient back. Each parameter's gradient is measured and released as soon as it is complete."""
     by_name = {one.name: one for one in weights}
@@ -206,7 +238,8 @@ def _backward(model: nn.Module, value: Tensor, weights: list[Weights]) -> None:
         handles.append(parameter.register_post_accumulate_grad_hook(measure))
     try:
         if parameters:
-            torch.autograd.backward(value, inputs=parameters)
+            with _gradients_kept(value, parameters):
+                value.backward()
     finally:
         for handle in handles:
             handle.remove()

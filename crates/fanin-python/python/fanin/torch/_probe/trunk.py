@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import collections
 import dataclasses
+from collections.abc import Iterator
 
 from torch import nn
 
@@ -70,13 +72,15 @@ def _block_class(model: nn.Module, run: Run) -> tuple[str, set[str]] | None:
     last_readers = _last_readers(run)
     best = None
     for kind, names in classes.items():
-        outer = [name for name in names if not any(name.startswith(f"{other}.") for other in names)]
-        inside = {name: [one for one in weights if one.startswith(f"{name}.")] for name in outer}
-        blocks = [name for name in outer if len(inside[name]) >= 2]
-        covered = sum(len(inside[name]) for name in blocks)
+        members = set(names)
+        outer = [name for name in names if not any(other in members for other in _parents(name))]
+        inside = collections.Counter(_first(weight, members) for weight in weights)
+        blocks = [name for name in outer if inside[name] >= 2]
+        covered = sum(inside[name] for name in blocks)
         if len(blocks) < 2 or covered < COVERAGE * len(weights):
             continue
-        adding = sum(any(one == name or one.startswith(f"{name}.") for one in adders) for name in blocks)
+        chosen = set(blocks)
+        adding = len({_first(one, chosen) for one in adders} - {None})
         if adders and adding < len(blocks) / 2:
             continue
         if not _is_serial(run, _points(run, set(blocks)), last_readers):
@@ -85,6 +89,19 @@ def _block_class(model: nn.Module, run: Run) -> tuple[str, set[str]] | None:
         if best is None or rank > best[0]:
             best = (rank, kind.__name__, set(blocks))
     return None if best is None else best[1:]
+
+
+def _parents(name: str) -> Iterator[str]:
+    """Yields the names of the modules that contain a module, outermost first."""
+    end = name.find(".")
+    while end >= 0:
+        yield name[:end]
+        end = name.find(".", end + 1)
+
+
+def _first(name: str, chosen: set[str]) -> str | None:
+    """Returns the outermost chosen module that contains a module or is that module."""
+    return next((one for one in (*_parents(name), name) if one in chosen), None)
 
 
 def _points(run: Run, blocks: set[str]) -> list[int]:
