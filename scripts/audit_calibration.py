@@ -86,9 +86,9 @@ def main():
                 for dtype in (torch.float32, torch.bfloat16):
                     cast = {k: v.to(dtype) if v.is_floating_point() else v for k, v in tensors.items()}
                     for key, tensor in audit(cast).items():
-                        if tensor["kind"] in ("fresh", "orthogonal", "trained or other", "uninitialized"):
+                        if tensor["kind"] in ("fresh", "compatible with fresh", "orthogonal", "trained or other", "uninitialized"):
                             seen += 1
-                            if tensor["kind"] not in ("fresh", "orthogonal"):
+                            if tensor["kind"] not in ("fresh", "compatible with fresh", "orthogonal"):
                                 missed += 1
                                 print(f"not fresh: {name} {dtype} {key} {tensor['shape']} std {tensor['std']:.3g}")
                         if tensor["problems"]:
@@ -103,7 +103,7 @@ def main():
                         damage(damaged[key])
                         found = audit(damaged)[key]
                         tried[damage.__name__] = tried.get(damage.__name__, 0) + 1
-                        noticed = bool(found["problems"]) or found["kind"] not in ("fresh", "orthogonal")
+                        noticed = bool(found["problems"]) or found["kind"] not in ("fresh", "compatible with fresh", "orthogonal")
                         caught[damage.__name__] = caught.get(damage.__name__, 0) + noticed
                         if not noticed:
                             print(f"not noticed: {damage.__name__} {name} {key} {tensors[key].shape}: {found['distribution']}")

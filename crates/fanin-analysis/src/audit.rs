@@ -7,7 +7,9 @@ use fanin_recipe::text::short;
 use fanin_recipe::{Entry, StoredType};
 use serde::Serialize;
 
-use crate::check::classify::{classify, schemes::schemes};
+use crate::check::classify::{classify, names, schemes::schemes};
+use crate::check::each_tensor::each_tensor;
+use crate::check::related::{Relation, Signed, relations};
 use crate::check::{Classification, Kind, Univariate};
 use crate::error::Result;
 
@@ -52,33 +54,69 @@ struct TensorReport<'a> {
 }
 
 impl Audit {
-    /// Classifies every tensor of a checkpoint. The values of a tensor are read one or more times, and `progress`
-    /// counts only the first time.
+    /// Classifies every tensor of a checkpoint, on several threads. The values of a tensor are read one or more times,
+    /// and `progress` counts only the first time.
     ///
     /// # Errors
     /// Returns an error if the checkpoint cannot be read.
     pub fn new(checkpoint: &Checkpoint, progress: &dyn Progress) -> Result<Self> {
         let entries = &checkpoint.manifest.entries;
-        let mut tensors: Vec<AuditedTensor> = Vec::new();
+        let all = vec![(); entries.len()];
+        let classified = each_tensor(checkpoint, all, |tensor, ()| classify(checkpoint, tensor, progress))?;
+        let tensors = entries.iter().cloned().zip(classified);
+        let tensors = tensors.map(|(entry, classification)| AuditedTensor { entry, classification });
+        let mut audit = Self { tensors: tensors.collect() };
+        audit.tensors.iter_mut().for_each(AuditedTensor::use_name);
+        audit.compare_tensors();
+        Ok(audit)
+    }
+
+    /// Adds messages to tensors that have the values of an earlier tensor, or related values.
+    fn compare_tensors(&mut self) {
         // Maps a hash of values and the number of values to the index of the last tensor that has both.
         let mut by_hash: HashMap<(u64, usize), usize> = HashMap::new();
-        for (tensor, entry) in entries.iter().enumerate() {
-            let mut classification = classify(checkpoint, tensor, progress)?;
+        let (mut signed, mut owners) = (Vec::new(), Vec::new());
+        for tensor in 0..self.tensors.len() {
+            let AuditedTensor { entry, classification } = &mut self.tensors[tensor];
+            let (kind, values, hash) = (classification.kind, entry.values(), classification.hash);
+            let name = entry.name.clone();
             // Equal values in two tensors are a problem only if the values are random or trained. Constant and computed
             // values may be equal.
-            let distinct =
-                matches!(classification.kind, Kind::Other | Kind::TooFew) || classification.kind.is_fresh();
-            if distinct
-                && entry.values() > 3
-                && let Some(twin) = by_hash.insert((classification.hash, entry.values()), tensor)
+            let random = matches!(kind, Kind::Other | Kind::TooFew) || kind.is_fresh();
+            if random
+                && values > 3
+                && let Some(twin) = by_hash.insert((hash, values), tensor)
             {
-                classification
-                    .problems
-                    .push(format!("has exactly the same values as {}", entries[twin].name));
+                self.report_twin(twin, tensor);
+            } else if let Some(signature) = classification.signature.take().filter(|_| random) {
+                signed.push(Signed { name, values, hash, signature });
+                owners.push(tensor);
             }
-            tensors.push(AuditedTensor { entry: entry.clone(), classification });
         }
-        Ok(Self { tensors })
+        for Relation { first, second, result } in relations(&signed) {
+            if result.p_value < 1e-9 {
+                let fresh = |index: usize| self.tensors[owners[index]].classification.kind.is_fresh();
+                let both_fresh = fresh(first) && fresh(second);
+                let classification = &mut self.tensors[owners[second]].classification;
+                // Layers of a trained model can be related: copied and trained on, for example.
+                let messages =
+                    if both_fresh { &mut classification.problems } else { &mut classification.notes };
+                messages.push(result.text);
+            }
+        }
+    }
+
+    /// Adds a message to the tensor `tensor`, which has the values of `twin`.
+    fn report_twin(&mut self, twin: usize, tensor: usize) {
+        let twin = self.tensors[twin].entry.name.clone();
+        let AuditedTensor { entry, classification } = &mut self.tensors[tensor];
+        if names::can_be_tied(&twin, &entry.name) {
+            classification
+                .notes
+                .push(format!("has the values of {twin}: tied weights that are stored twice?"));
+        } else {
+            classification.problems.push(format!("has exactly the same values as {twin}"));
+        }
     }
 
     fn count(&self, matches: impl Fn(&Classification) -> bool) -> usize {
@@ -108,13 +146,27 @@ impl Audit {
 }
 
 impl AuditedTensor {
+    /// Corrects the kind of a vector whose name says that no initializer makes it normal. Initializers set the weights
+    /// of normalization layers to 1 or 0, and biases to a constant or to uniform values.
+    fn use_name(&mut self) {
+        let Self { entry, classification } = self;
+        let normal = matches!(classification.kind, Kind::Fresh(Univariate::Normal { .. }));
+        if normal && names::is_never_normal(&entry.name, &entry.shape) {
+            classification.description = Some(description(&classification.kind));
+            classification.kind = Kind::Other;
+            classification
+                .notes
+                .push("no known initializer draws a bias or a norm's weight as a normal".to_owned());
+        }
+    }
+
     fn report(&self) -> TensorReport<'_> {
         let Self { entry, classification } = self;
         TensorReport {
             name: &entry.name,
             dtype: entry.dtype,
             shape: &entry.shape,
-            kind: classification.kind.name(),
+            kind: self.kind(),
             distribution: self.distribution(),
             schemes: self.schemes(),
             problems: &classification.problems,
@@ -125,11 +177,25 @@ impl AuditedTensor {
         }
     }
 
+    /// Returns the name of the kind. Few values do not show whether they were trained a little: they are compatible with
+    /// a fresh initialization.
+    pub fn kind(&self) -> &'static str {
+        const MIN_SIDE: usize = 12;
+        const MIN_VALUES: usize = 4096;
+        let columns: usize = self.entry.shape.iter().skip(1).product();
+        let rows = self.entry.shape.first().copied().unwrap_or(1);
+        let telling = rows.min(columns) >= MIN_SIDE && self.entry.values() >= MIN_VALUES;
+        match self.classification.kind {
+            Kind::Fresh(_) if !telling => "compatible with fresh",
+            kind => kind.name(),
+        }
+    }
+
     /// Returns a description of the values: the spec of the distribution that fits them, the value of a constant, or
     /// how the values were computed. The text is empty for other kinds of tensors.
     pub fn distribution(&self) -> String {
         let Classification { kind, zero_rows, .. } = &self.classification;
-        let distribution = spec(kind);
+        let distribution = self.classification.description.clone().unwrap_or_else(|| description(kind));
         match (kind, self.sparsity()) {
             (Kind::Fresh(normal @ Univariate::Normal { mean, std, .. }), Some(sparsity))
                 if normal.is_normal() && *mean == 0.0 =>
@@ -168,7 +234,7 @@ impl AuditedTensor {
 
 /// Returns the description of values of a kind. [`AuditedTensor::distribution`] adds a remark on zeros to it. The text
 /// is empty for kinds without a description.
-fn spec(kind: &Kind) -> String {
+pub(crate) fn description(kind: &Kind) -> String {
     match kind {
         Kind::Table(description) => (*description).to_owned(),
         Kind::Constant(value) => short(*value),

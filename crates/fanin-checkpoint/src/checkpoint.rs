@@ -22,6 +22,12 @@ pub trait ReadTensor: std::fmt::Debug + Send + Sync {
     /// # Errors
     /// Returns an error if the tensor cannot be read.
     fn read(&self, number: usize, offset: u64, bytes: &mut [u8]) -> Result;
+
+    /// Returns whether the tensors must be read one after another, in the order of their indices. This is so if one
+    /// tensor at a time is copied to memory, or if several processes read together.
+    fn is_sequential(&self) -> bool {
+        false
+    }
 }
 
 /// The source of the values of a checkpoint.
@@ -132,19 +138,23 @@ impl Checkpoint {
         ranges: impl Iterator<Item = Range<usize>>,
         mut take: impl FnMut(&[f64]),
     ) -> Result {
-        const CHUNK: usize = 1 << 20;
+        const CHUNK: usize = 1 << 16;
+        const FIRST_CHUNK: usize = 1 << 12;
         let entry = &self.manifest.entries[number];
         if !entry.dtype.is_read() {
             return Ok(());
         }
         // Each read returns a whole chunk, including the gaps between ranges, so that short ranges in the same chunk
-        // need only one read.
+        // need only one read. The chunks grow, because a single short range needs only a short chunk.
         let (mut first, mut chunk) = (0, Vec::new());
+        let mut length = FIRST_CHUNK;
         for mut range in ranges {
             while !range.is_empty() {
                 if range.start >= first + chunk.len() {
                     first = range.start;
-                    chunk = self.window(number, first, CHUNK.min(entry.values() - first))?;
+                    length = length.max(range.len()).min(CHUNK);
+                    chunk = self.window(number, first, length.min(entry.values() - first))?;
+                    length *= 2;
                 }
                 let end = range.end.min(first + chunk.len());
                 take(&chunk[range.start - first..end - first]);
@@ -167,6 +177,15 @@ impl Checkpoint {
         }
     }
 
+    /// Returns whether the tensors must be read one after another, in the order of their indices. See
+    /// [`ReadTensor::is_sequential`].
+    pub fn is_sequential(&self) -> bool {
+        match &self.source {
+            Source::Files { .. } => false,
+            Source::Other(source) => source.is_sequential(),
+        }
+    }
+
     /// Returns `count` values of the tensor with the index `number`, from the row-major index `first` on, converted to
     /// f64 by [`decode`].
     ///
@@ -180,22 +199,60 @@ impl Checkpoint {
     }
 }
 
-/// Reads the names, types and shapes of a model's tensors. If the source is a checkpoint, only headers are read.
-///
-/// `path` is the name of a built-in model, the path of a manifest in JSON, or the path of a checkpoint (a safetensors
-/// file, a folder or an index).
+/// The names, types and shapes of a model's tensors, and the checkpoint that they were read from.
+#[derive(Debug)]
+pub enum ModelSource {
+    /// The tensors of a built-in model, or of a manifest. They have no values.
+    Manifest(Manifest),
+    /// A checkpoint.
+    Checkpoint(Checkpoint),
+}
+
+impl ModelSource {
+    /// Opens the source at `path`. Reads only the headers of a checkpoint.
+    ///
+    /// `path` is the name of a built-in model, the path of a manifest in JSON, or the path of a checkpoint (a
+    /// safetensors file, a folder or an index).
+    ///
+    /// # Errors
+    /// Returns an error if the file cannot be read, or is neither a manifest nor a checkpoint.
+    pub fn open(path: &Path) -> Result<Self> {
+        if let Some(model) = path.to_str().and_then(fanin_recipe::Model::find).filter(|_| !path.exists()) {
+            return Ok(Self::Manifest(model.manifest()));
+        }
+        let name = path.file_name().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
+        if name.ends_with(".json") && !name.ends_with(".index.json") && !path.is_dir() {
+            return Ok(Self::Manifest(Manifest::read(path)?));
+        }
+        Ok(Self::Checkpoint(Checkpoint::open(path)?))
+    }
+
+    /// Returns the names, types and shapes.
+    pub fn manifest(&self) -> &Manifest {
+        match self {
+            Self::Manifest(manifest) => manifest,
+            Self::Checkpoint(checkpoint) => &checkpoint.manifest,
+        }
+    }
+
+    /// Returns the checkpoint, or `None` if there are no values.
+    pub fn checkpoint(&self) -> Option<&Checkpoint> {
+        match self {
+            Self::Manifest(_) => None,
+            Self::Checkpoint(checkpoint) => Some(checkpoint),
+        }
+    }
+}
+
+/// Reads the names, types and shapes of a model's tensors. See [`ModelSource::open`].
 ///
 /// # Errors
-/// Returns an error if the file cannot be read, or is neither a manifest nor a checkpoint.
+/// Returns the errors of [`ModelSource::open`].
 pub fn read_manifest(path: &Path) -> Result<Manifest> {
-    if let Some(model) = path.to_str().and_then(fanin_recipe::Model::find).filter(|_| !path.exists()) {
-        return Ok(model.manifest());
-    }
-    let name = path.file_name().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
-    if name.ends_with(".json") && !name.ends_with(".index.json") && !path.is_dir() {
-        return Ok(Manifest::read(path)?);
-    }
-    Ok(Checkpoint::open(path)?.manifest)
+    Ok(match ModelSource::open(path)? {
+        ModelSource::Manifest(manifest) => manifest,
+        ModelSource::Checkpoint(checkpoint) => checkpoint.manifest,
+    })
 }
 
 /// Returns the paths of a checkpoint's safetensors files, and the index of the checkpoint (`None` if there is no

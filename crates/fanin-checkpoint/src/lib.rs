@@ -75,7 +75,7 @@ mod write;
 mod write_error;
 mod written;
 
-pub use checkpoint::{Checkpoint, ReadTensor, read_manifest};
+pub use checkpoint::{Checkpoint, ModelSource, ReadTensor, read_manifest};
 pub use decode::decode;
 pub use error::{Error, Remedy, Result};
 pub use file::SafetensorsFile;

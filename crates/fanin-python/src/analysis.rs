@@ -9,7 +9,7 @@ use fanin_analysis::check::ModelComparison;
 use fanin_analysis::diff::Diff;
 use fanin_analysis::inspect::{self, Inspection};
 use fanin_analysis::verify::{Request, Verification};
-use fanin_checkpoint::{StreamKind, read_manifest};
+use fanin_checkpoint::{ModelSource, StreamKind};
 use fanin_recipe::Model;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -39,7 +39,7 @@ fn json(report: &impl Serialize) -> PyResult<Value> {
 
 /// Verifies tensors against a recipe, and returns the report. `name` is the name of the source in the report.
 #[pyfunction]
-#[pyo3(signature = (source: "Any", name, recipe: "str | PathLike[str] | Recipe", like, settings, seed, stream, alpha, tied) -> "dict[str, Any]")]
+#[pyo3(signature = (source: "Any", name, recipe: "str | PathLike[str] | Recipe", like, settings, seed, stream, alpha, tied, copy_from, partial) -> "dict[str, Any]")]
 #[allow(clippy::too_many_arguments, reason = "the options of fanin verify")]
 pub fn verify_tensors<'py>(
     py: Python<'py>,
@@ -52,6 +52,8 @@ pub fn verify_tensors<'py>(
     stream: &str,
     alpha: f64,
     tied: bool,
+    copy_from: Option<PathBuf>,
+    partial: bool,
 ) -> PyResult<Bound<'py, PyAny>> {
     let stream = StreamKind::from_name(stream).ok_or_else(|| {
         PyValueError::new_err(format!("stream = {stream:?}: must be \"native\" or \"torch\""))
@@ -60,13 +62,17 @@ pub fn verify_tensors<'py>(
         return Err(PyValueError::new_err(format!("alpha = {alpha}: must be a number from 1e-12 to 0.5")));
     }
     let Recipe { recipe, model } = read_recipe(recipe)?;
-    let like = like.as_deref().map(read_manifest).transpose().map_err(errors::from_checkpoint)?;
+    let open = |path: Option<PathBuf>| path.as_deref().map(ModelSource::open).transpose();
+    let like = open(like).map_err(errors::from_checkpoint)?;
+    let copied = open(copy_from).map_err(errors::from_checkpoint)?;
     let settings = settings.map(|settings| settings.0).unwrap_or_default();
     let request = Request {
         recipe: &recipe,
         settings: &settings,
         model_given: like.is_some(),
-        model: like.or_else(|| model.map(Model::manifest)),
+        model: like.as_ref().map(|like| like.manifest().clone()).or_else(|| model.map(Model::manifest)),
+        copied: copied.as_ref().or(like.as_ref()).and_then(ModelSource::checkpoint),
+        partial,
         seed: seed.map(|seed| seed.0),
         stream,
         alpha,

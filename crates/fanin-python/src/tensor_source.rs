@@ -100,6 +100,11 @@ impl ReadTensor for PythonTensors {
         unsafe { copy_from(memory.address + start, bytes) };
         Ok(())
     }
+
+    // One tensor at a time is in memory, and the ranks of a job gather it together.
+    fn is_sequential(&self) -> bool {
+        true
+    }
 }
 
 impl PythonTensors {

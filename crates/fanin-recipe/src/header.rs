@@ -89,8 +89,13 @@ impl SafetensorsHeader {
         }
         if size - 8 - length != next {
             let found = size - 8 - length;
+            let reason = if found < next {
+                "the file may be truncated"
+            } else {
+                "the file has more bytes than its tensors, which safetensors does not allow"
+            };
             return Err(wrong(format!(
-                "the tensors take {next} bytes, but {found} bytes follow the header: the file may be truncated"
+                "the tensors take {next} bytes, but {found} bytes follow the header: {reason}"
             )));
         }
         Ok(Self { manifest, file, data: 8 + length })

@@ -75,11 +75,13 @@ pub fn shape(shape: &[usize]) -> String {
     shape.iter().map(ToString::to_string).collect::<Vec<_>>().join(" x ")
 }
 
-/// Escapes the control characters of a name, so that a name from a file cannot move the cursor or change the colors of
-/// a terminal.
+/// Escapes the control characters of a name, so that a name from a file cannot move the cursor, change the colors of a
+/// terminal, or change the direction in which text is shown.
 pub fn escaped(name: &str) -> String {
+    // The marks, embeddings, overrides and isolates of Unicode's bidirectional algorithm.
+    let changes_direction = |character: char| matches!(character, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     name.chars().fold(String::new(), |mut text, character| {
-        if character.is_control() {
+        if character.is_control() || changes_direction(character) {
             text.extend(character.escape_default());
         } else {
             text.push(character);

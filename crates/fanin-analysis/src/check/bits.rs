@@ -187,7 +187,11 @@ impl<'a> Comparison<'a> {
 /// of a block.
 fn tolerance(plan: &Plan) -> f64 {
     match plan.distribution() {
-        Distribution::Orthogonal { gain } => gain.abs() * orthogonal::tolerance(plan.dtype()) / 4.0,
+        Distribution::Orthogonal { gain } => {
+            let entry = orthogonal::root_mean_square(plan.shape(), gain);
+            // If the entries are too small for the dtype, only their rounding can differ.
+            gain.abs() * orthogonal::tolerance(plan.dtype(), entry).unwrap_or(1.0) / 4.0
+        }
         Distribution::Blocks { .. } => {
             plan.blocks().iter().map(|block| tolerance(block.plan())).fold(0.0, f64::max)
         }

@@ -2,7 +2,7 @@
 //! counting values.
 
 use fanin::{DType, Distribution, Plan};
-use statrs::function::erf::{erf, erfc};
+use statrs::function::erf::{erf, erfc, erfc_inv};
 
 use super::grid;
 
@@ -29,19 +29,61 @@ pub enum Univariate {
     },
 }
 
-/// The mean and central moments of a distribution. The k-th central moment is the expected value of (X - mean)^k.
+/// The mean, the standard deviation and standardized central moments of a distribution. The k-th standardized moment is
+/// the expected value of ((X - mean) / std)^k.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Moments {
     /// The mean.
     pub(crate) mean: f64,
-    /// The second central moment.
-    pub(crate) variance: f64,
-    /// The third central moment.
-    pub(crate) m3: f64,
-    /// The fourth central moment.
-    pub(crate) m4: f64,
-    /// The sixth central moment.
-    pub(crate) m6: f64,
+    /// The standard deviation.
+    pub(crate) std: f64,
+    /// The third standardized moment.
+    pub(crate) skewness: f64,
+    /// The fourth standardized moment, which is 3 for a normal distribution.
+    pub(crate) kurtosis: f64,
+    /// The sixth standardized moment.
+    pub(crate) sixth: f64,
+}
+
+/// A narrow part of a distribution.
+struct Point {
+    /// The mean is this number plus `offset` times a scale.
+    mean: f64,
+    offset: f64,
+    /// The variance divided by the square of the scale.
+    variance: f64,
+    weight: f64,
+}
+
+impl Moments {
+    /// The moments of the standard normal distribution.
+    pub(crate) const NORMAL: Self = Self { mean: 0.0, std: 1.0, skewness: 0.0, kurtosis: 3.0, sixth: 15.0 };
+
+    /// Returns the moments of a mixture of narrow distributions. `scale` is a number of the order of the standard
+    /// deviation. All computations are in units of `scale`, so that no power of a distance overflows or underflows.
+    fn of_points(points: &[Point], scale: f64) -> Self {
+        let total: f64 = points.iter().map(|point| point.weight).sum();
+        let origin = points.get(points.len() / 2).map_or(0.0, |point| point.mean);
+        let distance = |point: &Point| (point.mean - origin) / scale + point.offset;
+        let shift = points.iter().map(|point| distance(point) * point.weight).sum::<f64>() / total;
+        let moment = |power: i32| {
+            let pairs = f64::from(power * (power - 1) / 2);
+            let term = |point: &Point| {
+                let x = distance(point) - shift;
+                (x.powi(power) + pairs * x.powi(power - 2) * point.variance) * point.weight
+            };
+            points.iter().map(term).sum::<f64>() / total
+        };
+        let std = moment(2).sqrt();
+        let standardized = |power: i32| if std > 0.0 { moment(power) / std.powi(power) } else { 0.0 };
+        Self {
+            mean: origin + shift * scale,
+            std: std * scale,
+            skewness: standardized(3),
+            kurtosis: standardized(4),
+            sixth: standardized(6),
+        }
+    }
 }
 
 /// Returns Phi(z), the cumulative distribution function of the standard normal distribution.
@@ -66,13 +108,19 @@ impl Univariate {
     /// Returns the distribution of a plan's independent random values. For a `sparse` plan, it is the distribution of
     /// the values that are not set to zero.
     ///
+    /// The mean and the standard deviation of a normal distribution are rounded to f32, as they are for the computation
+    /// of the values, unless the values are f64. This matters for a subnormal standard deviation.
+    ///
     /// Returns `None` if the plan determines every value, if its values depend on one another (`orthogonal`), or if the
     /// plan has blocks.
     pub fn of(plan: &Plan) -> Option<Self> {
+        let computed = |x: f64| if plan.dtype() == DType::F64 { x } else { f64::from(x as f32) };
         Some(match plan.distribution() {
             Distribution::Uniform { low, high } if low < high => Self::Uniform { low, high },
-            Distribution::Normal { mean, std } if std > 0.0 => Self::normal(mean, std),
-            Distribution::Sparse { std, .. } if std > 0.0 => Self::normal(0.0, std),
+            Distribution::Normal { mean, std } if computed(std) > 0.0 => {
+                Self::normal(computed(mean), computed(std))
+            }
+            Distribution::Sparse { std, .. } if computed(std) > 0.0 => Self::normal(0.0, computed(std)),
             Distribution::TruncatedNormal { mean, std, low, high, .. } if low < high => {
                 Self::Normal { mean, std, low, high }
             }
@@ -109,6 +157,25 @@ impl Univariate {
         self.probability(x, f64::INFINITY)
     }
 
+    /// Returns about the number x with P(X < x) = p.
+    fn quantile(&self, p: f64) -> f64 {
+        match *self {
+            Self::Uniform { low, high } => low + p * (high - low),
+            Self::Normal { mean, std, low, high } => {
+                let (below, above) = (phi((low - mean) / std), phi((mean - high) / std));
+                // P(X < x) in the whole normal distribution, and its complement. The smaller one is inverted.
+                let lower = below + p * (1.0 - below - above);
+                let upper = above + (1.0 - p) * (1.0 - below - above);
+                let z = if lower < upper {
+                    -erfc_inv(2.0 * lower) * std::f64::consts::SQRT_2
+                } else {
+                    erfc_inv(2.0 * upper) * std::f64::consts::SQRT_2
+                };
+                (mean + std * z).clamp(low, high)
+            }
+        }
+    }
+
     /// Returns P(a < X < b).
     pub(crate) fn probability(&self, a: f64, b: f64) -> f64 {
         let (low, high) = self.bounds();
@@ -125,22 +192,6 @@ impl Univariate {
         }
     }
 
-    /// Returns the probability density at `x`.
-    pub(crate) fn density(&self, x: f64) -> f64 {
-        let (low, high) = self.bounds();
-        if x < low || x > high {
-            return 0.0;
-        }
-        match *self {
-            Self::Uniform { .. } => 1.0 / (high - low),
-            Self::Normal { mean, std, .. } => {
-                let z = (x - mean) / std;
-                let norm = std * (2.0 * std::f64::consts::PI).sqrt();
-                (-z * z / 2.0).exp() / norm / normal_probability((low - mean) / std, (high - mean) / std)
-            }
-        }
-    }
-
     /// Returns an interval outside of which the probability is less than 1e-20.
     fn support(&self) -> (f64, f64) {
         match *self {
@@ -152,62 +203,73 @@ impl Univariate {
         }
     }
 
-    /// Returns the moments of values that are rounded to a dtype. For dtypes of 32 and 64 bits, the rounding is
-    /// neglected.
-    pub(crate) fn moments(&self, dtype: DType) -> Moments {
-        let (from, to) = self.support();
-        // The moments are weighted sums over points. For narrow dtypes the points are all values of the dtype, and the
-        // weights are their probabilities. For wide dtypes, the points and the weights are given by Simpson's rule for
-        // integrals over the density.
-        let mut points = Vec::new();
-        let (low, high) = self.bounds();
-        for x in grid::values(dtype) {
-            let (below, above) = grid::rounding_interval(dtype, x);
-            if above > from && below < to {
-                points.push((x.clamp(low, high), self.probability(below, above)));
+    /// Returns a number of the order of the standard deviation.
+    fn scale(&self) -> f64 {
+        match *self {
+            Self::Uniform { low, high } => high / 2.0 - low / 2.0,
+            Self::Normal { mean, std, low, high } => {
+                // In the tail at z standard deviations, the distribution is about 1/z standard deviations wide.
+                let near = ((low - mean) / std).max((mean - high) / std).max(0.0);
+                (std / (1.0 + near)).min(high / 2.0 - low / 2.0)
             }
         }
-        if points.is_empty() {
-            const STEPS: usize = 2000;
-            let step = (to - from) / STEPS as f64;
-            for k in 0..=STEPS {
-                let x = from + step * k as f64;
-                let weight = if k == 0 || k == STEPS { 1.0 } else { 2.0 + 2.0 * (k % 2) as f64 };
-                points.push((x, weight * self.density(x) * step / 3.0));
-            }
-        }
-        let total: f64 = points.iter().map(|(_, weight)| weight).sum();
-        let mean = points.iter().map(|(x, weight)| x * weight).sum::<f64>() / total;
-        let moment = |power: i32| {
-            points.iter().map(|(x, weight)| (x - mean).powi(power) * weight).sum::<f64>() / total
-        };
-        Moments { mean, variance: moment(2), m3: moment(3), m4: moment(4), m6: moment(6) }
     }
 
-    /// Returns up to 511 bin edges in ascending order, each with the probability P(X < edge). The bins have about equal
-    /// probability.
+    /// Returns the moments of values that are rounded to a dtype. Values that become infinite are left out.
+    pub(crate) fn moments(&self, dtype: DType) -> Moments {
+        let scale = self.scale();
+        let steps = if matches!(self, Self::Uniform { .. }) { 256.0 } else { 64.0 };
+        let (low, high) = self.bounds();
+        let point = |(x, (below, above)): (f64, (f64, f64))| {
+            let weight = self.probability(below, above);
+            let (first, last) = grid::rounding_interval(dtype, x);
+            if below == first && above == last || !(below.is_finite() && above.is_finite()) {
+                // The cell has one value of the dtype.
+                return Point { mean: x, offset: 0.0, variance: 0.0, weight };
+            }
+            // The cell has many values. The density in it is nearly linear.
+            let (below, above) = (below.max(low), above.min(high));
+            let (middle, width) = (below / 2.0 + above / 2.0, above / scale - below / scale);
+            let variance = width * width / 12.0;
+            let slope = match *self {
+                Self::Uniform { .. } => 0.0,
+                Self::Normal { mean, std, .. } => (mean - middle) / std * (scale / std),
+            };
+            Point { mean: middle, offset: variance * slope, variance, weight }
+        };
+        let cells = grid::cells(dtype, self.support(), scale / steps);
+        let points: Vec<Point> = cells.into_iter().map(point).filter(|point| point.weight > 0.0).collect();
+        Moments::of_points(&points, scale)
+    }
+
+    /// Returns the probability that a value is finite after it is rounded to a dtype.
+    pub(crate) fn finite_probability(&self, dtype: DType) -> f64 {
+        let largest = grid::overflow(dtype);
+        self.probability(-largest, largest)
+    }
+
+    /// Returns the number of bin edges for a sample of a dtype, in ascending order, each with the probability
+    /// P(X < edge) of finite values. There are up to 511 edges. The bins have about equal probability.
     ///
     /// Each edge is half-way between two adjacent values of the dtype (for f64, at a value). Rounding does not move a
     /// value across such an edge, so the probabilities also hold for rounded values.
     pub(crate) fn edges(&self, dtype: DType) -> Vec<(f64, f64)> {
         const BINS: usize = 512;
         let (low, high) = self.bounds();
-        let (from, to) = self.support();
+        let (least, finite) = (self.cdf(-grid::overflow(dtype)), self.finite_probability(dtype));
         let mut edges: Vec<(f64, f64)> = Vec::new();
         for k in 1..BINS {
-            let wanted = k as f64 / BINS as f64;
-            let (mut a, mut b) = (from, to);
-            for _ in 0..40 {
-                let middle = a / 2.0 + b / 2.0;
-                if self.cdf(middle) < wanted { a = middle } else { b = middle }
+            let wanted = least + k as f64 / BINS as f64 * finite;
+            let value = dtype.round(self.quantile(wanted));
+            if value.is_nan() || value.abs() >= dtype.largest() {
+                continue;
             }
-            let value = dtype.round(a);
             let next = grid::neighbours(dtype, value).1;
             let edge = grid::rounding_interval(dtype, value).1;
-            // Both values next to an edge must be within the bounds. The probability of any other edge would not be
-            // exact, because samplers clamp values that rounding moves out of the bounds.
+            // Both values next to an edge must be within the bounds. The probability of any other edge depends on what
+            // a sampler does with values that rounding moves out of the bounds: torch moves them to the other bound.
             if value >= low && next <= high && edges.last().is_none_or(|&(last, _)| edge > last) {
-                edges.push((edge, self.cdf(edge)));
+                edges.push((edge, (self.cdf(edge) - least) / finite));
             }
         }
         edges
@@ -223,20 +285,20 @@ mod tests {
         let normal = Univariate::normal(1.0, 2.0).moments(DType::F32);
         for (found, right) in [
             (normal.mean, 1.0),
-            (normal.variance, 4.0),
-            (normal.m3, 0.0),
-            (normal.m4, 48.0),
-            (normal.m6, 960.0),
+            (normal.std, 2.0),
+            (normal.skewness, 0.0),
+            (normal.kurtosis, 3.0),
+            (normal.sixth, 15.0),
         ] {
             assert!((found - right).abs() < 1e-7, "{found} {right}");
         }
         let uniform = Univariate::Uniform { low: -1.0, high: 3.0 }.moments(DType::F64);
-        assert!((uniform.variance - 16.0 / 12.0).abs() < 1e-9 && (uniform.m4 - 16.0 / 5.0).abs() < 1e-9);
+        assert!((uniform.std.powi(2) - 16.0 / 12.0).abs() < 1e-9 && (uniform.kurtosis - 1.8).abs() < 1e-9);
         // Truncation at two standard deviations multiplies the std by 0.8796. Rounding to bf16 increases the variance
         // by a fraction of at most 2^-18 / 3.
         let truncated = Univariate::Normal { mean: 0.0, std: 1.0, low: -2.0, high: 2.0 };
-        assert!((truncated.moments(DType::F32).variance.sqrt() - 0.879_626).abs() < 1e-6);
-        assert!((truncated.moments(DType::BF16).variance.sqrt() - 0.879_626).abs() < 1e-4);
+        assert!((truncated.moments(DType::F32).std - 0.879_626).abs() < 1e-6);
+        assert!((truncated.moments(DType::BF16).std - 0.879_626).abs() < 1e-4);
     }
 
     #[test]

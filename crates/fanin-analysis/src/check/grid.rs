@@ -39,7 +39,7 @@ fn neighbours_16_bit(bits: u16, to_f64: impl Fn(u16) -> f64) -> (f64, f64) {
 fn neighbours_8_bit(bits: u8, to_f64: impl Fn(u8) -> f64) -> (f64, f64) {
     let (sign, magnitude) = (bits & 0x80, bits & 0x7f);
     let value = to_f64(bits);
-    let towards_zero = if magnitude == 0 { -to_f64(1) } else { to_f64(sign | (magnitude - 1)) };
+    let towards_zero = if magnitude == 0 { -to_f64(sign | 1) } else { to_f64(sign | (magnitude - 1)) };
     let next = to_f64(sign | (magnitude + 1));
     let away_from_zero = if next.is_nan() { value + (value - towards_zero) } else { next };
     (away_from_zero.min(towards_zero), away_from_zero.max(towards_zero))
@@ -49,7 +49,7 @@ fn neighbours_8_bit(bits: u8, to_f64: impl Fn(u8) -> f64) -> (f64, f64) {
 /// value above. For f64, both ends are `x` itself.
 pub(crate) fn rounding_interval(dtype: DType, x: f64) -> (f64, f64) {
     let (below, above) = neighbours(dtype, x);
-    if dtype == DType::F64 { (x, x) } else { ((below + x) / 2.0, (x + above) / 2.0) }
+    if dtype == DType::F64 { (x, x) } else { (below / 2.0 + x / 2.0, x / 2.0 + above / 2.0) }
 }
 
 /// Returns the distance from 1 to the next larger value of the dtype (its machine epsilon).
@@ -57,19 +57,51 @@ pub(crate) fn epsilon(dtype: DType) -> f64 {
     neighbours(dtype, 1.0).1 - 1.0
 }
 
-/// Returns all finite values of a dtype of 16 or 8 bits in ascending order. Zero occurs once. Returns an empty vector
-/// for wider dtypes.
-pub(crate) fn values(dtype: DType) -> Vec<f64> {
-    let to_f64: fn(u16) -> f64 = match dtype {
-        DType::F16 => |bits| f16::from_bits(bits).to_f64(),
-        DType::BF16 => |bits| bf16::from_bits(bits).to_f64(),
-        DType::F8E4M3 => |bits| F8E4M3::from_bits(bits as u8).to_f64(),
-        DType::F8E5M2 => |bits| F8E5M2::from_bits(bits as u8).to_f64(),
-        _ => return Vec::new(),
+/// Returns the magnitude from which a value of the dtype is infinite after rounding. The result is infinite for e4m3fn,
+/// in which all larger values become the largest value.
+pub(crate) fn overflow(dtype: DType) -> f64 {
+    match dtype {
+        DType::F8E4M3 => f64::INFINITY,
+        DType::F64 => f64::MAX,
+        _ => {
+            let largest = dtype.largest();
+            largest + (largest - neighbours(dtype, largest).0) / 2.0
+        }
+    }
+}
+
+/// Divides an interval into cells. A cell is a value of the dtype and the interval of numbers that it stands for.
+///
+/// If the values of the dtype are more than `step` apart, each value has a cell, which is the interval that rounds to
+/// it. Otherwise values are left out, so that cells are about `step` wide.
+pub(crate) fn cells(dtype: DType, (from, to): (f64, f64), step: f64) -> Vec<(f64, (f64, f64))> {
+    let largest = dtype.largest();
+    let last = dtype.round(to.min(largest));
+    let mut values = vec![dtype.round(from.max(-largest))];
+    while let Some(&x) = values.last().filter(|x| **x < last) {
+        // The sum with 0 turns -0 into 0.
+        values.push(neighbours(dtype, x).1.max(dtype.round(x + step)).min(last) + 0.0);
+    }
+    let end = |x: f64, side: f64| {
+        if dtype == DType::F8E4M3 && x.abs() == largest {
+            f64::INFINITY * side
+        } else {
+            rounded_end(dtype, x, side)
+        }
     };
-    let end = if dtype.size() == 1 { 0x80 } else { 0x8000 };
-    let positive: Vec<f64> = (1..end).map(to_f64).take_while(|x| x.is_finite()).collect();
-    positive.iter().rev().map(|x| -x).chain([0.0]).chain(positive.iter().copied()).collect()
+    let cell = |k: usize| {
+        let x = values[k];
+        let below = if k == 0 { end(x, -1.0) } else { values[k - 1] / 2.0 + x / 2.0 };
+        let above = values.get(k + 1).map_or_else(|| end(x, 1.0), |next| x / 2.0 + next / 2.0);
+        (x, (below, above))
+    };
+    (0..values.len()).map(cell).collect()
+}
+
+/// Returns the lower (`side` is -1) or the upper end (1) of the interval that rounds to `x`.
+fn rounded_end(dtype: DType, x: f64, side: f64) -> f64 {
+    let (below, above) = rounding_interval(dtype, x);
+    if side < 0.0 { below } else { above }
 }
 
 #[cfg(test)]
@@ -79,7 +111,10 @@ mod tests {
     #[test]
     fn neighbours_are_the_adjacent_values() {
         for dtype in [DType::F16, DType::BF16, DType::F8E4M3, DType::F8E5M2] {
-            let all = values(dtype);
+            let largest = dtype.largest();
+            let all: Vec<f64> = cells(dtype, (-largest, largest), 0.0).iter().map(|(x, _)| *x).collect();
+            let zeros = all.iter().filter(|x| **x == 0.0).count();
+            assert_eq!((all[0], all[all.len() - 1], zeros), (-largest, largest, 1), "{dtype}");
             for pair in all.windows(2) {
                 assert_eq!(neighbours(dtype, pair[0]).1, pair[1]);
                 assert_eq!(neighbours(dtype, pair[1]).0, pair[0]);

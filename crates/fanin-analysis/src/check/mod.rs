@@ -3,9 +3,12 @@
 //! of its tensors.
 
 pub(crate) mod bits;
+#[cfg(test)]
+mod calibration;
 pub(crate) mod classify;
 pub(crate) mod compare;
 pub(crate) mod distribution;
+pub(crate) mod each_tensor;
 pub(crate) mod generate;
 pub(crate) mod grid;
 pub(crate) mod mismatch;
@@ -13,8 +16,11 @@ pub(crate) mod model;
 pub(crate) mod orthogonal;
 pub(crate) mod p_value;
 pub(crate) mod reference;
+pub(crate) mod related;
 pub(crate) mod repeats;
 pub(crate) mod sample;
+pub(crate) mod signature;
+pub(crate) mod structure;
 pub(crate) mod tensor;
 pub(crate) mod tensor_view;
 pub(crate) mod test_result;

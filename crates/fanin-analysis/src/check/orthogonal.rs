@@ -38,8 +38,10 @@ use crate::signs::sign;
 const VECTORS: usize = 4;
 
 /// Returns the largest [`departure`] from orthogonality that rounding to the dtype can cause, with a safety margin.
-pub(crate) fn tolerance(dtype: DType) -> f64 {
-    match dtype {
+/// `entry` is the root mean square of the entries. Returns `None` if the entries are so small that rounding destroys
+/// the orthogonality, because the smallest positive values of the dtype are too far apart.
+pub(crate) fn tolerance(dtype: DType, entry: f64) -> Option<f64> {
+    let tolerance = match dtype {
         DType::F64 => 1e-10,
         DType::F16 => 4e-3,
         DType::BF16 => 2e-2,
@@ -48,7 +50,15 @@ pub(crate) fn tolerance(dtype: DType) -> f64 {
         DType::F8E4M3 => 0.6,
         DType::F8E5M2 => 0.9,
         _ => 1e-4,
-    }
+    };
+    let spacing = grid::neighbours(dtype, 0.0).1 / entry;
+    (spacing < 0.125).then_some(tolerance + 4.0 * spacing)
+}
+
+/// Returns the root mean square of the entries of `gain` times an orthogonal matrix of this shape.
+pub(crate) fn root_mean_square(shape: &[usize], gain: f64) -> f64 {
+    let long = shape[0].max(shape[1..].iter().product());
+    gain.abs() / (long as f64).sqrt()
 }
 
 /// Returns the largest |(Q Q^T - gain^2) v| / (gain^2 |v|) over a few random vectors v. Q is the tensor as a matrix:
@@ -93,6 +103,24 @@ pub(crate) fn departure(view: &TensorView<'_>, gain: f64) -> Result<f64> {
     };
     // `f64::max` cannot be used, because it ignores NaN.
     Ok((0..VECTORS).map(departure).fold(0.0, |a, b| if b > a || b.is_nan() { b } else { a }))
+}
+
+/// Returns whether the first row has the length that orthogonal rows have, or the first column of a matrix with more rows
+/// than columns. This takes little time, and is false for practically all matrices that are not orthogonal.
+///
+/// # Errors
+/// Returns an error if the file cannot be read.
+pub(crate) fn is_plausible(view: &TensorView<'_>, gain: f64, tolerance: f64) -> Result<bool> {
+    let shape = view.shape();
+    let width: usize = shape[1..].iter().product();
+    let line = match shape {
+        _ if shape[0] <= width => view.slice(0, 0..1),
+        [_, _] => view.slice(1, 0..1),
+        _ => return Ok(true),
+    };
+    let mut squares = 0.0;
+    line.values(|values| squares += values.iter().map(|x| x * x).sum::<f64>())?;
+    Ok((squares / (gain * gain) - 1.0).abs() < 3.0 * tolerance)
 }
 
 /// Statistics of the entries of an orthogonal matrix.

@@ -21,6 +21,63 @@ pub(crate) fn corrected_normal(z: f64, correction: f64) -> f64 {
     if p == 0.0 { 0.0 } else { p * correction.clamp(0.0, z * z / 4.0).exp() }
 }
 
+/// Returns a nearly normal deviate for `z`, the standardized sum of independent terms, where the sum has this skewness.
+///
+/// The sum is treated as a shifted gamma variable with the same skewness, whose cube root is nearly normal (Wilson and
+/// Hilferty 1931).
+pub(crate) fn normal_deviate(z: f64, skewness: f64) -> f64 {
+    if skewness.abs() < 1e-6 {
+        return z;
+    }
+    let root = (1.0 + skewness * z / 2.0).max(0.0).cbrt();
+    6.0 / skewness * (root - 1.0) + skewness / 6.0
+}
+
+/// Returns the two-sided p-value of the correlation of two samples of `n` independent values with these moments.
+///
+/// The correction has two terms: the skewness of a product of two values is the square of that of one value, and the
+/// excess kurtosis of a product of normal values is 6. The correlation itself has lighter tails than the sum of products,
+/// because it is divided by the sum of squares.
+pub(crate) fn correlation(r: f64, n: f64, skewness: f64) -> f64 {
+    let z = r * n.sqrt();
+    let cube = z.abs().powi(3) * skewness * skewness / (6.0 * n.sqrt());
+    corrected_normal(z, cube + z.powi(4) / (4.0 * n))
+}
+
+/// Returns the two-sided p-value of a chi-square variable of `degrees` degrees of freedom: twice the probability of the
+/// smaller tail.
+pub(crate) fn chi_square(x: f64, degrees: f64) -> f64 {
+    // The sum of many squares is nearly normal. The third moment of a squared standard normal variable is 8, and its
+    // variance is 2, so its skewness is 8 / 2^1.5.
+    if degrees > 1e5 {
+        return standardized_sum((x - degrees) / (2.0 * degrees).sqrt(), 8f64.sqrt(), degrees);
+    }
+    2.0 * chi_square_at_most(x, degrees).min(chi_square_at_least(x, degrees))
+}
+
+/// Returns the probability that a chi-square variable of `degrees` degrees of freedom is at least `x`. `degrees` need
+/// not be an integer.
+pub(crate) fn chi_square_at_least(x: f64, degrees: f64) -> f64 {
+    if x <= 0.0 {
+        1.0
+    } else if x.is_infinite() {
+        0.0
+    } else {
+        gamma::gamma_ur(degrees / 2.0, x / 2.0)
+    }
+}
+
+/// Returns the probability that a chi-square variable of `degrees` degrees of freedom is at most `x`.
+fn chi_square_at_most(x: f64, degrees: f64) -> f64 {
+    if x <= 0.0 {
+        0.0
+    } else if x.is_infinite() {
+        1.0
+    } else {
+        gamma::gamma_lr(degrees / 2.0, x / 2.0)
+    }
+}
+
 /// Returns `2 * exp(-2 * n * D^2)`, an upper bound on the p-value of the Kolmogorov-Smirnov distance D of `n` values.
 /// The bound holds for every `n` (Massart 1990), and may exceed 1.
 pub(crate) fn kolmogorov_smirnov(distance: f64, n: f64) -> f64 {

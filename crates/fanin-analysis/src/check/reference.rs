@@ -1,8 +1,10 @@
 //! Reference distributions, with which samples are compared. Their moments and bins are computed in advance.
 
 use fanin::{DType, Plan};
+use rayon::prelude::*;
 
 use super::distribution::{Moments, Univariate};
+use super::grid;
 
 /// A univariate distribution of values that are rounded to a dtype, with its moments and with bins for counting values.
 #[derive(Debug, Clone)]
@@ -41,6 +43,49 @@ impl ReferenceDistribution {
         Self { distribution, dtype, moments: distribution.moments(dtype), edges, search_starts }
     }
 
+    /// Returns whether the dtype rounds all values to the same value.
+    pub(crate) fn is_one_value(&self) -> bool {
+        self.moments.std == 0.0 && self.dtype != DType::F64
+    }
+
+    /// Returns whether the distribution of the values can be tested. It cannot be tested if the standard deviation is
+    /// so small that f64 numbers near the mean are too far apart.
+    pub(crate) fn is_testable(&self) -> bool {
+        let Moments { mean, std, .. } = self.moments;
+        let coarse = self.dtype == DType::F64 && !(std > 1e-290 && std > 1e3 * f64::EPSILON * mean.abs());
+        std > 0.0 && !coarse
+    }
+
+    /// Returns whether the sums of `count` values and of their squares have the distributions that they have for normal
+    /// values. In a narrow type, a few values may all be rounded to the mean.
+    pub(crate) fn is_smoothly_normal(&self, count: u64) -> bool {
+        let smooth = self.dtype.size() >= 4 || count >= 32;
+        smooth && self.distribution.is_normal() && (self.moments.kurtosis - 3.0).abs() < 0.03
+    }
+
+    /// Returns whether the sum of functions of `count` values, such as their squares, is nearly normal. Of values of
+    /// which most are rounded to one value, the others must be more than a few.
+    pub(crate) fn has_normal_sums(&self, count: u64) -> bool {
+        count as f64 >= 30.0 * self.moments.kurtosis.max(1.0)
+    }
+
+    /// Returns the probability that torch replaces a uniform value by the lower bound, because it is rounded to the upper
+    /// one. torch does so in f16 and bf16. The result is 0 for other distributions and types.
+    pub(crate) fn wrapped_probability(&self) -> f64 {
+        let Univariate::Uniform { high, .. } = self.distribution else { return 0.0 };
+        if self.dtype.size() != 2 {
+            return 0.0;
+        }
+        self.distribution.survival(grid::rounding_interval(self.dtype, self.dtype.round(high)).0)
+    }
+
+    /// Returns an upper limit of the probability that a value is 0. torch's normal sampler returns exactly 0 once in 2^24
+    /// values. The limit allows twice this rate.
+    pub(crate) fn probability_of_zero(&self) -> f64 {
+        let (below, above) = grid::rounding_interval(self.dtype, 0.0);
+        self.distribution.probability(below, above) + 2f64.powi(-23)
+    }
+
     /// Returns the bin edges in ascending order, each with the probability that a value is below the edge. The number
     /// of bins is the number of edges plus one.
     pub(crate) fn edges(&self) -> &[(f64, f64)] {
@@ -63,22 +108,33 @@ impl ReferenceDistribution {
     }
 }
 
-/// A cache of reference distributions. Many tensors of a model have the same distribution.
+/// The reference distributions of many plans. Plans of the same distribution share one.
 #[derive(Debug, Default)]
-pub(crate) struct ReferenceCache(Vec<ReferenceDistribution>);
+pub(crate) struct References(Vec<ReferenceDistribution>);
 
-impl ReferenceCache {
-    /// Returns the reference distribution of a plan's independent random values. The reference distribution is computed
-    /// at the first call for this distribution and dtype. Returns `None` if [`Univariate::of`] returns `None` for the
-    /// plan.
-    pub(crate) fn get(&mut self, plan: &Plan) -> Option<&ReferenceDistribution> {
+impl References {
+    /// Returns the reference distributions of all plans that have one. See [`Univariate::of`].
+    pub(crate) fn new<'a>(plans: impl IntoIterator<Item = &'a Plan>) -> Self {
+        let mut keys: Vec<(Univariate, DType)> = Vec::new();
+        for plan in plans {
+            let blocks = plan.blocks().iter().map(|block| block.plan());
+            let plans = std::iter::once(plan).chain(blocks);
+            for plan in plans.flat_map(|plan| [Some(plan), plan.argument()]).flatten() {
+                let Some(distribution) = Univariate::of(plan) else { continue };
+                let key = (distribution, plan.dtype());
+                if !keys.contains(&key) {
+                    keys.push(key);
+                }
+            }
+        }
+        let reference = |(distribution, dtype)| ReferenceDistribution::new(distribution, dtype);
+        Self(keys.into_par_iter().map(reference).collect())
+    }
+
+    /// Returns the reference distribution of a plan's independent random values. Returns `None` if [`Univariate::of`]
+    /// returns `None` for the plan, or if the plan was not among the plans of [`References::new`].
+    pub(crate) fn get(&self, plan: &Plan) -> Option<&ReferenceDistribution> {
         let (distribution, dtype) = (Univariate::of(plan)?, plan.dtype());
-        let matches =
-            |known: &ReferenceDistribution| known.distribution == distribution && known.dtype == dtype;
-        let index = self.0.iter().position(matches).unwrap_or_else(|| {
-            self.0.push(ReferenceDistribution::new(distribution, dtype));
-            self.0.len() - 1
-        });
-        self.0.get(index)
+        self.0.iter().find(|known| known.distribution == distribution && known.dtype == dtype)
     }
 }

@@ -11,7 +11,7 @@
 //!   than `MAX_ROWS` rows, those are recorded whose hash is below a limit. Equal rows of up to `MAX_ROWS` rows are
 //!   therefore always found.
 
-use std::collections::HashMap;
+use super::tensor_view::matrix;
 
 /// The number of values in a window. Windows of independent values, even of bf16, are equal by chance in less than one
 /// of 1e15 pairs.
@@ -33,14 +33,17 @@ const FIRST: usize = 1 << 16;
 /// The base of the polynomial hash of a window, and the increment of the hash of a row.
 const BASE: u64 = 0x9e37_79b9_7f4a_7c15;
 
-/// A search for repeated values. The values of a tensor are added in row-major order, chunk by chunk.
+/// A search for repeated values. The values of a tensor, or of a range of its rows, are added in row-major order, chunk
+/// by chunk. The searches of consecutive ranges can be merged.
 #[derive(Debug)]
 pub(crate) struct RepeatSearch {
     /// The number of values in a row; 0 if the tensor has fewer than two axes.
     row_width: usize,
+    /// The row-major index of the first value.
+    start: usize,
     /// The number of values added so far.
     position: usize,
-    /// The hashes of the last `WINDOW` values. The hash of the value with the row-major index i is at index i modulo
+    /// The hashes of the last `WINDOW` values. The hash of the value that was added as the i-th is at index i modulo
     /// `WINDOW`.
     ring: [u64; WINDOW],
     /// The polynomial hash of the last `WINDOW` values.
@@ -49,16 +52,8 @@ pub(crate) struct RepeatSearch {
     leaving_factor: u64,
     /// The largest hash of a window that is recorded.
     max_hash: u64,
-    /// The row-major index at which each recorded window starts, by the hash of the window. If several windows have the
-    /// same hash, it is the index of the first.
-    windows: HashMap<u64, usize>,
-    /// The number of recorded windows. If a window occurs several times, every occurrence is counted.
-    kept: u64,
-    /// The number of recorded windows that are equal to an earlier one.
-    repeated: u64,
-    /// The row-major indices at which the first repeated window starts, in its first and its second occurrence. `None`
-    /// if no window is repeated.
-    first_repeat: Option<(usize, usize)>,
+    /// The hash of each recorded window, and the row-major index at which the window starts.
+    windows: Vec<(u64, usize)>,
     /// The hash of the values of the current row that were added so far.
     row_hash: u64,
     /// The number of complete rows so far.
@@ -71,8 +66,10 @@ pub(crate) struct RepeatSearch {
     max_row_hash: Option<u64>,
     /// The recorded hashes of rows, with the indices of the rows.
     row_hashes: Vec<(u64, usize)>,
-    /// The number of occurrences of each value among the first `FIRST` values of the tensor.
-    counts: HashMap<u64, u64>,
+    /// The first `FIRST` values, if the search starts at the first value of the tensor.
+    first: Vec<u64>,
+    /// A hash of all values with their row-major indices.
+    hash: u64,
 }
 
 /// A repetition of values in a tensor.
@@ -108,63 +105,86 @@ fn mix(mut bits: u64) -> u64 {
 }
 
 impl RepeatSearch {
-    /// Returns a search for a tensor of this shape, to which no values are added yet.
-    pub(crate) fn new(shape: &[usize]) -> Self {
+    /// Returns a search for a tensor of this shape, to which no values are added yet. `start` is the row-major index of
+    /// the first value that will be added. It must be the start of a row.
+    pub(crate) fn new(shape: &[usize], start: usize) -> Self {
         let count: usize = if shape.contains(&0) { 0 } else { shape.iter().product() };
-        let row_width = if shape.len() < 2 || count == 0 { 0 } else { count / shape[0] };
-        let rows = count.checked_div(row_width).unwrap_or(0);
+        let (rows, row_width) = matrix(shape);
         let long_enough = row_width as f64 * MAX_BITS_PER_VALUE >= bits_of_equal_rows(rows);
         Self {
             row_width,
+            start,
             position: 0,
             ring: [0; WINDOW],
             rolling: 0,
             leaving_factor: BASE.wrapping_pow(WINDOW as u32),
             max_hash: u64::MAX / count.div_ceil(KEPT).max(1) as u64,
-            windows: HashMap::new(),
-            kept: 0,
-            repeated: 0,
-            first_repeat: None,
+            windows: Vec::new(),
             row_hash: 0,
             rows: 0,
             first_row: 0,
             rows_are_equal: true,
             max_row_hash: long_enough.then(|| u64::MAX / rows.div_ceil(MAX_ROWS).max(1) as u64),
             row_hashes: Vec::new(),
-            counts: HashMap::new(),
+            first: Vec::new(),
+            hash: 0,
         }
     }
 
     /// Adds the next values of the tensor.
     pub(crate) fn add(&mut self, values: &[f64]) {
+        if self.start == 0 {
+            let first = values.iter().take(FIRST - self.first.len().min(FIRST));
+            self.first.extend(first.map(|value| value.to_bits()));
+        }
         for value in values {
-            let bits = value.to_bits();
             let slot = self.position % WINDOW;
-            let old = std::mem::replace(&mut self.ring[slot], mix(bits));
-            self.rolling = (self.rolling.wrapping_mul(BASE).wrapping_add(self.ring[slot]))
+            let mixed = mix(value.to_bits());
+            let old = std::mem::replace(&mut self.ring[slot], mixed);
+            self.rolling = (self.rolling.wrapping_mul(BASE).wrapping_add(mixed))
                 .wrapping_sub(old.wrapping_mul(self.leaving_factor));
+            let index = (self.start + self.position) as u64;
+            self.hash = self.hash.wrapping_add(mixed.wrapping_mul(2 * index + 1));
             self.position += 1;
-            if self.position <= FIRST {
-                *self.counts.entry(bits).or_default() += 1;
-            }
             let hash = mix(self.rolling);
             if hash <= self.max_hash && self.position >= WINDOW && self.is_distinctive() {
-                let start = self.position - WINDOW;
-                self.kept += 1;
-                if let Some(&before) = self.windows.get(&hash) {
-                    self.repeated += 1;
-                    self.first_repeat.get_or_insert((before, start));
-                } else {
-                    self.windows.insert(hash, start);
-                }
+                self.windows.push((hash, self.start + self.position - WINDOW));
             }
             if self.row_width > 0 {
-                self.row_hash = mix(self.row_hash ^ bits).wrapping_add(BASE);
+                self.row_hash = (self.row_hash ^ mixed).wrapping_mul(BASE).rotate_left(29);
                 if self.position.is_multiple_of(self.row_width) {
                     self.finish_row();
                 }
             }
         }
+    }
+
+    /// Adds the search of the rows that follow the rows of this search. Windows that start in one and end in the other
+    /// are not searched.
+    pub(crate) fn merge(&mut self, next: Self) {
+        let rows = self.rows;
+        self.position += next.position;
+        self.windows.extend(next.windows);
+        self.row_hashes.extend(next.row_hashes.iter().map(|&(hash, row)| (hash, rows + row)));
+        self.rows += next.rows;
+        self.rows_are_equal &= next.rows_are_equal && next.first_row == self.first_row;
+        self.hash = self.hash.wrapping_add(next.hash);
+    }
+
+    /// Returns whether the first values of the tensor have at most `count` distinct values.
+    pub(crate) fn starts_with_few(&self, count: usize) -> bool {
+        let mut known: Vec<u64> = Vec::new();
+        self.first.iter().all(|bits| {
+            if !known.contains(bits) {
+                known.push(*bits);
+            }
+            known.len() <= count
+        })
+    }
+
+    /// Returns a hash of all values with their row-major indices.
+    pub(crate) fn hash(&self) -> u64 {
+        self.hash
     }
 
     fn finish_row(&mut self) {
@@ -195,7 +215,7 @@ impl RepeatSearch {
     /// Returns the first repetition of any length, or `None` if there is none. Independent random values practically
     /// never have a repetition.
     pub(crate) fn any(&self) -> Option<Repeat> {
-        let range = self.first_repeat.map(|(first, second)| Repeat::Range(first, second));
+        let range = self.repeated_windows().1.map(|(first, second)| Repeat::Range(first, second));
         range.or_else(|| self.equal_rows())
     }
 
@@ -203,8 +223,22 @@ impl RepeatSearch {
     /// few repetitions are allowed, because the rows of a trained embedding may be equal for tokens that never
     /// occurred.
     pub(crate) fn large(&self) -> Option<Repeat> {
-        let (first, second) = self.first_repeat.filter(|_| self.repeated * 50 >= self.kept)?;
+        let (repeated, first) = self.repeated_windows();
+        let (first, second) = first.filter(|_| repeated * 50 >= self.windows.len())?;
         Some(Repeat::Range(first, second))
+    }
+
+    /// Returns the number of recorded windows that are equal to an earlier one, and the row-major indices at which the
+    /// first of these windows starts, in its first and its second occurrence.
+    fn repeated_windows(&self) -> (usize, Option<(usize, usize)>) {
+        let mut sorted = self.windows.clone();
+        sorted.sort_unstable();
+        let equal = sorted.chunk_by(|a, b| a.0 == b.0).filter(|windows| windows.len() > 1);
+        let pairs = equal.flat_map(|windows| windows[1..].iter().map(|window| (windows[0].1, window.1)));
+        pairs.fold((0, None), |(count, first), pair| {
+            let first = first.filter(|known: &(usize, usize)| known.1 < pair.1).unwrap_or(pair);
+            (count + 1, Some(first))
+        })
     }
 
     /// Returns the first two equal rows. Returns `None` if no rows are equal, or if rows are so short that they may be
@@ -213,8 +247,11 @@ impl RepeatSearch {
     /// The probability that two values are equal is estimated from the first `FIRST` values, and the estimate is at
     /// least 2^-16. Rows are long enough if the probability that any two are equal by chance is less than 2^-40.
     fn equal_rows(&self) -> Option<Repeat> {
-        let n = self.counts.values().sum::<u64>() as f64;
-        let pairs: f64 = self.counts.values().map(|&count| count as f64 * (count as f64 - 1.0)).sum();
+        let mut values = self.first.clone();
+        values.sort_unstable();
+        let n = values.len() as f64;
+        let pairs_of = |count: usize| count as f64 * (count as f64 - 1.0);
+        let pairs: f64 = values.chunk_by(|a, b| a == b).map(|values| pairs_of(values.len())).sum();
         let equal = pairs / (n * (n - 1.0));
         let bits_per_value = (-equal.log2()).min(MAX_BITS_PER_VALUE);
         let needed = bits_of_equal_rows(self.rows);
@@ -239,7 +276,7 @@ mod tests {
     }
 
     fn found(shape: &[usize], values: &[f64]) -> Option<Repeat> {
-        let mut search = RepeatSearch::new(shape);
+        let mut search = RepeatSearch::new(shape, 0);
         // With this size, chunks end within rows and within windows.
         values.chunks(1001).for_each(|chunk| search.add(chunk));
         search.any()

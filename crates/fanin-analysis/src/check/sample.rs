@@ -14,8 +14,6 @@
 //!   far from the mean nor too close to it.
 //! - The number of exact zeros is compared with the expected number by the Poisson distribution.
 
-use statrs::function::gamma;
-
 use super::distribution::Moments;
 use super::grid;
 use super::p_value;
@@ -27,19 +25,24 @@ use super::test_result::TestResult;
 pub(crate) struct SampleStatistics {
     /// The number of values in the sums: the finite values, without the zeros if `skip_zeros` is true.
     pub(crate) count: u64,
-    /// The number of values that are NaN or infinite.
-    non_finite: u64,
+    /// The number of values that are NaN.
+    nans: u64,
+    /// The number of infinite values.
+    infinite: u64,
     /// The number of exact zeros.
     zeros: u64,
     min: f64,
     max: f64,
-    /// The sum of the signed distances of the values from the planned mean.
+    /// The sum of the standardized values: the signed distances from the planned mean, divided by the planned standard
+    /// deviation.
     sum: f64,
-    /// The sum of the squared distances from the planned mean.
+    /// The sum of the squared standardized values.
     squares: f64,
-    /// The sum of the products of the signed distances of consecutive values from the planned mean.
+    /// The sum of the products of consecutive standardized values.
     products: f64,
-    /// The signed distance of the last value from the planned mean.
+    /// The number of these products.
+    pairs: u64,
+    /// The last standardized value.
     last: f64,
     /// The number of values in each bin of the reference distribution.
     bins: Vec<u64>,
@@ -52,13 +55,15 @@ impl SampleStatistics {
     pub(crate) fn new(reference: &ReferenceDistribution, skip_zeros: bool) -> Self {
         Self {
             count: 0,
-            non_finite: 0,
+            nans: 0,
+            infinite: 0,
             zeros: 0,
             min: f64::INFINITY,
             max: f64::NEG_INFINITY,
             sum: 0.0,
             squares: 0.0,
             products: 0.0,
+            pairs: 0,
             last: 0.0,
             bins: vec![0; reference.edges().len() + 1],
             skip_zeros,
@@ -68,17 +73,20 @@ impl SampleStatistics {
     /// Adds the next values of the sample.
     pub(crate) fn add(&mut self, reference: &ReferenceDistribution, values: &[f64]) {
         let (mut sum, mut squares, mut products) = (0.0, 0.0, 0.0);
+        let (mean, inverse) = (reference.moments.mean, 1.0 / reference.moments.std);
         for &x in values {
             if !x.is_finite() {
-                self.non_finite += 1;
+                self.nans += u64::from(x.is_nan());
+                self.infinite += u64::from(x.is_infinite());
                 continue;
             }
             self.zeros += u64::from(x == 0.0);
             if x == 0.0 && self.skip_zeros {
                 continue;
             }
-            let distance = x - reference.moments.mean;
+            let distance = (x - mean) * inverse;
             self.count += 1;
+            self.pairs += 1;
             sum += distance;
             squares += distance * distance;
             products += distance * self.last;
@@ -92,18 +100,43 @@ impl SampleStatistics {
         self.products += products;
     }
 
-    /// Returns the root mean square distance from the planned mean.
-    fn root_mean_square(&self) -> f64 {
-        (self.squares / self.count as f64).sqrt()
+    /// Adds the statistics of the values that follow the values of this sample.
+    pub(crate) fn merge(&mut self, next: &Self) {
+        self.count += next.count;
+        self.nans += next.nans;
+        self.infinite += next.infinite;
+        self.zeros += next.zeros;
+        self.min = self.min.min(next.min);
+        self.max = self.max.max(next.max);
+        self.sum += next.sum;
+        self.squares += next.squares;
+        self.products += next.products;
+        self.pairs += next.pairs;
+        self.last = next.last;
+        self.bins.iter_mut().zip(&next.bins).for_each(|(bin, count)| *bin += count);
     }
 
-    /// Returns two numbers. The first is the sum of ((x - mean)^2 / variance - 1) over all values x, with the planned
-    /// mean and variance. The second is the variance of this sum if the values follow the reference distribution. Both
-    /// can be added over several tensors for a common test.
-    pub(crate) fn variance_excess(&self, reference: &ReferenceDistribution) -> (f64, f64) {
-        let Moments { variance, m4, .. } = reference.moments;
+    /// Adds zeros to a sample without zeros: values that the dtype rounds to 0. The planned mean must be 0.
+    pub(crate) fn add_zeros(&mut self, reference: &ReferenceDistribution, count: u64) {
+        if count > 0 {
+            self.count += count;
+            (self.min, self.max) = (self.min.min(0.0), self.max.max(0.0));
+            self.bins[reference.bin(0.0)] += count;
+        }
+    }
+
+    /// Returns the number of exact zeros.
+    pub(crate) fn zeros_found(&self) -> u64 {
+        self.zeros
+    }
+
+    /// Returns two numbers. The first is the sum of the squared standardized values, each minus 1. The second is the
+    /// variance of this sum if the values follow the reference distribution. Both can be added over several tensors for
+    /// a common test. Returns `None` if the sum of so few values says nothing.
+    pub(crate) fn variance_excess(&self, reference: &ReferenceDistribution) -> Option<(f64, f64)> {
         let n = self.count as f64;
-        (self.squares / variance - n, n * (m4 / (variance * variance) - 1.0))
+        let meaningful = reference.is_smoothly_normal(self.count) || reference.has_normal_sums(self.count);
+        (self.count > 0 && meaningful).then_some((self.squares - n, n * (reference.moments.kurtosis - 1.0)))
     }
 
     /// Returns the Kolmogorov-Smirnov distance, and the bin edge at which the distance occurs.
@@ -121,27 +154,37 @@ impl SampleStatistics {
 
     /// Returns the results of all tests against the reference distribution.
     pub(crate) fn tests(&self, reference: &ReferenceDistribution) -> Vec<TestResult> {
-        let mut results = Vec::new();
-        if self.non_finite > 0 {
-            let all = self.non_finite + self.count;
-            let text = format!("{} of {all} values are NaN or infinite", self.non_finite);
-            results.push(TestResult::failure("finite", text));
-        }
+        let mut results = self.finite(reference);
         if self.count == 0 {
             return results;
         }
         results.extend(self.bounds(reference));
         // If the values are not normally distributed, the tests of the mean and the std are only approximate. These two
-        // tests are left out below 30 values, where the approximation is poor.
-        if reference.distribution.is_normal() || self.count >= 30 {
+        // tests are left out where the approximation is poor.
+        if reference.is_smoothly_normal(self.count) || reference.has_normal_sums(self.count) {
             results.push(self.mean(reference));
             results.push(self.std(reference));
         }
         results.push(self.kolmogorov_smirnov(reference));
-        results.extend(self.serial_correlation());
+        results.extend(self.serial_correlation(reference));
         results.extend(self.extremes(reference));
         if !self.skip_zeros {
             results.push(self.zeros(reference));
+        }
+        results
+    }
+
+    /// Tests whether there are NaN values, or more infinite values than overflows of the dtype explain.
+    fn finite(&self, reference: &ReferenceDistribution) -> Vec<TestResult> {
+        let all = self.nans + self.infinite + self.count;
+        let mut results = Vec::new();
+        if self.nans > 0 {
+            results.push(TestResult::failure("finite", format!("{} of {all} values are NaN", self.nans)));
+        }
+        if self.infinite > 0 {
+            let expected = all as f64 * (1.0 - reference.distribution.finite_probability(reference.dtype));
+            let text = format!("{} of {all} values are infinite, expected {expected:.1}", self.infinite);
+            results.push(TestResult::new("finite", p_value::poisson_at_least(self.infinite, expected), text));
         }
         results
     }
@@ -160,32 +203,31 @@ impl SampleStatistics {
 
     /// Compares the mean with the planned mean.
     fn mean(&self, reference: &ReferenceDistribution) -> TestResult {
-        let Moments { mean, variance, m3, .. } = reference.moments;
-        let (n, std) = (self.count as f64, variance.sqrt());
-        let z = self.sum / (std * n.sqrt());
-        let found = mean + self.sum / n;
-        let text = format!("mean {found:.6e}, expected {mean:.6e}: {z:+.1} standard errors");
-        TestResult::new("mean", p_value::standardized_sum(z, m3 / (variance * std), n), text)
+        let Moments { mean, std, skewness, .. } = reference.moments;
+        let n = self.count as f64;
+        let z = self.sum / n.sqrt();
+        let found = mean + self.sum / n * std;
+        let text = format!("mean {found:.6e}, expected {mean:.6e}: {}", in_standard_errors(z));
+        TestResult::new("mean", p_value::standardized_sum(z, skewness, n), text)
     }
 
     /// Compares the standard deviation with the planned standard deviation.
     fn std(&self, reference: &ReferenceDistribution) -> TestResult {
-        let Moments { variance, m4, m6, .. } = reference.moments;
-        let (n, std) = (self.count as f64, variance.sqrt());
-        let chi_square = self.squares / variance;
-        let variance_of_square = m4 - variance * variance;
-        let z = (chi_square - n) * variance / (variance_of_square * n).sqrt();
-        let p = if reference.distribution.is_normal() && self.count < 100_000 {
-            let below = gamma::gamma_lr(n / 2.0, chi_square / 2.0);
-            let above = gamma::gamma_ur(n / 2.0, chi_square / 2.0);
-            2.0 * below.min(above)
+        let Moments { std, kurtosis, sixth, .. } = reference.moments;
+        let n = self.count as f64;
+        // The variance of a squared standardized value. It is 0 if all values have the same distance from the mean.
+        let variance = (kurtosis - 1.0).max(1e-9);
+        let z = (self.squares - n) / (variance * n).sqrt();
+        let p = if reference.is_smoothly_normal(self.count) {
+            p_value::chi_square(self.squares, n)
         } else {
-            let skewness = (m6 - 3.0 * m4 * variance + 2.0 * variance.powi(3)) / variance_of_square.powf(1.5);
+            let skewness = (sixth - 3.0 * kurtosis + 2.0) / variance.powf(1.5);
             p_value::standardized_sum(z, skewness, n)
         };
-        let found = self.root_mean_square();
-        let percent = (found / std - 1.0) * 100.0;
-        let text = format!("std {found:.6e}, expected {std:.6e}: {percent:+.2} %, {z:+.1} standard errors");
+        let found = (self.squares / n).sqrt();
+        let percent = (found - 1.0) * 100.0;
+        let found = found * std;
+        let text = format!("std {found:.6e}, expected {std:.6e}: {percent:+.2} %, {}", in_standard_errors(z));
         TestResult::new("std", p, text)
     }
 
@@ -197,19 +239,18 @@ impl SampleStatistics {
         TestResult::new("distribution", p, text)
     }
 
-    /// Tests whether consecutive values are correlated. Returns `None` for fewer than 1000 values.
-    fn serial_correlation(&self) -> Option<TestResult> {
+    /// Tests whether consecutive values are correlated. Returns `None` for fewer than 1000 values, or if
+    /// most values are rounded to the same value.
+    fn serial_correlation(&self, reference: &ReferenceDistribution) -> Option<TestResult> {
         // The sum of fewer than 1000 products is far from normally distributed. The correlation is computed with the
         // measured variance, because the planned variance has its own test.
-        if self.count < 1000 || self.squares <= 0.0 {
+        if self.pairs < 1000 || self.squares <= 0.0 || !reference.has_normal_sums(self.pairs) {
             return None;
         }
-        let n = self.count as f64;
+        let n = self.pairs as f64;
         let correlation = self.products / self.squares;
         let z = correlation * n.sqrt();
-        // The correction z^4 / (4 n) is for terms with an excess kurtosis of 6. The product of two independent normal
-        // variables has this kurtosis, and the product of two bounded variables has a smaller one.
-        let p = p_value::corrected_normal(z, z.powi(4) / (4.0 * n));
+        let p = p_value::correlation(correlation, n, reference.moments.skewness);
         let text = format!("correlation of consecutive values {correlation:+.4}: {z:+.1} standard errors");
         Some(TestResult::new("order", p, text))
     }
@@ -218,7 +259,7 @@ impl SampleStatistics {
     fn extremes(&self, reference: &ReferenceDistribution) -> Vec<TestResult> {
         let (n, distribution) = (self.count as f64, &reference.distribution);
         let (low, high) = distribution.bounds();
-        let std = reference.moments.variance.sqrt();
+        let std = reference.moments.std;
         let largest = grid::rounding_interval(reference.dtype, self.max);
         let smallest = grid::rounding_interval(reference.dtype, self.min);
         let mut results = Vec::new();
@@ -234,9 +275,12 @@ impl SampleStatistics {
             results.push(TestResult::new("outlier", n * at_least, text.clone()));
             // The `tail` test is left out beyond 5.4 std, because torch computes normal f32 values from 24 random bits.
             // Such values end at 5.77 std and are unevenly spaced just below that. The test is also left out next to a
-            // bound, where no value is more extreme than `x` and rounding may have moved a value to `x`.
-            let adjacent = grid::neighbours(reference.dtype, x);
-            if deviation.abs() < 5.4 && adjacent.0 > low && adjacent.1 < high {
+            // bound: rounding may have moved the values that are more extreme than `x` to the bound or to `x`, and torch
+            // moves f16 and bf16 values from the upper bound to the lower one.
+            let (below, above) = grid::neighbours(reference.dtype, x);
+            let inside = grid::rounding_interval(reference.dtype, below).0 >= low
+                && grid::rounding_interval(reference.dtype, above).1 <= high;
+            if deviation.abs() < 5.4 && inside {
                 results.push(TestResult::new("tail", (n * (-more).ln_1p()).exp(), text));
             }
         }
@@ -245,14 +289,15 @@ impl SampleStatistics {
 
     /// Tests whether there are too many exact zeros.
     fn zeros(&self, reference: &ReferenceDistribution) -> TestResult {
-        let (below, above) = grid::rounding_interval(reference.dtype, 0.0);
-        let distribution = &reference.distribution;
-        let probability = (distribution.cdf(above) - distribution.cdf(below)).max(0.0);
-        // torch's normal sampler returns exactly 0 once in 2^24 values. The test allows twice this rate.
-        let expected = self.count as f64 * (probability + 2f64.powi(-23));
+        let expected = self.count as f64 * reference.probability_of_zero();
         let text = format!("{} values are exactly 0, expected {expected:.1}", self.zeros);
         TestResult::new("zeros", p_value::poisson_at_least(self.zeros, expected), text)
     }
+}
+
+/// Returns a deviation in standard errors as text.
+pub(crate) fn in_standard_errors(z: f64) -> String {
+    if z.abs() < 1e4 { format!("{z:+.1} standard errors") } else { format!("{z:+.0e} standard errors") }
 }
 
 #[cfg(test)]

@@ -1,56 +1,90 @@
 //! Tests of one tensor, or of one block of a fused parameter, against its plan. The distribution of the plan decides
 //! which tests are made.
 
-use std::cell::Cell;
-use std::hash::{DefaultHasher, Hasher as _};
-
 use fanin::region::Chunks;
 use fanin::{DType, Distribution, Functions, Native, Plan};
 use fanin_checkpoint::Progress;
 use fanin_checkpoint::decode;
 use fanin_recipe::text::counted;
+use rayon::prelude::*;
 
 use super::generate::{CHUNK, generate, report_read};
 use super::grid;
 use super::mismatch::Mismatch;
 use super::orthogonal::{self, EntryStatistics};
-use super::reference::{ReferenceCache, ReferenceDistribution};
+use super::p_value::poisson_at_least;
+use super::reference::{ReferenceDistribution, References};
 use super::repeats::{Repeat, RepeatSearch};
 use super::sample::SampleStatistics;
-use super::tensor_view::TensorView;
+use super::signature::Signature;
+use super::structure::{MIN_VALUES, Structure, Subject};
+use super::tensor_view::{Part, TensorView};
 use super::test_result::TestResult;
 use crate::error::{Error, Result};
+
+/// The largest number of values of a part of a tensor. The parts are tested on several threads, and a thread keeps the
+/// values of its part in memory, as f32.
+pub(crate) const PART: usize = 1 << 22;
 
 /// The results of testing a view of a tensor.
 #[derive(Debug, Default)]
 pub(crate) struct ViewTests {
     /// The results of the tests.
     pub(crate) results: Vec<TestResult>,
+    /// Why the values were not tested, or `None` if they were.
+    pub(crate) unchecked: Option<String>,
     /// A hash of the values, or `None` if they are not random. Tensors with the same hash have the same values.
     pub(crate) hash: Option<u64>,
+    /// Numbers by which the values are compared with those of other tensors, or `None` if they are not random.
+    pub(crate) signature: Option<Signature>,
     /// The result of [`SampleStatistics::variance_excess`], or `None` if the values are not independent.
     pub(crate) variance_excess: Option<(f64, f64)>,
 }
 
-/// Returns a value to which `functions` may have been applied to give `x`. Rounding to the dtype maps an interval of values
-/// to x. `fraction` is the position in this interval, from 0 to 1. If the fractions are random, the result follows the
-/// distribution of the argument in types with few digits, too.
-fn argument_of(x: f64, fraction: f64, functions: Functions, argument: &Plan, dtype: DType) -> f64 {
-    if !x.is_finite() {
-        return x;
+/// Maps the values of a tensor to those of the random values to which functions were applied.
+#[derive(Debug, Clone, Copy)]
+struct Inverse<'p> {
+    functions: Functions,
+    /// The plan of the random values.
+    argument: &'p Plan,
+    dtype: DType,
+    /// The state from which fractions are computed.
+    state: u64,
+}
+
+impl Inverse<'_> {
+    /// Returns a value to which the functions may have been applied to give `x`. Rounding to the dtype maps an interval of
+    /// values to x. The position in this interval changes from call to call, so the result follows the distribution of the
+    /// argument in types with few digits, too.
+    fn argument_of(&mut self, x: f64) -> f64 {
+        if !x.is_finite() {
+            return x;
+        }
+        // The golden ratio gives fractions that fill the interval from 0 to 1 evenly.
+        self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let fraction = (self.state >> 11) as f64 / (1u64 << 53) as f64;
+        let (first, last) = grid::rounding_interval(self.dtype, x);
+        let inverse = |x| self.functions.invert(x);
+        let value = inverse(first + (last - first) * fraction);
+        let (low, high) = self.argument.bounds();
+        // The interval of a value at a bound is partly out of bounds, but the value before rounding was not.
+        let explained = inverse(first) <= high && inverse(last) >= low;
+        let reflected = if value >= high { 2.0 * high - value } else { 2.0 * low - value };
+        if (value >= high || value < low) && explained && low < reflected && reflected < high {
+            reflected
+        } else {
+            value
+        }
     }
-    let (first, last) = grid::rounding_interval(dtype, x);
-    let inverse = |x| functions.invert(x);
-    let value = inverse(first + (last - first) * fraction);
-    let (low, high) = argument.bounds();
-    // The interval of a value at a bound is partly out of bounds, but the value before rounding was not.
-    let explained = inverse(first) <= high && inverse(last) >= low;
-    let reflected = if value >= high { 2.0 * high - value } else { 2.0 * low - value };
-    if (value >= high || value < low) && explained && low < reflected && reflected < high {
-        reflected
-    } else {
-        value
-    }
+}
+
+/// The statistics of independent random values.
+struct Independent {
+    sample: SampleStatistics,
+    repeats: RepeatSearch,
+    structure: Option<Structure>,
+    signature: Signature,
+    zeros_of_columns: Vec<u64>,
 }
 
 impl ViewTests {
@@ -61,14 +95,12 @@ impl ViewTests {
     pub(crate) fn new(
         view: &TensorView<'_>,
         plan: &Plan,
-        references: &mut ReferenceCache,
+        references: &References,
         progress: &dyn Progress,
     ) -> Result<Self> {
         let mut tests = Self::default();
         match (references.get(plan), plan.distribution()) {
-            // If the variance is 0, the dtype rounds all values to the same value. The last arm of the match then
-            // compares the values exactly.
-            (Some(reference), distribution) if reference.moments.variance > 0.0 => {
+            (Some(reference), distribution) if reference.is_testable() => {
                 let zeros = match distribution {
                     Distribution::Sparse { zeros, .. } => Some(zeros),
                     _ => None,
@@ -77,19 +109,20 @@ impl ViewTests {
             }
             // The functions are increasing, so the values are tested through the inverse functions.
             (None, Distribution::Mapped { functions }) => {
-                match plan.argument().and_then(|argument| Some((argument, references.get(argument)?))) {
-                    Some((argument, reference)) if reference.moments.variance > 0.0 => {
-                        let state = Cell::new(0u64);
-                        let argument_of = |x: f64| {
-                            // The golden ratio gives fractions that fill the interval from 0 to 1 evenly.
-                            state.set(state.get().wrapping_add(0x9e37_79b9_7f4a_7c15));
-                            let fraction = (state.get() >> 11) as f64 / (1u64 << 53) as f64;
-                            argument_of(x, fraction, functions, argument, plan.dtype())
-                        };
-                        tests.independent(view, reference, None, Some(&argument_of), progress)?;
+                let argument =
+                    plan.argument().and_then(|argument| Some((argument, references.get(argument)?)));
+                match argument.filter(|(_, reference)| reference.is_testable()) {
+                    Some((argument, reference)) => {
+                        let inverse = Inverse { functions, argument, dtype: plan.dtype(), state: 0 };
+                        tests.independent(view, reference, None, Some(inverse), progress)?;
                     }
-                    _ => tests.exact(view, plan, progress)?,
+                    None => tests.exact(view, plan, progress)?,
                 }
+            }
+            // If the dtype rounds all values to the same value, the last arm of the match compares the values exactly.
+            (Some(reference), _) if !reference.is_one_value() => {
+                let text = "the planned standard deviation is below the resolution of f64";
+                tests.unchecked = Some(text.to_owned());
             }
             (None, Distribution::Orthogonal { gain }) if gain != 0.0 && !plan.is_empty() => {
                 tests.orthogonal(view, gain, plan, progress)?;
@@ -104,42 +137,33 @@ impl ViewTests {
     }
 
     /// Tests independent random values. `zeros` is the planned number of zeros in each column of a `sparse` matrix, and
-    /// `None` for other distributions. `map` gives the
-    /// value that follows the reference distribution, if it is not the value of the tensor.
+    /// `None` for other distributions. `inverse` gives the values that follow the reference distribution, if they are not
+    /// the values of the tensor.
     fn independent(
         &mut self,
         view: &TensorView<'_>,
         reference: &ReferenceDistribution,
         zeros: Option<usize>,
-        map: Option<&dyn Fn(f64) -> f64>,
+        inverse: Option<Inverse<'_>>,
         progress: &dyn Progress,
     ) -> Result {
-        let mut mapped: Vec<f64> = Vec::new();
-        let mut hash = DefaultHasher::new();
-        let mut repeats = RepeatSearch::new(view.shape());
-        let mut sample = SampleStatistics::new(reference, zeros.is_some());
-        let mut zeros_of_columns = vec![0u64; zeros.map_or(0, |_| view.shape()[1])];
-        let mut column = 0;
-        view.values(|values| {
-            match map {
-                Some(map) => {
-                    mapped.clear();
-                    mapped.extend(values.iter().map(|x| map(*x)));
-                    sample.add(reference, &mapped);
-                }
-                None => sample.add(reference, values),
-            }
-            repeats.add(values);
-            values.iter().for_each(|x| hash.write_u64(x.to_bits()));
-            if !zeros_of_columns.is_empty() {
-                for x in values {
-                    zeros_of_columns[column] += u64::from(*x == 0.0);
-                    column = (column + 1) % zeros_of_columns.len();
-                }
-            }
-            report_read(progress, view.entry(), values.len());
-        })?;
-        self.hash = Some(hash.finish());
+        let parts = view.parts(PART).into_par_iter();
+        let sparse = zeros.is_some();
+        let parts = parts.map(|part| Independent::of(view, &part, reference, sparse, inverse, progress));
+        let mut parts = parts.collect::<Result<Vec<_>>>()?.into_iter();
+        let Some(mut whole) = parts.next() else { return Ok(()) };
+        parts.for_each(|part| whole.merge(part));
+
+        let Independent { mut sample, repeats, structure, signature, zeros_of_columns } = whole;
+        if let Some(zeros) = zeros {
+            let planned = (zeros * zeros_of_columns.len()) as u64;
+            sample.add_zeros(reference, sample.zeros_found().saturating_sub(planned));
+        }
+        self.hash = Some(repeats.hash());
+        // The correlation of two samples has a known distribution only if the samples are not nearly all equal.
+        let values = view.shape().iter().product::<usize>();
+        let dense = reference.moments.kurtosis < 6.0 && (zeros.is_none() || values >= 1 << 16);
+        self.signature = (sample.count > 0 && dense).then_some(signature);
         self.results = sample.tests(reference);
         if let Some(zeros) = zeros {
             self.column_zeros(&zeros_of_columns, zeros as u64, &sample, reference);
@@ -147,12 +171,14 @@ impl ViewTests {
         if let Some(repeat) = repeats.any() {
             let mut text = repeat.to_string();
             if let Repeat::Range(first, second) = repeat {
-                let values = view.shape().iter().product::<usize>();
                 text += &format!(": {} apart in {}", second - first, counted(values as u64, "value"));
             }
             self.fail("repeats", text);
         }
-        self.variance_excess = (sample.count > 0).then(|| sample.variance_excess(reference));
+        if let Some(structure) = structure {
+            self.results.extend(structure.tests(view.shape(), &reference.moments));
+        }
+        self.variance_excess = sample.variance_excess(reference);
         Ok(())
     }
 
@@ -170,10 +196,10 @@ impl ViewTests {
             self.fail("zeros", format!("{short} of {} columns have fewer than {planned} zeros", found.len()));
         }
         let extra: u64 = found.iter().map(|&found| found.saturating_sub(planned)).sum();
-        let expected = sample.count as f64 * (2f64.powi(-23) + reference.distribution.density(0.0) * 1e-7);
-        if extra as f64 > 20.0 + 10.0 * expected {
-            self.fail("zeros", format!("{extra} zeros more than the {planned} planned in each column"));
-        }
+        let expected = sample.count as f64 * reference.probability_of_zero();
+        let text =
+            format!("{extra} zeros more than the {planned} planned in each column, expected {expected:.1}");
+        self.results.push(TestResult::new("zeros", poisson_at_least(extra, expected), text));
     }
 
     /// Tests whether a matrix is `gain` times a random orthogonal matrix from the Haar measure.
@@ -184,16 +210,27 @@ impl ViewTests {
         plan: &Plan,
         progress: &dyn Progress,
     ) -> Result {
-        let mut hash = DefaultHasher::new();
+        let entry = orthogonal::root_mean_square(view.shape(), gain);
+        let Some(tolerance) = orthogonal::tolerance(plan.dtype(), entry) else {
+            self.unchecked = Some(format!(
+                "entries of about {entry:.1e} are too small for {}: rounding destroys the orthogonality",
+                plan.dtype()
+            ));
+            return Ok(());
+        };
+        let mut repeats = RepeatSearch::new(view.shape(), 0);
         let mut entries = EntryStatistics::default();
+        let mut signature = Signature::new(0, 0.0, entry);
         view.values(|values| {
             entries.add(values);
-            values.iter().for_each(|x| hash.write_u64(x.to_bits()));
+            repeats.add(values);
+            signature.add(values);
             report_read(progress, view.entry(), values.len());
         })?;
-        self.hash = Some(hash.finish());
+        signature.finish(view)?;
+        self.signature = Some(signature);
+        self.hash = Some(repeats.hash());
         let departure = orthogonal::departure(view, gain)?;
-        let tolerance = orthogonal::tolerance(plan.dtype());
         if departure > tolerance || departure.is_nan() {
             let text = format!(
                 "not orthogonal with gain {gain}: relative error {departure:.2e}, rounding explains up to {tolerance:.0e}"
@@ -204,7 +241,7 @@ impl ViewTests {
         Ok(())
     }
 
-    /// Compares values that do not depend on the seed with the plan, bit for bit.
+    /// Compares values that do not depend on the seed with the plan.
     fn exact(&mut self, view: &TensorView<'_>, plan: &Plan, progress: &dyn Progress) -> Result {
         let name = &view.entry().name;
         let native = Native::new(0);
@@ -225,8 +262,8 @@ impl ViewTests {
         view.values(|values| {
             for &found in values {
                 match next_expected() {
-                    // The bits of the values are compared, so -0 differs from 0.
-                    Ok(expected) if expected.to_bits() == found.to_bits() => {}
+                    // 0 and -0 are one value: the sign of a value that is rounded to 0 depends on the seed.
+                    Ok(expected) if expected == found || expected.to_bits() == found.to_bits() => {}
                     Ok(expected) => mismatch.add(index, expected, found),
                     Err(failed) => {
                         error.get_or_insert(failed);
@@ -242,5 +279,76 @@ impl ViewTests {
         }
         self.results.extend(mismatch.exact_failure(index));
         Ok(())
+    }
+}
+
+impl Independent {
+    /// Reads a part of a view. If `sparse` is true, the zeros of each column are counted, and no other statistic
+    /// includes them. `inverse` maps the values to those that follow the reference distribution.
+    fn of(
+        view: &TensorView<'_>,
+        part: &Part<'_>,
+        reference: &ReferenceDistribution,
+        sparse: bool,
+        inverse: Option<Inverse<'_>>,
+        progress: &dyn Progress,
+    ) -> Result<Self> {
+        let (whole, shape) = (view.shape(), part.view.shape());
+        let moments = reference.moments;
+        // The dtype of the reference is that of the argument if the plan applies functions.
+        let dtype = view.entry().dtype.float().unwrap_or(reference.dtype);
+        let subject = Subject { whole, shape, first: part.first, dtype, moments };
+        let values = whole.iter().product::<usize>();
+        let mut found = Self {
+            sample: SampleStatistics::new(reference, sparse),
+            repeats: RepeatSearch::new(whole, part.first),
+            structure: (!sparse && values >= MIN_VALUES).then(|| Structure::new(subject)),
+            signature: Signature::new(part.first, moments.mean, moments.std),
+            zeros_of_columns: vec![0; if sparse { whole[1] } else { 0 }],
+        };
+        let mut inverse = inverse.map(|inverse| Inverse { state: part.first as u64, ..inverse });
+        let mut arguments = Vec::new();
+        let mut column = 0;
+        part.view.values(|stored| {
+            let values = match &mut inverse {
+                Some(inverse) => {
+                    arguments.clear();
+                    arguments.extend(stored.iter().map(|x| inverse.argument_of(*x)));
+                    &arguments[..]
+                }
+                None => stored,
+            };
+            found.sample.add(reference, values);
+            found.repeats.add(stored);
+            found.signature.add(values);
+            if let Some(structure) = &mut found.structure {
+                structure.add(stored, values);
+            }
+            if !found.zeros_of_columns.is_empty() {
+                for x in values {
+                    found.zeros_of_columns[column] += u64::from(*x == 0.0);
+                    column = (column + 1) % found.zeros_of_columns.len();
+                }
+            }
+            report_read(progress, view.entry(), values.len());
+        })?;
+        if let Some(structure) = &mut found.structure {
+            structure.finish();
+        }
+        if part.first == 0 {
+            found.signature.finish(view)?;
+        }
+        Ok(found)
+    }
+
+    /// Adds the statistics of the part that follows.
+    fn merge(&mut self, next: Self) {
+        self.sample.merge(&next.sample);
+        self.repeats.merge(next.repeats);
+        self.signature.merge(&next.signature);
+        if let (Some(structure), Some(next)) = (&mut self.structure, next.structure) {
+            structure.merge(next);
+        }
+        self.zeros_of_columns.iter_mut().zip(next.zeros_of_columns).for_each(|(sum, count)| *sum += count);
     }
 }

@@ -1,6 +1,8 @@
 //! Views of a stored tensor. A view has the values of the whole tensor, or of one block of a fused parameter.
 
-use fanin::region::{Region, Runs};
+use std::ops::Range;
+
+use fanin::region::Region;
 use fanin::{Block, Plan};
 use fanin_checkpoint::Checkpoint;
 use fanin_recipe::Entry;
@@ -13,9 +15,34 @@ pub(crate) struct TensorView<'a> {
     checkpoint: &'a Checkpoint,
     /// The tensor's index in the manifest.
     tensor: usize,
+    /// The axes of the tensor that the view has, in ascending order.
+    axes: Vec<usize>,
+    /// The size of the view along each of its axes.
     shape: Vec<usize>,
-    /// The positions of the view's values in the tensor, as ranges of row-major indices.
-    runs: Runs,
+    /// The index in the tensor at which the view starts.
+    start: Vec<usize>,
+    /// The size of the view along each axis of the tensor.
+    extent: Vec<usize>,
+}
+
+/// Returns the number of rows and the number of values of a row of a tensor as a matrix: axes from the second are
+/// flattened into columns. Both are 0 for a tensor of fewer than two axes, or without values.
+pub(crate) fn matrix(shape: &[usize]) -> (usize, usize) {
+    match shape {
+        [rows, trailing @ ..] if !trailing.is_empty() && !shape.contains(&0) => {
+            (*rows, trailing.iter().product())
+        }
+        _ => (0, 0),
+    }
+}
+
+/// A range of consecutive rows of a view.
+#[derive(Debug)]
+pub(crate) struct Part<'a> {
+    /// The view of these rows.
+    pub(crate) view: TensorView<'a>,
+    /// The row-major index of the part's first value in the view that was divided.
+    pub(crate) first: usize,
 }
 
 /// A view of a tensor or block, with the plan of the view's values.
@@ -33,8 +60,8 @@ impl<'a> TensorView<'a> {
     /// Returns a view of the whole tensor at this index of the manifest.
     pub(crate) fn whole(checkpoint: &'a Checkpoint, tensor: usize) -> Self {
         let shape = checkpoint.manifest.entries[tensor].shape.clone();
-        let runs = Region::whole(&shape).runs();
-        Self { checkpoint, tensor, shape, runs }
+        let (axes, start) = ((0..shape.len()).collect(), vec![0; shape.len()]);
+        Self { checkpoint, tensor, axes, extent: shape.clone(), shape, start }
     }
 
     /// Returns a view of one block of the tensor at this index of the manifest.
@@ -42,11 +69,45 @@ impl<'a> TensorView<'a> {
     /// The axes of the view are in the order of the tensor's axes, even if the block's plan orders them differently, so
     /// that values are read in file order.
     fn block(checkpoint: &'a Checkpoint, tensor: usize, block: &Block) -> Self {
-        let extent = block.extent();
-        let runs = Region::new(&checkpoint.manifest.entries[tensor].shape, block.start(), &extent).runs();
+        let extent = block.extent().to_vec();
         let mut axes = block.axes().to_vec();
         axes.sort_unstable();
-        Self { checkpoint, tensor, shape: axes.iter().map(|&axis| extent[axis]).collect(), runs }
+        let shape = axes.iter().map(|&axis| extent[axis]).collect();
+        Self { checkpoint, tensor, axes, shape, start: block.start().to_vec(), extent }
+    }
+
+    /// Returns a view of a range of this view along one of its axes.
+    pub(crate) fn slice(&self, axis: usize, range: Range<usize>) -> Self {
+        let mut slice = self.clone();
+        slice.start[self.axes[axis]] += range.start;
+        slice.extent[self.axes[axis]] = range.len();
+        slice.shape[axis] = range.len();
+        slice
+    }
+
+    /// Returns the view without an axis along which it has one position.
+    pub(crate) fn without_axis(&self, axis: usize) -> Self {
+        let mut view = self.clone();
+        view.axes.remove(axis);
+        view.shape.remove(axis);
+        view
+    }
+
+    /// Divides the view into parts of consecutive rows. Each part has at most `values` values, or one row.
+    pub(crate) fn parts(&self, values: usize) -> Vec<Part<'a>> {
+        let Some(&rows) = self.shape.first() else {
+            return vec![Part { view: self.clone(), first: 0 }];
+        };
+        if self.shape.contains(&0) {
+            return Vec::new();
+        }
+        let width: usize = self.shape[1..].iter().product();
+        let step = (values / width.max(1)).max(1);
+        // The parts have about equal sizes.
+        let step = rows.div_ceil(rows.div_ceil(step).max(1)).max(1);
+        let part =
+            |from: usize| Part { view: self.slice(0, from..rows.min(from + step)), first: from * width };
+        (0..rows).step_by(step).map(part).collect()
     }
 
     /// Returns a view of each block of the plan, or one view of the whole tensor if the plan has no blocks.
@@ -67,7 +128,7 @@ impl<'a> TensorView<'a> {
     }
 
     /// Returns the number of non-zero values of a tensor that are in none of these views. The views must not overlap.
-    /// NaN and -0 count as non-zero.
+    /// NaN counts as non-zero.
     ///
     /// # Errors
     /// Returns an error if the file cannot be read.
@@ -82,7 +143,7 @@ impl<'a> TensorView<'a> {
         }
         let nonzero = |view: &Self| -> Result<u64> {
             let mut count = 0;
-            view.values(|values| count += values.iter().filter(|x| x.to_bits() != 0).count() as u64)?;
+            view.values(|values| count += values.iter().filter(|x| **x != 0.0).count() as u64)?;
             Ok(count)
         };
         let inside = views.iter().map(|planned| nonzero(&planned.view)).sum::<Result<u64>>()?;
@@ -104,6 +165,7 @@ impl<'a> TensorView<'a> {
     /// # Errors
     /// Returns an error if the file cannot be read.
     pub(crate) fn values(&self, take: impl FnMut(&[f64])) -> Result {
-        Ok(self.checkpoint.values_of(self.tensor, self.runs.clone(), take)?)
+        let runs = Region::new(&self.entry().shape, &self.start, &self.extent).runs();
+        Ok(self.checkpoint.values_of(self.tensor, runs, take)?)
     }
 }

@@ -114,19 +114,28 @@ fn on_distribution(init: &Init, plan: &Plan, layer: &LayerShape, random: bool) -
             "All singular values of the matrix [out, in * kernel] are the gain, but not those of the convolution, which keeps \
              norms only on average. delta_orthogonal keeps them exactly."
         }
-        Distribution::Orthogonal { .. } => match fans.fan_in.cmp(&fans.fan_out) {
-            Ordering::Equal => {
-                "Every singular value is the gain: norms are kept exactly, not only on average."
-            }
-            Ordering::Less => {
-                "Every singular value is the gain: the norm of a signal is kept (spread over more outputs). Of a gradient, \
-                 only the part in fan_in directions is kept."
-            }
-            Ordering::Greater => {
-                "Every singular value is the gain: the norm of a gradient is kept (spread over more inputs). Of a signal, \
-                 only the part in fan_out directions is kept."
-            }
-        },
+        Distribution::Orthogonal { gain } => {
+            let kept = if gain.abs() == 1.0 {
+                "kept".to_owned()
+            } else {
+                format!("multiplied by {}", short(gain.abs()))
+            };
+            return Some(match fans.fan_in.cmp(&fans.fan_out) {
+                Ordering::Equal => {
+                    format!(
+                        "Every singular value is the gain: norms are {kept} exactly, not only on average."
+                    )
+                }
+                Ordering::Less => format!(
+                    "Every singular value is the gain: the norm of a signal is {kept} (spread over more outputs). Of a \
+                     gradient, only the part in fan_in directions is {kept}."
+                ),
+                Ordering::Greater => format!(
+                    "Every singular value is the gain: the norm of a gradient is {kept} (spread over more inputs). Of a \
+                     signal, only the part in fan_out directions is {kept}."
+                ),
+            });
+        }
         _ => return None,
     };
     Some(note.to_owned())

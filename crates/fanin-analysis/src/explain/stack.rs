@@ -73,8 +73,10 @@ pub fn verdict(factor: f64, last: f64) -> &'static str {
         x if x < 1e-4 => "vanished",
         x if x > 1e4 => "exploded",
         _ if (0.999..=1.001).contains(&last) => "stable",
-        _ if last < 1.0 => "decreasing",
-        _ => "increasing",
+        x if x < 1.0 && last < 1.0 => "decreasing",
+        x if x < 1.0 => "decreased",
+        _ if last > 1.0 => "increasing",
+        _ => "increased",
     }
 }
 

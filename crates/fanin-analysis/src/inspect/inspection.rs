@@ -7,8 +7,9 @@ use super::expected;
 use super::spectrum::Spectrum;
 use super::warnings;
 use crate::check::ModelComparison;
+use crate::check::each_tensor::each_tensor;
 use crate::check::generate::report_read;
-use crate::check::reference::ReferenceCache;
+use crate::check::reference::References;
 use crate::error::Result;
 use crate::stats::Stats;
 
@@ -93,20 +94,15 @@ impl Inspection {
     /// Returns an error if the checkpoint cannot be read.
     pub fn new(checkpoint: &Checkpoint, request: Request<'_>, progress: &dyn Progress) -> Result<Self> {
         let ModelComparison { planned, mismatches, missing, .. } = request.comparison;
-        let mut references = ReferenceCache::default();
+        let references = References::new(planned.iter().filter_map(|planned| planned.plan.as_ref()));
         let mut plans = planned.into_iter();
-        let mut tensors = Vec::new();
-        for tensor in 0..checkpoint.manifest.entries.len() {
-            let planned = plans.next().filter(Planned::is_known);
-            tensors.push(TensorInspection::new(
-                checkpoint,
-                tensor,
-                planned,
-                &mut references,
-                request.spectra,
-                progress,
-            )?);
-        }
+        let count = checkpoint.manifest.entries.len();
+        let plans: Vec<Option<Planned>> =
+            (0..count).map(|_| plans.next().filter(Planned::is_known)).collect();
+        let inspect = |tensor, planned| {
+            TensorInspection::new(checkpoint, tensor, planned, &references, request.spectra, progress)
+        };
+        let mut tensors = each_tensor(checkpoint, plans, inspect)?;
         for mismatch in mismatches {
             tensors[mismatch.tensor].warnings.push(mismatch.text);
         }
@@ -158,7 +154,7 @@ impl TensorInspection {
         checkpoint: &Checkpoint,
         tensor: usize,
         planned: Option<Planned>,
-        references: &mut ReferenceCache,
+        references: &References,
         spectra: bool,
         progress: &dyn Progress,
     ) -> Result<Self> {

@@ -9,6 +9,7 @@ use fanin_recipe::{Entry, Planned};
 
 use super::spectrum::Spectrum;
 use crate::check::reference::ReferenceDistribution;
+use crate::check::sample::in_standard_errors;
 use crate::stats::Stats;
 
 /// The number of standard errors beyond which a deviation is reported. The probability that a normal variable deviates
@@ -154,24 +155,24 @@ fn moment_deviation(
         return Some(format!("values from {} to {}, {expected}", short(min), short(max)));
     }
     let n = (stats.count - stats.nans - stats.infinite) as f64;
-    if n < 30.0 {
+    if !reference.is_testable() || !reference.has_normal_sums(n as u64) {
         return None;
     }
     let moments = reference.moments;
-    let deviation = (mean - moments.mean) / (moments.variance / n).sqrt();
+    let deviation = (mean - moments.mean) / moments.std * n.sqrt();
     if deviation.abs() > LIMIT {
         let planned = short(plan.mean());
-        return Some(format!("mean {}, expected {planned}: {deviation:+.1} standard errors", short(mean)));
+        return Some(format!("mean {}, expected {planned}: {}", short(mean), in_standard_errors(deviation)));
     }
-    let error_of_variance = ((moments.m4 - moments.variance * moments.variance) / n).sqrt();
-    let deviation = (std * std - moments.variance) / error_of_variance;
+    let ratio = std / moments.std;
+    let deviation = (ratio * ratio - 1.0) / ((moments.kurtosis - 1.0) / n).sqrt();
     (deviation.abs() > LIMIT).then(|| {
-        let planned = moments.variance.sqrt();
-        let percent = (std / planned - 1.0) * 100.0;
+        let percent = (ratio - 1.0) * 100.0;
         format!(
-            "std {}, expected {}: {percent:+.1} %, {deviation:+.1} standard errors",
+            "std {}, expected {}: {percent:+.1} %, {}",
             short(std),
-            short(planned)
+            short(moments.std),
+            in_standard_errors(deviation)
         )
     })
 }

@@ -3,6 +3,7 @@
 //! Every tensor is tested against its plan: the distribution of its values and, with a seed, the exact values. The
 //! result is a [`Verification`].
 
+mod copied;
 mod report;
 mod request;
 mod verification;

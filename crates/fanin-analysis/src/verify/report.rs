@@ -16,6 +16,8 @@ pub struct Report<'a> {
     recorded: Option<Recorded>,
     /// The names of the model's tensors that the checkpoint lacks.
     missing: Vec<&'a str>,
+    /// The names of the tensors whose values were not checked.
+    unchecked: Vec<&'a str>,
     alpha: f64,
     tests: usize,
     threshold: f64,
@@ -37,6 +39,8 @@ struct TensorReport<'a> {
     rule: &'a str,
     good: bool,
     bits: Option<bool>,
+    /// Why the values were not checked.
+    unchecked: Option<&'a str>,
     tests: &'a [TestResult],
     deviations: &'a [TestResult],
 }
@@ -50,6 +54,7 @@ impl Verification {
             good: self.is_good(),
             recorded: self.recorded.map(recorded),
             missing: self.missing.iter().map(|entry| entry.name.as_str()).collect(),
+            unchecked: self.unchecked().map(|tensor| tensor.planned.entry.name.as_str()).collect(),
             alpha: self.alpha,
             tests: self.tests,
             threshold: self.threshold,
@@ -67,6 +72,7 @@ impl VerifiedTensor {
             rule: &self.planned.pattern,
             good: self.deviations.is_empty(),
             bits: self.bits,
+            unchecked: self.unchecked.as_deref(),
             tests: &self.results,
             deviations: &self.deviations,
         }

@@ -1,6 +1,6 @@
 //! The recipe, model and seed with which a checkpoint is compared.
 
-use fanin_checkpoint::StreamKind;
+use fanin_checkpoint::{Checkpoint, StreamKind};
 use fanin_recipe::{Manifest, Recipe};
 
 /// The recipe, model and seed with which a checkpoint is compared.
@@ -14,6 +14,10 @@ pub struct Request<'a> {
     pub model: Option<Manifest>,
     /// Whether the caller chose `model`. If `false`, `model` is the built-in model of the recipe.
     pub model_given: bool,
+    /// The checkpoint from which the recipe copies tensors. If `None`, copied tensors are not checked.
+    pub copied: Option<&'a Checkpoint>,
+    /// Whether the checkpoint may lack tensors of the model.
+    pub partial: bool,
     /// The seed that generated the values. If `None`, only the distributions are tested. Otherwise every value is also
     /// compared with the value that the seed gives.
     pub seed: Option<u64>,

@@ -15,12 +15,15 @@ pub struct VerifiedTensor {
     pub deviations: Vec<TestResult>,
     /// Whether every value agrees with the value that the seed gives. `None` if this was not tested.
     pub bits: Option<bool>,
+    /// Why the values were not checked. `None` if they were.
+    pub unchecked: Option<String>,
 }
 
 impl VerifiedTensor {
     /// Returns a tensor that has no results yet.
     pub(super) fn new(planned: &Planned) -> Self {
-        Self { planned: planned.clone(), results: Vec::new(), deviations: Vec::new(), bits: None }
+        let (results, deviations) = (Vec::new(), Vec::new());
+        Self { planned: planned.clone(), results, deviations, bits: None, unchecked: None }
     }
 
     /// Adds the result of a test that failed with certainty: its p-value is 0.

@@ -1,16 +1,23 @@
-//! The verifier, which tests the tensors of a checkpoint one after another.
+//! The verifier, which tests the tensors of a checkpoint.
 
 use std::collections::{BTreeMap, HashMap};
 
 use fanin_checkpoint::{Checkpoint, Progress};
 use fanin_recipe::text::counted;
-use fanin_recipe::{Planned, StoredType};
+use fanin_recipe::{Action, Copy, Planned, Recipe, StoredType};
+use rayon::prelude::*;
 
+use super::copied::Copied;
+use super::request::Request;
 use super::verified_tensor::VerifiedTensor;
 use crate::check::TestResult;
 use crate::check::bits::{ExpectedValues, compare_integers};
+use crate::check::each_tensor::each_tensor;
 use crate::check::p_value::standardized_sum;
-use crate::check::reference::ReferenceCache;
+use crate::check::reference::References;
+use crate::check::related::{Signed, relations};
+use crate::check::sample::in_standard_errors;
+use crate::check::signature::Signature;
 use crate::check::tensor::ViewTests;
 use crate::check::tensor_view::{PlannedView, TensorView};
 use crate::error::Result;
@@ -30,46 +37,98 @@ struct PooledVariance {
     tensors: u64,
 }
 
-/// Tests the tensors of a checkpoint one after another. Stores hashes and sums for the tests that compare or combine
-/// several tensors.
+/// A tested view of a tensor: what is compared with other views.
+struct Outcome {
+    /// The block's suffix to the tensor's name.
+    suffix: String,
+    values: usize,
+    hash: Option<u64>,
+    signature: Option<Signature>,
+    variance_excess: Option<(f64, f64)>,
+}
+
+/// Tests the tensors of a checkpoint.
 pub(super) struct Verifier<'a> {
-    pub(super) checkpoint: &'a Checkpoint,
+    checkpoint: &'a Checkpoint,
     /// The plans of all tensors, in the checkpoint's order.
-    pub(super) planned: &'a [Planned],
+    planned: &'a [Planned],
+    recipe: &'a Recipe,
+    /// The checkpoint from which tensors are copied.
+    copied: Option<&'a Checkpoint>,
     /// Whether tensors with the same values are expected.
-    pub(super) tied: bool,
-    pub(super) progress: &'a dyn Progress,
-    references: ReferenceCache,
-    /// The last random tensor or block with each hash and number of values: the index of the tensor, and the suffix of
-    /// the block.
-    seen: HashMap<(u64, usize), (usize, String)>,
-    /// The pooled variance of each rule, by the pattern of the rule.
-    pooled: BTreeMap<&'a str, PooledVariance>,
+    tied: bool,
+    progress: &'a dyn Progress,
+    references: References,
 }
 
 impl<'a> Verifier<'a> {
-    /// Returns a verifier that has not tested any tensor yet.
+    /// Returns a verifier for these plans.
     pub(super) fn new(
         checkpoint: &'a Checkpoint,
         planned: &'a [Planned],
-        tied: bool,
+        request: &Request<'a>,
         progress: &'a dyn Progress,
     ) -> Self {
-        let (references, seen, pooled) = Default::default();
-        Self { checkpoint, planned, tied, progress, references, seen, pooled }
+        let references = References::new(planned.iter().filter_map(|planned| planned.plan.as_ref()));
+        let Request { recipe, copied, tied, .. } = *request;
+        Self { checkpoint, planned, recipe, copied, tied, progress, references }
     }
 
-    /// Tests the tensor at this index of the manifest, and adds the results to `verified`. If `expected` is given, the
-    /// exact values are compared too.
+    /// Tests all tensors, and adds the results to `tensors`. Returns the results of the tests of rules.
+    ///
+    /// # Errors
+    /// Returns an error if the file cannot be read.
+    pub(super) fn verify(&self, tensors: &mut [VerifiedTensor]) -> Result<Vec<TestResult>> {
+        let all = tensors.iter_mut().collect();
+        let outcomes =
+            each_tensor(self.checkpoint, all, |tensor, verified| self.verify_one(tensor, verified))?;
+        let mut pooled: BTreeMap<&str, PooledVariance> = BTreeMap::new();
+        for (planned, outcomes) in
+            self.planned.iter().zip(&outcomes).filter(|(planned, _)| planned.tied.is_none())
+        {
+            for (excess, variance) in outcomes.iter().filter_map(|outcome| outcome.variance_excess) {
+                let pool = pooled.entry(&planned.pattern).or_default();
+                pool.excess += excess;
+                pool.variance += variance;
+                pool.tensors += 1;
+            }
+        }
+        if !self.tied {
+            self.compare_tensors(outcomes, tensors);
+        }
+        Ok(pooled_results(&pooled))
+    }
+
+    /// Compares every value with the value that a seed gives, and adds the results to `tensors`.
     ///
     /// # Errors
     /// Returns an error if the file cannot be read, or if expected values cannot be generated.
-    pub(super) fn verify(
-        &mut self,
-        tensor: usize,
-        verified: &mut VerifiedTensor,
-        expected: Option<&mut ExpectedValues>,
+    pub(super) fn compare_bits(
+        &self,
+        tensors: &mut [VerifiedTensor],
+        mut expected: ExpectedValues,
     ) -> Result {
+        let compare = |expected: &mut ExpectedValues, tensor: usize, verified: &mut VerifiedTensor| {
+            let planned = &self.planned[tensor];
+            if planned.is_known() {
+                let mismatch = expected.compare(self.checkpoint, tensor, planned, self.progress)?;
+                verified.bits = Some(mismatch.count == 0);
+                verified.results.extend(mismatch.seed_failure(planned.entry.values()));
+            }
+            Ok(())
+        };
+        if let ExpectedValues::Native(native) = expected {
+            let all = tensors.iter_mut().collect();
+            let native =
+                |tensor, verified: &mut _| compare(&mut ExpectedValues::Native(native), tensor, verified);
+            return each_tensor(self.checkpoint, all, native).map(drop);
+        }
+        let mut tensors = tensors.iter_mut().enumerate();
+        tensors.try_for_each(|(tensor, verified)| compare(&mut expected, tensor, verified))
+    }
+
+    /// Tests the tensor at this index of the manifest.
+    fn verify_one(&self, tensor: usize, verified: &mut VerifiedTensor) -> Result<Vec<Outcome>> {
         let planned = &self.planned[tensor];
         let entry = &planned.entry;
         if let Some(dtype) =
@@ -77,80 +136,111 @@ impl<'a> Verifier<'a> {
         {
             verified.fail("dtype", format!("stored as {}, the recipe has {dtype}", entry.dtype));
         }
-        if !planned.is_known() {
+        match &planned.action {
+            Action::Copy(copy) => self.compare_copy(tensor, copy, verified)?,
+            Action::Skip => {
+                verified.unchecked.get_or_insert_with(|| "the recipe skips it".to_owned());
+            }
+            _ if planned.plan.is_some() => return self.test_views(tensor, verified),
+            _ => {
+                let mismatch = compare_integers(self.checkpoint, tensor, planned, self.progress)?;
+                verified.results.extend(mismatch.exact_failure(entry.values()));
+            }
+        }
+        Ok(Vec::new())
+    }
+
+    /// Compares a copied tensor with the checkpoint that it was copied from, bit for bit.
+    fn compare_copy(&self, tensor: usize, copy: &Copy, verified: &mut VerifiedTensor) -> Result {
+        let Some(source) = self.copied else {
+            let text = "the recipe copies it, and no checkpoint to compare it with was given";
+            verified.unchecked = Some(text.to_owned());
             return Ok(());
-        }
-        if planned.plan.is_some() {
-            self.test_views(tensor, verified)?;
-        } else {
-            let mismatch = compare_integers(self.checkpoint, tensor, planned, self.progress)?;
-            verified.results.extend(mismatch.exact_failure(entry.values()));
-        }
-        if let Some(expected) = expected {
-            let mismatch = expected.compare(self.checkpoint, tensor, planned, self.progress)?;
-            verified.bits = Some(mismatch.count == 0);
-            verified.results.extend(mismatch.seed_failure(entry.values()));
-        }
-        Ok(())
+        };
+        let name = self.planned[tensor].entry.name.as_str();
+        let names = [name, self.recipe.canonical_name(name)];
+        let copied = Copied { checkpoint: self.checkpoint, source, progress: self.progress };
+        copied.compare(tensor, copy, names, verified)
     }
 
     /// Tests a tensor, or each of its blocks, against its plan.
-    fn test_views(&mut self, tensor: usize, verified: &mut VerifiedTensor) -> Result {
+    fn test_views(&self, tensor: usize, verified: &mut VerifiedTensor) -> Result<Vec<Outcome>> {
         let planned = &self.planned[tensor];
-        let Some(plan) = &planned.plan else { return Ok(()) };
+        let Some(plan) = &planned.plan else { return Ok(Vec::new()) };
         let views = TensorView::all(self.checkpoint, tensor, plan);
-        for view in &views {
-            let tests = ViewTests::new(&view.view, view.plan, &mut self.references, self.progress)?;
+        let test = |view: &PlannedView<'_, '_>| {
+            ViewTests::new(&view.view, view.plan, &self.references, self.progress)
+        };
+        let tests: Vec<ViewTests> = views.par_iter().map(test).collect::<Result<_>>()?;
+        let mut outcomes = Vec::new();
+        for (view, tests) in views.iter().zip(tests) {
             let prefix =
                 if view.suffix.is_empty() { String::new() } else { format!("block {}: ", view.suffix) };
             verified.results.extend(tests.results.into_iter().map(|result| {
                 let text = format!("{prefix}{}", result.text);
                 TestResult { text, ..result }
             }));
-            if let Some(twin) = tests.hash.and_then(|hash| self.twin(tensor, view, hash)) {
-                verified.fail("repeats", format!("{prefix}has exactly the same values as {twin}"));
+            if let Some(text) = tests.unchecked {
+                verified.unchecked.get_or_insert(prefix + &text);
             }
-            if let Some((excess, variance)) = tests.variance_excess.filter(|_| planned.tied.is_none()) {
-                let pool = self.pooled.entry(&planned.pattern).or_default();
-                pool.excess += excess;
-                pool.variance += variance;
-                pool.tensors += 1;
-            }
+            outcomes.push(Outcome {
+                suffix: view.suffix.to_owned(),
+                values: view.plan.len(),
+                hash: tests.hash,
+                signature: tests.signature,
+                variance_excess: tests.variance_excess,
+            });
         }
         let outside = TensorView::nonzero_outside(self.checkpoint, tensor, &views)?;
         if outside > 0 {
             let text = format!("{} outside of the blocks, expected 0", counted(outside, "non-zero value"));
             verified.fail("exact", text);
         }
-        Ok(())
+        Ok(outcomes)
     }
 
-    /// Stores the hash of a view's values, and returns the name of the last earlier view with the same values. Returns
-    /// `None` if no earlier view has the same values. Also returns `None`, and stores nothing, if equal values are
-    /// expected or if the view has fewer than `MIN_DISTINCT` values.
-    fn twin(&mut self, tensor: usize, view: &PlannedView<'_, '_>, hash: u64) -> Option<String> {
-        let expected = self.tied || self.planned[tensor].tied.is_some();
-        if expected || view.plan.len() < MIN_DISTINCT {
-            return None;
+    /// Adds failed tests to tensors and blocks that have the same values as an earlier one, or related values. Tied
+    /// tensors are not compared.
+    fn compare_tensors(&self, outcomes: Vec<Vec<Outcome>>, tensors: &mut [VerifiedTensor]) {
+        let mut seen: HashMap<(u64, usize), String> = HashMap::new();
+        let (mut signed, mut owners): (Vec<Signed>, Vec<(usize, String)>) = Default::default();
+        for (tensor, outcomes) in outcomes.into_iter().enumerate() {
+            if self.planned[tensor].tied.is_some() {
+                continue;
+            }
+            for Outcome { suffix, values, hash, signature, .. } in outcomes {
+                let Some(hash) = hash.filter(|_| values >= MIN_DISTINCT) else { continue };
+                let name = format!("{}{suffix}", self.planned[tensor].entry.name);
+                let prefix = if suffix.is_empty() { String::new() } else { format!("block {suffix}: ") };
+                if let Some(twin) = seen.insert((hash, values), name.clone()) {
+                    tensors[tensor].fail("repeats", format!("{prefix}has exactly the same values as {twin}"));
+                } else if let Some(signature) = signature {
+                    signed.push(Signed { name, values, hash, signature });
+                    owners.push((tensor, prefix));
+                }
+            }
         }
-        let key = (hash, view.plan.len());
-        let (twin, suffix) = self.seen.insert(key, (tensor, view.suffix.to_owned()))?;
-        Some(format!("{}{suffix}", self.planned[twin].entry.name))
+        for relation in relations(&signed) {
+            let (tensor, prefix) = &owners[relation.second];
+            let TestResult { test, p_value, text } = relation.result;
+            tensors[*tensor].results.push(TestResult::new(test, p_value, format!("{prefix}{text}")));
+        }
     }
+}
 
-    /// Tests the std of all tensors and blocks of a rule together. Returns one result for each rule that has more than
-    /// one tensor or block.
-    pub(super) fn pooled_results(&self) -> Vec<TestResult> {
-        let rules = self.pooled.iter().filter(|(_, pool)| pool.tensors > 1);
-        rules
-            .map(|(rule, PooledVariance { excess, variance, tensors })| {
-                let z = excess / variance.sqrt();
-                let text = format!(
-                    "rule {rule:?}: the std of its {tensors} tensors or blocks together is {z:+.1} standard errors off"
-                );
-                // The sum of many terms is nearly normal. The correction assumes that the terms have a skewness of 2.
-                TestResult::new("std of a rule", standardized_sum(z, 2.0, *variance), text)
-            })
-            .collect()
-    }
+/// Tests the std of all tensors and blocks of a rule together. Returns one result for each rule that has more than one
+/// tensor or block.
+fn pooled_results(pooled: &BTreeMap<&str, PooledVariance>) -> Vec<TestResult> {
+    let rules = pooled.iter().filter(|(_, pool)| pool.tensors > 1);
+    rules
+        .map(|(rule, PooledVariance { excess, variance, tensors })| {
+            let z = excess / variance.sqrt();
+            let text = format!(
+                "rule {rule:?}: the std of its {tensors} tensors or blocks together is {} off",
+                in_standard_errors(z)
+            );
+            // The sum of many terms is nearly normal. The correction assumes that the terms have a skewness of 2.
+            TestResult::new("std of a rule", standardized_sum(z, 2.0, *variance), text)
+        })
+        .collect()
 }

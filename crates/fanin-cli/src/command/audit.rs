@@ -32,7 +32,7 @@ fn show(audit: &Audit) -> Result {
             text::escaped(&tensor.entry.name),
             text::shape(&tensor.entry.shape),
             tensor.classification.std.map_or_else(|| "-".to_owned(), text::short),
-            tensor.classification.kind.name().to_owned(),
+            tensor.kind().to_owned(),
             tensor.distribution(),
             schemes.join(" or "),
         ]);

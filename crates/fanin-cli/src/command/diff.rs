@@ -33,8 +33,9 @@ fn show(found: &diff::Diff) -> Result {
             Some(values) => [
                 text::count(values.values),
                 text::short(values.max),
-                text::short(values.relative()),
-                format!("{:.6}", values.cosine()),
+                // Neither number is defined if all values of a side are 0.
+                finite(values.relative(), text::short),
+                finite(values.cosine(), |cosine| format!("{cosine:.6}")),
             ],
             None => [const { String::new() }; 4],
         });
@@ -45,4 +46,9 @@ fn show(found: &diff::Diff) -> Result {
     }
     let identical = text::counted(found.identical, "tensor");
     output::line(format!("{identical} identical, {} different", text::count(found.differences.len() as u64)))
+}
+
+/// Returns a number as text, or a dash if it is infinite or NaN.
+fn finite(x: f64, text: impl Fn(f64) -> String) -> String {
+    if x.is_finite() { text(x) } else { "-".to_owned() }
 }

@@ -1,7 +1,7 @@
 //! `fanin verify`, which checks a checkpoint against its recipe.
 
 use fanin_analysis::verify::{Request, Verification};
-use fanin_checkpoint::read_manifest;
+use fanin_checkpoint::ModelSource;
 use fanin_recipe::{Planned, Recipe, text};
 
 use super::input::open;
@@ -13,14 +13,20 @@ use crate::terminal::{output, table};
 pub(super) fn run(args: &Verify, quiet: bool) -> Result {
     let checkpoint = open(&args.file, quiet)?;
     let (recipe, model) = Recipe::find(&args.recipe)?;
-    let like = args.like.as_deref().map(read_manifest).transpose()?;
+    let like = args.like.as_deref().map(ModelSource::open).transpose()?;
+    let copied = args.copy_from.as_deref().map(|path| open(path, quiet)).transpose()?;
     let passes = 1 + u64::from(args.seed.is_some());
     let progress = TerminalProgress::new("verifying", checkpoint.manifest.bytes() * passes, quiet);
     let request = Request {
         recipe: &recipe,
         settings: &args.settings,
         model_given: like.is_some(),
-        model: like.or_else(|| model.map(|model| model.manifest())),
+        model: like
+            .as_ref()
+            .map(|like| like.manifest().clone())
+            .or_else(|| model.map(|model| model.manifest())),
+        copied: copied.as_ref().or_else(|| like.as_ref().and_then(ModelSource::checkpoint)),
+        partial: args.partial,
         seed: args.seed,
         stream: args.stream.into(),
         alpha: args.alpha,
@@ -50,7 +56,7 @@ fn show(found: &Verification) -> Result {
             ]);
         }
     }
-    for entry in &found.missing {
+    for entry in found.missing.iter().filter(|_| !found.partial) {
         let text = format!(
             "not in the checkpoint; the model has it as {} {}",
             entry.dtype,
@@ -58,7 +64,7 @@ fn show(found: &Verification) -> Result {
         );
         rows.add_row([text::escaped(&entry.name), String::new(), "missing".to_owned(), text]);
     }
-    if found.wrong() > 0 || !found.missing.is_empty() {
+    if found.wrong() > 0 || (!found.missing.is_empty() && !found.partial) {
         output::line(table::text(&rows))?;
     }
     for deviation in &found.rules {
@@ -73,14 +79,39 @@ fn show(found: &Verification) -> Result {
     let count = text::counted(found.tensors.len() as u64, "tensor");
     let missing =
         if found.missing.is_empty() { String::new() } else { format!(", {} missing", found.missing.len()) };
+    let reasons = unchecked(found);
+    for (reason, names) in &reasons {
+        let count = text::counted(names.len() as u64, "tensor");
+        let name = text::escaped(names[0]);
+        let first = if names.len() == 1 { name } else { format!("{name} and others") };
+        output::line(format!("not checked: {count}, {first}: {reason}"))?;
+    }
     let bits = if found.bits_compared { ", bits compared" } else { "" };
+    let not_checked = match found.unchecked().count() {
+        0 => String::new(),
+        count => format!(", {count} not checked"),
+    };
     output::line(format!(
-        "{}{count}, {} not as planned{missing}; {} tests{bits}; probability of a false alarm at most {}",
+        "{}{count}, {} not as planned{missing}{not_checked}; {} tests{bits}; probability of a false alarm at most {}",
         if found.is_good() { "" } else { "\n" },
         found.wrong(),
         found.tests,
         found.alpha
     ))
+}
+
+/// Returns the reasons why tensors were not checked, each with the names of the tensors.
+fn unchecked(found: &Verification) -> Vec<(&str, Vec<&str>)> {
+    let mut reasons: Vec<(&str, Vec<&str>)> = Vec::new();
+    for tensor in found.unchecked() {
+        let (reason, name) =
+            (tensor.unchecked.as_deref().unwrap_or_default(), tensor.planned.entry.name.as_str());
+        match reasons.iter_mut().find(|(known, _)| *known == reason) {
+            Some((_, names)) => names.push(name),
+            None => reasons.push((reason, vec![name])),
+        }
+    }
+    reasons
 }
 
 fn warnings_of(planned: &Planned) -> impl Iterator<Item = (&str, String)> {

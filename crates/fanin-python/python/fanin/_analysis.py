@@ -21,6 +21,8 @@ def verify(
     stream: str = "native",
     alpha: float = 0.001,
     tied: bool = False,
+    copy_from: str | PathLike[str] | None = None,
+    partial: bool = False,
 ) -> Verification:
     """Checks tensors against a recipe: their distributions and, with a seed, every value. As `fanin verify` does.
 
@@ -42,6 +44,10 @@ def verify(
         The probability that correct tensors fail, over all tests together.
     tied
         Whether tensors with equal values are expected, as for tied weights that are stored twice.
+    copy_from
+        The checkpoint with which copied tensors are compared, bit for bit. The default is `like`.
+    partial
+        Whether tensors of the model may be missing.
 
     Examples
     --------
@@ -54,7 +60,7 @@ def verify(
     >>> "std" in {deviation.test for deviation in report.wrong[0].deviations}
     True
     """
-    return run_verify(*native_source(source), recipe, seed, like, settings, stream, alpha, tied)
+    return run_verify(*native_source(source), recipe, seed, like, settings, stream, alpha, tied, copy_from, partial)
 
 
 def run_verify(
@@ -67,11 +73,16 @@ def run_verify(
     stream: str,
     alpha: float,
     tied: bool,
+    copy_from: str | PathLike[str] | None,
+    partial: bool,
 ) -> Verification:
     """Verifies tensors that Rust can read. The arguments are those of `verify`."""
     recipe = recipe if isinstance(recipe, Recipe) else fspath(recipe)
     like = None if like is None else fspath(like)
-    report = _fanin.verify_tensors(source, name, recipe, like, dict(settings or {}), seed, stream, alpha, tied)
+    copy_from = None if copy_from is None else fspath(copy_from)
+    report = _fanin.verify_tensors(
+        source, name, recipe, like, dict(settings or {}), seed, stream, alpha, tied, copy_from, partial
+    )
     return Verification._of(report)
 
 

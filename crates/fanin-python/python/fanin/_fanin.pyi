@@ -412,7 +412,7 @@ def use_openmp(parallel: SupportsIndex, max_threads: SupportsIndex) -> None:
     nothing if an address is 0, or if addresses are stored already.
     """
 
-def verify_tensors(source: "Any", name: str, recipe: "str | PathLike[str] | Recipe", like: str | PathLike[str] | None, settings: Mapping[str, SupportsFloat | SupportsIndex] | None, seed: SupportsIndex | None, stream: str, alpha: SupportsFloat | SupportsIndex, tied: bool) -> "dict[str, Any]":
+def verify_tensors(source: "Any", name: str, recipe: "str | PathLike[str] | Recipe", like: str | PathLike[str] | None, settings: Mapping[str, SupportsFloat | SupportsIndex] | None, seed: SupportsIndex | None, stream: str, alpha: SupportsFloat | SupportsIndex, tied: bool, copy_from: str | PathLike[str] | None, partial: bool) -> "dict[str, Any]":
     """
     Verifies tensors against a recipe, and returns the report. `name` is the name of the source in the report.
     """

@@ -106,6 +106,8 @@ class VerifiedTensor:
     tests: list[TestResult]
     #: The tests that failed.
     deviations: list[TestResult]
+    #: Why the values were not checked. None if they were.
+    unchecked: str | None = None
 
 
 @dataclass(frozen=True)
@@ -136,6 +138,8 @@ class Verification(Report):
     rules: list[TestResult]
     #: The stream and seed in the file's metadata, if exact values differ and another stream or seed was given.
     recorded: Recorded | None = None
+    #: The names of the tensors whose values were not checked.
+    unchecked: list[str] = field(default_factory=list)
 
     _HEAD = ("tensor", "scheme", "test", "deviation")
 
@@ -164,6 +168,7 @@ class Verification(Report):
     def _summary(self) -> str:
         bits = ", bits compared" if any(tensor.bits is not None for tensor in self.tensors) else ""
         missing = f", {len(self.missing)} missing" if self.missing else ""
+        missing += f", {len(self.unchecked)} not checked" if self.unchecked else ""
         return (
             f"{_counted(len(self.tensors), 'tensor')}, {len(self.wrong)} not as planned{missing}; {self.tests} tests{bits}; "
             f"probability of a false alarm at most {self.alpha:g}"

@@ -85,8 +85,12 @@ impl Recipe {
     }
 }
 
-/// Returns a diagnostic for each unused rule: a rule that applies to no tensor. Messages contain `section`, the section
-/// of the recipe that contains the rules, and `tensor`, the kind of tensor that the rules should match.
+/// The largest number of unused rules that have a diagnostic each.
+const MAX_SINGLE: usize = 3;
+
+/// Returns diagnostics about unused rules: rules that apply to no tensor. There is one diagnostic for each rule. If more
+/// than `MAX_SINGLE` rules match no tensor, they have one diagnostic together. Messages contain `section`, the section of
+/// the recipe that contains the rules, and `tensor`, the kind of tensor that the rules should match.
 fn diagnose_unused<T>(
     rules: &[Rule<T>],
     matches: &[Vec<usize>],
@@ -114,5 +118,30 @@ fn diagnose_unused<T>(
         let message = format!("unused rule {:?}{section}: {reason}", pattern.text);
         pattern.span.diagnostic(message, "correct the pattern, or remove the rule")
     };
-    (0..rules.len()).filter(is_unused).map(diagnostic).collect()
+    let unused = (0..rules.len()).filter(is_unused);
+    let (matching_none, taken): (Vec<usize>, Vec<usize>) = unused.partition(|&rule| winners[rule].is_empty());
+    if matching_none.len() <= MAX_SINGLE {
+        let mut all = [matching_none, taken].concat();
+        all.sort_unstable();
+        return all.into_iter().map(diagnostic).collect();
+    }
+    let first = &rules[matching_none[0]].pattern;
+    let names: Vec<String> = matching_none
+        .iter()
+        .take(MAX_SINGLE)
+        .map(|&rule| format!("{:?}", rules[rule].pattern.text))
+        .collect();
+    let (count, all) = (matching_none.len(), rules.len());
+    let message = format!(
+        "{count} of the {all} rules{section} match no {tensor} of this model: {} and {} more",
+        names.join(", "),
+        count - MAX_SINGLE
+    );
+    let remedy = if 2 * count > all {
+        "the recipe is for another model: draft one for this model with `fanin recipe FILE`"
+    } else {
+        "correct the patterns, or remove the rules"
+    };
+    let grouped = first.span.diagnostic(message, remedy);
+    std::iter::once(grouped).chain(taken.into_iter().map(diagnostic)).collect()
 }

@@ -1,14 +1,21 @@
 //! The search for a distribution that fits the values of a tensor.
 
-use super::kind::Kind;
-use super::scan::Scan;
-use crate::check::distribution::Univariate;
-use crate::check::p_value::kolmogorov_smirnov;
-use crate::check::reference::ReferenceDistribution;
-use crate::check::sample::SampleStatistics;
-use crate::error::Result;
 use fanin::DType;
 use fanin_recipe::text::short;
+use rayon::prelude::*;
+
+use super::scan::Scan;
+use crate::check::distribution::{Moments, Univariate};
+use crate::check::grid;
+use crate::check::p_value::{kolmogorov_smirnov, poisson_at_least};
+use crate::check::reference::ReferenceDistribution;
+use crate::check::sample::SampleStatistics;
+use crate::check::signature::Signature;
+use crate::check::structure::{Structure, Subject};
+use crate::check::tensor::PART;
+use crate::check::tensor_view::Part;
+use crate::check::test_result::TestResult;
+use crate::error::Result;
 
 /// The smallest p-value of the Kolmogorov-Smirnov test at which a distribution is accepted.
 const MIN_P_VALUE: f64 = 1e-5;
@@ -21,6 +28,10 @@ const STD_TRUNCATED_AT_3: f64 = 0.986_578_28;
 
 /// The distance from the mean, in standard deviations, beyond which a value is an outlier.
 const TRIM: f64 = 6.5;
+
+/// The p-value below which values of a known distribution are not independent of one another. There are about ten tests of
+/// a tensor, so one fresh tensor in 100,000 is called trained.
+const DEPENDENT: f64 = 1e-6;
 
 /// The mean, the standard deviation and the range of the values that a distribution must fit.
 struct Estimate {
@@ -46,14 +57,13 @@ impl Estimate {
     fn new(scan: &Scan<'_>, modes: Vec<f64>) -> Result<Self> {
         let summary = &scan.summary;
         let finite = summary.finite as f64;
-        let ignore_zeros = summary.zeros as f64 > 1e-3 * finite;
-        let count = if ignore_zeros { finite - summary.zeros as f64 } else { finite };
-        let mean = summary.sum / count;
-        let std = (summary.squares / count - mean.powi(2)).max(0.0).sqrt();
+        // In a type of 8 bits, many small values are rounded to 0.
+        let ignore_zeros = summary.zeros as f64 > 1e-3 * finite && scan.dtype.size() > 1;
+        let (mean, std) = (summary.mean(), summary.std());
         let (min, max) = (summary.min, summary.max);
-        let mut estimate = Self { ignore_zeros, modes, count, mean, std, min, max };
-        if estimate.modes.is_empty() {
-            estimate.mean = near_zero(mean, std, count);
+        let mut estimate = Self { ignore_zeros, modes, count: finite, mean, std, min, max };
+        if estimate.modes.is_empty() && !ignore_zeros {
+            estimate.mean = near_zero(mean, std, finite);
         } else {
             estimate.refine(scan, f64::INFINITY)?;
         }
@@ -102,24 +112,42 @@ impl Estimate {
     }
 
     /// Returns the distributions that the moments and the range allow, in the order in which they are tried.
-    fn candidates(&self) -> Vec<Univariate> {
+    fn candidates(&self, dtype: DType) -> Vec<Univariate> {
         let Self { count, mean, std, .. } = *self;
         let mut candidates = Vec::new();
         // The distance from the mean to a bound is larger than the largest distance among n uniform values, by a
         // fraction of about 1/n.
-        let reach = self.reach() * (1.0 + 1.0 / count);
-        if (reach / 3f64.sqrt() / std - 1.0).abs() < 0.05 + 3.0 / count.sqrt() {
-            candidates.push(Univariate::Uniform { low: mean - reach, high: mean + reach });
+        let mut reach = self.reach() * (1.0 + 1.0 / count);
+        if (reach / 3f64.sqrt() / std - 1.0).abs() < 0.05 + grid::epsilon(dtype) / 2.0 + 3.0 / count.sqrt() {
+            // In a type of 8 bits, the largest value says less about the bound than the standard deviation.
+            if dtype.size() == 1 {
+                reach = 3f64.sqrt() * std;
+            }
+            let (low, high) = if mean == 0.0 || dtype.size() == 1 {
+                (mean - reach, mean + reach)
+            } else {
+                // The extremes are known better than the mean.
+                let beyond = (self.max - self.min) / count;
+                (self.min - beyond, self.max + beyond)
+            };
+            candidates.push(Univariate::Uniform { low, high });
         }
         // Truncated normal distributions are tried first, because the normal distribution also fits truncated values if
-        // there are few of them.
+        // there are few of them. Few values may end well below the bound.
+        let mut loose = Vec::new();
         for (bound, remaining) in [(2.0, STD_TRUNCATED_AT_2), (3.0, STD_TRUNCATED_AT_3)] {
             let std = std / remaining;
-            if reach <= bound * std * 1.02 && reach >= bound * std * 0.98 {
-                candidates.push(Univariate::Normal { mean, std, low: mean - reach, high: mean + reach });
+            let slack = 0.02 + grid::epsilon(dtype) / 2.0;
+            let ratio = reach / (bound * std);
+            let truncated = |reach| Univariate::Normal { mean, std, low: mean - reach, high: mean + reach };
+            if (ratio - 1.0).abs() <= slack {
+                candidates.push(truncated(if dtype.size() == 1 { bound * std } else { reach }));
+            } else if ratio < 1.0 {
+                loose.push(truncated(bound * std));
             }
         }
         candidates.push(Univariate::normal(mean, std));
+        candidates.extend(loose);
         candidates
     }
 }
@@ -129,9 +157,26 @@ fn near_zero(mean: f64, std: f64, count: f64) -> f64 {
     if mean.abs() < 5.0 * std / count.sqrt() { 0.0 } else { mean }
 }
 
-/// Returns [`Kind::Fresh`] with the distribution that fits the values, or [`Kind::Other`] if none fits. Adds messages
-/// to `problems` if there are modes, outliers, clamped values or several rows of zeros, and to `notes` if the mode may
-/// be intended.
+/// A distribution that fits the values of a tensor.
+pub(super) struct Fit {
+    /// The distribution.
+    pub(super) distribution: Univariate,
+    /// The tests that say that the values are not independent of one another, with p-values below `DEPENDENT`.
+    pub(super) dependence: Vec<TestResult>,
+}
+
+/// What a second look at the values finds.
+pub(super) struct Fitted {
+    /// The distribution that fits the values, or `None`.
+    pub(super) fit: Option<Fit>,
+    /// The test of the structure of the values.
+    pub(super) structure: Option<Structure>,
+    /// The signature of the values.
+    pub(super) signature: Option<Signature>,
+}
+
+/// Searches for a distribution that fits the values. Adds messages to `problems` if there are modes, outliers, clamped
+/// values, blocks of zeros or several rows of zeros, and to `notes` if the mode may be intended.
 ///
 /// # Errors
 /// Returns an error if the file cannot be read.
@@ -139,58 +184,147 @@ pub(super) fn distribution(
     scan: &Scan<'_>,
     problems: &mut Vec<String>,
     notes: &mut Vec<String>,
-) -> Result<Kind> {
+) -> Result<Fitted> {
     let summary = &scan.summary;
     let mut estimate = Estimate::new(scan, scan.sample.modes())?;
     modes(scan, &estimate, problems, notes)?;
-    let mut fitted = fit(scan, estimate.candidates(), &estimate, f64::INFINITY)?;
-    if fitted.is_none() {
-        fitted = fit_without_outliers(scan, &mut estimate, problems)?;
+    let nothing = Fitted { fit: None, structure: None, signature: None };
+    // The values differ, but the mean is so large that the differences cannot be seen in f64.
+    if !(estimate.std > 1e-290 && estimate.std > 1e3 * f64::EPSILON * estimate.mean.abs()) {
+        return Ok(nothing);
     }
-    clamped_values(scan, fitted.is_some(), &estimate.modes, problems);
-    // A single row of zeros is not a problem, because it may be the row of a padding token.
-    if summary.zero_rows() > 1 {
-        let (zero_rows, rows) = (summary.zero_rows(), summary.rows());
-        problems.push(format!("{zero_rows} of {rows} rows are all zeros: never written?"));
+    let mut found = fit(scan, estimate.candidates(scan.dtype), &estimate, f64::INFINITY)?;
+    if found.reference.is_none() {
+        found.reference = fit_without_outliers(scan, &mut estimate, problems)?;
     }
-    Ok(match fitted {
-        // Training changes the means and mean squares of rows and columns long before it changes the distribution of
-        // all values. A tensor whose rows or columns differ too much is therefore not fresh.
-        Some(reference)
-            if problems.is_empty() && !estimate.ignore_zeros && summary.line_deviation(&reference) > 6.0 =>
-        {
-            Kind::Other
-        }
-        Some(reference) => Kind::Fresh(reference.distribution),
-        None => Kind::Other,
-    })
+    clamped_values(scan, found.reference.as_ref(), &estimate.modes, problems);
+    // A single row of zeros is not a problem, because it may be the row of a padding token. Short rows may be zeros by
+    // chance.
+    let (rows, width) = scan.matrix();
+    let zeros = summary.zeros as f64 / summary.finite as f64;
+    let by_chance = rows as f64 * zeros.powf(width as f64);
+    if summary.zero_rows > 1 && poisson_at_least(summary.zero_rows as u64, by_chance) < 1e-9 {
+        problems.push(format!("{} of {rows} rows are all zeros: never written?", summary.zero_rows));
+    } else {
+        problems.extend(zeros_together(scan, found.reference.is_some())?);
+    }
+    let Found { reference, structure, signature } = found;
+    let fit = reference.map(|reference| {
+        let tests = structure.iter().flat_map(|structure| structure.tests(scan.shape(), &reference.moments));
+        let dependence = tests.filter(|result| result.p_value < DEPENDENT).collect();
+        Fit { distribution: reference.distribution, dependence }
+    });
+    Ok(Fitted { fit, structure, signature: Some(signature) })
+}
+
+/// Returns a message if zeros are together in a block, and `None` otherwise. `fitted` is true if a distribution fits the
+/// other values. A single row of zeros, such as that of a padding token, is not counted.
+fn zeros_together(scan: &Scan<'_>, fitted: bool) -> Result<Option<String>> {
+    let summary = &scan.summary;
+    let (rows, width) = scan.matrix();
+    let padding = usize::from(scan.shape().len() == 2 && summary.zero_rows == 1);
+    let zeros = summary.zeros.saturating_sub((padding * width) as u64);
+    let count = scan.count() as f64;
+    if zeros < 16 || !fitted || zeros as f64 > 0.95 * count {
+        return Ok(None);
+    }
+    // Independent zeros have `zeros^2 / count` pairs of neighbours on average.
+    let expected = (zeros as f64).powi(2) / count;
+    let excessive = |pairs: u64| pairs >= 8 && poisson_at_least(pairs, 1.0 + 1.05 * expected) < 1e-12;
+    let along = summary.adjacent_zeros.saturating_sub((padding * width.saturating_sub(1)) as u64);
+    let mut together = excessive(along);
+    if !together && rows > 1 {
+        let (mut below, mut above, mut column) = (0, vec![false; width], 0);
+        scan.values(|values| {
+            for x in values {
+                below += u64::from(*x == 0.0 && above[column]);
+                above[column] = *x == 0.0;
+                column = (column + 1) % width;
+            }
+        })?;
+        together = excessive(below);
+    }
+    Ok(together.then(|| {
+        let percent = zeros as f64 / count * 100.0;
+        format!("{zeros} zeros ({percent:.1} %) are next to one another: a part that was never written?")
+    }))
+}
+
+/// What [`fit`] finds.
+struct Found {
+    reference: Option<ReferenceDistribution>,
+    structure: Option<Structure>,
+    signature: Signature,
+}
+
+/// The statistics of a part of a tensor.
+struct PartStatistics {
+    samples: Vec<SampleStatistics>,
+    structure: Option<Structure>,
+    signature: Signature,
 }
 
 /// Returns the first candidate that fits the values, or `None` if no candidate fits. Values whose distance from the
-/// mean is above `reach` are ignored.
-fn fit(
-    scan: &Scan<'_>,
-    candidates: Vec<Univariate>,
-    estimate: &Estimate,
-    reach: f64,
-) -> Result<Option<ReferenceDistribution>> {
-    let references: Vec<ReferenceDistribution> =
-        candidates.into_iter().map(|candidate| ReferenceDistribution::new(candidate, scan.dtype)).collect();
-    let mut samples: Vec<SampleStatistics> =
-        references.iter().map(|reference| SampleStatistics::new(reference, estimate.ignore_zeros)).collect();
-    scan.values(|values| {
-        let near: Vec<f64>;
-        let values = if reach.is_finite() || !estimate.modes.is_empty() {
-            let included = |x: &f64| estimate.includes(*x) && (x - estimate.mean).abs() <= reach;
-            near = values.iter().copied().filter(included).collect();
-            &near
-        } else {
-            values
+/// mean is above `reach` are ignored. The structure of the values is tested only if `reach` is infinite.
+fn fit(scan: &Scan<'_>, candidates: Vec<Univariate>, estimate: &Estimate, reach: f64) -> Result<Found> {
+    let references: Vec<ReferenceDistribution> = candidates
+        .into_iter()
+        .map(|candidate| ReferenceDistribution::new(candidate, scan.dtype))
+        .filter(ReferenceDistribution::is_testable)
+        .collect();
+    let moments = Moments { mean: estimate.mean, std: estimate.std, ..Moments::NORMAL };
+    let whole = scan.shape();
+    let all = !estimate.ignore_zeros && estimate.modes.is_empty();
+    let structured = reach.is_infinite() && all && scan.summary.non_finite == 0;
+    let read = |part: Part<'_>| -> Result<PartStatistics> {
+        let subject =
+            Subject { whole, shape: part.view.shape(), first: part.first, dtype: scan.dtype, moments };
+        let sample = |reference| SampleStatistics::new(reference, estimate.ignore_zeros);
+        let mut found = PartStatistics {
+            samples: references.iter().map(sample).collect(),
+            structure: structured.then(|| Structure::new(subject)),
+            signature: Signature::new(part.first, estimate.mean, estimate.std),
         };
-        samples.iter_mut().zip(&references).for_each(|(sample, reference)| sample.add(reference, values));
-    })?;
+        part.view.values(|values| {
+            found.signature.add(values);
+            if let Some(structure) = &mut found.structure {
+                structure.add(values, values);
+            }
+            let near: Vec<f64>;
+            let values = if reach.is_finite() || !estimate.modes.is_empty() {
+                let included = |x: &f64| estimate.includes(*x) && (x - estimate.mean).abs() <= reach;
+                near = values.iter().copied().filter(included).collect();
+                &near
+            } else {
+                values
+            };
+            found
+                .samples
+                .iter_mut()
+                .zip(&references)
+                .for_each(|(sample, reference)| sample.add(reference, values));
+        })?;
+        if let Some(structure) = &mut found.structure {
+            structure.finish();
+        }
+        if part.first == 0 && structured {
+            found.signature.finish(&scan.view)?;
+        }
+        Ok(found)
+    };
+    let parts = scan.view.parts(PART).into_par_iter().map(read).collect::<Result<Vec<_>>>()?;
+    let merged = parts.into_iter().reduce(|mut all, next| {
+        all.samples.iter_mut().zip(&next.samples).for_each(|(sample, next)| sample.merge(next));
+        all.signature.merge(&next.signature);
+        if let (Some(structure), Some(next)) = (&mut all.structure, next.structure) {
+            structure.merge(next);
+        }
+        all
+    });
+    let PartStatistics { samples, structure, signature } = merged.expect("the tensor has values");
     let fits = |reference: &ReferenceDistribution, sample: &SampleStatistics| {
         let (distance, _) = sample.kolmogorov_smirnov_distance(reference);
+        let distance = (distance - reference.wrapped_probability()).max(0.0);
         let extremes = sample.tests(reference).into_iter();
         kolmogorov_smirnov(distance, sample.count as f64) > MIN_P_VALUE
             && extremes
@@ -198,7 +332,7 @@ fn fit(
                 .all(|result| result.p_value > 1e-6)
     };
     let fitted = references.into_iter().zip(samples).find(|(reference, sample)| fits(reference, sample));
-    Ok(fitted.map(|(reference, _)| reference))
+    Ok(Found { reference: fitted.map(|(reference, _)| reference), structure, signature })
 }
 
 /// Returns the normal distribution that fits the values other than a few outliers, and adds a message on the outliers
@@ -222,11 +356,11 @@ fn fit_without_outliers(
     for _ in 0..6 {
         outliers = estimate.refine(scan, TRIM * estimate.std)?;
     }
-    if outliers == 0 || outliers as f64 >= 1e-3 * finite {
+    let (mean, std) = (estimate.mean, estimate.std);
+    if outliers == 0 || outliers as f64 >= 1e-3 * finite || std == 0.0 {
         return Ok(None);
     }
-    let (mean, std) = (estimate.mean, estimate.std);
-    let fitted = fit(scan, vec![Univariate::normal(mean, std)], estimate, TRIM * std)?;
+    let fitted = fit(scan, vec![Univariate::normal(mean, std)], estimate, TRIM * std)?.reference;
     if fitted.is_some() {
         problems.push(format!(
             "{outliers} of {} values are outliers, up to {:.0} std from the mean; the others fit a normal distribution",
@@ -273,18 +407,44 @@ fn modes(
 }
 
 /// Adds a message to `problems` if many values are equal to the smallest or the largest value, which is not one of
-/// `modes`. `fitted` is true if a distribution fits the values.
-fn clamped_values(scan: &Scan<'_>, fitted: bool, modes: &[f64], problems: &mut Vec<String>) {
+/// `modes`. `fitted` is the distribution that fits the values.
+fn clamped_values(
+    scan: &Scan<'_>,
+    fitted: Option<&ReferenceDistribution>,
+    modes: &[f64],
+    problems: &mut Vec<String>,
+) {
     let summary = &scan.summary;
     let finite = summary.finite as f64;
-    // Equal random values are rare in a wide type and common in a narrow one.
     let wide = scan.dtype == DType::F32 || scan.dtype == DType::F64;
-    let piled = |count: u64| if wide { count >= 5 } else { count as f64 > 0.02 * finite };
+    let piled = |bound: f64, count: u64| match fitted {
+        // Equal random values are rare in a wide type.
+        Some(_) if wide => count >= 5,
+        // In a narrow type, a value is as frequent as its rounding interval is probable. torch moves values from the upper
+        // bound of a uniform distribution to the lower one.
+        Some(reference) => {
+            let probability = |x: f64| {
+                let (below, above) = grid::rounding_interval(scan.dtype, x);
+                reference.distribution.probability(below, above)
+            };
+            // The fitted bound can be anywhere in the rounding interval of the extreme value, which is at most twice as
+            // wide as that of its neighbour.
+            let (below, above) = grid::neighbours(scan.dtype, bound);
+            let inner = if bound > 0.0 { below } else { above };
+            let likely = probability(bound).max(2.0 * probability(inner)) + reference.wrapped_probability();
+            count >= 5 && poisson_at_least(count, 1.2 * finite * likely + 1.0) < 1e-9
+        }
+        None if wide => count >= 5 && count as f64 <= 0.2 * finite,
+        // In a type of 8 bits, any value may be frequent.
+        None => {
+            scan.dtype.size() > 1 && count >= 20 && (0.04 * finite..=0.2 * finite).contains(&(count as f64))
+        }
+    };
     for (name, bound, count) in
         [("smallest", summary.min, summary.count_at_min), ("largest", summary.max, summary.count_at_max)]
     {
         let is_new = bound != 0.0 && !modes.contains(&bound);
-        if is_new && piled(count) && (fitted || count as f64 <= 0.2 * finite) {
+        if is_new && piled(bound, count) {
             problems.push(format!("{count} values are exactly {bound:.6e}, the {name} value: clamped?"));
         }
     }

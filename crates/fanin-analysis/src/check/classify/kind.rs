@@ -1,6 +1,7 @@
 //! The kinds of tensors that a classification distinguishes.
 
 use crate::check::distribution::Univariate;
+use crate::check::signature::Signature;
 
 /// The kind of a tensor's values.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -23,6 +24,13 @@ pub enum Kind {
     Fresh(Univariate),
     /// The values are computed, not random. The text describes them: all rows equal, or sines and cosines.
     Table(&'static str),
+    /// The tensor consists of this number of equal blocks along the axis. Each block is fresh, orthogonal or constant.
+    Blocks {
+        /// The axis along which the blocks follow one another.
+        axis: usize,
+        /// The number of blocks.
+        count: usize,
+    },
     /// The rows or columns are orthogonal, and all have this Euclidean norm.
     Orthogonal(f64),
     /// The values follow no known distribution: the tensor is trained, or initialized by an unknown scheme.
@@ -41,7 +49,7 @@ impl Kind {
             Self::Constant(_) => "constant",
             Self::ZerosAndOnes => "zeros and ones",
             Self::TooFew => "too few values",
-            Self::Fresh(_) => "fresh",
+            Self::Fresh(_) | Self::Blocks { .. } => "fresh",
             Self::Orthogonal(_) => "orthogonal",
             Self::Table(_) => "table",
             Self::Other => "trained or other",
@@ -51,7 +59,7 @@ impl Kind {
 
     /// Returns whether the values look like a random initialization.
     pub fn is_fresh(&self) -> bool {
-        matches!(self, Self::Fresh(_) | Self::Orthogonal(_))
+        matches!(self, Self::Fresh(_) | Self::Orthogonal(_) | Self::Blocks { .. })
     }
 }
 
@@ -74,4 +82,9 @@ pub struct Classification {
     pub zeros: Option<u64>,
     /// A hash of all values.
     pub hash: u64,
+    /// A description of the distribution that the kind does not have: of the blocks of [`Kind::Blocks`], or of values that
+    /// are not fresh. `None` if the kind has it.
+    pub description: Option<String>,
+    /// Numbers by which the values are compared with those of other tensors. `None` if they are not random.
+    pub(crate) signature: Option<Signature>,
 }

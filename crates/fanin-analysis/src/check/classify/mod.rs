@@ -1,16 +1,18 @@
 //! Classification of a tensor without a plan. The result is the distribution that the values follow, or another kind of
 //! values.
 //!
-//! A distribution is accepted if its Kolmogorov-Smirnov p-value is above 1e-5, if the smallest and the largest value
-//! are plausible, and if rows and columns are alike. The p-value is Massart's bound. The bound also holds if the
-//! parameters of the distribution were fitted to the values, because fitting can only reduce the distance.
+//! A distribution is accepted if its Kolmogorov-Smirnov p-value is above 1e-5, and if the smallest and the largest value
+//! are plausible. The p-value is Massart's bound. The bound also holds if the parameters of the distribution were fitted
+//! to the values, because fitting can only reduce the distance.
 //!
-//! Rows and columns are alike if their means and mean squares vary no more than for independent values, within 6
-//! standard errors. The test detects training, because training changes the means and mean squares of rows long before
-//! it changes the distribution of all values.
+//! Values of a known distribution are fresh if they are independent of one another ([`structure`](super::structure)).
+//! Training changes the largest singular values and the rows and columns long before it changes the distribution of all
+//! values.
 
+mod blocks;
 mod fit;
 pub(crate) mod kind;
+pub(crate) mod names;
 mod sample;
 mod scan;
 pub(crate) mod schemes;
@@ -21,8 +23,9 @@ use fanin_checkpoint::{Checkpoint, Progress};
 
 use super::orthogonal;
 use super::repeats::Repeat;
-use super::tensor_view::TensorView;
+use super::test_result::TestResult;
 use crate::error::Result;
+use fit::Fitted;
 use kind::{Classification, Kind};
 use scan::Scan;
 
@@ -51,56 +54,97 @@ pub(crate) fn classify(
         };
         return Ok(Classification { kind, ..Classification::default() });
     };
-    let scan = Scan::new(checkpoint, tensor, dtype, progress)?;
-    let mut problems = Vec::new();
-    problems.extend(non_finite_values(&scan));
-    let mut notes = Vec::new();
-    let kind = kind_of(&scan, &mut problems, &mut notes)?;
-    problems.extend(repeated_values(&scan, kind));
-    notes.extend(zero_matrix(&scan, kind));
-    let summary = &scan.summary;
-    Ok(Classification {
-        kind,
-        problems,
-        notes,
-        zero_rows: summary.zero_rows(),
-        mean: (summary.finite > 0).then(|| summary.mean()),
-        std: (summary.finite > 0).then(|| summary.std()),
-        zeros: Some(summary.zeros),
-        hash: summary.hash,
-    })
+    classify_scan(&Scan::new(checkpoint, tensor, dtype, progress)?, true)
 }
 
-/// Returns the kind of a tensor. Adds messages to `problems` that say what is wrong with the values, and to `notes` that
-/// say what should be checked.
-fn kind_of(scan: &Scan<'_>, problems: &mut Vec<String>, notes: &mut Vec<String>) -> Result<Kind> {
+/// Classifies a tensor, or a block of a tensor. Blocks are searched in a tensor only.
+fn classify_scan(scan: &Scan<'_>, search_blocks: bool) -> Result<Classification> {
+    let mut found = Classification::default();
+    found.problems.extend(non_finite_values(scan));
+    kind_of(scan, search_blocks, &mut found)?;
+    let kind = found.kind;
+    found.problems.extend(repeated_values(scan, kind));
+    found.notes.extend(note_on_zeros(scan, kind));
     let summary = &scan.summary;
-    if scan.entry.values() == 0 {
-        return Ok(Kind::Empty);
-    }
-    if summary.finite == 0 {
-        return Ok(Kind::Other);
-    }
-    if let Some(problem) = uninitialized_memory(scan) {
-        problems.push(problem);
-        return Ok(Kind::Uninitialized);
-    }
-    if summary.min == summary.max {
-        return Ok(Kind::Constant(summary.min));
-    }
-    if summary.zeros + summary.ones == summary.finite {
-        return Ok(Kind::ZerosAndOnes);
-    }
-    if let Some(table) = tables::table(scan, problems)? {
-        return Ok(table);
+    found.zero_rows = summary.zero_rows;
+    found.zeros = Some(summary.zeros);
+    found.mean = (summary.finite > 0).then(|| summary.mean());
+    found.std = (summary.finite > 0).then(|| summary.std());
+    found.hash = scan.repeats.hash();
+    Ok(found)
+}
+
+/// Sets the kind of a tensor, and what depends on it. Adds messages on what is wrong with the values.
+fn kind_of(scan: &Scan<'_>, search_blocks: bool, found: &mut Classification) -> Result {
+    let summary = &scan.summary;
+    let simple = match () {
+        () if scan.count() == 0 => Some(Kind::Empty),
+        () if summary.finite == 0 => Some(Kind::Other),
+        () => match uninitialized_memory(scan) {
+            Some(problem) => {
+                found.problems.push(problem);
+                Some(Kind::Uninitialized)
+            }
+            None if summary.min == summary.max => Some(Kind::Constant(summary.min)),
+            None if summary.zeros + summary.ones == summary.finite => Some(Kind::ZerosAndOnes),
+            None => tables::table(scan, &mut found.problems)?,
+        },
+    };
+    if let Some(kind) = simple {
+        found.kind = kind;
+        return Ok(());
     }
     if summary.finite < MIN_VALUES {
-        return Ok(Kind::TooFew);
+        found.kind = Kind::TooFew;
+        return Ok(());
     }
-    if let Some(gain) = orthogonal_gain(scan)? {
-        return Ok(Kind::Orthogonal(gain));
+    let gain = orthogonal_gain(scan)?;
+    if search_blocks
+        && let Some((kind, description)) = blocks::orthogonal(scan, gain.is_some(), &mut found.problems)?
+    {
+        (found.kind, found.description) = (kind, Some(description));
+        return Ok(());
     }
-    fit::distribution(scan, problems, notes)
+    if let Some(gain) = gain {
+        found.kind = Kind::Orthogonal(gain);
+        return Ok(());
+    }
+    let before = found.problems.len();
+    let Fitted { fit, structure, signature } =
+        fit::distribution(scan, &mut found.problems, &mut found.notes)?;
+    found.signature = signature;
+    found.kind = match &fit {
+        Some(fit) => Kind::Fresh(fit.distribution),
+        None => Kind::Other,
+    };
+    let independent = fit.is_some_and(|fit| {
+        // Rounding to a narrower type leaves the values independent.
+        let independent = fit.dependence.iter().all(|result| result.test == "rounded");
+        report_dependence(fit.dependence, found);
+        independent
+    });
+    if !independent && found.problems.len() == before {
+        found.kind = Kind::Other;
+        if let Some(structure) = structure.filter(|_| search_blocks)
+            && let Some((kind, description)) = blocks::of(scan, &structure, &mut found.problems)?
+        {
+            (found.kind, found.description) = (kind, Some(description));
+            found.notes.clear();
+        }
+    }
+    Ok(())
+}
+
+/// Adds messages on values that follow a known distribution, but are not independent of one another. Copies, and
+/// correlations that training does not cause, are problems. All others are as in a trained tensor.
+fn report_dependence(dependence: Vec<TestResult>, found: &mut Classification) {
+    for TestResult { test, text, .. } in dependence {
+        match test {
+            "repeats" => found.problems.push(text),
+            "rounded" => found.notes.push(text),
+            _ => found.notes.push(format!("not independent values: {text}")),
+        }
+    }
 }
 
 /// Returns a message if values are NaN or infinite, and `None` otherwise.
@@ -109,7 +153,7 @@ fn non_finite_values(scan: &Scan<'_>) -> Option<String> {
     if summary.finite == 0 && summary.infinite > 0 && summary.infinite == summary.non_finite {
         return Some("every value is infinite: an overflow?".to_owned());
     }
-    let values = scan.entry.values();
+    let values = scan.count();
     (summary.non_finite > 0).then(|| format!("{} of {values} values are NaN or infinite", summary.non_finite))
 }
 
@@ -141,10 +185,10 @@ fn repeated_values(scan: &Scan<'_>, kind: Kind) -> Option<String> {
     })
 }
 
-/// Returns a message if all values of a matrix are 0, and `None` otherwise. Such a matrix may be intended, but should be
-/// checked.
-fn zero_matrix(scan: &Scan<'_>, kind: Kind) -> Option<String> {
-    let zero_matrix = kind == Kind::Constant(0.0) && scan.entry.shape.len() >= 2 && scan.entry.values() > 1;
+/// Returns a message if all values of a matrix are 0, and no message otherwise. Such a matrix may be intended, but
+/// should be checked.
+fn note_on_zeros(scan: &Scan<'_>, kind: Kind) -> Option<String> {
+    let zero_matrix = kind == Kind::Constant(0.0) && scan.shape().len() >= 2 && scan.count() > 1;
     let text =
         "every value of this matrix is 0: intended, as for a last layer or LoRA's B, or never written?";
     zero_matrix.then(|| text.to_owned())
@@ -154,12 +198,17 @@ fn zero_matrix(scan: &Scan<'_>, kind: Kind) -> Option<String> {
 /// matrix with more rows than columns, the columns take the place of the rows.
 fn orthogonal_gain(scan: &Scan<'_>) -> Result<Option<f64>> {
     let summary = &scan.summary;
-    let short = summary.rows().min(summary.columns());
-    if short < 2 || summary.rows().max(summary.columns()) > MAX_LINE || summary.non_finite > 0 {
+    let (rows, columns) = scan.matrix();
+    let short = rows.min(columns);
+    if short < 2 || rows.max(columns) > MAX_LINE || summary.non_finite > 0 {
         return Ok(None);
     }
-    let gain = (summary.squares / short as f64).sqrt();
-    let view = TensorView::whole(scan.checkpoint(), scan.tensor);
-    let departure = orthogonal::departure(&view, gain)?;
-    Ok((departure < orthogonal::tolerance(scan.dtype)).then_some(gain))
+    let gain = summary.norm() / (short as f64).sqrt();
+    let entry = orthogonal::root_mean_square(scan.shape(), gain);
+    let Some(tolerance) = orthogonal::tolerance(scan.dtype, entry) else { return Ok(None) };
+    if !orthogonal::is_plausible(&scan.view, gain, tolerance)? {
+        return Ok(None);
+    }
+    let departure = orthogonal::departure(&scan.view, gain)?;
+    Ok((departure < tolerance).then_some(gain))
 }

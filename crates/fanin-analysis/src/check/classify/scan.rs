@@ -2,22 +2,21 @@
 
 use fanin::DType;
 use fanin_checkpoint::{Checkpoint, Progress};
-use fanin_recipe::Entry;
+use rayon::prelude::*;
 
 use super::sample::ValueSample;
 use super::summary::Summary;
 use crate::check::generate::report_read;
 use crate::check::repeats::RepeatSearch;
+use crate::check::tensor::PART;
+use crate::check::tensor_view::{Part, TensorView, matrix};
 use crate::error::Result;
 
-/// A tensor that is being classified.
+/// A tensor, or a block of a tensor, that is being classified.
 #[derive(Debug)]
 pub(super) struct Scan<'a> {
-    checkpoint: &'a Checkpoint,
-    /// The tensor's index in the manifest.
-    pub(super) tensor: usize,
-    /// The tensor's name, type and shape.
-    pub(super) entry: &'a Entry,
+    /// The view of the values.
+    pub(super) view: TensorView<'a>,
     /// The dtype of the tensor's values.
     pub(super) dtype: DType,
     /// Sums over the values.
@@ -39,26 +38,54 @@ impl<'a> Scan<'a> {
         dtype: DType,
         progress: &dyn Progress,
     ) -> Result<Self> {
-        let entry = &checkpoint.manifest.entries[tensor];
-        // In types with few exponent bits, subnormal values are common, so no value is implausibly small.
-        let narrow = dtype == DType::F16 || dtype.size() == 1;
-        let mut summary = Summary::new(&entry.shape, if narrow { 0.0 } else { 1e-30 });
-        let mut repeats = RepeatSearch::new(&entry.shape);
-        let mut sample = ValueSample::new(entry.values());
-        let mut index = 0;
-        checkpoint.values(tensor, |values| {
-            summary.add(index, values);
-            repeats.add(values);
-            sample.add(values);
-            index += values.len();
-            report_read(progress, entry, values.len());
-        })?;
-        Ok(Self { checkpoint, tensor, entry, dtype, summary, repeats, sample })
+        Self::of(TensorView::whole(checkpoint, tensor), dtype, progress)
     }
 
-    /// Returns the checkpoint of the tensor.
-    pub(super) fn checkpoint(&self) -> &'a Checkpoint {
-        self.checkpoint
+    /// Reads the values of a view once, to compute the sums.
+    ///
+    /// # Errors
+    /// Returns an error if the file cannot be read.
+    pub(super) fn of(view: TensorView<'a>, dtype: DType, progress: &dyn Progress) -> Result<Self> {
+        // In types with few exponent bits, subnormal values are common, so no value is implausibly small.
+        let narrow = dtype == DType::F16 || dtype.size() == 1;
+        let empty = || Summary::new(view.shape(), if narrow { 0.0 } else { 1e-30 });
+        let count = if view.shape().contains(&0) { 0 } else { view.shape().iter().product() };
+        let read = |part: Part<'_>| -> Result<(Summary, RepeatSearch, ValueSample)> {
+            let (mut summary, mut repeats) = (empty(), RepeatSearch::new(view.shape(), part.first));
+            let mut sample = ValueSample::new(count, part.first);
+            part.view.values(|values| {
+                summary.add(values);
+                repeats.add(values);
+                sample.add(values);
+                report_read(progress, view.entry(), values.len());
+            })?;
+            Ok((summary, repeats, sample))
+        };
+        let parts = view.parts(PART).into_par_iter().map(read).collect::<Result<Vec<_>>>()?;
+        let merged = parts.into_iter().reduce(|(mut summary, mut repeats, mut sample), next| {
+            summary.merge(&next.0);
+            repeats.merge(next.1);
+            sample.merge(next.2);
+            (summary, repeats, sample)
+        });
+        let nothing = || (empty(), RepeatSearch::new(view.shape(), 0), ValueSample::new(0, 0));
+        let (summary, repeats, sample) = merged.unwrap_or_else(nothing);
+        Ok(Self { view, dtype, summary, repeats, sample })
+    }
+
+    /// Returns the shape of the view.
+    pub(super) fn shape(&self) -> &[usize] {
+        self.view.shape()
+    }
+
+    /// Returns the number of values.
+    pub(super) fn count(&self) -> usize {
+        if self.shape().contains(&0) { 0 } else { self.shape().iter().product() }
+    }
+
+    /// Returns the number of rows and columns. See [`matrix`].
+    pub(super) fn matrix(&self) -> (usize, usize) {
+        matrix(self.shape())
     }
 
     /// Reads the values again, and calls `take` with each chunk of values in turn.
@@ -66,7 +93,7 @@ impl<'a> Scan<'a> {
     /// # Errors
     /// Returns an error if the file cannot be read.
     pub(super) fn values(&self, take: impl FnMut(&[f64])) -> Result {
-        Ok(self.checkpoint.values(self.tensor, take)?)
+        self.view.values(take)
     }
 
     /// Reads and returns the values of the first row, or the first 65,536 of them.
@@ -74,6 +101,11 @@ impl<'a> Scan<'a> {
     /// # Errors
     /// Returns an error if the file cannot be read.
     pub(super) fn first_row(&self) -> Result<Vec<f64>> {
-        Ok(self.checkpoint.window(self.tensor, 0, self.summary.columns().min(1 << 16))?)
+        let mut row = Vec::new();
+        let view = self.view.slice(0, 0..1);
+        let width = self.matrix().1;
+        let positions = self.shape()[1] / width.div_ceil(1 << 16).max(1);
+        view.slice(1, 0..positions.max(1)).values(|values| row.extend_from_slice(values))?;
+        Ok(row)
     }
 }

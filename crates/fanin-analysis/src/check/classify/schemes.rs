@@ -48,7 +48,7 @@ pub(crate) fn schemes(
     sparsity: Option<f64>,
 ) -> Vec<String> {
     let moments = distribution.moments(dtype);
-    let std = moments.variance.sqrt();
+    let std = moments.std;
     let is_uniform = matches!(distribution, Univariate::Uniform { .. });
     // The std of a uniform distribution is estimated from the range of the values. This is more precise than an
     // estimate from the sum of squares.

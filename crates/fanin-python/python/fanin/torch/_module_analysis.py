@@ -32,6 +32,8 @@ def verify(
     stream: str = "native",
     alpha: float = 0.001,
     tied: bool = False,
+    copy_from: str | PathLike[str] | None = None,
+    partial: bool = False,
 ) -> Verification:
     """Checks the parameters and persistent buffers of a module against a recipe, as `fanin verify` checks a file.
 
@@ -61,7 +63,8 @@ def verify(
         planned = {one.name: one for one in recipe.plan(_rows(tensors), dict(settings or {}))}
         read = _Regions(planned, seed).memory
     source = _source(tensors, read)
-    return run_verify(source, type(module).__name__, recipe, seed, like, settings, stream, alpha, tied)
+    name = type(module).__name__
+    return run_verify(source, name, recipe, seed, like, settings, stream, alpha, tied, copy_from, partial)
 
 
 def audit(module: nn.Module) -> Audit:

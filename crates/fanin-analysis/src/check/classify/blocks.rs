@@ -1,0 +1,206 @@
+//! Recognition of tensors that consist of blocks, such as the fused projections of an attention layer or a stack of
+//! experts.
+
+use fanin_checkpoint::Progress;
+use fanin_recipe::text::short;
+
+use super::classify_scan;
+use super::kind::Kind;
+use super::scan::Scan;
+use crate::audit::description;
+use crate::check::orthogonal::{is_plausible, tolerance};
+use crate::check::structure::Structure;
+use crate::check::tensor_view::{TensorView, matrix};
+use crate::error::Result;
+
+/// The largest number of blocks.
+const MAX_BLOCKS: usize = 8;
+
+/// The largest number of matrices of a stack.
+const MAX_STACK: usize = 1024;
+
+/// Returns the kind and the description of a tensor whose equal blocks along an axis are each fresh, orthogonal or
+/// constant. Returns `None` for other tensors. Adds messages on blocks that differ from the others to `problems`.
+///
+/// # Errors
+/// Returns an error if the file cannot be read.
+pub(super) fn of(
+    scan: &Scan<'_>,
+    structure: &Structure,
+    problems: &mut Vec<String>,
+) -> Result<Option<(Kind, String)>> {
+    let shape = scan.shape();
+    for (axis, count) in divisions(shape) {
+        let alike =
+            !structure.is_alike_in_blocks(shape, axis, 1) && structure.is_alike_in_blocks(shape, axis, count);
+        if alike && let Some(found) = divided(scan, (axis, count), false, problems)? {
+            return Ok(Some(found));
+        }
+    }
+    Ok(None)
+}
+
+/// Returns the kind and the description of a tensor whose equal blocks along an axis are all orthogonal. Returns `None`
+/// for other tensors. `whole` is whether the whole tensor is orthogonal; then only blocks count that need not be. Adds messages on blocks that differ from the others to `problems`.
+///
+/// # Errors
+/// Returns an error if the file cannot be read.
+pub(super) fn orthogonal(
+    scan: &Scan<'_>,
+    whole: bool,
+    problems: &mut Vec<String>,
+) -> Result<Option<(Kind, String)>> {
+    let (rows, columns) = scan.matrix();
+    let stack = scan.shape().len() > 2;
+    // Blocks with fewer rows than columns are searched first, from the largest ones on, and the same with rows and columns
+    // exchanged: parts of an orthogonal matrix are orthogonal along its shorter side, and so are square blocks together.
+    let mut divisions = divisions(scan.shape());
+    divisions.retain(|&(axis, _)| !whole || stack || if axis == 0 { rows > columns } else { columns > rows });
+    let is_long = |&(axis, count): &(usize, usize)| match axis {
+        0 if count == rows => false,
+        0 => rows / count > columns,
+        _ => columns / count > rows,
+    };
+    divisions.sort_by_key(|division| (is_long(division), stack && *division != (0, rows)));
+    for (axis, count) in divisions {
+        if can_be_orthogonal(&block(scan, axis, count, 0), scan)?
+            && let Some(found) = divided(scan, (axis, count), true, problems)?
+        {
+            return Ok(Some(found));
+        }
+    }
+    Ok(None)
+}
+
+/// A classified block, or consecutive blocks of the same distribution.
+struct Group {
+    kind: Kind,
+    /// The standard deviation of the first block's values, and its standard error.
+    std: f64,
+    error: f64,
+    blocks: usize,
+}
+
+impl Group {
+    /// Returns whether a block has the same distribution, up to the error of its measured standard deviation.
+    fn is_like(&self, other: &Self) -> bool {
+        let same_kind = match (self.kind, other.kind) {
+            (Kind::Fresh(a), Kind::Fresh(b)) => {
+                std::mem::discriminant(&a) == std::mem::discriminant(&b) && a.is_normal() == b.is_normal()
+            }
+            (a, b) => return description(&a) == description(&b),
+        };
+        same_kind && self.has_scale_of(other)
+    }
+
+    /// Returns whether a block has the same standard deviation, up to its error.
+    fn has_scale_of(&self, other: &Self) -> bool {
+        (self.std - other.std).abs() < 5.0 * self.error.hypot(other.error)
+    }
+}
+
+/// Classifies each block. Returns the kind and the description of the tensor, or `None` if a block is of another kind
+/// or has problems, or if all blocks have the same distribution. If `orthogonal` is true, all blocks must be orthogonal.
+/// Adds a message to `problems` if a few matrices of a stack have another scale than the others.
+fn divided(
+    scan: &Scan<'_>,
+    (axis, count): (usize, usize),
+    orthogonal: bool,
+    problems: &mut Vec<String>,
+) -> Result<Option<(Kind, String)>> {
+    let mut blocks: Vec<Group> = Vec::new();
+    for number in 0..count {
+        let view = block(scan, axis, count, number);
+        let found = classify_scan(&Scan::of(view, scan.dtype, &() as &dyn Progress)?, false)?;
+        let known = match found.kind {
+            Kind::Orthogonal(_) => true,
+            Kind::Fresh(_) | Kind::Constant(_) => !orthogonal,
+            _ => false,
+        };
+        if !known || !found.problems.is_empty() {
+            return Ok(None);
+        }
+        let std = found.std.unwrap_or_default();
+        let error = std / (2.0 * scan.count() as f64 / count as f64).sqrt();
+        blocks.push(Group { kind: found.kind, std, error, blocks: 1 });
+    }
+    let stacked = scan.shape().len() > 2 && count == scan.shape()[0] && axis == 0;
+    if stacked {
+        problems.extend(other_scale(&blocks));
+    }
+    let mut groups: Vec<Group> = Vec::new();
+    for block in blocks {
+        match groups.last_mut() {
+            Some(last) if last.is_like(&block) => last.blocks += 1,
+            _ => groups.push(block),
+        }
+    }
+    let text = |group: &Group| match group.blocks {
+        1 => description(&group.kind),
+        count => format!("{}, count={count}", description(&group.kind)),
+    };
+    let texts: Vec<String> = groups.iter().map(text).collect();
+    let axis_text = if axis == 0 { String::new() } else { format!("; axis={axis}") };
+    let description = match &groups[..] {
+        [one] if stacked => format!("stacked({})", description(&one.kind)),
+        // The blocks do not explain why the whole tensor has not this distribution.
+        [_] if !orthogonal => return Ok(None),
+        _ => format!("blocks({}{axis_text})", texts.join("; ")),
+    };
+    Ok(Some((Kind::Blocks { axis, count }, description)))
+}
+
+/// Returns a message if a few matrices of a stack have another scale than the others, which all have the same. If the
+/// scale depends on the depth, more of them differ.
+fn other_scale(blocks: &[Group]) -> Option<String> {
+    let mut sorted: Vec<&Group> = blocks.iter().collect();
+    sorted.sort_by(|a, b| a.std.total_cmp(&b.std));
+    let middle = sorted[sorted.len() / 2];
+    let others: Vec<usize> = (0..blocks.len()).filter(|&n| !middle.has_scale_of(&blocks[n])).collect();
+    let &first = others.first().filter(|_| others.len() * 4 <= blocks.len())?;
+    let count = blocks.len();
+    Some(format!(
+        "matrix {first} of {count} has another scale than most: its std is {}, theirs {}",
+        short(blocks[first].std),
+        short(middle.std)
+    ))
+}
+
+/// Returns the divisions of a shape into blocks: an axis and a number of blocks. The last one is the division of a stack
+/// into its matrices.
+fn divisions(shape: &[usize]) -> Vec<(usize, usize)> {
+    if shape.len() < 2 {
+        return Vec::new();
+    }
+    let mut divisions = Vec::new();
+    for (axis, &size) in shape.iter().enumerate() {
+        let counts = (2..=MAX_BLOCKS).filter(|count| size.is_multiple_of(*count));
+        divisions.extend(counts.map(|count| (axis, count)));
+    }
+    if shape.len() > 2 && (2..=MAX_STACK).contains(&shape[0]) {
+        divisions.push((0, shape[0]));
+    }
+    divisions
+}
+
+/// Returns whether a line of the first block has the length that it has if all blocks are orthogonal matrices of the same
+/// gain.
+fn can_be_orthogonal(first: &TensorView<'_>, scan: &Scan<'_>) -> Result<bool> {
+    let (rows, columns) = matrix(first.shape());
+    if rows.min(columns) < 2 || scan.summary.non_finite > 0 {
+        return Ok(false);
+    }
+    let entry = scan.summary.norm() / (scan.count() as f64).sqrt();
+    let gain = entry * (rows.max(columns) as f64).sqrt();
+    match tolerance(scan.dtype, entry) {
+        Some(tolerance) => is_plausible(first, gain, tolerance),
+        None => Ok(false),
+    }
+}
+
+/// Returns the view of a block. The only matrix of a stack is a matrix.
+fn block<'a>(scan: &Scan<'a>, axis: usize, count: usize, number: usize) -> TensorView<'a> {
+    let size = scan.shape()[axis] / count;
+    let block = scan.view.slice(axis, number * size..(number + 1) * size);
+    if size == 1 { block.without_axis(axis) } else { block }
+}

@@ -1,0 +1,40 @@
+//! What the name of a tensor says about its values.
+
+/// Returns whether no known initializer makes this tensor normal: the tensor is a vector, and a bias or the weight of a
+/// normalization layer by its name.
+pub(crate) fn is_never_normal(name: &str, shape: &[usize]) -> bool {
+    let last = name.rsplit('.').next().unwrap_or(name).to_ascii_lowercase();
+    let gain = ["weight", "gamma", "beta", "scale", "g"].contains(&last.as_str());
+    shape.len() == 1 && (gain || last.contains("bias"))
+}
+
+/// Returns whether two tensors are tied in many models: one is an embedding, and the other is an embedding or an output
+/// layer.
+pub(crate) fn can_be_tied(a: &str, b: &str) -> bool {
+    const EMBEDDINGS: [&str; 4] = ["emb", "wte", "shared", "vocab"];
+    const OUTPUTS: [&str; 7] = ["head", "output", "decoder", "proj_out", "generator", "cls.", "logits"];
+    let contains =
+        |name: &str, words: &[&str]| words.iter().any(|word| name.to_ascii_lowercase().contains(word));
+    let is_embedding = |name: &str| contains(name, &EMBEDDINGS);
+    let is_either = |name: &str| is_embedding(name) || contains(name, &OUTPUTS);
+    (is_embedding(a) && is_either(b)) || (is_embedding(b) && is_either(a))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn embeddings_and_output_layers_can_be_tied_and_layers_cannot() {
+        assert!(can_be_tied("transformer.wte.weight", "lm_head.weight"));
+        assert!(can_be_tied("shared.weight", "encoder.embed_tokens.weight"));
+        assert!(can_be_tied("cls.predictions.decoder.weight", "bert.embeddings.word_embeddings.weight"));
+        assert!(!can_be_tied("model.layers.0.mlp.up_proj.weight", "model.layers.1.mlp.up_proj.weight"));
+    }
+
+    #[test]
+    fn biases_and_the_weights_of_norms_are_never_normal() {
+        assert!(is_never_normal("h.0.ln_1.weight", &[768]) && is_never_normal("fc.bias", &[10]));
+        assert!(!is_never_normal("fc.weight", &[10, 20]) && !is_never_normal("class_embedding", &[768]));
+    }
+}

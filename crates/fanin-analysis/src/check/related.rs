@@ -1,0 +1,134 @@
+//! Search for pairs of tensors whose values are related: by a factor, by transposition, by a common beginning or end, or
+//! by a correlation.
+
+use std::collections::HashMap;
+
+use rayon::prelude::*;
+use statrs::function::beta::beta_reg;
+
+use super::signature::Signature;
+use super::test_result::TestResult;
+
+/// The largest number of following tensors of the same size with which a tensor is compared by its sketch.
+const MAX_COMPARED: usize = 2048;
+
+/// A tensor or block, with its signature.
+#[derive(Debug)]
+pub(crate) struct Signed {
+    /// The name of the tensor, with the suffix of the block.
+    pub(crate) name: String,
+    /// The number of values.
+    pub(crate) values: usize,
+    /// A hash of all values.
+    pub(crate) hash: u64,
+    /// The signature of the values.
+    pub(crate) signature: Signature,
+}
+
+/// Two tensors whose values are related.
+#[derive(Debug)]
+pub(crate) struct Relation {
+    /// The indices of the two tensors.
+    pub(crate) first: usize,
+    /// The index of the tensor that is later in the list.
+    pub(crate) second: usize,
+    /// The test `related` of the second tensor.
+    pub(crate) result: TestResult,
+}
+
+/// Returns the pairs of related tensors. Tensors of which all values are equal are left out. The p-value of a result is
+/// multiplied by the number of compared pairs.
+pub(crate) fn relations(tensors: &[Signed]) -> Vec<Relation> {
+    let mut relations = common_orders(tensors);
+    let known: Vec<(usize, usize)> = relations.iter().map(|found| (found.first, found.second)).collect();
+    let correlated = correlations(tensors).into_iter();
+    relations.extend(correlated.filter(|found| !known.contains(&(found.first, found.second))));
+    relations.sort_by_key(|found| (found.second, found.first));
+    relations
+}
+
+/// Returns the pairs of tensors that have values in the same order at their ends.
+fn common_orders(tensors: &[Signed]) -> Vec<Relation> {
+    let mut seen: HashMap<u64, (usize, usize, bool)> = HashMap::new();
+    let mut relations: Vec<Relation> = Vec::new();
+    for (second, tensor) in tensors.iter().enumerate() {
+        for (end, order) in tensor.signature.orders.iter().enumerate() {
+            let Some(order) = order else { continue };
+            let Some(&(first, other, reversed)) = seen.get(&order.hash) else {
+                seen.insert(order.hash, (second, end, order.reversed));
+                continue;
+            };
+            let a = &tensors[first];
+            let reported = relations.iter().any(|found| (found.first, found.second) == (first, second));
+            if first == second || reported || (a.values, a.hash) == (tensor.values, tensor.hash) {
+                continue;
+            }
+            let text = text(&a.name, (other, end), order.reversed != reversed, a.values == tensor.values);
+            relations.push(Relation { first, second, result: TestResult::failure("related", text) });
+        }
+    }
+    relations
+}
+
+/// Describes a relation that was found by the order of values. `ends` are the numbers of the two orders, `negated` is
+/// whether one is the reverse of the other.
+fn text(name: &str, ends: (usize, usize), negated: bool, same_size: bool) -> String {
+    let sign = if negated { "negated " } else { "" };
+    match ends {
+        (0, 0) | (1, 1) | (2, 2) | (3, 3) if same_size => {
+            format!("has the {sign}values of {name}, up to a factor or rounding")
+        }
+        (0, 0) => format!("begins with the {sign}values of {name}: the same random numbers under two names?"),
+        (1, 1) => format!("ends with the {sign}values of {name}: the same random numbers under two names?"),
+        (0 | 1, 2 | 3) | (2 | 3, 0 | 1) => format!("has the {sign}values of {name}, transposed"),
+        _ => format!("has {sign}values of {name}"),
+    }
+}
+
+/// Returns the pairs of tensors with the same number of values whose sketches are correlated.
+fn correlations(tensors: &[Signed]) -> Vec<Relation> {
+    let mut by_size: HashMap<usize, Vec<usize>> = HashMap::new();
+    for (index, tensor) in tensors.iter().enumerate() {
+        by_size.entry(tensor.values).or_default().push(index);
+    }
+    let units: Vec<Vec<f32>> = tensors.par_iter().map(|tensor| unit(&tensor.signature.sketch)).collect();
+    let pairs: f64 = by_size
+        .values()
+        .map(|group| {
+            let n = group.len() as f64;
+            n * (n - 1.0).min(2.0 * MAX_COMPARED as f64) / 2.0
+        })
+        .sum();
+    let mut tasks: Vec<(usize, &[usize])> = Vec::new();
+    for group in by_size.values().filter(|group| tensors[group[0]].values >= 64) {
+        for (k, &first) in group.iter().enumerate() {
+            tasks.push((first, &group[k + 1..group.len().min(k + 1 + MAX_COMPARED)]));
+        }
+    }
+    let found = tasks.into_par_iter().flat_map_iter(|(first, others)| {
+        let (tensors, units) = (tensors, &units);
+        others.iter().filter_map(move |&second| {
+            if tensors[first].hash == tensors[second].hash {
+                return None;
+            }
+            let r: f32 = units[first].iter().zip(&units[second]).map(|(a, b)| a * b).sum();
+            let n = units[first].len() as f64;
+            // Most pairs are settled without the distribution function.
+            if f64::from(r * r) * n < 20.0 {
+                return None;
+            }
+            // The square of the correlation of independent normal samples is Beta(1/2, (n - 1)/2) distributed.
+            let p = beta_reg((n - 1.0) / 2.0, 0.5, 1.0 - f64::from(r * r).min(1.0)) * pairs;
+            let text = format!("has a correlation of about {r:+.2} with {}", tensors[first].name);
+            (p < 1.0).then(|| Relation { first, second, result: TestResult::new("related", p, text) })
+        })
+    });
+    found.collect()
+}
+
+/// Returns a vector divided by its length.
+fn unit(vector: &[f32]) -> Vec<f32> {
+    let length = vector.iter().map(|x| x * x).sum::<f32>().sqrt();
+    let factor = if length > 0.0 && length.is_finite() { 1.0 / length } else { 0.0 };
+    vector.iter().map(|x| x * factor).collect()
+}

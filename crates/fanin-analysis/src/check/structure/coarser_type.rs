@@ -1,0 +1,56 @@
+//! Search for values of a wide type that were rounded to a narrower type.
+
+use fanin::DType;
+
+use crate::check::test_result::TestResult;
+
+/// The number of values of a tensor that a narrower type can represent.
+#[derive(Debug, Default)]
+pub(super) struct CoarserType {
+    finite: u64,
+    bf16: u64,
+    f16: u64,
+    f32: u64,
+}
+
+impl CoarserType {
+    /// Counts values of f32 or f64. Zeros are not counted.
+    pub(super) fn add(&mut self, values: &[f64]) {
+        for &x in values {
+            let narrow = x as f32;
+            let bits = narrow.to_bits();
+            let single = f64::from(narrow) == x;
+            self.finite += u64::from(x.is_finite() && x != 0.0);
+            self.f32 += u64::from(single && x != 0.0);
+            self.bf16 += u64::from(single && bits & 0xffff == 0 && x != 0.0);
+            self.f16 += u64::from(single && bits & 0x1fff == 0 && x.abs() >= 6e-5 && x.abs() <= 65504.0);
+        }
+    }
+
+    /// Adds the counts of other values.
+    pub(super) fn merge(&mut self, next: &Self) {
+        self.finite += next.finite;
+        self.bf16 += next.bf16;
+        self.f16 += next.f16;
+        self.f32 += next.f32;
+    }
+
+    /// Returns a failed test if more than a twentieth of the values are values of a narrower type. By chance, one in
+    /// 2^13 or fewer are.
+    pub(super) fn test(&self, dtype: DType) -> Option<TestResult> {
+        let counts = [(DType::BF16, self.bf16), (DType::F16, self.f16), (DType::F32, self.f32)];
+        let candidates: &[(DType, u64)] = match dtype {
+            DType::F32 => &counts[..2],
+            DType::F64 => &counts,
+            _ => &[],
+        };
+        let (narrow, count) = *candidates.iter().max_by_key(|(narrow, count)| (*count, narrow.size() < 4))?;
+        (count >= 32 && count * 20 > self.finite).then(|| {
+            let text = format!(
+                "{count} of {} values are values of {narrow}: rounded before they were stored?",
+                self.finite
+            );
+            TestResult::failure("rounded", text)
+        })
+    }
+}

@@ -1,0 +1,191 @@
+//! Tests whether the rows, the columns and the other slices of a tensor have the mean and the mean square of independent
+//! values.
+
+use super::LIGHT_TAILED;
+use crate::check::distribution::Moments;
+use crate::check::p_value::{
+    chi_square, chi_square_at_least, corrected_normal, normal_deviate, standardized_sum,
+};
+use crate::check::test_result::TestResult;
+
+/// The smallest number of values of a line that is tested. The sum of fewer squares is far from normal.
+const MIN_LENGTH: usize = 32;
+
+/// The sum and the sum of squares of the standardized values of a line.
+#[derive(Debug, Clone, Copy, Default)]
+struct Sums {
+    sum: f64,
+    squares: f64,
+}
+
+impl Sums {
+    fn add(&mut self, other: Self) {
+        self.sum += other.sum;
+        self.squares += other.squares;
+    }
+}
+
+/// The largest number of columns, or of slices along an axis, whose sums are stored.
+const MAX_LINES: usize = 1 << 20;
+
+/// The sums of the lines of a tensor. Rows run along all axes from the second (the third, if there are three or more).
+/// So a stack of matrices has a row for each row of each matrix.
+#[derive(Debug, Default)]
+pub(super) struct Lines {
+    /// The sums of the rows. Empty if rows are too short to be tested.
+    rows: Vec<Sums>,
+    /// The sums of the columns across the rows. Empty if there are too many.
+    columns: Vec<Sums>,
+    /// The sums of the slices along the first axis.
+    first: Vec<Sums>,
+    /// The sums of the slices along the second axis, if there are three axes or more.
+    second: Vec<Sums>,
+}
+
+impl Lines {
+    /// Returns the sums of the lines of a tensor, or of some of its slices along the first axis.
+    pub(super) fn new(shape: &[usize], values: &[f32]) -> Self {
+        let deep = shape.len() > 2;
+        let second = if deep { shape[1] } else { 1 };
+        let width = values.len() / (shape[0] * second);
+        let mut lines = Self {
+            columns: vec![Sums::default(); if width > MAX_LINES { 0 } else { width }],
+            first: vec![Sums::default(); shape[0]],
+            second: vec![Sums::default(); if deep && second <= MAX_LINES { second } else { 0 }],
+            ..Self::default()
+        };
+        for (n, row) in values.chunks(width).enumerate() {
+            let mut sums = Sums::default();
+            let mut columns = lines.columns.iter_mut();
+            for &x in row {
+                let one = Sums { sum: x.into(), squares: f64::from(x) * f64::from(x) };
+                sums.add(one);
+                if let Some(column) = columns.next() {
+                    column.add(one);
+                }
+            }
+            lines.first[n / second].add(sums);
+            if let Some(slice) = lines.second.get_mut(n % second) {
+                slice.add(sums);
+            }
+            if deep && width >= MIN_LENGTH {
+                lines.rows.push(sums);
+            }
+        }
+        lines
+    }
+
+    /// Adds the sums of the slices that follow.
+    pub(super) fn merge(&mut self, next: Self) {
+        let add = |all: &mut Vec<Sums>, next: Vec<Sums>| {
+            if all.is_empty() {
+                *all = next;
+            } else {
+                all.iter_mut().zip(next).for_each(|(sums, next)| sums.add(next));
+            }
+        };
+        add(&mut self.columns, next.columns);
+        add(&mut self.second, next.second);
+        self.first.extend(next.first);
+        self.rows.extend(next.rows);
+    }
+
+    /// Returns the results of the tests of a tensor of this shape.
+    pub(super) fn tests(&self, shape: &[usize], moments: &Moments) -> Vec<TestResult> {
+        let count: usize = shape.iter().product();
+        let first = if shape.len() > 2 { "slices" } else { "rows" };
+        let groups = [
+            ("columns", &self.columns),
+            (first, &self.first),
+            ("slices of axis 1", &self.second),
+            ("rows", &self.rows),
+        ];
+        let test = |(name, lines): (&'static str, &Vec<Sums>)| {
+            of_lines(name, lines, count / lines.len().max(1), moments)
+        };
+        groups.into_iter().filter_map(test).collect()
+    }
+}
+
+impl Lines {
+    /// Returns whether the mean squares of the lines across an axis are alike within each of `count` blocks along the
+    /// axis.
+    pub(super) fn is_alike_in_blocks(&self, shape: &[usize], axis: usize, count: usize) -> bool {
+        let lines = match axis {
+            0 => &self.first,
+            1 if shape.len() > 2 => &self.second,
+            _ if axis + 1 == shape.len() && shape.len() < 4 => &self.columns,
+            _ => return false,
+        };
+        let total: usize = shape.iter().product();
+        let length = total / lines.len().max(1);
+        if lines.is_empty() || length < MIN_LENGTH || !lines.len().is_multiple_of(count) {
+            return false;
+        }
+        lines.chunks(lines.len() / count).all(|block| {
+            let mean = block.iter().map(|line| line.squares).sum::<f64>() / block.len() as f64;
+            let deviations =
+                block.iter().map(|line| (line.squares / mean - 1.0).powi(2) * length as f64 / 2.0);
+            // Truncated and uniform values have a smaller variance of squares, so the limit is not tight for them.
+            block.len() == 1 || chi_square_at_least(deviations.sum::<f64>() / 1.5, block.len() as f64) > 1e-6
+        })
+    }
+}
+
+/// Tests lines of `length` values each.
+fn of_lines(name: &'static str, lines: &[Sums], length: usize, moments: &Moments) -> Option<TestResult> {
+    let min_length = if moments.kurtosis < LIGHT_TAILED { MIN_LENGTH } else { 8 * MIN_LENGTH };
+    if lines.len() < 2 || length < min_length {
+        return None;
+    }
+    let (n, count) = (length as f64, lines.len() as f64);
+    let variance_of_square = moments.kurtosis - 1.0;
+    // The squares of values of which all have the same magnitude do not vary.
+    if variance_of_square < 1e-6 {
+        return None;
+    }
+    let skewness_of_square = (moments.sixth - 3.0 * moments.kurtosis + 2.0) / variance_of_square.powf(1.5);
+    let mean = |line: &Sums| line.sum / n.sqrt();
+    let square = |line: &Sums| (line.squares - n) / (n * variance_of_square).sqrt();
+
+    // The sum of the squared deviations of all lines is a chi-square variable if the deviations are normal. What is left
+    // of their excess kurtosis increases its variance by a fraction that is at most this number over `n`.
+    let excess = |deviations: f64, kurtosis: f64| {
+        let factor = 1.0 + kurtosis / n / 2.0;
+        chi_square_at_least(deviations / factor, count / factor)
+    };
+    let normal_mean = |line: &Sums| normal_deviate(mean(line), moments.skewness / n.sqrt());
+    let normal_square = |line: &Sums| normal_deviate(square(line), skewness_of_square / n.sqrt());
+    let of_means = excess(lines.iter().map(|line| normal_mean(line).powi(2)).sum(), 3.0);
+    let of_squares = excess(lines.iter().map(|line| normal_square(line).powi(2)).sum(), 6.0);
+
+    let largest = |value: &dyn Fn(&Sums) -> f64| {
+        let worst = lines.iter().enumerate().max_by(|a, b| value(a.1).abs().total_cmp(&value(b.1).abs()));
+        worst.map_or((0, 0.0), |(index, line)| (index, value(line)))
+    };
+    let ((mean_at, mean_z), (square_at, square_z)) = (largest(&mean), largest(&square));
+    let correction = mean_z.powi(4) / (8.0 * n) + mean_z.powi(3) * moments.skewness / (6.0 * n.sqrt());
+    let one_mean = count * corrected_normal(mean_z, correction);
+    let one_square = if (moments.kurtosis - 3.0).abs() < 0.03 {
+        count * chi_square(lines[square_at].squares, n)
+    } else {
+        count * standardized_sum(square_z, skewness_of_square, n)
+    };
+
+    let root = (lines[square_at].squares / n).sqrt();
+    let squares_text = format!(
+        "the mean squares differ more than those of independent values: that of {name} {square_at} is {root:.3} std"
+    );
+    let means_text = format!(
+        "the means differ more than those of independent values: that of {name} {mean_at} is {:+.3} std",
+        lines[mean_at].sum / n
+    );
+    let p_values = [
+        (of_squares, &squares_text),
+        (one_square, &squares_text),
+        (of_means, &means_text),
+        (one_mean, &means_text),
+    ];
+    let (p, text) = p_values.into_iter().min_by(|a, b| a.0.total_cmp(&b.0))?;
+    Some(TestResult::new(name, 4.0 * p, text.clone()))
+}

@@ -1,0 +1,211 @@
+//! Search for lines and blocks of a matrix that have the same magnitudes in any order: equal, negated, permuted or
+//! transposed copies.
+//!
+//! The hash of a line is the sum of a hash of each magnitude, so it does not depend on the order or on the signs. In types
+//! with few values, lines can have the same magnitudes by chance. The probability is estimated from the first values.
+
+use std::collections::HashMap;
+
+use crate::check::test_result::TestResult;
+
+/// The largest number of equal blocks into which a matrix is divided.
+const MAX_BLOCKS: usize = 16;
+
+/// The largest number of rows or columns whose hashes are stored. Of more rows, the first ones are compared.
+const MAX_LINES: usize = 1 << 22;
+
+/// The number of values from which the probability of equal magnitudes is estimated.
+const FIRST: usize = 1 << 14;
+
+/// Hashes of the magnitudes of the rows and columns of a matrix.
+#[derive(Debug, Default)]
+pub(super) struct Magnitudes {
+    width: usize,
+    /// The first magnitudes of the tensor, as bits.
+    first: Vec<u64>,
+    rows: Vec<u64>,
+    /// The hashes of the columns of each square tile, if the matrix is a column of square tiles.
+    tiles: Vec<Vec<u64>>,
+    columns: Vec<u64>,
+    /// The hash of the current row, and the number of its values.
+    row: u64,
+    filled: usize,
+    /// The number of complete rows.
+    finished: usize,
+    /// The row-major index of the first value.
+    start: usize,
+}
+
+/// Returns a hash of a magnitude.
+fn mix(x: f64) -> u64 {
+    let mut bits = x.abs().to_bits().wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    bits = (bits ^ (bits >> 32)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    bits ^ (bits >> 29)
+}
+
+impl Magnitudes {
+    /// Returns hashes without values. `start` is the row-major index of the first value that will be added, which is the
+    /// start of a row.
+    pub(super) fn new(rows: usize, width: usize, start: usize) -> Self {
+        const MIN_SIDE: usize = 16;
+        let squares = if width >= MIN_SIDE && rows.is_multiple_of(width) { rows / width } else { 0 };
+        let squares = if squares <= MAX_BLOCKS { squares } else { 0 };
+        let tiles = vec![vec![0; width]; squares];
+        let columns = vec![0; if width > MAX_LINES { 0 } else { width }];
+        Self { width, columns, tiles, start, ..Self::default() }
+    }
+
+    /// Adds the next values.
+    pub(super) fn add(&mut self, values: &[f64]) {
+        if self.start == 0 {
+            let first = values.iter().take(FIRST - self.first.len().min(FIRST));
+            self.first.extend(first.map(|x| x.abs().to_bits()));
+        }
+        for &x in values {
+            let hash = mix(x);
+            let column = self.filled;
+            self.row = self.row.wrapping_add(hash);
+            if let Some(sum) = self.columns.get_mut(column) {
+                *sum = sum.wrapping_add(hash);
+            }
+            if !self.tiles.is_empty() {
+                let tile = (self.start / self.width + self.finished) / self.width;
+                let sum = &mut self.tiles[tile][column];
+                *sum = sum.wrapping_add(hash);
+            }
+            self.filled += 1;
+            if self.filled == self.width {
+                let row = std::mem::take(&mut self.row);
+                if self.rows.len() < MAX_LINES {
+                    self.rows.push(row);
+                }
+                self.finished += 1;
+                self.filled = 0;
+            }
+        }
+    }
+
+    /// Adds the hashes of the rows that follow.
+    pub(super) fn merge(&mut self, next: Self) {
+        self.finished += next.finished;
+        self.rows.extend(next.rows.into_iter().take(MAX_LINES.saturating_sub(self.rows.len())));
+        let add = |sums: &mut Vec<u64>, next: Vec<u64>| {
+            sums.iter_mut().zip(next).for_each(|(sum, next)| *sum = sum.wrapping_add(next));
+        };
+        add(&mut self.columns, next.columns);
+        self.tiles.iter_mut().zip(next.tiles).for_each(|(tile, next)| add(tile, next));
+    }
+
+    /// Returns a failed test if two lines or blocks have the same magnitudes, and `None` otherwise.
+    pub(super) fn test(&self) -> Option<TestResult> {
+        let all = if self.finished > self.rows.len() { &[][..] } else { &self.rows[..] };
+        let chance = Chance::new(&self.first);
+        let found = blocks("rows", all, self.width, &chance);
+        let found = found.or_else(|| blocks("columns", &self.columns, self.finished, &chance));
+        let found = found.or_else(|| lines("rows", &self.rows, self.width, &chance));
+        let found = found.or_else(|| lines("columns", &self.columns, self.finished, &chance));
+        let found = found.or_else(|| self.transposed(&chance));
+        found.map(|text| TestResult::failure("repeats", text))
+    }
+
+    /// Compares the rows with the columns of square tiles.
+    fn transposed(&self, chance: &Chance) -> Option<String> {
+        if !chance.is_small(self.width, self.rows.len() + self.columns.len()) {
+            return None;
+        }
+        let known: HashMap<u64, usize> = self.rows.iter().copied().zip(0..).collect();
+        for (tile, columns) in self.tiles.iter().enumerate() {
+            for (column, hash) in columns.iter().enumerate() {
+                if let Some(row) = known.get(hash) {
+                    let place = if self.tiles.len() == 1 {
+                        String::new()
+                    } else {
+                        format!(" of square block {tile}")
+                    };
+                    return Some(format!(
+                        "row {row} and column {column}{place} have the same magnitudes: symmetric or transposed?"
+                    ));
+                }
+            }
+        }
+        None
+    }
+}
+
+/// The probability that two sets of values have the same magnitudes by chance.
+struct Chance {
+    /// The relative frequencies of the magnitudes. Magnitudes of the same frequency are together, with their number.
+    frequencies: Vec<(f64, f64)>,
+}
+
+impl Chance {
+    fn new(magnitudes: &[u64]) -> Self {
+        let mut sorted = magnitudes.to_vec();
+        sorted.sort_unstable();
+        let mut counts: Vec<usize> = sorted.chunk_by(|a, b| a == b).map(<[u64]>::len).collect();
+        counts.sort_unstable();
+        let groups = counts.chunk_by(|a, b| a == b);
+        let total = magnitudes.len() as f64;
+        Self { frequencies: groups.map(|group| (group[0] as f64 / total, group.len() as f64)).collect() }
+    }
+
+    /// Returns whether the probability that any two of `sets` sets of `length` values are equal is below 2^-40.
+    fn is_small(&self, length: usize, sets: usize) -> bool {
+        // The numbers of values of each magnitude are treated as independent Poisson variables.
+        let of_one =
+            |&(frequency, count): &(f64, f64)| count * bits_of_equal_counts(frequency * length as f64);
+        let bits: f64 = self.frequencies.iter().map(of_one).sum();
+        bits >= 40.0 + 2.0 * (sets.max(1) as f64).log2()
+    }
+}
+
+/// Returns -log2 of the probability that two Poisson variables of this mean are equal, which is `e^-2m I0(2m)`.
+fn bits_of_equal_counts(mean: f64) -> f64 {
+    let x = 2.0 * mean;
+    let nats = if x > 12.0 {
+        0.5 * (std::f64::consts::TAU * x).ln() - 1.0 / (8.0 * x)
+    } else {
+        let (mut term, mut sum) = (1.0, 1.0);
+        for k in 1..40 {
+            term *= (x / 2.0 / f64::from(k)).powi(2);
+            sum += term;
+        }
+        x - f64::ln(sum)
+    };
+    nats / std::f64::consts::LN_2
+}
+
+/// Compares the blocks of consecutive lines. `length` is the number of values of a line.
+fn blocks(name: &str, lines: &[u64], length: usize, chance: &Chance) -> Option<String> {
+    let sum = |lines: &[u64]| lines.iter().fold(0u64, |sum, line| sum.wrapping_add(*line));
+    for count in 2..=MAX_BLOCKS {
+        let size = lines.len() / count;
+        if !lines.len().is_multiple_of(count) || size <= 1 || !chance.is_small(size * length, count) {
+            continue;
+        }
+        let sums: Vec<u64> = lines.chunks(size).map(sum).collect();
+        if let Some((a, b)) = equal(&sums) {
+            return Some(format!(
+                "blocks {a} and {b} of {count} along the {name} have the same magnitudes: negated, permuted or repeated?"
+            ));
+        }
+    }
+    None
+}
+
+/// Compares single lines of `length` values.
+fn lines(name: &str, lines: &[u64], length: usize, chance: &Chance) -> Option<String> {
+    if !chance.is_small(length, lines.len()) {
+        return None;
+    }
+    let (a, b) = equal(lines)?;
+    Some(format!("{name} {a} and {b} have the same magnitudes: negated, permuted or repeated?"))
+}
+
+/// Returns the indices of the first two equal hashes.
+fn equal(hashes: &[u64]) -> Option<(usize, usize)> {
+    let mut sorted: Vec<(u64, usize)> = hashes.iter().copied().zip(0..).collect();
+    sorted.sort_unstable();
+    let pairs = sorted.windows(2).filter(|pair| pair[0].0 == pair[1].0);
+    pairs.map(|pair| (pair[0].1, pair[1].1)).min()
+}

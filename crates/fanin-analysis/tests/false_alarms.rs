@@ -1,0 +1,135 @@
+//! Counts false alarms of `verify` and `audit` in correct files: every scheme and type, both streams, tensors of one value to
+//! four million values.
+
+mod common;
+
+use common::{File, Tensor, deviations};
+use fanin::DType;
+use fanin_analysis::check::Kind;
+
+/// Specs, and the least number of axes of their shapes. Those with an exact number of axes have it twice.
+const SPECS: &[(&str, usize, usize)] = &[
+    ("normal(std=0.02)", 0, 5),
+    ("normal(mean=1, std=0.1)", 0, 5),
+    ("uniform(-0.1, 0.3)", 0, 5),
+    ("trunc_normal(std=0.02, a=-0.04, b=0.04)", 0, 5),
+    ("trunc_normal(std=1, a=0.5, b=9)", 0, 5),
+    ("constant(0.3)", 0, 5),
+    ("xavier_uniform", 2, 5),
+    ("xavier_normal(gain=2)", 2, 5),
+    ("kaiming_uniform(a=sqrt(5))", 2, 5),
+    ("kaiming_normal(mode=fan_out)", 2, 5),
+    ("lecun_normal", 2, 5),
+    ("variance_scaling(scale=2, mode=fan_avg, distribution=truncated_normal)", 2, 5),
+    ("orthogonal(gain=1.4)", 2, 4),
+    ("sparse(0.4, std=0.5)", 2, 2),
+    ("eye", 2, 2),
+    ("dirac", 3, 5),
+    ("blocks(normal(std=0.02), normal(std=0.05), axis=0)", 2, 4),
+    ("stacked(kaiming_normal)", 3, 4),
+    ("stacked(orthogonal)", 3, 3),
+];
+
+/// A sequence of pseudo-random numbers.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, n: usize) -> usize {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut bits = self.0;
+        bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        ((bits ^ (bits >> 31)) % n as u64) as usize
+    }
+
+    /// Returns a shape with a number of axes from `least` to `most`, of at most 2^`bits` values.
+    fn shape(&mut self, least: usize, most: usize, bits: usize) -> Vec<usize> {
+        let axes = least + self.below(most - least + 1);
+        let mut left = self.below(bits + 1);
+        let mut shape = Vec::new();
+        for axis in 0..axes {
+            let bits = if axis + 1 == axes { left } else { self.below(left + 1) };
+            left -= bits;
+            // Sizes that are no powers of two.
+            shape.push((1usize << bits) - self.below(1usize << bits).min((1 << bits) / 3));
+        }
+        shape
+    }
+}
+
+/// What was counted.
+#[derive(Debug, Default)]
+struct Counts {
+    files: usize,
+    tensors: usize,
+    values: usize,
+    verify: Vec<String>,
+    problems: Vec<String>,
+    trained: Vec<String>,
+}
+
+/// Writes, verifies and audits `files` correct files with tensors of at most 2^`bits` values.
+fn count(files: usize, bits: usize, first: u64) -> Counts {
+    let mut counts = Counts::default();
+    for number in 0..files as u64 {
+        let mut random = Random((first + number).wrapping_mul(0x2545_f491_4f6c_dd1d));
+        let (mut tensors, mut rules) = (Vec::new(), String::new());
+        while tensors.len() < 6 {
+            let (spec, least, most) = SPECS[random.below(SPECS.len())];
+            let dtype = DType::ALL[random.below(DType::ALL.len())];
+            let torch = random.below(3) == 0 && matches!(dtype, DType::F32 | DType::F64);
+            let matrix = spec.contains("orthogonal") || spec.contains("sparse") || spec.contains("eye");
+            let shape = random.shape(least, most, if matrix { bits.min(17) } else { bits });
+            let name = format!("layer{}.kernel", tensors.len());
+            let seed = first + number;
+            let drawn = if torch { Tensor::try_drawn_by_torch } else { Tensor::try_drawn };
+            let Ok(tensor) = drawn(&name, spec, dtype, &shape, seed + 1000 * tensors.len() as u64) else {
+                continue;
+            };
+            rules += &format!("\"{name}\" = \"{spec}\"\n");
+            tensors.push((tensor, spec));
+        }
+        let (tensors, specs): (Vec<Tensor>, Vec<&str>) = tensors.into_iter().unzip();
+        counts.files += 1;
+        counts.tensors += tensors.len();
+        counts.values += tensors.iter().map(|tensor| tensor.values.len()).sum::<usize>();
+        let file = File::new(&tensors);
+        let name =
+            |n: usize| format!("file {number}: {} {} {:?}", specs[n], tensors[n].dtype, tensors[n].shape);
+        let found = file.verify(&rules);
+        if !found.is_good() {
+            counts.verify.push(format!("{} {:?}", name(0), deviations(&found)));
+            let wrong = (0..specs.len()).filter(|n| !found.tensors[*n].deviations.is_empty());
+            counts.verify.extend(wrong.map(name));
+        }
+        for (n, tensor) in file.audit().tensors.iter().enumerate() {
+            let found = &tensor.classification;
+            if !found.problems.is_empty() {
+                counts.problems.push(format!("{}: {:?}", name(n), found.problems));
+            } else if found.kind == Kind::Other && !specs[n].contains("b=9") {
+                // `audit` does not know distributions that are truncated on one side.
+                counts.trained.push(format!("{}: {:?}", name(n), found.notes));
+            }
+        }
+    }
+    counts
+}
+
+#[test]
+fn correct_files_pass() {
+    let counts = count(60, 13, 1);
+    assert!(counts.verify.is_empty() && counts.problems.is_empty(), "{counts:#?}");
+}
+
+/// Prints the counts. `FILES` is the number of files, `BITS` the logarithm of the largest number of values.
+#[test]
+#[ignore = "takes minutes"]
+fn a_thousand_correct_files_pass() {
+    let number = |name: &str, default: usize| {
+        std::env::var(name).ok().map_or(default, |text| text.parse().expect("a number"))
+    };
+    let counts = count(number("FILES", 1000), number("BITS", 22), 10_000);
+    println!("{counts:#?}");
+    // The expected number of files that `verify` rejects is one in a thousand.
+    assert!(counts.verify.len() <= 8 && counts.problems.is_empty(), "{} files", counts.files);
+}
