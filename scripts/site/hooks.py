@@ -1,13 +1,46 @@
 """Hooks of mkdocs. They convert what GitHub and Python-Markdown treat differently."""
 
+import json
 import posixpath
 import re
 from pathlib import Path
+
+from mkdocs.structure.files import File
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMENT = re.compile(r"^<!-- .*? -->\n", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"(\]\()(\.\./[^)#\s]*)")
 FENCE = re.compile(r"^(```.*?^```$)", re.MULTILINE | re.DOTALL)
+
+
+def _to_pages(markdown):
+    """Returns the text with links to the pages of notebooks. A notebook's own page keeps its link to the file."""
+    return re.sub(r"(\]\([^)\s]*/[^)\s]*)\.ipynb\)", r"\1.md)", markdown)
+
+
+def on_files(files, config):
+    """Adds a page for each notebook, with its cells and outputs."""
+    for notebook in sorted((ROOT / "docs/notebooks").glob("*.ipynb")):
+        cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
+        text = "\n\n".join(part for cell in cells for part in _parts(cell))
+        text += f"\n\n[{notebook.name}]({notebook.name}) has the cells of this page.\n"
+        files.append(File.generated(config, f"notebooks/{notebook.stem}.md", content=text))
+    return files
+
+
+def _parts(cell):
+    """Yields the Markdown of a notebook's cell and of its outputs."""
+    source = "".join(cell["source"])
+    if cell["cell_type"] == "markdown":
+        yield source
+        return
+    yield f"```python\n{source}\n```"
+    for output in cell["outputs"]:
+        data = output.get("data", {"text/plain": output.get("text", [])})
+        if "text/html" in data:
+            yield f'<div class="output" markdown="0">{"".join(data["text/html"])}</div>'
+        else:
+            yield "```text\n" + "".join(data["text/plain"]).rstrip() + "\n```"
 
 
 def on_page_markdown(markdown, page, config, files):
@@ -25,5 +58,5 @@ def on_page_markdown(markdown, page, config, files):
 
     parts = FENCE.split(COMMENT.sub("\n", markdown))
     # The parts with an even number are outside of code. Python-Markdown needs an empty line between code and a list.
-    parts = [part if number % 2 else LINK.sub(outside, part) for number, part in enumerate(parts)]
+    parts = [part if number % 2 else LINK.sub(outside, _to_pages(part)) for number, part in enumerate(parts)]
     return "\n".join(parts)

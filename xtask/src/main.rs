@@ -1,5 +1,6 @@
 //! The development commands of this project: `cargo xtask test`, `cargo xtask bench`, `cargo xtask golden` and others.
 
+mod package;
 mod python;
 mod site;
 mod steps;
@@ -21,6 +22,7 @@ cargo xtask test        run all tests except the slow tests; installs Python pac
 cargo xtask bench       compare speed with torch, NumPy, JAX and a plain memory fill (--help lists its options)
 cargo xtask golden      regenerate golden files and manifests from torch and the model libraries, and the stubs
     --check             fail if a file is not up to date, and write nothing
+cargo xtask package     build and check the crates, the source distribution and the wheel (--help lists its options)
 cargo xtask site        build the documentation as a site in target/site/html, and check its links
 cargo xtask stubs       regenerate the type stubs of the Python module
 cargo xtask python      create the Python environment in target/ and print its interpreter
@@ -36,6 +38,7 @@ fn main() -> ExitCode {
             None => return usage(),
         },
         ["bench", options @ ..] => bench(options),
+        ["package", options @ ..] => package::build(options),
         ["site"] => site::build(&mut steps),
         ["stubs"] => python::stubs(&mut steps, false),
         ["golden"] => golden(&mut steps, false),

@@ -12,6 +12,7 @@ use pyo3::types::{PyString, PyTuple};
 
 use crate::arguments::{Argument, SIZES, read_dtype};
 use crate::errors;
+use crate::notebook;
 
 /// A scheme with its arguments, such as `normal(std=0.02)`. Create one from a spec, or by the function that has the
 /// scheme's name.
@@ -139,6 +140,24 @@ impl Plan {
 
     fn __repr__(&self) -> String {
         format!("Plan({:?}, {}, {:?})", self.plan.shape(), self.plan.dtype(), self.plan.distribution())
+    }
+
+    fn _repr_html_(&self) -> String {
+        let (low, high) = self.bounds();
+        let mut rows = vec![
+            ("initializer", self.init.0.to_string()),
+            ("shape", format!("{:?}", self.plan.shape())),
+            ("dtype", self.dtype().to_owned()),
+        ];
+        if let Some((fan_in, fan_out)) = self.fans() {
+            rows.extend([("fan_in", fan_in.to_string()), ("fan_out", fan_out.to_string())]);
+        }
+        rows.extend([
+            ("mean", self.mean().to_string()),
+            ("std", self.std().to_string()),
+            ("bounds", format!("{low} to {high}")),
+        ]);
+        notebook::table(&rows)
     }
 
     fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyTuple>)> {

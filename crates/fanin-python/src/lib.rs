@@ -13,6 +13,7 @@ mod initializer;
 mod interrupt;
 mod memory;
 mod native;
+mod notebook;
 mod openmp;
 mod recipe;
 mod replay;

@@ -14,6 +14,7 @@ use pyo3::types::PyTuple;
 use crate::arguments::{Argument, SIZES, Settings, argument_error};
 use crate::errors;
 use crate::initializer::{Initializer, warn};
+use crate::notebook;
 
 /// The name, type and shape of a tensor. The type has its name in safetensors, such as "F32".
 pub type Row = (String, String, Vec<usize>);
@@ -63,6 +64,10 @@ impl Recipe {
     #[getter]
     fn text(&self) -> &str {
         self.recipe.text()
+    }
+
+    fn _repr_html_(&self) -> String {
+        notebook::preformatted(self.recipe.text())
     }
 
     /// The name of the built-in model that the recipe belongs to, or None if it belongs to none.
@@ -257,5 +262,17 @@ impl Planned {
 
     fn __repr__(&self) -> String {
         format!("Planned({}: {} {:?} = {})", self.name, self.dtype, self.shape, self.scheme)
+    }
+
+    fn _repr_html_(&self) -> String {
+        notebook::table(&[
+            ("name", self.name.clone()),
+            ("shape", format!("{:?}", self.shape)),
+            ("dtype", self.dtype.clone()),
+            ("pattern", self.pattern.clone()),
+            ("initializer", self.scheme.clone()),
+            ("mean", self.mean.to_string()),
+            ("std", self.std.to_string()),
+        ])
     }
 }

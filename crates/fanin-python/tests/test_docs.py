@@ -2,7 +2,7 @@
 
 A comment before each snippet says how it is run:
 
-- `<!-- run: python -->`, `<!-- run: sh -->`, `<!-- run: ray -->`, or with a number of processes `<!-- run: torchrun 2 -->`;
+- `<!-- run: python -->`, `<!-- run: pytest -->`, `<!-- run: sh -->`, `<!-- run: ray -->`, or with a number of processes `<!-- run: torchrun 2 -->`;
 - `<!-- run: file NAME -->`: it is written to a file, which a later command reads. In docs/recipes.md, `<!-- NAME.json -->` and
   `<!-- on ... -->` do so too: the text after "on" is a recipe, recipe.toml;
 - `<!-- not run: REASON -->`.
@@ -10,6 +10,7 @@ A comment before each snippet says how it is run:
 `<!-- $ COMMAND -->` is a command that readers do not see.
 """
 
+import importlib.metadata
 import importlib.util
 import os
 import re
@@ -136,6 +137,9 @@ def test_the_snippet_runs(number, folders):
         (folder / "start.safetensors").unlink(missing_ok=True)
         run([mpiexec, "-n", count, *python], folder)
         assert (folder / "start.safetensors").read_bytes() == single_file(folder)
+    elif runner == "pytest":
+        plugin = [] if importlib.metadata.entry_points(group="pytest11", name="fanin") else ["-p", "fanin.pytest_plugin"]
+        run([sys.executable, "-m", "pytest", "-q", *plugin, str(script)], folder)
     else:
         assert runner in ("python", "ray")
         if runner == "ray":

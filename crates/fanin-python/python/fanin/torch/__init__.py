@@ -23,6 +23,7 @@ also uses this pool for fills of 2^25 values or more, because Ctrl-C must be abl
 
 `trace_init` shows which initializer wrote each parameter of a model, from which line, and with which numbers.
 `check_init` finds weights that nobody wrote, or that were drawn again after they were loaded; `assert_initialized` is for tests.
+`assert_same_weights` compares two models bit for bit. `param_init` gives a recipe the form that torchtitan uses.
 `probe` measures how signals and gradients pass through a model, and says what to change. `lsuv_` scales weights by measurement.
 `verify`, `audit` and `inspect` check a module in memory, as the commands of these names check a file.
 `coord_check` says whether outputs and updates keep their size when a model gets wider. `Monitor` measures during training.
@@ -73,8 +74,10 @@ from ._lsuv import lsuv_
 from ._manual_split import fill_flat, init_method
 from ._module_analysis import audit, inspect, verify
 from ._monitor import Monitor, MonitorRecord
+from ._param_init import param_init
 from ._probe import Probe, probe
 from ._sharded import sharded_init
+from ._same_weights import assert_same_weights
 from .check import InitError, InitReport, assert_initialized, check_init
 from .trace import InitTrace, trace_init
 
@@ -88,6 +91,7 @@ __all__ = [
     "MonitorRecord",
     "Probe",
     "assert_initialized",
+    "assert_same_weights",
     "audit",
     "check_init",
     "coord_check",
@@ -96,6 +100,7 @@ __all__ = [
     "init_method",
     "init_module",
     "lsuv_",
+    "param_init",
     "probe",
     "inspect",
     "sharded_init",

@@ -65,13 +65,7 @@ def init_module(
     >>> init_module(model, recipe, seed=42)[0]
     Planned(0.weight: F32 [8, 16] = trunc_normal(std=0.25, a=-0.5, b=0.5))
     """
-    if not isinstance(module, nn.Module):
-        raise TypeError(f"module = {module!r}: must be a torch.nn.Module")
-    if not isinstance(recipe, Recipe):
-        recipe = Recipe.read(fspath(recipe))
-    tensors = recipe_tensors(module)
-    rows = [(name, _stored(name, tensor, recipe), list(tensor.shape)) for name, tensor in tensors.items()]
-    planned = recipe.plan(rows, dict(settings or {}))
+    tensors, planned = plan_module(module, recipe, settings)
     written = [one for one in planned if one.scheme not in ("copy", "skip")]
     for one in written:
         tensors[one.name].check(one.name, one.scheme)
@@ -81,6 +75,19 @@ def init_module(
         else:
             tensors[one.name].set_integers(one.integer)
     return planned
+
+
+def plan_module(
+    module: nn.Module, recipe: str | PathLike[str] | Recipe, settings: Mapping[str, float] | None
+) -> tuple[dict[str, RecipeTensor], list[Planned]]:
+    """Returns the tensors of a module that a recipe fills, by name, and what the recipe says about each of them."""
+    if not isinstance(module, nn.Module):
+        raise TypeError(f"module = {module!r}: must be a torch.nn.Module")
+    if not isinstance(recipe, Recipe):
+        recipe = Recipe.read(fspath(recipe))
+    tensors = recipe_tensors(module)
+    rows = [(name, _stored(name, tensor, recipe), list(tensor.shape)) for name, tensor in tensors.items()]
+    return tensors, recipe.plan(rows, dict(settings or {}))
 
 
 def _stored(name: str, tensor: RecipeTensor, recipe: Recipe) -> str:

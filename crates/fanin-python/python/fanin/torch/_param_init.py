@@ -1,0 +1,99 @@
+"""The function `param_init`, which gives a recipe the form in which torchtitan initializes its models."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from os import PathLike, fspath
+
+from torch import Tensor, nn
+
+from .._fanin import Planned, Recipe, canonical_name
+from ._init_module import plan_module
+from ._recipe_tensors import RecipeTensor
+
+
+class ParamInit:
+    """A function that fills one parameter in place, as a rule of a recipe says. `planned` has the rule and its numbers."""
+
+    def __init__(self, planned: Planned, seed: int):
+        self.planned = planned
+        self.seed = seed
+
+    def __call__(self, parameter: Tensor) -> None:
+        """Fills the parameter. If it is a DTensor, this rank fills its own region, without communication."""
+        planned = self.planned
+        if planned.scheme in ("copy", "skip"):
+            return
+        if list(parameter.shape) != list(planned.shape):
+            expected, got = tuple(planned.shape), tuple(parameter.shape)
+            raise ValueError(f"{planned.name}: expected a parameter of shape {expected}, as in the model given to param_init, got {got}")
+        tensor = RecipeTensor(parameter.detach())
+        tensor.check(planned.name, planned.scheme)
+        if planned.spec is not None and planned.integer is None:
+            tensor.fill(planned.spec, self.seed, planned.source)
+        else:
+            tensor.set_integers(planned.integer)
+
+    def __repr__(self) -> str:
+        return f"ParamInit({self.planned!r}, seed={self.seed})"
+
+
+def param_init(
+    module: nn.Module,
+    recipe: str | PathLike[str] | Recipe,
+    *,
+    seed: int = 0,
+    settings: Mapping[str, float] | None = None,
+) -> dict[str, dict[str, ParamInit]]:
+    """Returns a recipe as `param_init` of torchtitan: for each submodule, a function for each of its own parameters.
+
+    torchtitan initializes a parameter by calling the function that its module's `param_init` has under the parameter's local name.
+    The functions of this dict fill parameters as `init_module` does: on the native stream, and each rank its own region of a
+    DTensor. Buffers are left to the model's own code.
+
+    Parameters
+    ----------
+    module
+        The whole model, for names and shapes. It may be on the meta device. Its parameters are not written.
+    recipe
+        A `Recipe`, the name of a built-in model, or a recipe file.
+    seed
+        The seed of the native stream.
+    settings
+        The values of the recipe's variables, by name.
+
+    Returns
+    -------
+    dict
+        The keys are the names of the submodules that have parameters of their own. The values are dicts from the local names
+        of these parameters to functions. Names that are tied to the same parameter have functions that write the same values.
+
+    Examples
+    --------
+    >>> import torch, fanin
+    >>> with torch.device("meta"):
+    ...     model = torch.nn.Sequential(torch.nn.Linear(16, 8), torch.nn.LayerNorm(8))
+    >>> recipe = fanin.Recipe('''
+    ... [init]
+    ... "*.bias"   = "zeros"
+    ... "1.weight" = "ones"
+    ... "*"        = "normal(std=0.02)"
+    ... ''')
+    >>> functions = param_init(model, recipe, seed=0)
+    >>> list(functions), list(functions["0"])
+    (['0', '1'], ['weight', 'bias'])
+    >>> weight = torch.empty(8, 16)
+    >>> functions["0"]["weight"](weight)
+    """
+    tensors, planned = plan_module(module, recipe, settings)
+    by_tensor = {id(tensors[one.name].tensor): one for one in planned}
+    by_name = {one.name: one for one in planned}
+    found: dict[str, dict[str, ParamInit]] = {}
+    for prefix, child in module.named_modules():
+        for name, parameter in child.named_parameters(recurse=False):
+            full = canonical_name(f"{prefix}.{name}" if prefix else name)
+            one = by_tensor.get(id(parameter)) or by_name.get(full)
+            if one is None:
+                raise ValueError(f"{full}: the parameter is not in state_dict(), so no rule of the recipe can match it")
+            found.setdefault(canonical_name(prefix) if prefix else "", {})[name] = ParamInit(one, seed)
+    return found
