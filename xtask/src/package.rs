@@ -6,7 +6,8 @@ use crate::python;
 use crate::steps::{Result, root, run, target};
 
 /// The packages that build and check the wheel. zig links it against an old glibc.
-const PACKAGES: [&str; 5] = ["maturin>=1.9,<2", "ziglang==0.17.1", "auditwheel==6.8.2", "twine==7.0.0", "pyelftools"];
+const PACKAGES: [&str; 5] =
+    ["maturin>=1.9,<2", "ziglang==0.17.1", "auditwheel==6.8.2", "twine==7.0.0", "pyelftools"];
 
 /// Runs `scripts/package.py` with these options.
 ///

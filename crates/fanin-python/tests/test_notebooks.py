@@ -37,5 +37,5 @@ def test_recipes_and_plans_show_themselves_in_a_notebook():
     plan = fanin.xavier_uniform().resolve((30, 20))._repr_html_()
     for name, value in {"initializer": "xavier_uniform", "shape": "[30, 20]", "fan_in": "20", "fan_out": "30", "mean": "0"}.items():
         assert f"{name}</th><td style='text-align:left'><code>{value}<" in plan, name
-    planned = recipe.plan([("a&b", "F32", [2])])[0]._repr_html_()
+    planned = fanin.Recipe('[init]\n"*" = "normal(std=0.02)"').plan([("a&b", "F32", [2])])[0]._repr_html_()
     assert "<code>a&amp;b</code>" in planned and "<code>normal(std=0.02)</code>" in planned
