@@ -1,5 +1,5 @@
-//! Python functions that verify, audit, inspect and compare checkpoints and tensors in memory, with the same code as the
-//! command line. They return the reports that the command line prints with `--json`.
+//! Python functions that verify, audit, inspect and compare checkpoints and tensors in memory. The functions return the
+//! reports that the command line prints with `--json`.
 
 use std::path::PathBuf;
 
@@ -24,7 +24,7 @@ use crate::interrupt::interruptible;
 use crate::recipe::Recipe;
 use crate::tensor_source::TensorSource;
 
-/// Runs `work` with the GIL released, and returns its report as Python objects. Ctrl-C interrupts it.
+/// Runs `work` with the GIL released, and returns its report as Python objects. Ctrl-C interrupts `work`.
 fn report<'py>(
     py: Python<'py>,
     work: impl FnOnce(&CancelToken) -> PyResult<Value> + Send,
@@ -37,7 +37,7 @@ fn json(report: &impl Serialize) -> PyResult<Value> {
     serde_json::to_value(report).map_err(|error| PyValueError::new_err(error.to_string()))
 }
 
-/// Verifies tensors against a recipe, and returns the report. `name` is the name of the source in the report.
+/// Tests tensors against a recipe, and returns the report. `name` is the name of the source in the report.
 #[pyfunction]
 #[pyo3(signature = (source: "Any", name, recipe: "str | PathLike[str] | Recipe", like, settings, seed, stream, alpha, tied, copy_from, partial) -> "dict[str, Any]")]
 #[allow(clippy::too_many_arguments, reason = "the options of fanin verify")]
@@ -85,7 +85,7 @@ pub fn verify_tensors<'py>(
     })
 }
 
-/// Classifies tensors, and returns the report. `name` is the name of the source in the report.
+/// Classifies the values of tensors, and returns the report. `name` is the name of the source in the report.
 #[pyfunction]
 #[pyo3(signature = (source: "Any", name) -> "dict[str, Any]")]
 pub fn audit_tensors<'py>(py: Python<'py>, source: TensorSource, name: &str) -> PyResult<Bound<'py, PyAny>> {
@@ -95,7 +95,7 @@ pub fn audit_tensors<'py>(py: Python<'py>, source: TensorSource, name: &str) -> 
     })
 }
 
-/// Inspects tensors. Returns a list of two elements: the report, and the HTML page.
+/// Measures tensors. Returns a list of two elements: the report, and an HTML page with charts.
 #[pyfunction]
 #[pyo3(signature = (source: "Any", name, recipe: "str | PathLike[str] | Recipe | None", settings, spectra) -> "tuple[dict[str, Any], str]")]
 pub fn inspect_tensors<'py>(
@@ -125,7 +125,7 @@ pub fn inspect_tensors<'py>(
     })
 }
 
-/// Compares two sets of tensors, and returns the report.
+/// Compares two sets of tensors by name, and returns the report.
 #[pyfunction]
 #[pyo3(signature = (a: "Any", b: "Any") -> "dict[str, Any]")]
 pub fn diff_tensors<'py>(py: Python<'py>, a: TensorSource, b: TensorSource) -> PyResult<Bound<'py, PyAny>> {

@@ -1,4 +1,4 @@
-//! Types that convert Python arguments. Their errors name the argument, its value and the expected values.
+//! Types that convert Python arguments. Error messages name the argument, its value and the valid values.
 
 use std::marker::PhantomData;
 
@@ -7,11 +7,11 @@ use pyo3::exceptions::{PyOverflowError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyMapping, PyString};
 
-/// The text by which error messages describe valid shapes and indices.
+/// The description of valid shapes and indices in error messages.
 pub const SIZES: &str = "whole numbers from 0 on, one for each axis";
 
-/// A Python argument that [`Argument::read`] converts to `T`. The conversion is separate, so that its error can name
-/// the argument.
+/// A Python argument that is not converted yet. [`Argument::read`] converts it to `T`, and names the argument in its
+/// error message.
 pub struct Argument<'py, T> {
     object: Bound<'py, PyAny>,
     expected: PhantomData<T>,
@@ -29,8 +29,8 @@ impl<'py, T: FromPyObject<'py, 'py>> FromPyObject<'_, 'py> for Argument<'py, T> 
 }
 
 impl<'py, T: FromPyObjectOwned<'py>> Argument<'py, T> {
-    /// Converts the argument to `T`. `name` is the name of the argument, and `expected` describes its valid values, for
-    /// the error message.
+    /// Converts the argument to `T`. The error message uses `name`, the name of the argument, and `expected`, a
+    /// description of the valid values.
     ///
     /// # Errors
     /// TypeError if the argument has a wrong type, and ValueError if a number is out of range.
@@ -40,8 +40,9 @@ impl<'py, T: FromPyObjectOwned<'py>> Argument<'py, T> {
     }
 }
 
-/// Returns the Python error for the argument `name`, whose conversion failed with `error`. It is a ValueError if
-/// `error` is an OverflowError, and a TypeError otherwise. `expected` describes the valid values.
+/// Returns the Python exception for an argument whose conversion failed with `error`. `name` is the name of the
+/// argument, and `expected` describes its valid values. The exception is a ValueError if `error` is an OverflowError,
+/// and a TypeError otherwise.
 pub fn argument_error(object: &Bound<'_, PyAny>, name: &str, expected: &str, error: &PyErr) -> PyErr {
     let shown = object.repr().map_or_else(|_| "?".to_owned(), |shown| shown.to_string());
     let message = format!("{name} = {shown}: must be {expected}");
@@ -71,7 +72,7 @@ impl FromPyObject<'_, '_> for Seed {
     }
 }
 
-/// The argument `dtype`: the name of an element type, such as "bf16".
+/// The argument `dtype`: the name of a dtype, such as "bf16".
 #[derive(Debug, Clone, Copy)]
 pub struct DTypeName(pub DType);
 
@@ -83,14 +84,15 @@ impl FromPyObject<'_, '_> for DTypeName {
 
     fn extract(object: Borrowed<'_, '_, PyAny>) -> PyResult<Self> {
         let Ok(text) = object.cast::<PyString>() else {
-            let message = format!("dtype = {}: must be a type's name, as \"bf16\"", object.as_any());
+            let message =
+                format!("dtype = {}: must be the name of a dtype, such as \"bf16\"", object.as_any());
             return Err(PyTypeError::new_err(message));
         };
         read_dtype(text.to_str()?).map(DTypeName)
     }
 }
 
-/// Returns the element type with this name. Names of fanin, torch, NumPy and safetensors are accepted.
+/// Returns the dtype with this name. The names in fanin, torch, NumPy and safetensors are accepted.
 ///
 /// # Errors
 /// ValueError if the name is unknown.

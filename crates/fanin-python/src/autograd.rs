@@ -1,5 +1,5 @@
-//! Functions for torch tensors: a type check, access to their memory, and autograd's version counter, which counts the
-//! writes to a tensor.
+//! Functions for torch tensors: a type check, access to their memory, and increments of the version counter. autograd
+//! counts the writes to a tensor with the version counter.
 
 use pyo3::exceptions::PyValueError;
 use pyo3::intern;
@@ -27,12 +27,12 @@ pub fn is_tensor(array: &Bound<'_, PyAny>) -> PyResult<bool> {
 /// tensors that require grad.
 ///
 /// # Errors
-/// ValueError if the tensor has torch's negative bit, because the memory of such a tensor holds the negated values.
+/// ValueError if torch's negative bit is set for the tensor, because the memory then has the negated values.
 pub fn detached<'py>(tensor: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
     let py = tensor.py();
     if tensor.call_method0(intern!(py, "is_neg"))?.is_truthy()? {
         return Err(PyValueError::new_err(
-            "the memory of this tensor holds its values negated (torch's negative bit): fill the result of \
+            "the memory of this tensor has the negated values (torch's negative bit is set): fill the result of \
              resolve_neg(), which is a copy",
         ));
     }

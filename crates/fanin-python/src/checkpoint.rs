@@ -1,4 +1,4 @@
-//! Python functions that read manifests and write checkpoints, with the same code as the command line.
+//! Python functions that read manifests and write checkpoints.
 
 use std::path::PathBuf;
 
@@ -27,8 +27,8 @@ pub fn models() -> Vec<&'static str> {
     MODELS.iter().map(|model| model.name).collect()
 }
 
-/// Returns (name, dtype, shape) of each tensor in a manifest. `name` is a built-in model, a safetensors file, of which
-/// only the header is read, or a manifest file in JSON.
+/// Returns (name, dtype, shape) of each tensor in a manifest. `name` is the name of a built-in model, or the path of a
+/// safetensors file or of a JSON manifest. Only the header of a safetensors file is read.
 ///
 /// >>> import fanin
 /// >>> fanin.manifest("gpt2")[0]
@@ -44,7 +44,7 @@ fn read_size(given: &Bound<'_, PyAny>) -> PyResult<u64> {
     let text = match given.cast::<PyString>() {
         Ok(text) => text.to_string(),
         Err(_) => {
-            let expected = "a number of bytes, or a text as \"5GB\"";
+            let expected = "a number of bytes, or a text such as \"5GB\"";
             let bytes: u64 =
                 given.extract().map_err(|error| argument_error(given, "max_shard_size", expected, &error))?;
             bytes.to_string()
@@ -90,10 +90,11 @@ fn read_replay(given: &Bound<'_, PyAny>) -> PyResult<Option<Replay>> {
     Replay::find(&name.to_string_lossy()).map_err(errors::from_recipe)
 }
 
-/// Checks the arguments for a replay, which has its own seed, names, shapes and dtypes.
+/// Returns an error if an argument cannot be used with a replay, which contains the seed, names, shapes and dtypes.
 fn check_replay_arguments(replay: &Replay, draw: Draw, has_others: bool) -> PyResult<()> {
     if has_others {
-        let message = "like, copy_from, settings and dtype cannot be used with a replay, which has names, shapes and dtypes of its own";
+        let message = "like, copy_from, settings and dtype cannot be used with a replay, which contains the names, \
+                       shapes and dtypes: leave these arguments out";
         return Err(PyValueError::new_err(message));
     }
     if draw.seed != 0 && draw.seed != replay.seed {
@@ -105,9 +106,9 @@ fn check_replay_arguments(replay: &Replay, draw: Draw, has_others: bool) -> PyRe
     Ok(())
 }
 
-/// Writes an initial checkpoint. The files are byte for byte those that `fanin init` writes.
+/// Writes a checkpoint with initial values. `fanin init` writes the same files, byte for byte.
 ///
-/// A file gets its final name only when it is complete. See also `fanin init --help`.
+/// A file gets its final name only when the file is complete. See also `fanin init --help`.
 ///
 /// Parameters
 /// ----------
@@ -116,33 +117,33 @@ fn check_replay_arguments(replay: &Replay, draw: Draw, has_others: bool) -> PyRe
 /// output
 ///     A file or a folder.
 /// like
-///     The names, shapes and types of the tensors: a checkpoint, a manifest or a built-in model. Required if the
-///     recipe does not belong to a built-in model.
+///     The names, shapes and dtypes of the tensors: a checkpoint, a manifest, or the name of a built-in model. Required
+///     if the recipe does not belong to a built-in model.
 /// copy_from
-///     The checkpoint from which rules with `copy` take values. The default is `like`.
+///     The checkpoint whose values the recipe's "copy" rules write. The default is `like`.
 /// settings
 ///     The values of the recipe's variables, by name.
 /// seed
 ///     A whole number from -2^63 to 2^64 - 1.
 /// stream
-///     "native" for fanin's own values, or "torch" for the values of torch's CPU generator.
+///     "native": values that depend only on seed, tensor name and index. "torch": the values of torch's CPU generator.
 /// dtype
-///     The type of the tensors that no [dtype] rule of the recipe matches. The default is the type in `like` or the
-///     built-in model. Integer tensors keep their types.
+///     The dtype of the tensors that no [dtype] rule of the recipe matches. The default is the dtype in `like` or the
+///     built-in model. Integer tensors keep their dtypes.
 /// force
-///     Replace an existing output.
+///     If True, an existing output is replaced.
 /// max_shard_size
 ///     The largest size of a file: a number of bytes, or a text such as "5GB". The output is then a folder of several
 ///     files.
 /// part
-///     `(k, n)`: write only the partition of process k, where n processes write the checkpoint together without
-///     communication, and k is from 1 to n. If the output is a single file, a partition is a range of its bytes. If
-///     there are several files, it is every n-th file. "auto": read k and n from the environment variables that the
+///     The part of the checkpoint that this process writes, if n processes write the checkpoint together without
+///     communication. `(k, n)`: the part of process k, from 1 to n. The part of a single file is a range of its bytes.
+///     The part of a folder is every n-th file. "auto": k and n are read from the environment variables that the
 ///     launcher sets.
 /// layout
 ///     "hf" for the file layout of Hugging Face, "dcp" for the file layout of torch.distributed.checkpoint.
 /// resume
-///     Keep an existing file if its content is byte for byte the content that would be written.
+///     If True, an existing file is kept if its content is already correct, byte for byte.
 ///
 /// Examples
 /// --------

@@ -1,11 +1,11 @@
-//! Deferred fills of torch tensors: fills that are done later, several at a time, on all threads. To *flush* a deferred
-//! fill means to do it.
+//! Deferred fills of torch tensors. A deferred fill is performed later, together with other deferred fills, on all
+//! threads. To *flush* a deferred fill means to perform the fill.
 //!
-//! `fanin/torch/_deferred/queue.py` decides which fills are deferred. For each deferred fill it stores the state that
-//! torch's generator had before the fill. A flush splits the fills into chunks. Each thread repeatedly takes a *run*,
-//! which is a range of consecutive chunks, and fills the chunks of the run in order. If a run begins in the middle of a
-//! fill, the thread first advances its generator from the stored state to the first chunk of the run. The next chunk of
-//! the same fill needs no such step, because the generator is then at the beginning of this chunk.
+//! `fanin/torch/_deferred/queue.py` decides which fills are deferred. For each deferred fill, the queue stores the
+//! state that torch's generator had before the fill. A flush splits the fills into chunks. Each thread repeatedly
+//! takes a *run*, which is a range of consecutive chunks, and fills the chunks of the run in order. If a run begins in
+//! the middle of a fill, the thread first advances its generator from the stored state to the first chunk of the run.
+//! For the next chunk of the same fill, the generator is already in the right state.
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -24,9 +24,9 @@ const CHUNK: usize = 1 << 20;
 
 /// Returns the number of 32-bit words that a fill of `count` contiguous values takes from torch's generator.
 ///
-/// Returns None if the number is not known before the fill: for rejection sampling, because it depends on the values
-/// drawn; and for fewer than 16 normal values, because torch draws them in pairs and the generator may have stored the
-/// second value of a pair. Also returns None for a request for which torch raises an error.
+/// Returns None if the number is not known before the fill. With rejection sampling, the number depends on the values
+/// drawn. Fewer than 16 normal values are drawn in pairs, and torch's generator may have stored the second value of an
+/// earlier pair. Also returns None for a request for which torch raises an error.
 #[pyfunction]
 pub fn torch_words(request: &Bound<'_, FillRequest>, dtype: &str, count: usize) -> Option<u64> {
     words_of(request.get().distribution, torch_dtype(dtype)?, count)
@@ -84,7 +84,7 @@ impl DeferredFill {
         unsafe { Memory::new(self.address, self.dtype, vec![self.count], None) }
     }
 
-    /// Does this fill alone.
+    /// Performs this fill alone.
     fn flush(&self, threads: Threads) -> Result<(), fanin::Error> {
         let plan = Plan::new(&[self.count], self.dtype, self.distribution)?;
         // SAFETY: the Python caller keeps the state tensor alive during the flush, and no other code writes to it.
@@ -131,12 +131,12 @@ struct Generator {
     torch: Torch,
 }
 
-/// Does deferred fills, on as many threads as torch uses. Does not change torch's generator, which advanced past the
-/// fills when they were deferred.
+/// Performs deferred fills, on as many threads as torch uses. Does not change torch's generator: each fill advanced the
+/// generator when the fill was deferred.
 ///
 /// # Errors
-/// RuntimeError if a fill fails. This does not happen if `torch_words` returned a number for the fill.
-/// KeyboardInterrupt for Ctrl-C; some of the fills are then done and others are not.
+/// - RuntimeError if a fill fails. A fill for which `torch_words` returned a number does not fail.
+/// - KeyboardInterrupt if Ctrl-C interrupts the fills. Some values are then written and others are not.
 #[pyfunction]
 pub fn torch_flush(py: Python<'_>, fills: Vec<DeferredFill>) -> PyResult<()> {
     let values: usize = fills.iter().map(|fill| fill.count).sum();
@@ -150,7 +150,7 @@ pub fn torch_flush(py: Python<'_>, fills: Vec<DeferredFill>) -> PyResult<()> {
     flushed.map_err(|error| PyRuntimeError::new_err(format!("a deferred fill failed: {error}")))
 }
 
-/// Does several fills on `threads` threads. Cancelling `token` stops all of them.
+/// Performs several fills on `threads` threads. Cancelling `token` stops all fills.
 fn flush_all(fills: &[DeferredFill], threads: usize, token: &CancelToken) -> Result<(), fanin::Error> {
     for fill in fills {
         // Huge pages must be requested before any thread writes to the memory.
@@ -178,10 +178,10 @@ fn flush_all(fills: &[DeferredFill], threads: usize, token: &CancelToken) -> Res
 }
 
 /// Takes the next run, and returns the indices of its chunks. Returns None if all `count` chunks are taken. `taken` is
-/// the number of chunks that are taken already.
+/// the number of chunks that were taken before.
 ///
-/// The first runs are long, because the generator must jump to the beginning of each run, which takes time. The last
-/// runs are single chunks, so that all threads finish at about the same time.
+/// The first runs are long, because a jump of the generator to the beginning of a run takes time. The last runs are
+/// single chunks, so that all threads finish at about the same time.
 fn next_run(taken: &AtomicUsize, count: usize, threads: usize) -> Option<Range<usize>> {
     let length = |start: usize| ((count - start) / (2 * threads)).max(1);
     let next = |start: usize| (start < count).then(|| start + length(start));
@@ -190,8 +190,8 @@ fn next_run(taken: &AtomicUsize, count: usize, threads: usize) -> Option<Range<u
 }
 
 impl Chunk {
-    /// Fills the chunk. `generator` is the generator of the thread. A generator of the same fill that is not past the
-    /// chunk is advanced to the chunk. Any other generator is replaced by a new one.
+    /// Fills the chunk. `generator` is the generator of the thread. It is advanced to the chunk if it belongs to the
+    /// same fill and is not past the chunk. Otherwise it is replaced by a new generator.
     fn fill(&self, generator: &mut Option<Generator>) -> Result<(), fanin::Error> {
         let usable =
             |generator: &Generator| generator.state == self.state && generator.words <= self.words_before;

@@ -1,6 +1,6 @@
 //! Access to the memory of arrays by DLPack, the protocol by which NumPy, torch, JAX and other libraries share memory.
 //!
-//! The structures of this module have the memory layout that dlpack.h defines in the versions 0.8 and 1.x (Apache-2.0,
+//! The structures of this module have the memory layout that the versions 0.8 and 1.x of dlpack.h define (Apache-2.0,
 //! the DLPack contributors).
 
 use std::ffi::{CStr, c_void};
@@ -43,8 +43,8 @@ struct DlTensor {
     byte_offset: u64,
 }
 
-/// The first field of `DLManagedTensor`. The other fields are not used, because this module does not consume the
-/// capsule. The capsule's destructor frees the structure.
+/// The first field of `DLManagedTensor`. The other fields are for consumers of the capsule. This module does not
+/// consume the capsule, so the capsule's destructor frees the structure.
 #[repr(C)]
 struct Managed {
     tensor: DlTensor,
@@ -72,8 +72,8 @@ pub struct Array<'py> {
 }
 
 impl<'py> Array<'py> {
-    /// Returns the writable memory of `array`. Elements that are integers of one or two bytes are treated as the bits
-    /// of `dtype`, because NumPy has no bf16 and no float8.
+    /// Returns the writable memory of `array`. Integers of one or two bytes are treated as the bits of values of the
+    /// type `dtype`, because NumPy has no bf16 and no float8.
     ///
     /// # Errors
     /// - TypeError if the object has no `__dlpack__`, or if its element type is not `dtype` or not supported.
@@ -111,7 +111,7 @@ impl<'py> Array<'py> {
         let capsule = exported
             .map_err(|error| {
                 let message = format!(
-                    "cannot access the memory of this {}: its __dlpack__ raises: {}",
+                    "cannot access the memory of this {}: its __dlpack__ raises {}",
                     kind(),
                     error.value(py)
                 );
@@ -123,7 +123,7 @@ impl<'py> Array<'py> {
             .map_err(|_| {
                 PyTypeError::new_err(format!("the __dlpack__ of this {} does not return a capsule", kind()))
             })?;
-        // JAX arrays share memory with other arrays that must not change, whatever a capsule of JAX states.
+        // JAX arrays are immutable and may share memory with each other. Their capsules do not always state this.
         let module = array.get_type().module()?.to_string();
         if matches!(module.split('.').next(), Some("jax" | "jaxlib")) {
             return Err(PyValueError::new_err(
@@ -135,8 +135,9 @@ impl<'py> Array<'py> {
         Ok(Self { is_tensor, ..Self::from_capsule(capsule, dtype, writable, kind)? })
     }
 
-    /// Returns the memory that a capsule describes. `writable` is whether the memory is known to be writable although a
-    /// capsule without a version has no read-only flag. `kind` returns the name of the array's type, for error messages.
+    /// Returns the memory that a capsule describes. A capsule without a version has no read-only flag. For such a
+    /// capsule, `writable` is whether the memory is known to be writable. `kind` returns the name of the array's type,
+    /// for error messages.
     fn from_capsule(
         capsule: Bound<'py, PyCapsule>,
         dtype: Option<DType>,
@@ -164,8 +165,8 @@ impl<'py> Array<'py> {
             // NumPy's `from_dlpack` also treats memory of unknown writability as read-only.
             if !writable {
                 return Err(PyValueError::new_err(format!(
-                    "this {} may be read-only, because its __dlpack__ is older than DLPack 1.0: fill a NumPy array, and \
-                     convert it",
+                    "this {} may be read-only, because its __dlpack__ is older than DLPack 1.0: fill a NumPy array, \
+                     and convert the array",
                     kind()
                 )));
             }
@@ -176,7 +177,7 @@ impl<'py> Array<'py> {
         }
         if !HOST.contains(&tensor.device_type) {
             return Err(PyValueError::new_err(format!(
-                "this {} is not in CPU memory: fill an array that is, and copy it",
+                "this {} is not in CPU memory: fill an array in CPU memory, and copy the array",
                 kind()
             )));
         }
@@ -236,8 +237,8 @@ unsafe fn numbers_at<'a>(pointer: *const i64, count: usize) -> Option<&'a [i64]>
     (!pointer.is_null()).then(|| unsafe { std::slice::from_raw_parts(pointer, count) })
 }
 
-/// Returns the element type of a tensor. Elements that are integers of one or two bytes are treated as the bits of the
-/// type `expected`. `kind` returns the name of the array's type, for error messages.
+/// Returns the element type of a tensor. Integers of one or two bytes are treated as the bits of values of the type
+/// `expected`. `kind` returns the name of the array's type, for error messages.
 ///
 /// # Errors
 /// TypeError if fanin cannot fill the type, or if the type is not `expected`.
@@ -265,11 +266,11 @@ fn element_type(tensor: &DlTensor, expected: Option<DType>, kind: impl Fn() -> S
         (Some(found), None) => Ok(found),
         (Some(found), Some(expected)) if found == expected => Ok(found),
         (Some(found), Some(expected)) => {
-            Err(PyTypeError::new_err(format!("dtype={expected}, but this {} holds {found}", kind())))
+            Err(PyTypeError::new_err(format!("dtype = {expected}: this {} has the dtype {found}", kind())))
         }
         (None, _) => Err(PyTypeError::new_err(format!(
-            "this {} holds neither f32, f64, f16, bf16 nor float8 values (to fill an array of integers with their bits, \
-             pass dtype=\"bf16\" or \"f8_e4m3\")",
+            "the dtype of this {} must be f32, f64, f16, bf16 or float8 (to fill an array of integers with the bits of \
+             such values, pass dtype=\"bf16\" or dtype=\"f8_e4m3\")",
             kind()
         ))),
     }

@@ -26,8 +26,8 @@ pub fn from_recipe(error: fanin_recipe::Error) -> PyErr {
     }
 }
 
-/// Returns the exception for an error in reading or writing a checkpoint. If an argument of the Python function can
-/// avoid the error, the message names this argument.
+/// Returns the exception for an error in reading or writing a checkpoint. If an argument of the Python function avoids
+/// the error, the message names the argument.
 pub fn from_checkpoint(error: fanin_checkpoint::Error) -> PyErr {
     match error {
         fanin_checkpoint::Error::Recipe(error) => from_recipe(error),
@@ -46,7 +46,8 @@ pub fn from_checkpoint(error: fanin_checkpoint::Error) -> PyErr {
                 format!("{message}: use like=\"model.safetensors\", like=\"manifest.json\" or a model's name")
             }
             Remedy::LikeCheckpoint => format!(
-                "{message}: use like=\"model.safetensors\", a checkpoint with values rather than a manifest, or skip the tensor"
+                "{message}: use like=\"model.safetensors\" (a checkpoint with values instead of a manifest), or \
+                 \"skip\" the tensor"
             ),
             Remedy::Partition => format!("part=\"auto\": {message}: use part=\"k/n\""),
             Remedy::PartitionCount => format!("part=\"auto\": {message}: use part=\"auto/n\""),

@@ -1,4 +1,4 @@
-//! The Python function `explain`, which returns the explanation of a spec as Python objects.
+//! The Python function `explain`, which describes the distribution of a spec for a weight of a given shape.
 
 use fanin::init::Init;
 use fanin_analysis::explain::{Explanation, Options, json, nonlinearity as nonlinearities};
@@ -11,7 +11,8 @@ use serde_json::Value;
 use crate::arguments::{Argument, SIZES, read_dtype};
 use crate::errors;
 
-/// Returns the explanation of a spec for a shape: a dict equal to the parsed output of `fanin explain --json`.
+/// Returns the fans, formula and distribution of a spec for a shape, as a dict. `fanin explain --json` prints the same
+/// content.
 #[pyfunction]
 #[pyo3(signature = (spec, shape, dtype, layout, groups, nonlinearity, layers) -> "dict[str, Any]")]
 #[allow(clippy::too_many_arguments, reason = "the arguments of fanin.explain")]

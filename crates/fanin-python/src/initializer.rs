@@ -14,8 +14,9 @@ use crate::arguments::{Argument, SIZES, read_dtype};
 use crate::errors;
 use crate::notebook;
 
-/// A scheme with its arguments, such as `normal(std=0.02)`. Create one from a spec, or by the function that has the
-/// scheme's name.
+/// An initialization scheme with its arguments, such as `normal(std=0.02)`.
+///
+/// To create an initializer, call `Initializer` with a spec, or call the function of `fanin` with the scheme's name.
 ///
 /// >>> import fanin
 /// >>> fanin.Initializer("kaiming_normal(mode=fan_out, nonlinearity=relu)")
@@ -33,8 +34,8 @@ impl Initializer {
         spec.parse().map(Initializer).map_err(errors::from_library)
     }
 
-    /// Returns the plan for a tensor of this shape and type: the distribution with the values of all its parameters. No
-    /// value of the tensor is drawn.
+    /// Returns the plan for a tensor of this shape and dtype: the distribution with the values of all its parameters.
+    /// Draws no values.
     ///
     /// >>> import fanin
     /// >>> fanin.xavier_uniform().resolve((256, 128)).std
@@ -47,8 +48,8 @@ impl Initializer {
         Ok(Plan { plan, init: self.clone() })
     }
 
-    /// The part of the spec that takes the axes for those of torch, [out, in, kernel...], and has no argument to say
-    /// otherwise: such as "sparse", or "fan_in" in arithmetic. None if there is no such part.
+    /// The part of the spec that requires the axes [out, in, kernel...] of torch and has no argument for another axis
+    /// layout. Examples are "sparse", and "fan_in" in arithmetic. None if there is no such part.
     #[getter]
     fn torch_axes(&self) -> Option<&'static str> {
         self.0.torch_axes()
@@ -84,14 +85,14 @@ pub fn read_spec(spec: &Bound<'_, PyAny>) -> PyResult<Initializer> {
         Err(_) => match spec.cast::<Initializer>() {
             Ok(init) => Ok(init.get().clone()),
             Err(_) => Err(PyTypeError::new_err(format!(
-                "spec = {spec}: must be a text, as \"normal(std=0.02)\", or an Initializer"
+                "spec = {spec}: must be a text such as \"normal(std=0.02)\", or an Initializer"
             ))),
         },
     }
 }
 
-/// The distribution from which a tensor of a given shape and type is filled, with the values of all its parameters.
-/// `Initializer.resolve` returns it.
+/// The distribution with which a tensor of a given shape and dtype is filled, with the values of all its parameters.
+/// `Initializer.resolve` returns a plan.
 #[pyclass(frozen, module = "fanin")]
 #[derive(Debug, Clone)]
 pub struct Plan {
@@ -108,7 +109,7 @@ impl Plan {
         self.plan.shape().to_vec()
     }
 
-    /// The type of the values: f32, f64, f16, bf16, f8_e4m3 or f8_e5m2.
+    /// The dtype of the values: f32, f64, f16, bf16, f8_e4m3 or f8_e5m2.
     #[getter]
     fn dtype(&self) -> &'static str {
         self.plan.dtype().name()
@@ -132,7 +133,7 @@ impl Plan {
         self.plan.bounds()
     }
 
-    /// `(fan_in, fan_out)` if the scheme uses fans, else None.
+    /// `(fan_in, fan_out)` if the scheme uses fans, and None otherwise.
     #[getter]
     fn fans(&self) -> Option<(usize, usize)> {
         self.plan.fans().map(|fans| (fans.fan_in, fans.fan_out))

@@ -6,7 +6,7 @@ use std::time::Duration;
 use fanin::CancelToken;
 use pyo3::prelude::*;
 
-/// Ctrl-C must be able to interrupt a fill of at least this number of values, because the fill takes long.
+/// The minimum number of values for which a fill takes so long that Ctrl-C must be able to interrupt the fill.
 pub const MIN_VALUES: usize = 1 << 25;
 
 /// The time between two checks for signals.
@@ -16,10 +16,10 @@ const SIGNAL_INTERVAL: Duration = Duration::from_millis(20);
 /// `work` and returns the exception.
 ///
 /// Python handles signals only on the main thread. The calling thread therefore checks for signals, and `work` runs on
-/// a new thread, which costs some tens of microseconds. If a signal handler raises an exception, this function cancels
-/// the token under which `work` runs. A fill checks the token at regular intervals, and unwinds if the token is
-/// cancelled. Threads that `work` starts do not run under the token. They must call [`CancelToken::run`] of the token
-/// that is passed to `work`.
+/// a new thread. The new thread costs some tens of microseconds. If a signal handler raises an exception, this function
+/// cancels the token under which `work` runs. A fill checks the token at regular intervals, and unwinds if the token is
+/// cancelled. A thread that `work` starts runs under the token only if the thread calls [`CancelToken::run`] of the
+/// token that is passed to `work`.
 ///
 /// # Errors
 /// The exception that the signal handler raised, such as KeyboardInterrupt for Ctrl-C. `work` may then be incomplete.

@@ -12,8 +12,8 @@ const HUGE_PAGES_FROM: usize = 4 << 20;
 
 /// The memory of a tensor: address, element type, shape and strides.
 ///
-/// The caller of [`Memory::new`] guarantees that the memory is valid. The methods are safe, because they rely on this
-/// guarantee.
+/// The caller of [`Memory::new`] guarantees that the memory is valid. All methods rely on this guarantee, so they are
+/// not marked `unsafe`.
 #[derive(Debug)]
 pub struct Memory {
     address: usize,
@@ -56,8 +56,8 @@ impl Memory {
         self.strides.is_none()
     }
 
-    /// Requests huge pages for the memory (on Linux only). Call this method before the first write to a large tensor:
-    /// the first write to each new page causes a page fault. With pages of 4 KiB, all page faults together take twice
+    /// Requests huge pages for the memory (on Linux only). Call this method before the first write to a large tensor.
+    /// The first write to each new page causes a page fault. With pages of 4 KiB, all page faults together take twice
     /// as long as the fill itself.
     pub fn advise_huge_pages(&self) {
         #[cfg(target_os = "linux")]
@@ -154,7 +154,7 @@ fn is_row_major(shape: &[usize], strides: &[i64]) -> bool {
 /// Returns the slice of `count` elements at `address`.
 ///
 /// # Safety
-/// The same requirements as `std::slice::from_raw_parts_mut`. If `count` is 0, any address is allowed.
+/// The requirements are those of `std::slice::from_raw_parts_mut`. If `count` is 0, any address is allowed.
 unsafe fn slice_at<'a, E>(address: usize, count: usize) -> &'a mut [E] {
     if count == 0 {
         return &mut [];

@@ -1,4 +1,4 @@
-//! Fills of memory that Python owns, with values of the native stream.
+//! Functions that fill memory owned by Python with values of the native stream.
 
 use fanin::init::Init;
 use fanin::region::Chunks;
@@ -13,8 +13,8 @@ use crate::interrupt::{self, interruptible};
 use crate::memory::Memory;
 use crate::{autograd, errors, openmp};
 
-/// A fill of at least this number of values releases the GIL. For smaller fills, releasing the GIL takes longer than
-/// the fill.
+/// The minimum number of values for which a fill releases the GIL. For a smaller fill, releasing the GIL takes longer
+/// than the fill.
 const RELEASE_GIL: usize = 1 << 13;
 
 /// Returns whether a fill of `count` values takes so long that Ctrl-C must be able to interrupt it. An orthogonal
@@ -27,7 +27,7 @@ fn is_long(distribution: Distribution, count: usize) -> bool {
 /// The number of values that [`Prepared::fill_flat`] fills between two checks for signals such as Ctrl-C.
 const CHUNK: usize = 1 << 22;
 
-/// The region of a global tensor with which an array is filled. The region has the shape of the array.
+/// The region of a global tensor whose values an array gets. The region has the shape of the array.
 #[derive(Debug, Default)]
 struct Region {
     /// The shape of the global tensor. None means the shape of the array.
@@ -36,8 +36,8 @@ struct Region {
     start: Option<Vec<usize>>,
 }
 
-/// Fills `memory` with a region of a global tensor. `init`, `seed` and `name` determine the values of the global
-/// tensor.
+/// Fills `memory` with the values of a region of a global tensor. `init`, `seed` and `name` determine the values of the
+/// global tensor.
 ///
 /// # Errors
 /// - TypeError or ValueError if an argument is invalid. No value is written then.
@@ -60,8 +60,8 @@ fn fill_memory(
         return filled.map_err(errors::from_library);
     }
     memory.advise_huge_pages();
-    // For an orthogonal matrix, `prepare` does the factorization, which takes most of the time of the fill. Ctrl-C must
-    // therefore be able to interrupt `prepare`.
+    // For an orthogonal matrix, `prepare` computes the factorization, which takes most of the time of the fill. Ctrl-C
+    // must therefore be able to interrupt `prepare`.
     let factorized = matches!(plan.distribution(), Distribution::Orthogonal { .. });
     let long = is_long(plan.distribution(), memory.len());
     let threads = openmp::threads(py, factorized || long);
@@ -70,8 +70,8 @@ fn fill_memory(
     fill_region(py, memory, &prepared.map_err(errors::from_library)?, &start, long)
 }
 
-/// Fills `memory` with the region of the tensor `prepared` that begins at the index `start`. If `long` is true, Ctrl-C
-/// can interrupt the fill.
+/// Fills `memory` with the values of the region of `prepared` that begins at the index `start`. If `long` is true,
+/// Ctrl-C can interrupt the fill.
 ///
 /// # Errors
 /// - ValueError if the region reaches outside the tensor. No value is written then.
@@ -89,8 +89,9 @@ fn fill_region(
     filled.map_err(errors::from_library)
 }
 
-/// A tensor whose regions can be filled one by one. The constructor does the work that all regions share, such as the
-/// factorization of an orthogonal matrix. It issues no warnings: call `Initializer.resolve` for them.
+/// The values of a global tensor, from which arrays can be filled region by region. The constructor computes what all
+/// regions share, such as the factorization of an orthogonal matrix. The constructor issues no warnings.
+/// `Initializer.resolve` issues the warnings of a spec and a shape.
 ///
 /// >>> import numpy as np
 /// >>> import fanin
@@ -128,7 +129,7 @@ impl Prepared {
         Ok(Self { prepared, plan })
     }
 
-    /// Fills an array (any object with `__dlpack__`) with the region of the tensor that begins at the index `start` and
+    /// Fills an array (any object with `__dlpack__`) with the values of the region that begins at the index `start` and
     /// has the shape of the array.
     #[pyo3(signature = (array, start, dtype=None))]
     fn fill_region(
@@ -181,29 +182,31 @@ impl Prepared {
 }
 
 impl Prepared {
-    /// Returns the memory of `array`, and checks that its element type is the type of the tensor.
+    /// Returns the memory of `array`, and checks that the array has the element type of the tensor.
     ///
     /// # Errors
-    /// The errors of [`Array::of`], and TypeError if `array` has another element type than the tensor.
+    /// The errors of [`Array::of`]. TypeError if `array` and the tensor have different element types.
     fn array<'py>(&self, array: &Bound<'py, PyAny>, dtype: Option<DTypeName>) -> PyResult<Array<'py>> {
         let array = Array::of(array, dtype.map(|dtype| dtype.0))?;
         if array.memory.dtype() != self.plan.dtype() {
             let (found, wanted) = (array.memory.dtype(), self.plan.dtype());
-            return Err(PyTypeError::new_err(format!("the array holds {found}, the tensor {wanted}")));
+            return Err(PyTypeError::new_err(format!(
+                "the array has the dtype {found}, the tensor has {wanted}"
+            )));
         }
         Ok(array)
     }
 }
 
-/// Returns a parameter's name without the prefixes that wrapper modules add: DataParallel, torch.compile, FSDP and
-/// activation checkpointing.
+/// Returns a parameter's name without the prefixes that the wrapper modules of DataParallel, torch.compile, FSDP and
+/// activation checkpointing add.
 #[pyfunction]
 pub fn canonical_name(name: &str) -> String {
     fanin::canonical_name(name).into_owned()
 }
 
-/// Fills an array (any object with `__dlpack__`) as `fanin.fill` does. If the array is a torch tensor, its version
-/// counter is incremented.
+/// Fills an array (any object with `__dlpack__`) with values of the native stream. Implements `fanin.fill`. If the
+/// array is a torch tensor, its version counter is incremented.
 #[pyfunction]
 #[pyo3(signature = (array, spec: "str | Initializer", seed, name, dtype=None, global_shape=None, start=None))]
 #[allow(clippy::too_many_arguments, reason = "the keywords of fanin.fill")]
@@ -217,7 +220,7 @@ pub fn fill_array(
     start: Option<Argument<'_, Vec<usize>>>,
 ) -> PyResult<()> {
     let py = array.py();
-    let name = name.read("name", "a text, the tensor's name")?;
+    let name = name.read("name", "a text: the name of the tensor")?;
     let global_shape = global_shape.map(|shape| shape.read("global_shape", SIZES)).transpose()?;
     let start = start.map(|start| start.read("start", SIZES)).transpose()?;
     let region = Region { global_shape, start };

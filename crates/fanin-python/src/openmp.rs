@@ -1,8 +1,8 @@
-//! Fills on the OpenMP threads of torch.
+//! Functions that run fills on torch's OpenMP threads.
 //!
-//! After each operation of torch, torch's OpenMP threads wait in a busy loop for some milliseconds. A fill on the
-//! threads of another pool competes with these threads for the CPUs, and therefore takes twice as long. A fill on
-//! torch's own threads starts at once, and uses the number of threads that `torch.set_num_threads` sets.
+//! After each torch operation, torch's OpenMP threads wait in a busy loop for some milliseconds. A fill on the threads
+//! of another pool competes with these threads for the CPUs, and therefore takes twice as long. A fill on torch's own
+//! threads starts at once, and uses the number of threads that `torch.set_num_threads` sets.
 
 use std::cell::Cell;
 use std::ffi::{c_int, c_uint, c_void};
@@ -30,7 +30,7 @@ struct OpenMp {
 static OPENMP: OnceLock<OpenMp> = OnceLock::new();
 
 /// Stores the addresses of the functions `GOMP_parallel` and `omp_get_max_threads` of torch's OpenMP library. Does
-/// nothing if an address is 0, or if addresses are stored already.
+/// nothing if an address is 0, or if addresses were stored before.
 #[pyfunction]
 pub fn use_openmp(parallel: usize, max_threads: usize) {
     if parallel == 0 || max_threads == 0 {
@@ -53,7 +53,7 @@ impl OpenMp {
         OPENMP.get().filter(|openmp| openmp.process == std::process::id())
     }
 
-    /// Returns the number of threads that torch uses for an operation of the calling thread.
+    /// Returns the number of threads that torch uses for an operation that the calling thread starts.
     fn count(&self, py: Python<'_>) -> usize {
         thread_local! {
             static INITIALIZED: Cell<bool> = const { Cell::new(false) };
@@ -68,9 +68,9 @@ impl OpenMp {
     }
 }
 
-/// Returns the threads for a fill: torch's OpenMP threads if torch's functions are known, and else fanin's thread pool.
-/// If `interruptible` is true, the result is always the pool, because an interruptible fill runs on a new thread, and
-/// OpenMP would start further threads for every new thread.
+/// Returns the threads for a fill: torch's OpenMP threads if the functions of torch's OpenMP library are known, and
+/// fanin's thread pool otherwise. If `interruptible` is true, returns the pool. An interruptible fill runs on a new
+/// thread, and OpenMP would start further threads for each new thread.
 pub fn threads(py: Python<'_>, interruptible: bool) -> Threads {
     match OpenMp::current() {
         Some(openmp) if !interruptible => Threads::Team(Team::new(openmp.count(py), parallel)),

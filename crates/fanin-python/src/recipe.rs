@@ -16,11 +16,11 @@ use crate::errors;
 use crate::initializer::{Initializer, warn};
 use crate::notebook;
 
-/// The name, type and shape of a tensor. The type has its name in safetensors, such as "F32".
+/// The name, dtype and shape of a tensor. The dtype is spelled as in safetensors, such as "F32".
 pub type Row = (String, String, Vec<usize>);
 
-/// A list of rules. Each rule has a pattern for the names of tensors, and a spec for the tensors that match. The first
-/// rule that matches a name applies.
+/// A list of rules that assign initializers to tensors by name. Each rule has a pattern for names, and a spec for the
+/// tensors whose names match. The first rule that matches a name applies.
 ///
 /// >>> import fanin
 /// >>> recipe = fanin.Recipe('''
@@ -43,7 +43,7 @@ pub struct Recipe {
 
 #[pymethods]
 impl Recipe {
-    /// Parses the text of a recipe. Error messages use `name` as its file name.
+    /// Parses the text of a recipe. Error messages use `name` as the file name of the recipe.
     #[new]
     #[pyo3(signature = (text, name="recipe"))]
     fn new(text: &str, name: &str) -> PyResult<Self> {
@@ -70,7 +70,7 @@ impl Recipe {
         notebook::preformatted(self.recipe.text())
     }
 
-    /// The name of the built-in model that the recipe belongs to, or None if it belongs to none.
+    /// The name of the built-in model that the recipe belongs to. None if the recipe does not name a built-in model.
     #[getter]
     fn model(&self) -> Option<&'static str> {
         self.model.map(|model| model.name)
@@ -87,7 +87,7 @@ impl Recipe {
         })
     }
 
-    /// Returns whether a tensor of this name is not filled: the rule that matches it says copy or skip.
+    /// Returns whether the rule for a tensor of this name is "copy" or "skip", so that the tensor is not filled.
     ///
     /// >>> import fanin
     /// >>> fanin.Recipe('[init]\n"*.mask" = "skip"\n"*" = "zeros"').keeps_values("attn.mask")
@@ -96,9 +96,9 @@ impl Recipe {
         self.recipe.keeps_values(name)
     }
 
-    /// Returns the text of a new recipe, with rules guessed from the names and shapes of tensors. `name` is a
-    /// safetensors file, a manifest or a built-in model. `fanin recipe` prints the same text. Review and edit the
-    /// recipe before you use it.
+    /// Returns the text of a new recipe, with rules guessed from the names and shapes of tensors. `name` is the path of
+    /// a safetensors file or of a manifest, or the name of a built-in model. `fanin recipe` prints the same text. Check
+    /// and edit the recipe before you use it.
     ///
     /// >>> import fanin
     /// >>> '"*.bias" = "zeros"' in fanin.Recipe.draft("gpt2")
@@ -109,9 +109,11 @@ impl Recipe {
         draft::draft(&manifest, &name.to_string_lossy()).map_err(errors::from_recipe)
     }
 
-    /// Returns what the recipe does with each of the tensors, given as (name, dtype, shape). `settings` are values of
-    /// the recipe's variables. The recipe's [dtype] is ignored, because it applies only to files. If safetensors does
-    /// not have the type of a tensor, the recipe must copy or skip the tensor.
+    /// Returns the initializer, or another action, that the recipe assigns to each tensor.
+    ///
+    /// Each of `tensors` is (name, dtype, shape). `settings` are values of the recipe's variables. The recipe's [dtype]
+    /// rules are ignored, because they apply only to files. If safetensors does not have the dtype of a tensor, the
+    /// recipe must copy or skip the tensor.
     ///
     /// Raises ValueError if no rule matches a tensor, or if a rule matches no tensor.
     #[pyo3(signature = (tensors, settings=None))]
@@ -120,8 +122,8 @@ impl Recipe {
         let mut unknown_types = HashMap::new();
         for (name, dtype, _) in &mut rows {
             if StoredType::named(dtype).is_none() && self.recipe.keeps_values(name) {
-                // The tensor is not filled, so its type does not matter. The manifest accepts only types of
-                // safetensors. The type is therefore replaced with C64 in the manifest, and restored in the result
+                // The tensor is not filled, so its dtype does not matter. The manifest accepts only dtypes of
+                // safetensors. The dtype is therefore replaced with C64 in the manifest, and restored in the result
                 // below.
                 unknown_types.insert(name.clone(), std::mem::replace(dtype, StoredType::C64.to_string()));
             }
@@ -151,7 +153,7 @@ impl FromPyObject<'_, '_> for Rows {
 
     fn extract(object: Borrowed<'_, '_, PyAny>) -> PyResult<Self> {
         let rows: Vec<(String, String, Argument<'_, Vec<usize>>)> = object.extract().map_err(|error| {
-            let expected = "a list of (name, dtype, shape), as [(\"fc.weight\", \"F32\", [8, 16])]";
+            let expected = "a list of (name, dtype, shape), such as [(\"fc.weight\", \"F32\", [8, 16])]";
             argument_error(&object, "tensors", expected, &error)
         })?;
         let rows = rows.into_iter().map(|(name, dtype, shape)| {
@@ -165,8 +167,8 @@ impl FromPyObject<'_, '_> for Rows {
 /// Checks the (name, dtype, shape) of each tensor, and returns a manifest of all tensors.
 ///
 /// # Errors
-/// ValueError if safetensors does not have the type of a tensor, if a tensor is too large for a file, or if the size of
-/// a tensor is not a whole number of bytes, which can happen for types of less than 8 bits.
+/// ValueError if safetensors does not have the dtype of a tensor, or if a tensor is too large for a file. Also
+/// ValueError if a tensor with a dtype of less than 8 bits does not have a whole number of bytes.
 pub fn manifest_of(rows: Vec<Row>) -> PyResult<Manifest> {
     let mut manifest = Manifest::default();
     for (name, dtype, shape) in rows {
@@ -176,7 +178,7 @@ pub fn manifest_of(rows: Vec<Row>) -> PyResult<Manifest> {
             error(format!("unknown dtype {dtype:?}: must be one of {}", known.join(", ")))
         })?;
         if fanin::element_count(&shape).is_err() {
-            return Err(error(format!("the shape {shape:?} has more elements than fit")));
+            return Err(error(format!("the shape {shape:?} has more elements than memory can address")));
         }
         let entry = Entry { name: name.clone(), dtype: stored, shape, offsets: None };
         if !(entry.values() as u128 * stored.bits() as u128).is_multiple_of(8) {
@@ -190,26 +192,27 @@ pub fn manifest_of(rows: Vec<Row>) -> PyResult<Manifest> {
     Ok(manifest)
 }
 
-/// A tensor, and what a recipe does with it. `Recipe.plan` returns one for each tensor.
+/// A tensor, and the initializer or other action that a recipe assigns to the tensor. `Recipe.plan` returns a list of
+/// `Planned`, one for each tensor.
 #[pyclass(frozen, get_all, module = "fanin")]
 #[derive(Debug)]
 pub struct Planned {
     /// The name of the tensor.
     name: String,
-    /// The type of the tensor, spelled as in safetensors.
+    /// The dtype of the tensor, spelled as in safetensors.
     dtype: String,
     /// The sizes of the axes.
     shape: Vec<usize>,
-    /// The pattern that matched the name.
+    /// The pattern of the rule that applies to the tensor.
     pattern: String,
-    /// The initializer, or None if the rule says arange, copy or skip.
+    /// The initializer. None if the rule is "arange", "copy" or "skip".
     spec: Option<Initializer>,
-    /// The spec of the rule with all variables replaced by their values, or arange, copy or skip.
+    /// The spec of the rule, with all variables replaced by their values. Or "arange", "copy" or "skip".
     scheme: String,
-    /// The name from which the native stream derives the values: the tensor's own name, or, if the tensor is tied to
-    /// another tensor, the name of that tensor.
+    /// The tensor name that the native stream uses. For a tied tensor, this is the name of the tensor that it is tied
+    /// to. Otherwise it is the tensor's own name.
     source: String,
-    /// If an integer tensor is filled with a constant, that constant; else None.
+    /// The constant with which an integer tensor is filled. None for all other tensors.
     integer: Option<i128>,
     /// The expected value of an element.
     mean: f64,
@@ -236,7 +239,7 @@ impl Planned {
 
 #[pymethods]
 impl Planned {
-    /// Returns an object with these attributes. Unpickling calls it.
+    /// Returns an object with these attributes. Unpickling calls this constructor.
     #[new]
     #[allow(clippy::too_many_arguments, reason = "one argument for each attribute")]
     fn of(

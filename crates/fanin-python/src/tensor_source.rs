@@ -1,4 +1,4 @@
-//! Checkpoints whose tensors are in the memory of Python objects.
+//! Checkpoints whose values are read from files or from the memory of Python objects.
 
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
@@ -22,7 +22,8 @@ pub enum TensorSource {
 }
 
 impl TensorSource {
-    /// Returns the tensors as a checkpoint. If `cancel` is cancelled, reading them fails with [`Error::Interrupted`].
+    /// Returns the source as a checkpoint. After `cancel` is cancelled, reads of tensors fail with
+    /// [`Error::Interrupted`].
     ///
     /// # Errors
     /// Returns the Python exception for a checkpoint that cannot be opened, or for a tensor with an unknown type.
@@ -42,7 +43,7 @@ impl TensorSource {
     }
 }
 
-/// A checkpoint in files, whose reads fail when a token is cancelled.
+/// A checkpoint in files. Reading a tensor fails after a token is cancelled.
 #[derive(Debug)]
 struct CancellableFile {
     checkpoint: Checkpoint,
@@ -108,7 +109,7 @@ impl ReadTensor for PythonTensors {
 }
 
 impl PythonTensors {
-    /// Calls the Python function for a tensor.
+    /// Returns the memory of the tensor with index `number`. Calls the Python function.
     fn get(&self, number: usize) -> Result<TensorMemory> {
         Python::attach(|py| {
             let (address, length, owner): (usize, usize, Py<PyAny>) =

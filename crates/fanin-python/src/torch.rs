@@ -1,9 +1,9 @@
-//! Fills of torch tensors with values of the torch stream, from a generator of torch.
+//! Functions that fill torch tensors with values of the torch stream, drawn from a torch generator.
 //!
-//! The Python module `fanin/torch/_torch_stream.py` checks that a tensor is dense CPU memory before it calls this
-//! module. The functions return `False` or `None` if they do not support an argument, such as a negative std,
+//! The Python module `fanin/torch/_torch_stream.py` checks that a tensor is dense and in CPU memory before it calls
+//! this module. The functions return `False` or `None` if they do not support an argument, such as a negative std,
 //! overlapping strides or an invalid generator state. Nothing is written then. The Python caller passes such a call to
-//! torch, and torch does the fill or raises its own error.
+//! torch, and torch performs the fill or raises its own error.
 
 use std::sync::Mutex;
 
@@ -17,14 +17,14 @@ use crate::interrupt::{self, interruptible};
 use crate::memory::{Memory, state_at};
 use crate::openmp::threads;
 
-/// A fill of at least this number of values releases the GIL. Releasing the GIL costs microseconds, which is too much
-/// for smaller fills.
+/// The minimum number of values for which a fill releases the GIL. Releasing the GIL costs microseconds, which is too
+/// much for smaller fills.
 const RELEASE_GIL: usize = 1 << 16;
 
-/// A distribution whose values are to be drawn from torch's generator.
+/// A request to draw values of a distribution from torch's generator.
 ///
 /// The constructors return None for an argument that is not a Python float or int, or that is too large for a float.
-/// torch must do the fill then: it accepts some of these arguments, and raises its own error for the others.
+/// torch must then perform the fill. torch accepts some of these arguments, and raises its own error for the others.
 #[pyclass(frozen, module = "fanin._fanin")]
 #[derive(Debug)]
 pub struct FillRequest {
@@ -91,7 +91,7 @@ static DATA_PTR: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
 fn state_of<'py>(generator: &Bound<'py, PyAny>) -> PyResult<(Bound<'py, PyAny>, usize)> {
     let state = generator.call_method0(intern!(generator.py(), "get_state"))?;
     // `TensorBase.data_ptr` is torch's original method. Under `fast_init(defer=True)`, `Tensor.data_ptr` is patched.
-    // The patched method does deferred fills of other threads, and may have to wait for a lock.
+    // The patched method performs deferred fills of other threads, and may have to wait for a lock.
     let data_ptr = DATA_PTR.get_or_try_init(generator.py(), || -> PyResult<_> {
         let base = generator.py().import("torch._C")?.getattr("TensorBase")?;
         Ok(base.getattr("data_ptr")?.unbind())
@@ -102,13 +102,14 @@ fn state_of<'py>(generator: &Bound<'py, PyAny>) -> PyResult<(Bound<'py, PyAny>, 
 
 /// Fills the tensor at `address` from `generator`, and advances the generator. `strides` is None for row-major memory.
 ///
-/// Returns True if the tensor was filled. Returns False if torch must do the fill; nothing is written or drawn then.
+/// Returns True if the tensor was filled. Returns False if torch must perform the fill. In this case, nothing is
+/// written or drawn.
 ///
 /// A large fill releases the GIL, so another thread may draw from the generator during the fill. The fill is then
-/// repeated from the generator's new state. After three such attempts, the fill is done with the GIL held.
+/// repeated from the generator's new state. After three such attempts, the fill holds the GIL.
 ///
-/// If Ctrl-C interrupts a fill, the generator has its state from before the fill. The tensor then holds old and new
-/// values.
+/// If Ctrl-C interrupts a fill, the generator has the state that it had before the fill. Some elements of the tensor
+/// have new values, and the others keep their old values.
 #[pyfunction]
 pub fn torch_fill(
     request: &Bound<'_, FillRequest>,
@@ -134,7 +135,7 @@ pub fn torch_fill(
             let before_bytes = unsafe { state_at(address) };
             let Ok(mut torch) = Torch::from_state(before_bytes) else { return Ok(false) };
             torch = torch.with_threads(threads(py, long));
-            let mut fill = || is_filled(&plan, &mut memory, &mut torch);
+            let mut fill = || try_fill(&plan, &mut memory, &mut torch);
             let filled = if long { interruptible(py, |_| fill())? } else { py.detach(&mut fill) };
             if !filled {
                 return Ok(false);
@@ -155,7 +156,7 @@ pub fn torch_fill(
     let bytes = unsafe { state_at(address) };
     let Ok(torch) = Torch::from_state(bytes) else { return Ok(false) };
     let mut torch = torch.with_threads(threads(py, false));
-    if !is_filled(&plan, &mut memory, &mut torch) {
+    if !try_fill(&plan, &mut memory, &mut torch) {
         return Ok(false);
     }
     torch.write_state(bytes);
@@ -163,7 +164,7 @@ pub fn torch_fill(
     Ok(true)
 }
 
-/// Returns whether a fill may take so long that Ctrl-C must be able to interrupt it. A fill can take long if it has
+/// Returns whether a fill may take so long that Ctrl-C must be able to interrupt the fill. A fill takes long if it has
 /// many values, or if rejection sampling accepts few proposals.
 fn may_be_long(distribution: Distribution, count: usize) -> bool {
     match distribution {
@@ -173,9 +174,9 @@ fn may_be_long(distribution: Distribution, count: usize) -> bool {
     }
 }
 
-/// Fills `memory` according to `plan`, and returns true. If `torch` does not support the fill, writes nothing and
+/// Fills `memory` according to `plan`, and returns true. If [`Torch`] does not support the fill, writes nothing and
 /// returns false.
-fn is_filled(plan: &Plan, memory: &mut Memory, torch: &mut Torch) -> bool {
+fn try_fill(plan: &Plan, memory: &mut Memory, torch: &mut Torch) -> bool {
     memory.tensor().and_then(|tensor| torch.fill(plan, tensor)).is_ok()
 }
 

@@ -1,4 +1,4 @@
-"""Weight initialization for neural networks, with values that do not depend on how the work is split.
+"""Weight initialization for neural networks. The values do not depend on the number of threads or processes.
 
 >>> import fanin
 >>> import numpy as np
@@ -8,11 +8,11 @@
 >>> bool((rows == w[254:]).all())
 True
 
-The functions use the native stream: for a given spec, shape and type, a value depends only on `seed`, on the `name` of the
-tensor, and on the index of the value in the tensor. The module `fanin.torch` is a faster torch.nn.init that writes the same
-values as torch. `import fanin` imports neither torch nor NumPy.
+The functions use the *native stream*, a counter-based random stream. For a given spec, shape and dtype, a value depends only on
+`seed`, on the `name` of the tensor, and on the index of the value in the tensor. The module `fanin.torch` replaces
+torch.nn.init: its functions are faster and write the same values as torch. `import fanin` imports neither torch nor NumPy.
 
-`verify`, `audit`, `inspect` and `diff` check checkpoints and arrays, as the commands of these names do.
+The functions `verify`, `audit`, `inspect` and `diff` check checkpoints and arrays, like the `fanin` commands of the same names.
 """
 
 from ._analysis import audit, diff, inspect, verify

@@ -1,4 +1,4 @@
-"""Runs the command line: `python -m fanin`, and the command `fanin` of the wheel."""
+"""The entry point of the command line: `python -m fanin`, and the script `fanin` that the wheel installs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from . import _fanin
 
 
 def main() -> int:
-    """Runs the command in `sys.argv` and returns its exit code. Commands that need torch are written in Python."""
+    """Runs the command in `sys.argv` and returns its exit code. Commands that need torch run in Python, the others in Rust."""
     if sys.argv[1:2] == ["check-init"]:
         from .torch._check.command import check_command
 

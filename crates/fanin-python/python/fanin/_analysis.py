@@ -24,7 +24,9 @@ def verify(
     copy_from: str | PathLike[str] | None = None,
     partial: bool = False,
 ) -> Verification:
-    """Checks tensors against a recipe: their distributions and, with a seed, every value. As `fanin verify` does.
+    """Tests the distributions of tensors against a recipe. With a seed, also compares every value.
+
+    The command `fanin verify` does the same for a checkpoint.
 
     Parameters
     ----------
@@ -35,19 +37,20 @@ def verify(
     seed
         The seed that generated the values. Without a seed, only the distributions are tested.
     like
-        The names, shapes and types that the tensors must have: a checkpoint, a manifest, or a built-in model.
+        The names, shapes and dtypes that the tensors must have: a checkpoint, a manifest, or the name of a built-in model.
     settings
         The values of the recipe's variables, by name.
     stream
-        "native" or "torch": the stream that the seed belongs to.
+        The random stream that generated the values: "native" or "torch".
     alpha
-        The probability that correct tensors fail, over all tests together.
+        The probability, at most, that any test fails although all tensors are correct.
     tied
-        Whether tensors with equal values are expected, as for tied weights that are stored twice.
+        If True, two tensors may have equal values, as for tied weights that are stored twice. If False, equal values are an
+        error.
     copy_from
         The checkpoint with which copied tensors are compared, bit for bit. The default is `like`.
     partial
-        Whether tensors of the model may be missing.
+        If True, tensors of the model may be missing.
 
     Examples
     --------
@@ -76,7 +79,7 @@ def run_verify(
     copy_from: str | PathLike[str] | None,
     partial: bool,
 ) -> Verification:
-    """Verifies tensors that Rust can read. The arguments are those of `verify`."""
+    """Calls the Rust function for `verify`. `name` is the name of the source in the report."""
     recipe = recipe if isinstance(recipe, Recipe) else fspath(recipe)
     like = None if like is None else fspath(like)
     copy_from = None if copy_from is None else fspath(copy_from)
@@ -87,9 +90,9 @@ def run_verify(
 
 
 def audit(source: Source) -> Audit:
-    """Classifies tensors without a recipe, and reports defects. As `fanin audit` does.
+    """Classifies the values of each tensor without a recipe, and reports defects.
 
-    `source` is a checkpoint, or a mapping from names to arrays.
+    `source` is a checkpoint, or a mapping from names to arrays. The command `fanin audit` does the same for a checkpoint.
 
     >>> import numpy as np
     >>> report = audit({"w": np.full((64, 64), np.nan, np.float32)})
@@ -106,10 +109,11 @@ def inspect(
     settings: Mapping[str, float] | None = None,
     spectra: bool = True,
 ) -> Inspection:
-    """Returns moments, histograms and singular values of tensors. As `fanin inspect` does.
+    """Returns moments, histograms and singular values of tensors.
 
-    `source` is a checkpoint, or a mapping from names to arrays. With a recipe, the tensors are compared with their plans. The
-    singular values take most of the time; `spectra=False` leaves them out.
+    `source` is a checkpoint, or a mapping from names to arrays. With a recipe, the result also has the mean, the std and the
+    histogram that the recipe gives to each tensor. Singular values take most of the time. `spectra=False` leaves them out. The
+    command `fanin inspect` does the same for a checkpoint.
 
     >>> import numpy as np
     >>> report = inspect({"w": np.eye(4, dtype=np.float32)})
@@ -126,7 +130,7 @@ def run_inspect(
     settings: Mapping[str, float] | None,
     spectra: bool,
 ) -> Inspection:
-    """Inspects tensors that Rust can read. The arguments are those of `inspect`."""
+    """Calls the Rust function for `inspect`. `name` is the name of the source in the report."""
     recipe = recipe if recipe is None or isinstance(recipe, Recipe) else fspath(recipe)
     report, page = _fanin.inspect_tensors(source, name, recipe, dict(settings or {}), spectra)
     inspection = Inspection._of(report)
@@ -135,7 +139,9 @@ def run_inspect(
 
 
 def diff(a: Source, b: Source) -> Diff:
-    """Compares two checkpoints, or two mappings from names to arrays, tensor by tensor. As `fanin diff` does.
+    """Compares two checkpoints, or two mappings from names to arrays, tensor by tensor.
+
+    The command `fanin diff` does the same for two checkpoints.
 
     >>> import numpy as np
     >>> report = diff({"w": np.zeros(3), "b": np.ones(2)}, {"w": np.zeros(3), "b": np.array([1.0, 3.0])})

@@ -1,4 +1,4 @@
-"""The function `explain`, which describes the distribution that a spec gives for a shape."""
+"""The function `explain`, which describes the distribution of a spec for a weight of a given shape."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ def explain(
     nonlinearity: str | None = None,
     layers: Sequence[int] = (1, 10, 50),
 ) -> dict[str, Any]:
-    """Returns a dict that explains a spec for a shape: fans, formula, distribution, and the growth of signal and gradient.
+    """Returns the fans, formula and distribution of a spec for a shape, and the growth of signal and gradient over layers.
 
-    The dict has the same content as the output of `fanin explain --json`.
+    The result is a dict with the same content as the output of `fanin explain --json`.
 
     Parameters
     ----------
@@ -30,17 +30,17 @@ def explain(
     shape
         The shape of the weight.
     dtype
-        The type of the values: "f32", "f64", "f16", "bf16", "f8_e4m3" or "f8_e5m2".
+        The dtype of the values: "f32", "f64", "f16", "bf16", "f8_e4m3" or "f8_e5m2".
     layout
-        The axis layout: "out_in" (torch), "in_out" (transposed convolutions of torch) or "kernel_in_out" (Keras, JAX). The
-        default is the layout in the spec, or "out_in" if the spec has none.
+        The axis layout of the weight: "out_in" (torch), "in_out" (torch's transposed convolutions) or "kernel_in_out" (Keras,
+        JAX). The default is the axis layout in the spec, or "out_in" if the spec has none.
     groups
         The number of groups of a grouped convolution.
     nonlinearity
         The nonlinearity after each layer. The default is the nonlinearity in the spec.
     layers
-        Depths of networks, each from 1 to 10000 layers. For each depth, the growth of signal and gradient over this
-        number of layers is computed.
+        The depths of networks, each from 1 to 10000 layers. For each depth, the result has the growth of signal and gradient
+        over a network of this depth.
 
     Examples
     --------

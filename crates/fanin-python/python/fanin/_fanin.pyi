@@ -34,10 +34,10 @@ class DeferredFill:
 @final
 class FillRequest:
     """
-    A distribution whose values are to be drawn from torch's generator.
+    A request to draw values of a distribution from torch's generator.
 
     The constructors return None for an argument that is not a Python float or int, or that is too large for a float.
-    torch must do the fill then: it accepts some of these arguments, and raises its own error for the others.
+    torch must then perform the fill. torch accepts some of these arguments, and raises its own error for the others.
     """
     @staticmethod
     def normal(mean: Any, std: Any) -> FillRequest | None:
@@ -64,8 +64,9 @@ class FillRequest:
 @final
 class Initializer:
     """
-    A scheme with its arguments, such as `normal(std=0.02)`. Create one from a spec, or by the function that has the
-    scheme's name.
+    An initialization scheme with its arguments, such as `normal(std=0.02)`.
+
+    To create an initializer, call `Initializer` with a spec, or call the function of `fanin` with the scheme's name.
 
     >>> import fanin
     >>> fanin.Initializer("kaiming_normal(mode=fan_out, nonlinearity=relu)")
@@ -81,8 +82,8 @@ class Initializer:
     def __str__(self, /) -> str: ...
     def resolve(self, /, shape: SupportsGetItem[int, SupportsIndex], dtype: str = "f32") -> Plan:
         """
-        Returns the plan for a tensor of this shape and type: the distribution with the values of all its parameters. No
-        value of the tensor is drawn.
+        Returns the plan for a tensor of this shape and dtype: the distribution with the values of all its parameters.
+        Draws no values.
 
         >>> import fanin
         >>> fanin.xavier_uniform().resolve((256, 128)).std
@@ -91,15 +92,15 @@ class Initializer:
     @property
     def torch_axes(self, /) -> str | None:
         """
-        The part of the spec that takes the axes for those of torch, [out, in, kernel...], and has no argument to say
-        otherwise: such as "sparse", or "fan_in" in arithmetic. None if there is no such part.
+        The part of the spec that requires the axes [out, in, kernel...] of torch and has no argument for another axis
+        layout. Examples are "sparse", and "fan_in" in arithmetic. None if there is no such part.
         """
 
 @final
 class Plan:
     """
-    The distribution from which a tensor of a given shape and type is filled, with the values of all its parameters.
-    `Initializer.resolve` returns it.
+    The distribution with which a tensor of a given shape and dtype is filled, with the values of all its parameters.
+    `Initializer.resolve` returns a plan.
     """
     def __reduce__(self, /) -> tuple[Any, tuple]: ...
     def __repr__(self, /) -> str: ...
@@ -112,12 +113,12 @@ class Plan:
     @property
     def dtype(self, /) -> str:
         """
-        The type of the values: f32, f64, f16, bf16, f8_e4m3 or f8_e5m2.
+        The dtype of the values: f32, f64, f16, bf16, f8_e4m3 or f8_e5m2.
         """
     @property
     def fans(self, /) -> tuple[int, int] | None:
         """
-        `(fan_in, fan_out)` if the scheme uses fans, else None.
+        `(fan_in, fan_out)` if the scheme uses fans, and None otherwise.
         """
     @property
     def mean(self, /) -> float:
@@ -138,11 +139,12 @@ class Plan:
 @final
 class Planned:
     """
-    A tensor, and what a recipe does with it. `Recipe.plan` returns one for each tensor.
+    A tensor, and the initializer or other action that a recipe assigns to the tensor. `Recipe.plan` returns a list of
+    `Planned`, one for each tensor.
     """
     def __new__(cls, /, name: str, dtype: str, shape: SupportsGetItem[int, SupportsIndex], pattern: str, spec: Initializer | None, scheme: str, source: str, integer: SupportsIndex | None, mean: SupportsFloat | SupportsIndex, std: SupportsFloat | SupportsIndex) -> Planned:
         """
-        Returns an object with these attributes. Unpickling calls it.
+        Returns an object with these attributes. Unpickling calls this constructor.
         """
     def __reduce__(self, /) -> tuple[Any, tuple]: ...
     def __repr__(self, /) -> str: ...
@@ -150,12 +152,12 @@ class Planned:
     @property
     def dtype(self, /) -> str:
         """
-        The type of the tensor, spelled as in safetensors.
+        The dtype of the tensor, spelled as in safetensors.
         """
     @property
     def integer(self, /) -> int | None:
         """
-        If an integer tensor is filled with a constant, that constant; else None.
+        The constant with which an integer tensor is filled. None for all other tensors.
         """
     @property
     def mean(self, /) -> float:
@@ -170,12 +172,12 @@ class Planned:
     @property
     def pattern(self, /) -> str:
         """
-        The pattern that matched the name.
+        The pattern of the rule that applies to the tensor.
         """
     @property
     def scheme(self, /) -> str:
         """
-        The spec of the rule with all variables replaced by their values, or arange, copy or skip.
+        The spec of the rule, with all variables replaced by their values. Or "arange", "copy" or "skip".
         """
     @property
     def shape(self, /) -> list[int]:
@@ -185,13 +187,13 @@ class Planned:
     @property
     def source(self, /) -> str:
         """
-        The name from which the native stream derives the values: the tensor's own name, or, if the tensor is tied to
-        another tensor, the name of that tensor.
+        The tensor name that the native stream uses. For a tied tensor, this is the name of the tensor that it is tied
+        to. Otherwise it is the tensor's own name.
         """
     @property
     def spec(self, /) -> Initializer | None:
         """
-        The initializer, or None if the rule says arange, copy or skip.
+        The initializer. None if the rule is "arange", "copy" or "skip".
         """
     @property
     def std(self, /) -> float:
@@ -202,8 +204,9 @@ class Planned:
 @final
 class Prepared:
     """
-    A tensor whose regions can be filled one by one. The constructor does the work that all regions share, such as the
-    factorization of an orthogonal matrix. It issues no warnings: call `Initializer.resolve` for them.
+    The values of a global tensor, from which arrays can be filled region by region. The constructor computes what all
+    regions share, such as the factorization of an orthogonal matrix. The constructor issues no warnings.
+    `Initializer.resolve` issues the warnings of a spec and a shape.
 
     >>> import numpy as np
     >>> import fanin
@@ -224,15 +227,15 @@ class Prepared:
         """
     def fill_region(self, /, array: Any, start: SupportsGetItem[int, SupportsIndex], dtype: str | None = None) -> None:
         """
-        Fills an array (any object with `__dlpack__`) with the region of the tensor that begins at the index `start` and
+        Fills an array (any object with `__dlpack__`) with the values of the region that begins at the index `start` and
         has the shape of the array.
         """
 
 @final
 class Recipe:
     """
-    A list of rules. Each rule has a pattern for the names of tensors, and a spec for the tensors that match. The first
-    rule that matches a name applies.
+    A list of rules that assign initializers to tensors by name. Each rule has a pattern for names, and a spec for the
+    tensors whose names match. The first rule that matches a name applies.
 
     >>> import fanin
     >>> recipe = fanin.Recipe('''
@@ -249,16 +252,16 @@ class Recipe:
     """
     def __new__(cls, /, text: str, name: str = "recipe") -> Recipe:
         """
-        Parses the text of a recipe. Error messages use `name` as its file name.
+        Parses the text of a recipe. Error messages use `name` as the file name of the recipe.
         """
     def __reduce__(self, /) -> tuple[Any, tuple]: ...
     def _repr_html_(self, /) -> str: ...
     @staticmethod
     def draft(name: str | PathLike[str]) -> str:
         """
-        Returns the text of a new recipe, with rules guessed from the names and shapes of tensors. `name` is a
-        safetensors file, a manifest or a built-in model. `fanin recipe` prints the same text. Review and edit the
-        recipe before you use it.
+        Returns the text of a new recipe, with rules guessed from the names and shapes of tensors. `name` is the path of
+        a safetensors file or of a manifest, or the name of a built-in model. `fanin recipe` prints the same text. Check
+        and edit the recipe before you use it.
 
         >>> import fanin
         >>> '"*.bias" = "zeros"' in fanin.Recipe.draft("gpt2")
@@ -266,7 +269,7 @@ class Recipe:
         """
     def keeps_values(self, /, name: str) -> bool:
         """
-        Returns whether a tensor of this name is not filled: the rule that matches it says copy or skip.
+        Returns whether the rule for a tensor of this name is "copy" or "skip", so that the tensor is not filled.
 
         >>> import fanin
         >>> fanin.Recipe('[init]\\n"*.mask" = "skip"\\n"*" = "zeros"').keeps_values("attn.mask")
@@ -275,13 +278,15 @@ class Recipe:
     @property
     def model(self, /) -> str | None:
         """
-        The name of the built-in model that the recipe belongs to, or None if it belongs to none.
+        The name of the built-in model that the recipe belongs to. None if the recipe does not name a built-in model.
         """
     def plan(self, /, tensors: SupportsGetItem[int, tuple[str, str, SupportsGetItem[int, SupportsIndex]]], settings: Mapping[str, SupportsFloat | SupportsIndex] | None = None) -> list[Planned]:
         """
-        Returns what the recipe does with each of the tensors, given as (name, dtype, shape). `settings` are values of
-        the recipe's variables. The recipe's [dtype] is ignored, because it applies only to files. If safetensors does
-        not have the type of a tensor, the recipe must copy or skip the tensor.
+        Returns the initializer, or another action, that the recipe assigns to each tensor.
+
+        Each of `tensors` is (name, dtype, shape). `settings` are values of the recipe's variables. The recipe's [dtype]
+        rules are ignored, because they apply only to files. If safetensors does not have the dtype of a tensor, the
+        recipe must copy or skip the tensor.
 
         Raises ValueError if no rule matches a tensor, or if a rule matches no tensor.
         """
@@ -298,40 +303,41 @@ class Recipe:
 
 def audit_tensors(source: "Any", name: str) -> "dict[str, Any]":
     """
-    Classifies tensors, and returns the report. `name` is the name of the source in the report.
+    Classifies the values of tensors, and returns the report. `name` is the name of the source in the report.
     """
 
 def canonical_name(name: str) -> str:
     """
-    Returns a parameter's name without the prefixes that wrapper modules add: DataParallel, torch.compile, FSDP and
-    activation checkpointing.
+    Returns a parameter's name without the prefixes that the wrapper modules of DataParallel, torch.compile, FSDP and
+    activation checkpointing add.
     """
 
 def cover_names(names: SupportsGetItem[int, str], kinds: SupportsGetItem[int, SupportsIndex]) -> list[tuple[str, list[int]]]:
     """
     Returns patterns for the rules of a recipe. `names` are the names of tensors. Tensors with equal numbers in `kinds`
-    have the same initializer. Each pattern is returned with the indices of the names for which its rule wins.
+    have the same initializer. Each pattern is returned with the indices of the names to which its rule applies.
     """
 
 def diff_tensors(a: "Any", b: "Any") -> "dict[str, Any]":
     """
-    Compares two sets of tensors, and returns the report.
+    Compares two sets of tensors by name, and returns the report.
     """
 
 def explain(spec: str, shape: SupportsGetItem[int, SupportsIndex], dtype: str, layout: str | None, groups: SupportsIndex, nonlinearity: str | None, layers: SupportsGetItem[int, SupportsIndex]) -> "dict[str, Any]":
     """
-    Returns the explanation of a spec for a shape: a dict equal to the parsed output of `fanin explain --json`.
+    Returns the fans, formula and distribution of a spec for a shape, as a dict. `fanin explain --json` prints the same
+    content.
     """
 
 def fill_array(array: Any, spec: "str | Initializer", seed: SupportsIndex, name: str, dtype: str | None = None, global_shape: SupportsGetItem[int, SupportsIndex] | None = None, start: SupportsGetItem[int, SupportsIndex] | None = None) -> None:
     """
-    Fills an array (any object with `__dlpack__`) as `fanin.fill` does. If the array is a torch tensor, its version
-    counter is incremented.
+    Fills an array (any object with `__dlpack__`) with values of the native stream. Implements `fanin.fill`. If the
+    array is a torch tensor, its version counter is incremented.
     """
 
 def inspect_tensors(source: "Any", name: str, recipe: "str | PathLike[str] | Recipe | None", settings: Mapping[str, SupportsFloat | SupportsIndex] | None, spectra: bool) -> "tuple[dict[str, Any], str]":
     """
-    Inspects tensors. Returns a list of two elements: the report, and the HTML page.
+    Measures tensors. Returns a list of two elements: the report, and an HTML page with charts.
     """
 
 def main() -> int:
@@ -341,8 +347,8 @@ def main() -> int:
 
 def manifest(name: str | PathLike[str]) -> list[tuple[str, str, list[int]]]:
     """
-    Returns (name, dtype, shape) of each tensor in a manifest. `name` is a built-in model, a safetensors file, of which
-    only the header is read, or a manifest file in JSON.
+    Returns (name, dtype, shape) of each tensor in a manifest. `name` is the name of a built-in model, or the path of a
+    safetensors file or of a JSON manifest. Only the header of a safetensors file is read.
 
     >>> import fanin
     >>> fanin.manifest("gpt2")[0]
@@ -360,10 +366,10 @@ def models() -> list[str]:
 
 def replay_differences(text: str, tensors: SupportsGetItem[int, tuple[str, SupportsIndex, SupportsIndex]]) -> list[str]:
     """
-    Returns the names of those tensors whose memory differs from the values that a replay gives them. `text` is the
-    replay. Each tensor is given as (name, address, number of bytes), and its memory is in row-major order.
+    Returns the names of the tensors whose values differ from the values of a replay. `text` is the content of the
+    replay file. Each tensor is given as (name, address, number of bytes), and its memory is in row-major order.
 
-    Raises ValueError if the replay is invalid, or has no tensor with one of the names.
+    Raises ValueError if the replay is invalid, or if one of the names is not in the replay.
     """
 
 def schemes() -> list[tuple[str, list[tuple[str, str | None]], str, str]]:
@@ -381,50 +387,51 @@ def torch_fill(request: FillRequest, address: SupportsIndex, dtype: str, shape: 
     """
     Fills the tensor at `address` from `generator`, and advances the generator. `strides` is None for row-major memory.
 
-    Returns True if the tensor was filled. Returns False if torch must do the fill; nothing is written or drawn then.
+    Returns True if the tensor was filled. Returns False if torch must perform the fill. In this case, nothing is
+    written or drawn.
 
     A large fill releases the GIL, so another thread may draw from the generator during the fill. The fill is then
-    repeated from the generator's new state. After three such attempts, the fill is done with the GIL held.
+    repeated from the generator's new state. After three such attempts, the fill holds the GIL.
 
-    If Ctrl-C interrupts a fill, the generator has its state from before the fill. The tensor then holds old and new
-    values.
+    If Ctrl-C interrupts a fill, the generator has the state that it had before the fill. Some elements of the tensor
+    have new values, and the others keep their old values.
     """
 
 def torch_flush(fills: SupportsGetItem[int, DeferredFill]) -> None:
     """
-    Does deferred fills, on as many threads as torch uses. Does not change torch's generator, which advanced past the
-    fills when they were deferred.
+    Performs deferred fills, on as many threads as torch uses. Does not change torch's generator: each fill advanced the
+    generator when the fill was deferred.
 
     # Errors
-    RuntimeError if a fill fails. This does not happen if `torch_words` returned a number for the fill.
-    KeyboardInterrupt for Ctrl-C; some of the fills are then done and others are not.
+    - RuntimeError if a fill fails. A fill for which `torch_words` returned a number does not fail.
+    - KeyboardInterrupt if Ctrl-C interrupts the fills. Some values are then written and others are not.
     """
 
 def torch_words(request: FillRequest, dtype: str, count: SupportsIndex) -> int | None:
     """
     Returns the number of 32-bit words that a fill of `count` contiguous values takes from torch's generator.
 
-    Returns None if the number is not known before the fill: for rejection sampling, because it depends on the values
-    drawn; and for fewer than 16 normal values, because torch draws them in pairs and the generator may have stored the
-    second value of a pair. Also returns None for a request for which torch raises an error.
+    Returns None if the number is not known before the fill. With rejection sampling, the number depends on the values
+    drawn. Fewer than 16 normal values are drawn in pairs, and torch's generator may have stored the second value of an
+    earlier pair. Also returns None for a request for which torch raises an error.
     """
 
 def use_openmp(parallel: SupportsIndex, max_threads: SupportsIndex) -> None:
     """
     Stores the addresses of the functions `GOMP_parallel` and `omp_get_max_threads` of torch's OpenMP library. Does
-    nothing if an address is 0, or if addresses are stored already.
+    nothing if an address is 0, or if addresses were stored before.
     """
 
 def verify_tensors(source: "Any", name: str, recipe: "str | PathLike[str] | Recipe", like: str | PathLike[str] | None, settings: Mapping[str, SupportsFloat | SupportsIndex] | None, seed: SupportsIndex | None, stream: str, alpha: SupportsFloat | SupportsIndex, tied: bool, copy_from: str | PathLike[str] | None, partial: bool) -> "dict[str, Any]":
     """
-    Verifies tensors against a recipe, and returns the report. `name` is the name of the source in the report.
+    Tests tensors against a recipe, and returns the report. `name` is the name of the source in the report.
     """
 
 def write_checkpoint(recipe: "str | PathLike[str] | Recipe", output: str | PathLike[str], *, like: str | PathLike[str] | None = None, copy_from: str | PathLike[str] | None = None, settings: Mapping[str, SupportsFloat | SupportsIndex] | None = None, seed: SupportsIndex = ..., stream: str = "native", dtype: str | None = None, force: bool = False, max_shard_size: "SupportsIndex | str | None" = None, part: "tuple[SupportsIndex, SupportsIndex] | str | None" = None, layout: str = "hf", resume: bool = False) -> None:
     """
-    Writes an initial checkpoint. The files are byte for byte those that `fanin init` writes.
+    Writes a checkpoint with initial values. `fanin init` writes the same files, byte for byte.
 
-    A file gets its final name only when it is complete. See also `fanin init --help`.
+    A file gets its final name only when the file is complete. See also `fanin init --help`.
 
     Parameters
     ----------
@@ -433,33 +440,33 @@ def write_checkpoint(recipe: "str | PathLike[str] | Recipe", output: str | PathL
     output
         A file or a folder.
     like
-        The names, shapes and types of the tensors: a checkpoint, a manifest or a built-in model. Required if the
-        recipe does not belong to a built-in model.
+        The names, shapes and dtypes of the tensors: a checkpoint, a manifest, or the name of a built-in model. Required
+        if the recipe does not belong to a built-in model.
     copy_from
-        The checkpoint from which rules with `copy` take values. The default is `like`.
+        The checkpoint whose values the recipe's "copy" rules write. The default is `like`.
     settings
         The values of the recipe's variables, by name.
     seed
         A whole number from -2^63 to 2^64 - 1.
     stream
-        "native" for fanin's own values, or "torch" for the values of torch's CPU generator.
+        "native": values that depend only on seed, tensor name and index. "torch": the values of torch's CPU generator.
     dtype
-        The type of the tensors that no [dtype] rule of the recipe matches. The default is the type in `like` or the
-        built-in model. Integer tensors keep their types.
+        The dtype of the tensors that no [dtype] rule of the recipe matches. The default is the dtype in `like` or the
+        built-in model. Integer tensors keep their dtypes.
     force
-        Replace an existing output.
+        If True, an existing output is replaced.
     max_shard_size
         The largest size of a file: a number of bytes, or a text such as "5GB". The output is then a folder of several
         files.
     part
-        `(k, n)`: write only the partition of process k, where n processes write the checkpoint together without
-        communication, and k is from 1 to n. If the output is a single file, a partition is a range of its bytes. If
-        there are several files, it is every n-th file. "auto": read k and n from the environment variables that the
+        The part of the checkpoint that this process writes, if n processes write the checkpoint together without
+        communication. `(k, n)`: the part of process k, from 1 to n. The part of a single file is a range of its bytes.
+        The part of a folder is every n-th file. "auto": k and n are read from the environment variables that the
         launcher sets.
     layout
         "hf" for the file layout of Hugging Face, "dcp" for the file layout of torch.distributed.checkpoint.
     resume
-        Keep an existing file if its content is byte for byte the content that would be written.
+        If True, an existing file is kept if its content is already correct, byte for byte.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""The functions `fill`, `filled` and `filled_like`, which return arrays with values of the native stream."""
+"""The functions `fill`, `filled` and `filled_like`, which fill arrays with values of the native stream."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 Array = TypeVar("Array")
 
-#: The NumPy type of an array for each type of fanin. NumPy has no bf16 and no float8, so the bits of such values are stored in
-#: unsigned integers.
+#: For each dtype of fanin, the NumPy dtype of the array that stores the values. NumPy has no bf16 and no float8, so the bits of
+#: such values are stored in unsigned integers.
 _NUMPY = {
     "f32": "float32",
     "f64": "float64",
@@ -25,11 +25,11 @@ _NUMPY = {
     "f8_e5m2": "uint8",
 }
 
-#: The names of fanin's types in torch and in NumPy. NumPy gets the last three types from the package ml_dtypes.
+#: The names of fanin's dtypes in torch and in NumPy. The package ml_dtypes adds the last three dtypes to NumPy.
 _DTYPES = ("float32", "float64", "float16", "bfloat16", "float8_e4m3fn", "float8_e5m2")
 
-#: The types of ml_dtypes. NumPy cannot export arrays of these types by DLPack, so a view as integers is exported instead. The
-#: values of the dict are the integer type of the view, and the name of the type in fanin.
+#: For each dtype of ml_dtypes: an integer dtype of the same size, and the name of the dtype in fanin. NumPy cannot export an
+#: array with a dtype of ml_dtypes by DLPack, so a view with the integer dtype is exported instead.
 _VIEW_DTYPES = {
     "bfloat16": ("uint16", "bf16"),
     "float8_e4m3fn": ("uint8", "f8_e4m3"),
@@ -48,13 +48,15 @@ def fill(
     global_shape: Sequence[int] | None = None,
     start: Sequence[int] | None = None,
 ) -> Array:
-    """Fills an array in place and returns it.
+    """Fills an array in place with values of the native stream, and returns the array.
+
+    For a given spec, shape and dtype, a value depends only on `seed`, on `name` and on the index of the value in the array.
 
     Parameters
     ----------
     array
         An array in CPU memory, with any strides: a NumPy array, a torch tensor, or any other object with `__dlpack__`. A
-        torch tensor may require grad. Its version counter is incremented, as the functions of torch.nn.init do.
+        torch tensor may require grad. Its version counter is incremented, as by the functions of torch.nn.init.
     spec
         The distribution: a spec, such as "normal(std=0.02)", or an `Initializer`.
     seed
@@ -62,13 +64,14 @@ def fill(
     name
         The name of the tensor. Tensors of different names have independent values.
     out
-        The array to fill and return instead of `array`. Then `array` is not changed, and must have the same shape as `out`.
+        The array to fill and return instead of `array`. `array` is then not changed, and must have the same shape as `out`.
     dtype
-        The type of the values. Required only if the array has an integer type and gets the bits of the values: "bf16" for an
-        array of uint16, "f8_e4m3" or "f8_e5m2" for an array of uint8.
+        The dtype of the values. Required only if the bits of the values are stored as integers: "bf16" for an array of uint16,
+        "f8_e4m3" or "f8_e5m2" for an array of uint8.
     global_shape, start
-        The shape of a global tensor, and the index in the global tensor at which a region begins. The array gets the values
-        of this region: the same values as a slice of the filled global tensor. By default, the array is the global tensor.
+        The shape of the global tensor of which the array is a region, and the index of the region's first element in the global
+        tensor. The array gets the values that a slice of the filled global tensor has. By default, the array is the whole
+        tensor.
 
     Examples
     --------
@@ -86,13 +89,13 @@ def fill(
         fill_array(target, spec, seed, name, dtype, global_shape, start)
         return target  # type: ignore[no-any-return]
     except (TypeError, ValueError):
-        # The type of the array is read only if the first attempt fails, because reading it takes as long as a small fill.
+        # The dtype is read only after the first attempt has failed, because reading a dtype takes as long as a small fill.
         kind: Any = getattr(target, "dtype", None)
         foreign = getattr(kind, "kind", None) == "V" or (getattr(kind, "kind", None) == "f" and kind.itemsize == 1)
         viewed = _VIEW_DTYPES.get(str(kind)) if foreign else None
         if viewed is None:
             raise
-    # NumPy cannot export this type by DLPack, but it can export a view of the same memory as integers.
+    # NumPy cannot export this dtype by DLPack, but can export a view of the same memory as integers.
     memory: Any = target
     fill_array(memory.view(viewed[0]), spec, seed, name, dtype or viewed[1], global_shape, start)
     return target  # type: ignore[no-any-return]
@@ -150,16 +153,16 @@ def filled(
     spec
         The distribution: a spec, such as "normal(std=0.02)", or an `Initializer`.
     dtype
-        The type of the values: a name, a type of NumPy or a type of torch. The names are "f32", "f64", "f16", "bf16",
-        "f8_e4m3" and "f8_e5m2". For "bf16", the array holds the bits of the values as uint16. For "f8_e4m3" and "f8_e5m2", it
-        holds the bits as uint8. If `dtype` is a type of torch, a torch tensor in CPU memory is returned.
+        The dtype of the values: a name, a NumPy dtype or a torch dtype. The names are "f32", "f64", "f16", "bf16", "f8_e4m3"
+        and "f8_e5m2". For "bf16", the array holds the bits of the values as uint16. For "f8_e4m3" and "f8_e5m2", the array
+        holds the bits as uint8. If `dtype` is a torch dtype, a torch tensor in CPU memory is returned.
     seed
         The seed of the native stream.
     name
         The name of the tensor. Tensors of different names have independent values.
     global_shape, start
-        The shape of a global tensor, and the index in the global tensor at which a region begins. The array gets the values
-        of this region. By default, the array is the global tensor.
+        The shape of the global tensor of which the array is a region, and the index of the region's first element in the global
+        tensor. By default, the array is the whole tensor.
 
     Examples
     --------
@@ -192,7 +195,7 @@ def filled(
 
 
 def _dtype_error(dtype: Any) -> Exception:
-    message = f"dtype = {dtype!r}: must be one of {', '.join(_NUMPY)}, or one of these types of NumPy or torch"
+    message = f"dtype = {dtype!r}: must be one of {', '.join(_NUMPY)}, or the NumPy or torch dtype of one of these"
     return ValueError(message) if isinstance(dtype, str) else TypeError(message)
 
 
@@ -226,16 +229,16 @@ def filled_like(
     seed: int = 0,
     name: str = "weight",
 ) -> Any:
-    """Returns a new array of the shape and type of `array`, with values of the native stream.
+    """Returns a new array with the shape and dtype of `array`, and with values of the native stream.
 
     Parameters
     ----------
     array
-        An array or a tensor. Only its shape and type are read.
+        An array or a tensor. Only its shape and dtype are read.
     spec
         The distribution: a spec, such as "normal(std=0.02)", or an `Initializer`.
     dtype
-        The type of the values, as in `filled`. The default is the type of `array`. If the type is a type of torch, a torch
+        The dtype of the values, as in `filled`. The default is the dtype of `array`. If the dtype is a torch dtype, a torch
         tensor in CPU memory is returned.
     seed
         The seed of the native stream.

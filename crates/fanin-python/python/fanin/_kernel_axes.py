@@ -1,4 +1,4 @@
-"""Rejects initializers that can only use the axes of torch, for libraries whose kernels have the shape [..., in, out]."""
+"""The function `check_axes`, which rejects initializers for torch's weight axes in libraries with kernels [..., in, out]."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ from ._fanin import Initializer
 
 
 def check_axes(spec: Initializer, library: str, other: str) -> None:
-    """Raises ValueError if an initializer uses the axes of torch and cannot use those of `library`.
+    """Raises ValueError if an initializer can only fill weights of shape [out, in, kernel...].
 
-    `other` is what the caller can use instead for an array with the axes of torch.
+    Kernels of `library` have the shape [..., in, out] instead.
+
+    The error message names `other`, a function that the caller can use for weights of shape [out, in, kernel...].
     """
     part = spec.torch_axes
     if part is not None:

@@ -1,4 +1,4 @@
-"""The results of `verify`, `audit`, `inspect` and `diff`: what the command line prints with `--json`, as objects."""
+"""Dataclasses for the results of `verify`, `audit`, `inspect` and `diff`. The command line prints the same results as JSON."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _T = TypeVar("_T")
 
 
 def _read(kind: type[_T], data: Mapping[str, Any]) -> _T:
-    """Creates a dataclass from JSON values. Members that the dataclass does not have are left out."""
+    """Creates a dataclass from a JSON object. Ignores members that are not fields of the dataclass."""
     hints = get_type_hints(kind)
     values = {}
     for one in dataclasses.fields(kind):  # type: ignore[arg-type]
@@ -33,9 +33,9 @@ def _value(hint: Any, value: Any) -> Any:
 
 
 class Report:
-    """The base of all results. `as_dict()` has the same content as the output of the command with `--json`."""
+    """The base class of all results. `str(report)` is a table. `as_dict()` is the content of the command's `--json` output."""
 
-    #: The headings of the table that the result is printed as.
+    #: The column headings of the table.
     _HEAD: ClassVar[Sequence[str]] = ()
     _data: dict[str, Any]
 
@@ -84,9 +84,9 @@ class TestResult:
 
     #: The name of the test, such as "mean" or "zeros".
     test: str
-    #: The p-value: the probability that values which follow the plan deviate at least as much.
+    #: The p-value: the probability that correct values deviate at least as much.
     p: float
-    #: What was found, and what was expected.
+    #: The measured and the expected value of the statistic, as text.
     text: str
 
 
@@ -95,13 +95,13 @@ class VerifiedTensor:
     """The results of the tests of one tensor."""
 
     name: str
-    #: The spec of the rule with all variables replaced by their values, or arange, copy or skip.
+    #: The spec of the recipe's rule, with all variables replaced by their values. Or "arange", "copy" or "skip".
     scheme: str
-    #: The pattern of the rule.
+    #: The name pattern of the recipe's rule.
     rule: str
     #: Whether all tests passed.
     good: bool
-    #: Whether every value agrees with the value that the seed gives. None if this was not tested.
+    #: Whether every value equals the value that the seed gives. None if the values were not compared.
     bits: bool | None
     tests: list[TestResult]
     #: The tests that failed.
@@ -125,18 +125,18 @@ class Verification(Report):
     file: str
     #: Whether the tensors match the recipe.
     good: bool
-    #: The names of the model's tensors that are missing.
+    #: The names of the tensors that the model has and the source lacks.
     missing: list[str]
-    #: The upper limit of the probability that correct tensors fail.
+    #: The probability, at most, that any test fails although all tensors are correct.
     alpha: float
     #: The number of tests.
     tests: int
     #: The p-value below which a test fails.
     threshold: float
     tensors: list[VerifiedTensor]
-    #: The failed tests of rules. Such a test combines all tensors of one rule.
+    #: The failed tests of rules. A test of a rule combines all tensors that the rule matches.
     rules: list[TestResult]
-    #: The stream and seed in the file's metadata, if exact values differ and another stream or seed was given.
+    #: The stream and seed in the file's metadata. Set only if values differ and `verify` got another stream or seed.
     recorded: Recorded | None = None
     #: The names of the tensors whose values were not checked.
     unchecked: list[str] = field(default_factory=list)
@@ -148,7 +148,7 @@ class Verification(Report):
 
     @property
     def wrong(self) -> list[VerifiedTensor]:
-        """The tensors that do not match."""
+        """The tensors that do not match the recipe."""
         return [tensor for tensor in self.tensors if not tensor.good]
 
     def raise_if_wrong(self) -> None:
@@ -182,9 +182,9 @@ class AuditedTensor:
     name: str
     dtype: str
     shape: list[int]
-    #: What the values look like, such as "fresh" or "constant".
+    #: The class of the values, such as "fresh" (freshly initialized) or "constant".
     kind: str
-    #: The spec of the distribution that fits the values, the value of a constant, or how the values were computed.
+    #: The spec of the distribution that fits the values, the value of a constant, or the formula of computed values.
     distribution: str
     #: The schemes that give this distribution for the shape, in descending order of likelihood.
     schemes: list[str]
@@ -225,18 +225,19 @@ class Audit(Report):
 
 @dataclass(frozen=True)
 class TensorDifference:
-    """A tensor that differs."""
+    """A tensor that differs between two checkpoints."""
 
     name: str
     #: "added", "removed", "reshaped", "retyped", "reshaped, retyped" or "changed".
     what: str
-    #: The type and the shape. If they differ, this is "first -> second".
+    #: The dtype and the shape. If the two tensors have different ones, the text is "first -> second".
     kind: str
-    #: Whether the values can be read as numbers. If not, only the bytes are compared.
+    #: Whether the values were compared as numbers. If False, only the bytes were compared.
     examined: bool
     values_changed: int | None
-    #: The largest absolute difference, and the norm of the difference divided by the norm of the first tensor.
+    #: The largest absolute difference of two values.
     max: float | None
+    #: The norm of the difference, divided by the norm of the first tensor.
     relative: float | None
     cosine: float | None
 
@@ -269,7 +270,7 @@ class Diff(Report):
 
 @dataclass(frozen=True)
 class Measured:
-    """Statistics of a tensor's values. A statistic is None if the values have none, for example if all are NaN."""
+    """Statistics of a tensor's values. A statistic is None if it is undefined, for example if all values are NaN."""
 
     mean: float | None
     std: float | None
@@ -278,13 +279,13 @@ class Measured:
     zeros: int | None
     nans: int | None
     infinite: int | None
-    #: The edges and the counts of a histogram, and the counts that the recipe gives.
+    #: A histogram: the edges of its bins, the measured counts and, with a recipe, the expected counts.
     histogram: dict[str, Any]
 
 
 @dataclass(frozen=True)
 class InspectedTensor:
-    """What `inspect` found out about one tensor."""
+    """The measurements of one tensor by `inspect`."""
 
     name: str
     dtype: str
@@ -293,11 +294,11 @@ class InspectedTensor:
     bytes: int
     measured: Measured
     warnings: list[str]
-    #: The position in the network, or None.
+    #: The numbers in the tensor's name, such as layer indices, and the name with `*` in their place. None without numbers.
     depth: dict[str, Any] | None = None
-    #: What the recipe gives: scheme, rule, distribution, mean, std, low and high. None without a recipe.
+    #: The scheme, rule, distribution, mean, std, and bounds (low, high) that the recipe gives. None without a recipe.
     planned: dict[str, Any] | None = None
-    #: The singular values, or None if they were not computed.
+    #: Statistics of the singular values. None if the singular values were not computed.
     spectrum: dict[str, Any] | None = None
 
 
@@ -307,7 +308,7 @@ class Inspection(Report):
 
     file: str
     tensors: list[InspectedTensor]
-    #: The warnings: for each, the tensor and the text.
+    #: The warnings. Each has the name of a tensor and a text.
     warnings: list[dict[str, str]]
     #: The numbers of tensors, values and bytes.
     totals: dict[str, Any]

@@ -1,7 +1,7 @@
-"""One function for each scheme. Each function returns an `Initializer`.
+"""One function for each initialization scheme. Each function returns an `Initializer`.
 
 A function writes its arguments into a spec, such as "normal(std=0.02)", and Rust parses the spec. An invalid argument therefore
-raises the same error as an invalid spec. The schemes of torch.nn.init come first, in the order of torch.
+raises the same error as an invalid spec. The schemes of torch.nn.init come first, in torch's order.
 """
 
 from __future__ import annotations
@@ -48,10 +48,10 @@ def normal(mean: float = 0.0, std: float = 1.0) -> Initializer:
 def trunc_normal(
     mean: float = 0.0, std: float = 1.0, a: float = -2.0, b: float = 2.0, method: str | None = None
 ) -> Initializer:
-    """Returns an initializer for the normal distribution truncated to [a, b].
+    """Returns an initializer for the normal distribution with mean `mean` and standard deviation `std`, truncated to [a, b].
 
-    The bounds are absolute, not multiples of `std`. `method` is "inverse_cdf" or "rejection". `fanin fill --help` explains the
-    methods.
+    The bounds `a` and `b` are absolute, not multiples of `std`. `method` is "inverse_cdf" or "rejection". `fanin fill --help`
+    explains the methods.
 
     >>> trunc_normal(std=0.02, a=-0.04, b=0.04)
     trunc_normal(std=0.02, a=-0.04, b=0.04)
@@ -98,8 +98,8 @@ def eye() -> Initializer:
 def dirac(groups: int = 1) -> Initializer:
     """Returns an initializer for the Dirac delta, as in torch.nn.init.dirac_.
 
-    In each group, the center of the kernel is 1 where the output channel and the input channel have the same index. All other
-    elements are 0.
+    A convolution with this kernel returns the input channels of each group unchanged. In each group, the center of the kernel
+    is 1 where the output channel and the input channel have the same index. All other elements are 0.
 
     >>> dirac(groups=2)
     dirac(groups=2)
@@ -134,7 +134,7 @@ def kaiming_uniform(
 ) -> Initializer:
     """Returns an initializer for the uniform distribution on -bound..bound, where bound = gain * sqrt(3 / fan).
 
-    `mode` names the fan, and `nonlinearity` determines the gain. `a` is the negative slope of leaky_relu.
+    `mode` selects the fan: "fan_in" or "fan_out". `nonlinearity` determines the gain. `a` is the negative slope of leaky_relu.
 
     >>> kaiming_uniform(mode="fan_out", nonlinearity="relu")
     kaiming_uniform(mode=fan_out, nonlinearity=relu)
@@ -147,7 +147,7 @@ def kaiming_normal(
 ) -> Initializer:
     """Returns an initializer for the normal distribution with mean 0 and std = gain / sqrt(fan).
 
-    `mode` names the fan, and `nonlinearity` determines the gain. `a` is the negative slope of leaky_relu.
+    `mode` selects the fan: "fan_in" or "fan_out". `nonlinearity` determines the gain. `a` is the negative slope of leaky_relu.
 
     >>> kaiming_normal(nonlinearity="tanh").resolve((40, 25)).std
     0.33333333333333337
@@ -156,7 +156,7 @@ def kaiming_normal(
 
 
 def orthogonal(gain: float | str = 1.0, *, layout: str | None = None) -> Initializer:
-    """Returns an initializer for gain * Q, where Q is a semi-orthogonal matrix drawn from the Haar distribution.
+    """Returns an initializer for gain * Q, where Q is a random semi-orthogonal matrix (Haar distribution).
 
     >>> orthogonal("relu")
     orthogonal(gain=relu)
@@ -185,9 +185,9 @@ def trunc_normal_tf(
 ) -> Initializer:
     """Returns an initializer for the normal distribution truncated to [mean + a * std, mean + b * std].
 
-    The bounds `a` and `b` are multiples of `std`, like the bounds of timm's `trunc_normal_tf_`. Truncation reduces the standard
-    deviation of the values. If `corrected` is True, the distribution is widened, bounds included, until the values have the
-    standard deviation `std`.
+    The bounds `a` and `b` are multiples of `std`, as in timm's `trunc_normal_tf_`. Truncation reduces the standard deviation of
+    the values. If `corrected` is True, the distribution and its bounds are scaled up, so that the values have the standard
+    deviation `std`.
 
     >>> trunc_normal_tf(std=0.02, corrected=True)
     trunc_normal_tf(std=0.02, corrected=true)
@@ -203,9 +203,9 @@ def variance_scaling(
     layout: str = "out_in",
     groups: int = 1,
 ) -> Initializer:
-    """Returns an initializer with variance scale / n, like `variance_scaling` of JAX and `VarianceScaling` of Keras.
+    """Returns an initializer with variance scale / fan, like JAX's `variance_scaling` and Keras's `VarianceScaling`.
 
-    n is the fan that `mode` names. Kernels of JAX and Keras have the axis layout "kernel_in_out".
+    `mode` selects the fan: "fan_in", "fan_out" or "fan_avg". JAX and Keras kernels have the axis layout "kernel_in_out".
 
     >>> variance_scaling(0.5, "fan_avg", "uniform")
     variance_scaling(scale=0.5, mode=fan_avg, distribution=uniform)
@@ -223,7 +223,7 @@ def lecun_uniform(layout: str = "out_in", groups: int = 1) -> Initializer:
 def lecun_normal(layout: str = "out_in", groups: int = 1) -> Initializer:
     """Returns an initializer for the truncated normal distribution with variance 1 / fan_in, as in JAX and Keras.
 
-    The normal distribution is truncated at two of its standard deviations.
+    The normal distribution is truncated at two standard deviations (those before truncation) from 0.
     """
     return _make("lecun_normal", layout=layout, groups=groups)
 
@@ -236,7 +236,8 @@ def he_uniform(layout: str = "out_in", groups: int = 1) -> Initializer:
 def he_normal(layout: str = "out_in", groups: int = 1) -> Initializer:
     """Returns an initializer for the truncated normal distribution with variance 2 / fan_in, as in JAX and Keras.
 
-    The normal distribution is truncated at two of its standard deviations. `kaiming_normal` is not truncated.
+    The normal distribution is truncated at two standard deviations (those before truncation) from 0. `kaiming_normal` is not
+    truncated.
     """
     return _make("he_normal", layout=layout, groups=groups)
 
@@ -249,7 +250,8 @@ def glorot_uniform(layout: str = "out_in", groups: int = 1) -> Initializer:
 def glorot_normal(layout: str = "out_in", groups: int = 1) -> Initializer:
     """Returns an initializer for the truncated normal distribution with variance 2 / (fan_in + fan_out), as in JAX and Keras.
 
-    The normal distribution is truncated at two of its standard deviations. `xavier_normal` is not truncated.
+    The normal distribution is truncated at two standard deviations (those before truncation) from 0. `xavier_normal` is not
+    truncated.
     """
     return _make("glorot_normal", layout=layout, groups=groups)
 
@@ -276,7 +278,7 @@ def delta_orthogonal(gain: float | str = 1.0, layout: str = "out_in") -> Initial
 
 
 def zero_hadamard() -> Initializer:
-    """Returns an initializer for ZerO (Zhao et al. 2022).
+    """Returns an initializer for ZerO (Zhao et al. 2022), which uses no random values.
 
     The weight is the identity, or a scaled Hadamard matrix if there are more outputs than inputs.
     """
@@ -308,9 +310,9 @@ def siren_first(layout: str = "out_in", groups: int = 1) -> Initializer:
 
 
 def spectral(sigma: float = 1.0, layout: str = "out_in", groups: int = 1) -> Initializer:
-    """Returns an initializer for the normal distribution with the std of Yang et al. (2023).
+    """Returns an initializer for spectral initialization (Yang et al. 2023).
 
-    The mean is 0, and std = sigma / sqrt(fan_in) * min(1, sqrt(fan_out / fan_in)).
+    The distribution is normal with mean 0 and std = sigma / sqrt(fan_in) * min(1, sqrt(fan_out / fan_in)).
     """
     return _make("spectral", sigma=sigma, layout=layout, groups=groups)
 
@@ -327,10 +329,10 @@ def log_uniform(a: float, b: float) -> Initializer:
 
 
 def arange(start: float = 0.0, end: float | None = None, step: float = 1.0) -> Initializer:
-    """Returns an initializer for `start`, `start + step`, ... along the last axis.
+    """Returns an initializer for the values `start`, `start + step`, `start + 2 * step`, ... along the last axis.
 
-    With `end` (exclusive), there must be as many values as the last axis has. Unlike torch.arange, a single positional argument
-    is the start.
+    If `end` (exclusive) is given, the number of values before `end` must equal the length of the last axis. Unlike in
+    torch.arange, a single positional argument is the start.
 
     >>> import fanin
     >>> fanin.filled((2, 3), arange(1)).tolist()
@@ -340,7 +342,7 @@ def arange(start: float = 0.0, end: float | None = None, step: float = 1.0) -> I
 
 
 def log(spec: str | Initializer) -> Initializer:
-    """Returns an initializer for the logarithm of the values of another initializer, computed in float64 and rounded once.
+    """Returns an initializer for `log(x)` of the values x of another initializer, computed in float64 and rounded once.
 
     >>> log("arange(1, 17)")
     log(arange(start=1, end=17))
@@ -358,9 +360,9 @@ def exp(spec: str | Initializer) -> Initializer:
 
 
 def softplus_inverse(spec: str | Initializer) -> Initializer:
-    """Returns an initializer for `x + log(1 - exp(-x))` of the values x of another initializer, which must be above 0.
+    """Returns an initializer for `x + log(1 - exp(-x))`, the inverse of softplus, of the values x of another initializer.
 
-    Mamba's time steps are stored in this form.
+    The values x must be greater than 0. Mamba stores its time steps in this form.
 
     >>> softplus_inverse(log_uniform(0.001, 0.1))
     softplus_inverse(log_uniform(a=0.001, b=0.1))
@@ -371,7 +373,7 @@ def softplus_inverse(spec: str | Initializer) -> Initializer:
 def blocks(
     *spec: str | Initializer | tuple[int, str | Initializer], count: int | None = None, axis: int = 0
 ) -> Initializer:
-    """Returns an initializer for a fused parameter: its blocks along `axis` are initialized as separate tensors.
+    """Returns an initializer for a fused parameter. The blocks of the parameter along `axis` are initialized separately.
 
     There are three ways to describe the blocks:
 
@@ -390,9 +392,9 @@ def blocks(
 
 
 def stacked(spec: str | Initializer, axis: int = 0) -> Initializer:
-    """Returns an initializer for tensors that are stacked along `axis`, such as the weights of experts.
+    """Returns an initializer for several tensors that are stacked along `axis`, such as the weights of experts.
 
-    Each of the stacked tensors is initialized as a separate tensor, whose shape does not contain `axis`.
+    Each of the stacked tensors is initialized separately. Fans are computed from its shape, which does not contain `axis`.
 
     >>> stacked("orthogonal")
     stacked(orthogonal)

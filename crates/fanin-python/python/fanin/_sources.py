@@ -1,4 +1,4 @@
-"""Gives the analysis functions of fanin the memory of arrays: NumPy, JAX, torch, and others that NumPy converts."""
+"""The function `native_source`, which gives Rust access to the memory of NumPy, JAX, torch and other arrays."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import numpy as np
 
-#: A checkpoint, or arrays by name.
+#: The argument of the analysis functions: the path of a checkpoint, or a mapping from names to arrays.
 Source = str | PathLike[str] | Mapping[str, Any]
 
-#: The types of NumPy, and of ml_dtypes for JAX, and their names in safetensors.
+#: The names of NumPy's and ml_dtypes's dtypes, and the names of the same dtypes in safetensors. JAX uses those of ml_dtypes.
 _STORED = {
     "float64": "F64",
     "float32": "F32",
@@ -34,12 +34,13 @@ _STORED = {
     "complex64": "C64",
 }
 
-#: What Rust reads: a path; or the rows (name, dtype, shape), and a function that returns address, bytes and owner of a tensor.
+#: The form of a source that Rust reads. For a checkpoint: its path. For arrays: a list of (name, dtype, shape), and a function
+#: that takes an index into the list and returns the array's address, its size in bytes, and the object that owns the memory.
 Native = str | tuple[list[tuple[str, str, list[int]]], Callable[[int], tuple[int, int, Any]]]
 
 
 def native_source(source: Source, argument: str = "source") -> tuple[Native, str]:
-    """Returns a source for Rust, and its name in reports."""
+    """Converts a source to the form that Rust reads. Returns the converted source and its name in reports."""
     if isinstance(source, (str, PathLike)):
         path = fspath(source)
         return path, os.fspath(path)
@@ -53,7 +54,7 @@ def native_source(source: Source, argument: str = "source") -> tuple[Native, str
 
 
 def of_arrays(arrays: Mapping[str, Any]) -> Native:
-    """Returns a source for Rust with arrays of any library."""
+    """Converts a mapping from names to arrays, of any library, to the form that Rust reads."""
     values = list(arrays.values())
     rows = [(name, *_kind(value, name)) for name, value in arrays.items()]
 
@@ -79,7 +80,7 @@ def _is_torch(value: Any) -> bool:
 
 
 def _kind(value: Any, name: str) -> tuple[str, list[int]]:
-    """Returns the type of an array in safetensors, and its shape."""
+    """Returns the name of an array's dtype in safetensors, and the array's shape."""
     if _is_torch(value):
         from .torch._module_tensors import stored_type
 

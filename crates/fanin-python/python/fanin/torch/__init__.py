@@ -1,34 +1,39 @@
-"""A faster torch.nn.init with the same names, signatures, errors, warnings and values.
+"""A faster replacement for torch.nn.init, with the same names, signatures, errors, warnings and values.
 
 >>> import torch
 >>> import fanin.torch as init
 >>> conv = torch.nn.Conv2d(64, 128, 3)
 >>> _ = init.kaiming_normal_(conv.weight, mode="fan_out", nonlinearity="relu")
 
-Every function draws from a generator of torch: the argument `generator` if it is given, else the default generator. After the
-call, the generator has the same state as after the same call of torch. Any mix of calls of fanin and torch therefore gives the
-same values as calls of torch alone, bit for bit.
+Every function draws from a torch generator: the argument `generator` if it is given, and torch's default generator otherwise.
+After a call, the generator has the same state as after the same call of torch. Calls of fanin and torch can therefore be mixed
+in any order. The values are bit-identical to those of torch alone.
 
-torch's bits depend on its release and on the CPU. At the first fill of a distribution and a type, fanin compares some values with
-torch's. What differs is left to torch, and one warning lists it.
+torch's values depend on torch's release and on the CPU. At the first fill with a distribution and a dtype, fanin compares some
+values with torch's. If the values differ, torch performs all fills with this distribution and dtype, and a warning names the
+distribution and the dtype.
 
-fanin passes calls that it does not support to torch. These include calls with a tensor that is not dense CPU memory of float32,
-float64, float16 or bfloat16, or whose class is a subclass of Tensor other than Parameter. They also include calls that are
-traced, and calls inside a mode of torch other than `with torch.device(...)`.
+fanin passes calls that it does not support to torch. The supported tensors are dense CPU tensors of float32, float64, float16
+and bfloat16 whose class is Tensor or Parameter. Calls that are traced are also passed to torch, and so are calls inside a torch
+mode other than `with torch.device(...)`.
 
-On Linux, fills use the OpenMP threads of torch (GNU's libgomp). `torch.set_num_threads` or OMP_NUM_THREADS sets the number of
-these threads. torchrun, for example, sets OMP_NUM_THREADS to 1. After the import of this module, `fanin.fill` and the functions
-that call `fanin.fill` use these threads too. On other systems, fanin uses its own pool, which has one thread for each core. It
-also uses this pool for fills of 2^25 values or more, because Ctrl-C must be able to interrupt such long fills.
+On Linux, fills use torch's OpenMP threads (GNU's libgomp). `torch.set_num_threads` or OMP_NUM_THREADS sets the number of these
+threads. torchrun, for example, sets OMP_NUM_THREADS to 1. After the import of this module, `fanin.fill` and the functions that
+call `fanin.fill` use these threads too. On other systems, fanin uses its own thread pool, with one thread for each core. Fills
+of 2^25 values or more also use fanin's own pool, so that Ctrl-C can interrupt them.
 
-`trace_init` shows which initializer wrote each parameter of a model, from which line, and with which numbers.
-`check_init` finds weights that nobody wrote, or that were drawn again after they were loaded; `assert_initialized` is for tests.
-`assert_same_weights` compares two models bit for bit. `param_init` gives a recipe the form that torchtitan uses.
-`probe` measures how signals and gradients pass through a model, and says what to change. `lsuv_` scales weights by measurement.
-`verify`, `audit` and `inspect` check a module in memory, as the commands of these names check a file.
-`coord_check` says whether outputs and updates keep their size when a model gets wider. `Monitor` measures during training.
+- `trace_init` shows which initializer wrote each parameter of a model, the line of the call, and its arguments.
+- `check_init` finds weights that no code has initialized, and loaded weights that were overwritten by random values.
+  `assert_initialized` raises an error for such weights, for use in tests.
+- `assert_same_weights` compares the weights of two models bit for bit.
+- `param_init` converts a recipe to the form that torchtitan uses.
+- `probe` measures how signals and gradients pass through a model, and says what to change.
+- `lsuv_` scales weights so that each layer's measured output has variance 1.
+- `verify`, `audit` and `inspect` check a module in memory, like the `fanin` commands of the same names check a file.
+- `coord_check` tests whether outputs and updates keep their size when a model gets wider.
+- `Monitor` measures activations, gradients and updates during training.
 
-Ctrl-C interrupts a long fill within some hundredths of a second. The generator then has the state that it had before the call.
+Ctrl-C interrupts a long fill within a few hundredths of a second. The generator then has the state that it had before the call.
 Some elements of the tensor have new values, and the others keep their old values.
 """
 
@@ -36,8 +41,8 @@ from torch.nn import init as _torch
 
 from ._fast_init import fast_init
 
-# Type checkers treat a name that is imported "as" itself as part of this module. They cannot evaluate `__all__` below, because
-# it is computed from torch's `__all__`.
+# Each name is imported "as" itself, so that type checkers treat the name as public. Type checkers cannot evaluate `__all__`
+# below, because `__all__` is computed from torch's `__all__`.
 from ._init import (
     _calculate_correct_fan as _calculate_correct_fan,
     _calculate_fan_in_and_fan_out as _calculate_fan_in_and_fan_out,
@@ -110,5 +115,5 @@ __all__ = [
 
 
 def __getattr__(name: str):
-    """Returns the attribute `name` of torch.nn.init, because later releases of torch may have functions that fanin lacks."""
+    """Returns the attribute `name` of torch.nn.init. Later releases of torch may have functions that this module lacks."""
     return getattr(_torch, name)
