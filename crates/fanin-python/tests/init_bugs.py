@@ -381,3 +381,122 @@ def module_and_function(broken):
         model = nn.Sequential(nn.Linear(4, 4, bias=False), nn.Linear(4, 4, bias=False))
     model.to_empty(device="cpu")
     return model, (model[0].reset_parameters if broken else lambda: [layer.reset_parameters() for layer in model])
+
+
+# A vocabulary that is padded to a multiple of a number, with rows that nobody wrote.
+@bug({"embedding.weight": "unwritten"}, shares={"embedding.weight": 0.2})
+def padded_vocabulary(broken):
+    model = nn.ModuleDict({"embedding": nn.Embedding(8, 4)})
+    rows = torch.empty(2, 4) if broken else torch.zeros(2, 4)
+    model["embedding"].weight = nn.Parameter(torch.cat([model["embedding"].weight.detach(), rows]))
+    return model
+
+
+# A fused weight of which one block is written twice, and another one never.
+@bug({"qkv": "unwritten"}, shares={"qkv": 1 / 3})
+def wrong_offset(broken):
+    model = Model()
+    model.qkv = nn.Parameter(torch.empty(24, 8))
+    for block in (0, 1, 1 if broken else 2):
+        init.xavier_uniform_(model.qkv[8 * block : 8 * block + 8])
+    return model
+
+
+# Rows that remain when the number of rows is not a multiple of the number of parts.
+@bug({"table": "unwritten"}, shares={"table": 1 / 33})
+def remaining_rows(broken):
+    model = Model()
+    model.table = nn.Parameter(torch.empty(33, 4))
+    size = len(model.table) // 4
+    for part in range(4):
+        init.normal_(model.table[part * size : (part + 1) * size])
+    if not broken:
+        init.normal_(model.table[4 * size :])
+    return model
+
+
+# A copy of a parameter that is initialized instead of the parameter.
+@bug({"weight": "unwritten"})
+def initialized_copy(broken):
+    model = nn.Module()
+    model.weight = nn.Parameter(torch.empty(6, 4))
+    init.kaiming_normal_(model.weight.t().contiguous() if broken else model.weight.t())
+    return model
+
+
+# A complex parameter whose imaginary part nobody writes.
+@bug({"filter": "unwritten"}, shares={"filter": 1.0})
+def real_part(broken):
+    model = Model()
+    model.filter = nn.Parameter(torch.empty(5, 3, dtype=torch.complex64))
+    parts = torch.view_as_real(model.filter.data)
+    parts[..., 0].normal_()
+    if not broken:
+        parts[..., 1].normal_()
+    return model
+
+
+# A buffer that is enlarged.
+@bug({"table": "unwritten"}, shares={"table": 0.5})
+def enlarged_buffer(broken):
+    model = Model()
+    model.register_buffer("table", torch.ones(8))
+    model.table.resize_(16)
+    if not broken:
+        model.table.fill_(1)
+    return model
+
+
+# A scale that init_weights multiplies, although to_empty has taken the ones away.
+@bug({"gamma": "unwritten"}, via="eager,meta")
+def multiplied_in_place(broken):
+    class LayerScale(Model):
+        def __init__(self):
+            super().__init__()
+            self.gamma = nn.Parameter(torch.full((8,), 1e-5))
+
+        @torch.no_grad()
+        def init_weights(self):
+            super().init_weights()
+            if not broken:
+                self.gamma.fill_(1.0)
+            self.gamma.mul_(1e-5)
+
+    return LayerScale()
+
+
+# A weight-normalized convolution: the initializer fills the computed weight, and not the parameters behind it (pytorch#180968).
+@bug({f"conv.parametrizations.weight.original{n}": "unwritten" for n in (0, 1)}, via="meta")
+def weight_normalized(broken):
+    class Encoder(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv = nn.utils.parametrizations.weight_norm(nn.Conv1d(4, 4, 3, bias=False))
+
+        @torch.no_grad()
+        def init_weights(self):
+            if broken:
+                init.kaiming_normal_(self.conv.weight)
+            else:
+                self.conv.weight = init.kaiming_normal_(torch.empty(4, 4, 3))
+
+    return Encoder()
+
+
+# A generator with the same seed for each layer. The standard deviations differ, so the values do too.
+@bug({"out": "same_draws"})
+def same_seed_other_scale(broken):
+    def weight(std, seed):
+        return nn.Parameter(torch.empty(32, 32).normal_(0, std, generator=torch.Generator().manual_seed(seed)))
+
+    return nn.ParameterDict({"in": weight(0.02, 0), "out": weight(0.02 / math.sqrt(8), 0 if broken else 1)})
+
+
+# The same seed before each parameter. The shapes differ.
+@bug({"up": "same_draws"})
+def same_seed_other_shape(broken):
+    def weight(shape, seed):
+        torch.manual_seed(seed)
+        return nn.Parameter(torch.rand(shape, dtype=torch.bfloat16))
+
+    return nn.ParameterDict({"down": weight((16, 64), 0), "up": weight((64, 32), 0 if broken else 1)})

@@ -74,6 +74,18 @@ def test_a_finding_names_the_last_writer_and_the_line():
     assert (finding.allocated.file, finding.allocated.line) == (__file__, first + 2)
 
 
+def test_the_line_that_allocated_is_not_one_of_fanin():
+    from fanin.torch._deferred import mode
+
+    def build():
+        with fanin.torch.fast_init(defer=True):
+            mode.wake(torch.empty(0))
+            return nn.ParameterDict({"weight": torch.empty(4)})
+
+    (finding,) = check_init(build).findings
+    assert (finding.allocated.file, finding.allocated.line) == (__file__, build.__code__.co_firstlineno + 3)
+
+
 def test_allowed_findings_do_not_count_and_an_unused_pattern_is_noted():
     class Cache(Model):
         def __init__(self):
@@ -291,6 +303,8 @@ def test_checkpoints_are_read_from_files_folders_and_mappings(tmp_path):
         (finding,) = report.findings
         assert (finding.name, finding.kind, finding.elements) == ("bias", "changed", 1)
         assert any("unused" in note for note in report.notes)
+    with pytest.raises(ValueError, match="no name in the checkpoint .*: module.weight. The module has weight, bias"):
+        check_init(build, {"module.weight": values["weight"]})
     with pytest.raises(FileNotFoundError, match="no such file"):
         check_init(build, tmp_path / "other")
     (tmp_path / "nothing").mkdir()

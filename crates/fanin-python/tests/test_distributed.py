@@ -92,5 +92,7 @@ def test_wrapped_models_have_the_weights_of_one_process(ranks, tmp_path):
         assert "embed.weight is a placeholder of DeepSpeed ZeRO-3" in errors["sharded_init of ZeRO-3"]
         for case in ("ds_status", "ds_tensor", "ds_secondary_tensor"):
             assert "head.weight is a placeholder of DeepSpeed ZeRO-3" in errors[case]
+        assert "is sharded by FSDP1 or ZeRO-3" in errors["verify of ZeRO-3"]
         if ranks > 1:
             assert "weight is a part of a flat parameter of FSDP1" in errors["sharded_init of FSDP1"]
+            assert "is sharded by FSDP1 or ZeRO-3" in errors["verify of FSDP1"]

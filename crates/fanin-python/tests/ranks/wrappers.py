@@ -93,6 +93,17 @@ def error(case, call):
         errors[case] = str(raised)
 
 
+def verify_own_part(net, case, change):
+    """Checks that each rank compares its own values with the recipe. `change` changes a value of embed.weight on rank 0."""
+    assert fanin.torch.verify(net, RECIPE, seed=7).good, case
+    if rank == 0:
+        with torch.no_grad():
+            change()
+    wrong = [tensor.name for tensor in fanin.torch.verify(net, RECIPE, seed=7).wrong]
+    assert wrong == ["embed.weight"] * (rank == 0), (case, wrong)
+    error(f"verify of {case}", lambda: fanin.torch.verify(net, RECIPE))
+
+
 recipe, own = recipe_state(), own_state()
 tokens = torch.arange(6).view(2, 3)
 
@@ -127,6 +138,9 @@ for strategy in STRATEGIES:
                 before = [parameter.detach().clone() for parameter in net.parameters()]
                 error("sharded_init of FSDP1", lambda: fanin.torch.sharded_init(net).__enter__())
                 assert all(torch.equal(a, b.detach()) for a, b in zip(before, net.parameters()))
+                if strategy == ShardingStrategy.FULL_SHARD and use_orig_params and not wrapped:
+                    fanin.torch.init_module(net, RECIPE, seed=7)
+                    verify_own_part(net, "FSDP1", lambda: net.embed.weight[0].add_(1))
             with FSDP.summon_full_params(net):
                 with fanin.torch.sharded_init(net, seed=7):
                     for module in net.modules():
@@ -214,6 +228,7 @@ fanin.torch.init_module(net, RECIPE, seed=7)
 for name, parameter in net.named_parameters():
     assert parameter.numel() == 0
     check({name: gathered(parameter)}, {name: recipe[name]}, "ZeRO-3")
+verify_own_part(net, "ZeRO-3", lambda: net.embed.weight.ds_tensor[0].add_(1))
 error("sharded_init of ZeRO-3", lambda: fanin.torch.sharded_init(net).__enter__())
 for attribute, value in {
     "ds_status": Status.INFLIGHT,

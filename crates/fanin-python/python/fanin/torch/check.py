@@ -55,7 +55,8 @@ def check_init(
         module. This function is called with the module if it needs an argument. `build` must build the same model every time.
     checkpoint
         The checkpoint that `build` loads: a safetensors file, a file of `torch.save`, a folder of such files, or a mapping from
-        names to tensors. Every tensor whose name is in the checkpoint must have the values of the checkpoint.
+        names to tensors. Every tensor whose name is in the checkpoint must have the values of the checkpoint. If the module has
+        none of the names, ValueError is raised.
     allow
         Patterns of names, such as "*.cache". Findings in tensors with these names do not count.
     via

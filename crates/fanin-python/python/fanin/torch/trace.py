@@ -92,8 +92,8 @@ class InitTrace(Mapping[str, "TracedTensor"]):
         Raises
         ------
         ValueError
-            If a tensor cannot be expressed, with the reason for each. `orthogonal` and the truncated normal of timm cannot be
-            expressed: their last bits depend on torch's libraries.
+            If a tensor cannot be expressed, with the reason for each. `orthogonal_` and timm's `trunc_normal_` cannot be
+            expressed: their last bits differ between CPUs.
 
         Examples
         --------

@@ -46,9 +46,8 @@ _ALLOCATING = {
 #: The operators that may enlarge the memory of their first argument. The new part is unwritten.
 _RESIZING = {_aten.resize_.default, _aten.resize_as_.default}
 
-_HERE = os.path.dirname(os.path.abspath(__file__))
-#: Frames of these folders are skipped in the search for the line that allocated memory.
-_LIBRARIES = (_HERE, os.path.dirname(os.path.abspath(torch.__file__)))
+#: Frames of the folders of fanin.torch and torch are skipped in the search for the line that allocated memory.
+_LIBRARIES = (os.path.dirname(os.path.dirname(os.path.abspath(__file__))), os.path.dirname(os.path.abspath(torch.__file__)))
 
 
 class Location(NamedTuple):

@@ -14,6 +14,7 @@ from .build_paths import Built, Structure, build_once
 from .checkpoint_values import CheckpointValues, Difference, compare
 from .fresh_memory import PATTERNS
 from .snapshot import Block, Snapshot, TensorState, block_bytes, differing_blocks, same_hash, shape_of, unwritten_elements
+from .twins import have_same_draws
 from .writers import traced_build, was_drawn
 
 #: The smallest number of elements for which two parameters with the same values are a finding.
@@ -144,21 +145,29 @@ class PathCheck:
 
     def _compare_with_checkpoint(self, module: nn.Module, checkpoint: CheckpointValues) -> None:
         self._differences, absent, unused = compare(module, checkpoint)
+        if unused and unused == checkpoint.names():
+            some, names = _some(sorted(unused)), _some(list(self.first.states))
+            message = f"no name in the checkpoint is the name of a tensor of the module: {some}. The module has {names}"
+            raise ValueError(f"{message}. Pass a mapping from the module's names to tensors")
         if absent:
             self.notes.append(f"the checkpoint lacks {len(absent)} parameters: {_some(absent)}")
         if unused:
             self.notes.append(f"no tensor of the module has these {len(unused)} names of the checkpoint: {_some(sorted(unused))}")
 
     def _find_twins(self, tensors: list[NamedTensor]) -> None:
-        """Finds groups of parameters with the same values. Whether these were drawn is checked later."""
-        groups = defaultdict(list)
+        """Finds groups of parameters with the same first values, perhaps scaled. Whether these were drawn is checked later."""
+        groups: dict[Any, list[NamedTensor]] = defaultdict(list)
         for named in tensors:
             state = self.first.states[named.name]
-            if state.kind == "parameter" and state.is_float and state.requires_grad and state.hashes:
-                groups[state.dtype, state.elements, tuple(tuple(hashes) for hashes in state.hashes)].append(named)
-        for (_, elements, _), group in groups.items():
-            if len(group) > 1 and elements >= _MIN_TWINS and _is_varied(plain_parts(group[0].tensor)[0]):
-                self._twins.append([named.name for named in group])
+            if state.kind == "parameter" and state.is_float and state.requires_grad and state.elements >= _MIN_TWINS:
+                groups[_twin_key(state)].append(named)
+        for group in groups.values():
+            if len(group) == 1:
+                continue
+            first = plain_parts(group[0].tensor)[0]
+            others = [named.name for named in group[1:] if have_same_draws(first, plain_parts(named.tensor)[0])]
+            if others and _is_varied(first):
+                self._twins.append([group[0].name, *others])
 
     def _compare_patterns(self, traced: bool) -> None:
         """Builds with the second pattern, and compares the blocks that differ."""
@@ -214,7 +223,9 @@ class PathCheck:
             names = [name for name in names if name not in unreliable]
             for name in names[1:]:
                 if self._are_drawn(name, names[0]):
-                    self._add("same_draws", name, self.first.states[name].elements, f"the same values as {names[0]}")
+                    state, other = self.first.states[name], self.first.states[names[0]]
+                    what = "values" if state.hashes == other.hashes else "draws, in another shape or scale,"
+                    self._add("same_draws", name, state.elements, f"the same {what} as {names[0]}")
 
     def _are_drawn(self, *names: str) -> bool:
         """Returns whether parameters that are equal were drawn, and not computed."""
@@ -222,7 +233,7 @@ class PathCheck:
         if all(was_drawn(self.trace, name) for name in names):
             return True
         other = self.redrawn().states
-        same = len({tuple(map(tuple, other[name].hashes)) for name in names if name in other}) == 1
+        same = len({_twin_key(other[name]) for name in names if name in other}) == 1
         return same and all(self.is_drawn(name) for name in names)
 
     def _add_difference(self, name: str, difference: Difference) -> None:
@@ -234,6 +245,13 @@ def _declared_ties(module: nn.Module) -> set[frozenset[str]]:
     """Returns the ties that a model of transformers declares."""
     declared = getattr(module, "all_tied_weights_keys", None)
     return {frozenset(pair) for pair in declared.items()} if isinstance(declared, dict) else set()
+
+
+def _twin_key(state: TensorState) -> Any:
+    """Returns a key that two parameters have in common if they may have the same draws."""
+    if state.draw_key is not None:
+        return state.draw_key
+    return state.dtype, state.elements, tuple(map(tuple, state.hashes))
 
 
 def _is_varied(part: Tensor) -> bool:

@@ -59,7 +59,7 @@ KINDS = {
         "Tie the parameters again after to_empty (transformers: tie_weights()), because to_empty gives each name its own memory.",
     ),
     "same_draws": (
-        "has the same random values as another parameter",
+        "has the same random draws as another parameter",
         "Two parameters were drawn from the same generator state, or a module was copied after it was initialized "
         "(copy.deepcopy, torch.nn.TransformerEncoder). Initialize the copies again, or pass allow=[...] if they must be equal.",
     ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cmath
 import math
 import zlib
 from array import array
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 from .._module_tensors import NamedTensor, bytes_of, is_on_meta, memory_key, plain_parts
 from .fresh_memory import PATTERNS, Location, Pattern
 from .moments import Moments
+from .twins import draw_key
 
 #: The number of bytes of a block. Each block has one hash.
 BLOCK = 1 << 16
@@ -45,6 +47,8 @@ class TensorState:
         #: "NaN", "infinite" or None.
         self.non_finite: str | None = None
         self.moments: Moments | None = None
+        #: The result of `draw_key` for a parameter of floats.
+        self.draw_key: int | None = None
         #: The line that allocated the memory, if it is known.
         self.allocated: Location | None = None
         self.shape: tuple[int, ...] = ()
@@ -97,6 +101,8 @@ def _examine(state: TensorState, tensor: Tensor, pattern: Pattern, moments: bool
         state.hashes.append(array("I", (zlib.crc32(view[start : start + BLOCK]) for start in range(0, len(view), BLOCK))))
         state.looks_unwritten = state.looks_unwritten or _looks_unwritten(part, view, pattern)
         state.non_finite = state.non_finite or _non_finite(part, state.kind)
+    if state.kind == "parameter" and state.requires_grad and len(parts) == 1 and parts[0].is_floating_point():
+        state.draw_key = draw_key(parts[0], bytes_of(parts[0]))
     if moments and len(parts) == 1 and parts[0].is_floating_point() and not state.non_finite:
         state.moments = Moments(parts[0])
 
@@ -106,10 +112,11 @@ def _looks_unwritten(part: Tensor, view: memoryview, pattern: Pattern) -> bool:
     if not (part.is_floating_point() or part.is_complex()):
         return False
     start = _position(part)
-    return any(
-        view[at : at + _SAMPLE_BYTES] == pattern.bytes_at(part.dtype, start + at, min(_SAMPLE_BYTES, len(view) - at))
-        for at in range(0, len(view), max(_SAMPLE_BYTES, len(view) // _SAMPLES))
-    )
+    for at in range(0, len(view), max(_SAMPLE_BYTES, len(view) // _SAMPLES)):
+        sample = view[at : at + _SAMPLE_BYTES]
+        if sample == pattern.bytes_at(part.dtype, start + at, len(sample)):
+            return True
+    return False
 
 
 def _position(part: Tensor) -> int:
@@ -123,7 +130,7 @@ def _non_finite(part: Tensor, kind: str) -> str | None:
     if part.element_size() == 1 or part.dtype in (torch.float16, torch.bfloat16):
         part = part.float()
     # The sum is finite if all values are, except when it overflows.
-    if torch.isfinite(part.sum()):
+    if cmath.isfinite(part.sum().item()):
         return None
     if torch.isnan(part).any():
         return "NaN"

@@ -154,6 +154,13 @@ class Frames:
     def _outer(self, frame: FrameType | None) -> Frame | None:
         """Returns a frame and the frames outside of it, as they are now."""
         positions, running = self._positions, self._running
+        if running and running[-1][0] is frame and frame is not None:
+            # Often the function of the event before, which may run another instruction now.
+            result = running[-2][1] if len(running) > 1 else None
+            if self._kinds[id(frame.f_code)][1] != _INTERNAL:
+                result = Frame(frame.f_code, frame.f_lasti, result)
+            running[-1] = frame, result
+            return result
         inner: list[FrameType] = []
         while frame is not None and frame.f_code is not _BUILD:
             if id(frame) in positions:

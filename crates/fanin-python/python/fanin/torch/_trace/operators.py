@@ -56,6 +56,7 @@ _SCATTERING = (
     "index_", "masked_", "scatter", "put_", "_index_put_impl_", "fill_diagonal_", "tril_", "triu_", "map_",
 )  # fmt: skip
 
+
 _effects: dict[Any, Effect] = {}
 
 

@@ -145,6 +145,10 @@ class Recorder(TorchDispatchMode):
         if effect.kind == VIEW:
             return operator(*args, **kwargs)
         caller = self._frames.caller()
+        if effect.kind == ALLOCATE:
+            result = operator(*args, **kwargs)
+            self._add_allocation(effect, result, caller)
+            return result
         state = _state_before(args, kwargs) if effect.draws else None
         # Only the time of draws is shown.
         start = time.perf_counter() if effect.draws else 0.0
@@ -156,20 +160,31 @@ class Recorder(TorchDispatchMode):
             self._add_results(effect, args, kwargs, result, caller, state, seconds)
         return result
 
+    def _add_allocation(self, effect: Effect, result: Any, caller: Caller) -> None:
+        """Records an operator that has returned memory that nobody has written."""
+        for tensor in (result,) if isinstance(result, Tensor) else tensors_in(result):
+            place = self.place_of(tensor)
+            if place is not None:
+                event = Event(len(self.log), effect, place, (), ((), {}), caller, None, 0.0)
+                self.log.append(event)
+                self.events.setdefault(place.storage, []).append(event)
+
     def _add_writes(self, effect: Effect, args, kwargs, caller: Caller, state: GeneratorState | None, seconds: float):
         """Records an operator that has written to its arguments."""
         targets: list[Tensor]
         sources: tuple[Place, ...]
+        arguments: tuple[tuple[Any, ...], dict[str, Any]]
         if effect.written == (0,) and all(type(arg) in _NUMBERS for arg in args[1:]):
             # The most frequent case is treated first: an operator with one tensor and numbers.
             targets, sources = list(args[:1]), ()
+            arguments = (Tensor, *args[1:]), {name: _without_tensors(value) for name, value in kwargs.items()}
         else:
             written: list[Any] = []
             others: list[Any] = []
             for where, value in (*enumerate(args), *kwargs.items()):
                 (written if where in effect.written else others).append(value)
             targets, sources = tensors_in(written), self._places(others)
-        arguments = _plain(args, kwargs)
+            arguments = _plain(args, kwargs)
         for tensor in targets:
             # The place is read after the operator, because an `out` argument may get other memory.
             place = self.place_of(tensor)
@@ -179,10 +194,9 @@ class Recorder(TorchDispatchMode):
                 state = None
 
     def _add_results(self, effect: Effect, args, kwargs, result, caller, state: GeneratorState | None, seconds: float):
-        """Records an operator that has returned new values or new memory."""
-        reads = effect.kind != ALLOCATE and effect.name not in SHAPE_ONLY
-        sources = self._places((*args, *kwargs.values())) if reads else ()
-        arguments = ((), {}) if effect.kind == ALLOCATE else _plain(args, kwargs)
+        """Records an operator that has returned new values."""
+        sources = self._places((*args, *kwargs.values())) if effect.name not in SHAPE_ONLY else ()
+        arguments = _plain(args, kwargs)
         results = (result,) if isinstance(result, Tensor) else result if isinstance(result, (tuple, list)) else ()
         places = [place for place in self._places(results) if all(place.storage != source.storage for source in sources)]
         for place in places or (None,):
@@ -225,7 +239,8 @@ def _state_before(args: Any, kwargs: Any) -> GeneratorState | None:
     """Returns the state of the CPU generator that an operator draws from."""
     generator = kwargs.get("generator") if kwargs else None
     if generator is None:
-        generator = next((arg for arg in args if isinstance(arg, torch.Generator)), _default_generator)
+        # `isinstance` would call a Python function for each argument.
+        generator = next((arg for arg in args if type(arg) is torch.Generator), _default_generator)
     if generator is not _default_generator and generator.device.type != "cpu":
         return None
     return generator_state(generator)
