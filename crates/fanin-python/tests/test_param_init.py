@@ -152,3 +152,27 @@ def test_a_function_increments_the_version_and_needs_no_grad_mode():
     version = weight._version
     functions[""]["weight"](weight)
     assert weight._version > version and weight.requires_grad and weight.isfinite().all()
+
+
+class Fused(Module):
+    """As torchtitan's fused projection: `state_dict()` shows the parts of the parameter `wqkv`, and not the parameter."""
+
+    def __init__(self):
+        super().__init__()
+        self.wqkv = nn.Parameter(torch.empty(12, 4))
+        self.register_state_dict_post_hook(self._split)
+
+    @staticmethod
+    def _split(module, state, prefix, metadata):
+        for name, part in zip(("wq", "wk", "wv"), state.pop(f"{prefix}wqkv").chunk(3)):
+            state[f"{prefix}{name}"] = part.clone()
+
+
+def test_a_fused_parameter_that_state_dict_splits_has_one_function():
+    with torch.device("meta"):
+        model = nn.Sequential(Fused())
+    functions = fanin.torch.param_init(model, fanin.Recipe('[init]\n"*.wqkv" = "blocks(xavier_uniform, count=3)"'), seed=1)
+    weight = torch.empty(12, 4)
+    functions["0"]["wqkv"](weight)
+    expected = fanin.filled((12, 4), "blocks(xavier_uniform, count=3)", seed=1, name="0.wqkv")
+    assert torch.equal(weight, torch.from_numpy(expected))

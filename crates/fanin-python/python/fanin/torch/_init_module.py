@@ -65,7 +65,10 @@ def init_module(
     >>> init_module(model, recipe, seed=42)[0]
     Planned(0.weight: F32 [8, 16] = trunc_normal(std=0.25, a=-0.5, b=0.5))
     """
-    tensors, planned = plan_module(module, recipe, settings)
+    if not isinstance(module, nn.Module):
+        raise TypeError(f"module = {module!r}: must be a torch.nn.Module")
+    tensors = recipe_tensors(module)
+    planned = plan_tensors(tensors, recipe, settings)
     written = [one for one in planned if one.scheme not in ("copy", "skip")]
     for one in written:
         tensors[one.name].check(one.name, one.scheme)
@@ -77,17 +80,14 @@ def init_module(
     return planned
 
 
-def plan_module(
-    module: nn.Module, recipe: str | PathLike[str] | Recipe, settings: Mapping[str, float] | None
-) -> tuple[dict[str, RecipeTensor], list[Planned]]:
-    """Returns the tensors of a module that a recipe fills, by name, and what the recipe says about each of them."""
-    if not isinstance(module, nn.Module):
-        raise TypeError(f"module = {module!r}: must be a torch.nn.Module")
+def plan_tensors(
+    tensors: Mapping[str, RecipeTensor], recipe: str | PathLike[str] | Recipe, settings: Mapping[str, float] | None
+) -> list[Planned]:
+    """Returns what a recipe says about each of these tensors."""
     if not isinstance(recipe, Recipe):
         recipe = Recipe.read(fspath(recipe))
-    tensors = recipe_tensors(module)
     rows = [(name, _stored(name, tensor, recipe), list(tensor.shape)) for name, tensor in tensors.items()]
-    return tensors, recipe.plan(rows, dict(settings or {}))
+    return recipe.plan(rows, dict(settings or {}))
 
 
 def _stored(name: str, tensor: RecipeTensor, recipe: Recipe) -> str:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from os import PathLike, fspath
+from os import PathLike
 
 from torch import Tensor, nn
 
 from .._fanin import Planned, Recipe, canonical_name
-from ._init_module import plan_module
-from ._recipe_tensors import RecipeTensor
+from ._init_module import plan_tensors
+from ._recipe_tensors import RecipeTensor, persistent_buffers
 
 
 class ParamInit:
@@ -49,7 +49,8 @@ def param_init(
 
     torchtitan initializes a parameter by calling the function that its module's `param_init` has under the parameter's local name.
     The functions of this dict fill parameters as `init_module` does: on the native stream, and each rank its own region of a
-    DTensor. Buffers are left to the model's own code.
+    DTensor. The rules match the names of `named_parameters()`, so a fused parameter has one rule, such as
+    "*.wqkv.weight" = "normal(std=0.02)". The model's own code sets buffers; persistent buffers need a rule too, such as "skip".
 
     Parameters
     ----------
@@ -85,15 +86,25 @@ def param_init(
     >>> weight = torch.empty(8, 16)
     >>> functions["0"]["weight"](weight)
     """
-    tensors, planned = plan_module(module, recipe, settings)
-    by_tensor = {id(tensors[one.name].tensor): one for one in planned}
-    by_name = {one.name: one for one in planned}
+    if not isinstance(module, nn.Module):
+        raise TypeError(f"module = {module!r}: must be a torch.nn.Module")
+    tensors = _tensors(module)
+    by_tensor = {id(tensors[one.name].tensor): one for one in plan_tensors(tensors, recipe, settings)}
     found: dict[str, dict[str, ParamInit]] = {}
     for prefix, child in module.named_modules():
         for name, parameter in child.named_parameters(recurse=False):
-            full = canonical_name(f"{prefix}.{name}" if prefix else name)
-            one = by_tensor.get(id(parameter)) or by_name.get(full)
-            if one is None:
-                raise ValueError(f"{full}: the parameter is not in state_dict(), so no rule of the recipe can match it")
-            found.setdefault(canonical_name(prefix) if prefix else "", {})[name] = ParamInit(one, seed)
+            found.setdefault(canonical_name(prefix) if prefix else "", {})[name] = ParamInit(by_tensor[id(parameter)], seed)
+    return found
+
+
+def _tensors(module: nn.Module) -> dict[str, RecipeTensor]:
+    """Returns the parameters and persistent buffers by name. A tensor with several names has the first of them.
+
+    The names are those of `named_parameters()`. `state_dict()` can have others: torchtitan's shows a fused parameter as its parts.
+    """
+    found: dict[str, RecipeTensor] = {}
+    for name, tensor in [*module.named_parameters(), *persistent_buffers(module)]:
+        if nn.parameter.is_lazy(tensor):
+            raise ValueError(f"{name} has no shape yet because its module is lazy: run a forward pass first")
+        found.setdefault(canonical_name(name), RecipeTensor(tensor))
     return found

@@ -101,13 +101,14 @@ def _of_fsdp1(module: nn.Module, flat: dict[str, FlatShard]) -> Iterator[tuple[s
     for name, parameter in module.named_parameters():
         if not getattr(parameter, "_fsdp_flattened", False):
             yield name, RecipeTensor(parameter, zero3_shard(parameter, name))
-    for name, buffer in _persistent_buffers(module):
+    for name, buffer in persistent_buffers(module):
         if id(buffer) not in seen:
             seen.add(id(buffer))
             yield name, RecipeTensor(buffer)
 
 
-def _persistent_buffers(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
+def persistent_buffers(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    """Yields the names and tensors of the buffers that `state_dict()` has. A buffer of several names is yielded for each."""
     for prefix, one in module.named_modules(remove_duplicate=False):
         for name, buffer in one._buffers.items():
             if buffer is not None and name not in one._non_persistent_buffers_set:
@@ -115,7 +116,7 @@ def _persistent_buffers(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
 
 
 def _of_state_dict(module: nn.Module, parameters: Sequence[tuple[str, Tensor]]) -> Iterator[tuple[str, RecipeTensor]]:
-    own: dict[int, Tensor] = {id(one): one for _, one in [*_persistent_buffers(module), *parameters]}
+    own: dict[int, Tensor] = {id(one): one for _, one in [*persistent_buffers(module), *parameters]}
     by_memory = {_memory(one): one for one in own.values() if _memory(one) is not None}
     storages: dict[int, list[Tensor]] = {}
     for one in own.values():
