@@ -327,6 +327,8 @@ fn tied_and_computed_tensors_are_no_problems() {
         steps("layers.1.A_log"),
         zigzag("blocks.0.time_first"),
         zigzag("blocks.1.time_first"),
+        Tensor { shape: vec![4], values: vec![2.0, -1.0, 0.25, 1.0], ..steps("blocks.0.pos_proj") },
+        Tensor { shape: vec![4], values: vec![2.0, -1.0, 0.25, 1.0], ..steps("blocks.1.pos_proj") },
     ];
     let audit = File::new(&tensors).audit();
     assert_eq!(audit.wrong(), 0, "{:?}", audit.tensors);

@@ -95,7 +95,8 @@ fn kind_of(scan: &Scan<'_>, search_blocks: bool, found: &mut Classification) -> 
         return Ok(());
     }
     if summary.finite < MIN_VALUES {
-        found.kind = Kind::TooFew;
+        let computed = tables::has_short_numbers(scan)?;
+        found.kind = if computed { Kind::Table("numbers of a few digits") } else { Kind::TooFew };
         return Ok(());
     }
     let gain = orthogonal_gain(scan)?;

@@ -76,6 +76,17 @@ fn has_few_values(scan: &Scan<'_>) -> Result<bool> {
     Ok(known.len() <= most)
 }
 
+/// Returns whether all values of a small tensor of a wide type are multiples of 1/64. Random values practically never are.
+pub(super) fn has_short_numbers(scan: &Scan<'_>) -> Result<bool> {
+    let wide = scan.dtype == DType::F32 || scan.dtype == DType::F64;
+    if !wide || scan.count() < 3 || scan.summary.non_finite > 0 {
+        return Ok(false);
+    }
+    let mut short = true;
+    scan.values(|values| short &= values.iter().all(|x| x.abs() < 1e4 && (x * 64.0).fract() == 0.0))?;
+    Ok(short)
+}
+
 /// Returns whether a row changes between rising and falling about as often as random values do.
 ///
 /// Of n random values, 2/3 (n - 2) are turning points (local minima or maxima) on average. Computed rows have few

@@ -9,7 +9,8 @@
 //! sizes change the entries.
 //!
 //! The largest singular value of the bidiagonal matrix is a lower bound on that of the whole matrix, which is compared
-//! with the limit of random matrices ([`tracy_widom`]).
+//! with the limit of random matrices ([`tracy_widom`]). A small matrix has more steps, so that the bound is nearly equal:
+//! an update of low rank by training changes the largest singular value first.
 
 use fanin::linalg::singular_values;
 
@@ -19,8 +20,14 @@ use crate::check::p_value::chi_square;
 use crate::check::test_result::TestResult;
 use crate::signs::sign;
 
-/// The number of steps of the bidiagonalization. A single large singular value is found to a few percent.
+/// The number of steps whose entries are tested. A single large singular value is found to a few percent.
 const STEPS: usize = 6;
+
+/// The largest number of steps for the largest singular value.
+const MAX_STEPS: usize = 40;
+
+/// The number of values of a matrix times the number of steps that is not exceeded by more than `STEPS` steps.
+const MAX_PRODUCTS: usize = 1 << 24;
 
 /// The shortest side of a matrix that is tested.
 const MIN_SIDE: usize = 12;
@@ -39,8 +46,8 @@ pub(super) fn tests(matrix: &Matrix<'_>) -> Vec<TestResult> {
     }
     let Bidiagonal { diagonal, beside } = bidiagonal(matrix);
     let mut entries: Vec<(f64, f64)> = Vec::new();
-    entries.extend(diagonal.iter().enumerate().map(|(k, x)| (x * x, (rows - k) as f64)));
-    entries.extend(beside.iter().enumerate().map(|(k, x)| (x * x, (columns - 1 - k) as f64)));
+    entries.extend(diagonal.iter().take(STEPS).enumerate().map(|(k, x)| (x * x, (rows - k) as f64)));
+    entries.extend(beside.iter().take(STEPS - 1).enumerate().map(|(k, x)| (x * x, (columns - 1 - k) as f64)));
     let mut results = vec![bulk(&entries)];
 
     let size = diagonal.len();
@@ -83,7 +90,8 @@ fn bulk(entries: &[(f64, f64)]) -> TestResult {
 
 /// Reduces the matrix to bidiagonal form by a few steps from a fixed vector of signs, with reorthogonalization.
 fn bidiagonal(matrix: &Matrix<'_>) -> Bidiagonal {
-    let steps = STEPS.min(matrix.rows.min(matrix.columns) / 2);
+    let affordable = (MAX_PRODUCTS / matrix.values.len()).clamp(STEPS, MAX_STEPS);
+    let steps = affordable.min(matrix.rows.min(matrix.columns) / 2);
     let scale = 1.0 / (matrix.columns as f32).sqrt();
     let mut right: Vec<Vec<f32>> = vec![(0..matrix.columns as u64).map(|n| sign(n) as f32 * scale).collect()];
     let mut left: Vec<Vec<f32>> = Vec::new();
