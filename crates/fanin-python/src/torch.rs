@@ -167,11 +167,20 @@ pub fn torch_fill(
 /// Returns whether a fill may take so long that Ctrl-C must be able to interrupt the fill. A fill takes long if it has
 /// many values, or if rejection sampling accepts few proposals.
 fn may_be_long(distribution: Distribution, count: usize) -> bool {
-    match distribution {
+    let proposals = match distribution {
         // If the mean is within the bounds, rejection sampling accepts at least three in ten proposals, which is fast.
-        Distribution::TruncatedNormal { mean, low, high, .. } if !(low..=high).contains(&mean) => true,
-        _ => count >= interrupt::MIN_VALUES,
-    }
+        Distribution::TruncatedNormal { mean, std, low, high, .. } if !(low..=high).contains(&mean) => {
+            // Proposals are uniform. Over the length `near`, the density falls to 1/e of its peak at the nearer bound.
+            let nearest = (low - mean).max(mean - high) / std;
+            let near = std * 2.0 / (nearest.hypot(2f64.sqrt()) + nearest);
+            // torch draws a proposal for each element in each pass, until the last element has accepted one.
+            let passes = (high - low) / near.min(high - low) * std::f64::consts::E * (1.0 + (count as f64).ln());
+            count as f64 * passes
+        }
+        _ => count as f64,
+    };
+    // The comparison is also true if `proposals` is not a number.
+    !(proposals < interrupt::MIN_VALUES as f64)
 }
 
 /// Fills `memory` according to `plan`, and returns true. If [`Torch`] does not support the fill, writes nothing and

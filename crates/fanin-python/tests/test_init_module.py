@@ -123,6 +123,50 @@ def test_parameters_without_memory_of_their_own_are_errors():
         fanin.init_module(net, NORMAL)
 
 
+    net.weight = nn.Parameter(torch.zeros(1, 4).expand(3, 4))
+    with pytest.raises(ValueError, match="weight: several of its elements have the same memory"):
+        fanin.init_module(net, NORMAL)
+
+
+class Pair(nn.Module):
+    """Two parameters that are different objects, but share memory."""
+
+    def __init__(self, share):
+        super().__init__()
+        self.bias = nn.Parameter(torch.ones(4))
+        self.first = nn.Parameter(torch.ones(4, 4))
+        self.second = nn.Parameter(share(self.first.data))
+
+
+def test_a_parameter_with_the_memory_of_another_is_filled_once():
+    net = Pair(lambda data: data)
+    assert [p.name for p in fanin.init_module(net, NORMAL, seed=5)] == ["bias", "first"]
+    assert torch.equal(net.second, named((4, 4), "first"))
+    with fanin.torch.sharded_init(net, seed=5):
+        for parameter in net.parameters():
+            nn.init.normal_(parameter)
+    assert torch.equal(net.second, named((4, 4), "first"))
+
+
+@pytest.mark.parametrize(
+    "share",
+    [torch.t, lambda data: data[1:], lambda data: data[:, :3], torch.flatten, lambda data: torch.from_numpy(data.numpy())[2:]],
+)
+def test_parameters_that_share_some_elements_are_an_error(share):
+    net = Pair(share)
+    with pytest.raises(ValueError, match="share some of their elements"):
+        fanin.init_module(net, NORMAL)
+    assert all((parameter == 1).all() for parameter in net.parameters())
+    fanin.init_module(net, fanin.Recipe('[init]\n"second" = "skip"\n"*" = "normal"'))
+
+
+def test_columns_of_one_matrix_are_filled_separately():
+    net = Pair(lambda data: data[:, 2:])
+    net.first = nn.Parameter(net.first.data[:, :2])
+    fanin.init_module(net, NORMAL, seed=5)
+    assert torch.equal(net.first, named((4, 2), "first")) and torch.equal(net.second, named((4, 2), "second"))
+
+
 def test_swapped_parameters_are_filled():
     net, other = nn.Linear(4, 3, bias=False), nn.Linear(4, 3, bias=False)
     torch.utils.swap_tensors(net.weight, other.weight)

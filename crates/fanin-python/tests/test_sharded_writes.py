@@ -54,6 +54,10 @@ UNWRITTEN = {
     "empty": lambda net: setattr(net.bias, "data", torch.empty(6)),
     "like": lambda net: net.bias.copy_(torch.empty_like(net.bias)),
     "concatenated": lambda net: net.bias.copy_(torch.cat([torch.zeros(3), net.bias[3:]])),
+    "made finite": lambda net: net.bias.nan_to_num_(),
+    "rectified": lambda net: F.relu_(net.bias),
+    "a list scaled": lambda net: torch._foreach_mul_([net.bias], 0.0),
+    "a list copied": lambda net: torch._foreach_copy_([net.weight, net.bias], [torch.zeros(6, 4), torch.empty(6)]),
     "scaled": lambda net: net.bias.mul_(0.0),
     "half": lambda net: nn.init.zeros_(net.bias[:3]),
     "assigned in part": lambda net: net.bias.__setitem__(slice(0, 5), 0),
@@ -110,6 +114,8 @@ WRITTEN = {
     "like": like,
     "a new parameter": new,
     "rows": rows,
+    "a list": lambda net: torch._foreach_zero_([net.bias]),
+    "a list copied": lambda net: torch._foreach_copy_([net.weight, net.bias], [torch.zeros(6, 4), torch.zeros(6)]),
     "temporary": temporary,
 }
 

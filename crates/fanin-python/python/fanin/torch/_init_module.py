@@ -10,7 +10,7 @@ from torch import nn
 
 from .._fanin import Planned, Recipe
 from ._module_tensors import STORED
-from ._recipe_tensors import RecipeTensor, recipe_tensors
+from ._recipe_tensors import RecipeTensor, check_no_shared_elements, recipe_tensors
 
 
 def init_module(
@@ -72,6 +72,7 @@ def init_module(
     written = [one for one in planned if one.scheme not in ("copy", "skip")]
     for one in written:
         tensors[one.name].check(one.name, one.scheme)
+    check_no_shared_elements({one.name: tensors[one.name] for one in written})
     for one in written:
         if one.spec is not None and one.integer is None:
             tensors[one.name].fill(one.spec, seed, one.source)

@@ -46,6 +46,8 @@ def check_memory(tensor: Tensor, name: str) -> None:
     storage = local.untyped_storage()
     if local.numel() and (storage.device.type == "meta" or not storage.nbytes()):
         raise ValueError(f"{name} has no memory at present, because its storage was freed: gather or allocate it first")
+    if torch._debug_has_internal_overlap(local) == 1:
+        raise ValueError(f"{name}: several of its elements have the same memory, as after expand: replace it by its clone()")
     if local.is_neg():
         raise ValueError(f"{name}: its memory holds the values negated: replace it by the result of resolve_neg()")
 

@@ -43,6 +43,11 @@ class RecipeTensor:
             check_memory(self.tensor, name)
             regions_of(self.tensor, name)
 
+    def memories(self) -> list[Tensor]:
+        """Returns the tensors of this rank to which `fill` writes."""
+        shard = [] if self.shard is None else [self.shard.memory]
+        return shard if shard and not self._is_gathered else [*shard, local_of(self.tensor)]
+
     @property
     def _is_gathered(self) -> bool:
         """Whether ZeRO-3 has gathered the whole parameter. Both the parameter and this rank's partition are then filled."""
@@ -86,12 +91,44 @@ def recipe_tensors(module: nn.Module) -> dict[str, RecipeTensor]:
     for name, parameter in parameters:
         if nn.parameter.is_lazy(parameter):
             raise ValueError(f"{name} has no shape yet because its module is lazy: run a forward pass first")
+        if parameter.is_nested:
+            raise TypeError(f"{name} is a nested tensor: only dense tensors are filled")
     check_declared_sizes(module)
     flat = fsdp1_shards(module)
     if flat:
         # The hooks of FSDP1 would gather the parameters, so state_dict is not called.
         return _by_canonical_name(_of_fsdp1(module, flat))
     return _by_canonical_name(_of_state_dict(module, parameters))
+
+
+def check_no_shared_elements(tensors: dict[str, RecipeTensor]) -> None:
+    """Raises ValueError if two tensors share some of their elements, because the second fill would overwrite the first."""
+    ranges = []
+    for name, tensor in tensors.items():
+        for memory in tensor.memories():
+            if memory.numel():
+                address = memory.data_ptr()
+                ranges.append((str(memory.device), address, address + _extent(memory) * memory.element_size(), name, memory))
+    ranges.sort(key=lambda one: one[:3])
+    for i, (device, start, end, name, memory) in enumerate(ranges):
+        for other_device, other_start, _, other_name, other in ranges[i + 1 :]:
+            if (device, end) <= (other_device, other_start):
+                break
+            if _share_elements(memory, other, other_start - start):
+                raise ValueError(
+                    f"{name} and {other_name} share some of their elements, but are not the same tensor: one fill would "
+                    "overwrite the other, so give one of them its own memory, or skip it"
+                )
+
+
+def _share_elements(first: Tensor, second: Tensor, distance: int) -> bool:
+    """Returns whether two tensors have a byte in common. `second` begins `distance` bytes after `first`."""
+    size = max(_extent(first) * first.element_size(), distance + _extent(second) * second.element_size())
+    counts = torch.zeros(size, dtype=torch.uint8)
+    for tensor, start in ((first, 0), (second, distance)):
+        width = tensor.element_size()
+        counts.as_strided((*tensor.shape, width), (*(step * width for step in tensor.stride()), 1), start).add_(1)
+    return bool((counts > 1).any())
 
 
 def _of_fsdp1(module: nn.Module, flat: dict[str, FlatShard]) -> Iterator[tuple[str, RecipeTensor]]:
@@ -116,10 +153,15 @@ def persistent_buffers(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
 
 
 def _of_state_dict(module: nn.Module, parameters: Sequence[tuple[str, Tensor]]) -> Iterator[tuple[str, RecipeTensor]]:
-    own: dict[int, Tensor] = {id(one): one for _, one in [*persistent_buffers(module), *parameters]}
-    by_memory = {_memory(one): one for one in own.values() if _memory(one) is not None}
-    storages: dict[int, list[Tensor]] = {}
+    own: dict[int, Tensor] = {id(one): one for _, one in [*parameters, *persistent_buffers(module)]}
+    #: Objects that are the same elements in memory are one tensor, as tied parameters are.
+    by_memory: dict[Any, Tensor] = {}
     for one in own.values():
+        key = _memory(one)
+        if key is not None:
+            own[id(one)] = by_memory.setdefault(key, one)
+    storages: dict[int, list[Tensor]] = {}
+    for one in {id(one): one for one in own.values()}.values():
         storages.setdefault(_storage(one), []).append(one)
     shown: set[int] = set()
     views: dict[int, list[Tensor]] = {}
@@ -142,6 +184,7 @@ def _of_state_dict(module: nn.Module, parameters: Sequence[tuple[str, Tensor]]) 
         elif name.rsplit(".", 1)[-1] != "_extra_state":
             copies.append(name)
     for name, parameter in parameters:
+        parameter = own[id(parameter)]
         if id(parameter) in shown:
             continue
         shown.add(id(parameter))

@@ -47,10 +47,12 @@ _ARITHMETIC = frozenset(
     "abs_ exp_ log_ log1p_ expm1_ sqrt_ rsqrt_ reciprocal_ square_ sin_ cos_ tanh_ sigmoid_ erf_ erfinv_ round_ floor_ "
     "ceil_ trunc_ sign_".split()
 )
-#: In-place methods that change an unknown part of the elements. The other elements keep their values.
-_PARTIAL = frozenset(
-    "masked_fill_ masked_scatter_ index_fill_ index_copy_ index_add_ index_put_ index_reduce_ scatter_ scatter_add_ "
-    "scatter_reduce_ put_ fill_diagonal_ tril_ triu_ addmm_ addcmul_ addcdiv_ lerp_ renorm_ cumsum_ cumprod_".split()
+#: In-place methods that overwrite all elements, and do not read them. All other in-place methods compute elements from their
+#: former values, or change a part of the elements.
+_OVERWRITING = _CONSTANT | frozenset(
+    "__setitem__ copy_ normal_ uniform_ random_ exponential_ geometric_ cauchy_ log_normal_ bernoulli_ apply_ map_ map2_ "
+    "constant_ ones_ zeros_ eye_ dirac_ xavier_uniform_ xavier_normal_ kaiming_uniform_ kaiming_normal_ trunc_normal_ "
+    "orthogonal_ sparse_".split()
 )
 #: Methods whose names end with an underscore, although they do not write values.
 _NOT_WRITING = frozenset(
@@ -138,7 +140,7 @@ class ShardedMode(TorchFunctionMode):
         """Returns the parameters and buffers with elements that have no known values."""
         self.tensors.update()
         left = []
-        for named in self.tensors.by_id.values():
+        for named in {id(one): one for one in self.tensors.by_id.values()}.values():
             if not named.written.is_complete and not self.log.get(named.tensor):
                 left.append(named)
         return left
@@ -179,6 +181,8 @@ class ShardedMode(TorchFunctionMode):
             target = self._assigned(tensor, args[1]) if name == "__setitem__" else tensor
             self._record_write(target, name, is_known)
             return result
+        if name.startswith("_foreach_") and _writes(name):
+            return self._call_foreach(func, name, args, kwargs)
         result = func(*args, **kwargs)
         made = [one for one in _tensors((result,)) if one.layout is torch.strided]
         if made:
@@ -194,6 +198,17 @@ class ShardedMode(TorchFunctionMode):
                 # A view has the memory of an argument, which is recorded already.
                 if storage_of(one)._cdata not in memory:
                     self.log.set(one, is_known)
+        return result
+
+    def _call_foreach(self, func, name, args, kwargs):
+        """Calls an in-place function that changes a list of tensors, such as `torch._foreach_zero_`."""
+        targets = args[0] if args else kwargs["self"]
+        given = [*args[1:], *kwargs.values()]
+        lists = [one for one in given if isinstance(one, (list, tuple)) and len(one) == len(targets)]
+        known = [self._are_known([one[i] for one in lists] if lists else given) for i in range(len(targets))]
+        result = func(*args, **kwargs)
+        for target, is_known in zip(targets, known):
+            self._record_write(target, name.removeprefix("_foreach_"), is_known)
         return result
 
     def _are_known(self, values) -> bool:
@@ -231,9 +246,9 @@ class ShardedMode(TorchFunctionMode):
         except ValueError:
             # The tensor is not a region of the parameter, as a diagonal is not.
             owner = self.tensors.owner(target)
-            view, name = whole(owner) if owner is not None else None, "masked_fill_"
+            view, name = whole(owner) if owner is not None else None, "fill_diagonal_"
         if view is None:
-            if name not in _ARITHMETIC and name not in _PARTIAL:
+            if name in _OVERWRITING:
                 self.log.set(target, is_known)
             elif not is_known:
                 self.log.set(target, False)
@@ -245,7 +260,7 @@ class ShardedMode(TorchFunctionMode):
             # Some elements have values that were computed from unknown values.
             view.named.written.clear()
             self.log.set(view.named.tensor, False)
-        elif name not in _ARITHMETIC and name not in _PARTIAL:
+        elif name in _OVERWRITING:
             view.mark_written()
         self._log_like(view)
 

@@ -184,8 +184,25 @@ class ModuleTensors:
             by_id[id(tensor)] = before
         self.by_id = by_id
         self.by_storage = {}
-        for named in (*by_id.values(), *self.likes):
+        for key, named in by_id.items():
+            # Two parameters with the same elements in memory are one tensor, as tied parameters are.
+            by_id[key] = self._same_memory(named)
+            if by_id[key] is named:
+                self._add(named)
+        for named in self.likes:
             self._add(named)
+
+    def _same_memory(self, named: NamedTensor) -> NamedTensor:
+        """Returns the tensor that was added before and has the same elements in memory, or `named` if there is none."""
+        tensor = named.tensor
+        if nn.parameter.is_lazy(tensor) or named.twin is not None:
+            return named
+        for other in self.by_storage.get(_storage(tensor), ()):
+            if other.twin is None and other.tensor.dtype == tensor.dtype and tensor.numel():
+                one, two = ((each.storage_offset(), each.shape, each.stride()) for each in (other.tensor, tensor))
+                if one == two:
+                    return other
+        return named
 
     def add_like(self, named: NamedTensor) -> None:
         """Adds a tensor that is not in the module, but like one of its parameters, so that `find` finds it."""
