@@ -21,6 +21,7 @@ const HOST: [i32; 4] = [CPU, 3, 11, 13];
 const FLOAT: u8 = 2;
 const BFLOAT: u8 = 4;
 const READ_ONLY: u64 = 1;
+const IS_COPY: u64 = 2;
 
 /// The keyword arguments for `__dlpack__`: `max_version`, the newest version of DLPack that this module reads.
 /// Libraries accept this argument since DLPack 1.0.
@@ -77,7 +78,8 @@ impl<'py> Array<'py> {
     ///
     /// # Errors
     /// - TypeError if the object has no `__dlpack__`, or if its element type is not `dtype` or not supported.
-    /// - ValueError if the memory is not on the CPU, is not aligned, is read-only, or is not known to be writable.
+    /// - ValueError if the memory is not on the CPU, is not aligned, is read-only, is a copy, or is not known to be
+    ///   writable.
     pub fn of(array: &Bound<'py, PyAny>, dtype: Option<DType>) -> PyResult<Self> {
         let py = array.py();
         let kind = || array.get_type().name().map_or_else(|_| "?".to_owned(), |name| name.to_string());
@@ -155,6 +157,13 @@ impl<'py> Array<'py> {
                     managed.major, managed.minor
                 );
                 return Err(PyTypeError::new_err(message));
+            }
+            if managed.flags & IS_COPY != 0 {
+                return Err(PyValueError::new_err(format!(
+                    "the __dlpack__ of this {} returns a copy, so a fill would not change it: fill a NumPy array, and \
+                     convert it",
+                    kind()
+                )));
             }
             (&managed.tensor, managed.flags & READ_ONLY != 0)
         } else {

@@ -174,7 +174,8 @@ fn may_be_long(distribution: Distribution, count: usize) -> bool {
             let nearest = (low - mean).max(mean - high) / std;
             let near = std * 2.0 / (nearest.hypot(2f64.sqrt()) + nearest);
             // torch draws a proposal for each element in each pass, until the last element has accepted one.
-            let passes = (high - low) / near.min(high - low) * std::f64::consts::E * (1.0 + (count as f64).ln());
+            let passes =
+                (high - low) / near.min(high - low) * std::f64::consts::E * (1.0 + (count as f64).ln());
             count as f64 * passes
         }
         _ => count as f64,

@@ -35,7 +35,21 @@ class Unversioned:
         return self.array.__dlpack_device__()
 
 
+class Copying:
+    """An array of a library whose capsules have a copy of its values."""
+
+    def __init__(self, array):
+        self.array, self.shape, self.dtype = array, array.shape, array.dtype
+
+    def __dlpack__(self, **options):
+        return self.array.__dlpack__(**options, copy=True)
+
+    def __dlpack_device__(self):
+        return self.array.__dlpack_device__()
+
+
 ARRAYS = {
+    "a copy": (lambda: Copying(np.zeros((4, 4))), "this Copying returns a copy"),
     "JAX": (jax_array, "immutable: use fanin.jax.fill_sharded"),
     "a NumPy view of a JAX array": (lambda: np.asarray(jax_array()), "read-only"),
     "read-only": (lambda: read_only(np.zeros((4, 4))), "read-only"),

@@ -28,7 +28,10 @@ pub fn of_bytes(start: &[u8]) -> Option<String> {
     if start.get(8) == Some(&b'{') && length.is_some_and(|length| length <= MAX_HEADER_BYTES) {
         return None;
     }
-    let text = String::from_utf8_lossy(&start[..start.len().min(LENGTH)]).trim_start().to_ascii_lowercase();
+    let start = start.get(..LENGTH).unwrap_or(start);
+    let decoded = String::from_utf8_lossy(start);
+    // Text may begin with a byte order mark.
+    let text = decoded.trim_start_matches('\u{feff}').trim_start().to_ascii_lowercase();
     let begins = |bytes: &[u8]| start.starts_with(bytes);
     let (kind, remedy) = match start {
         [] => ("an empty file", "the download or the write may have been interrupted; get the file again"),
@@ -60,6 +63,16 @@ pub fn of_bytes(start: &[u8]) -> Option<String> {
         _ if start.get(257..262) == Some(b"ustar") => ("a tar archive", "unpack it first"),
         _ if text.starts_with('{') => {
             ("a JSON text", "if it is an index or a manifest, its name must end with .json")
+        }
+        _ if start.len() >= 8 && start.iter().all(|byte| *byte == 0) => {
+            ("a file that begins with zeros, as an interrupted download leaves it", "get the file again")
+        }
+        _ if text.len() >= 8
+            && !decoded.contains(|c: char| c.is_control() && !c.is_whitespace() || c == '\u{fffd}') =>
+        {
+            let line = decoded.trim_start().lines().next().unwrap_or_default();
+            let line: String = line.chars().take(60).collect();
+            return Some(format!("a text file, which begins with {line:?}: give the file with the tensors"));
         }
         _ => return None,
     };
@@ -116,6 +129,11 @@ mod tests {
             (b"\x1f\x8b\x08\0\0\0\0\0\0".to_vec(), "unpack"),
             (b"{\"metadata\": {}}".to_vec(), ".json"),
             (Vec::new(), "empty"),
+            (b"\xef\xbb\xbf<!doctype html><html>".to_vec(), "error page"),
+            (b"Entry not found".to_vec(), "a text file, which begins with \"Entry not found\""),
+            (b"# xet version 0\nfilesize = 12\n".to_vec(), "a text file"),
+            (vec![0; 8], "begins with zeros"),
+            (vec![0; 4096], "begins with zeros"),
         ] {
             let found = of_bytes(&start).unwrap_or_default();
             assert!(found.contains(needle), "{needle}: {found}");
@@ -124,5 +142,6 @@ mod tests {
         // pickle file.
         assert_eq!(of_bytes(b"\x80\x02\0\0\0\0\0\0{\"a\": "), None);
         assert_eq!(of_bytes(&[7; 100]), None);
+        assert_eq!(of_bytes(b"\x80\x02\0\0\0\0\0\0"), None, "shorter than its header");
     }
 }

@@ -427,6 +427,16 @@ pub enum Warning {
         /// The element type.
         dtype: DType,
     },
+    /// The step of a sequence is less than the distance between neighbouring values of the element type. Neighbours in the
+    /// sequence are therefore rounded to the same value.
+    Repeated {
+        /// The difference between a value of the sequence and the next.
+        step: f64,
+        /// The value of the sequence that is farthest from 0.
+        at: f64,
+        /// The element type.
+        dtype: DType,
+    },
     /// A constant, a scale or a gain is not 0, but is so small that it becomes 0 when it is rounded to the element
     /// type.
     Underflow {
@@ -470,6 +480,11 @@ impl std::fmt::Display for Warning {
                 f,
                 "std={std} is less than the spacing of {dtype} at mean={mean}: nearly all values become one number. Use a \
                  larger std or a wider type"
+            ),
+            Warning::Repeated { step, at, dtype } => write!(
+                f,
+                "the step {step} is less than the spacing of {dtype} near {at}: neighbouring values become equal. Use a wider \
+                 type"
             ),
             Warning::Underflow { value, dtype } => {
                 write!(f, "{value} is too small for {dtype} and becomes 0. Use a wider type, or write 0")

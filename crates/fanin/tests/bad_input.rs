@@ -4,7 +4,9 @@
 mod common;
 
 use common::{Buffer, plan};
-use fanin::{DType, Distribution, Element, Error, Initializer, Native, Plan, TensorMut, Torch, init};
+use fanin::{
+    DType, Distribution, Element, Error, Initializer, Native, Plan, TensorMut, Torch, init, init::Init,
+};
 
 /// Returns the error message of a fill with an invalid spec. Asserts that both streams return the same error, that the
 /// memory is unchanged, and that the torch generator has not advanced.
@@ -174,6 +176,27 @@ fn the_native_stream_does_not_support_rejection_and_from_rng_does_not_support_re
             init::normal(0.0, 1.0).fill_region(&mut buffer, &[8], &[4], &[4], &mut stream).unwrap_err();
         assert!(matches!(error, Error::NoRandomAccess { .. }));
         init::normal(0.0, 1.0).fill_region(&mut buffer, &[4], &[0], &[4], &mut stream).unwrap();
+    }
+}
+
+#[test]
+fn values_beyond_the_type_give_a_warning_for_every_normal_scheme() {
+    for (spec, dtype, expected) in [
+        ("normal(std=20000)", DType::F16, true),
+        ("normal(std=10000)", DType::F16, false),
+        ("trunc_normal(std=200, a=-1000, b=1000)", DType::F8E4M3, true),
+        ("trunc_normal(std=200, a=-1000, b=2)", DType::F8E4M3, true),
+        ("trunc_normal(std=200, a=-400, b=400)", DType::F8E4M3, false),
+        ("trunc_normal(std=20, a=-inf, b=inf)", DType::F8E4M3, false),
+        ("sparse(sparsity=0.5, std=20000)", DType::F16, true),
+    ] {
+        let plan = spec.parse::<Init>().unwrap().resolve(&[8, 8], dtype).unwrap();
+        let warned = plan.warnings().iter().any(|one| matches!(one, fanin::Warning::Overflow { .. }));
+        assert_eq!(warned, expected, "{spec}");
+    }
+    for spec in ["normal(mean=1e-9, std=0)", "uniform(1e-9, 1e-9)"] {
+        let plan = spec.parse::<Init>().unwrap().resolve(&[8], DType::F16).unwrap();
+        assert!(plan.warnings()[0].to_string().contains("becomes 0"), "{spec}");
     }
 }
 

@@ -142,6 +142,8 @@ fn invalid_functions_and_sequences_are_errors_when_the_plan_is_resolved() {
         ("log(normal)", &[3], "greater than 0"),
         ("softplus_inverse(constant(-1))", &[3], "greater than 0"),
         ("exp(constant(1000))", &[3], "must be finite in f32"),
+        ("exp(normal(std=100))", &[3], "its largest value"),
+        ("exp(trunc_normal(mean=80, std=5, a=-inf, b=inf))", &[3], "must be finite in f32"),
         ("exp(orthogonal)", &[3, 3], "its argument must be constant, uniform"),
         ("log(stacked(orthogonal))", &[2, 3, 3], "its argument must be"),
         ("exp(log(exp(log(exp(uniform)))))", &[3], "its argument must be"),
@@ -153,6 +155,32 @@ fn invalid_functions_and_sequences_are_errors_when_the_plan_is_resolved() {
         match spec.parse::<Init>().and_then(|init| init.resolve(shape, DType::F32)) {
             Err(error) if error.to_string().contains(needle) => {}
             other => _ = writeln!(report, "{spec}: {other:?}"),
+        }
+    }
+    assert_eq!(report, "");
+}
+
+#[test]
+fn values_that_the_type_cannot_tell_apart_give_a_warning() {
+    let mut report = String::new();
+    for (spec, dtype, needle) in [
+        ("log_uniform(1e-10, 1e-9)", DType::F16, "is too small for f16"),
+        ("log(constant(1.0000000001))", DType::F16, "is too small for f16"),
+        ("softplus_inverse(log_uniform(1e-9, 1e-8))", DType::F8E5M2, "nearly all values become one number"),
+        ("arange(2049, 2057)", DType::BF16, "the step 1 is less than the spacing of bf16 near 2056"),
+        ("arange(-2056, -2048)", DType::BF16, "neighbouring values become equal"),
+        ("arange(0, 8)", DType::F8E4M3, ""),
+        ("arange(249, 257)", DType::BF16, ""),
+        ("arange(2048, 2040, -1)", DType::F16, ""),
+        ("log_uniform(0.001, 0.1)", DType::BF16, ""),
+        ("softplus_inverse(log_uniform(0.001, 0.1))", DType::F16, ""),
+        ("log(arange(1, 9))", DType::BF16, ""),
+        ("exp(normal(std=1))", DType::F16, ""),
+    ] {
+        let plan = plan(spec, &[8], dtype).unwrap();
+        let found: Vec<String> = plan.warnings().iter().map(ToString::to_string).collect();
+        if needle.is_empty() != found.is_empty() || !found.iter().all(|text| text.contains(needle)) {
+            _ = writeln!(report, "{spec}: {found:?}");
         }
     }
     assert_eq!(report, "");

@@ -121,3 +121,16 @@ fn properties_in_blocks_and_stacks_belong_to_the_block() {
     assert_eq!(known.resolve(&[5, 8, 4], DType::F32).unwrap().std(), 0.25);
     assert_eq!(stds("stacked(exp(uniform(0, index+1)))", &[2, 6]).len(), 2);
 }
+
+#[test]
+fn a_result_that_is_not_a_finite_number_is_an_error() {
+    for spec in ["exp(1000)", "10^400", "1e300*1e300", "1e300/1e-300", "1e308+1e308", "-1e308-1e308"] {
+        assert!(error(&format!("constant({spec})"), &[3]).contains("too large for an f64"), "{spec}");
+    }
+    for spec in ["inf-inf", "0*inf", "inf/inf"] {
+        assert!(error(&format!("constant({spec})"), &[3]).contains("the result is not a number"), "{spec}");
+    }
+    assert_eq!(value("inf", &[3]), f64::INFINITY);
+    assert_eq!(value("-inf+1", &[3]), f64::NEG_INFINITY);
+    assert_eq!(value("1/exp(shape[0])", &[0]), 1.0);
+}

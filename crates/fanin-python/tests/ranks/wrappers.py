@@ -13,6 +13,7 @@ import torch
 import torch.distributed as dist
 from torch import nn
 from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.algorithms._checkpoint.checkpoint_wrapper import checkpoint_wrapper
 from torch.distributed.fsdp import CPUOffloadPolicy, ShardingStrategy, fully_shard
 from torch.distributed.fsdp import FullyShardedDataParallel as FSDP
 from torch.nn.parallel import DistributedDataParallel
@@ -148,6 +149,26 @@ for strategy in STRATEGIES:
                             module.reset_parameters()
             with FSDP.summon_full_params(net):
                 check(dict(net.named_parameters()), own, case)
+
+
+def nested_wrapper():
+    """FSDP1 inside the wrapper of activation checkpoints, which has the attributes of the wrapped module."""
+    net = Net()
+    net.head = checkpoint_wrapper(FSDP(net.head, device_id=torch.device("cpu")))
+    return FSDP(net, device_id=torch.device("cpu"))
+
+
+for make in (nested_wrapper, lambda: torch.compile(nested_wrapper())):
+    net = make()
+    fanin.torch.init_module(net, RECIPE, seed=7)
+    with FSDP.summon_full_params(net):
+        check({**dict(net.named_parameters()), **dict(net.named_buffers())}, recipe, "FSDP1 in another wrapper")
+
+net = fully_shard(Net(), mesh=mesh)
+net.unshard()
+fanin.torch.init_module(net, RECIPE, seed=7)
+for name, parameter in net.named_parameters():
+    check({name: parameter.full_tensor()}, {name: recipe[name]}, "FSDP2, unsharded before")
 
 
 def offloaded():

@@ -3,6 +3,7 @@
 use super::distribution::Distribution;
 use super::functions::{Function, Functions};
 use super::types::Plan;
+use super::validate::{collapse_at, underflow_of};
 use crate::dtype::DType;
 use crate::error::Error;
 
@@ -34,12 +35,16 @@ impl Plan {
             }
             (low, high) = (function.apply(low), function.apply(high));
         }
-        // Only bounded distributions are checked, because the bounds of a normal distribution are infinite.
-        let bounded = argument.bounds().1.is_finite();
-        if bounded
-            && !argument.is_empty()
-            && [low, high].iter().any(|x| x.is_nan() || x.abs() > dtype.largest())
+        // The bounds of a normal distribution are infinite. About one value in 10^9 is farther from the mean than six
+        // standard deviations.
+        let (least, greatest) = argument.bounds();
+        if let Distribution::Normal { mean, std } | Distribution::TruncatedNormal { mean, std, .. } =
+            argument.distribution
         {
+            low = functions.apply(least.max((mean - 6.0 * std).min(greatest)));
+            high = functions.apply(greatest.min((mean + 6.0 * std).max(least)));
+        }
+        if !argument.is_empty() && [low, high].iter().any(|x| x.is_nan() || x.abs() > dtype.largest()) {
             let requirement = format!("must be finite in {dtype} (largest value {})", dtype.largest());
             let value = if high.abs() > low.abs() { high } else { low };
             return Err(Error::Argument {
@@ -49,13 +54,25 @@ impl Plan {
                 requirement,
             });
         }
+        let mut warnings = argument.warnings.clone();
+        if !argument.is_empty() {
+            let largest = if high.abs() > low.abs() { high } else { low };
+            warnings.extend(underflow_of(largest, dtype).or_else(|| {
+                // The values one standard deviation from the mean show how far most values are apart. A sequence has its own
+                // warning.
+                let is_sequence = matches!(argument.distribution, Distribution::Arange { .. });
+                let (mean, std) = if is_sequence { (low, 0.0) } else { (argument.mean(), argument.std()) };
+                let near = |x: f64| functions.apply(x.clamp(least, greatest));
+                collapse_at(near(mean), near(mean + std) / 2.0 - near(mean - std) / 2.0, dtype)
+            }));
+        }
         Ok(Self {
             shape: argument.shape.clone(),
             dtype,
             distribution: Distribution::Mapped { functions },
             distribution_on_torch: None,
             fans: argument.fans,
-            warnings: argument.warnings.clone(),
+            warnings,
             blocks: Vec::new(),
             argument: Some(Box::new(argument)),
         })

@@ -112,8 +112,13 @@ impl Plan {
                 return Err(Error::CompositePlan { shape: shape.to_vec() });
             }
         }
-        let possible =
-            [overflow(distribution, dtype), collapse(distribution, dtype), underflow(distribution, dtype)];
+        let length = shape.last().copied().unwrap_or(1);
+        let possible = [
+            overflow(distribution, dtype),
+            collapse(distribution, dtype),
+            repeated(distribution, length, dtype),
+            underflow(distribution, dtype),
+        ];
         warnings.extend(possible.into_iter().flatten());
         let shape = shape.to_vec();
         Ok(Self {
@@ -132,8 +137,13 @@ impl Plan {
 /// Returns a warning if `|mean| + 6 * std` of a normal distribution exceeds the largest value of the element type. The
 /// probability that a value overflows is then at least about 1e-9.
 fn overflow(distribution: Distribution, dtype: DType) -> Option<Warning> {
-    let Distribution::Normal { mean, std } = distribution else { return None };
-    (mean.abs() + 6.0 * std > dtype.largest()).then_some(Warning::Overflow { mean, std, dtype })
+    let (mean, std, bound) = match distribution {
+        Distribution::Normal { mean, std } => (mean, std, f64::INFINITY),
+        Distribution::TruncatedNormal { mean, std, low, high, .. } => (mean, std, high.max(-low)),
+        Distribution::Sparse { std, .. } => (0.0, std, f64::INFINITY),
+        _ => return None,
+    };
+    ((mean.abs() + 6.0 * std).min(bound) > dtype.largest()).then_some(Warning::Overflow { mean, std, dtype })
 }
 
 /// Returns a warning if the standard deviation is smaller than the distance between neighbouring values of the element
@@ -151,8 +161,27 @@ fn collapse(distribution: Distribution, dtype: DType) -> Option<Warning> {
         Distribution::Sparse { std, .. } => (0.0, std),
         _ => return None,
     };
-    let nearest = dtype.round(mean);
-    (std > 0.0 && std < dtype.next_up(nearest) - nearest).then_some(Warning::Collapse { mean, std, dtype })
+    collapse_at(mean, std, dtype)
+}
+
+/// Returns a warning if `std` is smaller than the distance between neighbouring values of the element type at `mean`.
+pub(super) fn collapse_at(mean: f64, std: f64, dtype: DType) -> Option<Warning> {
+    (std > 0.0 && std < spacing(mean, dtype)).then_some(Warning::Collapse { mean, std, dtype })
+}
+
+/// Returns the distance between the value of the element type that is nearest to `x` and the next greater value.
+fn spacing(x: f64, dtype: DType) -> f64 {
+    let nearest = dtype.round(x);
+    dtype.next_up(nearest) - nearest
+}
+
+/// Returns a warning if neighbours in a sequence of `length` values are rounded to the same value.
+fn repeated(distribution: Distribution, length: usize, dtype: DType) -> Option<Warning> {
+    let Distribution::Arange { start, step } = distribution else { return None };
+    let end = start + step * length.saturating_sub(1) as f64;
+    let at = if end.abs() > start.abs() { end } else { start };
+    (length > 1 && step != 0.0 && step.abs() < spacing(at.abs() - step.abs(), dtype))
+        .then_some(Warning::Repeated { step, at, dtype })
 }
 
 /// Returns a warning if a value that is not 0 is rounded to 0, because it is too small for the element type.
@@ -162,8 +191,16 @@ fn underflow(distribution: Distribution, dtype: DType) -> Option<Warning> {
         | Distribution::Hadamard { scale: value }
         | Distribution::RepeatedEye { value }
         | Distribution::Orthogonal { gain: value } => value,
+        // These distributions have a single value.
+        Distribution::Normal { mean, std: 0.0 } => mean,
+        Distribution::Uniform { low, high } if low == high => low,
         _ => return None,
     };
+    underflow_of(value, dtype)
+}
+
+/// Returns a warning if `value` is not 0, but is rounded to 0.
+pub(super) fn underflow_of(value: f64, dtype: DType) -> Option<Warning> {
     (value != 0.0 && dtype.round(value) == 0.0).then_some(Warning::Underflow { value, dtype })
 }
 

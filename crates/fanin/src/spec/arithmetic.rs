@@ -14,14 +14,32 @@ impl Scanner<'_> {
     pub(super) fn expression(&mut self) -> Result<f64, SpecError> {
         let mut sum = self.term()?;
         loop {
-            if self.eat("+") {
-                sum += self.term()?;
+            let at = self.at;
+            let sign = if self.eat("+") {
+                1.0
             } else if self.eat("-") {
-                sum -= self.term()?;
+                -1.0
             } else {
                 return Ok(sum);
-            }
+            };
+            let term = self.term()?;
+            sum = self.finite_if(at, sum + sign * term, &[sum, term])?;
         }
+    }
+
+    /// Returns the result of an operation. Returns an error if the result is infinite or not a number although the
+    /// operands are finite, or if it is not a number although the operands are. An operand that is not a number stands
+    /// for a number that is not known yet.
+    fn finite_if(&self, at: usize, result: f64, operands: &[f64]) -> Result<f64, SpecError> {
+        let are_finite = operands.iter().all(|operand| operand.is_finite());
+        if result.is_infinite() && are_finite {
+            let help = "write inf for infinity";
+            return self.error(at, "the result is too large for an f64", Some(help.to_owned()));
+        }
+        if result.is_nan() && !operands.iter().any(|operand| operand.is_nan()) {
+            return self.error(at, "the result is not a number", None);
+        }
+        Ok(result)
     }
 
     fn term(&mut self) -> Result<f64, SpecError> {
@@ -31,14 +49,15 @@ impl Scanner<'_> {
             if self.rest().starts_with("**") {
                 return Ok(product);
             } else if self.eat("*") {
-                product *= self.unary()?;
+                let factor = self.unary()?;
+                product = self.finite_if(at, product * factor, &[product, factor])?;
             } else if self.eat("/") {
                 let divisor = self.unary()?;
                 if divisor == 0.0 {
                     let help = "write a divisor that is not 0";
                     return self.error(at, "division by zero", Some(help.to_owned()));
                 }
-                product /= divisor;
+                product = self.finite_if(at, product / divisor, &[product, divisor])?;
             } else {
                 return Ok(product);
             }
@@ -69,7 +88,7 @@ impl Scanner<'_> {
         if power.is_nan() && !base.is_nan() && !exponent.is_nan() {
             return self.error(at, "this power is not a real number", None);
         }
-        Ok(power)
+        self.finite_if(at, power, &[base, exponent])
     }
 
     fn atom(&mut self) -> Result<f64, SpecError> {
@@ -141,7 +160,7 @@ impl Scanner<'_> {
             "log" if *first <= 0.0 => self.error(at, format!("log of {first}, which is not positive"), None),
             "sqrt" => Ok(first.sqrt()),
             "log" => Ok(libm::log(*first)),
-            "exp" => Ok(libm::exp(*first)),
+            "exp" => self.finite_if(at, libm::exp(*first), &[*first]),
             "abs" => Ok(first.abs()),
             "floor" => Ok(first.floor()),
             // A NaN represents a number that is not known yet. `f64::min` and `f64::max` would ignore the NaN.

@@ -31,10 +31,11 @@ class FlatShard(NamedTuple):
 def flat_parameters(module: nn.Module) -> Iterator[tuple[str, Any]]:
     """Returns the flat parameters of FSDP1 in a module, each with the name of the module whose parameters it holds."""
     for name, one in module.named_modules():
-        handle = getattr(one, "_handle", None)
+        # Wrappers such as that of torch.compile return the attributes of the module that they wrap. vars() does not.
+        handle: Any = vars(one).get("_handle")
         flat = getattr(handle, "flat_param", None)
         if flat is not None and hasattr(flat, "_shard_param_infos"):
-            wrapped = "_fsdp_wrapped_module" if hasattr(one, "_fsdp_wrapped_module") else ""
+            wrapped = "_fsdp_wrapped_module" if "_fsdp_wrapped_module" in one._modules else ""
             yield ".".join(filter(None, (name, wrapped))), handle
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from math import prod
 from typing import Any
 
@@ -87,8 +87,7 @@ def recipe_tensors(module: nn.Module) -> dict[str, RecipeTensor]:
         If a module is lazy, if a parameter is a placeholder whose memory is unknown, or if state_dict returns copies instead of
         a parameter.
     """
-    parameters = list(module.named_parameters(remove_duplicate=False))
-    for name, parameter in parameters:
+    for name, parameter in module.named_parameters():
         if nn.parameter.is_lazy(parameter):
             raise ValueError(f"{name} has no shape yet because its module is lazy: run a forward pass first")
         if parameter.is_nested:
@@ -98,7 +97,7 @@ def recipe_tensors(module: nn.Module) -> dict[str, RecipeTensor]:
     if flat:
         # The hooks of FSDP1 would gather the parameters, so state_dict is not called.
         return _by_canonical_name(_of_fsdp1(module, flat))
-    return _by_canonical_name(_of_state_dict(module, parameters))
+    return _by_canonical_name(_of_state_dict(module))
 
 
 def check_no_shared_elements(tensors: dict[str, RecipeTensor]) -> None:
@@ -152,7 +151,10 @@ def persistent_buffers(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
                 yield f"{prefix}.{name}" if prefix else name, buffer
 
 
-def _of_state_dict(module: nn.Module, parameters: Sequence[tuple[str, Tensor]]) -> Iterator[tuple[str, RecipeTensor]]:
+def _of_state_dict(module: nn.Module) -> Iterator[tuple[str, RecipeTensor]]:
+    entries = module.state_dict(keep_vars=True)
+    # The parameters are read after state_dict, because FSDP2 may shard them again in state_dict.
+    parameters = list(module.named_parameters(remove_duplicate=False))
     own: dict[int, Tensor] = {id(one): one for _, one in [*parameters, *persistent_buffers(module)]}
     #: Objects that are the same elements in memory are one tensor, as tied parameters are.
     by_memory: dict[Any, Tensor] = {}
@@ -166,7 +168,7 @@ def _of_state_dict(module: nn.Module, parameters: Sequence[tuple[str, Tensor]]) 
     shown: set[int] = set()
     views: dict[int, list[Tensor]] = {}
     copies: list[str] = []
-    for name, entry in module.state_dict(keep_vars=True).items():
+    for name, entry in entries.items():
         if not isinstance(entry, Tensor):
             continue
         tensor: Tensor | None = own.get(id(entry))
