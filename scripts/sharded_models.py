@@ -1,6 +1,6 @@
 """Initializes models of transformers in one process and on ranks of FSDP2, and compares the weights bit for bit.
 
-    python scripts/sharded_models.py [--ranks 2] [--only SUBSTRING] [--out results.json]
+    python scripts/sharded_models.py [--ranks 2] [--only SUBSTRING] [--after CLASS] [--out results.json]
 
 For every configuration class of transformers, a small model of one class is built on the meta device. Each rank initializes the
 model twice inside `fanin.torch.sharded_init`, by the model's own `init_weights`: whole, and split by `fully_shard`. It then
@@ -169,7 +169,7 @@ def compare(name, mesh):
     return ("differ", ", ".join(differing[:6])) if differing else ("same", "")
 
 
-def rank_main(rank, count, folder, only):
+def rank_main(rank, count, folder, only, after):
     import torch.distributed as dist
     from torch.distributed.device_mesh import init_device_mesh
 
@@ -179,7 +179,7 @@ def rank_main(rank, count, folder, only):
     mesh = init_device_mesh("cpu", (count,))
     results = {}
     for name in classes():
-        if only not in name:
+        if only not in name or name <= after:
             continue
         try:
             results[name] = compare(name, mesh)
@@ -195,14 +195,16 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--ranks", type=int, default=2)
     parser.add_argument("--only", default="")
+    parser.add_argument("--after", default="", help="begin with the class after this one, in the order of the alphabet")
     parser.add_argument("--out", type=Path)
     parser.add_argument("--rank", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--folder", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.rank is not None:
-        rank_main(arguments.rank, arguments.ranks, arguments.folder, arguments.only)
+        rank_main(arguments.rank, arguments.ranks, arguments.folder, arguments.only, arguments.after)
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, __file__, "--ranks", str(arguments.ranks), "--only", arguments.only, "--folder", folder]
+        command = [sys.executable, __file__, "--ranks", str(arguments.ranks), "--only", arguments.only]
+        command += ["--after", arguments.after, "--folder", folder]
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "RAYON_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
         ranks = range(arguments.ranks)
         processes = [

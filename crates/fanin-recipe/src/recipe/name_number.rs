@@ -47,21 +47,32 @@ impl NameNumber {
 }
 
 /// Returns the index of the layer in `name`, for a recipe that does not define the variable `layer`. The index is the
-/// only word of the name that is a number. If there is no such word, the index is the only number after an underscore,
-/// as in `layers_3`.
+/// only word of the name that is a number, or that is a number after a word such as `layer`, as in `layer3`. If no word
+/// is a number, the index may also be the only number after an underscore, as in `h_3`.
 pub(super) fn layer(name: &str) -> Found {
     let bytes = name.as_bytes();
     let begins = |start: usize, separators: &[u8]| start == 0 || separators.contains(&bytes[start - 1]);
     let ends = |end: usize| end == name.len() || b"./".contains(&bytes[end]);
-    let of = |separators: &[u8]| {
-        let all = numbers(name).into_iter().filter(|&(start, end)| begins(start, separators) && ends(end));
-        found(all.map(|(start, end)| &name[start..end]))
+    let is_level = |start: usize| {
+        let word = name[..start].rsplit(['.', '/']).next().unwrap_or_default();
+        LEVELS.contains(&word.trim_end_matches('_').to_ascii_lowercase().as_str())
     };
-    match of(b"./") {
-        Found::None => of(b"./_"),
-        found => found,
+    let of = |separators: &[u8]| {
+        let all = numbers(name)
+            .into_iter()
+            .filter(|&(start, end)| (begins(start, separators) || is_level(start)) && ends(end));
+        all.collect::<Vec<_>>()
+    };
+    let is_word = |&(start, _): &(usize, usize)| begins(start, b"./");
+    let mut all = of(b"./");
+    if !all.iter().any(is_word) {
+        all = of(b"./_");
     }
+    found(all.into_iter().map(|(start, end)| &name[start..end]))
 }
+
+/// Words that precede the number of a part of a model.
+const LEVELS: [&str; 8] = ["layer", "layers", "block", "blocks", "stage", "stages", "cell", "cells"];
 
 /// Returns the byte ranges of all sequences of digits in `name`.
 fn numbers(name: &str) -> Vec<(usize, usize)> {
@@ -92,11 +103,15 @@ mod tests {
             ("params/layers/3/kernel", Found::Number(3.0)),
             ("params.layers_3.mlp.kernel", Found::Number(3.0)),
             ("encoder/layers_12/fc1/kernel", Found::Number(12.0)),
+            ("layer3.weight", Found::Number(3.0)),
+            ("encoder/Block_2/conv1/kernel", Found::Number(2.0)),
             ("fc1.weight", Found::None),
             ("embed.weight", Found::None),
             ("0.auto_model.encoder.layer.3.output.weight", Found::Several(vec![0, 3])),
             ("layers.2.blocks.5.mlp.weight", Found::Several(vec![2, 5])),
             ("layers_3/dense_1/kernel", Found::Several(vec![3, 1])),
+            ("layer2.0.conv1.weight", Found::Several(vec![2, 0])),
+            ("stage_2/blocks.0.weight", Found::Several(vec![2, 0])),
         ] {
             assert_eq!(layer(name), expected, "{name}");
         }

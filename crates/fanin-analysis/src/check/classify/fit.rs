@@ -371,8 +371,8 @@ fn fit_without_outliers(
     Ok(fitted)
 }
 
-/// Adds a message for each mode, with its exact number of values. The message on a mode at 1, as of a norm whose weights
-/// were hardly trained, is a note.
+/// Adds a message for each mode, with its exact number of values. The message on a mode at 1 is a note if most values are
+/// 1 or near 1, as in a norm whose weights were hardly trained.
 fn modes(
     scan: &Scan<'_>,
     estimate: &Estimate,
@@ -401,7 +401,8 @@ fn modes(
             short(mode),
             short(distance)
         );
-        if mode == 1.0 { notes.push(message) } else { problems.push(message) }
+        let is_norm = mode == 1.0 && (distance <= 6.0 || 2 * count > finite);
+        if is_norm { notes.push(message) } else { problems.push(message) }
     }
     Ok(())
 }
