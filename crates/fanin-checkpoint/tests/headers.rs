@@ -161,7 +161,7 @@ fn sizes_are_checked_before_memory_is_allocated() {
     for length in [9, 1 << 20, 1 << 40, u64::MAX, u64::MAX - 7, 100_000_001] {
         let mut bytes = length.to_le_bytes().to_vec();
         bytes.extend(b"{}");
-        assert!(open(&bytes).unwrap_err().contains("announced"), "{length}");
+        assert!(open(&bytes).unwrap_err().contains("the header should have"), "{length}");
     }
     // The header of this sparse file has the length that its first eight bytes state, but this length exceeds the limit
     // of the format.

@@ -675,7 +675,8 @@ fn audit_reports_a_value_that_is_far_too_frequent() {
     let (code, tensor) = audit("F32", &norm);
     assert!(code == 0 && tensor["notes"].to_string().contains("exactly 1"), "{tensor}");
     // Few of these weights are 1, and the others are far from it.
-    let wrong: Vec<f32> = noise.iter().enumerate().map(|(n, x)| if n % 480 == 0 { 1.0 } else { *x }).collect();
+    let wrong: Vec<f32> =
+        noise.iter().enumerate().map(|(n, x)| if n % 480 == 0 { 1.0 } else { *x }).collect();
     let (code, tensor) = audit("F32", &wrong);
     assert!(code == 1 && tensor["problems"].to_string().contains("exactly 1"), "{tensor}");
 }
