@@ -292,7 +292,7 @@ mod tests {
         assert_eq!(of(&["params.layers.kernel"], "[3, 2]", scanned).unwrap(), ["stacked(constant(2*index))"]);
         for (wrong, needle) in [
             ("[vars]\nlayer = 3\n[init]\n\"*\" = \"constant(layer)\"", "write the text around the number"),
-            ("[vars]\nlayer = \"encoder\"\n[init]\n\"*\" = \"constant(layer)\"", "must have {} once"),
+            ("[vars]\nlayer = \"encoder\"\n[init]\n\"*\" = \"constant(layer)\"", "must contain {} once"),
             (
                 "[vars]\nlayer = \"decoder.{}\"\n[init]\n\"*\" = \"constant(layer)\"",
                 "has no number at \"decoder.{}\"",
