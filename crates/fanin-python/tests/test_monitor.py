@@ -172,8 +172,8 @@ def test_the_callback_of_transformers_brackets_each_step():
     assert monitor.records[0].parameters["0.weight"].update > 0
 
 
-def test_the_trainer_of_lightning_calls_it(tmp_path):
-    lightning = pytest.importorskip("lightning.pytorch")
+def fit_by_lightning(lightning, folder, every, *, accumulate=1, error=None):
+    """Trains one epoch of 4 batches with a monitor, and returns the monitor. Raises `error` before the third batch."""
 
     class Module(lightning.LightningModule):
         def __init__(self):
@@ -181,21 +181,45 @@ def test_the_trainer_of_lightning_calls_it(tmp_path):
             self.net = build()
 
         def training_step(self, batch, index):
+            if error is not None and index == 2:
+                raise error
             return F.cross_entropy(self.net(batch[0]), batch[1])
 
         def configure_optimizers(self):
             return torch.optim.SGD(self.parameters(), 0.1)
 
-    module = Module()
-    monitor = fanin.torch.Monitor(module, every=2)
+    monitor = fanin.torch.Monitor(Module(), every=every)
     loader = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(INPUTS, LABELS), batch_size=8)
     trainer = lightning.Trainer(
         max_epochs=1, accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False,
-        callbacks=[monitor.lightning_callback()], default_root_dir=str(tmp_path),
+        callbacks=[monitor.lightning_callback()], default_root_dir=str(folder), accumulate_grad_batches=accumulate,
     )  # fmt: skip
-    trainer.fit(module, loader)
+    try:
+        trainer.fit(monitor.model, loader)
+    except type(error) if error is not None else () as raised:
+        assert raised is error
+    return monitor
+
+
+def test_the_trainer_of_lightning_calls_it(tmp_path):
+    lightning = pytest.importorskip("lightning.pytorch")
+    monitor = fit_by_lightning(lightning, tmp_path, 2)
     assert [one.step for one in monitor.records] == [0, 2]
     assert monitor.records[1].modules["net.0"].p > 0 and monitor.records[1].parameters["net.0.weight"].update > 0
+
+
+def test_batches_that_lightning_accumulates_are_one_step(tmp_path):
+    lightning = pytest.importorskip("lightning.pytorch")
+    monitor = fit_by_lightning(lightning, tmp_path, 1, accumulate=2)
+    assert [one.step for one in monitor.records] == [0, 1]
+    assert all(one.parameters["net.0.weight"].update > 0 for one in monitor.records)
+
+
+def test_an_error_in_lightning_leaves_no_hooks(tmp_path):
+    lightning = pytest.importorskip("lightning.pytorch")
+    monitor = fit_by_lightning(lightning, tmp_path, 1, error=KeyError("batch"))
+    assert [one.step for one in monitor.records] == [0, 1]
+    assert not any(one._forward_hooks or one._forward_pre_hooks for one in monitor.model.modules())
 
 
 @pytest.mark.parametrize(

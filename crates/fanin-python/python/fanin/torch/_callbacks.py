@@ -10,18 +10,33 @@ if TYPE_CHECKING:
 
 
 def lightning_callback(monitor: Monitor) -> Any:
-    """Returns a callback for Lightning's Trainer. With gradient accumulation, each batch is a step."""
+    """Returns a callback for Lightning's Trainer. With gradient accumulation, all batches of an optimizer's step are one step."""
     try:
         lightning = importlib.import_module("lightning.pytorch")
     except ModuleNotFoundError:
         lightning = importlib.import_module("pytorch_lightning")
 
     class MonitorCallback(lightning.Callback):  # type: ignore[misc, name-defined, unused-ignore]
-        def on_train_batch_start(self, *args: Any, **kwargs: Any) -> None:
-            monitor.begin_step()
+        #: The number of optimizer steps at the beginning of the current step, or None between two steps.
+        begun: int | None = None
 
-        def on_train_batch_end(self, *args: Any, **kwargs: Any) -> None:
-            monitor.end_step()
+        def on_train_batch_start(self, trainer: Any, *args: Any, **kwargs: Any) -> None:
+            if self.begun is None:
+                self.begun = trainer.global_step
+                monitor.begin_step()
+
+        def on_train_batch_end(self, trainer: Any, *args: Any, **kwargs: Any) -> None:
+            if self.begun != trainer.global_step:
+                self.begun = None
+                monitor.end_step()
+
+        def on_train_end(self, *args: Any, **kwargs: Any) -> None:
+            self.begun = None
+            monitor.abandon_step()
+
+        def on_exception(self, *args: Any, **kwargs: Any) -> None:
+            self.begun = None
+            monitor.abandon_step()
 
     return MonitorCallback()
 
@@ -36,5 +51,8 @@ def transformers_callback(monitor: Monitor) -> Any:
 
         def on_step_end(self, *args: Any, **kwargs: Any) -> None:
             monitor.end_step()
+
+        def on_train_end(self, *args: Any, **kwargs: Any) -> None:
+            monitor.abandon_step()
 
     return MonitorCallback()

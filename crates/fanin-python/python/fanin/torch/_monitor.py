@@ -126,13 +126,13 @@ class Monitor:
         try:
             yield
         except BaseException:
-            self._abandon()
+            self.abandon_step()
             raise
         self.end_step()
 
     def begin_step(self) -> None:
         """Begins a step, for loops in which a `with` statement has no place."""
-        self._abandon()
+        self.abandon_step()
         if self._next % self.every == 0:
             stack = contextlib.ExitStack()
             self._measured = stack.enter_context(_measured(self.model))
@@ -142,14 +142,14 @@ class Monitor:
         """Ends a step. If it was measured, its record is added to `records`."""
         number, self._next = self._next, self._next + 1
         if self._open is not None:
-            self._abandon()
+            self.abandon_step()
             record = MonitorRecord(number, self._measured.modules(), self._measured.parameters())
             self.records.append(record)
             if self.on_record is not None:
                 self.on_record(record)
 
-    def _abandon(self) -> None:
-        """Removes the hooks of a step."""
+    def abandon_step(self) -> None:
+        """Removes the hooks of a step that does not end, for example because of an exception. Without an open step, does nothing."""
         if self._open is not None:
             stack, self._open = self._open, None
             stack.close()
