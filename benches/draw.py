@@ -2,40 +2,25 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
-INK, PAPER, FAINT = "#24292f", "#ffffff", "#d0d7de"
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
+from chart_style import BLUE, FAINT, GREEN, GREY, INK, ORANGE, PINK, save, styled_pyplot
+
 COLOURS = {
-    "native stream": "#0969da",
-    "torch stream": "#bf3989",
-    "torch": "#6e7781",
-    "numpy": "#bc6c00",
-    "jax": "#1a7f37",
-    "memory fill": "#24292f",
+    "native stream": BLUE,
+    "torch stream": PINK,
+    "torch": GREY,
+    "numpy": ORANGE,
+    "jax": GREEN,
+    "memory fill": INK,
 }
 
 
 def draw(result: dict[str, Any], path: Path) -> None:
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
-    plt.rcParams.update({
-        "svg.fonttype": "none",
-        "svg.hashsalt": "fanin",
-        "font.family": "sans-serif",
-        "font.size": 9,
-        "text.color": INK,
-        "axes.edgecolor": FAINT,
-        "axes.labelcolor": INK,
-        "axes.spines.top": False,
-        "axes.spines.right": False,
-        "xtick.color": INK,
-        "ytick.color": INK,
-        "figure.facecolor": PAPER,
-    })
+    plt = styled_pyplot()
     runs = {int(count): run for count, run in result["threads"].items()}
     max_threads = max(runs)
     cases = runs[max_threads]["cases"]
@@ -55,7 +40,7 @@ def draw(result: dict[str, Any], path: Path) -> None:
         fontsize=7.5,
         color=COLOURS["torch"],
     )
-    figure.savefig(path, metadata={"Date": None, "Creator": None}, bbox_inches="tight", pad_inches=0.15)
+    save(figure, path, padding=0.15)
     plt.close(figure)
 
 
