@@ -74,6 +74,11 @@ def test_a_finding_names_the_last_writer_and_the_line():
     assert (finding.allocated.file, finding.allocated.line) == (__file__, first + 2)
 
 
+def test_a_finding_on_both_paths_has_the_line_that_one_of_them_knows():
+    (finding,) = check_init(lambda: nn.ParameterDict({"weight": torch.empty(4)}), via="eager,meta").findings
+    assert finding.via == ("eager", "meta") and finding.allocated is not None and finding.allocated.file == __file__
+
+
 def test_the_line_that_allocated_is_not_one_of_fanin():
     from fanin.torch._deferred import mode
 
@@ -317,6 +322,8 @@ def test_wrong_arguments_are_errors():
         check_init(nn.Linear(2, 2).weight)
     with pytest.raises(TypeError, match="must return a torch.nn.Module"):
         check_init(lambda: 3)
+    with pytest.raises(TypeError, match="is built already: pass the function"):
+        check_init(nn.Linear(2, 2))
     with pytest.raises(ValueError, match='must be "eager", "meta"'):
         check_init(lambda: nn.Linear(2, 2), via="cuda")
     with pytest.raises(ValueError, match="must be one of"):

@@ -15,8 +15,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from typing import Any
+
+from torch import nn
 
 from ._check.build_paths import PATHS, generators_kept
 from ._check.checkpoint_values import Checkpoint, CheckpointValues
@@ -85,6 +88,8 @@ def check_init(
     >>> report.is_good
     True
     """
+    if isinstance(build, nn.Module):
+        raise TypeError("build is a module that is built already: pass the function that builds it, such as a lambda")
     if not callable(build):
         raise TypeError(f"build must be a function that returns a module, got {type(build).__name__}")
     paths = _paths(via)
@@ -146,8 +151,14 @@ def _collect(report: InitReport, checks: list[PathCheck], patterns: list[str]) -
             finding = _finding(found, check)
             key = finding.kind, finding.name
             earlier = findings.get(key)
-            via = finding.via if earlier is None else tuple(dict.fromkeys(earlier.via + finding.via))
-            findings[key] = Finding(**{**vars(finding), "via": via})
+            if earlier is not None:
+                finding = replace(
+                    finding,
+                    via=tuple(dict.fromkeys(earlier.via + finding.via)),
+                    last_writer=finding.last_writer or earlier.last_writer,
+                    allocated=finding.allocated or earlier.allocated,
+                )
+            findings[key] = finding
     used = set()
     for finding in findings.values():
         matching = [one for one in patterns if any(fnmatchcase(name, one) for name in finding.names)]

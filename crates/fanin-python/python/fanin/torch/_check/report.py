@@ -76,6 +76,9 @@ _ROWS = 40
 class InitError(AssertionError):
     """Raised by `InitReport.raise_if_any` and `assert_initialized`. The message lists the findings."""
 
+    # The name under which tracebacks show the class, and under which users import it.
+    __module__ = "fanin.torch"
+
 
 @dataclass(frozen=True)
 class Writer:
@@ -201,6 +204,7 @@ class InitReport:
 
     def raise_if_any(self) -> None:
         """Raises `InitError` if there are findings. The message lists them."""
+        __tracebackhide__ = True
         if self.findings:
             raise InitError(str(self))
 
