@@ -112,6 +112,22 @@ fn structure_within_a_matrix_is_found() {
 }
 
 #[test]
+fn an_outlier_does_not_hide_whether_the_other_values_are_fresh() {
+    let outlier = |tensor: &mut Tensor| tensor.values[777] = 2.0;
+    let mut fresh = normal("a.weight", &[128, 96]);
+    outlier(&mut fresh);
+    let mut trained = normal("b.weight", &[128, 96]);
+    for (n, x) in trained.values.iter_mut().enumerate() {
+        *x *= 1.0 + 0.6 * ((n % 96) as f64 / 96.0 - 0.5);
+        *x = f64::from(*x as f32);
+    }
+    outlier(&mut trained);
+    let audit = File::new(&[fresh, trained]).audit();
+    let kinds: Vec<_> = audit.tensors.iter().map(|tensor| tensor.classification.kind.name()).collect();
+    assert_eq!((kinds, audit.wrong()), (vec!["fresh", "trained or other"], 2), "{:?}", audit.tensors);
+}
+
+#[test]
 fn copies_within_a_matrix_are_found() {
     let shape = [256, 256];
     let half = 128 * 256;

@@ -194,8 +194,10 @@ pub(super) fn distribution(
         return Ok(nothing);
     }
     let mut found = fit(scan, estimate.candidates(scan.dtype), &estimate, f64::INFINITY)?;
-    if found.reference.is_none() {
-        found.reference = fit_without_outliers(scan, &mut estimate, problems)?;
+    if found.reference.is_none()
+        && let Some(without_outliers) = fit_without_outliers(scan, &mut estimate, problems)?
+    {
+        found = without_outliers;
     }
     clamped_values(scan, found.reference.as_ref(), &estimate.modes, problems);
     // A single row of zeros is not a problem, because it may be the row of a padding token. Short rows may be zeros by
@@ -265,7 +267,7 @@ struct PartStatistics {
 }
 
 /// Returns the first candidate that fits the values, or `None` if no candidate fits. Values whose distance from the
-/// mean is above `reach` are ignored. The structure of the values is tested only if `reach` is infinite.
+/// mean is above `reach` are ignored. The tests of the structure replace them by the mean.
 fn fit(scan: &Scan<'_>, candidates: Vec<Univariate>, estimate: &Estimate, reach: f64) -> Result<Found> {
     let references: Vec<ReferenceDistribution> = candidates
         .into_iter()
@@ -275,7 +277,7 @@ fn fit(scan: &Scan<'_>, candidates: Vec<Univariate>, estimate: &Estimate, reach:
     let moments = Moments { mean: estimate.mean, std: estimate.std, ..Moments::NORMAL };
     let whole = scan.shape();
     let all = !estimate.ignore_zeros && estimate.modes.is_empty();
-    let structured = reach.is_infinite() && all && scan.summary.non_finite == 0;
+    let structured = all && scan.summary.non_finite == 0;
     let read = |part: Part<'_>| -> Result<PartStatistics> {
         let subject =
             Subject { whole, shape: part.view.shape(), first: part.first, dtype: scan.dtype, moments };
@@ -288,7 +290,14 @@ fn fit(scan: &Scan<'_>, candidates: Vec<Univariate>, estimate: &Estimate, reach:
         part.view.values(|values| {
             found.signature.add(values);
             if let Some(structure) = &mut found.structure {
-                structure.add(values, values);
+                if reach.is_finite() {
+                    let limited =
+                        |x: &f64| if (x - estimate.mean).abs() <= reach { *x } else { estimate.mean };
+                    let limited: Vec<f64> = values.iter().map(limited).collect();
+                    structure.add(values, &limited);
+                } else {
+                    structure.add(values, values);
+                }
             }
             let near: Vec<f64>;
             let values = if reach.is_finite() || !estimate.modes.is_empty() {
@@ -342,7 +351,7 @@ fn fit_without_outliers(
     scan: &Scan<'_>,
     estimate: &mut Estimate,
     problems: &mut Vec<String>,
-) -> Result<Option<ReferenceDistribution>> {
+) -> Result<Option<Found>> {
     let finite = scan.summary.finite as f64;
     let (min, max) = (estimate.min, estimate.max);
     let deviation = estimate.reach() / estimate.std;
@@ -360,15 +369,16 @@ fn fit_without_outliers(
     if outliers == 0 || outliers as f64 >= 1e-3 * finite || std == 0.0 {
         return Ok(None);
     }
-    let fitted = fit(scan, vec![Univariate::normal(mean, std)], estimate, TRIM * std)?.reference;
-    if fitted.is_some() {
+    let found = fit(scan, vec![Univariate::normal(mean, std)], estimate, TRIM * std)?;
+    let fitted = found.reference.is_some();
+    if fitted {
         problems.push(format!(
             "{outliers} of {} values are outliers, up to {:.0} std from the mean; the others fit a normal distribution",
             scan.summary.finite,
             (max - mean).max(mean - min) / std
         ));
     }
-    Ok(fitted)
+    Ok(fitted.then_some(found))
 }
 
 /// Adds a message for each mode, with its exact number of values. The message on a mode at 1 is a note if most values are

@@ -119,14 +119,15 @@ fn kind_of(scan: &Scan<'_>, search_blocks: bool, found: &mut Classification) -> 
         None => Kind::Other,
     };
     let independent = fit.is_some_and(|fit| {
-        // Rounding to a narrower type leaves the values independent.
-        let independent = fit.dependence.iter().all(|result| result.test == "rounded");
+        // Rounding to a narrower type leaves the values independent, and copies are a problem of fresh values.
+        let independent = fit.dependence.iter().all(|result| ["rounded", "repeats"].contains(&result.test));
         report_dependence(fit.dependence, found);
         independent
     });
-    if !independent && found.problems.len() == before {
+    if !independent {
         found.kind = Kind::Other;
-        if let Some(structure) = structure.filter(|_| search_blocks)
+        let has_problems = found.problems.len() > before;
+        if let Some(structure) = structure.filter(|_| search_blocks && !has_problems)
             && let Some((kind, description)) = blocks::of(scan, &structure, &mut found.problems)?
         {
             (found.kind, found.description) = (kind, Some(description));
