@@ -114,6 +114,9 @@ def _compared(one: Weights, peers: list[Weights], fans: dict[str, tuple[int, ...
     """Returns an outlier if a parameter differs from its peers, and these agree with each other."""
     if not peers or not all(math.isfinite(other.rms) for other in (one, *peers)):
         return None
+    # Norm weights that begin at 0 end residual branches. In a block without a shortcut, the same norm begins at 1.
+    if one.constant and one.forward.mean == 1 and not any(other.rms for other in peers):
+        return None
     # The rms of n random values varies by 1/sqrt(2 n) of itself, and that of a few values often by more.
     count = max(1, one.forward.count)
     limit = FACTOR * (1 + 2 / math.sqrt(2 * count) + 16 / count)
