@@ -235,9 +235,34 @@ fn explain_and_models_print_fans_stds_and_sizes() {
 }
 
 #[test]
+fn schemes_lists_every_scheme_with_arguments_formula_and_source() {
+    let fixture = Fixture::new();
+    let text = fixture.good(&["schemes"]).stdout;
+    for scheme in fanin::spec::schemes() {
+        let entry = format!("{}\n    {}\n", scheme.signature(), scheme.formula);
+        assert!(text.contains(&entry) && text.contains(scheme.source), "{}", scheme.name);
+    }
+    assert!(text.contains("depth_scaled(layer)\n    1 / sqrt(2 * (layer + 1))\n    Zhang"), "{text}");
+    assert!(
+        text.contains("trunc_normal(mean=0, std=1, a=-2, b=2") && text.contains("constant(val)"),
+        "{text}"
+    );
+    let one = fixture.good(&["schemes", "lora_a"]).stdout;
+    assert!(
+        one.starts_with("linear_default") && one.contains("also lora_a") && one.lines().count() < 6,
+        "{one}"
+    );
+    assert_eq!(fixture.good(&["schemes", "kaiming_normal_"]).stdout.matches("kaiming_normal(").count(), 1);
+    let json = fixture.good(&["schemes", "mup_hidden", "--json"]).stdout;
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["scaling_factors"][0]["signature"], "mup_hidden(fan_in, base)");
+    fixture.refused(&["schemes", "nromal"], &["unknown scheme \"nromal\": did you mean normal?"]);
+}
+
+#[test]
 fn help_version_completions_quiet_and_colors_work() {
     let fixture = Fixture::new();
-    for command in ["init", "fill", "inspect", "explain", "recipe", "models"] {
+    for command in ["init", "fill", "inspect", "explain", "schemes", "recipe", "models"] {
         let help = fixture.good(&[command, "--help"]).stdout;
         assert!(help.contains("Examples:") && help.contains(&format!("fanin {command}")), "{help}");
     }

@@ -1,26 +1,38 @@
-//! Tests that drafts of recipes for known families of models agree with the code of these models.
+//! Drafts of recipes for known families of models follow the code of these models.
+
+mod fixture;
 
 use std::path::Path;
 
+use fanin_recipe::recipe::draft::{self, DraftedModel, ModelConfig};
 use fanin_recipe::{Manifest, Planned, Recipe};
+use fixture::Fixture;
 
-/// Returns the draft for tensors with these names and shapes, and the plan of the draft.
-fn draft(tensors: &[(&str, &[usize])]) -> (String, Vec<Planned>) {
+/// The names and shapes of tensors.
+type Tensors<'a> = &'a [(&'a str, &'a [usize])];
+
+fn manifest_json(tensors: Tensors<'_>) -> String {
     let json: serde_json::Map<String, serde_json::Value> = tensors
         .iter()
         .map(|(name, shape)| ((*name).to_owned(), serde_json::json!({ "dtype": "F32", "shape": shape })))
         .collect();
-    let manifest =
-        Manifest::from_json(&serde_json::Value::from(json).to_string(), Path::new("m.json")).unwrap();
-    let text = fanin_recipe::recipe::draft::draft(&manifest, "m.json").unwrap();
+    serde_json::Value::from(json).to_string()
+}
+
+/// Returns the draft for tensors of these names and shapes, and its plan. `config` is the content of config.json.
+fn draft(config: Option<&str>, tensors: Tensors<'_>) -> (String, Vec<Planned>) {
+    let manifest = Manifest::from_json(&manifest_json(tensors), Path::new("m.json")).unwrap();
+    let config = config.map(|text| ModelConfig::parse(text).unwrap());
+    let model = DraftedModel { manifest: &manifest, config: config.as_ref(), file: "m.json", notes: &[] };
+    let text = draft::draft(&model).unwrap();
     let planned = Recipe::parse(&text, Path::new("draft.toml")).unwrap().plan(&manifest, &[]).unwrap();
     (text, planned)
 }
 
-/// Asserts that the draft gives each tensor the expected action. Returns the text of the draft.
-fn check(tensors: &[(&str, &[usize], &str)]) -> String {
+/// Checks the action of each tensor.
+fn check(config: Option<&str>, tensors: &[(&str, &[usize], &str)]) -> String {
     let shapes: Vec<(&str, &[usize])> = tensors.iter().map(|(name, shape, _)| (*name, *shape)).collect();
-    let (text, planned) = draft(&shapes);
+    let (text, planned) = draft(config, &shapes);
     for (name, _, expected) in tensors {
         let planned = planned.iter().find(|planned| planned.entry.name == *name).unwrap();
         assert_eq!(planned.action.to_string(), *expected, "{name}\n{text}");
@@ -28,133 +40,264 @@ fn check(tensors: &[(&str, &[usize], &str)]) -> String {
     text
 }
 
-fn normal(std: f64) -> String {
-    format!("normal(std={std})")
+/// Returns whether the comment above each rule of a draft begins with CHECK.
+fn checks(text: &str) -> Vec<bool> {
+    let lines: Vec<&str> = text.lines().collect();
+    let rules = lines.windows(2).filter(|pair| pair[1].starts_with('"'));
+    rules.map(|pair| pair[0].starts_with("# CHECK ")).collect()
+}
+
+fn is_certain(text: &str) -> bool {
+    checks(text).iter().all(|check| !check)
+}
+
+const TIME_STEP: &str = "softplus_inverse(log_uniform(a=0.001, b=0.1))";
+const MAMBA: &[(&str, &[usize], &str)] = &[
+    ("backbone.layers.0.mixer.A_log", &[32, 16], "log(arange(start=1, end=17))"),
+    ("backbone.layers.0.mixer.D", &[32], "ones"),
+    ("backbone.layers.0.mixer.dt_proj.weight", &[32, 4], "uniform(a=-0.5, b=0.5)"),
+    ("backbone.layers.0.mixer.dt_proj.bias", &[32], TIME_STEP),
+    ("backbone.layers.0.mixer.out_proj.weight", &[8, 16], "kaiming_uniform(a=2.23606797749979)"),
+    ("backbone.layers.0.mixer.conv1d.bias", &[32], "zeros"),
+    ("backbone.layers.0.norm.weight", &[16], "ones"),
+    ("backbone.embeddings.weight", &[100, 16], "normal(std=0.1)"),
+];
+
+#[test]
+fn mamba_has_its_own_decays_and_time_steps() {
+    let text = check(Some(r#"{"model_type": "mamba", "initializer_range": 0.1}"#), MAMBA);
+    assert!(is_certain(&text) && text.contains("initializer_range = 0.1 # config.json"), "{text}");
+    let text = check(
+        Some(r#"{"model_type": "mamba2"}"#),
+        &[
+            ("backbone.layers.0.mixer.A_log", &[8], "log(arange(start=1, end=9))"),
+            ("backbone.layers.0.mixer.dt_bias", &[8], TIME_STEP),
+            ("backbone.layers.0.mixer.D", &[8], "ones"),
+        ],
+    );
+    assert!(is_certain(&text), "{text}");
 }
 
 #[test]
-fn the_draft_for_mamba_has_the_decays_and_time_steps_of_mamba() {
-    const TIME_STEP: &str = "softplus_inverse(log_uniform(a=0.001, b=0.1))";
-    let text = check(&[
-        ("backbone.layers.0.mixer.A_log", &[32, 16], "log(arange(start=1, end=17))"),
-        ("backbone.layers.0.mixer.D", &[32], "ones"),
-        ("backbone.layers.0.mixer.dt_proj.weight", &[32, 4], "uniform(a=-0.5, b=0.5)"),
-        ("backbone.layers.0.mixer.dt_proj.bias", &[32], TIME_STEP),
-        ("backbone.layers.0.mixer.out_proj.weight", &[8, 16], "uniform(a=-0.25, b=0.25)"),
-        ("backbone.layers.0.mixer.conv1d.bias", &[32], "linear_default_bias(fan_in=4)"),
-        ("backbone.layers.0.mixer.conv1d.weight", &[32, 1, 4], "kaiming_uniform(a=2.23606797749979)"),
-        ("backbone.layers.0.norm.weight", &[16], "ones"),
-        ("backbone.embeddings.weight", &[100, 16], "normal(std=0.02)"),
-    ]);
-    assert!(!text.contains("\n# CHECK"), "{text}");
-    let text = check(&[
-        ("backbone.layers.0.mixer.A_log", &[8], "log(uniform(a=1, b=16))"),
-        ("backbone.layers.0.mixer.dt_bias", &[8], TIME_STEP),
-        ("backbone.layers.0.mixer.D", &[8], "ones"),
-    ]);
-    assert!(!text.contains("\n# CHECK"), "{text}");
+fn an_option_that_changes_the_initialization_makes_the_draft_a_guess() {
+    let shapes: Vec<_> = MAMBA.iter().map(|(name, shape, _)| (*name, *shape)).collect();
+    let (text, _) = draft(Some(r#"{"model_type": "mamba", "rescale_prenorm_residual": true}"#), &shapes);
+    assert!(checks(&text).iter().all(|check| *check) && text.contains("fanin does not know mamba"), "{text}");
+}
+
+const T5: &[(&str, &[usize], &str)] = &[
+    ("shared.weight", &[100, 64], "normal"),
+    ("encoder.block.0.layer.0.SelfAttention.q.weight", &[32, 64], "normal(std=0.04419417382415922)"),
+    ("encoder.block.0.layer.0.SelfAttention.k.weight", &[32, 64], "normal(std=0.125)"),
+    ("encoder.block.0.layer.0.SelfAttention.o.weight", &[64, 32], "normal(std=0.17677669529663687)"),
+    ("encoder.block.0.layer.0.SelfAttention.relative_attention_bias.weight", &[32, 4], "normal(std=0.125)"),
+    ("encoder.block.0.layer.1.DenseReluDense.wo.weight", &[64, 256], "normal(std=0.0625)"),
+    ("encoder.block.0.layer.0.layer_norm.weight", &[64], "ones"),
+];
+
+#[test]
+fn t5_has_a_std_for_each_projection() {
+    let text =
+        check(Some(r#"{"model_type": "t5", "d_model": 64, "d_kv": 8, "initializer_factor": 1.0}"#), T5);
+    assert!(is_certain(&text), "{text}");
 }
 
 #[test]
-fn the_draft_for_t5_scales_matrices_by_fan_in() {
-    let text = check(&[
-        ("shared.weight", &[100, 64], "normal"),
-        ("encoder.block.0.layer.0.SelfAttention.q.weight", &[32, 64], &normal(1.0 / (8.0 * 64.0f64).sqrt())),
-        ("encoder.block.0.layer.0.SelfAttention.k.weight", &[32, 64], &normal(0.125)),
-        ("encoder.block.0.layer.0.SelfAttention.o.weight", &[64, 32], &normal(1.0 / 32f64.sqrt())),
-        ("encoder.block.0.layer.0.SelfAttention.relative_attention_bias.weight", &[32, 4], &normal(0.125)),
-        ("encoder.block.0.layer.1.DenseReluDense.wo.weight", &[64, 256], &normal(0.0625)),
-        ("encoder.block.0.layer.0.layer_norm.weight", &[64], "ones"),
-    ]);
-    assert!(!text.lines().any(|line| line.starts_with("# CHECK ") && !line.contains("tied")), "{text}");
+fn the_numbers_are_those_of_config_json() {
+    let text = check(
+        Some(r#"{"model_type": "llama", "hidden_size": 16, "initializer_range": 0.01, "pad_token_id": 3}"#),
+        &[
+            (
+                "model.embed_tokens.weight",
+                &[10, 16],
+                "blocks(3: normal(std=0.01), 1: zeros, 6: normal(std=0.01))",
+            ),
+            ("model.layers.0.self_attn.q_proj.weight", &[16, 16], "normal(std=0.01)"),
+            ("model.norm.weight", &[16], "ones"),
+        ],
+    );
+    assert!(is_certain(&text) && text.contains("follows the class of this model in transformers"), "{text}");
+    // A padding token that the embedding does not have is not certain.
+    let (text, _) = draft(
+        Some(r#"{"model_type": "llama", "pad_token_id": 30}"#),
+        &[("model.embed_tokens.weight", &[10, 16]), ("model.layers.0.self_attn.q_proj.weight", &[16, 16])],
+    );
+    assert_eq!(checks(&text), [true, false], "{text}");
 }
 
 #[test]
-fn drafts_for_other_families_agree_with_the_code_of_the_models() {
-    check(&[
-        ("rwkv.blocks.0.attention.time_decay", &[8], "skip"),
-        ("rwkv.blocks.0.attention.key.weight", &[8, 8], "orthogonal"),
-        ("rwkv.blocks.0.feed_forward.key.weight", &[32, 8], "orthogonal(gain=2)"),
-        ("rwkv.embeddings.weight", &[100, 4], "orthogonal(gain=0.001)"),
-        ("head.weight", &[16, 4], "orthogonal"),
-        ("rwkv.blocks.0.ln1.weight", &[8], "ones"),
-    ]);
-    check(&[
-        ("model.encoder.conv1.weight", &[16, 80, 3], "normal(std=0.02)"),
+fn families_follow_their_code() {
+    let of = |model_type: &str| format!(r#"{{"model_type": "{model_type}"}}"#);
+    let texts = [
+        check(
+            Some(&of("gemma")),
+            &[
+                ("model.layers.0.input_layernorm.weight", &[16], "zeros"),
+                ("model.layers.0.self_attn.q_proj.weight", &[16, 16], "normal(std=0.02)"),
+                ("model.norm.weight", &[16], "zeros"),
+            ],
+        ),
+        check(
+            Some(&of("gpt_oss")),
+            &[
+                ("model.layers.0.mlp.experts.gate_up_proj", &[4, 64, 16], "normal(std=0.02)"),
+                ("model.layers.0.mlp.experts.gate_up_proj_bias", &[4, 64], "zeros"),
+                ("model.layers.0.mlp.router.bias", &[4], "normal(std=0.02)"),
+                ("model.layers.0.self_attn.sinks", &[4], "normal(std=0.02)"),
+            ],
+        ),
+        check(
+            Some(&of("bart")),
+            &[
+                ("final_logits_bias", &[1, 100], "zeros"),
+                ("model.encoder.layers.0.fc1.weight", &[32, 16], "normal(std=0.02)"),
+            ],
+        ),
+        check(
+            Some(&of("clip")),
+            &[
+                ("vision_model.embeddings.class_embedding", &[16], "normal(std=0.25)"),
+                ("vision_model.encoder.layers.0.self_attn.q_proj.weight", &[16, 16], "normal(std=0.125)"),
+                ("vision_model.encoder.layers.1.self_attn.q_proj.weight", &[16, 16], "normal(std=0.125)"),
+                ("vision_model.encoder.layers.0.mlp.fc2.weight", &[16, 64], "normal(std=0.125)"),
+            ],
+        ),
+        check(
+            Some(&of("swin")),
+            &[(
+                "swin.encoder.layers.0.blocks.0.attention.self.relative_position_bias_table",
+                &[169, 3],
+                "zeros",
+            )],
+        ),
+        check(
+            Some(&of("convnext")),
+            &[("convnext.encoder.stages.0.layers.0.layer_scale_parameter", &[96], "constant(val=0.000001)")],
+        ),
+        check(
+            Some(r#"{"architecture": "resnet50"}"#),
+            &[
+                ("layer1.0.bn3.weight", &[16], "zeros"),
+                ("layer1.0.bn2.weight", &[16], "ones"),
+                ("fc.bias", &[10], "linear_default_bias(fan_in=16)"),
+                ("fc.weight", &[10, 16], "kaiming_uniform(a=2.23606797749979)"),
+            ],
+        ),
+    ];
+    for text in texts {
+        assert!(is_certain(&text), "{text}");
+    }
+    // Tables are copied from a checkpoint. A manifest has no values, so they are skipped, which the user must check.
+    let whisper: &[(&str, &[usize], &str)] = &[
         ("model.encoder.embed_positions.weight", &[1500, 16], "skip"),
         ("model.decoder.embed_positions.weight", &[448, 16], "normal(std=0.02)"),
-        ("model.encoder.layers.0.self_attn.q_proj.weight", &[16, 16], "normal(std=0.02)"),
-        ("model.encoder.layers.0.fc1.bias", &[64], "zeros"),
-    ]);
-    check(&[
-        ("logit_scale", &[], &format!("constant(val={})", libm_log(1.0 / 0.07))),
-        ("vision_model.embeddings.class_embedding", &[16], &normal(0.25)),
-        ("vision_model.embeddings.patch_embedding.weight", &[16, 3, 4, 4], "normal(std=0.02)"),
-        ("vision_model.encoder.layers.0.self_attn.q_proj.weight", &[16, 16], &normal(1.0 / 64f64.sqrt())),
-        ("vision_model.encoder.layers.1.self_attn.q_proj.weight", &[16, 16], &normal(1.0 / 64f64.sqrt())),
-        ("vision_model.encoder.layers.0.self_attn.out_proj.weight", &[16, 16], &normal(0.25)),
-        ("vision_model.encoder.layers.0.mlp.fc1.weight", &[64, 16], &normal(1.0 / 32f64.sqrt())),
-        ("vision_model.encoder.layers.0.mlp.fc2.weight", &[16, 64], &normal(0.125)),
-        ("text_projection.weight", &[16, 16], &normal(0.25)),
-    ]);
-    check(&[
-        (
-            "swin.encoder.layers.0.blocks.0.attention.self.relative_position_bias_table",
-            &[169, 3],
-            "trunc_normal(std=0.02)",
-        ),
-        ("swin.encoder.layers.0.blocks.0.attention.self.query.weight", &[96, 96], "trunc_normal(std=0.02)"),
-        (
-            "swin.embeddings.patch_embeddings.projection.weight",
-            &[96, 3, 4, 4],
-            "kaiming_uniform(a=2.23606797749979)",
-        ),
-    ]);
-    check(&[
-        ("convnext.encoder.stages.0.layers.0.dwconv.weight", &[96, 1, 7, 7], "trunc_normal(std=0.02)"),
-        ("convnext.encoder.stages.0.layers.0.layer_scale_parameter", &[96], "constant(val=0.000001)"),
-        ("convnext.encoder.stages.0.layers.0.pwconv1.weight", &[384, 96], "trunc_normal(std=0.02)"),
-    ]);
-    check(&[
-        ("model.query_position_embeddings.weight", &[100, 16], "normal(std=0.02)"),
-        ("model.decoder.layers.0.encoder_attn.k_proj.weight", &[16, 16], "normal(std=0.02)"),
-    ]);
-    check(&[
-        ("transformer.decoder.layers.0.linear1.weight", &[64, 16], "xavier_uniform"),
-        ("query_embed.weight", &[100, 16], "normal"),
-        ("class_embed.weight", &[92, 16], "kaiming_uniform(a=2.23606797749979)"),
-    ]);
-    let gemma = check(&[
-        ("model.layers.0.pre_feedforward_layernorm.weight", &[16], "zeros"),
-        ("model.layers.0.self_attn.q_proj.weight", &[16, 16], "normal(std=0.02)"),
-        ("model.norm.weight", &[16], "zeros"),
-    ]);
-    let mixtral = check(&[
-        ("model.layers.0.self_attn.q_proj.weight", &[16, 16], "normal(std=0.02)"),
-        ("model.layers.0.block_sparse_moe.experts.0.w1.weight", &[32, 16], "normal(std=0.02)"),
-        ("model.layers.0.mlp.experts.gate_up_proj", &[4, 64, 16], "normal(std=0.02)"),
-        ("model.layers.0.mlp.gate.weight", &[4, 16], "normal(std=0.02)"),
-        ("model.layers.0.mlp.gate.e_score_correction_bias", &[4], "zeros"),
-        ("model.layers.0.self_attn.q_norm.weight", &[16], "ones"),
-    ]);
-    for text in [gemma, mixtral] {
-        assert!(!text.contains("\n# CHECK"), "{text}");
-    }
-}
-
-fn libm_log(x: f64) -> f64 {
-    x.ln()
+        ("model.encoder.conv1.weight", &[16, 80, 3], "normal(std=0.02)"),
+    ];
+    assert_eq!(checks(&check(Some(&of("whisper")), whisper)), [true, false], "whisper");
 }
 
 #[test]
-fn guesses_in_a_draft_are_marked_with_check() {
-    let (text, _) = draft(&[
-        ("net.0.attention.w.weight", &[16, 16]),
-        ("net.0.attention.dt_proj.bias", &[16]),
-        ("net.0.embedding.weight", &[100, 16]),
-    ]);
-    let lines: Vec<&str> = text.lines().collect();
-    for rule in lines.windows(2).filter(|pair| pair[1].starts_with('"')) {
-        assert!(rule[0].starts_with("# CHECK "), "{text}");
+fn without_config_json_the_names_of_tensors_identify_a_family() {
+    let text = check(
+        None,
+        &[
+            ("model.layers.0.pre_feedforward_layernorm.weight", &[16], "zeros"),
+            ("model.layers.0.post_feedforward_layernorm.weight", &[16], "zeros"),
+            ("model.layers.0.self_attn.q_norm.weight", &[16], "zeros"),
+            ("model.layers.0.self_attn.q_proj.weight", &[16, 16], "normal(std=0.02)"),
+        ],
+    );
+    assert!(text.contains("names and shapes only, which are like those of Gemma"), "{text}");
+    assert!(text.contains("initializer_range = 0.02 # CHECK"), "{text}");
+}
+
+#[test]
+fn parameters_that_all_libraries_name_alike_have_their_usual_values() {
+    let text = check(
+        None,
+        &[
+            ("q_proj.lora_A.default.weight", &[4, 16], "kaiming_uniform(a=2.23606797749979)"),
+            ("q_proj.lora_B.default.weight", &[16, 4], "zeros"),
+            ("embed_tokens.lora_embedding_A.default", &[4, 100], "zeros"),
+            ("embed_tokens.lora_embedding_B.default", &[16, 4], "normal"),
+        ],
+    );
+    assert!(is_certain(&text), "{text}");
+    let text = check(
+        None,
+        &[
+            (
+                "conv.parametrizations.weight.original1",
+                &[8, 4, 3],
+                "kaiming_normal(mode=fan_out, nonlinearity=relu)",
+            ),
+            ("conv.parametrizations.weight.original0", &[8, 1, 1], "constant(val=1)"),
+        ],
+    );
+    assert!(!is_certain(&text), "{text}");
+}
+
+#[test]
+fn what_is_not_known_is_marked() {
+    let (text, _) = draft(
+        None,
+        &[
+            ("net.0.attention.w.weight", &[16, 16]),
+            ("net.0.attention.dt_proj.bias", &[16]),
+            ("net.0.norm.weight", &[16]),
+            ("net.0.norm.bias", &[16]),
+            ("net.0.embedding.weight", &[100, 16]),
+        ],
+    );
+    assert!(checks(&text).iter().all(|check| *check), "{text}");
+    let (text, _) =
+        draft(Some(r#"{"model_type": "unheard_of"}"#), &[("fc.weight", &[16, 16]), ("fc.bias", &[16])]);
+    assert!(checks(&text).iter().all(|check| *check), "{text}");
+    assert!(text.contains("fanin does not know unheard_of, which config.json names"), "{text}");
+}
+
+#[test]
+fn the_files_beside_a_checkpoint_are_read() {
+    let fixture = Fixture::new();
+    let tensors: Tensors<'_> = &[("model.layers.0.mlp.up.weight", &[8, 16]), ("model.norm.weight", &[16])];
+    std::fs::write(fixture.path("like.json"), manifest_json(tensors)).unwrap();
+    std::fs::write(fixture.path("all.toml"), "[init]\n\"*\" = \"zeros\"\n").unwrap();
+    let shards = ["init", "all.toml", "--like", "like.json", "--max-shard-size", "600", "-o", "model"];
+    fixture.good(&shards);
+    let shard = "model/model-00001-of-00002.safetensors";
+    let draft = |file: &str| fixture.good(&["recipe", file]).stdout;
+    // One shard has a draft for the whole model, and so has the folder.
+    for file in [shard, "model", "model/model.safetensors.index.json"] {
+        let text = draft(file);
+        assert!(text.contains("2 tensors") && text.contains("model.norm.weight"), "{text}");
+        assert!(!text.contains("config.json names"), "{text}");
     }
+    let write = |text: &str| std::fs::write(fixture.path("model/config.json"), text).unwrap();
+    write(r#"{"model_type": "qwen3", "hidden_size": 16, "initializer_range": 0.5}"#);
+    let text = draft(shard);
+    assert!(
+        text.contains("config.json names qwen3") && text.contains("initializer_range = 0.5 # config.json"),
+        "{text}"
+    );
+    for (content, needle) in [
+        ("{", "# CHECK config.json is not used: it is not JSON"),
+        ("[]", "# CHECK config.json is not used: it has neither"),
+        (
+            r#"{"model_type": "qwen3", "hidden_size": 4096}"#,
+            "no tensor has an axis of size hidden_size = 4096",
+        ),
+    ] {
+        write(content);
+        let text = draft(shard);
+        assert!(text.contains(needle) && checks(&text).iter().all(|check| *check), "{text}");
+    }
+    std::fs::remove_file(fixture.path("model/config.json")).unwrap();
+    std::fs::remove_file(fixture.path("model/model-00002-of-00002.safetensors")).unwrap();
+    let text = draft(shard);
+    assert!(
+        text.contains("1 tensor,") && text.contains("# CHECK model.safetensors.index.json is not used"),
+        "{text}"
+    );
+    std::fs::write(fixture.path("model/model.safetensors.index.json"), "{").unwrap();
+    assert!(draft(shard).contains("not the index of a sharded checkpoint"));
 }

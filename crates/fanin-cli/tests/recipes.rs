@@ -9,6 +9,7 @@ use std::path::Path;
 use fanin_recipe::Manifest;
 use fanin_recipe::Model;
 use fanin_recipe::Recipe;
+use fanin_recipe::recipe::draft::{self, DraftedModel};
 use fixture::Fixture;
 use safetensors::SafeTensors;
 use serde_json::Value;
@@ -557,8 +558,8 @@ fn drafts_parse_cover_all_tensors_and_have_no_unused_rule() {
             let mut manifest = manifest.clone();
             manifest.entries.iter_mut().for_each(|entry| entry.offsets = offsets);
             let manifest = &manifest;
-            let text = fanin_recipe::recipe::draft::draft(manifest, name)
-                .unwrap_or_else(|error| panic!("{name}: {error}"));
+            let model = DraftedModel { manifest, config: None, file: name, notes: &[] };
+            let text = draft::draft(&model).unwrap_or_else(|error| panic!("{name}: {error}"));
             let planned = Recipe::parse(&text, Path::new("draft.toml"))
                 .and_then(|recipe| recipe.plan_with_dtype(manifest, &[], None));
             assert_eq!(
@@ -581,8 +582,9 @@ fn drafts_parse_cover_all_tensors_and_have_no_unused_rule() {
     // The draft for a known model uses the same schemes as the built-in recipe.
     let gpt2 = draft("gpt2");
     for needle in [
-        "n_layer = { count = \"transformer.h.*.attn.c_proj.weight\" }",
-        "\"*.c_proj.weight\" = \"normal(std=0.02/sqrt(2*n_layer))\"",
+        "n_layer = { count = \"*h.*.attn.c_proj.weight\" }",
+        "initializer_range = 0.02 # CHECK",
+        "\"*.c_proj.weight\" = \"normal(std=initializer_range/sqrt(2*n_layer))\"",
         "\"*.bias\" = \"zeros\"",
         "\"*.ln_*.weight\" = \"ones\"",
         "h.{0..11}.attn.c_attn.weight [768, 2304]",

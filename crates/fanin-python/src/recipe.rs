@@ -3,9 +3,8 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use fanin_checkpoint::read_manifest;
+use fanin_checkpoint::ModelDescription;
 use fanin_recipe::manifest::MAX_FILE_BYTES;
-use fanin_recipe::recipe::draft;
 use fanin_recipe::{Action, Entry, Manifest, Model, StoredType};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -96,17 +95,18 @@ impl Recipe {
         self.recipe.keeps_values(name)
     }
 
-    /// Returns the text of a new recipe, with rules guessed from the names and shapes of tensors. `name` is the path of
-    /// a safetensors file or of a manifest, or the name of a built-in model. `fanin recipe` prints the same text. Check
-    /// and edit the recipe before you use it.
+    /// Returns the text of a new recipe. `name` is the path of a safetensors file, a folder, an index or a manifest, or the
+    /// name of a built-in model. If the config.json beside the file names a model that fanin knows, the rules are those of
+    /// the model's code. Otherwise they are guessed from the names and shapes of tensors. `fanin recipe` prints the same
+    /// text. Check and edit the recipe before you use it.
     ///
     /// >>> import fanin
     /// >>> '"*.bias" = "zeros"' in fanin.Recipe.draft("gpt2")
     /// True
     #[staticmethod]
     fn draft(name: PathBuf) -> PyResult<String> {
-        let manifest = read_manifest(&name).map_err(errors::from_checkpoint)?;
-        draft::draft(&manifest, &name.to_string_lossy()).map_err(errors::from_recipe)
+        let model = ModelDescription::read(&name).map_err(errors::from_checkpoint)?;
+        model.draft(&name.to_string_lossy()).map_err(errors::from_checkpoint)
     }
 
     /// Returns the initializer, or another action, that the recipe assigns to each tensor.

@@ -1,4 +1,4 @@
-//! Arguments of `explain` and `recipe`.
+//! Arguments of `explain`, `schemes` and `recipe`.
 
 use std::path::PathBuf;
 
@@ -76,4 +76,21 @@ pub struct Draft {
     /// Print the JSON schema of recipes instead of a draft.
     #[arg(long, conflicts_with = "file")]
     pub schema: bool,
+}
+
+/// Arguments of `schemes`.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = "Examples:
+  fanin schemes
+  fanin schemes kaiming_normal
+  fanin schemes --json
+
+An argument without a default, such as val in constant(val), must be given. n is the fan that
+`mode` names. `fanin explain` shows what a spec does to a shape.")]
+pub struct Schemes {
+    /// Show only the scheme or the scaling factor of this name.
+    pub name: Option<String>,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
 }

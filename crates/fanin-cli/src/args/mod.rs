@@ -12,7 +12,7 @@ use clap::{Parser, Subcommand};
 
 pub use check::{Audit, Diff, Verify};
 pub use choices::Color;
-pub use explain::{Draft, Explain};
+pub use explain::{Draft, Explain, Schemes};
 pub use init::{Fill, Init, Output};
 pub use inspect::{Inspect, Models};
 
@@ -69,6 +69,8 @@ pub enum Command {
     Recipe(Draft),
     /// List the built-in models, or show one of them.
     Models(Models),
+    /// List the schemes that a spec can name, with arguments, defaults, formula and source.
+    Schemes(Schemes),
     /// Print a completion script for a shell.
     #[command(after_long_help = "Examples:
   fanin completions bash > ~/.local/share/bash-completion/completions/fanin

@@ -10,6 +10,7 @@ mod input;
 mod inspect;
 mod models;
 mod recipe_draft;
+mod schemes;
 mod verify;
 mod write;
 
@@ -35,6 +36,7 @@ pub fn run(args: Args) -> Result {
         Command::Explain(args) => explain::run(&args, quiet),
         Command::Recipe(args) => recipe_draft::run(&args),
         Command::Models(args) => models::run(&args),
+        Command::Schemes(args) => schemes::run(&args),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Args::command(), "fanin", &mut script);

@@ -1,7 +1,7 @@
 //! `fanin recipe`, which prints a draft of a recipe for the tensors of a file, or the JSON schema of recipes.
 
-use fanin_checkpoint::read_manifest;
-use fanin_recipe::recipe::{draft, schema};
+use fanin_checkpoint::ModelDescription;
+use fanin_recipe::recipe::schema;
 use fanin_recipe::text;
 
 use crate::args::Draft;
@@ -12,7 +12,7 @@ pub(super) fn run(args: &Draft) -> Result {
     match &args.file {
         Some(file) => {
             let name = file.to_string_lossy();
-            let draft = draft::draft(&read_manifest(file)?, &name)?;
+            let draft = ModelDescription::read(file)?.draft(&name)?;
             output::line(format_args!(
                 "# To see what each tensor gets: fanin init THIS.toml --like {} --dry-run\n\
                  # For completion in an editor: fanin recipe --schema > recipe.schema.json, and as the first line here\n\

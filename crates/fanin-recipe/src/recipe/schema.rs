@@ -111,13 +111,7 @@ fn spec_pattern() -> String {
 /// Returns a line for each scheme, with the scheme's signature and formula, and a line for each word that may replace a
 /// spec, with the word's meaning.
 fn descriptions() -> Vec<String> {
-    let scheme = |scheme: &Scheme| {
-        let parameters = scheme.parameters.iter().map(|(name, default)| match default {
-            Some(default) => format!("{name}={default}"),
-            None => (*name).to_owned(),
-        });
-        format!("{}({}): {}", scheme.name, parameters.collect::<Vec<_>>().join(", "), scheme.formula)
-    };
+    let scheme = |scheme: &Scheme| format!("{}: {}", scheme.signature(), scheme.formula);
     let words = [
         "arange: 0, 1, 2, ... along the last axis, for integer tensors",
         "copy(from, rest): the values of a checkpoint, which is another checkpoint or the checkpoint with the names and shapes",

@@ -37,7 +37,7 @@ use std::collections::HashMap;
 
 use super::arguments::{Arguments, Value};
 use super::arithmetic::FUNCTIONS;
-use super::registry::{ALIASES, schemes};
+use super::registry::{canonical, schemes};
 use super::scanner::{Scanner, TensorContext};
 use super::scheme::Scheme;
 use super::variables::Variables;
@@ -72,13 +72,6 @@ pub(super) fn evaluate(text: &str, variables: &dyn Variables) -> Result<f64, Spe
         return parser.error(0, "a property of a tensor has no value here", None);
     }
     Ok(value)
-}
-
-/// Returns the name of a scheme for a name in a spec. The name in the spec can have torch's underscore at the end, or
-/// can be a synonym.
-fn canonical(name: &str) -> &str {
-    let bare = name.strip_suffix('_').unwrap_or(name);
-    ALIASES.iter().find(|(alias, _)| *alias == bare).map_or(bare, |(_, name)| name)
 }
 
 impl Scanner<'_> {

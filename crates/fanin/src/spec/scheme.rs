@@ -20,3 +20,23 @@ pub struct Scheme {
     /// The function that creates the initializer from the arguments of a spec.
     pub(super) build: fn(&Arguments<'_>) -> Result<Init, SpecError>,
 }
+
+impl Scheme {
+    /// Returns the name with all parameters and their default values, such as `normal(mean=0, std=1)`. A scheme without
+    /// parameters has no parentheses.
+    pub fn signature(&self) -> String {
+        let parameters: Vec<String> = self
+            .parameters
+            .iter()
+            .map(|(name, default)| match default {
+                Some(default) => format!("{name}={default}"),
+                None => (*name).to_owned(),
+            })
+            .collect();
+        if parameters.is_empty() {
+            self.name.to_owned()
+        } else {
+            format!("{}({})", self.name, parameters.join(", "))
+        }
+    }
+}

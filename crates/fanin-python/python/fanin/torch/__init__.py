@@ -30,6 +30,7 @@ of 2^25 values or more also use fanin's own pool, so that Ctrl-C can interrupt t
 - `probe` measures how signals and gradients pass through a model, and says what to change.
 - `lsuv_` scales weights so that each layer's measured output has variance 1.
 - `verify`, `audit` and `inspect` check a module in memory, like the `fanin` commands of the same names check a file.
+- `manifest` lists the names, dtypes and shapes of a module's tensors, also on the meta device.
 - `coord_check` tests whether outputs and updates keep their size when a model gets wider.
 - `Monitor` measures activations, gradients and updates during training.
 
@@ -76,6 +77,7 @@ from ._init import (
 from ._coord_check import CoordCheck, coord_check
 from ._init_module import init_module
 from ._lsuv import lsuv_
+from ._manifest import manifest
 from ._manual_split import fill_flat, init_method
 from ._module_analysis import audit, inspect, verify
 from ._monitor import Monitor, MonitorRecord
@@ -105,6 +107,7 @@ __all__ = [
     "init_method",
     "init_module",
     "lsuv_",
+    "manifest",
     "param_init",
     "probe",
     "inspect",

@@ -1,41 +1,65 @@
 //! Chooses an initializer for a tensor from its name, its shape and the names of the other tensors.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 
 use fanin::Initializer as _;
 use fanin::init::Init;
 
 use super::choice::{Choice, Section, guess, known};
-use super::families::KnownModel;
+use super::config::ModelConfig;
 use super::kernels::kernel;
+use super::known_model::KnownModel;
 use super::matrices::matrix;
 use super::vectors::vector;
 use super::words::{contains, has, is_residual_projection, split_last};
 use crate::manifest::{Entry, Manifest};
 use crate::recipe::glob::Glob;
 use crate::recipe::toml_string::quoted;
+use crate::text::escaped;
 
 /// The properties of the whole model on which the choice for each tensor depends.
 pub(super) struct Context<'a> {
     manifest: &'a Manifest,
-    names: HashSet<&'a str>,
+    /// The index of each tensor, by name.
+    indices: HashMap<&'a str, usize>,
     /// Whether the model has attention. If so, the draft initializes its tensors as is common for transformers.
     has_attention: bool,
     /// The model, if it is of a family that the draft knows.
-    known: Option<KnownModel>,
+    pub(super) known: Option<KnownModel>,
     /// Whether the manifest is the header of a checkpoint. If so, a rule can copy the values of the checkpoint.
     has_values: bool,
 }
 
 impl<'a> Context<'a> {
-    pub(super) fn of(manifest: &'a Manifest, has_values: bool) -> Self {
-        let names = manifest.entries.iter().map(|entry| entry.name.as_str()).collect();
+    pub(super) fn of(manifest: &'a Manifest, config: Option<&ModelConfig>, has_values: bool) -> Self {
+        let names = manifest.entries.iter().map(|entry| entry.name.as_str());
+        let indices = names.enumerate().map(|(index, name)| (name, index)).collect();
         let has_attention = manifest.entries.iter().any(|entry| {
             entry.shape.len() == 2
                 && (has(&entry.name, &["attn", "attention", "qkv"])
                     || contains(&entry.name, &["q_proj", "attn", "attention"]))
         });
-        Self { manifest, names, has_attention, known: KnownModel::of(manifest), has_values }
+        Self { manifest, indices, has_attention, known: KnownModel::of(manifest, config), has_values }
+    }
+
+    /// Returns a sentence that says what the draft was made from.
+    pub(super) fn source(&self, config: Option<&ModelConfig>) -> String {
+        let name = config.and_then(|config| config.model_type().or(config.architecture()));
+        match (name, &self.known) {
+            (Some(name), Some(known)) => {
+                format!("config.json names {}, and the draft follows {}.", escaped(name), known.code())
+            }
+            (Some(name), None) => format!(
+                "It was made from names and shapes only: fanin does not know {}, which config.json names.",
+                escaped(name)
+            ),
+            (None, Some(known)) => format!(
+                "It was made from names and shapes only, which are like those of {}. With the model's config.json beside \
+                 the file, it would be more certain.",
+                known.code()
+            ),
+            (None, None) => "It was made from names and shapes only.".to_owned(),
+        }
     }
 
     /// Returns the value of the variable `n_layer`, as text of a recipe. The value is the number of residual
@@ -52,7 +76,7 @@ impl<'a> Context<'a> {
             let name = projections[group.members[0]];
             let pattern = name.split('.').map(star).collect::<Vec<_>>().join(".");
             let glob = Glob::parse(&pattern).ok()?;
-            (self.names.iter().filter(|name| glob.matches(name)).count() == layers).then_some(pattern)
+            (self.indices.keys().filter(|name| glob.matches(name)).count() == layers).then_some(pattern)
         });
         match counted {
             Some(pattern) => format!("{{ count = {} }}", quoted(&pattern)),
@@ -63,11 +87,8 @@ impl<'a> Context<'a> {
     /// Returns the choice for a tensor. If the spec of the choice does not fit the tensor's shape, returns the spec
     /// `zeros` as a guess.
     pub(super) fn choose(&self, entry: &Entry) -> Choice {
-        let mut choice = self.classify(entry);
-        // Most transformers draw their matrices from N(0, 0.02), and others do not: T5 once was one of them.
-        let is_common = choice.spec == "normal(std=0.02)" && choice.section != Section::Buffers;
-        choice.is_guess |= is_common && self.has_attention && self.known.is_none();
-        let variables = BTreeMap::from([("n_layer".to_owned(), 1.0), ("weight_fan_in".to_owned(), 1.0)]);
+        let choice = self.classify(entry);
+        let variables = self.variables();
         let fits = entry.dtype.float().is_none_or(|dtype| {
             let is_word = ["copy", "skip"].contains(&choice.spec.as_str());
             is_word
@@ -80,9 +101,9 @@ impl<'a> Context<'a> {
 
     fn classify(&self, entry: &Entry) -> Choice {
         let (path, last) = split_last(&entry.name);
-        let has_sibling = |name: &str| {
+        let sibling = |name: &str| {
             let full = if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") };
-            self.names.contains(full.as_str())
+            self.indices.get(full.as_str()).map(|&index| &self.manifest.entries[index])
         };
         if let Some((_, max)) = entry.dtype.integers() {
             return self.integers(entry, last, max);
@@ -96,14 +117,26 @@ impl<'a> Context<'a> {
         if let Some(choice) = self.buffer(entry, last) {
             return choice;
         }
-        if let Some(model) = &self.known {
-            if model.is_computed(entry) {
-                let reason = "computed by a formula of the model's code";
-                return self.kept(reason, reason);
+        let general = self.general(entry, path, last, |name| sibling(name).is_some());
+        let has_fans = sibling("weight").is_some_and(|weight| weight.shape.len() >= 2);
+        match self.known.as_ref().and_then(|model| model.choose(entry, general.section, has_fans)) {
+            Some(choice) if choice.spec == "copy" => {
+                let kept = self.kept(choice.reason, choice.reason);
+                // A tensor that is skipped is not written, so the user must check that the code computes it again.
+                Choice { is_guess: choice.is_guess || !self.has_values, ..kept }
             }
-            if let Some(choice) = model.choose(entry) {
-                return choice;
-            }
+            Some(choice) => choice,
+            None => general,
+        }
+    }
+
+    /// Returns the choice for a floating-point parameter by its name and its shape alone. The choice is a guess, except for
+    /// names that all libraries use in the same way.
+    fn general(&self, entry: &Entry, path: &str, last: &str, has_sibling: impl Fn(&str) -> bool) -> Choice {
+        if contains(&entry.name, &["lora_embedding_"]) {
+            let (is_a, reason) =
+                (contains(&entry.name, &["embedding_a"]), "LoRA of an embedding, as in peft");
+            return known(Section::Others, if is_a { "zeros" } else { "normal" }, reason);
         }
         if contains(last, &["lora_a"]) || contains(path, &["lora_a"]) {
             let reason = "LoRA's A as in loralib and peft (Hu et al. 2021, section 4.1, uses a Gaussian)";
@@ -118,11 +151,48 @@ impl<'a> Context<'a> {
             let reason = "decay of a state space model: Mamba computes it by a formula of its own";
             return self.kept(reason, reason);
         }
-        match entry.shape.len() {
+        if let Some(choice) = self.weight_norm(entry, path, last) {
+            return choice;
+        }
+        let choice = match entry.shape.len() {
             0 | 1 => vector(entry, path, last, has_sibling),
+            _ if last.ends_with("_bias") && !contains(last, &["relative", "position"]) => {
+                known(Section::Biases, "zeros", "biases of several experts or of all tokens in one tensor")
+            }
             2 => matrix(entry, path, last, self.has_attention),
             _ => kernel(entry, last, self.has_attention),
-        }
+        };
+        Choice { is_guess: true, ..choice }
+    }
+
+    /// Returns the choice for a tensor of torch's weight norm: the direction has the spec of the weight, and the magnitude
+    /// is about the norm of the direction. Returns `None` for any other tensor.
+    fn weight_norm(&self, entry: &Entry, path: &str, last: &str) -> Option<Choice> {
+        let weight = path.strip_suffix(".parametrizations.weight");
+        let sibling = match (last, weight) {
+            ("original0", Some(_)) => "original1",
+            ("weight_g", _) => "weight_v",
+            _ => return None,
+        };
+        let name = format!("{path}{}{sibling}", if path.is_empty() { "" } else { "." });
+        let direction = &self.manifest.entries[*self.indices.get(name.as_str())?];
+        let values = direction.values() / entry.values().max(1);
+        let std = self.std_of(direction)?;
+        let reason = "magnitudes of a weight norm: about the norm of the direction, so that the weight is the direction";
+        Some(guess(Section::Norms, &format!("constant({std}*sqrt({values}))"), reason))
+    }
+
+    /// Returns the std of the values that the draft gives a tensor.
+    fn std_of(&self, entry: &Entry) -> Option<f64> {
+        let choice = self.choose(entry);
+        let init = Init::parse_for(&choice.spec, &entry.shape, &self.variables()).ok()?;
+        Some(init.resolve(&entry.shape, entry.dtype.float()?).ok()?.std())
+    }
+
+    /// Returns the variables that specs of this draft can use. Those that depend on the tensor have the value 1.
+    fn variables(&self) -> BTreeMap<String, f64> {
+        let of_tensor = ["n_layer", "layer", "weight_fan_in"].map(|name| (name.to_owned(), 1.0));
+        of_tensor.into_iter().chain(self.known.iter().flat_map(KnownModel::variables)).collect()
     }
 
     /// Returns the choice for a tensor whose values are not drawn, for example because the model's code computes them.

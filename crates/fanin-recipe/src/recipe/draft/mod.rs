@@ -1,5 +1,5 @@
-//! Proposes a recipe, called a draft, from the names and shapes of tensors alone. A person then checks and edits the
-//! draft.
+//! Proposes a recipe, called a draft, from the names and shapes of tensors, and from the config.json of the model if there
+//! is one. A person then checks and edits the draft.
 //!
 //! Each tensor first gets a choice: a spec and the reason for the spec. Each rule of the draft then has the most
 //! general pattern that matches only tensors with the same choice. A draft can always be parsed, has a rule for every
@@ -7,8 +7,10 @@
 
 mod choice;
 mod classify;
-mod families;
+mod config;
+mod family;
 mod kernels;
+mod known_model;
 mod matrices;
 mod patterns;
 mod vectors;
@@ -25,23 +27,37 @@ use crate::names::groups;
 use crate::text::{count, counted, escaped};
 use choice::{Choice, Section};
 use classify::Context;
+pub use config::ModelConfig;
 use patterns::DraftRule;
 pub use patterns::cover;
 
 /// The maximum number of names in the comment above a rule.
 const MAX_NAMES: usize = 3;
 
-/// Returns the text of a proposed recipe for the tensors of `manifest`. `file` is the name of the file from which the
-/// manifest was read. The first line of the draft shows this name.
+/// The model for which a draft is made.
+#[derive(Debug)]
+pub struct DraftedModel<'a> {
+    /// The tensors of the model.
+    pub manifest: &'a Manifest,
+    /// The configuration of the model, if it is known.
+    pub config: Option<&'a ModelConfig>,
+    /// The name of the file from which the manifest was read. The first line of the draft shows this name.
+    pub file: &'a str,
+    /// What the user must know about the sources of the draft. Each note is a line of the draft.
+    pub notes: &'a [String],
+}
+
+/// Returns the text of a proposed recipe.
 ///
 /// # Errors
-/// Returns an error if the manifest has no tensors.
-pub fn draft(manifest: &Manifest, file: &str) -> Result<String> {
+/// Returns an error if the model has no tensors.
+pub fn draft(model: &DraftedModel<'_>) -> Result<String> {
+    let DraftedModel { manifest, config, file, notes } = *model;
     if manifest.entries.is_empty() {
         return Err(Error::file(Path::new(file), "the file has no tensors to draft a recipe for"));
     }
     let has_values = manifest.entries.iter().any(|entry| entry.offsets.is_some());
-    let context = Context::of(manifest, has_values);
+    let context = Context::of(manifest, config, has_values);
     let choices: Vec<Choice> = manifest.entries.iter().map(|entry| context.choose(entry)).collect();
     let names: Vec<&str> = manifest.entries.iter().map(|entry| entry.name.as_str()).collect();
     let rules = patterns::rules(&names, &choices);
@@ -49,17 +65,18 @@ pub fn draft(manifest: &Manifest, file: &str) -> Result<String> {
     let (tensors, file) = (counted(manifest.entries.len() as u64, "tensor"), escaped(file));
     _ = writeln!(
         text,
-        "# A draft for {file}: {tensors}, {} values. It was made from names and shapes only.",
-        count(manifest.values())
+        "# A draft for {file}: {tensors}, {} values. {}",
+        count(manifest.values()),
+        context.source(config)
     );
     _ = writeln!(
         text,
         "# Check each line. Lines that begin with CHECK are guesses. docs/recipes.md explains recipes."
     );
-    if rules.iter().any(|rule| rule.choice.spec.contains("n_layer")) {
-        let n_layer = context.n_layer();
-        _ = writeln!(text, "\n[vars]\nn_layer = {n_layer} # the number of layers");
+    for note in notes {
+        _ = writeln!(text, "# CHECK {}", escaped(note));
     }
+    text.push_str(&variables(&context, &rules));
     text.push_str("\n[init]\n");
     let mut section = None;
     for rule in &rules {
@@ -74,6 +91,31 @@ pub fn draft(manifest: &Manifest, file: &str) -> Result<String> {
     text.push_str(&ties(manifest, &choices));
     Recipe::parse(&text, Path::new("draft.toml"))?.plan(manifest, &[])?;
     Ok(text)
+}
+
+/// Returns the section `[vars]` with the variables that the rules use. Returns an empty text if they use none.
+fn variables(context: &Context<'_>, rules: &[DraftRule<'_>]) -> String {
+    let mut lines: Vec<String> = Vec::new();
+    let mut is_defined = false;
+    if let Some(model) = &context.known {
+        let used: std::collections::BTreeMap<&str, _> =
+            rules.iter().flat_map(|rule| model.used(&rule.choice.spec)).collect();
+        for (name, number) in used {
+            let Some(value) = number.value else { continue };
+            lines.push(match (number.count, number.is_sure) {
+                (Some(pattern), _) => format!("{name} = {{ count = {} }}", quoted(pattern)),
+                (None, true) => format!("{name} = {value} # config.json"),
+                (None, false) => {
+                    format!("{name} = {value} # CHECK the usual value; config.json of the model has its own")
+                }
+            });
+            is_defined |= name == "n_layer";
+        }
+    }
+    if !is_defined && rules.iter().any(|rule| rule.choice.spec.contains("n_layer")) {
+        lines.push(format!("n_layer = {} # the number of layers", context.n_layer()));
+    }
+    if lines.is_empty() { String::new() } else { format!("\n[vars]\n{}\n", lines.join("\n")) }
 }
 
 /// Returns the comment above a rule: the reason for its spec, and the names and shapes of tensors for which the rule

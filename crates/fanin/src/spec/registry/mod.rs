@@ -21,4 +21,29 @@ pub fn schemes() -> &'static [Scheme] {
 /// `lora_a` and `lora_b` initialize the matrices A and B of LoRA, as loralib and peft do. The paper (Hu et al. 2021,
 /// arXiv 2106.09685, section 4.1) draws A from a Gaussian distribution. The authors' code draws A from a uniform
 /// distribution instead, and `lora_a` does the same.
-pub(super) const ALIASES: [(&str, &str); 2] = [("lora_a", "linear_default"), ("lora_b", "zeros")];
+const ALIASES: [(&str, &str); 2] = [("lora_a", "linear_default"), ("lora_b", "zeros")];
+
+impl Scheme {
+    /// Returns the scheme of this name. The name can be a synonym, such as `lora_a`, and can end with torch's underscore.
+    /// Returns `None` if there is no such scheme.
+    ///
+    /// ```
+    /// assert_eq!(fanin::spec::Scheme::find("normal_").unwrap().signature(), "normal(mean=0, std=1)");
+    /// ```
+    pub fn find(name: &str) -> Option<&'static Self> {
+        let name = canonical(name);
+        schemes().iter().find(|scheme| scheme.name == name)
+    }
+
+    /// Returns the other names by which a spec can name this scheme, apart from torch's underscore.
+    pub fn synonyms(&self) -> impl Iterator<Item = &'static str> {
+        ALIASES.iter().filter(|(_, name)| *name == self.name).map(|(synonym, _)| *synonym)
+    }
+}
+
+/// Returns the name of a scheme for a name in a spec. The name in the spec can have torch's underscore at the end, or
+/// can be a synonym.
+pub(super) fn canonical(name: &str) -> &str {
+    let bare = name.strip_suffix('_').unwrap_or(name);
+    ALIASES.iter().find(|(alias, _)| *alias == bare).map_or(bare, |(_, name)| name)
+}

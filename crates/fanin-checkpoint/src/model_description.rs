@@ -1,0 +1,76 @@
+//! [`ModelDescription`]: what `fanin recipe` reads about a model.
+
+use std::path::Path;
+
+use fanin_recipe::Manifest;
+use fanin_recipe::recipe::draft::{self, DraftedModel, ModelConfig};
+
+use crate::checkpoint::read_manifest;
+use crate::error::Result;
+use crate::file_names::INDEX;
+use crate::index::Index;
+use crate::paths::parent_folder;
+
+/// The tensors of a model, and its configuration.
+#[derive(Debug)]
+pub struct ModelDescription {
+    /// The tensors of the whole model, even if the file is one shard of it.
+    pub manifest: Manifest,
+    /// The content of the config.json beside the file, or in the metadata of a manifest.
+    pub config: Option<ModelConfig>,
+    /// What could not be used, and why.
+    pub notes: Vec<String>,
+}
+
+impl ModelDescription {
+    /// Reads the description of a model: the name of a built-in model, or the path of a checkpoint or a manifest.
+    ///
+    /// If a file is a shard that the index beside it names, all shards are read. Only headers are read.
+    ///
+    /// # Errors
+    /// The errors of [`read_manifest`]. A config.json or an index that cannot be used is no error, but a note.
+    pub fn read(path: &Path) -> Result<Self> {
+        let mut notes = Vec::new();
+        let manifest = match whole_model(path) {
+            Some(Ok(manifest)) => manifest,
+            Some(Err(message)) => {
+                notes.push(format!("{INDEX} is not used, so this is a draft for one shard: {message}"));
+                read_manifest(path)?
+            }
+            None => read_manifest(path)?,
+        };
+        let folder = if path.is_dir() { Some(path) } else { path.exists().then(|| parent_folder(path)) };
+        let config = ModelConfig::find(&manifest, folder).unwrap_or_else(|message| {
+            notes.push(format!("config.json is not used: {message}"));
+            None
+        });
+        Ok(Self { manifest, config, notes })
+    }
+
+    /// Returns the text of a recipe for the model. `file` is the name that the first line shows.
+    ///
+    /// # Errors
+    /// Returns an error if the model has no tensors.
+    pub fn draft(&self, file: &str) -> Result<String> {
+        let Self { manifest, config, notes } = self;
+        Ok(draft::draft(&DraftedModel { manifest, config: config.as_ref(), file, notes })?)
+    }
+}
+
+/// Reads the manifest of the whole model if the file is a shard that the index beside it names. Returns `None` if there is no
+/// index, or if the index does not name the file. The error says why the index or a shard cannot be read.
+fn whole_model(path: &Path) -> Option<std::result::Result<Manifest, String>> {
+    let is_checkpoint = path.extension().is_some_and(|extension| extension == "safetensors");
+    let index = parent_folder(path).join(INDEX);
+    if !is_checkpoint || !path.is_file() || !index.is_file() {
+        return None;
+    }
+    let name = path.file_name()?.to_str()?;
+    match Index::read(&index) {
+        Ok(read) if read.file_names().iter().any(|file| *file == name) => {
+            Some(read_manifest(&index).map_err(|error| error.to_string()))
+        }
+        Ok(_) => None,
+        Err(error) => Some(Err(error.to_string())),
+    }
+}

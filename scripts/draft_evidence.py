@@ -1,0 +1,123 @@
+"""What `draft_sweep.py` keeps of a tensor's initial values under several seeds, and how it compares two of them."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+#: The most values that are kept of a tensor.
+KEPT = 20_000
+
+#: The number of drawn elements of a tensor that may be the same under all seeds by chance.
+CHANCE = 3
+
+#: The number of elements of a tensor that are compared.
+LARGEST = 200_000
+
+#: The number of groups of rows, and of columns, whose standard deviations are compared.
+GROUPS = 8
+
+#: The matrices whose singular values are compared have at most this many rows or columns.
+LARGEST_SPECTRUM = 600
+
+
+def evidence(samples: list[np.ndarray]) -> dict[str, Any]:
+    """Returns what is kept of a tensor. `samples` are its values under different seeds.
+
+    An element is fixed if it is the same under all seeds. Large tensors are thinned.
+    """
+    samples = [thinned(np.asarray(one)).astype(np.float64) for one in samples]
+    stack = np.stack([one.reshape(-1) for one in samples])
+    shape = samples[0].shape
+    fixed = (stack == stack[0]).all(axis=0)
+    places = _places(stack.shape[1])
+    found: dict[str, Any] = {"count": stack.shape[1], "fixed": int(fixed.sum())}
+    found["places"] = places
+    found["at_places"] = np.where(fixed[places], stack[0][places], np.nan)
+    rows = fixed.reshape(shape[0], -1).all(axis=1) if shape and fixed.size else fixed
+    found["fixed_rows"] = np.flatnonzero(rows)[:1000]
+    if fixed.all():
+        return found
+    drawn = stack[:, ~fixed]
+    found |= {"values": drawn.size, "mean": drawn.mean(), "std": drawn.std()}
+    pooled = drawn.reshape(-1)
+    found["sample"] = np.sort(pooled[_places(pooled.size)])
+    found["extremes"] = (pooled.min(), pooled.max())
+    if len(shape) >= 2:
+        cube = stack.reshape(len(samples), shape[0], shape[1], -1)
+        found["groups"] = [[_spread(part) for part in np.array_split(cube, min(GROUPS, shape[axis - 1]), axis=axis)] for axis in (1, 2)]
+    if len(shape) == 2 and 2 <= min(shape) <= LARGEST_SPECTRUM and max(shape) <= 8 * LARGEST_SPECTRUM:
+        singular = np.linalg.svd(stack[0].reshape(shape), compute_uv=False)
+        found["condition"] = float(singular[0] / max(singular[-1], 1e-12))
+    return found
+
+
+def thinned(array: np.ndarray) -> np.ndarray:
+    """Returns a tensor without some of its rows, and then of its columns, so that it has about `LARGEST` elements at most."""
+    for axis in range(min(array.ndim, 2)):
+        step = min(-(-array.size // LARGEST), array.shape[axis])
+        array = np.take(array, range(0, array.shape[axis], step), axis=axis) if step > 1 else array
+    return array
+
+
+def _places(count: int) -> np.ndarray:
+    if count <= KEPT:
+        return np.arange(count)
+    return np.sort(np.random.default_rng(count).choice(count, KEPT, replace=False))
+
+
+def _spread(part: np.ndarray) -> tuple[float, int]:
+    return float(part.std()), part.size
+
+
+def difference(real: dict[str, Any], draft: dict[str, Any]) -> str | None:
+    """Returns how the distribution of a draft differs from the real one, or None if no difference is seen."""
+    if real["count"] != draft["count"]:
+        return f"{real['count']} values, not {draft['count']}"
+    both = ~np.isnan(real["at_places"]) & ~np.isnan(draft["at_places"])
+    # A drawn value can be the same under both seeds by chance.
+    allowed = CHANCE if max(real["fixed"], draft["fixed"]) < real["count"] else 0
+    unlike = int((np.isnan(real["at_places"]) != np.isnan(draft["at_places"])).sum())
+    if max(unlike, abs(real["fixed"] - draft["fixed"])) > allowed:
+        return f"{real['fixed']} of {real['count']} values do not depend on the seed, the draft has {draft['fixed']}"
+    apart = both & ~np.isclose(real["at_places"], draft["at_places"], rtol=1e-5, atol=1e-9)
+    if apart.sum() > allowed:
+        first = np.flatnonzero(apart)[0]
+        return f"{real['at_places'][first]:.6g}, the draft has {draft['at_places'][first]:.6g}"
+    if not np.array_equal(real["fixed_rows"], draft["fixed_rows"]):
+        return f"rows {list(real['fixed_rows'][:3])} do not depend on the seed, the draft has {list(draft['fixed_rows'][:3])}"
+    if "std" not in real:
+        return None
+    return _drawn(real, draft)
+
+
+def _drawn(real: dict[str, Any], draft: dict[str, Any]) -> str | None:
+    """Compares the distributions of drawn elements: std, mean, quantiles, the std by rows and columns, and orthogonality."""
+    if not _close(real["std"], real["values"], draft["std"], draft["values"]):
+        return f"std {real['std']:.5g}, the draft has {draft['std']:.5g}"
+    error = math.sqrt(real["std"] ** 2 / real["values"] + draft["std"] ** 2 / draft["values"])
+    if abs(real["mean"] - draft["mean"]) > 6 * error:
+        return f"mean {real['mean']:.5g}, the draft has {draft['mean']:.5g}"
+    a, b = real["sample"], draft["sample"]
+    points = np.concatenate([a, b])
+    gap = np.abs(np.searchsorted(a, points, "right") / a.size - np.searchsorted(b, points, "right") / b.size).max()
+    if gap > 2.8 * math.sqrt(1 / a.size + 1 / b.size):  # exceeded by chance with probability 3e-7
+        return f"the same std {real['std']:.5g}, another form: {gap:.3f} between the distribution functions"
+    for axis, (left, right) in enumerate(zip(real.get("groups", ()), draft.get("groups", ()))):
+        for number, ((std, count), (other, other_count)) in enumerate(zip(left, right)):
+            if not _close(std, count, other, other_count):
+                name = "rows" if axis == 0 else "columns"
+                return f"std {std:.5g} in group {number} of the {name}, the draft has {other:.5g}"
+    conditions = [one.get("condition", math.inf) < 1.001 for one in (real, draft)]
+    if conditions[0] != conditions[1]:
+        return "orthogonal" if conditions[0] else "not orthogonal, the draft is"
+    return None
+
+
+def _close(std: float, count: int, other: float, other_count: int) -> bool:
+    """Returns whether two standard deviations agree within 6 standard errors of a normal distribution."""
+    if std == 0 or other == 0:
+        return std == other
+    return abs(math.log(std / other)) < 6 * math.sqrt(0.5 / count + 0.5 / other_count)

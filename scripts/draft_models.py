@@ -1,0 +1,121 @@
+"""The models on which `draft_sweep.py` measures drafts, built small from configurations. Nothing is downloaded."""
+
+from __future__ import annotations
+
+import importlib
+import random
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from check_init_sweep import shrink, transformers_classes
+from torch import nn
+
+#: Classes of transformers, as package.Class. The rules of drafts were written with the results on these.
+TRANSFORMERS = """
+bert.BertForMaskedLM roberta.RobertaForMaskedLM distilbert.DistilBertForMaskedLM albert.AlbertForMaskedLM
+electra.ElectraForMaskedLM deberta_v2.DebertaV2ForMaskedLM mpnet.MPNetForMaskedLM bert.BertForSequenceClassification
+modernbert.ModernBertForMaskedLM
+gpt2.GPT2LMHeadModel gpt_neo.GPTNeoForCausalLM gpt_neox.GPTNeoXForCausalLM gptj.GPTJForCausalLM opt.OPTForCausalLM
+bloom.BloomForCausalLM falcon.FalconForCausalLM mpt.MptForCausalLM llama.LlamaForCausalLM mistral.MistralForCausalLM
+mixtral.MixtralForCausalLM qwen2.Qwen2ForCausalLM qwen2_moe.Qwen2MoeForCausalLM qwen3.Qwen3ForCausalLM
+qwen3_moe.Qwen3MoeForCausalLM gemma.GemmaForCausalLM gemma2.Gemma2ForCausalLM gemma3.Gemma3ForCausalLM
+phi.PhiForCausalLM phi3.Phi3ForCausalLM starcoder2.Starcoder2ForCausalLM stablelm.StableLmForCausalLM olmo2.Olmo2ForCausalLM
+cohere.CohereForCausalLM deepseek_v3.DeepseekV3ForCausalLM gpt_oss.GptOssForCausalLM
+mamba.MambaForCausalLM mamba2.Mamba2ForCausalLM falcon_mamba.FalconMambaForCausalLM jamba.JambaForCausalLM
+rwkv.RwkvForCausalLM recurrent_gemma.RecurrentGemmaForCausalLM
+t5.T5ForConditionalGeneration mt5.MT5ForConditionalGeneration bart.BartForConditionalGeneration
+mbart.MBartForConditionalGeneration pegasus.PegasusForConditionalGeneration marian.MarianMTModel
+whisper.WhisperForConditionalGeneration wav2vec2.Wav2Vec2ForCTC hubert.HubertForCTC
+clip.CLIPModel siglip.SiglipModel blip.BlipForConditionalGeneration
+vit.ViTForImageClassification deit.DeiTForImageClassification beit.BeitForImageClassification
+dinov2.Dinov2ForImageClassification vit_mae.ViTMAEForPreTraining swin.SwinForImageClassification
+swinv2.Swinv2ForImageClassification convnext.ConvNextForImageClassification convnextv2.ConvNextV2ForImageClassification
+resnet.ResNetForImageClassification regnet.RegNetForImageClassification segformer.SegformerForSemanticSegmentation
+mobilenet_v2.MobileNetV2ForImageClassification deformable_detr.DeformableDetrForObjectDetection
+""".split()
+
+#: Models of timm, one of each family of modules.
+TIMM = """
+resnet18 resnet50 resnext50_32x4d ecaresnet26t dla34 regnetx_002 regnety_002 efficientnet_b0 efficientnet_lite0
+mobilenetv2_100 mobilenetv3_small_100 mobilenetv4_conv_small mnasnet_100 ghostnet_100 repvgg_a0 rexnet_100 gernet_s
+vit_tiny_patch16_224 deit_tiny_patch16_224 eva02_tiny_patch14_224 cait_xxs24_224 xcit_nano_12_p16_224 resmlp_12_224
+gmlp_ti16_224 convnext_atto convnextv2_atto poolformer_s12 pvt_v2_b0 levit_128s coat_tiny mobilevit_xxs
+edgenext_xx_small efficientformer_l1 fastvit_t8 tiny_vit_5m_224 tf_efficientnetv2_b0 resnetv2_50 maxvit_nano_rw_256
+coatnet_nano_rw_224 deit3_small_patch16_224 cspdarknet53 inception_v3 vit_small_patch16_224 convmixer_768_32
+convnext_tiny eca_nfnet_l0 cspresnet50 swin_tiny_patch4_window7_224 davit_tiny swinv2_tiny_window8_256
+twins_svt_small mixer_s32_224 resnet50d seresnet50 beit_base_patch16_224 nfnet_f0 dpn68 res2net50_26w_4s
+resnetv2_50x1_bit hrnet_w18_small xception41 inception_v4 vgg11 densenet121
+""".split()
+
+#: Models with more parameters are not built, unless a list names them.
+LARGEST = 60_000_000
+
+
+def transformers_model(name: str) -> Callable[[], nn.Module]:
+    """Returns a function that builds the model of the class `name`, which is package.Class."""
+    package, kind = name.split(".")
+    return small(getattr(importlib.import_module(f"transformers.models.{package}"), kind))
+
+
+def small(kind: type) -> Callable[[], nn.Module]:
+    """Returns a function that builds a small model of a class of transformers. Raises ValueError if none can be built."""
+    errors = []
+    for level in (1, 2, 3):
+        def build(level: int = level) -> nn.Module:
+            config: Any = kind.config_class()  # type: ignore[attr-defined]
+            if level < 3:
+                shrink(config, level)
+            return kind(config)
+
+        try:
+            with torch.device("meta"):
+                size = sum(parameter.numel() for parameter in build().parameters())
+        except Exception as error:
+            errors.append(f"{type(error).__name__}: {error}".splitlines()[0][:160])
+            continue
+        if size <= LARGEST:
+            return build
+        errors.append(f"{size} parameters")
+    raise ValueError("; ".join(dict.fromkeys(errors)))
+
+
+def timm_model(name: str) -> Callable[[], nn.Module]:
+    import timm
+
+    return lambda: timm.create_model(name, pretrained=False)
+
+
+def held_out_transformers() -> Iterator[str]:
+    """Yields one class of each package of transformers that `TRANSFORMERS` does not name, in a random order."""
+    used = {name.split(".")[0] for name in TRANSFORMERS}
+    by_package: dict[str, list[str]] = {}
+    for name, _ in transformers_classes():
+        package = name.split(".")[0]
+        if package not in used:
+            by_package.setdefault(package, []).append(name)
+    order = random.Random(22)
+    packages = sorted(by_package)
+    order.shuffle(packages)
+    for package in packages:
+        yield order.choice(by_package[package])
+
+
+def held_out_timm() -> Iterator[str]:
+    """Yields models of timm that `TIMM` does not name, in a random order, at most two of each module."""
+    import timm
+
+    order = random.Random(22)
+    names = []
+    for module in sorted(timm.list_modules()):
+        found = [name for name in timm.list_models(module=module) if name not in TIMM]
+        names += order.sample(found, min(2, len(found)))
+    order.shuffle(names)
+    for name in names:
+        with torch.device("meta"):
+            try:
+                size = sum(parameter.numel() for parameter in timm_model(name)().parameters())
+            except Exception:
+                continue
+        if size <= LARGEST:
+            yield name
