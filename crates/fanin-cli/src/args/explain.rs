@@ -63,6 +63,10 @@ pub struct Explain {
   fanin init my-recipe.toml --like model.safetensors --dry-run
   fanin recipe --schema > recipe.schema.json         # for completion in an editor
 
+If the config.json beside the file names a model of transformers or timm that fanin knows, the
+rules are those of the model's code. For one shard, the index beside the shard is read, and the
+draft is for the whole model.
+
 The draft is a valid recipe that covers every tensor and has no unused rule. A comment above each
 rule gives the reason for the rule. A comment that begins with CHECK marks a guess: check the
 rule before you use the recipe.

@@ -65,7 +65,7 @@ pub enum Command {
     Diff(Diff),
     /// Explain an initializer for a shape: fans, gain, std, bounds, formula, source, effect on a signal.
     Explain(Explain),
-    /// Draft a recipe from the names and shapes of a checkpoint.
+    /// Draft a recipe from the names, the shapes and the config.json of a model.
     Recipe(Draft),
     /// List the built-in models, or show one of them.
     Models(Models),
