@@ -259,9 +259,10 @@ class Recipe:
     @staticmethod
     def draft(name: str | PathLike[str]) -> str:
         """
-        Returns the text of a new recipe, with rules guessed from the names and shapes of tensors. `name` is the path of
-        a safetensors file or of a manifest, or the name of a built-in model. `fanin recipe` prints the same text. Check
-        and edit the recipe before you use it.
+        Returns the text of a new recipe. `name` is the path of a safetensors file, a folder, an index or a manifest, or the
+        name of a built-in model. If the config.json beside the file names a model that fanin knows, the rules are those of
+        the model's code. Otherwise they are guessed from the names and shapes of tensors. `fanin recipe` prints the same
+        text. Check and edit the recipe before you use it.
 
         >>> import fanin
         >>> '"*.bias" = "zeros"' in fanin.Recipe.draft("gpt2")

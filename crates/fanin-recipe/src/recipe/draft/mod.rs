@@ -112,7 +112,7 @@ fn variables(context: &Context<'_>, rules: &[DraftRule<'_>]) -> String {
             is_defined |= name == "n_layer";
         }
     }
-    if !is_defined && rules.iter().any(|rule| rule.choice.spec.contains("n_layer")) {
+    if !is_defined && rules.iter().any(|rule| rule.choice.spec.contains("*n_layer)")) {
         lines.push(format!("n_layer = {} # the number of layers", context.n_layer()));
     }
     if lines.is_empty() { String::new() } else { format!("\n[vars]\n{}\n", lines.join("\n")) }
