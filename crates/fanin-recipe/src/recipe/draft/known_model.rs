@@ -24,6 +24,8 @@ pub(super) struct Number {
 #[derive(Debug)]
 pub(super) struct KnownModel {
     family: &'static Family,
+    /// Whether config.json names the model. Names of tensors alone do not tell which code initializes a model.
+    is_certain: bool,
     pub(super) numbers: BTreeMap<String, Number>,
 }
 
@@ -56,7 +58,7 @@ impl KnownModel {
             };
             (name.clone(), number)
         });
-        Some(Self { family, numbers: numbers.collect() })
+        Some(Self { family, is_certain: config.is_some(), numbers: numbers.collect() })
     }
 
     /// Returns the name of the code that the family's rules follow.
@@ -87,7 +89,7 @@ impl KnownModel {
             None => (rule.spec.clone(), true),
         };
         let used: Vec<&Number> = self.used(&spec).map(|(_, number)| number).collect();
-        let is_guess = !is_sure || used.iter().any(|number| !number.is_sure);
+        let is_guess = !self.is_certain || !is_sure || used.iter().any(|number| !number.is_sure);
         used.iter().all(|number| number.value.is_some()).then_some(Choice { section, spec, reason, is_guess })
     }
 
