@@ -1,9 +1,9 @@
-"""The context manager `fast_init`: inside it, fanin does the random fills of unchanged model code.
+"""The context manager `fast_init`, inside which fanin performs the random fills of unchanged model code.
 
 Every random fill of model code calls one of three functions. torch.nn.init, timm and transformers call the methods
 `Tensor.uniform_` and `Tensor.normal_`, and torch.nn.init.trunc_normal_ calls the function `_no_grad_trunc_normal_`. All callers
-look up these functions by name at each call. fast_init therefore patches these three functions, and it does not matter how the
-model code has imported a function of torch.nn.init. The patches do not slow down other operations of torch, whereas a mode of
+look up these functions by name at each call. fast_init patches these three functions, so it does not matter how the
+model code has imported a function of torch.nn.init. The patches do not slow down other torch operations, whereas a mode of
 torch would add microseconds to each operation.
 """
 
@@ -40,7 +40,7 @@ _patches = Patches()
 
 
 def _patched_method(name: str, make_request: MakeRequest, names: tuple[str, str]):
-    """Returns a replacement for the method `name` of Tensor, which fills with fanin if possible, and else with torch."""
+    """Returns a replacement for the method `name` of Tensor. fanin performs the fill if possible, and torch otherwise."""
     original = getattr(torch._C.TensorBase, name)
 
     def method(self, *args, **kwargs):
@@ -49,9 +49,9 @@ def _patched_method(name: str, make_request: MakeRequest, names: tuple[str, str]
         if is_for_torch(self):
             if not _is_overridden(self):
                 return original(self, *args, **kwargs)
-            # As in torch, the `func` argument of a subclass's or mode's `__torch_function__` is torch's own method.
+            # `__torch_function__` of a subclass or mode gets torch's own method as `func`, not the patch.
             return handle_torch_function(original, (self,), self, *args, **kwargs)
-        # torch does the fill of a tensor that requires grad: it raises for a leaf, and records other fills for autograd.
+        # torch performs the fill of a tensor that requires grad: it raises for a leaf, and records other fills for autograd.
         if not (_grad_is_enabled() and self.requires_grad):
             read = read_arguments(names, args, **kwargs)
             if read is not None and fill(make_request, read[:2], self, read[2]):
@@ -65,9 +65,9 @@ def _patched_method(name: str, make_request: MakeRequest, names: tuple[str, str]
 
 
 def _patched_trunc_normal(original):
-    """Returns a replacement for `_no_grad_trunc_normal_`, the function by which torch.nn.init.trunc_normal_ fills.
+    """Returns a replacement for `_no_grad_trunc_normal_`, which torch.nn.init.trunc_normal_ calls to fill a tensor.
 
-    The replacement fills with fanin if possible, and else calls `original`.
+    fanin performs the fill if possible. Otherwise the replacement calls `original`.
     """
 
     def _no_grad_trunc_normal_(tensor, mean, std, a, b, generator=None):
@@ -92,36 +92,37 @@ def _install() -> None:
 
 
 class fast_init(contextlib.ContextDecorator):
-    """A context manager or decorator inside which models are built faster, with the same weights.
+    """A context manager or decorator that makes the construction of models faster, with the same weights.
 
-    Inside, fanin does the random fills of dense CPU tensors: the calls of torch.nn.init, however its functions were imported,
-    and the calls of Tensor.normal_ and Tensor.uniform_. This includes the initializers of timm and transformers. The weights
-    and the state of the generator are bit-identical to those without fast_init.
+    Inside the context, fanin performs the random fills of dense CPU tensors: the calls of torch.nn.init, Tensor.normal_ and
+    Tensor.uniform_. These calls include the initializers of timm and transformers. The weights and the state of torch's
+    generator are bit-identical to those without fast_init.
 
-    The context may be nested and entered again. While one thread is inside, fanin also does the fills of all other threads,
-    with the same values as torch.
+    Contexts may be nested, and a context may be entered again. While one thread is inside, fanin also performs the fills of all
+    other threads, with the same values as torch.
 
-    If Ctrl-C interrupts a fill, the generator has the state that it had before the fill. If Ctrl-C interrupts deferred fills
-    while they are done, the generator has the state that it has after all of these fills. In both cases some elements have new
+    If Ctrl-C interrupts a fill, the generator has the state that it had before the fill. If Ctrl-C interrupts the performing of
+    deferred fills, the generator has the state that it has after all of these fills. In both cases some elements have new
     values, and the others keep their old values.
 
     Parameters
     ----------
     defer
-        If True, fills of whole tensors are deferred: a fill is done just before something reads the tensor, or at the end of
-        the context. The fills at the end are done together, on all threads. A fill that is overwritten before anything reads
-        the tensor is never done. The weights and the state of the generator are the same as without `defer`, if the code
-        inside the context meets three conditions:
+        If True, fills of whole tensors are deferred. A deferred fill is performed just before something reads the tensor, or at
+        the end of the context. At the end, all remaining fills are performed together, on all threads. A fill that is
+        overwritten before anything reads the tensor is never performed. The weights and the state of the generator are the same
+        as without `defer` if the code inside the context meets three conditions:
 
         - A tensor that is created inside the context is not used by other threads, by compiled code, or by C++ extensions that
           read its memory without an operator of torch.
-        - A NumPy array, a DLPack capsule or a storage that shares the memory of a tensor is not read inside the context if it
-          was created after `torch.empty` returned the tensor and before the first write to the tensor.
+        - A NumPy array, a DLPack capsule or a storage that shares the memory of a tensor is created only after the first write
+          to the tensor, or is not read inside the context.
         - Methods that read memory, such as `numpy`, `tolist` and `data_ptr`, are looked up when they are called. A reference
           from before the context, such as `f = torch.Tensor.tolist`, is not called.
 
-        fanin cannot check these conditions. Before any other read of a tensor, its deferred fill is done. Deferring begins with
-        the first fill of at least 2^20 values. If there is no such fill, `defer` costs some tens of microseconds in total.
+        fanin cannot check these conditions. Before any other read of a tensor, the tensor's deferred fill is performed.
+        Deferring begins with the first fill of at least 2^20 values. If there is no such fill, `defer` costs some tens of
+        microseconds in total.
 
     Examples
     --------
@@ -182,5 +183,5 @@ class fast_init(contextlib.ContextDecorator):
                     _patches.restore()
 
 
-#: State of each thread: `mode` is its DeferredMode, and `depth` is the number of contexts with `defer=True` that it is inside.
+#: The state of each thread: `mode` is the thread's DeferredMode. `depth` is the number of nested contexts with `defer=True`.
 _thread = threading.local()

@@ -1,11 +1,11 @@
-"""The functions of `fanin.torch` that have the names of torch.nn.init and replace its functions.
+"""The functions of `fanin.torch` that replace the functions of torch.nn.init of the same names.
 
-Each function does the same steps in the same order as torch's function of that name. fanin does the fill if `_torch_stream`
-supports the tensor. Otherwise torch does the fill. torch's own functions compute gains and fans.
+Each function performs the same steps in the same order as torch's function of the same name. fanin performs the fill if
+`_torch_stream` supports the tensor. Otherwise torch performs the fill. torch's own functions compute gains and fans.
 """
 
-# `from __future__ import annotations` is not used here, because it would turn annotations into strings. The annotations must be
-# objects, so that the signatures equal those of torch's functions.
+# This module does not use `from __future__ import annotations`, which would turn annotations into strings. The annotations must
+# be objects, so that the signatures equal those of torch's functions.
 
 import inspect
 import math
@@ -27,7 +27,7 @@ else:
     _NonlinearityType = getattr(_torch, "_NonlinearityType", str)
 
 _grad_is_enabled = torch.is_grad_enabled
-# The functions below switch grad mode with this function, because entering torch.no_grad() takes longer than a small fill.
+# This function replaces torch.no_grad() below, because entering torch.no_grad() takes longer than a small fill.
 _set_grad_enabled = torch._C._set_grad_enabled
 
 
@@ -103,8 +103,8 @@ def trunc_normal_(
 def _fill_truncated(tensor, mean, std, a, b, generator) -> bool:
     """Fills a tensor with values of a truncated normal distribution, and returns True.
 
-    Returns False, and writes nothing, if torch must fill the tensor. If the function fills the tensor, and the mean is more than
-    2 std from [a, b], it gives the same warning as torch.
+    Returns False, and writes nothing, if torch must fill the tensor. Issues the same warning as torch if the tensor is filled
+    and the mean is more than 2 std from [a, b].
     """
     try:
         far = mean < a - 2 * std or mean > b + 2 * std
@@ -275,8 +275,8 @@ def orthogonal_(tensor: Tensor, gain: float = 1, generator: torch.Generator | No
 
     fanin draws a normal matrix, and torch's LAPACK factorizes the matrix. The result is therefore bit-identical to that of
     torch. Ctrl-C ends the call even while a large matrix is factorized. LAPACK cannot be interrupted, so a background thread
-    continues the factorization until it is done. After Ctrl-C the tensor is unchanged, but the generator has advanced past the
-    normal values.
+    continues the factorization until it is finished. After Ctrl-C the tensor is unchanged, but the generator has advanced past
+    the normal values.
 
     >>> w = orthogonal_(torch.empty(30, 50))
     >>> torch.allclose(w @ w.T, torch.eye(30), atol=1e-5)
@@ -299,12 +299,12 @@ def orthogonal_(tensor: Tensor, gain: float = 1, generator: torch.Generator | No
     return tensor
 
 
-#: Ctrl-C can interrupt a factorization of at least this number of multiplications, which takes about a tenth of a second.
+#: The minimum number of multiplications of a factorization that Ctrl-C can interrupt. This number takes about 0.1 s.
 _INTERRUPTIBLE = 1 << 31
 
 
 def _factorize(matrix):
-    """Returns `torch.linalg.qr(matrix)`. If the call is long and made in the main thread, Ctrl-C interrupts it.
+    """Returns `torch.linalg.qr(matrix)`. Ctrl-C interrupts a long factorization in the main thread.
 
     Python handles signals only in the main thread. Another thread therefore does the factorization, and the main thread waits
     in a loop.
@@ -338,8 +338,8 @@ def sparse_(
     tensor([3, 3, 3, 3, 3])
     """
     if generator is not None or is_for_torch(tensor) or not is_plain(tensor) or tensor.ndim != 2:
-        # torch does the fill if `generator` is given, because torch always draws the positions of the zeros from the default
-        # generator.
+        # torch performs the fill if `generator` is given, because torch always draws the positions of the zeros from the
+        # default generator.
         return _torch.sparse_(tensor, sparsity, std, generator)
     try:
         zeros = math.ceil(sparsity * tensor.shape[0])
@@ -353,8 +353,8 @@ def sparse_(
 def _deprecated(function):
     """Returns a function that issues torch's deprecation warning and calls `function`.
 
-    The name of the returned function is the name of `function` without the underscore at its end, such as `uniform` for
-    `uniform_`. torch.nn.init has the same deprecated names.
+    The returned function has the name of `function` without the trailing underscore, such as `uniform` for `uniform_`.
+    torch.nn.init has the same deprecated names.
     """
     new = function.__name__
     old = new[:-1]

@@ -1,4 +1,4 @@
-"""The distributions and types that fanin can draw on the torch stream."""
+"""The distributions and dtypes that fanin can draw from the torch stream."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 
 from .._fanin import FillRequest
 
-#: A function that takes the arguments of a distribution. It returns None if torch must do the fill.
+#: A function that takes the arguments of a distribution. It returns None if torch must perform the fill.
 MakeRequest = Callable[..., "FillRequest | None"]
 
 UNIFORM = FillRequest.uniform
@@ -16,5 +16,5 @@ NORMAL = FillRequest.normal
 TRUNC_NORMAL = FillRequest.trunc_normal
 SPARSE = FillRequest.sparse
 
-#: The types that fanin can fill on the torch stream, and the names of these types in Rust.
+#: The dtypes that fanin can fill with the torch stream, and the names of these dtypes in Rust.
 DTYPES = {torch.float32: "f32", torch.float64: "f64", torch.float16: "f16", torch.bfloat16: "bf16"}

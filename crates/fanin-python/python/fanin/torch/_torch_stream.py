@@ -1,11 +1,11 @@
-"""Fills with values of the torch stream: decides which tensors fanin fills itself, and fills them.
+"""The function `fill`, which fills a tensor with values of the torch stream if fanin supports the tensor.
 
-fanin fills only what it draws with the same bits as this torch (see `_same_bits`), and only *plain* tensors. A tensor is plain if
-it is dense CPU memory of a type that fanin supports, and if no feature of torch changes the effect of a call: no subclass, mode,
-tracing, vmap, inference mode or forward-mode derivative. torch
-represents most of these features by two sets of dispatch keys: one set belongs to the thread, and the other to the tensor.
-`is_plain` requires that both sets equal those of an ordinary tensor in a new thread. If a later release of torch adds a feature
-with a new key, calls that use this feature are therefore passed to torch.
+fanin performs a fill only if two conditions are met. First, fanin draws the distribution and dtype with the same bits as the
+installed torch (see `_same_bits`). Second, the tensor is *plain*. A tensor is plain if it is dense, in CPU memory, of a dtype
+that fanin supports, and if no feature of torch changes the effect of the call: no subclass, mode, tracing, vmap, inference mode
+or forward-mode derivative. torch represents most of these features by two sets of dispatch keys. One set belongs to the thread,
+and the other to the tensor. `is_plain` requires that both sets equal those of an ordinary tensor in a new thread. If a later
+release of torch adds a feature with a new key, calls that use the feature are therefore passed to torch.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ from ._requests import (
 )
 from ._same_bits import is_same
 
-#: fanin fills tensors of at least this number of values. torch is faster for smaller tensors, because reading and setting the
-#: generator's state takes fanin longer than the fill. docs/dev/performance.md has the measurements.
+#: The minimum number of values of a fill that fanin performs. torch is faster for smaller fills, because fanin must read and
+#: set the state of torch's generator. docs/dev/performance.md has the measurements.
 MIN_VALUES = 8192
 
-#: In `fast_init(defer=True)`, the first fill of at least this number of values turns on the deferring of fills.
+#: The minimum number of values of the fill that turns on deferring inside `fast_init(defer=True)`.
 MIN_DEFERRED_VALUES = 1 << 20
 
 TENSOR_TYPES = (Tensor, Parameter)
@@ -75,10 +75,10 @@ def only_device_contexts() -> bool:
 
 
 def is_for_torch(tensor: Tensor) -> bool:
-    """Returns whether torch must do a call with this argument.
+    """Returns whether torch must handle a call with this argument.
 
-    The result is True if the argument is not a tensor, if its class is a subclass of Tensor other than Parameter, or if a
-    function mode other than DeviceContext is active.
+    Returns True if the argument is not a tensor, if the class of the argument is a subclass of Tensor other than Parameter, or
+    if a function mode other than DeviceContext is active.
     """
     return type(tensor) not in TENSOR_TYPES or (has_function_mode(tensor) and not only_device_contexts())
 
@@ -101,7 +101,7 @@ def is_plain(tensor: Tensor) -> bool:
 
 
 def is_cpu_generator(generator: torch.Generator | None) -> bool:
-    """Returns whether `generator` is None (the default generator) or a CPU generator of torch's own class."""
+    """Returns whether `generator` is None (the default generator) or a CPU generator of torch itself, not of a subclass."""
     return generator is None or (type(generator) is torch.Generator and generator.device.type == "cpu")
 
 
@@ -118,7 +118,8 @@ def read_arguments(names: tuple[str, str], given: Any, /, generator=None, **name
     Returns
     -------
     tuple or None
-        The values of the two parameters, and the generator. None if torch raises an error for these arguments.
+        The values of the two parameters, and the generator. None if the arguments are invalid, so that torch must raise the
+        error.
     """
     first, second = names
     if len(given) > 2 or not named.keys() <= set(names[len(given) :]):
@@ -129,10 +130,10 @@ def read_arguments(names: tuple[str, str], given: Any, /, generator=None, **name
 
 
 def fill_plain(request: FillRequest, tensor: Tensor, generator: torch.Generator | None) -> bool:
-    """Fills a plain tensor, advances the generator, and returns True. Returns False if torch must do the fill.
+    """Fills a plain tensor, advances the generator, and returns True. Returns False if torch must perform the fill.
 
-    If the result is False, nothing was written. Otherwise the version counter of the tensor is incremented, as an in-place
-    operation of torch under no_grad does.
+    If the result is False, nothing was written. Otherwise the version counter of the tensor was incremented, as by an in-place
+    torch operation under no_grad.
     """
     generator = _default_generator if generator is None else generator
     address = data_ptr(tensor)
@@ -159,13 +160,13 @@ def fill(make_request: MakeRequest, arguments: Any, tensor: Tensor, generator: t
     Returns
     -------
     bool
-        True if the tensor was filled. False if torch must do the fill; nothing was written then.
+        True if the tensor was filled. False if torch must perform the fill; nothing was written then.
     """
     try:
         if is_plain(tensor):
             if not is_same(make_request, tensor.dtype):
                 return False
-            # If this fill turns on the deferring mode, torch must do the fill, because the mode can defer only operators.
+            # If this fill turns on the deferred mode, torch must perform the fill, because the mode can defer only operators.
             if (
                 wake_mode is not None
                 and (make_request is UNIFORM or make_request is NORMAL)
@@ -182,10 +183,10 @@ def fill(make_request: MakeRequest, arguments: Any, tensor: Tensor, generator: t
         return False
 
 
-#: The function `fill_under_mode` of `_deferred.mode`, which fills a tensor while the deferring mode is on. The value is None
+#: The function `fill_under_mode` of `_deferred.mode`, which fills a tensor while the deferred mode is on. The value is None
 #: until `_deferred.mode` is imported.
 fill_under_mode: Callable[[MakeRequest, Any, Tensor, torch.Generator | None], bool] | None = None
 
-#: The function `wake` of `_deferred.mode`, which turns on the deferring mode of this thread before a large fill. It returns
-#: whether it turned the mode on. The value is None until `_deferred.mode` is imported.
+#: The function `wake` of `_deferred.mode`, which turns on this thread's deferred mode before a large fill, and returns whether
+#: the mode was turned on. The value is None until `_deferred.mode` is imported.
 wake_mode: Callable[[Tensor], bool] | None = None

@@ -1,26 +1,26 @@
-"""Deferred fills: under `fast_init(defer=True)`, a fill of a whole tensor is done later, when something reads the tensor.
+"""The class `DeferredMode`. It defers each fill of a whole tensor until something reads the tensor (`fast_init(defer=True)`).
 
-In model code, most fills are overwritten before anything reads the tensor: first a layer's own initialization fills the tensor,
-and then the initialization code of the model library fills it again. When a fill is deferred, the generator's state is stored,
-and the generator advances past the fill. Later, one of three things happens to the deferred fill:
+In model code, most fills are overwritten before anything reads the tensor. First a layer's own initialization fills the tensor.
+Then the initialization code of the model library fills the tensor again. When a fill is deferred, the generator's state is
+stored, and the generator advances past the fill. Later, one of three things happens to the deferred fill:
 
 - The fill is dropped if another fill overwrites the same memory, or if nothing refers to the memory any more.
-- The fill is done before an operation that reads the memory or writes to a part of the memory.
-- Otherwise the fill is done when the context ends, together with all other deferred fills, on all threads.
+- The fill is performed before an operation that reads the memory or writes to a part of the memory.
+- Otherwise the fill is performed when the context ends, together with all other deferred fills, on all threads.
 
-Reads and writes are noticed in two ways:
+Reads and writes are detected in two ways:
 
-- torch calls a dispatch mode for every operator of the mode's thread. For torch's own operators, the operator and its schema
-  tell what it reads and returns. For all other operators (those of libraries and subclasses, and higher-order operators),
-  nothing is known, so all deferred fills are done before the operator.
+- torch calls a dispatch mode for every operator that the mode's thread executes. The schema of a torch operator states which
+  arguments the operator reads and writes. Nothing is known about other operators (those of libraries and subclasses, and
+  higher-order operators), so all deferred fills are performed before such an operator.
 - Methods that read memory without an operator are patched (see `patches`).
 
 A fill is deferred only if its memory was allocated while the mode was on, and no patched method has exposed the memory since.
 
-The mode adds microseconds to each operator. For a small model, this is more than the time of all fills. The mode is therefore
-off until the first large fill. This first fill is also deferred if no page of its memory has been written to yet.
+The mode adds microseconds to each operator. For a small model, the added time is more than the time of all fills. The mode is
+therefore off until the first large fill. This first fill is also deferred if no page of its memory has been written to yet.
 
-Deferring is optional, because fanin cannot notice some uses of memory. The docstring of `fast_init` lists these uses.
+Deferring is optional, because fanin cannot detect some reads of memory. The docstring of `fast_init` lists these reads.
 """
 
 from __future__ import annotations
@@ -67,16 +67,17 @@ _ALLOCATING = {
 #: Operators that return a new tensor whose memory other code can access, such as a mapped file.
 _SHARED = {_aten.from_file.default}
 
-#: The effects that an operator can have on its tensor arguments. _READ: it reads or changes their memory. _OVERWRITE: it
-#: overwrites all elements of the first argument. _VIEW: it returns views of the arguments, or reads only their shapes. _DRAW:
-#: it draws random values into the first argument. _ALLOCATE: it has no tensor arguments. _UNKNOWN: nothing is known.
+#: The effects that an operator can have on its tensor arguments:
+#: _READ: reads or changes the memory of the arguments. _OVERWRITE: overwrites all elements of the first argument.
+#: _VIEW: returns views of the arguments, or reads only their shapes. _DRAW: draws random values into the first argument.
+#: _ALLOCATE: has no tensor arguments. _UNKNOWN: the effect is not known.
 _READ, _OVERWRITE, _VIEW, _DRAW, _ALLOCATE, _UNKNOWN = range(6)
 #: For each operator that was called before: its effect, and whether its result may have new memory.
 _effects: dict[Any, tuple[int, bool]] = {}
 
 
 def _effect(operator: Any) -> tuple[int, bool]:
-    """Determines the value of `_effects` for an operator, and stores and returns the value. Called once for each operator."""
+    """Determines the entry of `_effects` for an operator. Stores and returns the entry. Called once for each operator."""
     if getattr(operator, "namespace", None) != "aten":
         effect = _UNKNOWN
     elif operator in (_aten.uniform_.default, _aten.normal_.default):
@@ -95,7 +96,7 @@ def _effect(operator: Any) -> tuple[int, bool]:
 
 
 class DeferredMode(TorchDispatchMode):
-    """The dispatch mode of a thread, which defers fills, and does a deferred fill before an operator reads its memory."""
+    """A dispatch mode that defers fills, and performs a deferred fill before an operator reads the memory of the fill."""
 
     #: Tells torch to call `__torch_dispatch__` for higher-order operators too. Their effect is _UNKNOWN.
     supports_higher_order_operators = True
@@ -109,7 +110,7 @@ class DeferredMode(TorchDispatchMode):
         effect, is_new = _effects.get(operator) or _effect(operator)
         queue = self.queue
         if types or effect == _UNKNOWN:
-            # `types` has the subclasses of Tensor among the arguments. Such an argument may use the memory of unknown tensors.
+            # `types` has the Tensor subclasses of the arguments. An instance of a subclass may use the memory of other tensors.
             queue.flush_all()
             return operator(*args, **kwargs)
         if effect == _ALLOCATE:
@@ -127,7 +128,7 @@ class DeferredMode(TorchDispatchMode):
                 if isinstance(arg, Tensor):
                     queue.flush(arg)
             result = operator(*args, **kwargs)
-            # The deferred fill is dropped only after the operator, because it must still be done if the operator raises.
+            # The deferred fill is dropped only after the operator. If the operator raises, the fill must still be performed.
             queue.drop(args[0])
         else:
             queue.flush_arguments(args, kwargs)
@@ -139,7 +140,7 @@ class DeferredMode(TorchDispatchMode):
         return result
 
     def wake(self, tensor: Tensor) -> None:
-        """Turns the mode on. Called before a large fill of `tensor`, so that this fill may be deferred as well."""
+        """Turns the mode on. Called before a large fill of `tensor`, so that this fill can be deferred too."""
         _sleeping.mode = None
         queue = self.queue
         queue.is_active = True
@@ -172,8 +173,8 @@ class DeferredMode(TorchDispatchMode):
 def _is_unwritten(storage) -> bool:
     """Returns whether no page of a storage has been written to since the system allocated it.
 
-    The check leaves out the pages at the two ends, because the storage may share these pages with other memory. Returns False
-    if the state of the pages is unknown. Only Linux has /proc/self/pagemap.
+    The first and the last page are not checked, because the storage may share these pages with other memory. Returns False if
+    the state of the pages is unknown. Only Linux has /proc/self/pagemap, which states whether a page has been written to.
     """
     page = mmap.PAGESIZE
     first, end = -(-storage.data_ptr() // page), (storage.data_ptr() + storage.nbytes()) // page
@@ -183,17 +184,17 @@ def _is_unwritten(storage) -> bool:
             entries = bytearray(pages.read(8 * (end - first)))
     except OSError:
         return False
-    # An entry has 8 bytes. Its highest bit is set if the page is in memory, and the next bit is set if the page is swapped out.
-    # Both bits are 0 for a page that was never written to.
+    # An entry of /proc/self/pagemap has 8 bytes. The highest bit is set if the page is in memory, and the second-highest bit if
+    # the page is swapped out. Both bits are 0 for a page that was never written to.
     return first < end and len(entries) == 8 * (end - first) and not max(entries[7::8]) >> 6
 
 
-#: `_sleeping.mode` is the DeferredMode that this thread has entered and not turned on yet, or None if there is none.
+#: `_sleeping.mode` is the DeferredMode that this thread has entered but not turned on yet. None if there is no such mode.
 _sleeping = threading.local()
 
 
 def wake(tensor: Tensor) -> bool:
-    """Turns on the mode of this thread, and returns True. Returns False if no mode is off, or if the mode must stay off."""
+    """Turns on this thread's deferred mode, and returns True. Returns False if there is no such mode or it must stay off."""
     mode = getattr(_sleeping, "mode", None)
     # During a backward pass, the mode must stay off, because autograd restores the stack of modes at the end of the pass.
     if mode is None or torch._C._current_graph_task_id() != -1:
@@ -206,7 +207,7 @@ _torch_stream.wake_mode = wake
 
 
 def _read_operator(operator, args, kwargs):
-    """Returns three values for a call of `aten.uniform_` or `aten.normal_`: UNIFORM or NORMAL, its arguments, the generator."""
+    """Reads a call of `aten.uniform_` or `aten.normal_`. Returns UNIFORM or NORMAL, its two arguments, and the generator."""
     if operator is _aten.uniform_.default:
         make_request, names = UNIFORM, ("from", "to")
     else:
@@ -228,10 +229,10 @@ def _fill_now(operator, args, kwargs) -> bool:
 
 
 def fill_under_mode(make_request, arguments, tensor: Tensor, generator) -> bool:
-    """Fills a tensor at once, even if this thread is in deferred mode. Returns True if it filled the tensor.
+    """Fills a tensor immediately, although this thread's deferred mode is on. Returns True if the tensor was filled.
 
-    Returns False if the tensor is left to torch. This is so for all uniform and normal fills: torch calls an operator for them, and
-    the deferred mode intercepts the operator.
+    Returns False if torch must perform the fill. The result is False for all uniform and normal fills: torch calls an operator
+    for these fills, and the deferred mode intercepts the operator.
     """
     if make_request is UNIFORM or make_request is NORMAL or torch._C._len_torch_dispatch_stack() != 1:
         return False

@@ -1,8 +1,8 @@
 """Patches of methods and functions that read memory without an operator, such as `Tensor.numpy` and `Tensor.data_ptr`.
 
-The dispatch mode of `mode` is called only for operators. Each patch therefore first does the deferred fill of its
-tensor, in whichever thread's queue the fill is. Functions that turn modes off are also patched: they first do all deferred
-fills.
+torch calls the dispatch mode of the module `mode` only for operators. A patched method therefore first performs the deferred
+fill of its tensor, which may be in the queue of any thread. Functions that turn modes off are also patched. They first perform
+all deferred fills.
 """
 
 from __future__ import annotations
@@ -54,9 +54,9 @@ def _exposing_function(original):
 
 
 def _flushing_function(original):
-    """Returns a function that first does all deferred fills, and then calls `original`.
+    """Returns a function that first performs all deferred fills, and then calls `original`.
 
-    Used to patch functions that turn modes off for a time, and functions that may read the memory of any tensor.
+    This function patches functions that turn modes off for a time, and functions that may read the memory of any tensor.
     """
 
     def function(*args, **kwargs):
@@ -68,7 +68,7 @@ def _flushing_function(original):
 
 
 def apply(queue: DeferredQueue) -> None:
-    """Adds a queue to `queues`. If it is the only queue, also applies the patches."""
+    """Adds a queue to `queues`. Also applies the patches if there was no queue before."""
     with _lock:
         queues.append(queue)
         if len(queues) > 1:
@@ -92,7 +92,7 @@ def apply(queue: DeferredQueue) -> None:
 
 
 def apply_to_importers() -> None:
-    """Replaces `to_dlpack` with its patch in all modules that have imported the function by name."""
+    """Patches `to_dlpack` in all modules that have imported the function by name."""
     with _lock:
         for _, name, replacement, original in tuple(patches):
             if name == "to_dlpack":

@@ -15,8 +15,8 @@ from .queued_fill import QueuedFill, covers_storage, flush, has_cpu_memory, stor
 
 _default_generator = torch.default_generator
 
-#: The lock for all queues. A patched method does fills in the queues of all threads. With one lock for each queue, two threads
-#: could deadlock: each would hold the lock of its own queue and wait for the lock of the other queue.
+#: The lock for all queues. A patched method performs fills in the queues of all threads. With one lock for each queue, two
+#: threads could deadlock: each would hold the lock of its own queue and wait for the lock of the other queue.
 _lock = threading.RLock()
 
 
@@ -30,8 +30,8 @@ class DeferredQueue:
     def __init__(self):
         #: The deferred fills. In all dicts of this class, the key is the address of the storage object (`_cdata`).
         self.fills: dict[int, QueuedFill] = {}
-        #: `queued_bytes` is the size of the fills that were deferred after the last call of `_drop_unused`. `kept_bytes` is the
-        #: size of the fills that this call did not drop.
+        #: `queued_bytes` is the size of the fills that were deferred since the last call of `_drop_unused`. `kept_bytes` is the
+        #: size of the fills that the last call of `_drop_unused` did not drop.
         self.queued_bytes = self.kept_bytes = 0
         #: The storages whose fills may be deferred. While a weak reference to a storage exists, its address is not reused.
         self.own: dict[int, StorageWeakRef] = {}
@@ -48,7 +48,7 @@ class DeferredQueue:
     def add_result(self, args, result: Tensor) -> None:
         """Allows fills of the storage of an operator's result to be deferred.
 
-        Does nothing if the storage may belong to an argument, because the operator has then not allocated it.
+        Does nothing if the storage may belong to an argument. The operator has not allocated such a storage.
         """
         storage = storage_of(result)
         if storage._cdata in self.own:
@@ -116,7 +116,7 @@ class DeferredQueue:
         )
 
     def flush(self, tensor: Tensor) -> None:
-        """Does the deferred fill of a tensor's storage, if there is one."""
+        """Performs the deferred fill of a tensor's storage, if there is one."""
         if not self.fills or not has_cpu_memory(tensor):
             return
         with _lock:
@@ -125,7 +125,7 @@ class DeferredQueue:
                 flush([fill])
 
     def flush_arguments(self, args, kwargs) -> None:
-        """Does the deferred fills of the storages that an operator's arguments use."""
+        """Performs the deferred fills of the storages that an operator's arguments use."""
         if not self.fills:
             return
         for arg in (*args, *kwargs.values()):
@@ -137,7 +137,7 @@ class DeferredQueue:
                         self.flush(item)
 
     def flush_all(self) -> None:
-        """Does all deferred fills, except fills of storages that nothing else refers to. These fills are dropped."""
+        """Performs all deferred fills, except fills of storages that nothing else refers to. These fills are dropped."""
         if self.fills:
             with _lock:
                 fills = [fill for fill in self.fills.values() if not fill.is_unused()]
@@ -145,7 +145,7 @@ class DeferredQueue:
                 flush(fills)
 
     def expose(self, tensor: Tensor) -> None:
-        """Does the deferred fill of a tensor's storage, and ensures that no later fill of this storage is deferred.
+        """Performs the deferred fill of a tensor's storage, and ensures that no later fill of this storage is deferred.
 
         Called when code outside torch gets access to the storage.
         """
@@ -159,14 +159,14 @@ class DeferredQueue:
     def expose_elements(self, result) -> None:
         """Exposes the storage of each result of an operator that has a single element.
 
-        `torch.tensor([view, ...])` reads views of a single element without an operator, so such reads cannot be noticed.
+        `torch.tensor([view, ...])` reads views of a single element without an operator, so such reads cannot be detected.
         """
         for view in result if isinstance(result, (list, tuple)) else (result,):
             if isinstance(view, Tensor) and view.numel() == 1:
                 self.expose(view)
 
     def fill(self, request: FillRequest, tensor: Tensor, generator) -> bool:
-        """Fills a tensor now, and returns True. Returns False if torch must do the fill. Called while the mode is off."""
+        """Fills a tensor now, and returns True. Returns False if torch must perform the fill. Called while the mode is off."""
         if not (is_plain(tensor) and is_cpu_generator(generator)):
             return False
         with _lock:

@@ -1,4 +1,4 @@
-"""The class `QueuedFill`, which describes a deferred fill, and the function `flush`, which does deferred fills."""
+"""The class `QueuedFill`, which describes a deferred fill, and the function `flush`, which performs deferred fills."""
 
 from __future__ import annotations
 
@@ -44,10 +44,10 @@ class QueuedFill:
         return DeferredFill(self.request, data_ptr(tensor), DTYPES[tensor.dtype], self.count, data_ptr(self.state))
 
     def is_overwritten(self) -> bool:
-        """Returns whether an operation that the mode did not see has written to the tensor since the fill was deferred."""
+        """Returns whether an operation that the mode did not intercept has written to the tensor since the deferral."""
         filled = self.filled()
-        # Deferring the fill increments the version by one. The mode sees every other write of this thread, and the fill is then
-        # no longer deferred. A larger version therefore means that the mode did not see a write.
+        # Deferring the fill increments the version by 1. If the mode intercepts another write, the fill is no longer deferred.
+        # A larger version therefore means that the mode did not intercept a write.
         return (
             filled is not None
             and storage_of(filled)._cdata == storage_of(self.tensor)._cdata
@@ -55,12 +55,12 @@ class QueuedFill:
         )
 
     def is_unused(self) -> bool:
-        """Returns whether nothing but this object refers to the storage. Nothing can then read the values of the fill."""
+        """Returns whether this object has the only reference to the storage. Nothing can then read the values of the fill."""
         return torch._C._storage_Use_Count(storage_of(self.tensor)._cdata) <= _UNUSED_COUNT
 
 
 def _unused_count() -> int:
-    """Returns the use count of a storage that a single tensor uses, read in the same way as in `is_unused`."""
+    """Returns the use count of a storage that only one tensor uses. Reads the count in the same way as `is_unused`."""
     tensor = torch.empty(1, device="cpu").detach()
     return torch._C._storage_Use_Count(storage_of(tensor)._cdata)
 
@@ -69,13 +69,13 @@ _UNUSED_COUNT = _unused_count()
 
 
 def flush(fills: list[QueuedFill]) -> None:
-    """Does deferred fills.
+    """Performs deferred fills.
 
     Raises
     ------
     RuntimeError
-        If an operation that the mode did not see has written to one of the tensors. This tensor is not filled, and keeps the
-        values that the operation wrote. The fills of the other tensors are done before the error is raised.
+        If an operation that the mode did not intercept has written to one of the tensors. This tensor is not filled, and keeps
+        the values that the operation wrote. The other tensors are filled before the error is raised.
     """
     overwritten = [fill for fill in fills if fill.is_overwritten()]
     ready = [fill for fill in fills if fill not in overwritten] if overwritten else fills
