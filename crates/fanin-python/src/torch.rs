@@ -181,7 +181,7 @@ fn may_be_long(distribution: Distribution, count: usize) -> bool {
         _ => count as f64,
     };
     // The comparison is also true if `proposals` is not a number.
-    !(proposals < interrupt::MIN_VALUES as f64)
+    proposals.is_nan() || proposals >= interrupt::MIN_VALUES as f64
 }
 
 /// Fills `memory` according to `plan`, and returns true. If [`Torch`] does not support the fill, writes nothing and
