@@ -1,4 +1,4 @@
-"""What the commands that are written in Python have in common: the parser of their arguments, and their exit codes."""
+"""The argument parser and the exit codes of the commands that are written in Python."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Finds the memory of parameters of which a rank holds a flat range: those of FSDP1 and of DeepSpeed ZeRO-3.
+"""Functions that find this rank's flat range of a parameter that FSDP1 or DeepSpeed ZeRO-3 has sharded.
 
 FSDP1 (`FullyShardedDataParallel`) concatenates the parameters of a module into a flat parameter, and gives each rank an equal
 range of it. ZeRO-3 replaces a parameter by a placeholder without elements. Its attribute `ds_tensor` is this rank's range of the
@@ -115,7 +115,7 @@ def zero3_shard(parameter: Tensor, name: str) -> FlatShard | None:
 
 
 def _declared_shape(module: nn.Module, name: str) -> tuple[int, ...]:
-    """Returns the shape that the attributes of a layer give to its parameter `name`. Returns (0,) if the shape is unknown.
+    """Returns the shape that a layer declares for its parameter `name` in attributes such as `in_features`. (0,) if unknown.
 
     The attributes are those of torch's layers, which the layers of other libraries have as well.
     """

@@ -29,9 +29,9 @@ class Moments:
     count: int = 0
     total: float = 0.0
     squares: float = 0.0
-    #: The number of values that are 0, or None if they were not counted.
+    #: The number of values that are 0. None if zeros were not counted.
     zeros: int | None = None
-    #: For each unit, the sum of its values and of their squares, and the number of values of one unit.
+    #: For each unit, the sum of its values and the sum of their squares. `unit_count` is the number of values of a unit.
     unit_totals: Tensor | None = None
     unit_squares: Tensor | None = None
     unit_count: int = 0
@@ -65,21 +65,21 @@ class Moments:
 
     @property
     def dead_share(self) -> float | None:
-        """The share of the units whose values are all 0, or None if the tensor has no axis of units."""
+        """The fraction of the units whose values are all 0. None if the tensor has no axis of units."""
         if self.unit_squares is None or not len(self.unit_squares):
             return None
         return float((self.unit_squares == 0).double().mean())
 
     @property
     def channel_square_mean(self) -> float | None:
-        """The mean over the channels of the square of a channel's mean (Brock et al. 2021, "average channel squared mean")."""
+        """The average channel squared mean (Brock et al. 2021): the mean over channels of (channel mean)^2."""
         if self.unit_totals is None or not self.unit_count:
             return None
         return float((self.unit_totals / self.unit_count).square().mean())
 
     @property
     def channel_variance(self) -> float | None:
-        """The mean over the channels of a channel's variance (Brock et al. 2021, "average channel variance")."""
+        """The average channel variance (Brock et al. 2021): the mean over channels of the channel variance."""
         if self.channel_square_mean is None or self.unit_count < 2:
             return None
         return max(self.q - self.channel_square_mean, 0.0) * self.unit_count / (self.unit_count - 1)

@@ -125,15 +125,15 @@ def _rows(tensors: dict[str, RecipeTensor]) -> list[tuple[str, str, list[int]]]:
 
 
 def _source(tensors: dict[str, RecipeTensor], read: Read) -> Native:
-    """Returns a source for Rust."""
+    """Returns the tensors in the form that the Rust functions read."""
     items = list(tensors.items())
     return _rows(tensors), lambda number: read(*items[number])
 
 
 class _Regions:
-    """Reads sharded tensors without communication: the region of this rank, and the expected values in all other elements.
+    """Reads sharded tensors without communication. Elements outside this rank's region get the expected values.
 
-    A comparison of this memory with the expected values therefore compares the region of this rank.
+    A comparison with the expected values therefore compares only the region of this rank.
     """
 
     def __init__(self, planned: dict[str, Planned], seed: int):

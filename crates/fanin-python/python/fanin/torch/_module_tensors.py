@@ -1,4 +1,4 @@
-"""Lists the tensors of a module under all their names, and gives access to the memory of each tensor."""
+"""Functions that list the tensors of a module with all their names, and that access the memory of a tensor."""
 
 from __future__ import annotations
 
@@ -65,8 +65,8 @@ def is_on_meta(tensor: Tensor) -> bool:
 def plain_parts(tensor: Tensor) -> list[Tensor]:
     """Returns the contiguous CPU tensors that hold a tensor's values. A plain CPU tensor that is contiguous is not copied.
 
-    A DTensor has the part of this rank. A quantized tensor has its integers and its scales, a sparse tensor its indices and its
-    values, and other subclasses the tensors of `__tensor_flatten__`.
+    For a DTensor, returns the part of this rank. For a quantized tensor, returns the integers and the scales. For a sparse
+    tensor, returns the indices and the values. For other subclasses, returns the tensors that `__tensor_flatten__` names.
 
     Raises TypeError for tensors whose memory is unknown.
     """

@@ -39,7 +39,7 @@ def named_batch(text: str) -> Any:
 
 def _load_file(path: str) -> Any:
     name = os.path.splitext(os.path.basename(path))[0]
-    # Two arguments may name the same file. It is run once.
+    # If two arguments name the same file, the file is run only once.
     known = sys.modules.get(name)
     if known is not None and getattr(known, "__file__", None) == os.path.abspath(path):
         return known

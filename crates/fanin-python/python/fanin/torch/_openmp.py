@@ -1,6 +1,6 @@
-"""Finds the functions of torch's OpenMP library, so that fills use the threads of torch.
+"""The function `use_torch_threads`, which makes fills use torch's OpenMP threads.
 
-This works only on Linux, and only if the library has the functions of GNU's libgomp.
+The function has an effect only on Linux, and only if torch's OpenMP library has the functions of GNU's libgomp.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A context in which a model may be run, and after which everything is as it was before."""
+"""The context manager `preserved`, which restores a model after forward and backward passes."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _INTEGERS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64, 16: 
 
 @contextlib.contextmanager
 def preserved(model: nn.Module, *, may_write: bool = False) -> Iterator[None]:
-    """Restores, at the end, what a forward and a backward pass may change. The values are bit-identical afterwards.
+    """Restores, at the end of the context, the state that forward and backward passes may change, bit for bit.
 
-    These are the gradients of the parameters, the buffers (such as the statistics of BatchNorm), the attributes of the modules
-    (such as `training`), the states of the generators of torch, Python and NumPy, and whether gradients are enabled. Inside,
-    the parameters have no gradients, gradients are enabled, and code that is compiled by torch.compile runs uncompiled, so that
-    hooks are called.
+    The restored state is the gradients of the parameters, the buffers (such as the statistics of BatchNorm), the attributes of
+    the modules (such as `training`), the states of the generators of torch, Python and NumPy, and whether gradients are
+    enabled. Inside, the parameters have no gradients, gradients are enabled, and code that is compiled by torch.compile runs
+    uncompiled, so that hooks are called.
 
     Parameters are not copied. If the forward pass itself writes to a parameter, this raises RuntimeError at the end, unless
     `may_write` is True.

@@ -1,4 +1,4 @@
-"""Finds the tensors of a module that a recipe fills: the names by which the rules match, and the memory to which fanin writes."""
+"""The function `recipe_tensors`, which returns the tensors of a module that a recipe fills, by name."""
 
 from __future__ import annotations
 

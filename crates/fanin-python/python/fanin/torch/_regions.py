@@ -1,4 +1,4 @@
-"""Computes the regions of a DTensor that this rank holds, without communication.
+"""Functions that compute, without communication, the regions of a DTensor that this rank holds.
 
 torch splits a dimension of a tensor once for each mesh dimension that shards it. Each split returns the chunks of
 `torch.chunk`. The region of a rank depends on the order of the splits. The placement `_StridedShard` of a mesh dimension means
@@ -132,7 +132,7 @@ def _splits_in_order(ndim: int, mesh: Sequence[int], placements: Sequence[object
 
     splits: dict[int, list[_Split]] = {}
     # The mesh dimensions are read from right to left. The split of a Shard was made before all splits to its right. The split
-    # of a _StridedShard was made after some of the splits to its right. Its split factor determines after which.
+    # of a _StridedShard was made after some of the splits to its right. The split factor determines after which splits.
     for mesh_dim in reversed(range(len(placements))):
         placement = placements[mesh_dim]
         if type(placement) is Replicate:
