@@ -27,24 +27,24 @@ __all__ = ["Initializer"]
 
 @keras.saving.register_keras_serializable(package="fanin", name="Initializer")
 class Initializer(keras.initializers.Initializer):  # type: ignore[misc]
-    """An initializer of Keras with values of the native stream.
+    """A Keras initializer with values of the native stream.
 
-    The values depend on the spec, the seed, the shape, the type, and the name of the stream. The name is the path of the variable,
-    such as "sequential/dense/kernel", so each weight has a stream of its own, also if layers share the initializer. A model that is
-    cloned, or built again in the same way with the same names, has the same values. Keras numbers layers without a name: give names
-    to layers whose values must not depend on which layers were created before. Calls that create no variable have the names "weight",
-    "weight:1", "weight:2", and so on.
+    The values depend on the spec, the seed, the shape, the dtype, and a name. By default, the name is the path of the variable,
+    such as "sequential/dense/kernel". Each weight therefore has its own values, even if several layers share the initializer. A
+    model that is cloned, or built again with the same layer names, has the same values. Keras names unnamed layers by the order
+    of their creation. Give names to layers whose values must not depend on this order. For calls that create no variable, the
+    names are "weight", "weight:1", "weight:2", and so on.
 
     Parameters
     ----------
     spec
-        The distribution: a spec, or a `fanin.Initializer`. Kernels of Keras have the shape [..., in, out], so a scheme that uses
+        The distribution: a spec, or a `fanin.Initializer`. Keras kernels have the shape [..., in, out], so a scheme that uses
         fans needs `layout=kernel_in_out`.
     seed
         The seed of the native stream.
     name
-        The name of the stream, instead of the path of the variable. It is for one variable: further calls get the names
-        `name:1`, `name:2`, and so on.
+        A name that replaces the path of the variable. It is for a single call. Further calls get the names `name:1`, `name:2`,
+        and so on.
 
     Examples
     --------

@@ -1,10 +1,10 @@
-"""The types of JAX arrays that fanin fills."""
+"""The dtypes of JAX arrays that fanin can fill."""
 
 from __future__ import annotations
 
 import numpy as np
 
-#: The types of JAX arrays that fanin fills, and the names of these types in Rust.
+#: The dtypes of JAX arrays that fanin can fill, and the names of these dtypes in Rust.
 DTYPES = {
     "float32": "f32",
     "float64": "f64",
@@ -16,11 +16,11 @@ DTYPES = {
 
 
 class DTypeError(TypeError, ValueError):
-    """An error for a type that cannot be drawn. It is also a ValueError, because `jax.random` raises that for such a type."""
+    """An error for a dtype that fanin cannot draw. Also a ValueError, as the error of `jax.random` for such a dtype."""
 
 
 def dtype_name_of(name: str, dtype: np.dtype) -> str:
-    """Returns the name of a type in Rust. `name` is the name of the array in the error message."""
+    """Returns the name of a dtype in Rust. `name` is the name of the array in the error message."""
     dtype_name = DTYPES.get(dtype.name)
     if dtype_name is None:
         raise DTypeError(f"{name}: an array of {dtype} cannot be drawn: {', '.join(DTYPES)} can")
