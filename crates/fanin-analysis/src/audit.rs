@@ -152,7 +152,7 @@ impl AuditedTensor {
         let Self { entry, classification } = self;
         let normal = matches!(classification.kind, Kind::Fresh(Univariate::Normal { .. }));
         if normal && names::is_never_normal(&entry.name, &entry.shape) {
-            classification.description = Some(description(&classification.kind));
+            classification.description = Some(classification.kind.description());
             classification.kind = Kind::Other;
             classification
                 .notes
@@ -195,7 +195,7 @@ impl AuditedTensor {
     /// how the values were computed. The text is empty for other kinds of tensors.
     pub fn distribution(&self) -> String {
         let Classification { kind, zero_rows, .. } = &self.classification;
-        let distribution = self.classification.description.clone().unwrap_or_else(|| description(kind));
+        let distribution = self.classification.description.clone().unwrap_or_else(|| kind.description());
         match (kind, self.sparsity()) {
             (Kind::Fresh(normal @ Univariate::Normal { mean, std, .. }), Some(sparsity))
                 if normal.is_normal() && *mean == 0.0 =>
@@ -229,26 +229,5 @@ impl AuditedTensor {
         let scattered = zeros.unwrap_or(0).saturating_sub((zero_rows * width) as u64);
         let fraction = scattered as f64 / self.entry.values() as f64;
         (fraction > 1e-3).then_some(fraction)
-    }
-}
-
-/// Returns the description of values of a kind. [`AuditedTensor::distribution`] adds a remark on zeros to it. The text
-/// is empty for kinds without a description.
-pub(crate) fn description(kind: &Kind) -> String {
-    match kind {
-        Kind::Table(description) => (*description).to_owned(),
-        Kind::Constant(value) => short(*value),
-        Kind::Orthogonal(gain) => format!("orthogonal(gain={})", short(*gain)),
-        Kind::Fresh(Univariate::Uniform { low, high }) => {
-            format!("uniform(a={}, b={})", short(*low), short(*high))
-        }
-        Kind::Fresh(normal @ Univariate::Normal { mean, std, .. }) if normal.is_normal() => {
-            let mean = if *mean == 0.0 { String::new() } else { format!("mean={}, ", short(*mean)) };
-            format!("normal({mean}std={})", short(*std))
-        }
-        Kind::Fresh(Univariate::Normal { std, low, high, .. }) => {
-            format!("trunc_normal(std={}, a={}, b={})", short(*std), short(*low), short(*high))
-        }
-        _ => String::new(),
     }
 }

@@ -4,10 +4,8 @@
 use fanin_checkpoint::Progress;
 use fanin_recipe::text::short;
 
-use super::classify_scan;
-use super::kind::Kind;
+use super::kind::{Classification, Kind};
 use super::scan::Scan;
-use crate::audit::description;
 use crate::check::orthogonal::{is_plausible, tolerance};
 use crate::check::structure::Structure;
 use crate::check::tensor_view::{TensorView, matrix};
@@ -19,6 +17,9 @@ const MAX_BLOCKS: usize = 8;
 /// The largest number of matrices of a stack.
 const MAX_STACK: usize = 1024;
 
+/// Classifies a block of a tensor. The function is an argument, because the module that defines it calls this one.
+type Classify = dyn Fn(&Scan<'_>) -> Result<Classification>;
+
 /// Returns the kind and the description of a tensor whose equal blocks along an axis are each fresh, orthogonal or
 /// constant. Returns `None` for other tensors. Adds messages on blocks that differ from the others to `problems`.
 ///
@@ -27,13 +28,14 @@ const MAX_STACK: usize = 1024;
 pub(super) fn of(
     scan: &Scan<'_>,
     structure: &Structure,
+    classify: &Classify,
     problems: &mut Vec<String>,
 ) -> Result<Option<(Kind, String)>> {
     let shape = scan.shape();
     for (axis, count) in divisions(shape) {
         let alike =
             !structure.is_alike_in_blocks(shape, axis, 1) && structure.is_alike_in_blocks(shape, axis, count);
-        if alike && let Some(found) = divided(scan, (axis, count), false, problems)? {
+        if alike && let Some(found) = divided(scan, (axis, count), false, classify, problems)? {
             return Ok(Some(found));
         }
     }
@@ -48,6 +50,7 @@ pub(super) fn of(
 pub(super) fn orthogonal(
     scan: &Scan<'_>,
     whole: bool,
+    classify: &Classify,
     problems: &mut Vec<String>,
 ) -> Result<Option<(Kind, String)>> {
     let (rows, columns) = scan.matrix();
@@ -64,7 +67,7 @@ pub(super) fn orthogonal(
     divisions.sort_by_key(|division| (is_long(division), stack && *division != (0, rows)));
     for (axis, count) in divisions {
         if can_be_orthogonal(&block(scan, axis, count, 0), scan)?
-            && let Some(found) = divided(scan, (axis, count), true, problems)?
+            && let Some(found) = divided(scan, (axis, count), true, classify, problems)?
         {
             return Ok(Some(found));
         }
@@ -88,7 +91,7 @@ impl Group {
             (Kind::Fresh(a), Kind::Fresh(b)) => {
                 std::mem::discriminant(&a) == std::mem::discriminant(&b) && a.is_normal() == b.is_normal()
             }
-            (a, b) => return description(&a) == description(&b),
+            (a, b) => return a.description() == b.description(),
         };
         same_kind && self.has_scale_of(other)
     }
@@ -106,12 +109,13 @@ fn divided(
     scan: &Scan<'_>,
     (axis, count): (usize, usize),
     orthogonal: bool,
+    classify: &Classify,
     problems: &mut Vec<String>,
 ) -> Result<Option<(Kind, String)>> {
     let mut blocks: Vec<Group> = Vec::new();
     for number in 0..count {
         let view = block(scan, axis, count, number);
-        let found = classify_scan(&Scan::of(view, scan.dtype, &() as &dyn Progress)?, false)?;
+        let found = classify(&Scan::of(view, scan.dtype, &() as &dyn Progress)?)?;
         let known = match found.kind {
             Kind::Orthogonal(_) => true,
             Kind::Fresh(_) | Kind::Constant(_) => !orthogonal,
@@ -136,13 +140,13 @@ fn divided(
         }
     }
     let text = |group: &Group| match group.blocks {
-        1 => description(&group.kind),
-        count => format!("{}, count={count}", description(&group.kind)),
+        1 => group.kind.description(),
+        count => format!("{}, count={count}", group.kind.description()),
     };
     let texts: Vec<String> = groups.iter().map(text).collect();
     let axis_text = if axis == 0 { String::new() } else { format!("; axis={axis}") };
     let description = match &groups[..] {
-        [one] if stacked => format!("stacked({})", description(&one.kind)),
+        [one] if stacked => format!("stacked({})", one.kind.description()),
         // The blocks do not explain why the whole tensor has not this distribution.
         [_] if !orthogonal => return Ok(None),
         _ => format!("blocks({}{axis_text})", texts.join("; ")),

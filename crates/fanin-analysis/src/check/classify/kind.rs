@@ -1,5 +1,7 @@
 //! The kinds of tensors that a classification distinguishes.
 
+use fanin_recipe::text::short;
+
 use crate::check::distribution::Univariate;
 use crate::check::signature::Signature;
 
@@ -37,6 +39,28 @@ pub enum Kind {
     Other,
     /// The values are subnormal or astronomically large, as in memory that was never written.
     Uninitialized,
+}
+
+impl Kind {
+    /// Returns a description of the values, such as `normal(std=0.02)`. Empty for kinds without a description.
+    pub(crate) fn description(&self) -> String {
+        match self {
+            Kind::Table(description) => (*description).to_owned(),
+            Kind::Constant(value) => short(*value),
+            Kind::Orthogonal(gain) => format!("orthogonal(gain={})", short(*gain)),
+            Kind::Fresh(Univariate::Uniform { low, high }) => {
+                format!("uniform(a={}, b={})", short(*low), short(*high))
+            }
+            Kind::Fresh(normal @ Univariate::Normal { mean, std, .. }) if normal.is_normal() => {
+                let mean = if *mean == 0.0 { String::new() } else { format!("mean={}, ", short(*mean)) };
+                format!("normal({mean}std={})", short(*std))
+            }
+            Kind::Fresh(Univariate::Normal { std, low, high, .. }) => {
+                format!("trunc_normal(std={}, a={}, b={})", short(*std), short(*low), short(*high))
+            }
+            _ => String::new(),
+        }
+    }
 }
 
 impl Kind {

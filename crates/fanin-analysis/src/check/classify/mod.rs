@@ -74,6 +74,11 @@ fn classify_scan(scan: &Scan<'_>, search_blocks: bool) -> Result<Classification>
     Ok(found)
 }
 
+/// Classifies a block of a tensor.
+fn classify_block(block: &Scan<'_>) -> Result<Classification> {
+    classify_scan(block, false)
+}
+
 /// Sets the kind of a tensor, and what depends on it. Adds messages on what is wrong with the values.
 fn kind_of(scan: &Scan<'_>, search_blocks: bool, found: &mut Classification) -> Result {
     let summary = &scan.summary;
@@ -101,7 +106,8 @@ fn kind_of(scan: &Scan<'_>, search_blocks: bool, found: &mut Classification) -> 
     }
     let gain = orthogonal_gain(scan)?;
     if search_blocks
-        && let Some((kind, description)) = blocks::orthogonal(scan, gain.is_some(), &mut found.problems)?
+        && let Some((kind, description)) =
+            blocks::orthogonal(scan, gain.is_some(), &classify_block, &mut found.problems)?
     {
         (found.kind, found.description) = (kind, Some(description));
         return Ok(());
@@ -128,7 +134,8 @@ fn kind_of(scan: &Scan<'_>, search_blocks: bool, found: &mut Classification) -> 
         found.kind = Kind::Other;
         let has_problems = found.problems.len() > before;
         if let Some(structure) = structure.filter(|_| search_blocks && !has_problems)
-            && let Some((kind, description)) = blocks::of(scan, &structure, &mut found.problems)?
+            && let Some((kind, description)) =
+                blocks::of(scan, &structure, &classify_block, &mut found.problems)?
         {
             (found.kind, found.description) = (kind, Some(description));
             found.notes.clear();

@@ -1,8 +1,7 @@
 //! Tests whether values are correlated with other values of the same tensor: with the next one along an axis, with the
 //! transposed position, or with another row or column at a fixed distance.
 
-use super::Matrix;
-use super::spectrum::dot;
+use super::matrix::{Matrix, dot};
 use crate::check::p_value::correlation;
 use crate::check::test_result::TestResult;
 use crate::signs::sign;

@@ -1,7 +1,7 @@
 //! Tests whether the rows, the columns and the other slices of a tensor have the mean and the mean square of independent
 //! values.
 
-use super::LIGHT_TAILED;
+use super::matrix::LIGHT_TAILED;
 use crate::check::distribution::Moments;
 use crate::check::p_value::{
     chi_square, chi_square_at_least, corrected_normal, normal_deviate, standardized_sum,

@@ -15,6 +15,7 @@ mod coarser_type;
 mod lags;
 mod lines;
 mod magnitudes;
+mod matrix;
 mod spectrum;
 mod tracy_widom;
 
@@ -26,33 +27,13 @@ use super::test_result::TestResult;
 use coarser_type::CoarserType;
 use lines::Lines;
 use magnitudes::Magnitudes;
+use matrix::{LIGHT_TAILED, Matrix};
 
 /// The smallest number of values that is tested.
 pub(crate) const MIN_VALUES: usize = 64;
 
 /// The largest kurtosis of values whose sums are tested. Of values with a larger one, most are rounded to one value.
 const MAX_KURTOSIS: f64 = 6.0;
-
-/// The kurtosis below which sums of a few dozen squares are distributed as those of normal values, or more narrowly.
-const LIGHT_TAILED: f64 = 3.3;
-
-/// Standardized values as a matrix. Axes from the second are flattened into columns.
-#[derive(Debug)]
-struct Matrix<'a> {
-    shape: &'a [usize],
-    rows: usize,
-    columns: usize,
-    /// The skewness of the distribution of the values.
-    skewness: f64,
-    values: &'a [f32],
-}
-
-impl Matrix<'_> {
-    /// Returns the mean of the squared values.
-    fn mean_square(&self) -> f64 {
-        spectrum::dot(self.values, self.values) / self.values.len() as f64
-    }
-}
 
 /// A test of the structure of a tensor, or of some of its rows. The values are added chunk by chunk.
 #[derive(Debug)]

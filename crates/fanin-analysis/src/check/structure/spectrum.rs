@@ -14,7 +14,7 @@
 
 use fanin::linalg::singular_values;
 
-use super::Matrix;
+use super::matrix::{Matrix, dot};
 use super::tracy_widom;
 use crate::check::p_value::chi_square;
 use crate::check::test_result::TestResult;
@@ -128,24 +128,6 @@ fn normalize(vector: &mut [f32]) -> f64 {
         vector.iter_mut().for_each(|x| *x = (f64::from(*x) / length) as f32);
     }
     length
-}
-
-/// Returns the scalar product of two vectors. Partial sums in f32 are short.
-pub(super) fn dot(a: &[f32], b: &[f32]) -> f64 {
-    const LANES: usize = 16;
-    let mut sum = 0.0;
-    for (a, b) in a.chunks(4096).zip(b.chunks(4096)) {
-        let mut lanes = [0f32; LANES];
-        let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<LANES>(), b.as_chunks::<LANES>());
-        for (a, b) in a.iter().zip(b) {
-            for k in 0..LANES {
-                lanes[k] += a[k] * b[k];
-            }
-        }
-        let rest: f32 = a_rest.iter().zip(b_rest).map(|(x, y)| x * y).sum();
-        sum += f64::from(lanes.iter().sum::<f32>() + rest);
-    }
-    sum
 }
 
 impl Matrix<'_> {
