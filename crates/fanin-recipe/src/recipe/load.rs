@@ -230,6 +230,7 @@ mod tests {
             ),
             ("[int]\n\"*\" = \"zeros\"", "r.toml:1:2: ", "did you mean init?"),
             ("seed = 3\n[init]\n\"*\" = \"zeros\"", "r.toml:1:1: ", "unknown key \"seed\""),
+            ("[replay]\nversion = 1", "r.toml:1:2: ", "the file is a replay, not a recipe"),
             ("init = \"zeros\"", "r.toml:1:1: ", "write [init] on a line"),
             ("[init]\n\"*\" = 3", "r.toml:2:7: ", "must be a string"),
             ("# é\ninit.\"é\" = 3", "r.toml:2:12: ", "must be a string"),

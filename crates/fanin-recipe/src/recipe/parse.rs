@@ -83,6 +83,10 @@ pub(super) fn parse(text: &str, path: &Path, is_base: bool) -> Result<(Recipe, O
                 return Err(span_of(key.span())
                     .error(message, format!("write [{name}] on a line, and the entries below it")));
             }
+            ("replay", _) => {
+                let remedy = "write its weights with init, and compare files of weights with diff";
+                return Err(span_of(key.span()).error("the file is a replay, not a recipe", remedy));
+            }
             (name, _) => {
                 let hint = did_you_mean(name, KEYS);
                 let message = format!("unknown key {name:?}{hint}");
