@@ -280,7 +280,7 @@ mod tests {
             ("{a", "'{' without '}'"),
             ("a}", "'}' without '{'"),
             ("a\\", "'\\' at the end"),
-            (deep.as_str(), "nested more than 50 levels deep"),
+            (deep.as_str(), "groups are nested more than 50 levels deep"),
         ];
         for (pattern, error) in cases {
             assert_eq!(Glob::parse(pattern).unwrap_err(), error, "{pattern}");

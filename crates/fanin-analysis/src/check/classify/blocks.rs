@@ -43,7 +43,8 @@ pub(super) fn of(
 }
 
 /// Returns the kind and the description of a tensor whose equal blocks along an axis are all orthogonal. Returns `None`
-/// for other tensors. `whole` is whether the whole tensor is orthogonal; then only blocks count that need not be. Adds messages on blocks that differ from the others to `problems`.
+/// for other tensors. If `whole` is true, the whole tensor is orthogonal. Some of its blocks must then be orthogonal, so
+/// only the other blocks are searched. Adds messages on blocks that differ from the others to `problems`.
 ///
 /// # Errors
 /// Returns an error if the file cannot be read.

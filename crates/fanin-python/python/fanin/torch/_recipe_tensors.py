@@ -185,8 +185,8 @@ def _of_state_dict(module: nn.Module) -> Iterator[tuple[str, RecipeTensor]]:
             yield name, RecipeTensor(entry)
         elif name.rsplit(".", 1)[-1] != "_extra_state":
             copies.append(name)
-    for name, parameter in parameters:
-        parameter = own[id(parameter)]
+    for name, given in parameters:
+        parameter = own[id(given)]
         if id(parameter) in shown:
             continue
         shown.add(id(parameter))
