@@ -7,7 +7,7 @@ use std::path::Path;
 
 use fanin::half::{bf16, f16};
 use fanin::init::Init;
-use fanin::{DType, Element, F8E4M3, F8E5M2, Initializer, Native, Stream as _, Torch};
+use fanin::{DType, Element, F8E4M3, F8E5M2, Initializer, Native, Stream, Torch};
 use fanin_analysis::audit::Audit;
 use fanin_analysis::verify::{Request, Verification};
 use fanin_checkpoint::{Checkpoint, StreamKind, ValueBuffer, decode};
@@ -36,9 +36,20 @@ impl Tensor {
         shape: &[usize],
         seed: u64,
     ) -> Result<Self, fanin::Error> {
+        Self::drawn_from(&mut Native::new(seed).tensor(name), name, spec, dtype, shape)
+    }
+
+    /// Returns a tensor that is drawn from a spec by a stream.
+    fn drawn_from(
+        stream: &mut dyn Stream,
+        name: &str,
+        spec: &str,
+        dtype: DType,
+        shape: &[usize],
+    ) -> Result<Self, fanin::Error> {
         let plan = spec.parse::<Init>()?.resolve(shape, dtype)?;
         let mut buffer = ValueBuffer::new(dtype, shape.iter().product()).unwrap();
-        Native::new(seed).tensor(name).fill(&plan, buffer.tensor(shape)?)?;
+        stream.fill(&plan, buffer.tensor(shape)?)?;
         Ok(Self::of(name, dtype, shape, &buffer))
     }
 
@@ -55,10 +66,7 @@ impl Tensor {
         shape: &[usize],
         seed: u64,
     ) -> Result<Self, fanin::Error> {
-        let plan = spec.parse::<Init>()?.resolve(shape, dtype)?;
-        let mut buffer = ValueBuffer::new(dtype, shape.iter().product()).unwrap();
-        fanin::Stream::fill(&mut Torch::new(seed), &plan, buffer.tensor(shape)?)?;
-        Ok(Self::of(name, dtype, shape, &buffer))
+        Self::drawn_from(&mut Torch::new(seed), name, spec, dtype, shape)
     }
 
     fn of(name: &str, dtype: DType, shape: &[usize], buffer: &ValueBuffer) -> Self {
