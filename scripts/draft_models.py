@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
-from check_init_sweep import shrink, transformers_classes
+from check_init_sweep import transformers_build, transformers_classes
 from torch import nn
 
 #: Classes of transformers, as package.Class. The rules of drafts were written with the results on these.
@@ -62,29 +62,7 @@ LARGEST = 60_000_000
 def transformers_model(name: str) -> Callable[[], nn.Module]:
     """Returns a function that builds the model of the class `name`, which is package.Class."""
     package, kind = name.split(".")
-    return small(getattr(importlib.import_module(f"transformers.models.{package}"), kind))
-
-
-def small(kind: type) -> Callable[[], nn.Module]:
-    """Returns a function that builds a small model of a class of transformers. Raises ValueError if none can be built."""
-    errors = []
-    for level in (1, 2, 3):
-        def build(level: int = level) -> nn.Module:
-            config: Any = kind.config_class()  # type: ignore[attr-defined]
-            if level < 3:
-                shrink(config, level)
-            return kind(config)
-
-        try:
-            with torch.device("meta"):
-                size = sum(parameter.numel() for parameter in build().parameters())
-        except Exception as error:
-            errors.append(f"{type(error).__name__}: {error}".splitlines()[0][:160])
-            continue
-        if size <= LARGEST:
-            return build
-        errors.append(f"{size} parameters")
-    raise ValueError("; ".join(dict.fromkeys(errors)))
+    return transformers_build(getattr(importlib.import_module(f"transformers.models.{package}"), kind), LARGEST)
 
 
 def timm_model(name: str) -> Callable[[], nn.Module]:
