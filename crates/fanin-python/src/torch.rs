@@ -180,7 +180,6 @@ fn may_be_long(distribution: Distribution, count: usize) -> bool {
         }
         _ => count as f64,
     };
-    // The comparison is also true if `proposals` is not a number.
     proposals.is_nan() || proposals >= interrupt::MIN_VALUES as f64
 }
 
