@@ -1,12 +1,13 @@
-//! Search for values of a wide type that were rounded to a narrower type.
+//! Detects f32 and f64 tensors whose values were rounded to a narrower type before they were stored.
 
 use fanin::DType;
 
 use crate::check::test_result::TestResult;
 
-/// The number of values of a tensor that a narrower type can represent.
+/// The numbers of values of a tensor that narrower types represent exactly. Zeros are not counted.
 #[derive(Debug, Default)]
 pub(super) struct CoarserType {
+    /// The number of finite values other than 0.
     finite: u64,
     bf16: u64,
     f16: u64,
@@ -14,7 +15,7 @@ pub(super) struct CoarserType {
 }
 
 impl CoarserType {
-    /// Counts values of f32 or f64. Zeros are not counted.
+    /// Counts the next values of a tensor of type f32 or f64.
     pub(super) fn add(&mut self, values: &[f64]) {
         for &x in values {
             let narrow = x as f32;
@@ -27,7 +28,7 @@ impl CoarserType {
         }
     }
 
-    /// Adds the counts of other values.
+    /// Adds the counts of `next`, which come from other values of the same tensor.
     pub(super) fn merge(&mut self, next: &Self) {
         self.finite += next.finite;
         self.bf16 += next.bf16;
@@ -35,8 +36,8 @@ impl CoarserType {
         self.f32 += next.f32;
     }
 
-    /// Returns a failed test if more than a twentieth of the values are values of a narrower type. By chance, one in
-    /// 2^13 or fewer are.
+    /// Returns a failed test `rounded` if a narrower type than `dtype` represents at least 32 values, and more than 5 %
+    /// of all values, exactly. The type bf16 represents one in 2^16 random f32 values exactly, and f16 one in 2^13.
     pub(super) fn test(&self, dtype: DType) -> Option<TestResult> {
         let counts = [(DType::BF16, self.bf16), (DType::F16, self.f16), (DType::F32, self.f32)];
         let candidates: &[(DType, u64)] = match dtype {

@@ -1,27 +1,28 @@
-//! Tests whether values are correlated with other values of the same tensor: with the next one along an axis, with the
-//! transposed position, or with another row or column at a fixed distance.
+//! Tests whether the values of a tensor are correlated: values at neighbouring positions along an axis, values at the
+//! transposed positions (i, j) and (j, i), and whole rows or columns at a fixed distance.
 
 use super::matrix::{Matrix, dot};
 use crate::check::p_value::correlation;
 use crate::check::test_result::TestResult;
 use crate::signs::sign;
 
-/// The number of random projections of each row and each column.
+/// The number of pseudo-random vectors of signs on which each row and each column is projected.
 const PROJECTIONS: usize = 8;
 
-/// The largest distance between rows for which all distances are tested.
+/// The largest distance between two rows, or two columns, up to which every distance is tested.
 const ALL_LAGS: usize = 128;
 
-/// The largest number of equal parts for which the distance between corresponding rows of two parts is tested.
+/// The largest number of equal parts into which the rows or the columns are divided. Lines at the same position in two
+/// parts are compared, such as the first rows of two shards.
 const MAX_PARTS: usize = 16;
 
-/// The smallest number of products whose sum is nearly normal.
+/// The smallest number of products that is tested. The sum of fewer products is far from normal.
 const MIN_PRODUCTS: usize = 1000;
 
-/// The smallest number of pairs of transposed positions that is tested.
+/// The smallest number of pairs of positions (i, j) and (j, i) that is tested.
 const MIN_PAIRS: usize = 100;
 
-/// Returns the results of the tests.
+/// Returns the results of the tests `correlation` and `symmetry` of a matrix.
 pub(super) fn tests(matrix: &Matrix<'_>) -> Vec<TestResult> {
     let mut results = along_axes(matrix);
     results.extend(symmetry(matrix));
@@ -31,8 +32,10 @@ pub(super) fn tests(matrix: &Matrix<'_>) -> Vec<TestResult> {
     results
 }
 
-/// Tests the correlation of neighbours along each axis but the last, and of neighbours but one. The test `order` has
-/// the last axis.
+/// Tests the correlation of values that are 1 or 2 positions apart along an axis, for each axis. Distance 1 along the
+/// last axis is left out, because the test `order` covers it.
+///
+/// The values are taken in row-major order, so a few pairs span the end of one row and the start of the next.
 fn along_axes(matrix: &Matrix<'_>) -> Vec<TestResult> {
     let mean_square = matrix.mean_square();
     let mut results = Vec::new();
@@ -58,8 +61,9 @@ fn along_axes(matrix: &Matrix<'_>) -> Vec<TestResult> {
     results
 }
 
-/// Tests the correlation of the values at positions (i, j) and (j, i), if the last two axes have equal sizes. Several
-/// matrices are tested together.
+/// Tests the correlation of the values at positions (i, j) and (j, i), if the last two axes have equal sizes. In a
+/// tensor of more than two axes, all matrices of the last two axes are tested together. Returns `None` if there are too
+/// few pairs.
 fn symmetry(matrix: &Matrix<'_>) -> Option<TestResult> {
     let [.., rows, columns] = *matrix.shape else { return None };
     if rows != columns || rows < 8 {
@@ -86,8 +90,9 @@ fn symmetry(matrix: &Matrix<'_>) -> Option<TestResult> {
     (pairs as usize >= MIN_PAIRS).then(|| TestResult::new("symmetry", p, text))
 }
 
-/// Returns the scalar products of each row with random vectors of signs, and the same for each column. They are
-/// standardized like the values.
+/// Returns the projections of all rows, and the projections of all columns. A projection is the scalar product of a
+/// line and a pseudo-random vector of signs, divided by the square root of the line's length. For independent
+/// standardized values, it has mean 0 and variance 1.
 #[allow(clippy::type_complexity, reason = "two lists of the same kind")]
 fn projections(matrix: &Matrix<'_>) -> (Vec<[f32; PROJECTIONS]>, Vec<[f32; PROJECTIONS]>) {
     let signs = |n: usize| -> [f32; PROJECTIONS] {
@@ -113,11 +118,14 @@ fn projections(matrix: &Matrix<'_>) -> (Vec<[f32; PROJECTIONS]>, Vec<[f32; PROJE
     (of_rows, of_columns)
 }
 
-/// Tests whether lines at some distance are correlated, and reports the distance with the smallest p-value. The tested
-/// distances are all short ones, and those between corresponding lines of equal parts, such as shards. `length` is the
-/// number of values of a line.
+/// Tests whether lines (rows or columns) at some distance are correlated. `lines` has the projections of each line, and
+/// `length` is the number of values of a line.
+///
+/// The tested distances are those up to `ALL_LAGS`, and the distances between corresponding lines of 2 to `MAX_PARTS`
+/// equal parts. The result is for the distance with the smallest p-value. Its p-value is multiplied by the number of
+/// tested distances.
 fn between_lines(name: &str, lines: &[[f32; PROJECTIONS]], length: usize) -> Option<TestResult> {
-    // The projections of a short line are correlated with one another.
+    // The correction by `inflation` below is too small for lines of fewer than 64 values.
     if lines.len() < 4 || length < 64 {
         return None;
     }
@@ -130,11 +138,12 @@ fn between_lines(name: &str, lines: &[[f32; PROJECTIONS]], length: usize) -> Opt
     lags.dedup();
     let flat = lines.as_flattened();
     let variance = dot(flat, flat) / flat.len() as f64;
-    // All values are equal: another test says so.
+    // If all values are equal, other tests fail.
     if variance <= 0.0 {
         return None;
     }
-    // Two random vectors of signs have a squared correlation of 1 / length.
+    // The projections of a line are correlated with one another: the square of the correlation of two random vectors of
+    // signs is 1 / length on average.
     let inflation = 1.0 + (PROJECTIONS - 1) as f64 / length as f64;
     let mut worst: Option<(usize, f64, f64)> = None;
     let mut tested = 0u32;

@@ -1,4 +1,4 @@
-//! Tests whether the rows, the columns and the other slices of a tensor have the mean and the mean square of independent
+//! Tests whether the rows, the columns and the slices of a tensor have the means and the mean squares of independent
 //! values.
 
 use super::matrix::LIGHT_TAILED;
@@ -8,10 +8,10 @@ use crate::check::p_value::{
 };
 use crate::check::test_result::TestResult;
 
-/// The smallest number of values of a line that is tested. The sum of fewer squares is far from normal.
+/// The smallest number of values of a line that is tested. A sum of fewer squares is far from normal.
 const MIN_LENGTH: usize = 32;
 
-/// The sum and the sum of squares of the standardized values of a line.
+/// The sum and the sum of squares of the standardized values of one line: a row, a column or a slice.
 #[derive(Debug, Clone, Copy, Default)]
 struct Sums {
     sum: f64,
@@ -25,25 +25,30 @@ impl Sums {
     }
 }
 
-/// The largest number of columns, or of slices along an axis, whose sums are stored.
+/// The largest number of columns, or of slices along the second axis, whose sums are stored.
 const MAX_LINES: usize = 1 << 20;
 
-/// The sums of the lines of a tensor. Rows run along all axes from the second (the third, if there are three or more).
-/// So a stack of matrices has a row for each row of each matrix.
+/// The sums of the lines of a tensor: rows, columns and slices.
+///
+/// In a matrix, the slices along the first axis are its rows. In a tensor of three or more axes, a row has all values
+/// with fixed indices along the first two axes. A column has the values at the same position of all rows.
 #[derive(Debug, Default)]
 pub(super) struct Lines {
-    /// The sums of the rows. Empty if rows are too short to be tested.
+    /// The sums of the rows of a tensor of three or more axes. Empty for a matrix, and if a row has fewer than
+    /// `MIN_LENGTH` values.
     rows: Vec<Sums>,
-    /// The sums of the columns across the rows. Empty if there are too many.
+    /// The sums of the columns. Empty if there are more than `MAX_LINES`.
     columns: Vec<Sums>,
     /// The sums of the slices along the first axis.
     first: Vec<Sums>,
-    /// The sums of the slices along the second axis, if there are three axes or more.
+    /// The sums of the slices along the second axis of a tensor of three or more axes. Empty if there are more than
+    /// `MAX_LINES`.
     second: Vec<Sums>,
 }
 
 impl Lines {
-    /// Returns the sums of the lines of a tensor, or of some of its slices along the first axis.
+    /// Computes the sums of the lines of a tensor, or of a range of its slices along the first axis. `shape` is the
+    /// shape of what is added, and `values` are its standardized values in row-major order.
     pub(super) fn new(shape: &[usize], values: &[f32]) -> Self {
         let deep = shape.len() > 2;
         let second = if deep { shape[1] } else { 1 };
@@ -75,7 +80,7 @@ impl Lines {
         lines
     }
 
-    /// Adds the sums of the slices that follow.
+    /// Adds the sums of `next`. The slices of `next` along the first axis follow those of `self` in the tensor.
     pub(super) fn merge(&mut self, next: Self) {
         let add = |all: &mut Vec<Sums>, next: Vec<Sums>| {
             if all.is_empty() {
@@ -90,7 +95,8 @@ impl Lines {
         self.rows.extend(next.rows);
     }
 
-    /// Returns the results of the tests of a tensor of this shape.
+    /// Returns the results of the tests `rows`, `columns` and `slices`. `shape` is the shape of the whole tensor.
+    /// `moments` are the moments of the distribution of its values.
     pub(super) fn tests(&self, shape: &[usize], moments: &Moments) -> Vec<TestResult> {
         let count: usize = shape.iter().product();
         let first = if shape.len() > 2 { "slices" } else { "rows" };
@@ -108,8 +114,11 @@ impl Lines {
 }
 
 impl Lines {
-    /// Returns whether the mean squares of the lines across an axis are alike within each of `count` blocks along the
-    /// axis.
+    /// Divides the slices along `axis` into `count` equal blocks. Returns whether the slices of each block have equal
+    /// mean squares, up to random differences. The mean squares of different blocks may differ.
+    ///
+    /// Also returns `false` if the sums of these slices are not stored, or if a slice has fewer than `MIN_LENGTH`
+    /// values.
     pub(super) fn is_alike_in_blocks(&self, shape: &[usize], axis: usize, count: usize) -> bool {
         let lines = match axis {
             0 => &self.first,
@@ -126,13 +135,19 @@ impl Lines {
             let mean = block.iter().map(|line| line.squares).sum::<f64>() / block.len() as f64;
             let deviations =
                 block.iter().map(|line| (line.squares / mean - 1.0).powi(2) * length as f64 / 2.0);
-            // Truncated and uniform values have a smaller variance of squares, so the limit is not tight for them.
+            // The variance of a square is 2 for normal values and less for uniform and truncated normal values, so
+            // their p-values are upper bounds. The divisor 1.5 allows for values with heavier tails.
             block.len() == 1 || chi_square_at_least(deviations.sum::<f64>() / 1.5, block.len() as f64) > 1e-6
         })
     }
 }
 
-/// Tests lines of `length` values each.
+/// Tests whether the means and the mean squares of lines differ more than those of independent values. `name` is the
+/// name of the test, and `length` is the number of values of a line.
+///
+/// The means have two p-values, and so do the mean squares. One is that of the sum of the squared deviations of all
+/// lines, by the chi-square distribution. The other is that of the largest deviation, times the number of lines. The
+/// result has four times the smallest of these four p-values (Bonferroni's correction).
 fn of_lines(name: &'static str, lines: &[Sums], length: usize, moments: &Moments) -> Option<TestResult> {
     let min_length = if moments.kurtosis < LIGHT_TAILED { MIN_LENGTH } else { 8 * MIN_LENGTH };
     if lines.len() < 2 || length < min_length {
@@ -140,7 +155,7 @@ fn of_lines(name: &'static str, lines: &[Sums], length: usize, moments: &Moments
     }
     let (n, count) = (length as f64, lines.len() as f64);
     let variance_of_square = moments.kurtosis - 1.0;
-    // The squares of values of which all have the same magnitude do not vary.
+    // If all values have the same magnitude, their squares do not vary.
     if variance_of_square < 1e-6 {
         return None;
     }
@@ -148,8 +163,10 @@ fn of_lines(name: &'static str, lines: &[Sums], length: usize, moments: &Moments
     let mean = |line: &Sums| line.sum / n.sqrt();
     let square = |line: &Sums| (line.squares - n) / (n * variance_of_square).sqrt();
 
-    // The sum of the squared deviations of all lines is a chi-square variable if the deviations are normal. What is left
-    // of their excess kurtosis increases its variance by a fraction that is at most this number over `n`.
+    // If the deviations are normal, the sum of their squares is a chi-square variable of `count` degrees of freedom.
+    // After the correction by `normal_deviate`, the deviations have an excess kurtosis of at most `kurtosis / n`. This
+    // multiplies the variance of the sum by `factor`. The sum is then approximated by `factor` times a chi-square
+    // variable of `count / factor` degrees of freedom (Satterthwaite 1946), which has the same mean and variance.
     let excess = |deviations: f64, kurtosis: f64| {
         let factor = 1.0 + kurtosis / n / 2.0;
         chi_square_at_least(deviations / factor, count / factor)

@@ -1,34 +1,41 @@
-//! Search for lines and blocks of a matrix that have the same magnitudes in any order: equal, negated, permuted or
-//! transposed copies.
+//! Detects rows, columns and blocks of a matrix that have the same magnitudes in any order: copies that are equal,
+//! negated, permuted or transposed.
 //!
-//! The hash of a line is the sum of a hash of each magnitude, so it does not depend on the order or on the signs. In types
-//! with few values, lines can have the same magnitudes by chance. The probability is estimated from the first values.
+//! The hash of a line (a row or a column) is the sum of the hashes of its magnitudes. It depends neither on the order
+//! of the values nor on their signs. In a type with few values, two lines may have the same magnitudes by chance. The
+//! probability of this is estimated from the first values of the tensor.
 
 use std::collections::HashMap;
 
 use crate::check::test_result::TestResult;
 
-/// The largest number of equal blocks into which a matrix is divided.
+/// The largest number of equal blocks into which the rows or the columns are divided.
 const MAX_BLOCKS: usize = 16;
 
-/// The largest number of rows or columns whose hashes are stored. Of more rows, the first ones are compared.
+/// The largest number of rows whose hashes are stored. Later rows are not compared. If a matrix has more columns than
+/// this, its columns are not compared.
 const MAX_LINES: usize = 1 << 22;
 
-/// The number of values from which the probability of equal magnitudes is estimated.
+/// The number of values at the start of the tensor from which the frequencies of magnitudes are estimated.
 const FIRST: usize = 1 << 14;
 
 /// Hashes of the magnitudes of the rows and columns of a matrix.
 #[derive(Debug, Default)]
 pub(super) struct Magnitudes {
+    /// The number of columns.
     width: usize,
-    /// The first magnitudes of the tensor, as bits.
+    /// The bit patterns of the magnitudes of the first values of the tensor, as f64.
     first: Vec<u64>,
+    /// The hashes of the complete rows.
     rows: Vec<u64>,
-    /// The hashes of the columns of each square tile, if the matrix is a column of square tiles.
+    /// The hashes of the columns of each square tile, if the matrix consists of square tiles below one another. Empty
+    /// otherwise.
     tiles: Vec<Vec<u64>>,
+    /// The hashes of the columns.
     columns: Vec<u64>,
-    /// The hash of the current row, and the number of its values.
+    /// The sum of the hashes of the values of the current row.
     row: u64,
+    /// The number of values of the current row.
     filled: usize,
     /// The number of complete rows.
     finished: usize,
@@ -36,7 +43,7 @@ pub(super) struct Magnitudes {
     start: usize,
 }
 
-/// Returns a hash of a magnitude.
+/// Returns a hash of the magnitude of `x`.
 fn mix(x: f64) -> u64 {
     let mut bits = x.abs().to_bits().wrapping_mul(0xbf58_476d_1ce4_e5b9);
     bits = (bits ^ (bits >> 32)).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -44,8 +51,8 @@ fn mix(x: f64) -> u64 {
 }
 
 impl Magnitudes {
-    /// Returns hashes without values. `start` is the row-major index of the first value that will be added, which is the
-    /// start of a row.
+    /// Returns the state before the first value is added. The matrix has `rows` rows of `width` values. `start` is the
+    /// row-major index of the first value that will be added, which must be the start of a row.
     pub(super) fn new(rows: usize, width: usize, start: usize) -> Self {
         const MIN_SIDE: usize = 16;
         let squares = if width >= MIN_SIDE && rows.is_multiple_of(width) { rows / width } else { 0 };
@@ -55,7 +62,7 @@ impl Magnitudes {
         Self { width, columns, tiles, start, ..Self::default() }
     }
 
-    /// Adds the next values.
+    /// Adds the next values in row-major order.
     pub(super) fn add(&mut self, values: &[f64]) {
         if self.start == 0 {
             let first = values.iter().take(FIRST - self.first.len().min(FIRST));
@@ -85,7 +92,7 @@ impl Magnitudes {
         }
     }
 
-    /// Adds the hashes of the rows that follow.
+    /// Adds the hashes of `next`. The rows of `next` follow those of `self` in the matrix.
     pub(super) fn merge(&mut self, next: Self) {
         self.finished += next.finished;
         self.rows.extend(next.rows.into_iter().take(MAX_LINES.saturating_sub(self.rows.len())));
@@ -96,7 +103,8 @@ impl Magnitudes {
         self.tiles.iter_mut().zip(next.tiles).for_each(|(tile, next)| add(tile, next));
     }
 
-    /// Returns a failed test if two lines or blocks have the same magnitudes, and `None` otherwise.
+    /// Returns a failed test `repeats` if two rows, two columns, two blocks, or a row and a column of a square tile
+    /// have the same magnitudes. Returns `None` otherwise.
     pub(super) fn test(&self) -> Option<TestResult> {
         let all = if self.finished > self.rows.len() { &[][..] } else { &self.rows[..] };
         let chance = Chance::new(&self.first);
@@ -108,7 +116,8 @@ impl Magnitudes {
         found.map(|text| TestResult::failure("repeats", text))
     }
 
-    /// Compares the rows with the columns of square tiles.
+    /// Compares the rows with the columns of the square tiles. Returns a message if a row and a column have the same
+    /// magnitudes.
     fn transposed(&self, chance: &Chance) -> Option<String> {
         if !chance.is_small(self.width, self.rows.len() + self.columns.len()) {
             return None;
@@ -132,13 +141,14 @@ impl Magnitudes {
     }
 }
 
-/// The probability that two sets of values have the same magnitudes by chance.
+/// The frequencies of magnitudes. They give the probability that two sets of values have the same magnitudes by chance.
 struct Chance {
-    /// The relative frequencies of the magnitudes. Magnitudes of the same frequency are together, with their number.
+    /// Pairs of a relative frequency and the number of distinct magnitudes that have this frequency.
     frequencies: Vec<(f64, f64)>,
 }
 
 impl Chance {
+    /// Counts how often each magnitude occurs. `magnitudes` has the bit patterns of magnitudes.
     fn new(magnitudes: &[u64]) -> Self {
         let mut sorted = magnitudes.to_vec();
         sorted.sort_unstable();
@@ -149,9 +159,11 @@ impl Chance {
         Self { frequencies: groups.map(|group| (group[0] as f64 / total, group.len() as f64)).collect() }
     }
 
-    /// Returns whether the probability that any two of `sets` sets of `length` values are equal is below 2^-40.
+    /// Returns whether the probability is below 2^-40 that, among `sets` sets of `length` values each, two have the
+    /// same magnitudes by chance.
     fn is_small(&self, length: usize, sets: usize) -> bool {
-        // The numbers of values of each magnitude are treated as independent Poisson variables.
+        // The number of values with a given magnitude is treated as a Poisson variable, independent of the numbers for
+        // other magnitudes.
         let of_one =
             |&(frequency, count): &(f64, f64)| count * bits_of_equal_counts(frequency * length as f64);
         let bits: f64 = self.frequencies.iter().map(of_one).sum();
@@ -159,7 +171,9 @@ impl Chance {
     }
 }
 
-/// Returns -log2 of the probability that two Poisson variables of this mean are equal, which is `e^-2m I0(2m)`.
+/// Returns -log2 of the probability that two independent Poisson variables of mean m are equal. The probability is
+/// `exp(-2 m) * I0(2 m)` (Skellam 1946), where I0 is the modified Bessel function of order 0. Above 2 m = 12, I0 is
+/// replaced by its asymptotic expansion.
 fn bits_of_equal_counts(mean: f64) -> f64 {
     let x = 2.0 * mean;
     let nats = if x > 12.0 {
@@ -175,7 +189,8 @@ fn bits_of_equal_counts(mean: f64) -> f64 {
     nats / std::f64::consts::LN_2
 }
 
-/// Compares the blocks of consecutive lines. `length` is the number of values of a line.
+/// Compares equal blocks of consecutive lines with one another, for 2 to `MAX_BLOCKS` blocks. `lines` has the hash of
+/// each line, and `length` is the number of values of a line. Returns a message if two blocks have the same magnitudes.
 fn blocks(name: &str, lines: &[u64], length: usize, chance: &Chance) -> Option<String> {
     let sum = |lines: &[u64]| lines.iter().fold(0u64, |sum, line| sum.wrapping_add(*line));
     for count in 2..=MAX_BLOCKS {
@@ -193,7 +208,8 @@ fn blocks(name: &str, lines: &[u64], length: usize, chance: &Chance) -> Option<S
     None
 }
 
-/// Compares single lines of `length` values.
+/// Compares single lines with one another. `lines` has the hash of each line, and `length` is the number of values of a
+/// line. Returns a message if two lines have the same magnitudes.
 fn lines(name: &str, lines: &[u64], length: usize, chance: &Chance) -> Option<String> {
     if !chance.is_small(length, lines.len()) {
         return None;
@@ -202,7 +218,7 @@ fn lines(name: &str, lines: &[u64], length: usize, chance: &Chance) -> Option<St
     Some(format!("{name} {a} and {b} have the same magnitudes: negated, permuted or repeated?"))
 }
 
-/// Returns the indices of the first two equal hashes.
+/// Returns the indices of two equal hashes, or `None` if all hashes differ.
 fn equal(hashes: &[u64]) -> Option<(usize, usize)> {
     let mut sorted: Vec<(u64, usize)> = hashes.iter().copied().zip(0..).collect();
     sorted.sort_unstable();

@@ -1,16 +1,19 @@
-//! The standardized values of a tensor as a matrix.
+//! Matrices of standardized values.
 
-/// The kurtosis below which sums of a few dozen squares are distributed as those of normal values, or more narrowly.
+/// The kurtosis below which values count as light-tailed. Sums of a few dozen squares of such values have about the
+/// same tails as those of normal values, whose kurtosis is 3, or lighter ones.
 pub(super) const LIGHT_TAILED: f64 = 3.3;
 
-/// Standardized values as a matrix. Axes from the second are flattened into columns.
+/// The standardized values of a tensor as a matrix. All axes after the first are flattened into columns.
 #[derive(Debug)]
 pub(super) struct Matrix<'a> {
+    /// The shape of the tensor.
     pub(super) shape: &'a [usize],
     pub(super) rows: usize,
     pub(super) columns: usize,
     /// The skewness of the distribution of the values.
     pub(super) skewness: f64,
+    /// The values in row-major order.
     pub(super) values: &'a [f32],
 }
 
@@ -21,7 +24,8 @@ impl Matrix<'_> {
     }
 }
 
-/// Returns the scalar product of two vectors. Partial sums in f32 are short.
+/// Returns the scalar product of two vectors. The products of each chunk of 4096 values are added in f32, and the sums
+/// of the chunks in f64.
 pub(super) fn dot(a: &[f32], b: &[f32]) -> f64 {
     const LANES: usize = 16;
     let mut sum = 0.0;

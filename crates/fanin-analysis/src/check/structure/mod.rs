@@ -1,4 +1,5 @@
-//! Tests whether the values of a tensor are independent of one another, whatever their distribution.
+//! Tests whether the values of a tensor are independent of one another. This does not depend on the distribution of the
+//! values.
 //!
 //! The values are standardized: the mean is subtracted, and the result is divided by the standard deviation. A large
 //! tensor is divided into parts of consecutive rows, which are tested on several threads.
@@ -6,10 +7,10 @@
 //! | test | what it finds |
 //! |---|---|
 //! | `spectrum`, `norm` | low rank, large singular values, correlated rows or columns ([`spectrum`]) |
-//! | `rows`, `columns`, `slices` | lines with another scale or mean ([`lines`]) |
-//! | `correlation`, `symmetry` | correlated neighbours, lines at a distance, transposed positions ([`lags`]) |
-//! | `repeats` | negated, permuted and transposed copies ([`magnitudes`]) |
-//! | `rounded` | values of a narrower type ([`coarser_type`]) |
+//! | `rows`, `columns`, `slices` | rows, columns or slices whose mean or mean square differs from the others ([`lines`]) |
+//! | `correlation`, `symmetry` | correlated values at neighbouring or transposed positions, correlated rows or columns ([`lags`]) |
+//! | `repeats` | negated, permuted and transposed copies within the tensor ([`magnitudes`]) |
+//! | `rounded` | values that a narrower type represents exactly ([`coarser_type`]) |
 
 mod coarser_type;
 mod lags;
@@ -29,30 +30,35 @@ use lines::Lines;
 use magnitudes::Magnitudes;
 use matrix::{LIGHT_TAILED, Matrix};
 
-/// The smallest number of values that is tested.
+/// The smallest number of values of a tensor whose structure is tested.
 pub(crate) const MIN_VALUES: usize = 64;
 
-/// The largest kurtosis of values whose sums are tested. Of values with a larger one, most are rounded to one value.
+/// The kurtosis from which sums over the values are not tested. A larger kurtosis occurs if most values are rounded to
+/// one value.
 const MAX_KURTOSIS: f64 = 6.0;
 
-/// A test of the structure of a tensor, or of some of its rows. The values are added chunk by chunk.
+/// The tests of the structure of a tensor, or of a range of its rows. The values are added chunk by chunk.
 #[derive(Debug)]
 pub(crate) struct Structure {
-    /// The shape of the rows that are added.
+    /// The shape of the rows that are added. The size along the first axis is the number of these rows.
     shape: Vec<usize>,
+    /// The moments by which the values are standardized.
     moments: Moments,
+    /// The type of the stored values.
     dtype: DType,
-    /// Whether sums over the values are tested. Otherwise only copies and rounding are, because the values are far from
-    /// normal, not finite, or all equal in a part.
+    /// Whether sums over the values are tested. If not, only copies and rounding are tested. Sums are not tested if the
+    /// values have a large kurtosis, if one of them is not finite, or if all values of a part are equal.
     sums: bool,
+    /// The standardized values, until [`finish`](Self::finish) is called.
     values: Vec<f32>,
     lines: Lines,
     magnitudes: Option<Magnitudes>,
     coarser: CoarserType,
+    /// The results of the tests of each part: `spectrum`, `norm`, `correlation` and `symmetry`.
     results: Vec<TestResult>,
 }
 
-/// The tensor that is tested, or the rows of it.
+/// The tensor that is tested, and the range of its rows whose values are added.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Subject<'a> {
     /// The shape of the whole tensor.
@@ -61,14 +67,14 @@ pub(crate) struct Subject<'a> {
     pub(crate) shape: &'a [usize],
     /// The row-major index of the first value that is added.
     pub(crate) first: usize,
-    /// The type of the values.
+    /// The type of the stored values.
     pub(crate) dtype: DType,
-    /// The mean and the standard deviation, and the higher moments.
+    /// The moments by which the values are standardized.
     pub(crate) moments: Moments,
 }
 
 impl Structure {
-    /// Returns a test to which no values are added yet.
+    /// Returns the tests before the first value is added.
     pub(crate) fn new(subject: Subject<'_>) -> Self {
         let Subject { whole, shape, first, dtype, moments } = subject;
         let (rows, width) = matrix(whole);
@@ -86,8 +92,9 @@ impl Structure {
         }
     }
 
-    /// Adds the next values. `stored` are the values of the tensor, and `values` those with the known moments. They
-    /// differ if the plan applies functions.
+    /// Adds the next values in row-major order. `stored` has the values of the tensor. `values` has the random values
+    /// from which they were computed, whose moments are known. The two differ if the plan applies functions to random
+    /// values.
     pub(crate) fn add(&mut self, stored: &[f64], values: &[f64]) {
         if let Some(magnitudes) = &mut self.magnitudes {
             magnitudes.add(stored);
@@ -102,23 +109,24 @@ impl Structure {
         self.values.extend(values.iter().map(|x| ((x - mean) * inverse) as f32));
     }
 
-    /// Tests the values that were added. No values can be added afterwards.
+    /// Makes the tests that need all values of the part at once. No values can be added afterwards.
     pub(crate) fn finish(&mut self) {
         let values = std::mem::take(&mut self.values);
         let (&[rows, ..], true) = (&self.shape[..], self.sums) else { return };
-        // A value that is NaN or infinite has its own test, and would spoil all sums.
+        // NaN and infinite values are reported by another test, and would make all sums NaN or infinite.
         if values.len() < MIN_VALUES || values.iter().any(|x| x.is_nan() || x.abs() >= 1e6) {
             self.sums = false;
             return;
         }
         let (columns, skewness) = (values.len() / rows, self.moments.skewness);
         let matrix = Matrix { shape: &self.shape, rows, columns, skewness, values: &values };
-        // Values that are all equal have another test.
+        // Other tests report values that are all equal.
         if matrix.mean_square() == 0.0 {
             self.sums = false;
             return;
         }
-        // For values with heavier tails, the limits of random matrices hold only for larger ones.
+        // The limit distributions of random matrices hold for light-tailed values. For heavier tails, they hold only in
+        // larger matrices.
         if self.moments.kurtosis < LIGHT_TAILED {
             self.results.extend(spectrum::tests(&matrix));
         }
@@ -126,7 +134,7 @@ impl Structure {
         self.lines = Lines::new(&self.shape, &values);
     }
 
-    /// Adds the test of the rows that follow.
+    /// Merges the tests of `next`. The rows of `next` follow those of `self` in the tensor.
     pub(crate) fn merge(&mut self, next: Self) {
         self.lines.merge(next.lines);
         self.sums &= next.sums;
@@ -137,13 +145,15 @@ impl Structure {
         self.results.extend(next.results);
     }
 
-    /// Returns whether the mean squares of the rows or columns differ between blocks along an axis, and not within them.
+    /// Returns whether slices along `axis` have equal mean squares within each of `count` equal blocks. See
+    /// [`Lines::is_alike_in_blocks`].
     pub(crate) fn is_alike_in_blocks(&self, shape: &[usize], axis: usize, count: usize) -> bool {
         self.sums && self.lines.is_alike_in_blocks(shape, axis, count)
     }
 
-    /// Returns the results of all tests of a tensor of this shape, whose values have these moments. A test that was made
-    /// for several parts has one result, whose p-value is the smallest one times the number of parts.
+    /// Returns the results of all tests of the whole tensor. `shape` is its shape, and `moments` are the moments of its
+    /// values. If a test was made for several parts, it has one result: the smallest p-value, times the number of
+    /// parts.
     pub(crate) fn tests(&self, shape: &[usize], moments: &Moments) -> Vec<TestResult> {
         let mut results: Vec<TestResult> = Vec::new();
         for name in ["spectrum", "norm", "correlation", "symmetry"] {

@@ -1,16 +1,17 @@
 //! Tests whether the singular values of a matrix are those of independent values.
 //!
-//! A few steps of the bidiagonalization of Golub and Kahan, from a fixed vector, reduce the matrix to a small bidiagonal
-//! one. If the values of the matrix are independent and normal, the entries of the bidiagonal matrix are independent,
-//! and the square of each is a chi-square variable: of `rows`, `rows - 1`, ... degrees of freedom on the diagonal, and
-//! of `columns - 1`, `columns - 2`, ... beside it (Silverstein 1985, Dumitriu and Edelman 2002). So each entry has an
-//! exact p-value, without a fit and without the whole spectrum. By the central limit theorem this nearly holds for other
-//! distributions with finite fourth moments. A low rank, a few large singular values, or rows and columns of different
-//! sizes change the entries.
+//! The bidiagonalization of Golub and Kahan (1965) starts from a fixed vector. A few of its steps reduce the matrix to
+//! a small bidiagonal one. If the values of the matrix are independent and normal, the entries of the bidiagonal matrix
+//! are independent, and the square of each entry is a chi-square variable. The degrees of freedom are `rows`, `rows -
+//! 1`, ... on the diagonal, and `columns - 1`, `columns - 2`, ... on the superdiagonal (Silverstein 1985; Dumitriu and
+//! Edelman 2002). Each entry therefore has an exact p-value, and the other singular values are not needed. By the
+//! central limit theorem, the p-values are nearly exact for other distributions with finite fourth moments. A low rank,
+//! a few large singular values, or rows and columns of different sizes change the entries.
 //!
-//! The largest singular value of the bidiagonal matrix is a lower bound on that of the whole matrix, which is compared
-//! with the limit of random matrices ([`tracy_widom`]). A small matrix has more steps, so that the bound is nearly equal:
-//! an update of low rank by training changes the largest singular value first.
+//! The largest singular value of the bidiagonal matrix is a lower bound on that of the whole matrix. It is compared
+//! with the Tracy-Widom distribution ([`tracy_widom`]). A small matrix has more steps, so its bound is nearly the
+//! largest singular value itself. If training adds a matrix of low rank to the initial values, the largest singular
+//! value changes first.
 
 use fanin::linalg::singular_values;
 
@@ -20,25 +21,30 @@ use crate::check::p_value::chi_square;
 use crate::check::test_result::TestResult;
 use crate::signs::sign;
 
-/// The number of steps whose entries are tested. A single large singular value is found to a few percent.
+/// The number of steps whose bidiagonal entries are tested. After six steps, a single large singular value is
+/// approximated to a few percent.
 const STEPS: usize = 6;
 
-/// The largest number of steps for the largest singular value.
+/// The largest number of steps. Steps beyond `STEPS` only improve the lower bound on the largest singular value.
 const MAX_STEPS: usize = 40;
 
-/// The number of values of a matrix times the number of steps that is not exceeded by more than `STEPS` steps.
+/// The limit of the work, as the number of values of the matrix times the number of steps. A matrix for which `STEPS`
+/// steps exceed this limit has `STEPS` steps.
 const MAX_PRODUCTS: usize = 1 << 24;
 
-/// The shortest side of a matrix that is tested.
+/// The smallest number of rows, and of columns, of a matrix that is tested.
 const MIN_SIDE: usize = 12;
 
-/// The diagonal entries of the bidiagonal matrix, and the entries beside them.
+/// An upper bidiagonal matrix.
 struct Bidiagonal {
+    /// The entries on the diagonal.
     diagonal: Vec<f64>,
+    /// The entries on the superdiagonal.
     beside: Vec<f64>,
 }
 
-/// Returns the results of the tests, or none if the matrix is too small.
+/// Returns the results of the tests `spectrum` and `norm`. The list is empty if the matrix has fewer than `MIN_SIDE`
+/// rows or columns.
 pub(super) fn tests(matrix: &Matrix<'_>) -> Vec<TestResult> {
     let (rows, columns) = (matrix.rows, matrix.columns);
     if rows.min(columns) < MIN_SIDE {
@@ -69,7 +75,11 @@ pub(super) fn tests(matrix: &Matrix<'_>) -> Vec<TestResult> {
     results
 }
 
-/// Tests the squares of the entries, each with its degrees of freedom.
+/// Tests the entries of the bidiagonal matrix. `entries` has the square of each entry and its degrees of freedom.
+///
+/// The test has two p-values. One is the smallest p-value of a single entry, times the number of entries. The other is
+/// that of the sum of the squares of all entries' normal deviates, by the chi-square distribution. The result has twice
+/// the smaller one.
 fn bulk(entries: &[(f64, f64)]) -> TestResult {
     let count = entries.len() as f64;
     let worst = entries.iter().map(|&(x, degrees)| chi_square(x, degrees)).fold(1.0, f64::min);
@@ -88,7 +98,8 @@ fn bulk(entries: &[(f64, f64)]) -> TestResult {
     TestResult::new("spectrum", p, text)
 }
 
-/// Reduces the matrix to bidiagonal form by a few steps from a fixed vector of signs, with reorthogonalization.
+/// Reduces the matrix to a small bidiagonal matrix by a few steps of Golub and Kahan's method. The first vector has
+/// fixed pseudo-random signs. Each new vector is orthogonalized against all earlier ones.
 fn bidiagonal(matrix: &Matrix<'_>) -> Bidiagonal {
     let affordable = (MAX_PRODUCTS / matrix.values.len()).clamp(STEPS, MAX_STEPS);
     let steps = affordable.min(matrix.rows.min(matrix.columns) / 2);
@@ -111,7 +122,8 @@ fn bidiagonal(matrix: &Matrix<'_>) -> Bidiagonal {
     Bidiagonal { diagonal, beside }
 }
 
-/// Subtracts from `vector` its projections on the unit vectors `known`.
+/// Subtracts from `vector` its projections on the unit vectors `known`. This is done twice, because rounding errors
+/// leave a part of the projections after the first time.
 fn orthogonalize(vector: &mut [f32], known: &[Vec<f32>]) {
     for _ in 0..2 {
         for unit in known {

@@ -1,10 +1,16 @@
-//! The largest singular value of a matrix of independent values.
+//! The probability distribution of the largest singular value of a matrix of independent values.
 //!
-//! Let the values of an n by p matrix be independent, with mean 0 and variance 1. The square of the largest singular
-//! value, minus `mu` and divided by `sigma`, follows nearly the Tracy-Widom distribution of order 1. Johnstone (2001,
-//! "On the distribution of the largest eigenvalue in principal components analysis") gives `mu` and `sigma`; the
-//! corrections of 1/2 are those of Ma (2012, "Accuracy of the Tracy-Widom limits for the extreme eigenvalues in white
-//! Wishart matrices"). The distribution need not be normal (Pillai and Yin 2014).
+//! Let the values of an n by p matrix be independent, with mean 0 and variance 1, and let s be its largest singular
+//! value. Then (s^2 - mu) / sigma nearly follows the Tracy-Widom distribution of order 1 (Johnstone 2001, "On the
+//! distribution of the largest eigenvalue in principal components analysis"), with
+//!
+//! ```text
+//! mu    = (sqrt(n - 1/2) + sqrt(p - 1/2))^2
+//! sigma = (sqrt(n - 1/2) + sqrt(p - 1/2)) * (1 / sqrt(n - 1/2) + 1 / sqrt(p - 1/2))^(1/3)
+//! ```
+//!
+//! The terms 1/2 are from Ma (2012, "Accuracy of the Tracy-Widom limits for the extreme eigenvalues in white Wishart
+//! matrices"). The values need not be normal (Pillai and Yin 2014).
 //!
 //! The Tracy-Widom distribution function is approximated by a shifted gamma distribution (Chiani 2014, "Distribution of
 //! the largest eigenvalue for real Wishart and Gaussian random matrices and a simple approximation for the Tracy-Widom
@@ -12,10 +18,11 @@
 
 use crate::check::p_value::chi_square_at_least;
 
-/// The shape, the scale and the shift of the gamma distribution that approximates the Tracy-Widom distribution of order
-/// 1.
+/// The shape of the gamma distribution that approximates the Tracy-Widom distribution of order 1.
 const SHAPE: f64 = 46.446;
+/// The scale of this gamma distribution.
 const SCALE: f64 = 0.186_054;
+/// The number that is subtracted from the gamma variable.
 const SHIFT: f64 = 9.848_01;
 
 /// Returns the probability that a Tracy-Widom variable of order 1 is at least `x`.
@@ -25,7 +32,7 @@ fn at_least(x: f64) -> f64 {
 }
 
 /// Returns the probability that the largest singular value of a matrix of independent standardized values is at least
-/// `norm`.
+/// `norm`. The matrix has `rows` rows and `columns` columns.
 pub(super) fn norm_at_least(norm: f64, rows: usize, columns: usize) -> f64 {
     let (a, b) = ((rows as f64 - 0.5).sqrt(), (columns as f64 - 0.5).sqrt());
     let mu = (a + b).powi(2);
@@ -38,7 +45,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn quantiles_agree_with_published_ones() {
+    fn tail_probabilities_agree_with_published_quantiles() {
         // Quantiles of the distribution of order 1 at 0.90, 0.95, 0.99 and 0.999 (Bejan 2005, table 2; Chiani 2014).
         for (x, above) in [(0.4501, 0.1), (0.9793, 0.05), (2.0234, 0.01), (3.2724, 0.001)] {
             let found = at_least(x);
