@@ -1,4 +1,4 @@
-//! Recognition of tensors that consist of blocks, such as the fused projections of an attention layer or a stack of
+//! Recognizes tensors that consist of blocks, such as the fused projections of an attention layer or a stack of
 //! experts.
 
 use fanin_checkpoint::Progress;
@@ -11,17 +11,23 @@ use crate::check::structure::Structure;
 use crate::check::tensor_view::{TensorView, matrix};
 use crate::error::Result;
 
-/// The largest number of blocks.
+/// The largest number of equal blocks along an axis into which a tensor is divided.
 const MAX_BLOCKS: usize = 8;
 
-/// The largest number of matrices of a stack.
+/// The largest number of matrices that are recognized as a stack. A stack is a tensor of three or more axes, divided
+/// along its first axis.
 const MAX_STACK: usize = 1024;
 
-/// Classifies a block of a tensor. The function is an argument, because the module that defines it calls this one.
+/// A function that classifies one block of a tensor. It is passed as an argument, because its module imports this
+/// module.
 type Classify = dyn Fn(&Scan<'_>) -> Result<Classification>;
 
-/// Returns the kind and the description of a tensor whose equal blocks along an axis are each fresh, orthogonal or
-/// constant. Returns `None` for other tensors. Adds messages on blocks that differ from the others to `problems`.
+/// Returns the kind and the description of a tensor that consists of equal blocks along one axis, each of which is
+/// fresh, orthogonal or constant. Returns `None` for other tensors.
+///
+/// A division into blocks is tried if `structure` shows that the mean squares of slices along the axis differ within
+/// the tensor, but not within the blocks. If a few matrices of a stack have another scale than the others, a message is
+/// added to `problems`.
 ///
 /// # Errors
 /// Returns an error if the file cannot be read.
@@ -42,9 +48,12 @@ pub(super) fn of(
     Ok(None)
 }
 
-/// Returns the kind and the description of a tensor whose equal blocks along an axis are all orthogonal. Returns `None`
-/// for other tensors. If `whole` is true, the whole tensor is orthogonal. Some of its blocks must then be orthogonal, so
-/// only the other blocks are searched. Adds messages on blocks that differ from the others to `problems`.
+/// Returns the kind and the description of a tensor that consists of equal blocks along one axis, all of which are
+/// orthogonal. Returns `None` for other tensors.
+///
+/// `whole` is whether the tensor as a whole is orthogonal. Some of its blocks are then orthogonal too and prove
+/// nothing, so these divisions are left out. If a few matrices of a stack have another scale than the others, a message
+/// is added to `problems`.
 ///
 /// # Errors
 /// Returns an error if the file cannot be read.
@@ -56,8 +65,8 @@ pub(super) fn orthogonal(
 ) -> Result<Option<(Kind, String)>> {
     let (rows, columns) = scan.matrix();
     let stack = scan.shape().len() > 2;
-    // Blocks with fewer rows than columns are searched first, from the largest ones on, and the same with rows and columns
-    // exchanged: parts of an orthogonal matrix are orthogonal along its shorter side, and so are square blocks together.
+    // Several square orthogonal matrices above one another have orthogonal columns together. Blocks that are longer
+    // along the divided axis than along the other are therefore tried last. A stack is first divided into its matrices.
     let mut divisions = divisions(scan.shape());
     divisions.retain(|&(axis, _)| !whole || stack || if axis == 0 { rows > columns } else { columns > rows });
     let is_long = |&(axis, count): &(usize, usize)| match axis {
@@ -79,14 +88,16 @@ pub(super) fn orthogonal(
 /// A classified block, or consecutive blocks of the same distribution.
 struct Group {
     kind: Kind,
-    /// The standard deviation of the first block's values, and its standard error.
+    /// The standard deviation of the values of the first block.
     std: f64,
+    /// The standard error of `std`.
     error: f64,
+    /// The number of blocks.
     blocks: usize,
 }
 
 impl Group {
-    /// Returns whether a block has the same distribution, up to the error of its measured standard deviation.
+    /// Returns whether `other` has the same distribution. The standard deviations may differ by random deviations.
     fn is_like(&self, other: &Self) -> bool {
         let same_kind = match (self.kind, other.kind) {
             (Kind::Fresh(a), Kind::Fresh(b)) => {
@@ -97,15 +108,18 @@ impl Group {
         same_kind && self.has_scale_of(other)
     }
 
-    /// Returns whether a block has the same standard deviation, up to its error.
+    /// Returns whether the difference of the two standard deviations is below 5 standard errors.
     fn has_scale_of(&self, other: &Self) -> bool {
         (self.std - other.std).abs() < 5.0 * self.error.hypot(other.error)
     }
 }
 
-/// Classifies each block. Returns the kind and the description of the tensor, or `None` if a block is of another kind
-/// or has problems, or if all blocks have the same distribution. If `orthogonal` is true, all blocks must be orthogonal.
-/// Adds a message to `problems` if a few matrices of a stack have another scale than the others.
+/// Classifies each of the `count` blocks along `axis`. Returns the kind and the description of the tensor.
+///
+/// Returns `None` if a block is neither fresh nor orthogonal nor constant, if a block has problems, or if all blocks
+/// have the same distribution and the tensor is not a stack. If `orthogonal` is true, all blocks must be orthogonal,
+/// and they may have the same distribution. If a few matrices of a stack have another scale than the others, a message
+/// is added to `problems`.
 fn divided(
     scan: &Scan<'_>,
     (axis, count): (usize, usize),
@@ -148,15 +162,15 @@ fn divided(
     let axis_text = if axis == 0 { String::new() } else { format!("; axis={axis}") };
     let description = match &groups[..] {
         [one] if stacked => format!("stacked({})", one.kind.description()),
-        // The blocks do not explain why the whole tensor has not this distribution.
+        // All blocks follow one distribution, so they do not explain why the whole tensor does not follow it.
         [_] if !orthogonal => return Ok(None),
         _ => format!("blocks({}{axis_text})", texts.join("; ")),
     };
     Ok(Some((Kind::Blocks { axis, count }, description)))
 }
 
-/// Returns a message if a few matrices of a stack have another scale than the others, which all have the same. If the
-/// scale depends on the depth, more of them differ.
+/// Returns a message if up to a quarter of the matrices of a stack have another standard deviation than the median
+/// matrix. If the scale depends on the depth, more matrices differ, and there is no message.
 fn other_scale(blocks: &[Group]) -> Option<String> {
     let mut sorted: Vec<&Group> = blocks.iter().collect();
     sorted.sort_by(|a, b| a.std.total_cmp(&b.std));
@@ -171,8 +185,8 @@ fn other_scale(blocks: &[Group]) -> Option<String> {
     ))
 }
 
-/// Returns the divisions of a shape into blocks: an axis and a number of blocks. The last one is the division of a stack
-/// into its matrices.
+/// Returns the ways to divide a tensor of this shape into equal blocks. Each is an axis and a number of blocks. The
+/// division of a stack into its matrices comes last.
 fn divisions(shape: &[usize]) -> Vec<(usize, usize)> {
     if shape.len() < 2 {
         return Vec::new();
@@ -188,7 +202,8 @@ fn divisions(shape: &[usize]) -> Vec<(usize, usize)> {
     divisions
 }
 
-/// Returns whether a line of the first block has the length that it has if all blocks are orthogonal matrices of the same
+/// Returns whether all blocks can be orthogonal matrices of the same gain. `first` is the first block. The function
+/// computes the gain from the norm of the whole tensor, and compares the Euclidean norm of one row or column with this
 /// gain.
 fn can_be_orthogonal(first: &TensorView<'_>, scan: &Scan<'_>) -> Result<bool> {
     let (rows, columns) = matrix(first.shape());
@@ -203,7 +218,8 @@ fn can_be_orthogonal(first: &TensorView<'_>, scan: &Scan<'_>) -> Result<bool> {
     }
 }
 
-/// Returns the view of a block. The only matrix of a stack is a matrix.
+/// Returns a view of block `number` of `count` blocks along `axis`. A block of size 1 along the axis is a view without
+/// this axis.
 fn block<'a>(scan: &Scan<'a>, axis: usize, count: usize, number: usize) -> TensorView<'a> {
     let size = scan.shape()[axis] / count;
     let block = scan.view.slice(axis, number * size..(number + 1) * size);

@@ -1,4 +1,4 @@
-//! The search for a distribution that fits the values of a tensor.
+//! Searches for a distribution that fits the values of a tensor.
 
 use fanin::DType;
 use fanin_recipe::text::short;
@@ -17,7 +17,7 @@ use crate::check::tensor_view::Part;
 use crate::check::test_result::TestResult;
 use crate::error::Result;
 
-/// The smallest p-value of the Kolmogorov-Smirnov test at which a distribution is accepted.
+/// The p-value of the Kolmogorov-Smirnov test above which a distribution is accepted.
 const MIN_P_VALUE: f64 = 1e-5;
 
 /// The std of the standard normal distribution truncated to `[-2, 2]`.
@@ -29,35 +29,41 @@ const STD_TRUNCATED_AT_3: f64 = 0.986_578_28;
 /// The distance from the mean, in standard deviations, beyond which a value is an outlier.
 const TRIM: f64 = 6.5;
 
-/// The p-value below which values of a known distribution are not independent of one another. There are about ten tests of
-/// a tensor, so one fresh tensor in 100,000 is called trained.
+/// The p-value of a test of structure below which values are called dependent. There are about ten such tests of a
+/// tensor, so about one fresh tensor in 100,000 is wrongly called trained.
 const DEPENDENT: f64 = 1e-6;
 
-/// The mean, the standard deviation and the range of the values that a distribution must fit.
+/// Estimates of the mean, the standard deviation and the range of a tensor's values. Candidate distributions are
+/// derived from them.
 struct Estimate {
-    /// Whether exact zeros are ignored. This is true if more than 0.1 % of the finite values are 0. Random values have
-    /// fewer zeros, so most of the zeros are from a `sparse` scheme or from the row of a padding token.
+    /// Whether exact zeros are ignored. They are ignored if more than 0.1 % of the finite values are 0 and the type has
+    /// more than 8 bits. Random values have fewer zeros. Most of the zeros then come from a `sparse` scheme or from the
+    /// row of a padding token.
     ignore_zeros: bool,
-    /// The modes, which are ignored.
+    /// The modes: values that occur far more often than the values next to them. They are ignored.
     modes: Vec<f64>,
-    /// The number of finite values, without the ignored ones.
+    /// The number of finite values that are not ignored.
     count: f64,
     /// The mean, or 0 if the measured mean is within 5 standard errors of 0.
     mean: f64,
+    /// The standard deviation.
     std: f64,
+    /// The smallest value.
     min: f64,
+    /// The largest value.
     max: f64,
 }
 
 impl Estimate {
-    /// Estimates the moments of all values but exact zeros, if there are many, and `modes`.
+    /// Estimates the moments of the finite values that are not ignored. `modes` has values to ignore. See
+    /// [`Estimate::ignore_zeros`] for zeros.
     ///
     /// # Errors
     /// Returns an error if the file cannot be read.
     fn new(scan: &Scan<'_>, modes: Vec<f64>) -> Result<Self> {
         let summary = &scan.summary;
         let finite = summary.finite as f64;
-        // In a type of 8 bits, many small values are rounded to 0.
+        // In a type of 8 bits, rounding turns many small values into 0.
         let ignore_zeros = summary.zeros as f64 > 1e-3 * finite && scan.dtype.size() > 1;
         let (mean, std) = (summary.mean(), summary.std());
         let (min, max) = (summary.min, summary.max);
@@ -70,13 +76,13 @@ impl Estimate {
         Ok(estimate)
     }
 
-    /// Returns whether the distribution must fit this value.
+    /// Returns whether `x` is finite and not ignored.
     fn includes(&self, x: f64) -> bool {
         x.is_finite() && !(self.ignore_zeros && x == 0.0) && !self.modes.contains(&x)
     }
 
-    /// Estimates the moments again, from the values whose distance from the present mean is at most `reach`. Returns
-    /// the number of other values.
+    /// Reads the values again. Estimates the moments from those whose distance from the current mean is at most
+    /// `reach`. Returns the number of values that are farther away.
     ///
     /// # Errors
     /// Returns an error if the file cannot be read.
@@ -111,29 +117,30 @@ impl Estimate {
         (self.max - self.mean).max(self.mean - self.min)
     }
 
-    /// Returns the distributions that the moments and the range allow, in the order in which they are tried.
+    /// Returns the distributions that agree with the moments and the range, in the order in which they are tried.
     fn candidates(&self, dtype: DType) -> Vec<Univariate> {
         let Self { count, mean, std, .. } = *self;
         let mut candidates = Vec::new();
-        // The distance from the mean to a bound is larger than the largest distance among n uniform values, by a
-        // fraction of about 1/n.
+        // Of n uniform values, the largest distance from the mean is less than the distance of the bound by a fraction
+        // of about 1/n.
         let mut reach = self.reach() * (1.0 + 1.0 / count);
         if (reach / 3f64.sqrt() / std - 1.0).abs() < 0.05 + grid::epsilon(dtype) / 2.0 + 3.0 / count.sqrt() {
-            // In a type of 8 bits, the largest value says less about the bound than the standard deviation.
+            // In a type of 8 bits, the standard deviation gives a better estimate of the bound than the largest value.
             if dtype.size() == 1 {
                 reach = 3f64.sqrt() * std;
             }
             let (low, high) = if mean == 0.0 || dtype.size() == 1 {
                 (mean - reach, mean + reach)
             } else {
-                // The extremes are known better than the mean.
+                // The smallest and the largest value are more precise than the estimated mean.
                 let beyond = (self.max - self.min) / count;
                 (self.min - beyond, self.max + beyond)
             };
             candidates.push(Univariate::Uniform { low, high });
         }
-        // Truncated normal distributions are tried first, because the normal distribution also fits truncated values if
-        // there are few of them. Few values may end well below the bound.
+        // Truncated normal distributions are tried first, because a normal distribution also fits a small sample of
+        // truncated values. The largest of few values may be far below the bound, so such a distribution is tried again
+        // last.
         let mut loose = Vec::new();
         for (bound, remaining) in [(2.0, STD_TRUNCATED_AT_2), (3.0, STD_TRUNCATED_AT_3)] {
             let std = std / remaining;
@@ -152,7 +159,7 @@ impl Estimate {
     }
 }
 
-/// Returns a mean, or 0 if the mean is within 5 standard errors of 0.
+/// Returns `mean`, or 0 if `mean` is within 5 standard errors of 0. `count` is the number of values.
 fn near_zero(mean: f64, std: f64, count: f64) -> f64 {
     if mean.abs() < 5.0 * std / count.sqrt() { 0.0 } else { mean }
 }
@@ -161,22 +168,25 @@ fn near_zero(mean: f64, std: f64, count: f64) -> f64 {
 pub(super) struct Fit {
     /// The distribution.
     pub(super) distribution: Univariate,
-    /// The tests that say that the values are not independent of one another, with p-values below `DEPENDENT`.
+    /// The tests of structure with p-values below `DEPENDENT`. They show that the values are not independent of one
+    /// another.
     pub(super) dependence: Vec<TestResult>,
 }
 
-/// What a second look at the values finds.
+/// The result of [`distribution`].
 pub(super) struct Fitted {
-    /// The distribution that fits the values, or `None`.
+    /// The distribution that fits the values, or `None` if none of the candidates fits.
     pub(super) fit: Option<Fit>,
-    /// The test of the structure of the values.
+    /// The tests of structure. `None` if the tensor has modes, ignored zeros or non-finite values.
     pub(super) structure: Option<Structure>,
-    /// The signature of the values.
+    /// The signature of the values. `None` if the values differ too little to be compared.
     pub(super) signature: Option<Signature>,
 }
 
-/// Searches for a distribution that fits the values. Adds messages to `problems` if there are modes, outliers, clamped
-/// values, blocks of zeros or several rows of zeros, and to `notes` if the mode may be intended.
+/// Searches for a distribution that fits the values of a tensor.
+///
+/// A message is added to `problems` if there are modes, outliers, clamped values, blocks of zeros or several rows of
+/// zeros. A message on a mode that may be intended is added to `notes` instead.
 ///
 /// # Errors
 /// Returns an error if the file cannot be read.
@@ -189,7 +199,7 @@ pub(super) fn distribution(
     let mut estimate = Estimate::new(scan, scan.sample.modes())?;
     modes(scan, &estimate, problems, notes)?;
     let nothing = Fitted { fit: None, structure: None, signature: None };
-    // The values differ, but the mean is so large that the differences cannot be seen in f64.
+    // The standard deviation is below the resolution of f64 at the mean, so the distribution cannot be tested.
     if !(estimate.std > 1e-290 && estimate.std > 1e3 * f64::EPSILON * estimate.mean.abs()) {
         return Ok(nothing);
     }
@@ -200,8 +210,8 @@ pub(super) fn distribution(
         found = without_outliers;
     }
     clamped_values(scan, found.reference.as_ref(), &estimate.modes, problems);
-    // A single row of zeros is not a problem, because it may be the row of a padding token. Short rows may be zeros by
-    // chance.
+    // A single row of zeros may be the row of a padding token, so it is no problem. Short rows may be all zeros by
+    // chance, at the measured rate of zeros.
     let (rows, width) = scan.matrix();
     let zeros = summary.zeros as f64 / summary.finite as f64;
     let by_chance = rows as f64 * zeros.powf(width as f64);
@@ -219,8 +229,9 @@ pub(super) fn distribution(
     Ok(Fitted { fit, structure, signature: Some(signature) })
 }
 
-/// Returns a message if zeros are together in a block, and `None` otherwise. `fitted` is true if a distribution fits the
-/// other values. A single row of zeros, such as that of a padding token, is not counted.
+/// Returns a message if adjacent zeros are too frequent for independent zeros. `fitted` is whether a distribution fits
+/// the other values. Returns `None` if it does not. The zeros of a single row of zeros, such as that of a padding
+/// token, are not counted.
 fn zeros_together(scan: &Scan<'_>, fitted: bool) -> Result<Option<String>> {
     let summary = &scan.summary;
     let (rows, width) = scan.matrix();
@@ -230,7 +241,8 @@ fn zeros_together(scan: &Scan<'_>, fitted: bool) -> Result<Option<String>> {
     if zeros < 16 || !fitted || zeros as f64 > 0.95 * count {
         return Ok(None);
     }
-    // Independent zeros have `zeros^2 / count` pairs of neighbours on average.
+    // Among `count` values with `zeros` independent zeros, there are about `zeros^2 / count` pairs of adjacent zeros
+    // along an axis.
     let expected = (zeros as f64).powi(2) / count;
     let excessive = |pairs: u64| pairs >= 8 && poisson_at_least(pairs, 1.0 + 1.05 * expected) < 1e-12;
     let along = summary.adjacent_zeros.saturating_sub((padding * width.saturating_sub(1)) as u64);
@@ -252,22 +264,26 @@ fn zeros_together(scan: &Scan<'_>, fitted: bool) -> Result<Option<String>> {
     }))
 }
 
-/// What [`fit`] finds.
+/// The result of [`fit`].
 struct Found {
+    /// The first candidate that fits the values.
     reference: Option<ReferenceDistribution>,
+    /// The tests of structure, which do not depend on the candidate.
     structure: Option<Structure>,
+    /// The signature of the values.
     signature: Signature,
 }
 
-/// The statistics of a part of a tensor.
+/// The statistics of a range of a tensor's rows.
 struct PartStatistics {
+    /// The statistics of the values for each candidate distribution.
     samples: Vec<SampleStatistics>,
     structure: Option<Structure>,
     signature: Signature,
 }
 
-/// Returns the first candidate that fits the values, or `None` if no candidate fits. Values whose distance from the
-/// mean is above `reach` are ignored. The tests of the structure replace them by the mean.
+/// Reads the values again, and returns the first of `candidates` that fits them. Values whose distance from the mean is
+/// above `reach` are ignored. The tests of structure replace these values by the mean.
 fn fit(scan: &Scan<'_>, candidates: Vec<Univariate>, estimate: &Estimate, reach: f64) -> Result<Found> {
     let references: Vec<ReferenceDistribution> = candidates
         .into_iter()
@@ -344,9 +360,9 @@ fn fit(scan: &Scan<'_>, candidates: Vec<Univariate>, estimate: &Estimate, reach:
     Ok(Found { reference: fitted.map(|(reference, _)| reference), structure, signature })
 }
 
-/// Returns the normal distribution that fits the values other than a few outliers, and adds a message on the outliers
-/// to `problems`. Returns `None` if there are no outliers or too many, or if the other values are not normally
-/// distributed.
+/// Searches for a normal distribution that fits all values except a few outliers. If there is one, a message on the
+/// outliers is added to `problems`. Returns `None` if there are no outliers, if 0.1 % of the values or more are
+/// outliers, or if the other values are not normally distributed.
 fn fit_without_outliers(
     scan: &Scan<'_>,
     estimate: &mut Estimate,
@@ -358,9 +374,9 @@ fn fit_without_outliers(
     if finite * statrs::function::erf::erfc(deviation / std::f64::consts::SQRT_2) >= 1e-6 {
         return Ok(None);
     }
-    // A value is an outlier if it is farther than `TRIM` standard deviations from the mean. Outliers shift the mean and
-    // enlarge the std, so both are estimated several times. Each estimate leaves out the values that are outliers by
-    // the previous estimate.
+    // A value is an outlier if it is more than `TRIM` standard deviations from the mean. Outliers shift the mean and
+    // enlarge the standard deviation, so the estimate is repeated. Each estimate leaves out the outliers of the
+    // previous one.
     let mut outliers = 0;
     for _ in 0..6 {
         outliers = estimate.refine(scan, TRIM * estimate.std)?;
@@ -381,8 +397,9 @@ fn fit_without_outliers(
     Ok(fitted.then_some(found))
 }
 
-/// Adds a message for each mode, with its exact number of values. The message on a mode at 1 is a note if most values are
-/// 1 or near 1, as in a norm whose weights were hardly trained.
+/// Adds a message for each mode to `problems`, with the exact number of values at the mode. A message on a mode at 1 is
+/// added to `notes` instead if most values are 1, or if 1 is near the mean of the others. The weights of a
+/// normalization layer that was hardly trained have such a mode.
 fn modes(
     scan: &Scan<'_>,
     estimate: &Estimate,
@@ -417,8 +434,8 @@ fn modes(
     Ok(())
 }
 
-/// Adds a message to `problems` if many values are equal to the smallest or the largest value, which is not one of
-/// `modes`. `fitted` is the distribution that fits the values.
+/// Adds a message to `problems` if too many values are equal to the smallest or the largest value. Values in `modes`
+/// are left out, because they have their own message. `fitted` is the distribution that fits the values, or `None`.
 fn clamped_values(
     scan: &Scan<'_>,
     fitted: Option<&ReferenceDistribution>,
@@ -431,8 +448,8 @@ fn clamped_values(
     let piled = |bound: f64, count: u64| match fitted {
         // Equal random values are rare in a wide type.
         Some(_) if wide => count >= 5,
-        // In a narrow type, a value is as frequent as its rounding interval is probable. torch moves values from the upper
-        // bound of a uniform distribution to the lower one.
+        // In a narrow type, the probability of a value is that of its rounding interval. torch moves values from the
+        // upper bound of a uniform distribution to the lower one.
         Some(reference) => {
             let probability = |x: f64| {
                 let (below, above) = grid::rounding_interval(scan.dtype, x);

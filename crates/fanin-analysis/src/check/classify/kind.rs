@@ -11,38 +11,42 @@ pub enum Kind {
     /// The tensor has no values.
     #[default]
     Empty,
-    /// The tensor has an integer type.
+    /// The type of the tensor is an integer type. The values are not classified.
     Integers,
-    /// The tensor has a type that cannot be read as numbers.
+    /// The type of the tensor is one whose values cannot be read as numbers.
     NotExamined,
     /// All values are equal to this number.
     Constant(f64),
     /// All values are 0 or 1.
     ZerosAndOnes,
-    /// The tensor has too few values to recognize a distribution.
+    /// The tensor has fewer than 64 finite values, too few to recognize a distribution.
     TooFew,
-    /// The values are independent and follow this distribution. There may also be exact zeros that are not from this
-    /// distribution, as in a `sparse` matrix or in the row of a padding token.
+    /// The values are independent of one another and follow this distribution. There may also be exact zeros from
+    /// another source, such as those of a `sparse` matrix or of a padding token's row.
     Fresh(Univariate),
-    /// The values are computed, not random. The text describes them: all rows equal, or sines and cosines.
+    /// The values are computed, not random. The text says how: all rows equal, a rising or falling sequence, a few
+    /// distinct values, numbers of a few digits, or sines and cosines.
     Table(&'static str),
-    /// The tensor consists of this number of equal blocks along the axis. Each block is fresh, orthogonal or constant.
+    /// The tensor consists of equal blocks along one axis. Each block is fresh, orthogonal or constant.
     Blocks {
         /// The axis along which the blocks follow one another.
         axis: usize,
         /// The number of blocks.
         count: usize,
     },
-    /// The rows or columns are orthogonal, and all have this Euclidean norm.
+    /// The rows, or the columns of a matrix with more rows than columns, are orthogonal to one another. This number is
+    /// the gain, which is the Euclidean norm of each.
     Orthogonal(f64),
-    /// The values follow no known distribution: the tensor is trained, or initialized by an unknown scheme.
+    /// The values follow no known distribution or are not independent of one another: the tensor is trained, or
+    /// initialized by an unknown scheme.
     Other,
     /// The values are subnormal or astronomically large, as in memory that was never written.
     Uninitialized,
 }
 
 impl Kind {
-    /// Returns a description of the values, such as `normal(std=0.02)`. Empty for kinds without a description.
+    /// Returns a description of the values, such as `normal(std=0.02)`. The text is empty for kinds that have no
+    /// description.
     pub(crate) fn description(&self) -> String {
         match self {
             Kind::Table(description) => (*description).to_owned(),
@@ -64,7 +68,7 @@ impl Kind {
 }
 
 impl Kind {
-    /// Returns the name of the kind in tables and in JSON.
+    /// Returns the name of the kind that tables and JSON show, such as `trained or other`.
     pub fn name(&self) -> &'static str {
         match self {
             Self::Empty => "empty",
@@ -81,7 +85,8 @@ impl Kind {
         }
     }
 
-    /// Returns whether the values look like a random initialization.
+    /// Returns whether the values look like a random initialization: whether the kind is `Fresh`, `Orthogonal` or
+    /// `Blocks`.
     pub fn is_fresh(&self) -> bool {
         matches!(self, Self::Fresh(_) | Self::Orthogonal(_) | Self::Blocks { .. })
     }
@@ -92,9 +97,9 @@ impl Kind {
 pub struct Classification {
     /// The kind of the values.
     pub kind: Kind,
-    /// Messages that say what is wrong with the tensor: NaN, uninitialized memory, repeated values, outliers.
+    /// Messages that say what is wrong with the tensor, such as NaN, uninitialized memory, repeated values or outliers.
     pub problems: Vec<String>,
-    /// Messages on properties that may be intended, but should be checked.
+    /// Messages on properties of the values that may be intended.
     pub notes: Vec<String>,
     /// The number of rows that are all zeros.
     pub zero_rows: usize,
@@ -104,11 +109,11 @@ pub struct Classification {
     pub std: Option<f64>,
     /// The number of exact zeros. `None` if the values were not read.
     pub zeros: Option<u64>,
-    /// A hash of all values.
+    /// A hash of all values with their row-major indices. Tensors with the same values have the same hash.
     pub hash: u64,
-    /// A description of the distribution that the kind does not have: of the blocks of [`Kind::Blocks`], or of values that
-    /// are not fresh. `None` if the kind has it.
+    /// A description of the distribution that `kind` does not include: that of the blocks of [`Kind::Blocks`]. `None`
+    /// for other kinds, whose description follows from the kind.
     pub description: Option<String>,
-    /// Numbers by which the values are compared with those of other tensors. `None` if they are not random.
+    /// Numbers by which the values are compared with those of other tensors. `None` if the values are not random.
     pub(crate) signature: Option<Signature>,
 }

@@ -1,13 +1,13 @@
-//! Classification of a tensor without a plan. The result is the distribution that the values follow, or another kind of
-//! values.
+//! Classifies the values of a tensor without a recipe. The result is the distribution that the values follow, or
+//! another kind of values.
 //!
-//! A distribution is accepted if its Kolmogorov-Smirnov p-value is above 1e-5, and if the smallest and the largest value
-//! are plausible. The p-value is Massart's bound. The bound also holds if the parameters of the distribution were fitted
-//! to the values, because fitting can only reduce the distance.
+//! A distribution is accepted if its Kolmogorov-Smirnov p-value is above 1e-5 and if the smallest and the largest value
+//! are plausible. The p-value is the upper bound of Massart (1990). The parameters of the distribution are fitted to
+//! the values. Fitting usually reduces the Kolmogorov-Smirnov distance, which makes the test less strict.
 //!
-//! Values of a known distribution are fresh if they are independent of one another ([`structure`](super::structure)).
-//! Training changes the largest singular values and the rows and columns long before it changes the distribution of all
-//! values.
+//! Values of an accepted distribution are called fresh if they are also independent of one another
+//! ([`structure`](super::structure)). Training changes the largest singular values, and the norms of rows and columns,
+//! long before it changes the distribution of all values.
 
 mod blocks;
 mod fit;
@@ -32,11 +32,11 @@ use scan::Scan;
 /// The smallest number of finite values for which a distribution is recognized.
 const MIN_VALUES: u64 = 64;
 
-/// The largest number of rows or columns of a matrix that is compared with an orthogonal one. The comparison stores a
-/// few numbers for each.
+/// The largest number of rows, and of columns, of a matrix that is tested for orthogonality. The test stores a few
+/// numbers for each row and column.
 const MAX_LINE: usize = 1 << 22;
 
-/// Classifies the tensor at this index of the manifest.
+/// Classifies the tensor at index `tensor` of the checkpoint's manifest.
 ///
 /// # Errors
 /// Returns an error if the file cannot be read.
@@ -57,7 +57,7 @@ pub(crate) fn classify(
     classify_scan(&Scan::new(checkpoint, tensor, dtype, progress)?, true)
 }
 
-/// Classifies a tensor, or a block of a tensor. Blocks are searched in a tensor only.
+/// Classifies a tensor, or a block of a tensor. `search_blocks` is false for a block, which is not divided further.
 fn classify_scan(scan: &Scan<'_>, search_blocks: bool) -> Result<Classification> {
     let mut found = Classification::default();
     found.problems.extend(non_finite_values(scan));
@@ -79,7 +79,7 @@ fn classify_block(block: &Scan<'_>) -> Result<Classification> {
     classify_scan(block, false)
 }
 
-/// Sets the kind of a tensor, and what depends on it. Adds messages on what is wrong with the values.
+/// Determines the kind of a tensor and stores it in `found`, with the description, the signature, problems and notes.
 fn kind_of(scan: &Scan<'_>, search_blocks: bool, found: &mut Classification) -> Result {
     let summary = &scan.summary;
     let simple = match () {
@@ -125,7 +125,8 @@ fn kind_of(scan: &Scan<'_>, search_blocks: bool, found: &mut Classification) -> 
         None => Kind::Other,
     };
     let independent = fit.is_some_and(|fit| {
-        // Rounding to a narrower type leaves the values independent, and copies are a problem of fresh values.
+        // Values that were rounded to a narrower type are still independent. Copies are reported as a problem of fresh
+        // values.
         let independent = fit.dependence.iter().all(|result| ["rounded", "repeats"].contains(&result.test));
         report_dependence(fit.dependence, found);
         independent
@@ -144,8 +145,8 @@ fn kind_of(scan: &Scan<'_>, search_blocks: bool, found: &mut Classification) -> 
     Ok(())
 }
 
-/// Adds messages on values that follow a known distribution, but are not independent of one another. Copies, and
-/// correlations that training does not cause, are problems. All others are as in a trained tensor.
+/// Adds a message for each test that shows that the values are not independent of one another. Copies are problems,
+/// because training does not cause them. The other messages are notes.
 fn report_dependence(dependence: Vec<TestResult>, found: &mut Classification) {
     for TestResult { test, text, .. } in dependence {
         match test {
@@ -156,7 +157,7 @@ fn report_dependence(dependence: Vec<TestResult>, found: &mut Classification) {
     }
 }
 
-/// Returns a message if values are NaN or infinite, and `None` otherwise.
+/// Returns a message if at least one value is NaN or infinite, and `None` otherwise.
 fn non_finite_values(scan: &Scan<'_>) -> Option<String> {
     let summary = &scan.summary;
     if summary.finite == 0 && summary.infinite > 0 && summary.infinite == summary.non_finite {
@@ -166,8 +167,8 @@ fn non_finite_values(scan: &Scan<'_>) -> Option<String> {
     (summary.non_finite > 0).then(|| format!("{} of {values} values are NaN or infinite", summary.non_finite))
 }
 
-/// Returns a message if more than 0.1 % of the values are subnormal or above 1e15, or if all values are the same
-/// subnormal number. Returns `None` otherwise.
+/// Returns a message if more than 0.1 % of the values are subnormal or above 1e15 in magnitude, or if all values are
+/// the same subnormal number. Returns `None` otherwise.
 fn uninitialized_memory(scan: &Scan<'_>) -> Option<String> {
     let summary = &scan.summary;
     if summary.min == summary.max {
@@ -180,8 +181,8 @@ fn uninitialized_memory(scan: &Scan<'_>) -> Option<String> {
         .then(|| format!("{implausible} values are subnormal or beyond 1e15: uninitialized memory?"))
 }
 
-/// Returns a message if a range or a row of values is repeated, and if this is a problem for a tensor of this kind.
-/// Returns `None` otherwise.
+/// Returns a message if a range or a row of values is repeated. Returns `None` otherwise, and for a repetition that is
+/// normal for tensors of this kind.
 fn repeated_values(scan: &Scan<'_>, kind: Kind) -> Option<String> {
     let repeat = match kind {
         Kind::Fresh(_) | Kind::Orthogonal(_) => scan.repeats.any(),
@@ -194,8 +195,8 @@ fn repeated_values(scan: &Scan<'_>, kind: Kind) -> Option<String> {
     })
 }
 
-/// Returns a message if all values of a matrix are 0, and no message otherwise. Such a matrix may be intended, but
-/// should be checked.
+/// Returns a message if all values of a matrix are 0, and `None` otherwise. Such a matrix may be intended, or may never
+/// have been written.
 fn note_on_zeros(scan: &Scan<'_>, kind: Kind) -> Option<String> {
     let zero_matrix = kind == Kind::Constant(0.0) && scan.shape().len() >= 2 && scan.count() > 1;
     let text =
@@ -203,8 +204,8 @@ fn note_on_zeros(scan: &Scan<'_>, kind: Kind) -> Option<String> {
     zero_matrix.then(|| text.to_owned())
 }
 
-/// Returns the Euclidean norm that all rows have in common if the rows are orthogonal, and `None` otherwise. In a
-/// matrix with more rows than columns, the columns take the place of the rows.
+/// Returns the gain of an orthogonal matrix: the Euclidean norm that all its rows have in common. Returns `None` if the
+/// rows are not orthogonal. If the matrix has more rows than columns, its columns are tested instead.
 fn orthogonal_gain(scan: &Scan<'_>) -> Result<Option<f64>> {
     let summary = &scan.summary;
     let (rows, columns) = scan.matrix();

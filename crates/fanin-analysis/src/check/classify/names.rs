@@ -1,15 +1,15 @@
-//! What the name of a tensor says about its values.
+//! Derives properties of a tensor from its name.
 
-/// Returns whether no known initializer makes this tensor normal: the tensor is a vector, and a bias or the weight of a
-/// normalization layer by its name.
+/// Returns whether a tensor with this name and shape is a vector that no known initializer fills with normal values: a
+/// bias, or the weight of a normalization layer.
 pub(crate) fn is_never_normal(name: &str, shape: &[usize]) -> bool {
     let last = name.rsplit('.').next().unwrap_or(name).to_ascii_lowercase();
     let gain = ["weight", "gamma", "beta", "scale", "g"].contains(&last.as_str());
     shape.len() == 1 && (gain || last.contains("bias"))
 }
 
-/// Returns whether two tensors are tied in many models: one is an embedding, and the other is an embedding or an output
-/// layer.
+/// Returns whether two tensors with the names `a` and `b` are often tied (share their values): whether one is an
+/// embedding, and the other an embedding or an output layer.
 pub(crate) fn can_be_tied(a: &str, b: &str) -> bool {
     const EMBEDDINGS: [&str; 4] = ["emb", "wte", "shared", "vocab"];
     const OUTPUTS: [&str; 7] = ["head", "output", "decoder", "proj_out", "generator", "cls.", "logits"];
@@ -25,7 +25,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn embeddings_and_output_layers_can_be_tied_and_layers_cannot() {
+    fn an_embedding_and_an_output_layer_can_be_tied_and_two_hidden_layers_cannot() {
         assert!(can_be_tied("transformer.wte.weight", "lm_head.weight"));
         assert!(can_be_tied("shared.weight", "encoder.embed_tokens.weight"));
         assert!(can_be_tied("cls.predictions.decoder.weight", "bert.embeddings.word_embeddings.weight"));
@@ -33,7 +33,7 @@ mod tests {
     }
 
     #[test]
-    fn biases_and_the_weights_of_norms_are_never_normal() {
+    fn biases_and_weights_of_normalization_layers_are_never_normal() {
         assert!(is_never_normal("h.0.ln_1.weight", &[768]) && is_never_normal("fc.bias", &[10]));
         assert!(!is_never_normal("fc.weight", &[10, 20]) && !is_never_normal("class_embedding", &[768]));
     }

@@ -1,26 +1,32 @@
-//! A sample of a tensor's values, in which modes are searched: values that occur far more often than their neighbours.
+//! Samples values of a tensor, to search for modes. A mode is a value that occurs far more often than the values next
+//! to it.
 
 /// The largest number of values of a sample.
 const SIZE: usize = 1 << 16;
 
-/// The smallest number of distinct values with which a mode is recognized. Quantized values and masks have fewer.
+/// The smallest number of distinct values in a sample that is searched for modes. Quantized values and masks have fewer
+/// distinct values.
 const MIN_DISTINCT: usize = 8;
 
-/// The number of distinct values on each side with which the count of a value is compared.
+/// The number of next smaller, and of next larger, distinct values with which the count of a value is compared.
 const NEIGHBOURS: usize = 4;
 
-/// The largest number of modes. Repeated rows make more values frequent, and are reported as what they are.
+/// The largest number of modes. If more values are that frequent, no modes are reported. Repeated rows, which have
+/// their own message, can cause this.
 const MAX_MODES: usize = 4;
 
-/// Sampled values of a tensor, or of some of its rows. Of every `step` consecutive values one is sampled, at a position
-/// that varies, so that the sample does not follow the columns of a matrix.
+/// A sample of the values of a tensor, or of a range of its rows. The values are divided into blocks of `step`
+/// consecutive values, and one value of each block is sampled. Its position in the block is pseudo-random, so that the
+/// sample is not taken from a few columns of a matrix only.
 #[derive(Debug)]
 pub(super) struct ValueSample {
+    /// The number of values in a block.
     step: u64,
     /// The row-major index of the next sampled value.
     next: u64,
-    /// The row-major index of the next value.
+    /// The row-major index of the next value that will be added.
     index: u64,
+    /// The sampled values that are finite and not 0.
     values: Vec<f64>,
 }
 
@@ -37,14 +43,14 @@ impl ValueSample {
         sample
     }
 
-    /// Returns the index of the value that is sampled in a block of `step` values.
+    /// Returns the row-major index of the value that is sampled in block number `block`.
     fn in_block(&self, block: u64) -> u64 {
         let shift =
             if block == 0 { 0 } else { (block.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) % self.step };
         block * self.step + shift
     }
 
-    /// Adds the next values of the tensor.
+    /// Adds the next values of the tensor, in row-major order.
     pub(super) fn add(&mut self, values: &[f64]) {
         let end = self.index + values.len() as u64;
         while self.next < end {
@@ -57,16 +63,17 @@ impl ValueSample {
         self.index = end;
     }
 
-    /// Adds the sample of the values that follow.
+    /// Adds the sampled values of `next`, which come from rows that follow those of `self`.
     pub(super) fn merge(&mut self, next: Self) {
         self.values.extend(next.values);
     }
 
-    /// Returns the values that occur far more often than the values next to them, in ascending order. Zeros are left
-    /// out: `sparse` matrices and padding rows have them.
+    /// Returns the modes in ascending order: the values that occur more than 3 k + 12 times in the sample, where k is
+    /// the largest count among the four next smaller and the four next larger distinct values. Zeros are left out,
+    /// because `sparse` matrices and the rows of padding tokens have many.
     ///
-    /// Neighbours of a smooth distribution have similar counts, in a wide type and on the grid of a narrow one: the
-    /// spacing of a type's values, and so a count, at most doubles from one value to the next.
+    /// Adjacent values of a smooth distribution have similar counts. This also holds in a narrow type: the spacing of
+    /// its values, and so the count of a value, at most doubles from one value to the next.
     pub(super) fn modes(&self) -> Vec<f64> {
         let mut sorted = self.values.clone();
         sorted.sort_unstable_by(f64::total_cmp);

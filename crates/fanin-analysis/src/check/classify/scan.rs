@@ -1,4 +1,4 @@
-//! A floating-point tensor, with the sums that were computed when its values were read for the first time.
+//! A floating-point tensor, with the statistics that are computed when its values are read for the first time.
 
 use fanin::DType;
 use fanin_checkpoint::{Checkpoint, Progress};
@@ -12,14 +12,14 @@ use crate::check::tensor::PART;
 use crate::check::tensor_view::{Part, TensorView, matrix};
 use crate::error::Result;
 
-/// A tensor, or a block of a tensor, that is being classified.
+/// A tensor, or a block of a tensor, that is being classified. All values have been read once.
 #[derive(Debug)]
 pub(super) struct Scan<'a> {
-    /// The view of the values.
+    /// The view of the tensor or block, from which the values can be read again.
     pub(super) view: TensorView<'a>,
-    /// The dtype of the tensor's values.
+    /// The type of the values.
     pub(super) dtype: DType,
-    /// Sums over the values.
+    /// Counts, sums and the range of the values.
     pub(super) summary: Summary,
     /// The search for repeated values.
     pub(super) repeats: RepeatSearch,
@@ -28,7 +28,7 @@ pub(super) struct Scan<'a> {
 }
 
 impl<'a> Scan<'a> {
-    /// Reads the values of the tensor at this index of the manifest once, to compute the sums.
+    /// Reads the values of the tensor at index `tensor` of the checkpoint's manifest once, to compute the statistics.
     ///
     /// # Errors
     /// Returns an error if the file cannot be read.
@@ -41,12 +41,13 @@ impl<'a> Scan<'a> {
         Self::of(TensorView::whole(checkpoint, tensor), dtype, progress)
     }
 
-    /// Reads the values of a view once, to compute the sums.
+    /// Reads the values of a view once, to compute the statistics.
     ///
     /// # Errors
     /// Returns an error if the file cannot be read.
     pub(super) fn of(view: TensorView<'a>, dtype: DType, progress: &dyn Progress) -> Result<Self> {
-        // In types with few exponent bits, subnormal values are common, so no value is implausibly small.
+        // In types with few exponent bits, subnormal values are common. No value of such a type counts as implausibly
+        // small.
         let narrow = dtype == DType::F16 || dtype.size() == 1;
         let empty = || Summary::new(view.shape(), if narrow { 0.0 } else { 1e-30 });
         let count = if view.shape().contains(&0) { 0 } else { view.shape().iter().product() };
@@ -83,12 +84,12 @@ impl<'a> Scan<'a> {
         if self.shape().contains(&0) { 0 } else { self.shape().iter().product() }
     }
 
-    /// Returns the number of rows and columns. See [`matrix`].
+    /// Returns the number of rows and the number of columns of the view as a matrix. See [`matrix`].
     pub(super) fn matrix(&self) -> (usize, usize) {
         matrix(self.shape())
     }
 
-    /// Reads the values again, and calls `take` with each chunk of values in turn.
+    /// Reads the values again in row-major order, and calls `take` with each chunk of values.
     ///
     /// # Errors
     /// Returns an error if the file cannot be read.
@@ -96,7 +97,8 @@ impl<'a> Scan<'a> {
         self.view.values(take)
     }
 
-    /// Reads and returns the values of the first row, or the first 65,536 of them.
+    /// Reads and returns the values of the first row, or about the first 65,536 of them. The tensor must have at least
+    /// two axes.
     ///
     /// # Errors
     /// Returns an error if the file cannot be read.

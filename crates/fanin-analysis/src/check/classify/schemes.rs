@@ -1,4 +1,4 @@
-//! The initialization schemes that give a fitted distribution.
+//! Finds the initialization schemes that explain a fitted distribution.
 
 use fanin::{AxisLayout, DType, Fan, Fans};
 
@@ -6,15 +6,16 @@ use super::fit::STD_TRUNCATED_AT_2;
 use crate::check::distribution::Univariate;
 use crate::check::grid::epsilon;
 
-/// Standard deviations that models commonly use, whatever the shape of the tensor is.
+/// Standard deviations that models commonly use for tensors of any shape.
 const FIXED_STDS: [f64; 7] = [0.02, 0.01, 1.0, 0.1, 0.05, 0.006, 1e-6];
 
 /// A distribution that was fitted to the values of a tensor.
 struct Fitted<'a> {
+    /// The distribution.
     distribution: &'a Univariate,
-    /// The standard deviation of the distribution after rounding to the dtype.
+    /// The standard deviation of the distribution after its values are rounded to the type of the tensor.
     std: f64,
-    /// The largest relative difference at which the fitted std agrees with the std of a scheme.
+    /// The largest relative difference at which the fitted standard deviation agrees with that of a scheme.
     tolerance: f64,
 }
 
@@ -23,20 +24,20 @@ impl Fitted<'_> {
         matches!(self.distribution, Univariate::Uniform { .. })
     }
 
-    /// Returns whether the fitted std agrees with `std`, the std of a scheme.
+    /// Returns whether the fitted standard deviation agrees with `std`, the standard deviation of a scheme.
     fn agrees(&self, std: f64) -> bool {
         (self.std / std - 1.0).abs() < self.tolerance
     }
 
-    /// Returns the values of `FIXED_STDS` that agree with the fitted std. Returns no values if the distribution is not
-    /// normal.
+    /// Returns the values of `FIXED_STDS` that agree with the fitted standard deviation. There are none if the
+    /// distribution is not normal.
     fn fixed_normal_stds(&self) -> impl Iterator<Item = f64> {
         FIXED_STDS.into_iter().filter(|std| self.agrees(*std) && self.distribution.is_normal())
     }
 }
 
-/// Returns the schemes whose std for this shape agrees with the fitted std within about 4 standard errors. The most
-/// likely scheme comes first.
+/// Returns the schemes whose standard deviation for this shape agrees with that of `distribution`, within about 4
+/// standard errors. The most likely scheme comes first.
 ///
 /// `values` is the number of values of the tensor. `sparsity` is the fraction of zeros that are scattered over the
 /// tensor, or `None` if there are almost none.
@@ -50,8 +51,8 @@ pub(crate) fn schemes(
     let moments = distribution.moments(dtype);
     let std = moments.std;
     let is_uniform = matches!(distribution, Univariate::Uniform { .. });
-    // The std of a uniform distribution is estimated from the range of the values. This is more precise than an
-    // estimate from the sum of squares.
+    // The standard deviation of a uniform distribution is estimated from the range of the values. This is more precise
+    // than an estimate from the sum of squares.
     let error = if is_uniform { 4.0 / values as f64 } else { 3.0 / (2.0 * values as f64).sqrt() }
         + if dtype == DType::BF16 { 4e-3 } else { 0.0 }
         + if dtype.size() == 1 { 3e-2 } else { 0.0 };
@@ -63,7 +64,7 @@ pub(crate) fn schemes(
             .collect();
     }
     if moments.mean.abs() > 1e-6 * std {
-        // The weight of a normalization layer may have the mean 1. No scheme is known for means other than 0 and 1.
+        // The weight of a normalization layer may have the mean 1. No known scheme has another mean than 0 or 1.
         let error = 5.0 * std / (values as f64).sqrt() + epsilon(dtype);
         return if (moments.mean - 1.0).abs() < error {
             fitted.fixed_normal_stds().map(|std| format!("normal(mean=1, std={std})")).collect()
@@ -78,7 +79,8 @@ pub(crate) fn schemes(
     schemes
 }
 
-/// Returns the schemes whose std depends on the fans of the shape and agrees with the fitted std.
+/// Returns the schemes whose standard deviation depends on fan_in and fan_out and agrees with the fitted one: Xavier
+/// and Kaiming.
 fn scaled_by_fan(fitted: &Fitted<'_>, shape: &[usize]) -> Vec<String> {
     let Ok(Fans { fan_in, fan_out }) = AxisLayout::OutIn.fans(shape) else { return Vec::new() };
     let name = if fitted.is_uniform() { "uniform" } else { "normal" };
@@ -93,8 +95,8 @@ fn scaled_by_fan(fitted: &Fitted<'_>, shape: &[usize]) -> Vec<String> {
     schemes.into_iter().filter(|(std, _)| fitted.agrees(*std)).map(|(_, scheme)| scheme).collect()
 }
 
-/// Returns the normal and truncated normal schemes of a fixed std, and the scheme of GPT-2's residual projections, if
-/// their std agrees with the fitted std.
+/// Returns the normal and truncated normal schemes that agree with the fitted standard deviation: those of a fixed
+/// standard deviation, and that of GPT-2's residual projections.
 fn normals(fitted: &Fitted<'_>) -> Vec<String> {
     let mut schemes = Vec::new();
     for std in FIXED_STDS {
@@ -105,8 +107,8 @@ fn normals(fitted: &Fitted<'_>) -> Vec<String> {
             schemes.push(format!("trunc_normal(std={std}, a=-2 std, b=2 std)"));
         }
     }
-    // The std of GPT-2's residual projections depends on the depth. If several depths agree, the depth is not known,
-    // and no scheme is returned.
+    // For GPT-2's residual projections, std = 0.02 / sqrt(2 * depth). If several depths agree with the fitted std, the
+    // depth is unknown, and no scheme is returned.
     let depths: Vec<u32> =
         (2..=96).filter(|&depth| fitted.agrees(0.02 / f64::from(2 * depth).sqrt())).collect();
     if let [depth] = depths[..] {

@@ -1,8 +1,8 @@
-//! Counts and sums over the values of a tensor. They are computed while the values are read for the first time.
+//! Counts, sums and the range of the values of a tensor. They are computed when the values are read for the first time.
 
 use crate::check::tensor_view::matrix;
 
-/// Counts, sums and range of the values of a tensor, or of some of its rows.
+/// Counts, sums and the range of the values of a tensor, or of a range of its rows.
 #[derive(Debug, Default)]
 pub(super) struct Summary {
     /// The number of finite values. All sums are over the finite values.
@@ -15,15 +15,16 @@ pub(super) struct Summary {
     pub(super) zeros: u64,
     /// The number of values that are exactly 1.
     pub(super) ones: u64,
-    /// The number of implausible values: their absolute value is above 1e15, or below `smallest_plausible` but not 0.
+    /// The number of implausible values: those above 1e15 in magnitude, and those below `smallest_plausible` in
+    /// magnitude except 0.
     pub(super) implausible: u64,
-    /// The mean of the values.
+    /// The mean of the finite values.
     mean: f64,
-    /// The sum of the squared distances from the mean.
+    /// The sum of the squared distances of the finite values from the mean.
     squares: f64,
-    /// The smallest value.
+    /// The smallest finite value.
     pub(super) min: f64,
-    /// The largest value.
+    /// The largest finite value.
     pub(super) max: f64,
     /// The number of values that are equal to `min`.
     pub(super) count_at_min: u64,
@@ -33,26 +34,27 @@ pub(super) struct Summary {
     pub(super) zero_rows: usize,
     /// The number of zeros whose neighbour along the last axis is 0 too.
     pub(super) adjacent_zeros: u64,
-    /// The absolute value below which a non-zero value is implausible.
+    /// The magnitude below which a value other than 0 is implausible.
     smallest_plausible: f64,
     /// The number of values of a row; 0 if the tensor has fewer than two axes.
     width: usize,
-    /// The number of values of the current row, and of zeros among them.
+    /// The number of values of the current row that were added so far.
     filled: usize,
+    /// The number of zeros among them.
     zeros_of_row: usize,
-    /// Whether the last value was 0.
+    /// Whether the last added value was 0.
     after_zero: bool,
 }
 
 impl Summary {
-    /// Returns an empty summary for a tensor of this shape. Trailing axes are flattened into columns. A tensor of fewer
-    /// than two axes has no rows and no columns.
+    /// Returns an empty summary for a tensor of this shape. All axes after the first are flattened into columns. A
+    /// tensor of fewer than two axes has no rows.
     pub(super) fn new(shape: &[usize], smallest_plausible: f64) -> Self {
         let (_, width) = matrix(shape);
         Self { min: f64::INFINITY, max: f64::NEG_INFINITY, smallest_plausible, width, ..Self::default() }
     }
 
-    /// Adds consecutive values.
+    /// Adds the next values in row-major order.
     pub(super) fn add(&mut self, values: &[f64]) {
         let (before, mut sum) = (self.finite, 0.0);
         for &x in values {
@@ -101,7 +103,8 @@ impl Summary {
         self.count_at_max += u64::from(x == self.max);
     }
 
-    /// Merges the moments of `count` values into those of all earlier values (Chan, Golub and LeVeque 1983).
+    /// Merges the moments of `count` further values into those of the earlier values (Chan, Golub and LeVeque 1983).
+    /// `mean` is the mean of the further values, and `squares` is the sum of their squared distances from this mean.
     fn merge_moments(&mut self, count: u64, mean: f64, squares: f64) {
         let (a, b) = (self.finite as f64, count as f64);
         let difference = mean - self.mean;
@@ -110,7 +113,7 @@ impl Summary {
         self.finite += count;
     }
 
-    /// Adds the summary of the rows that follow.
+    /// Merges the summary of `next`. The rows of `next` follow those of `self` in the tensor.
     pub(super) fn merge(&mut self, next: &Self) {
         if next.finite > 0 {
             self.merge_moments(next.finite, next.mean, next.squares);
@@ -132,7 +135,7 @@ impl Summary {
         }
     }
 
-    /// Returns whether a value is implausibly small: its absolute value is below `smallest_plausible` but above 0.
+    /// Returns whether `x` is implausibly small: below `smallest_plausible` in magnitude, but not 0.
     pub(super) fn is_subnormal(&self, x: f64) -> bool {
         x != 0.0 && x.abs() < self.smallest_plausible
     }
@@ -142,12 +145,13 @@ impl Summary {
         if self.finite == 0 { f64::NAN } else { self.mean }
     }
 
-    /// Returns the standard deviation of the finite values.
+    /// Returns the standard deviation of the finite values: the square root of their mean squared distance from the
+    /// mean.
     pub(super) fn std(&self) -> f64 {
         (self.squares / self.finite as f64).sqrt()
     }
 
-    /// Returns the root of the sum of the squared values.
+    /// Returns the Euclidean norm of the finite values: the square root of the sum of their squares.
     pub(super) fn norm(&self) -> f64 {
         (self.squares + self.mean * self.mean * self.finite as f64).sqrt()
     }

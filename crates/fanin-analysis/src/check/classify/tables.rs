@@ -1,4 +1,4 @@
-//! Tensors whose values are computed, not random.
+//! Recognizes tensors whose values are computed, not random.
 
 use fanin::DType;
 
@@ -7,11 +7,13 @@ use super::scan::Scan;
 use crate::check::grid;
 use crate::error::Result;
 
-/// The smallest number of values with which a tensor is recognized as sines and cosines.
+/// The smallest number of values of a tensor that is recognized as sines and cosines.
 const MIN_VALUES: u64 = 64;
 
-/// Returns the kind of a tensor whose rows are all equal, or whose rows are sines and cosines of common angles. Returns
-/// `None` for other tensors. If all rows are equal and look random, a message is added to `problems`.
+/// Returns the kind [`Kind::Table`] if the values are computed: if all rows are equal, if a vector rises or falls, if
+/// there are a few distinct values, or if the rows are sines and cosines. Returns `None` for other tensors.
+///
+/// If all rows are equal and look random, the kind is [`Kind::Other`], and a message is added to `problems`.
 ///
 /// # Errors
 /// Returns an error if the file cannot be read.
@@ -36,8 +38,8 @@ pub(super) fn table(scan: &Scan<'_>, problems: &mut Vec<String>) -> Result<Optio
     Ok(None)
 }
 
-/// Returns whether the values of a vector rise or fall from the first to the last. Random values do so by chance once in
-/// 40,000 for 8 values, and practically never for more.
+/// Returns whether the tensor is a vector whose values never fall, or never rise, from the first to the last. For 8
+/// random values, this has a probability of 2 / 8!, or 1 in 20,160. Shorter vectors are not tested.
 fn is_monotone(scan: &Scan<'_>) -> Result<bool> {
     let vector = scan.shape().iter().filter(|size| **size > 1).count() == 1;
     if !vector || scan.count() < 8 || scan.summary.non_finite > 0 {
@@ -54,8 +56,9 @@ fn is_monotone(scan: &Scan<'_>) -> Result<bool> {
     Ok(!(rises && falls))
 }
 
-/// Returns whether a tensor has at most 8 distinct values (2 in a narrow type), of which each occurs often. Random values
-/// of f32 and f64 are practically all distinct. Values that occur once or twice are not a formula's.
+/// Returns whether the values of a tensor are few distinct numbers: at most 8 in f32 and f64, and at most 2 in narrower
+/// types. The tensor must have at least 64 values, and at most half of them may be zeros. Random values of f32 and f64
+/// are practically all distinct.
 fn has_few_values(scan: &Scan<'_>) -> Result<bool> {
     let wide = scan.dtype == DType::F32 || scan.dtype == DType::F64;
     let most = if wide { 8 } else { 2 };
@@ -76,7 +79,8 @@ fn has_few_values(scan: &Scan<'_>) -> Result<bool> {
     Ok(known.len() <= most)
 }
 
-/// Returns whether all values of a small tensor of a wide type are multiples of 1/64. Random values practically never are.
+/// Returns whether all values of an f32 or f64 tensor are multiples of 1/64 below 10,000 in magnitude. Random values
+/// practically never are. Tensors of fewer than three values are not tested.
 pub(super) fn has_short_numbers(scan: &Scan<'_>) -> Result<bool> {
     let wide = scan.dtype == DType::F32 || scan.dtype == DType::F64;
     if !wide || scan.count() < 3 || scan.summary.non_finite > 0 {
@@ -87,11 +91,10 @@ pub(super) fn has_short_numbers(scan: &Scan<'_>) -> Result<bool> {
     Ok(short)
 }
 
-/// Returns whether a row changes between rising and falling about as often as random values do.
+/// Returns whether a row has about as many turning points (local minima and maxima) as random values have.
 ///
-/// Of n random values, 2/3 (n - 2) are turning points (local minima or maxima) on average. Computed rows have few
-/// turning points. The threshold is half of the average. For 16 random values, the threshold is 3 standard deviations
-/// below the average.
+/// Of n random values, 2/3 (n - 2) are turning points on average (Bienaymé 1874). Computed rows have few. The threshold
+/// is half of this average. For 16 random values, it is 3 standard deviations below the average.
 fn is_random(row: &[f64]) -> bool {
     let is_turning_point = |w: &&[f64]| (w[1] > w[0]) != (w[2] > w[1]) && w[0] != w[1] && w[1] != w[2];
     let turning_points = row.windows(3).filter(is_turning_point).count();
@@ -99,8 +102,8 @@ fn is_random(row: &[f64]) -> bool {
 }
 
 /// Returns whether each line along the last axis consists of the sines and the cosines of n/2 angles, where n is the
-/// length of the line. Because sin^2 + cos^2 = 1, the squares of such a line add up to n/2, up to rounding. Lines of
-/// zeros, as for a class token, are ignored.
+/// length of the line. Because sin^2 + cos^2 = 1, the squares of such a line add up to n/2, up to rounding errors.
+/// Lines of zeros, such as that of a class token, are ignored.
 fn is_sines(scan: &Scan<'_>) -> Result<bool> {
     let width = scan.shape().last().copied().unwrap_or_default();
     if width < 4 || !width.is_multiple_of(2) {
