@@ -1,5 +1,5 @@
-//! Comparison of a checkpoint's values with the values that a seed gives. Expected values of the native stream are
-//! generated chunk by chunk. Expected values of the torch stream are generated tensor by tensor.
+//! Compares the values of a checkpoint with the values that a seed gives. Expected values of the native stream are
+//! generated chunk by chunk, and those of the torch stream tensor by tensor.
 
 use std::collections::HashMap;
 
@@ -22,14 +22,14 @@ pub(crate) enum ExpectedValues {
     Native(Native),
     /// The torch stream, for tensors that are compared in the order in which they were generated.
     TorchInOrder(Box<TorchSequence>),
-    /// The torch stream, for tensors that are compared in any order. The map's keys are the names of the tensors. Each
-    /// value is the state of torch's generator just before the tensor is generated.
+    /// The torch stream, for tensors that are compared in any order. The keys of the map are the names of the tensors.
+    /// Each value is the state of the generator just before the tensor is generated.
     TorchByName(HashMap<String, Torch>),
 }
 
 impl ExpectedValues {
-    /// Returns the generator for a stream and a seed. With the torch stream, the tensors must be compared in the order
-    /// of `planned`.
+    /// Returns a generator for a stream and a seed. With the torch stream, the tensors must be compared in the order of
+    /// `planned`.
     pub(crate) fn new(stream: StreamKind, seed: u64, planned: &[Planned]) -> Self {
         match stream {
             StreamKind::Native => Self::Native(Native::new(seed)),
@@ -37,11 +37,11 @@ impl ExpectedValues {
         }
     }
 
-    /// Returns the generator for tensors that the torch stream generated in the order of a model. The tensors can be
+    /// Returns a generator for the torch stream, if the tensors were generated in the order of `model`. They can be
     /// compared in any order.
     ///
     /// # Errors
-    /// Returns an error if the torch stream does not implement the algorithm that a plan asks for.
+    /// Returns an error if the torch stream does not implement the algorithm of a plan.
     pub(crate) fn torch_in_model_order(model: &[Planned], seed: u64) -> Result<Self> {
         let mut sequence = TorchSequence::new(seed, model);
         let mut generators = HashMap::new();
@@ -55,11 +55,10 @@ impl ExpectedValues {
         Ok(Self::TorchByName(generators))
     }
 
-    /// Compares a tensor with its expected values. `tensor` is the tensor's index in the manifest.
+    /// Compares a tensor with its expected values. `tensor` is the index of the tensor in the checkpoint's manifest.
     ///
     /// # Errors
-    /// Returns an error if the file cannot be read, or if the stream does not implement the algorithm that the plan
-    /// asks for.
+    /// Returns an error if the file cannot be read, or if the stream does not implement the algorithm of the plan.
     pub(crate) fn compare(
         &mut self,
         checkpoint: &Checkpoint,
@@ -95,7 +94,7 @@ impl ExpectedValues {
     }
 }
 
-/// Compares a tensor of an integer type with its planned values: the same value everywhere, or consecutive integers
+/// Compares a tensor of an integer type with its planned values: one value everywhere, or consecutive integers
 /// (`arange`).
 ///
 /// # Errors
@@ -150,8 +149,8 @@ impl<'a> Comparison<'a> {
         Self { checkpoint, tensor, planned, progress, tolerance: 0.0, index: 0, stored: Vec::new(), mismatch }
     }
 
-    /// Reads the next values from the file and compares them with the expected values. `expected` has the bytes of the
-    /// expected values in the file's type.
+    /// Reads the next values from the file and compares them with `expected`, which has the bytes of the expected
+    /// values in the file's type.
     fn add(&mut self, expected: &[u8]) -> Result {
         const BYTES: usize = 1 << 22;
         let entry = &self.planned.entry;
@@ -168,7 +167,8 @@ impl<'a> Comparison<'a> {
         Ok(())
     }
 
-    /// Counts the values in `stored` that differ from the expected values by more than the tolerance.
+    /// Adds the values in `stored` whose bytes differ from `expected` and whose distance from the expected value is
+    /// above the tolerance.
     fn count_differences(&mut self, expected: &[u8]) {
         let dtype = self.planned.entry.dtype;
         let bytes = expected.chunks(dtype.size()).zip(self.stored.chunks(dtype.size()));
@@ -182,9 +182,9 @@ impl<'a> Comparison<'a> {
     }
 }
 
-/// Returns the tolerance for values of the torch stream. The tolerance is above 0 only for `orthogonal`, because the
-/// orthogonal values of torch depend on its LAPACK build. For a plan with blocks, the result is the largest tolerance
-/// of a block.
+/// Returns the largest distance between a stored and an expected value of the torch stream that count as equal. It is
+/// above 0 only for `orthogonal`, because torch's orthogonal values depend on its build of LAPACK. For a plan with
+/// blocks, it is the largest tolerance of a block.
 fn tolerance(plan: &Plan) -> f64 {
     match plan.distribution() {
         Distribution::Orthogonal { gain } => {

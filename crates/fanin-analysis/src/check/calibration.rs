@@ -1,4 +1,5 @@
-//! Measures how often the tests of correct tensors have small p-values.
+//! Measures how often tests of correct tensors have small p-values. If the p-values are right, a fraction of at most p
+//! is below p.
 
 use std::collections::BTreeMap;
 
@@ -12,11 +13,14 @@ use super::reference::ReferenceDistribution;
 use super::sample::SampleStatistics;
 use super::structure::{Structure, Subject};
 
+/// The distributions of the measured tensors.
 const SPECS: [&str; 4] =
     ["normal(std=0.02)", "uniform(-0.1, 0.1)", "trunc_normal(std=0.5)", "trunc_normal(std=1, a=1, b=9)"];
 
+/// The types of the measured tensors.
 const DTYPES: [DType; 4] = [DType::F32, DType::BF16, DType::F8E4M3, DType::F8E5M2];
 
+/// The shapes of the measured tensors.
 const SHAPES: [&[usize]; 10] = [
     &[70],
     &[5, 30],
@@ -30,9 +34,11 @@ const SHAPES: [&[usize]; 10] = [
     &[130, 70],
 ];
 
+/// The limits below which p-values are counted.
 const LIMITS: [f64; 4] = [1e-2, 1e-3, 1e-4, 1e-5];
 
-/// Returns the number of results of each test, and the numbers of those with a p-value below each limit.
+/// Draws and tests `tensors` tensors of each distribution, type and shape. Returns the number of results of each test,
+/// and how many of them have a p-value below each of `LIMITS`.
 fn count(tensors: u64) -> BTreeMap<&'static str, (u64, [u64; 4])> {
     let mut counts: BTreeMap<&'static str, (u64, [u64; 4])> = BTreeMap::new();
     for (spec, dtype) in SPECS.iter().flat_map(|spec| DTYPES.map(|dtype| (spec, dtype))) {
@@ -41,7 +47,7 @@ fn count(tensors: u64) -> BTreeMap<&'static str, (u64, [u64; 4])> {
             let reference = ReferenceDistribution::new(Univariate::of(&plan).unwrap(), dtype);
             for seed in 0..tensors {
                 let mut buffer = ValueBuffer::new(dtype, plan.len()).unwrap();
-                // Each tensor has its own random numbers.
+                // The name differs from tensor to tensor, so each tensor has its own random numbers.
                 let name = format!("{spec} {dtype} {shape:?}");
                 Native::new(seed).tensor(&name).fill(&plan, buffer.tensor(shape).unwrap()).unwrap();
                 let values = decode(StoredType::from_float(dtype), &buffer.bytes());
@@ -65,7 +71,8 @@ fn count(tensors: u64) -> BTreeMap<&'static str, (u64, [u64; 4])> {
     counts
 }
 
-/// Checks that p-values are small about as rarely as they should be, up to the statistical error.
+/// Checks that p-values of `tensors` tensors of each kind are below each limit about as rarely as they should be.
+/// Random deviations are allowed.
 fn check(tensors: u64) {
     let counts = count(tensors);
     for (test, (all, small)) in &counts {

@@ -1,4 +1,5 @@
-//! The difference between the values of one tensor in two files. Chunks of the tensor are compared in parallel.
+//! Computes the difference between the values of one tensor in two files. Chunks of the tensor are compared in
+//! parallel.
 //!
 //! Often most tensors of two checkpoints are bitwise equal. The bytes are therefore compared first, and sums over the
 //! values are computed only for tensors that differ.
@@ -17,12 +18,12 @@ const CHUNK: u64 = 1 << 18;
 /// values.
 const LANES: usize = 8;
 
-/// The difference between the values a and b of one tensor in two files.
+/// The difference between the values a of a tensor in one file and its values b in another file.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct ValueDifference {
     /// The number of values whose bytes differ.
     pub values: u64,
-    /// The largest |a - b|. It is NaN if two values differ and one of them is NaN.
+    /// The largest |a - b| of two values at the same index. It is NaN if two values differ and one of them is NaN.
     pub max: f64,
     /// The sum of (a - b)^2.
     difference_squares: f64,
@@ -35,9 +36,11 @@ pub struct ValueDifference {
 }
 
 impl ValueDifference {
-    /// Compares two tensors of equal type and shape, given by their indices in the two manifests. Returns `None` if the
-    /// tensors are bitwise equal. `report` is called for each chunk that is compared, with the number of bytes of the
-    /// chunk. The search for a difference stops early, so not every chunk is reported if the tensors differ.
+    /// Compares two tensors of the same type and shape, one of each checkpoint. `tensors` has their indices in the two
+    /// manifests. Returns `None` if the tensors are bitwise equal.
+    ///
+    /// `report` is called with the number of bytes of each chunk that is compared. The comparison of bytes stops at a
+    /// difference, so if the tensors differ, `report` is not called for every chunk.
     ///
     /// # Errors
     /// Returns an error if a file cannot be read.
@@ -77,6 +80,7 @@ impl ValueDifference {
         Ok(Some(sums.into_iter().fold(Self::default(), Self::plus)))
     }
 
+    /// Returns the difference of the values of both, which are different ranges of the same two tensors.
     fn plus(self, other: Self) -> Self {
         Self {
             values: self.values + other.values,
@@ -88,13 +92,14 @@ impl ValueDifference {
         }
     }
 
-    /// Returns |a - b| / |a| in the Euclidean norm. If all values of a are 0, the result is infinite, or NaN if all
-    /// values of b are 0 too.
+    /// Returns |a - b| / |a|, where |x| is the Euclidean norm of all values. If all values of a are 0, the result is
+    /// infinite, or NaN if all values of b are 0 too.
     pub fn relative(&self) -> f64 {
         (self.difference_squares / self.a_squares).sqrt()
     }
 
-    /// Returns the cosine of the angle between a and b. The result is NaN if all values of a or all values of b are 0.
+    /// Returns the cosine of the angle between the tensors a and b as vectors. The result is NaN if all values of a or
+    /// all values of b are 0.
     pub fn cosine(&self) -> f64 {
         self.products / (self.a_squares.sqrt() * self.b_squares.sqrt())
     }
@@ -105,8 +110,8 @@ fn max_or_nan(a: f64, b: f64) -> f64 {
     if a.is_nan() || a > b { a } else { b }
 }
 
-/// Returns the difference between two slices of bytes, read as values of a stored type. For types that are not read as
-/// numbers, every field of the difference is 0.
+/// Returns the difference between the values of two byte slices that have the same stored type. If values of this type
+/// cannot be read as numbers, every field of the result is 0.
 fn of_bytes(dtype: StoredType, left: &[u8], right: &[u8]) -> ValueDifference {
     use fanin::half::{bf16, f16};
     match dtype {
@@ -132,8 +137,8 @@ fn of_bytes(dtype: StoredType, left: &[u8], right: &[u8]) -> ValueDifference {
     }
 }
 
-/// Returns the difference between two slices of bytes, read as values of `SIZE` bytes each. `to_f64` converts the bytes
-/// of one value to f64.
+/// Returns the difference between the values of two byte slices. Each value has `SIZE` bytes, which `to_f64` converts
+/// to f64.
 fn of_values<const SIZE: usize>(
     left: &[u8],
     right: &[u8],
@@ -174,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn differences_agree_with_hand_computed_ones() {
+    fn differences_agree_with_numbers_computed_by_hand() {
         let mut right = [3f32; 19];
         (right[4], right[18]) = (3.5, 1.0);
         let difference = of_floats(&[3.0; 19], &right);
@@ -189,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn non_finite_values_are_reported() {
+    fn a_difference_with_nan_is_nan_and_equal_infinities_are_no_difference() {
         assert!(of_floats(&[1.0, 5.0], &[f32::NAN, 2.0]).max.is_nan());
         assert!(
             of_floats(&[1.0; 40], &{

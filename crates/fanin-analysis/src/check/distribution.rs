@@ -1,5 +1,5 @@
-//! Univariate distributions, with their cumulative distribution function, density and moments, and with bin edges for
-//! counting values.
+//! Univariate distributions: the cumulative distribution function, probabilities, moments, and bin edges for counting
+//! values.
 
 use fanin::{DType, Distribution, Plan};
 use statrs::function::erf::{erf, erfc, erfc_inv};
@@ -29,8 +29,8 @@ pub enum Univariate {
     },
 }
 
-/// The mean, the standard deviation and standardized central moments of a distribution. The k-th standardized moment is
-/// the expected value of ((X - mean) / std)^k.
+/// The mean, the standard deviation and standardized central moments of a distribution. The k-th standardized central
+/// moment is the expected value of ((X - mean) / std)^k.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Moments {
     /// The mean.
@@ -45,13 +45,16 @@ pub(crate) struct Moments {
     pub(crate) sixth: f64,
 }
 
-/// A narrow part of a distribution.
+/// A narrow interval of a distribution, as one term of a mixture. The mean of the values in it is `mean + offset *
+/// scale`.
 struct Point {
-    /// The mean is this number plus `offset` times a scale.
+    /// The value at or near the middle of the interval.
     mean: f64,
+    /// The distance from `mean` to the mean of the interval, divided by the scale.
     offset: f64,
-    /// The variance divided by the square of the scale.
+    /// The variance within the interval, divided by the square of the scale.
     variance: f64,
+    /// The probability of the interval.
     weight: f64,
 }
 
@@ -59,8 +62,8 @@ impl Moments {
     /// The moments of the standard normal distribution.
     pub(crate) const NORMAL: Self = Self { mean: 0.0, std: 1.0, skewness: 0.0, kurtosis: 3.0, sixth: 15.0 };
 
-    /// Returns the moments of a mixture of narrow distributions. `scale` is a number of the order of the standard
-    /// deviation. All computations are in units of `scale`, so that no power of a distance overflows or underflows.
+    /// Returns the moments of a mixture of narrow intervals. `scale` is a number of the order of the standard
+    /// deviation. Distances are divided by `scale`, so that their powers neither overflow nor underflow.
     fn of_points(points: &[Point], scale: f64) -> Self {
         let total: f64 = points.iter().map(|point| point.weight).sum();
         let origin = points.get(points.len() / 2).map_or(0.0, |point| point.mean);
@@ -91,8 +94,9 @@ fn phi(z: f64) -> f64 {
     erfc(-z / std::f64::consts::SQRT_2) / 2.0
 }
 
-/// Returns Phi(b) - Phi(a). If a and b have the same sign, the function subtracts the probabilities of the tail that
-/// contains both. This keeps the relative precision of small results.
+/// Returns Phi(b) - Phi(a), the probability that a standard normal variable is between a and b. If a and b have the
+/// same sign, the probabilities of the tails beyond them are subtracted. This keeps the relative precision of small
+/// results.
 fn normal_probability(a: f64, b: f64) -> f64 {
     if a > 0.0 {
         phi(-a) - phi(-b)
@@ -105,14 +109,14 @@ fn normal_probability(a: f64, b: f64) -> f64 {
 }
 
 impl Univariate {
-    /// Returns the distribution of a plan's independent random values. For a `sparse` plan, it is the distribution of
-    /// the values that are not set to zero.
+    /// Returns the distribution of the independent random values of a plan. For a `sparse` plan, this is the
+    /// distribution of the values that are not set to zero.
     ///
-    /// The mean and the standard deviation of a normal distribution are rounded to f32, as they are for the computation
-    /// of the values, unless the values are f64. This matters for a subnormal standard deviation.
-    ///
-    /// Returns `None` if the plan determines every value, if its values depend on one another (`orthogonal`), or if the
+    /// Returns `None` if the plan determines every value, if the values depend on one another (`orthogonal`), or if the
     /// plan has blocks.
+    ///
+    /// The mean and the standard deviation of a normal distribution are rounded to f32, unless the values are f64,
+    /// because the values are computed from the rounded numbers. This matters for a subnormal standard deviation.
     pub fn of(plan: &Plan) -> Option<Self> {
         let computed = |x: f64| if plan.dtype() == DType::F64 { x } else { f64::from(x as f32) };
         Some(match plan.distribution() {
@@ -133,7 +137,7 @@ impl Univariate {
         Self::Normal { mean, std, low: f64::NEG_INFINITY, high: f64::INFINITY }
     }
 
-    /// Returns whether this is a normal distribution that is in effect not truncated: both bounds are more than 12
+    /// Returns whether this is a normal distribution that is practically not truncated: both bounds are more than 12
     /// standard deviations from the mean.
     pub fn is_normal(&self) -> bool {
         matches!(*self, Self::Normal { mean, std, low, high } if low < mean - 12.0 * std && high > mean + 12.0 * std)
@@ -157,13 +161,14 @@ impl Univariate {
         self.probability(x, f64::INFINITY)
     }
 
-    /// Returns about the number x with P(X < x) = p.
+    /// Returns the quantile of p, the number x with P(X < x) = p, as an approximation.
     fn quantile(&self, p: f64) -> f64 {
         match *self {
             Self::Uniform { low, high } => low + p * (high - low),
             Self::Normal { mean, std, low, high } => {
                 let (below, above) = (phi((low - mean) / std), phi((mean - high) / std));
-                // P(X < x) in the whole normal distribution, and its complement. The smaller one is inverted.
+                // `lower` is P(X < x) of the distribution without truncation, and `upper` is 1 - `lower`. The smaller
+                // one is inverted.
                 let lower = below + p * (1.0 - below - above);
                 let upper = above + (1.0 - p) * (1.0 - below - above);
                 let z = if lower < upper {
@@ -192,7 +197,7 @@ impl Univariate {
         }
     }
 
-    /// Returns an interval outside of which the probability is less than 1e-20.
+    /// Returns an interval that contains a value with a probability above 1 - 1e-20.
     fn support(&self) -> (f64, f64) {
         match *self {
             Self::Uniform { low, high } => (low, high),
@@ -208,14 +213,15 @@ impl Univariate {
         match *self {
             Self::Uniform { low, high } => high / 2.0 - low / 2.0,
             Self::Normal { mean, std, low, high } => {
-                // In the tail at z standard deviations, the distribution is about 1/z standard deviations wide.
+                // Beyond z standard deviations from the mean, the tail of a normal distribution is about std / z wide.
                 let near = ((low - mean) / std).max((mean - high) / std).max(0.0);
                 (std / (1.0 + near)).min(high / 2.0 - low / 2.0)
             }
         }
     }
 
-    /// Returns the moments of values that are rounded to a dtype. Values that become infinite are left out.
+    /// Returns the moments of the distribution after its values are rounded to `dtype`. Values that become infinite are
+    /// left out.
     pub(crate) fn moments(&self, dtype: DType) -> Moments {
         let scale = self.scale();
         let steps = if matches!(self, Self::Uniform { .. }) { 256.0 } else { 64.0 };
@@ -224,10 +230,10 @@ impl Univariate {
             let weight = self.probability(below, above);
             let (first, last) = grid::rounding_interval(dtype, x);
             if below == first && above == last || !(below.is_finite() && above.is_finite()) {
-                // The cell has one value of the dtype.
+                // The interval contains only one value of the type.
                 return Point { mean: x, offset: 0.0, variance: 0.0, weight };
             }
-            // The cell has many values. The density in it is nearly linear.
+            // The interval contains many values of the type. The density in it is nearly linear.
             let (below, above) = (below.max(low), above.min(high));
             let (middle, width) = (below / 2.0 + above / 2.0, above / scale - below / scale);
             let variance = width * width / 12.0;
@@ -242,17 +248,17 @@ impl Univariate {
         Moments::of_points(&points, scale)
     }
 
-    /// Returns the probability that a value is finite after it is rounded to a dtype.
+    /// Returns the probability that a value is finite after it is rounded to `dtype`.
     pub(crate) fn finite_probability(&self, dtype: DType) -> f64 {
         let largest = grid::overflow(dtype);
         self.probability(-largest, largest)
     }
 
-    /// Returns the number of bin edges for a sample of a dtype, in ascending order, each with the probability
-    /// P(X < edge) of finite values. There are up to 511 edges. The bins have about equal probability.
+    /// Returns the edges of up to 512 bins of about equal probability, in ascending order. Each of the up to 511 edges
+    /// has the probability that a finite value is below it. `dtype` is the type to which the values are rounded.
     ///
-    /// Each edge is half-way between two adjacent values of the dtype (for f64, at a value). Rounding does not move a
-    /// value across such an edge, so the probabilities also hold for rounded values.
+    /// Each edge is half-way between two adjacent values of the type. For f64, it is a value of the type. Rounding
+    /// moves no value across such an edge, so the probabilities also hold for rounded values.
     pub(crate) fn edges(&self, dtype: DType) -> Vec<(f64, f64)> {
         const BINS: usize = 512;
         let (low, high) = self.bounds();
@@ -266,8 +272,9 @@ impl Univariate {
             }
             let next = grid::neighbours(dtype, value).1;
             let edge = grid::rounding_interval(dtype, value).1;
-            // Both values next to an edge must be within the bounds. The probability of any other edge depends on what
-            // a sampler does with values that rounding moves out of the bounds: torch moves them to the other bound.
+            // Both values next to an edge must be within the bounds of the distribution. The probability of other edges
+            // depends on what a sampler does with a value that is rounded out of the bounds. torch moves it to the
+            // other bound.
             if value >= low && next <= high && edges.last().is_none_or(|&(last, _)| edge > last) {
                 edges.push((edge, (self.cdf(edge) - least) / finite));
             }
@@ -311,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn edges_ascend_and_lie_between_values() {
+    fn edges_ascend_and_are_between_adjacent_values() {
         for dtype in [DType::F32, DType::BF16, DType::F16] {
             for distribution in [Univariate::normal(0.0, 0.02), Univariate::Uniform { low: -0.3, high: 0.3 }]
             {

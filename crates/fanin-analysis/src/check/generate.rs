@@ -1,4 +1,4 @@
-//! Functions that generate expected values, and that report the progress of reading stored values.
+//! Generates expected values, and reports the progress of reading stored values.
 
 use fanin::{DType, TensorMut};
 use fanin_checkpoint::Progress;
@@ -7,7 +7,7 @@ use fanin_recipe::Entry;
 
 use crate::error::{Error, Result};
 
-/// The largest number of values that are generated at a time.
+/// The largest number of values that are generated at once.
 pub(crate) const CHUNK: usize = 1 << 20;
 
 /// Allocates memory for a tensor of this shape, calls `fill` to generate the values, and returns them. `name` is the

@@ -1,11 +1,11 @@
-//! The values that a dtype can represent. A stored value stands for its rounding interval: all real numbers that round
-//! to it.
+//! Computes with the values that a type can represent. The rounding interval of a stored value is the set of real
+//! numbers that are rounded to it.
 
 use fanin::half::{bf16, f16};
 use fanin::{DType, Element as _, F8E4M3, F8E5M2};
 
-/// Returns the neighbours of `x` in the dtype: the next smaller and the next larger value. `x` must be a finite value
-/// of the dtype.
+/// Returns the neighbours of `x` in a type: the next smaller and the next larger value. `x` must be a finite value of
+/// the type.
 pub(crate) fn neighbours(dtype: DType, x: f64) -> (f64, f64) {
     match dtype {
         DType::F64 => (x.next_down(), x.next_up()),
@@ -34,8 +34,8 @@ fn neighbours_16_bit(bits: u16, to_f64: impl Fn(u16) -> f64) -> (f64, f64) {
 /// Returns the neighbours of the value with these 8 bits (sign and magnitude): the next smaller and the next larger
 /// value. `to_f64` converts bits to a value.
 ///
-/// In e4m3fn, the value of the largest magnitude has only one finite neighbour, because the next bit pattern is NaN. In
-/// place of NaN, the function returns a number at the same distance on the other side of the value.
+/// The largest value of e4m3fn has only one finite neighbour, because the next bit pattern is NaN. In place of NaN, the
+/// function returns a number at the same distance on the other side of the value.
 fn neighbours_8_bit(bits: u8, to_f64: impl Fn(u8) -> f64) -> (f64, f64) {
     let (sign, magnitude) = (bits & 0x80, bits & 0x7f);
     let value = to_f64(bits);
@@ -45,20 +45,20 @@ fn neighbours_8_bit(bits: u8, to_f64: impl Fn(u8) -> f64) -> (f64, f64) {
     (away_from_zero.min(towards_zero), away_from_zero.max(towards_zero))
 }
 
-/// Returns the ends of the interval of real numbers that round to `x`: half-way to the value below, and half-way to the
-/// value above. For f64, both ends are `x` itself.
+/// Returns the two ends of the rounding interval of `x`: the number half-way to the next smaller value, and the number
+/// half-way to the next larger value. For f64, both ends are `x` itself.
 pub(crate) fn rounding_interval(dtype: DType, x: f64) -> (f64, f64) {
     let (below, above) = neighbours(dtype, x);
     if dtype == DType::F64 { (x, x) } else { (below / 2.0 + x / 2.0, x / 2.0 + above / 2.0) }
 }
 
-/// Returns the distance from 1 to the next larger value of the dtype (its machine epsilon).
+/// Returns the machine epsilon of a type: the distance from 1 to the next larger value.
 pub(crate) fn epsilon(dtype: DType) -> f64 {
     neighbours(dtype, 1.0).1 - 1.0
 }
 
-/// Returns the magnitude from which a value of the dtype is infinite after rounding. The result is infinite for e4m3fn,
-/// in which all larger values become the largest value.
+/// Returns the smallest magnitude that becomes infinite when it is rounded to a type. For e4m3fn, the result is
+/// infinite, because larger numbers are rounded to the largest value.
 pub(crate) fn overflow(dtype: DType) -> f64 {
     match dtype {
         DType::F8E4M3 => f64::INFINITY,
@@ -70,10 +70,11 @@ pub(crate) fn overflow(dtype: DType) -> f64 {
     }
 }
 
-/// Divides an interval into cells. A cell is a value of the dtype and the interval of numbers that it stands for.
+/// Divides the interval `from..to` into cells. A cell is a value of the type and the interval of numbers that this
+/// value represents.
 ///
-/// If the values of the dtype are more than `step` apart, each value has a cell, which is the interval that rounds to
-/// it. Otherwise values are left out, so that cells are about `step` wide.
+/// If adjacent values of the type are more than `step` apart, each value has a cell, which is its rounding interval.
+/// Otherwise values are left out, so that cells are about `step` wide.
 pub(crate) fn cells(dtype: DType, (from, to): (f64, f64), step: f64) -> Vec<(f64, (f64, f64))> {
     let largest = dtype.largest();
     let last = dtype.round(to.min(largest));
@@ -98,7 +99,7 @@ pub(crate) fn cells(dtype: DType, (from, to): (f64, f64), step: f64) -> Vec<(f64
     (0..values.len()).map(cell).collect()
 }
 
-/// Returns the lower (`side` is -1) or the upper end (1) of the interval that rounds to `x`.
+/// Returns one end of the rounding interval of `x`: the lower end if `side` is -1, and the upper end if `side` is 1.
 fn rounded_end(dtype: DType, x: f64, side: f64) -> f64 {
     let (below, above) = rounding_interval(dtype, x);
     if side < 0.0 { below } else { above }

@@ -1,8 +1,8 @@
-//! Values that differ from the expected values.
+//! Counts the values of a tensor that differ from the expected values.
 
 use super::test_result::TestResult;
 
-/// The differences between the values of a tensor and the expected values.
+/// The differences between the values of a tensor and their expected values.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(crate) struct Mismatch {
     /// The number of values that differ.
@@ -16,14 +16,14 @@ pub(crate) struct Mismatch {
 /// The first value that differs.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct FirstMismatch {
-    /// The row-major index.
+    /// The row-major index of the value.
     index: usize,
     expected: f64,
     found: f64,
 }
 
 impl Mismatch {
-    /// Counts a value that differs. The values must be added in the order of their indices.
+    /// Adds a value that differs from its expected value. Values must be added in the order of their indices.
     pub(crate) fn add(&mut self, index: usize, expected: f64, found: f64) {
         let distance = (expected - found).abs();
         self.count += 1;

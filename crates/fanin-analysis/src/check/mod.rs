@@ -1,6 +1,6 @@
-//! The tests that `verify`, `audit`, `diff` and `inspect` use. Some tests are for the values of a tensor: the
-//! distribution, exact values, orthogonality and repeated values. Others are for a model: the names, shapes and types
-//! of its tensors.
+//! Contains the tests that `verify`, `audit`, `diff` and `inspect` use. Some tests are for the values of one tensor:
+//! the distribution, exact values, orthogonality and repeated values. Others are for a whole checkpoint: the names,
+//! shapes and types of its tensors, and relations between two tensors.
 
 pub(crate) mod bits;
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Comparison of a file with a model: the names, shapes and types of the tensors.
+//! Compares the names, shapes and types of a file's tensors with those of a model.
 
 use std::collections::{HashMap, HashSet};
 
@@ -7,19 +7,19 @@ use fanin_recipe::{Entry, Manifest, Planned, Recipe, StoredType};
 
 use crate::error::Result;
 
-/// The tensors of a file, planned by a recipe and compared with the tensors of a model.
+/// The result of comparing the tensors of a file with the tensors of a model. The tensors are also planned by a recipe.
 #[derive(Debug, Default)]
 pub struct ModelComparison {
-    /// The plan of each tensor of the file, in the file's order. A tensor is skipped, and listed in `mismatches`, if
-    /// the model lacks it or has it with another shape or an incompatible type.
+    /// The plan of each tensor of the file, in the file's order. If the model lacks a tensor, or has it with another
+    /// shape or an incompatible type, the tensor is listed in `mismatches` and its plan is to skip it.
     pub planned: Vec<Planned>,
-    /// The tensors of the file that do not match the model, in the file's order. A tensor with two mismatches is listed
+    /// The mismatches between the file and the model, in the file's order. A tensor with two mismatches is listed
     /// twice.
     pub mismatches: Vec<ModelMismatch>,
     /// The tensors of the model that the file lacks.
     pub missing: Vec<Entry>,
-    /// The tensors of the model in the model's order. The torch stream generates the tensors in this order. The list is
-    /// empty if there is no model.
+    /// The plans of the tensors of the model, in the model's order. The torch stream generates the tensors in this
+    /// order. The list is empty if no model is given.
     pub model: Vec<Planned>,
 }
 
@@ -34,10 +34,11 @@ pub struct ModelMismatch {
     pub text: String,
 }
 
-/// The tensors of a model by name. Every name of a tied tensor maps to the same entry.
+/// The tensors of a model by name. All names of a tied tensor lead to the same tensor.
 struct ModelTensors<'a> {
     recipe: &'a Recipe,
     entries: &'a [Entry],
+    /// The index in `entries` of each name.
     indices: HashMap<&'a str, usize>,
 }
 
@@ -57,18 +58,19 @@ impl<'a> ModelTensors<'a> {
         self.indices.get(name).or_else(|| self.indices.get(self.recipe.canonical_name(name))).copied()
     }
 
+    /// Returns the entry of a tensor of the model. See [`ModelTensors::index`].
     fn get(&self, name: &str) -> Option<&'a Entry> {
         self.index(name).map(|index| &self.entries[index])
     }
 }
 
 impl ModelComparison {
-    /// Plans the tensors of a file by a recipe. If a model is given, the names, shapes and types of the tensors are
-    /// compared with the model.
+    /// Plans the tensors of a file by a recipe, with the variables `settings`. If a model is given, the names, shapes
+    /// and types of the file's tensors are also compared with those of the model.
     ///
-    /// The file may have a tied tensor under any of its names. The file may have tensors that the model lacks, if the
-    /// recipe copies or skips them. The floating-point tensors must have the types of the model, or all of them must
-    /// have one other type, as after a conversion of the whole checkpoint to another dtype.
+    /// The file may have a tied tensor under any of its names. It may also have tensors that the model lacks, if the
+    /// recipe copies or skips them. The floating-point tensors must have the types of the model. Alternatively, all of
+    /// them may have one other type, as after a conversion of the whole checkpoint.
     ///
     /// # Errors
     /// Returns the errors of [`Recipe::plan`].
@@ -91,8 +93,8 @@ impl ModelComparison {
             model.entries.iter().filter(|entry| !present.contains(recipe.canonical_name(&entry.name)));
         comparison.missing.extend(missing.cloned());
 
-        // The manifest to plan has the names, types and order of the file and the shapes of the model. It also has the
-        // missing tensors, because a recipe can derive variables, such as the depth, from all tensors of the model.
+        // The manifest to plan has the names, types and order of the file, and the shapes of the model. It also has the
+        // missing tensors, because a recipe may derive variables, such as the depth, from all tensors of the model.
         let mut entries = comparison.compare_entries(file, &tensors);
         if entries.is_empty() {
             // The file and the model have no tensor in common, so the recipe is for another model. Planning the file by
@@ -108,8 +110,8 @@ impl ModelComparison {
         comparison.model.sort_by_key(in_model);
         planned.truncate(first_missing);
 
-        // A tensor with a mismatch so far (an extra tensor, a wrong shape or an incompatible type) does not fit its
-        // plan, so the tensor is skipped.
+        // A tensor with an entry in `mismatches` at this point is an extra tensor, or has a wrong shape or an
+        // incompatible type. It does not fit its plan, so it is skipped.
         let unfit: HashSet<usize> = comparison.mismatches.iter().map(|mismatch| mismatch.tensor).collect();
         comparison.compare_float_types(&planned, file, &tensors);
         let mut planned: HashMap<String, Planned> =
@@ -122,8 +124,8 @@ impl ModelComparison {
         Ok(comparison)
     }
 
-    /// Compares the tensors of the file with the tensors of the model. Returns the entries to plan, which have the
-    /// names and floating-point types of the file and the shapes of the model.
+    /// Compares the tensors of the file with the tensors of the model, and adds mismatches. Returns the entries to
+    /// plan. They have the names and floating-point types of the file, and the shapes of the model.
     fn compare_entries(&mut self, file: &Manifest, model: &ModelTensors<'_>) -> Vec<Entry> {
         let mut entries = Vec::new();
         for (tensor, entry) in file.entries.iter().enumerate() {
@@ -153,6 +155,7 @@ impl ModelComparison {
         entries
     }
 
+    /// Adds a mismatch of the tensor at this index of the file's manifest.
     fn mismatch(&mut self, tensor: usize, test: &'static str, text: String) {
         self.mismatches.push(ModelMismatch { tensor, test, text });
     }
@@ -165,9 +168,10 @@ impl ModelComparison {
         file.all(|name| !known.contains(name) || model.any(|next| next == name))
     }
 
-    /// Adds a mismatch for each floating-point tensor that has the wrong type. The expected types are the model's
-    /// types, or one type for all tensors, whichever gives fewer mismatches. Tensors whose type the recipe sets are not
-    /// compared with the model, because `verify` compares them with the recipe.
+    /// Adds a mismatch for each floating-point tensor that has an unexpected type.
+    ///
+    /// The expected types are either the model's types or one type for all tensors, whichever gives fewer mismatches.
+    /// If the recipe sets the type of a tensor, the tensor is left out, because `verify` compares it with the recipe.
     fn compare_float_types(&mut self, planned: &[Planned], file: &Manifest, model: &ModelTensors<'_>) {
         let indices: HashMap<&str, usize> =
             file.entries.iter().enumerate().map(|(index, entry)| (entry.name.as_str(), index)).collect();
@@ -204,8 +208,9 @@ impl ModelComparison {
     }
 }
 
-/// Removes a prefix from the names in the model, if the file has the names without this prefix. The prefix is the first
-/// component of the first name in the model. The model is returned unchanged if the file has any of the full names.
+/// Removes a prefix from the names in the model, if the file has these names without the prefix. The prefix is the part
+/// of the first name in the model up to the first dot. The model is returned unchanged if the file has any of the full
+/// names.
 ///
 /// Names lack the prefix if a model was saved without its head. For example, transformers' GPT2Model has `wte.weight`
 /// where GPT2LMHeadModel has `transformer.wte.weight`.

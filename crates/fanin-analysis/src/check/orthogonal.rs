@@ -1,28 +1,30 @@
-//! Tests whether a matrix is orthogonal, and whether the matrix was drawn from the Haar measure.
+//! Tests whether a matrix is orthogonal, and whether it was drawn from the Haar measure, the uniform distribution of
+//! orthogonal matrices.
 //!
 //! Orthogonality is tested without computing the Gram matrix Q Q^T. The test checks that Q Q^T v = gain^2 v for random
-//! vectors v with entries +1 and -1. For such v the expected squared length of (Q Q^T - gain^2) v is the squared
-//! Frobenius norm of Q Q^T - gain^2, so a few vectors are enough to detect a matrix that is not orthogonal. The test
-//! reads the values twice, and needs memory for a few vectors only.
+//! vectors v with entries +1 and -1. The expected squared length of (Q Q^T - gain^2) v is the squared Frobenius norm of
+//! Q Q^T - gain^2 (Hutchinson 1990). A few vectors are therefore enough to detect a matrix that is not orthogonal. The
+//! test reads the values twice, and needs memory for a few vectors only.
 //!
-//! An orthogonal matrix need not be random. Examples are the identity, permutations and block-diagonal matrices.
-//! [`EntryStatistics`] therefore compares the entries with the entries of a matrix drawn from the Haar measure, by
-//! three tests. The p-value of each test is exact or an upper bound. In the list, n is the length of the longer side, N
-//! is the number of entries, and the gain is 1.
-//! - The number of exact zeros: the square of an entry is Beta(1/2, (n - 1)/2) distributed, which gives the probability
-//!   that the entry rounds to zero. Algorithms compute an entry as a difference of numbers below 1, so entries within
-//!   2^-24 of zero may become zero too. The number of zeros is Poisson distributed.
-//! - The largest absolute entry: its p-value is at most N times the p-value of a single entry (Boole's inequality).
-//!   This test detects permutation matrices and matrices close to them, because they have an entry close to 1.
-//! - The sum F of the absolute values: F is small if a few entries are large and the others are nearly zero. The mean
-//!   of F is N times the mean absolute value of one entry, Gamma(n/2) / (sqrt(pi) Gamma((n + 1)/2)). F changes by at
-//!   most sqrt(N) times the Frobenius norm of a change of the matrix (Cauchy-Schwarz), and the Ricci curvature of SO(n)
-//!   is (n - 2)/4 in the metric of that norm. By Bakry and Emery's logarithmic Sobolev inequality and Herbst's argument
-//!   (Meckes, "The Random Matrix Theory of the Classical Compact Groups", 2019, chapter 5),
-//!   P(|F - E F| > t) <= 2 exp(-(n - 2) t^2 / (8 N)). At a rate of one false alarm in 1e6, the relative deviation of F
-//!   from its mean may be up to 13 / sqrt(N). Two equal blocks, or half of the entries nearly zero, lower F by 29 %,
-//!   which is detected in matrices of about 2000 entries or more. The largest effect that rounding can have on F is
-//!   subtracted from the deviation first.
+//! An orthogonal matrix need not be random: it may be the identity, a permutation or a block-diagonal matrix.
+//! [`EntryStatistics`] therefore compares its entries with those of a matrix drawn from the Haar measure. There are
+//! three tests, whose p-values are exact or upper bounds. In the list, n is the length of the longer side, N is the
+//! number of entries, and the gain is 1.
+//! - `zeros`: the number of exact zeros. The square of an entry is Beta(1/2, (n - 1)/2) distributed, which gives the
+//!   probability that the entry is rounded to 0. Algorithms compute an entry as a difference of numbers below 1, so
+//!   entries within 2^-24 of 0 may also become 0. The number of zeros is treated as a Poisson variable.
+//! - `outlier`: the largest absolute entry. Its p-value is at most N times the p-value of a single entry (Boole's
+//!   inequality). This test detects permutation matrices and matrices close to them, because they have an entry close
+//!   to 1.
+//! - `distribution`: the sum F of the absolute values of the entries. F is small if a few entries are large and the
+//!   others are nearly 0. The mean of F is N times the mean absolute value of one entry, Gamma(n/2) / (sqrt(pi)
+//!   Gamma((n + 1)/2)). If the matrix changes, F changes by at most sqrt(N) times the Frobenius norm of the change
+//!   (Cauchy-Schwarz). The Ricci curvature of SO(n) is (n - 2)/4 in the metric of that norm. By Bakry and Emery's
+//!   logarithmic Sobolev inequality and Herbst's argument (Meckes, "The Random Matrix Theory of the Classical Compact
+//!   Groups", 2019, chapter 5), P(|F - E F| > t) <= 2 exp(-(n - 2) t^2 / (8 N)). At a rate of one false alarm in 1e6, F
+//!   may deviate from its mean by a fraction of 13 / sqrt(N). Two equal blocks, or half of the entries nearly 0, lower
+//!   F by 29 %, which is detected in matrices of about 2000 entries or more. The largest effect that rounding can have
+//!   on F is subtracted from the deviation first.
 
 use fanin::DType;
 use statrs::function::{beta::beta_reg, gamma};
@@ -34,7 +36,7 @@ use super::test_result::TestResult;
 use crate::error::Result;
 use crate::signs::sign;
 
-/// The number of random vectors.
+/// The number of random vectors with which a matrix is multiplied.
 const VECTORS: usize = 4;
 
 /// Returns the largest [`departure`] from orthogonality that rounding to the dtype can cause, with a safety margin.
@@ -61,9 +63,9 @@ pub(crate) fn root_mean_square(shape: &[usize], gain: f64) -> f64 {
     gain.abs() / (long as f64).sqrt()
 }
 
-/// Returns the largest |(Q Q^T - gain^2) v| / (gain^2 |v|) over a few random vectors v. Q is the tensor as a matrix:
-/// trailing axes are flattened into columns. If the matrix has more rows than columns, Q is its transpose. The result
-/// is NaN if a value of the tensor is NaN.
+/// Returns the departure from orthogonality: the largest |(Q Q^T - gain^2) v| / (gain^2 |v|) over a few random vectors
+/// v. Q is the tensor as a matrix, in which all axes after the first are flattened into columns. If this matrix has
+/// more rows than columns, Q is its transpose. The result is NaN if a value of the tensor is NaN.
 ///
 /// # Errors
 /// Returns an error if the file cannot be read.
@@ -73,8 +75,7 @@ pub(crate) fn departure(view: &TensorView<'_>, gain: f64) -> Result<f64> {
     let (short, long) = (rows.min(columns), rows.max(columns));
     let v: Vec<[f64; VECTORS]> =
         (0..short).map(|n| std::array::from_fn(|k| sign((k * short + n) as u64))).collect();
-    // Multiplies the matrix by `vectors`, and returns the product, a matrix of `size` rows. If `transposed` is true, the
-    // transpose of the matrix is multiplied.
+    // Multiplies the matrix, or its transpose if `transposed` is true, by `vectors`. The product has `size` rows.
     let product =
         |vectors: &[[f64; VECTORS]], size: usize, transposed: bool| -> Result<Vec<[f64; VECTORS]>> {
             let mut sums = vec![[0.0; VECTORS]; size];
@@ -105,8 +106,9 @@ pub(crate) fn departure(view: &TensorView<'_>, gain: f64) -> Result<f64> {
     Ok((0..VECTORS).map(departure).fold(0.0, |a, b| if b > a || b.is_nan() { b } else { a }))
 }
 
-/// Returns whether the first row has the length that orthogonal rows have, or the first column of a matrix with more rows
-/// than columns. This takes little time, and is false for practically all matrices that are not orthogonal.
+/// Returns whether the first row has about the Euclidean norm `gain`, as orthogonal rows have. In a matrix with more
+/// rows than columns, the first column is tested instead. In a tensor of more than two axes with more rows than
+/// columns, nothing is tested. The function is fast, and returns false for nearly all matrices that are not orthogonal.
 ///
 /// # Errors
 /// Returns an error if the file cannot be read.
@@ -123,7 +125,8 @@ pub(crate) fn is_plausible(view: &TensorView<'_>, gain: f64, tolerance: f64) -> 
     Ok((squares / (gain * gain) - 1.0).abs() < 3.0 * tolerance)
 }
 
-/// Statistics of the entries of an orthogonal matrix.
+/// Statistics of the entries of an orthogonal matrix. They show whether the matrix can have been drawn from the Haar
+/// measure.
 #[derive(Debug, Default)]
 pub(crate) struct EntryStatistics {
     count: u64,
@@ -135,7 +138,7 @@ pub(crate) struct EntryStatistics {
 }
 
 impl EntryStatistics {
-    /// Adds entries.
+    /// Adds the next entries of the matrix.
     pub(crate) fn add(&mut self, values: &[f64]) {
         self.count += values.len() as u64;
         for x in values.iter().map(|x| x.abs()) {
@@ -145,8 +148,8 @@ impl EntryStatistics {
         }
     }
 
-    /// Compares the entries with a random matrix of this shape, drawn from the Haar measure and multiplied by the gain.
-    /// Returns the results of the tests. There are none for a matrix of one entry.
+    /// Compares the entries with those of a random matrix of this shape, drawn from the Haar measure and multiplied by
+    /// `gain`. Returns the results of the tests. The list is empty for a matrix of one entry.
     pub(crate) fn tests(&self, shape: &[usize], gain: f64, dtype: DType) -> Vec<TestResult> {
         let long = shape[0].max(shape[1..].iter().product());
         let gain = gain.abs();

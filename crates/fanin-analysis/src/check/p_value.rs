@@ -1,19 +1,21 @@
-//! p-values of the tests. Each p-value is exact or an upper bound. A test that fails if its p-value is below a
-//! threshold therefore gives false alarms at a rate of at most that threshold.
+//! Computes p-values of the tests. Each p-value is exact or an upper bound. If a test fails when its p-value is below a
+//! threshold, the rate of false alarms is therefore at most the threshold.
 
 use statrs::function::{erf::erfc, gamma};
 
-/// Returns the two-sided p-value of `z`, the standardized sum of `n` independent terms of the given skewness.
+/// Returns the two-sided p-value of `z`, the standardized sum of `n` independent terms. `skewness` is the skewness of
+/// one term.
 ///
-/// The tail of the normal distribution is multiplied by Cramér's correction for the skewness.
+/// The p-value is that of the normal distribution, times Cramér's (1938) correction `exp(z^3 * skewness / (6
+/// sqrt(n)))`.
 pub(crate) fn standardized_sum(z: f64, skewness: f64, n: f64) -> f64 {
     corrected_normal(z, z.powi(3) * skewness / (6.0 * n.sqrt()))
 }
 
-/// Returns the two-sided p-value of a normal deviate `z`, multiplied by e^`correction`.
+/// Returns the two-sided p-value of a normal deviate `z`, times `exp(correction)`.
 ///
-/// The correction of Cramér's theorem holds for deviates that are small compared with the square root of the number of
-/// terms. The correction is clamped to the range from 0 to z^2 / 4.
+/// The correction is an exponent of Cramér's theorem. The theorem holds if `z` is small compared with the square root
+/// of the number of terms. The exponent is therefore clamped to the range from 0 to `z^2 / 4`.
 pub(crate) fn corrected_normal(z: f64, correction: f64) -> f64 {
     let p = erfc(z.abs() / std::f64::consts::SQRT_2);
     // Beyond 38 standard deviations, p underflows to 0. The product of p and e^correction would be NaN if e^correction
@@ -21,10 +23,11 @@ pub(crate) fn corrected_normal(z: f64, correction: f64) -> f64 {
     if p == 0.0 { 0.0 } else { p * correction.clamp(0.0, z * z / 4.0).exp() }
 }
 
-/// Returns a nearly normal deviate for `z`, the standardized sum of independent terms, where the sum has this skewness.
+/// Returns a nearly normal deviate for `z`, the standardized sum of independent terms. `skewness` is the skewness of
+/// the sum.
 ///
-/// The sum is treated as a shifted gamma variable with the same skewness, whose cube root is nearly normal (Wilson and
-/// Hilferty 1931).
+/// The sum is treated as a shifted gamma variable with the same skewness. The cube root of a gamma variable is nearly
+/// normal (Wilson and Hilferty 1931).
 pub(crate) fn normal_deviate(z: f64, skewness: f64) -> f64 {
     if skewness.abs() < 1e-6 {
         return z;
@@ -33,19 +36,20 @@ pub(crate) fn normal_deviate(z: f64, skewness: f64) -> f64 {
     6.0 / skewness * (root - 1.0) + skewness / 6.0
 }
 
-/// Returns the two-sided p-value of the correlation of two samples of `n` independent values with these moments.
+/// Returns the two-sided p-value of the correlation `r` of two samples of `n` independent values each. `skewness` is
+/// the skewness of the values.
 ///
-/// The correction has two terms: the skewness of a product of two values is the square of that of one value, and the
-/// excess kurtosis of a product of normal values is 6. The correlation itself has lighter tails than the sum of products,
-/// because it is divided by the sum of squares.
+/// Cramér's correction has two terms. The first is for the skewness of a product of two values, which is `skewness^2`.
+/// The second is for the excess kurtosis of a product of two normal values, which is 6. The correlation has lighter
+/// tails than the sum of products, because it is divided by the sum of squares.
 pub(crate) fn correlation(r: f64, n: f64, skewness: f64) -> f64 {
     let z = r * n.sqrt();
     let cube = z.abs().powi(3) * skewness * skewness / (6.0 * n.sqrt());
     corrected_normal(z, cube + z.powi(4) / (4.0 * n))
 }
 
-/// Returns the two-sided p-value of a chi-square variable of `degrees` degrees of freedom: twice the probability of the
-/// smaller tail.
+/// Returns the two-sided p-value of a chi-square variable `x` with `degrees` degrees of freedom: twice the probability
+/// of the smaller tail.
 pub(crate) fn chi_square(x: f64, degrees: f64) -> f64 {
     // The sum of many squares is nearly normal. The third moment of a squared standard normal variable is 8, and its
     // variance is 2, so its skewness is 8 / 2^1.5.
@@ -55,8 +59,8 @@ pub(crate) fn chi_square(x: f64, degrees: f64) -> f64 {
     2.0 * chi_square_at_most(x, degrees).min(chi_square_at_least(x, degrees))
 }
 
-/// Returns the probability that a chi-square variable of `degrees` degrees of freedom is at least `x`. `degrees` need
-/// not be an integer.
+/// Returns the probability that a chi-square variable with `degrees` degrees of freedom is at least `x`. `degrees` may
+/// be a fraction.
 pub(crate) fn chi_square_at_least(x: f64, degrees: f64) -> f64 {
     if x <= 0.0 {
         1.0
@@ -67,7 +71,7 @@ pub(crate) fn chi_square_at_least(x: f64, degrees: f64) -> f64 {
     }
 }
 
-/// Returns the probability that a chi-square variable of `degrees` degrees of freedom is at most `x`.
+/// Returns the probability that a chi-square variable with `degrees` degrees of freedom is at most `x`.
 fn chi_square_at_most(x: f64, degrees: f64) -> f64 {
     if x <= 0.0 {
         0.0
@@ -78,8 +82,8 @@ fn chi_square_at_most(x: f64, degrees: f64) -> f64 {
     }
 }
 
-/// Returns `2 * exp(-2 * n * D^2)`, an upper bound on the p-value of the Kolmogorov-Smirnov distance D of `n` values.
-/// The bound holds for every `n` (Massart 1990), and may exceed 1.
+/// Returns an upper bound on the p-value of the Kolmogorov-Smirnov distance D of `n` values: `2 * exp(-2 * n * D^2)`.
+/// The bound holds for every `n` (Massart 1990). It may exceed 1.
 pub(crate) fn kolmogorov_smirnov(distance: f64, n: f64) -> f64 {
     2.0 * (-2.0 * n * distance * distance).exp()
 }

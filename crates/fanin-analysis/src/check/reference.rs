@@ -17,13 +17,13 @@ pub(crate) struct ReferenceDistribution {
     pub(crate) moments: Moments,
     /// The bin edges in ascending order, each with the probability that a value is below the edge.
     edges: Vec<(f64, f64)>,
-    /// The index of the first bin that `bin` searches, for each step. The steps divide the range from the first edge to
-    /// the last edge into equal parts.
+    /// For each of 2048 equal steps between the first and the last edge, the index of the bin at which
+    /// [`bin`](Self::bin) starts its search.
     search_starts: Vec<u32>,
 }
 
 impl ReferenceDistribution {
-    /// Computes the moments and the bins of a distribution whose values are rounded to a dtype.
+    /// Computes the moments and the bins of `distribution` after its values are rounded to `dtype`.
     pub(crate) fn new(distribution: Univariate, dtype: DType) -> Self {
         const STEPS: usize = 2048;
         let edges = distribution.edges(dtype);
@@ -35,42 +35,43 @@ impl ReferenceDistribution {
                 while bin < edges.len() && edges[bin].0 < x {
                     bin += 1;
                 }
-                // Because of rounding, `bin` may compute a step that is one too high. The search only moves forward, so
-                // it starts one bin early.
+                // `bin` may compute a step that is one too high, because of rounding errors. Its search only moves
+                // forward, so it starts one bin early.
                 search_starts.push(u32::try_from(bin.saturating_sub(1)).unwrap_or(0));
             }
         }
         Self { distribution, dtype, moments: distribution.moments(dtype), edges, search_starts }
     }
 
-    /// Returns whether the dtype rounds all values to the same value.
+    /// Returns whether rounding to the type makes all values equal.
     pub(crate) fn is_one_value(&self) -> bool {
         self.moments.std == 0.0 && self.dtype != DType::F64
     }
 
-    /// Returns whether the distribution of the values can be tested. It cannot be tested if the standard deviation is
-    /// so small that f64 numbers near the mean are too far apart.
+    /// Returns whether the distribution of the values can be tested. It cannot if the standard deviation is 0, or so
+    /// small that adjacent f64 numbers near the mean are too far apart.
     pub(crate) fn is_testable(&self) -> bool {
         let Moments { mean, std, .. } = self.moments;
         let coarse = self.dtype == DType::F64 && !(std > 1e-290 && std > 1e3 * f64::EPSILON * mean.abs());
         std > 0.0 && !coarse
     }
 
-    /// Returns whether the sums of `count` values and of their squares have the distributions that they have for normal
-    /// values. In a narrow type, a few values may all be rounded to the mean.
+    /// Returns whether sums over `count` values have the distributions that hold for normal values: normal for the sum
+    /// of the values, chi-square for the sum of their squares. In a type of 8 or 16 bits, `count` must be at least 32,
+    /// because a few values may all be rounded to the mean.
     pub(crate) fn is_smoothly_normal(&self, count: u64) -> bool {
         let smooth = self.dtype.size() >= 4 || count >= 32;
         smooth && self.distribution.is_normal() && (self.moments.kurtosis - 3.0).abs() < 0.03
     }
 
-    /// Returns whether the sum of functions of `count` values, such as their squares, is nearly normal. Of values of
-    /// which most are rounded to one value, the others must be more than a few.
+    /// Returns whether the sum of a function of `count` values, such as their squares, is nearly normal. If most values
+    /// are rounded to one value, the kurtosis is large, and `count` must be larger.
     pub(crate) fn has_normal_sums(&self, count: u64) -> bool {
         count as f64 >= 30.0 * self.moments.kurtosis.max(1.0)
     }
 
-    /// Returns the probability that torch replaces a uniform value by the lower bound, because it is rounded to the upper
-    /// one. torch does so in f16 and bf16. The result is 0 for other distributions and types.
+    /// Returns the probability that torch replaces a uniform value by the lower bound. In f16 and bf16, torch does this
+    /// with values that are rounded to the upper bound. The result is 0 for other distributions and types.
     pub(crate) fn wrapped_probability(&self) -> f64 {
         let Univariate::Uniform { high, .. } = self.distribution else { return 0.0 };
         if self.dtype.size() != 2 {
@@ -79,15 +80,15 @@ impl ReferenceDistribution {
         self.distribution.survival(grid::rounding_interval(self.dtype, self.dtype.round(high)).0)
     }
 
-    /// Returns an upper limit of the probability that a value is 0. torch's normal sampler returns exactly 0 once in 2^24
-    /// values. The limit allows twice this rate.
+    /// Returns an upper bound on the probability that a value is 0. torch's normal sampler returns exactly 0 once in
+    /// 2^24 values. The bound allows twice this rate.
     pub(crate) fn probability_of_zero(&self) -> f64 {
         let (below, above) = grid::rounding_interval(self.dtype, 0.0);
         self.distribution.probability(below, above) + 2f64.powi(-23)
     }
 
-    /// Returns the bin edges in ascending order, each with the probability that a value is below the edge. The number
-    /// of bins is the number of edges plus one.
+    /// Returns the bin edges in ascending order, each with the probability that a value is below the edge. There is one
+    /// bin more than edges.
     pub(crate) fn edges(&self) -> &[(f64, f64)] {
         &self.edges
     }
@@ -108,7 +109,7 @@ impl ReferenceDistribution {
     }
 }
 
-/// The reference distributions of many plans. Plans of the same distribution share one.
+/// The reference distributions of many plans. Plans with the same distribution and type share one.
 #[derive(Debug, Default)]
 pub(crate) struct References(Vec<ReferenceDistribution>);
 

@@ -1,5 +1,5 @@
-//! Search for pairs of tensors whose values are related: by a factor, by transposition, by a common beginning or end, or
-//! by a correlation.
+//! Searches for pairs of tensors whose values are related: by a factor, by transposition, by a common beginning or end,
+//! or by a correlation.
 
 use std::collections::HashMap;
 
@@ -9,17 +9,18 @@ use statrs::function::beta::beta_reg;
 use super::signature::Signature;
 use super::test_result::TestResult;
 
-/// The largest number of following tensors of the same size with which a tensor is compared by its sketch.
+/// The largest number of tensors with which a tensor is compared by its sketch. They are the next tensors in the list
+/// that have as many values.
 const MAX_COMPARED: usize = 2048;
 
-/// A tensor or block, with its signature.
+/// A tensor, or a block of a tensor, with its signature.
 #[derive(Debug)]
 pub(crate) struct Signed {
-    /// The name of the tensor, with the suffix of the block.
+    /// The name of the tensor, with the suffix of the block, such as `qkv.weight[0]`.
     pub(crate) name: String,
     /// The number of values.
     pub(crate) values: usize,
-    /// A hash of all values.
+    /// A hash of all values with their row-major indices.
     pub(crate) hash: u64,
     /// The signature of the values.
     pub(crate) signature: Signature,
@@ -28,16 +29,16 @@ pub(crate) struct Signed {
 /// Two tensors whose values are related.
 #[derive(Debug)]
 pub(crate) struct Relation {
-    /// The indices of the two tensors.
+    /// The index of the tensor that comes first in the list.
     pub(crate) first: usize,
-    /// The index of the tensor that is later in the list.
+    /// The index of the tensor that comes second in the list.
     pub(crate) second: usize,
-    /// The test `related` of the second tensor.
+    /// The result of the test `related`, which belongs to the second tensor.
     pub(crate) result: TestResult,
 }
 
-/// Returns the pairs of related tensors. Tensors of which all values are equal are left out. The p-value of a result is
-/// multiplied by the number of compared pairs.
+/// Returns the pairs of related tensors. Pairs of tensors with exactly the same values are left out. The p-value of a
+/// correlation is multiplied by the number of compared pairs.
 pub(crate) fn relations(tensors: &[Signed]) -> Vec<Relation> {
     let mut relations = common_orders(tensors);
     let known: Vec<(usize, usize)> = relations.iter().map(|found| (found.first, found.second)).collect();
@@ -47,7 +48,8 @@ pub(crate) fn relations(tensors: &[Signed]) -> Vec<Relation> {
     relations
 }
 
-/// Returns the pairs of tensors that have values in the same order at their ends.
+/// Returns the pairs of tensors that have a common order: their values are in the same order at the beginning, at the
+/// end, or in the first or last column.
 fn common_orders(tensors: &[Signed]) -> Vec<Relation> {
     let mut seen: HashMap<u64, (usize, usize, bool)> = HashMap::new();
     let mut relations: Vec<Relation> = Vec::new();
@@ -70,8 +72,9 @@ fn common_orders(tensors: &[Signed]) -> Vec<Relation> {
     relations
 }
 
-/// Describes a relation that was found by the order of values. `ends` are the numbers of the two orders, `negated` is
-/// whether one is the reverse of the other.
+/// Returns the message on a relation that was found by a common order. `name` is the name of the first tensor. `ends`
+/// are the indices of the common order in [`Signature::orders`] of the first and the second tensor. `negated` is
+/// whether one order is the reverse of the other. `same_size` is whether both tensors have the same number of values.
 fn text(name: &str, ends: (usize, usize), negated: bool, same_size: bool) -> String {
     let sign = if negated { "negated " } else { "" };
     match ends {
@@ -85,7 +88,7 @@ fn text(name: &str, ends: (usize, usize), negated: bool, same_size: bool) -> Str
     }
 }
 
-/// Returns the pairs of tensors with the same number of values whose sketches are correlated.
+/// Returns the pairs of tensors that have the same number of values and correlated sketches.
 fn correlations(tensors: &[Signed]) -> Vec<Relation> {
     let mut by_size: HashMap<usize, Vec<usize>> = HashMap::new();
     for (index, tensor) in tensors.iter().enumerate() {
@@ -113,11 +116,12 @@ fn correlations(tensors: &[Signed]) -> Vec<Relation> {
             }
             let r: f32 = units[first].iter().zip(&units[second]).map(|(a, b)| a * b).sum();
             let n = units[first].len() as f64;
-            // Most pairs are settled without the distribution function.
+            // A pair with a small correlation is left out before the distribution function, which is slow, is computed.
             if f64::from(r * r) * n < 20.0 {
                 return None;
             }
-            // The square of the correlation of independent normal samples is Beta(1/2, (n - 1)/2) distributed.
+            // The squared correlation r^2 of two samples of n independent normal values is Beta(1/2, (n - 1)/2)
+            // distributed.
             let p = beta_reg((n - 1.0) / 2.0, 0.5, 1.0 - f64::from(r * r).min(1.0)) * pairs;
             let text = format!("has a correlation of about {r:+.2} with {}", tensors[first].name);
             (p < 1.0).then(|| Relation { first, second, result: TestResult::new("related", p, text) })
@@ -126,7 +130,7 @@ fn correlations(tensors: &[Signed]) -> Vec<Relation> {
     found.collect()
 }
 
-/// Returns a vector divided by its length.
+/// Returns a vector divided by its Euclidean norm. A vector of zeros, or one that is not finite, is multiplied by 0.
 fn unit(vector: &[f32]) -> Vec<f32> {
     let length = vector.iter().map(|x| x * x).sum::<f32>().sqrt();
     let factor = if length > 0.0 && length.is_finite() { 1.0 / length } else { 0.0 };

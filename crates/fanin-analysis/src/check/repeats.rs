@@ -1,36 +1,38 @@
-//! Search for ranges of values that occur twice in a tensor. Such ranges occur if a program generates a tensor in
-//! shards, and two shards use the same random numbers.
+//! Searches for ranges of values that occur twice in a tensor. This happens if a program generates a tensor in shards,
+//! and two shards use the same random numbers.
 //!
 //! The values are read once and searched in two ways.
-//! - Ranges: a hash is computed for every window of `WINDOW` consecutive values. The windows whose hash is below a
-//!   limit are recorded. The limit is chosen so that about `KEPT` windows of a large tensor are recorded. Whether a
-//!   window is recorded depends on its values and not on its position. So if a range of values occurs twice, the same
-//!   windows are recorded in both occurrences, and their hashes are equal. In a tensor of n values, a repeated range of
-//!   k n / `KEPT` values is missed with a probability of about e^-k.
-//! - Rows: a hash is computed for every row, and recorded if rows are so long that they are not equal by chance. Of more
-//!   than `MAX_ROWS` rows, those are recorded whose hash is below a limit. Equal rows of up to `MAX_ROWS` rows are
-//!   therefore always found.
+//! - Ranges: a hash is computed for every window of `WINDOW` consecutive values. Windows whose hash is at most a limit
+//!   are recorded. In a large tensor, this limit gives about `KEPT` recorded windows. The hash of a window depends on
+//!   its values only, not on its position. If a range of values occurs twice, the same windows are therefore recorded
+//!   in both occurrences. In a tensor of n values, a repeated range of k n / `KEPT` values is missed with a probability
+//!   of about e^-k.
+//! - Rows: a hash is computed for every row, and recorded if rows are so long that they are not equal by chance. If
+//!   there are more than `MAX_ROWS` rows, only rows whose hash is at most a limit are recorded. Up to `MAX_ROWS` rows,
+//!   two equal rows are always found.
 
 use super::tensor_view::matrix;
 
-/// The number of values in a window. Windows of independent values, even of bf16, are equal by chance in less than one
-/// of 1e15 pairs.
+/// The number of values in a window. Two windows of independent values are equal by chance with a probability below
+/// 1e-15, even for bf16.
 const WINDOW: usize = 12;
 
-/// The approximate number of windows of a large tensor that are recorded. In a tensor of n values, two different
-/// recorded windows have the same 64-bit hash with a probability of about n * `KEPT` / 2^65: 2e-7 for 1e8 values.
+/// The approximate number of windows of a large tensor that are recorded. In a tensor of n random values, the
+/// probability that any two recorded windows have the same 64-bit hash by chance is about n * `KEPT` / 2^65: 2e-7 for
+/// 1e8 values.
 const KEPT: usize = 1 << 16;
 
-/// The approximate number of rows whose hashes are recorded at most.
+/// The approximate largest number of rows whose hashes are recorded.
 const MAX_ROWS: usize = 1 << 22;
 
-/// The smallest probability that is assumed for two values to be equal, in bits: 2^-16.
+/// The upper limit of the estimated -log2 of the probability that two values are equal. The probability is assumed to
+/// be at least 2^-16.
 const MAX_BITS_PER_VALUE: f64 = 16.0;
 
 /// The number of values at the start of a tensor from which the probability that two values are equal is estimated.
 const FIRST: usize = 1 << 16;
 
-/// The base of the polynomial hash of a window, and the increment of the hash of a row.
+/// The base of the polynomial hash of a window, and the multiplier of the hash of a row.
 const BASE: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// A search for repeated values. The values of a tensor, or of a range of its rows, are added in row-major order, chunk
@@ -43,14 +45,14 @@ pub(crate) struct RepeatSearch {
     start: usize,
     /// The number of values added so far.
     position: usize,
-    /// The hashes of the last `WINDOW` values. The hash of the value that was added as the i-th is at index i modulo
-    /// `WINDOW`.
+    /// The hashes of the last `WINDOW` values. The hash of value number i, in the order in which the values are added,
+    /// is at index i modulo `WINDOW`.
     ring: [u64; WINDOW],
     /// The polynomial hash of the last `WINDOW` values.
     rolling: u64,
     /// The factor of a value in the polynomial hash when the value leaves the window: `BASE` to the power of `WINDOW`.
     leaving_factor: u64,
-    /// The largest hash of a window that is recorded.
+    /// The largest hash at which a window is recorded.
     max_hash: u64,
     /// The hash of each recorded window, and the row-major index at which the window starts.
     windows: Vec<(u64, usize)>,
@@ -62,11 +64,12 @@ pub(crate) struct RepeatSearch {
     first_row: u64,
     /// Whether all rows so far are equal.
     rows_are_equal: bool,
-    /// The largest hash of a row that is recorded. `None` if rows are so short that they may be equal by chance.
+    /// The largest hash at which a row is recorded. `None` if rows are so short that they may be equal by chance.
     max_row_hash: Option<u64>,
-    /// The recorded hashes of rows, with the indices of the rows.
+    /// The hash of each recorded row, and the index of the row.
     row_hashes: Vec<(u64, usize)>,
-    /// The first `FIRST` values, if the search starts at the first value of the tensor.
+    /// The bit patterns of the first `FIRST` values of the tensor. Empty if the search does not start at the first
+    /// value.
     first: Vec<u64>,
     /// A hash of all values with their row-major indices.
     hash: u64,
@@ -92,7 +95,8 @@ impl std::fmt::Display for Repeat {
     }
 }
 
-/// Returns -log2 of the largest probability that two given rows are equal at which `rows` rows are compared.
+/// Returns -log2 of a probability q. Among `rows` rows, equal rows are searched only if two given rows are equal by
+/// chance with a probability of at most q, so that any two are with a probability below 2^-40.
 fn bits_of_equal_rows(rows: usize) -> f64 {
     40.0 + 2.0 * (rows.max(1) as f64).log2()
 }
@@ -105,8 +109,8 @@ fn mix(mut bits: u64) -> u64 {
 }
 
 impl RepeatSearch {
-    /// Returns a search for a tensor of this shape, to which no values are added yet. `start` is the row-major index of
-    /// the first value that will be added. It must be the start of a row.
+    /// Returns the search before the first value is added. `shape` is the shape of the tensor. `start` is the row-major
+    /// index of the first value that will be added, which must be the start of a row.
     pub(crate) fn new(shape: &[usize], start: usize) -> Self {
         let count: usize = if shape.contains(&0) { 0 } else { shape.iter().product() };
         let (rows, row_width) = matrix(shape);
@@ -131,7 +135,7 @@ impl RepeatSearch {
         }
     }
 
-    /// Adds the next values of the tensor.
+    /// Adds the next values of the tensor, in row-major order.
     pub(crate) fn add(&mut self, values: &[f64]) {
         if self.start == 0 {
             let first = values.iter().take(FIRST - self.first.len().min(FIRST));
@@ -159,8 +163,8 @@ impl RepeatSearch {
         }
     }
 
-    /// Adds the search of the rows that follow the rows of this search. Windows that start in one and end in the other
-    /// are not searched.
+    /// Merges the search `next`. The rows of `next` follow those of `self` in the tensor. Windows that start in one
+    /// search and end in the other are not recorded.
     pub(crate) fn merge(&mut self, next: Self) {
         let rows = self.rows;
         self.position += next.position;
@@ -171,7 +175,7 @@ impl RepeatSearch {
         self.hash = self.hash.wrapping_add(next.hash);
     }
 
-    /// Returns whether the first values of the tensor have at most `count` distinct values.
+    /// Returns whether the first `FIRST` values of the tensor have at most `count` distinct values.
     pub(crate) fn starts_with_few(&self, count: usize) -> bool {
         let mut known: Vec<u64> = Vec::new();
         self.first.iter().all(|bits| {
@@ -187,6 +191,7 @@ impl RepeatSearch {
         self.hash
     }
 
+    /// Compares the current row with the first row, and records its hash.
     fn finish_row(&mut self) {
         let hash = std::mem::take(&mut self.row_hash);
         if self.rows == 0 {
@@ -212,24 +217,24 @@ impl RepeatSearch {
         self.rows > 1 && self.rows_are_equal
     }
 
-    /// Returns the first repetition of any length, or `None` if there is none. Independent random values practically
-    /// never have a repetition.
+    /// Returns the first repeated range or pair of equal rows, or `None` if there is none. Independent random values
+    /// practically never have one.
     pub(crate) fn any(&self) -> Option<Repeat> {
         let range = self.repeated_windows().1.map(|(first, second)| Repeat::Range(first, second));
         range.or_else(|| self.equal_rows())
     }
 
-    /// Returns the first repeated range if at least 2 % of the recorded windows are repeated, and `None` otherwise. A
-    /// few repetitions are allowed, because the rows of a trained embedding may be equal for tokens that never
-    /// occurred.
+    /// Returns the first repeated range if at least 2 % of the recorded windows are repeated, and `None` otherwise.
+    /// Fewer repetitions are allowed, because the rows of an embedding may stay equal for tokens that never occur in
+    /// training.
     pub(crate) fn large(&self) -> Option<Repeat> {
         let (repeated, first) = self.repeated_windows();
         let (first, second) = first.filter(|_| repeated * 50 >= self.windows.len())?;
         Some(Repeat::Range(first, second))
     }
 
-    /// Returns the number of recorded windows that are equal to an earlier one, and the row-major indices at which the
-    /// first of these windows starts, in its first and its second occurrence.
+    /// Returns the number of recorded windows that are equal to an earlier recorded window. For the first of them, also
+    /// returns the two row-major indices at which the window starts.
     fn repeated_windows(&self) -> (usize, Option<(usize, usize)>) {
         let mut sorted = self.windows.clone();
         sorted.sort_unstable();
@@ -244,8 +249,8 @@ impl RepeatSearch {
     /// Returns the first two equal rows. Returns `None` if no rows are equal, or if rows are so short that they may be
     /// equal by chance.
     ///
-    /// The probability that two values are equal is estimated from the first `FIRST` values, and the estimate is at
-    /// least 2^-16. Rows are long enough if the probability that any two are equal by chance is less than 2^-40.
+    /// The probability that two values are equal is estimated from the first `FIRST` values, and assumed to be at least
+    /// 2^-16. Rows are long enough if the probability that any two are equal by chance is below 2^-40.
     fn equal_rows(&self) -> Option<Repeat> {
         let mut values = self.first.clone();
         values.sort_unstable();
@@ -275,6 +280,7 @@ mod tests {
         (0..count as u64).map(|n| (mix(n.wrapping_mul(BASE) + 1) >> (64 - bits)) as f64).collect()
     }
 
+    /// Returns the repetition that a search in these values finds.
     fn found(shape: &[usize], values: &[f64]) -> Option<Repeat> {
         let mut search = RepeatSearch::new(shape, 0);
         // With this size, chunks end within rows and within windows.
@@ -309,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn short_rows_and_few_distinct_values_prove_nothing() {
+    fn equal_short_rows_and_rows_of_few_distinct_values_are_not_reported() {
         assert_eq!(found(&[4000, 12], &values(48_000, 1)), None);
         assert_eq!(found(&[2, 4], &[1.0, 2.0, 3.0, 4.0, 1.0, 2.0, 3.0, 4.0]), None);
         assert_eq!(found(&[100, 50], &[0.0; 5000]), None);

@@ -1,18 +1,19 @@
-//! Tests whether independent values follow a distribution. The values are read once to compute statistics. The tests
-//! use only the statistics.
+//! Tests whether independent values follow a distribution. The values are read once, to compute statistics. All tests
+//! are computed from these statistics.
 //!
-//! The p-value of each test is exact or an upper bound. A test that fails if its p-value is below a threshold therefore
-//! gives false alarms at a rate of at most that threshold. The tests are:
-//! - The mean and the standard deviation are compared with their planned values. The deviations are treated as normal,
-//!   with Cramér's correction for the skewness. For fewer than 100,000 normal values, the p-value of the standard
-//!   deviation is computed from the chi-square distribution.
-//! - The Kolmogorov-Smirnov distance is computed at up to 511 bin edges. The result is at most the distance over all
-//!   values.
-//! - The correlation of consecutive values is compared with 0. Sorted or smooth values are correlated; independent
-//!   values are not.
-//! - The smallest and the largest value are compared with the distribution of extreme values. They must be neither too
-//!   far from the mean nor too close to it.
-//! - The number of exact zeros is compared with the expected number by the Poisson distribution.
+//! The p-value of each test is exact or an upper bound. If a test fails when its p-value is below a threshold, the rate
+//! of false alarms is therefore at most the threshold. The tests are:
+//! - `mean` and `std`: the mean and the standard deviation are compared with the planned ones. Their deviations are
+//!   treated as normal, with Cramér's correction for the skewness. For fewer than 100,000 normal values, the p-value of
+//!   `std` is computed from the chi-square distribution.
+//! - `distribution`: the Kolmogorov-Smirnov distance is computed at up to 511 bin edges, so it is at most the distance
+//!   over all values. The p-value is the upper bound of Massart (1990).
+//! - `order`: the correlation of consecutive values is compared with 0. Sorted or smooth values are correlated.
+//! - `outlier` and `tail`: the smallest and the largest value are compared with the distribution of extreme values.
+//!   `outlier` fails if one is too far from the mean, and `tail` if one is too close to the mean.
+//! - `zeros`: the number of exact zeros is compared with the expected number, by the Poisson distribution.
+//! - `finite` and `bounds`: no value may be NaN or outside of the bounds, and infinite values must be explained by
+//!   overflows.
 
 use super::distribution::Moments;
 use super::grid;
@@ -20,10 +21,10 @@ use super::p_value;
 use super::reference::ReferenceDistribution;
 use super::test_result::TestResult;
 
-/// Statistics of a sample, gathered for comparison with a reference distribution.
+/// The statistics of a sample of values that is compared with a reference distribution.
 #[derive(Debug, Clone)]
 pub(crate) struct SampleStatistics {
-    /// The number of values in the sums: the finite values, without the zeros if `skip_zeros` is true.
+    /// The number of values in the sums: the finite values, without zeros if `skip_zeros` is true.
     pub(crate) count: u64,
     /// The number of values that are NaN.
     nans: u64,
@@ -31,9 +32,11 @@ pub(crate) struct SampleStatistics {
     infinite: u64,
     /// The number of exact zeros.
     zeros: u64,
+    /// The smallest of these values.
     min: f64,
+    /// The largest of these values.
     max: f64,
-    /// The sum of the standardized values: the signed distances from the planned mean, divided by the planned standard
+    /// The sum of the standardized values. A standardized value is (x - mean) / std, with the planned mean and standard
     /// deviation.
     sum: f64,
     /// The sum of the squared standardized values.
@@ -46,12 +49,13 @@ pub(crate) struct SampleStatistics {
     last: f64,
     /// The number of values in each bin of the reference distribution.
     bins: Vec<u64>,
+    /// Whether exact zeros are left out of all statistics except `zeros`.
     skip_zeros: bool,
 }
 
 impl SampleStatistics {
-    /// Returns the statistics of an empty sample. If `skip_zeros` is true, exact zeros are counted, but no other
-    /// statistic includes them.
+    /// Returns the statistics of an empty sample. If `skip_zeros` is true, exact zeros are counted, but all other
+    /// statistics leave them out.
     pub(crate) fn new(reference: &ReferenceDistribution, skip_zeros: bool) -> Self {
         Self {
             count: 0,
@@ -70,7 +74,7 @@ impl SampleStatistics {
         }
     }
 
-    /// Adds the next values of the sample.
+    /// Adds the next values of the sample, in row-major order.
     pub(crate) fn add(&mut self, reference: &ReferenceDistribution, values: &[f64]) {
         let (mut sum, mut squares, mut products) = (0.0, 0.0, 0.0);
         let (mean, inverse) = (reference.moments.mean, 1.0 / reference.moments.std);
@@ -100,7 +104,7 @@ impl SampleStatistics {
         self.products += products;
     }
 
-    /// Adds the statistics of the values that follow the values of this sample.
+    /// Merges the statistics of `next`. The values of `next` follow those of `self` in the tensor.
     pub(crate) fn merge(&mut self, next: &Self) {
         self.count += next.count;
         self.nans += next.nans;
@@ -116,7 +120,8 @@ impl SampleStatistics {
         self.bins.iter_mut().zip(&next.bins).for_each(|(bin, count)| *bin += count);
     }
 
-    /// Adds zeros to a sample without zeros: values that the dtype rounds to 0. The planned mean must be 0.
+    /// Adds `count` zeros to a sample that leaves zeros out. These are random values that rounding turned into 0. The
+    /// planned mean must be 0.
     pub(crate) fn add_zeros(&mut self, reference: &ReferenceDistribution, count: u64) {
         if count > 0 {
             self.count += count;
@@ -130,16 +135,17 @@ impl SampleStatistics {
         self.zeros
     }
 
-    /// Returns two numbers. The first is the sum of the squared standardized values, each minus 1. The second is the
-    /// variance of this sum if the values follow the reference distribution. Both can be added over several tensors for
-    /// a common test. Returns `None` if the sum of so few values says nothing.
+    /// Returns the sum of z^2 - 1 over all standardized values z, and the variance of this sum if the values follow the
+    /// reference distribution. Both numbers can be added over several tensors, to test all of them together. Returns
+    /// `None` if there are too few values for such a test.
     pub(crate) fn variance_excess(&self, reference: &ReferenceDistribution) -> Option<(f64, f64)> {
         let n = self.count as f64;
         let meaningful = reference.is_smoothly_normal(self.count) || reference.has_normal_sums(self.count);
         (self.count > 0 && meaningful).then_some((self.squares - n, n * (reference.moments.kurtosis - 1.0)))
     }
 
-    /// Returns the Kolmogorov-Smirnov distance, and the bin edge at which the distance occurs.
+    /// Returns the Kolmogorov-Smirnov distance: the largest difference between the fraction of values below a bin edge
+    /// and the planned probability. Also returns the edge at which it occurs.
     pub(crate) fn kolmogorov_smirnov_distance(&self, reference: &ReferenceDistribution) -> (f64, f64) {
         let (mut below, mut largest) = (0, (0.0, f64::NAN));
         for (&count, &(edge, probability)) in self.bins.iter().zip(reference.edges()) {
@@ -159,8 +165,8 @@ impl SampleStatistics {
             return results;
         }
         results.extend(self.bounds(reference));
-        // If the values are not normally distributed, the tests of the mean and the std are only approximate. These two
-        // tests are left out where the approximation is poor.
+        // If the values are not normally distributed, the tests of the mean and the standard deviation are
+        // approximations. They are left out where the approximation is poor.
         if reference.is_smoothly_normal(self.count) || reference.has_normal_sums(self.count) {
             results.push(self.mean(reference));
             results.push(self.std(reference));
@@ -174,7 +180,7 @@ impl SampleStatistics {
         results
     }
 
-    /// Tests whether there are NaN values, or more infinite values than overflows of the dtype explain.
+    /// Tests whether a value is NaN, and whether there are more infinite values than overflows of the type explain.
     fn finite(&self, reference: &ReferenceDistribution) -> Vec<TestResult> {
         let all = self.nans + self.infinite + self.count;
         let mut results = Vec::new();
@@ -189,7 +195,7 @@ impl SampleStatistics {
         results
     }
 
-    /// Returns a failed test if a value is outside of the bounds of the distribution, and `None` otherwise.
+    /// Returns a failed test `bounds` if a value is outside of the bounds of the distribution, and `None` otherwise.
     fn bounds(&self, reference: &ReferenceDistribution) -> Option<TestResult> {
         let (low, high) = reference.distribution.bounds();
         // Rounding to the dtype may move a value at a bound out of the bounds.
@@ -201,7 +207,7 @@ impl SampleStatistics {
         })
     }
 
-    /// Compares the mean with the planned mean.
+    /// Tests whether the mean agrees with the planned mean.
     fn mean(&self, reference: &ReferenceDistribution) -> TestResult {
         let Moments { mean, std, skewness, .. } = reference.moments;
         let n = self.count as f64;
@@ -211,11 +217,12 @@ impl SampleStatistics {
         TestResult::new("mean", p_value::standardized_sum(z, skewness, n), text)
     }
 
-    /// Compares the standard deviation with the planned standard deviation.
+    /// Tests whether the standard deviation agrees with the planned one.
     fn std(&self, reference: &ReferenceDistribution) -> TestResult {
         let Moments { std, kurtosis, sixth, .. } = reference.moments;
         let n = self.count as f64;
-        // The variance of a squared standardized value. It is 0 if all values have the same distance from the mean.
+        // The variance of a squared standardized value. It would be 0 if all values had the same distance from the
+        // mean.
         let variance = (kurtosis - 1.0).max(1e-9);
         let z = (self.squares - n) / (variance * n).sqrt();
         let p = if reference.is_smoothly_normal(self.count) {
@@ -231,7 +238,7 @@ impl SampleStatistics {
         TestResult::new("std", p, text)
     }
 
-    /// Compares the distribution function of the sample with the planned distribution function.
+    /// Tests the Kolmogorov-Smirnov distance between the values and the planned distribution.
     fn kolmogorov_smirnov(&self, reference: &ReferenceDistribution) -> TestResult {
         let (distance, x) = self.kolmogorov_smirnov_distance(reference);
         let text = format!("Kolmogorov-Smirnov distance {distance:.4} at {x:.4e} over {} values", self.count);
@@ -239,11 +246,11 @@ impl SampleStatistics {
         TestResult::new("distribution", p, text)
     }
 
-    /// Tests whether consecutive values are correlated. Returns `None` for fewer than 1000 values, or if
-    /// most values are rounded to the same value.
+    /// Tests whether consecutive values are correlated. Returns `None` for fewer than 1000 values, or if most values
+    /// are rounded to the same value.
     fn serial_correlation(&self, reference: &ReferenceDistribution) -> Option<TestResult> {
-        // The sum of fewer than 1000 products is far from normally distributed. The correlation is computed with the
-        // measured variance, because the planned variance has its own test.
+        // The sum of fewer than 1000 products is far from normal. The correlation is computed with the measured
+        // variance, because the planned variance has its own test.
         if self.pairs < 1000 || self.squares <= 0.0 || !reference.has_normal_sums(self.pairs) {
             return None;
         }
@@ -255,7 +262,8 @@ impl SampleStatistics {
         Some(TestResult::new("order", p, text))
     }
 
-    /// Tests whether the smallest and the largest value are too extreme (`outlier`) or not extreme enough (`tail`).
+    /// Tests whether the smallest and the largest value are too far from the mean (`outlier`) or too close to it
+    /// (`tail`).
     fn extremes(&self, reference: &ReferenceDistribution) -> Vec<TestResult> {
         let (n, distribution) = (self.count as f64, &reference.distribution);
         let (low, high) = distribution.bounds();
@@ -273,10 +281,12 @@ impl SampleStatistics {
             let text =
                 format!("{name} value {x:.4e}, {deviation:+.2} std from the mean, of {} values", self.count);
             results.push(TestResult::new("outlier", n * at_least, text.clone()));
-            // The `tail` test is left out beyond 5.4 std, because torch computes normal f32 values from 24 random bits.
-            // Such values end at 5.77 std and are unevenly spaced just below that. The test is also left out next to a
-            // bound: rounding may have moved the values that are more extreme than `x` to the bound or to `x`, and torch
-            // moves f16 and bf16 values from the upper bound to the lower one.
+            // The test `tail` is left out if the value is 5.4 or more standard deviations from the mean. torch computes
+            // normal f32 values from 24 random bits, so they end at 5.77 standard deviations, and are unevenly spaced
+            // just below that.
+            //
+            // The test `tail` is also left out next to a bound. Rounding may move more extreme values to `x` or to the
+            // bound, and torch moves f16 and bf16 values from the upper bound to the lower one.
             let (below, above) = grid::neighbours(reference.dtype, x);
             let inside = grid::rounding_interval(reference.dtype, below).0 >= low
                 && grid::rounding_interval(reference.dtype, above).1 <= high;
@@ -295,7 +305,7 @@ impl SampleStatistics {
     }
 }
 
-/// Returns a deviation in standard errors as text.
+/// Returns the text of a deviation of `z` standard errors, such as `+1.5 standard errors`.
 pub(crate) fn in_standard_errors(z: f64) -> String {
     if z.abs() < 1e4 { format!("{z:+.1} standard errors") } else { format!("{z:+.0e} standard errors") }
 }
@@ -308,9 +318,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_large_deviation_is_impossible_at_any_size() {
-        // If the std of 200,000 values is twice the planned std, z is 948. The correction factor for this z exceeds the
-        // range of f64.
+    fn the_p_value_of_a_very_large_deviation_is_zero_and_never_nan() {
+        // If the standard deviation of 200,000 values is twice the planned one, z is 948. The correction factor for
+        // this z exceeds the range of f64.
         assert_eq!(p_value::standardized_sum(948.0, 2.83, 2e5), 0.0);
         assert!((p_value::standardized_sum(1.96, 0.0, 1e9) - 0.05).abs() < 1e-4);
         let reference = ReferenceDistribution::new(Univariate::normal(0.0, 1.0), DType::F32);

@@ -1,12 +1,12 @@
-//! Signatures of tensors. Tensors whose values are related have related signatures.
+//! Computes signatures of tensors. If the values of two tensors are related, so are their signatures.
 //!
-//! A signature has two kinds of numbers.
-//! - A sketch: the standardized values are divided into rows of `BUCKETS` values, and the rows are added up with random
-//!   signs (the tug-of-war sketch of Alon, Matias and Szegedy 1996). If the values of two tensors have a correlation,
-//!   their sketches have about the same one.
-//! - The order of the first values, of the last ones, and of those of the first and the last column. Independent values
-//!   are in the same order with a probability of 1 in `WINDOW` factorial. A positive factor and a change of type leave
-//!   the order as it is, and a negative factor reverses it.
+//! A signature has two parts.
+//! - The sketch: the standardized values are divided into rows of `BUCKETS` values, and the rows are added with random
+//!   signs (the tug-of-war sketch of Alon, Matias and Szegedy 1996). If the values of two tensors are correlated, their
+//!   sketches have about the same correlation.
+//! - The orders: the order in which the first 20 values are sorted, the same for the last 20 values, and for 20 values
+//!   of the first and of the last column. The orders of independent values are equal with a probability of 1 / 20!. A
+//!   positive factor or a conversion to another type keeps the order, and a negative factor reverses it.
 
 use super::tensor_view::TensorView;
 use crate::error::Result;
@@ -23,31 +23,35 @@ const WINDOW: usize = 20;
 pub(crate) struct Signature {
     /// The row-major index of the next value.
     position: usize,
+    /// The mean that is subtracted from the values.
     mean: f64,
+    /// The reciprocal of the standard deviation, by which the values are multiplied.
     inverse: f64,
-    /// The sketch. It has fewer than `BUCKETS` values if the tensor has.
+    /// The sketch. Its length is `BUCKETS`, or the number of values if this is smaller.
     pub(crate) sketch: Vec<f32>,
-    /// Hashes of the order of the first values, the last values, the first column and the last column. `None` if there
-    /// are too few values, or if values are equal.
+    /// The orders of the first values, the last values, the first column and the last column. `None` if there are too
+    /// few values or equal values.
     pub(crate) orders: [Option<Order>; 4],
 }
 
-/// The order of some values.
+/// The order of a few values: a hash of the indices that sort them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Order {
-    /// A hash of the order or of the reversed order, whichever is smaller.
+    /// The hash of the order or of the reversed order, whichever is smaller. A tensor and its negative therefore have
+    /// the same hash.
     pub(crate) hash: u64,
-    /// Whether the hash is that of the reversed order.
+    /// Whether `hash` is the hash of the reversed order.
     pub(crate) reversed: bool,
 }
 
 impl Signature {
-    /// Returns a signature without values. `position` is the row-major index of the first value that will be added.
+    /// Returns the signature before the first value is added. `position` is the row-major index of the first value that
+    /// will be added. `mean` and `std` standardize the values.
     pub(crate) fn new(position: usize, mean: f64, std: f64) -> Self {
         Self { position, mean, inverse: 1.0 / std, sketch: Vec::new(), orders: [None; 4] }
     }
 
-    /// Adds the next values.
+    /// Adds the next values to the sketch, in row-major order.
     pub(crate) fn add(&mut self, mut values: &[f64]) {
         while !values.is_empty() {
             let column = self.position % BUCKETS;
@@ -65,7 +69,7 @@ impl Signature {
         }
     }
 
-    /// Adds the signature of the values that follow.
+    /// Adds the sketch of `next`. The values of `next` follow those of `self` in the tensor.
     pub(crate) fn merge(&mut self, next: &Self) {
         if self.sketch.len() < next.sketch.len() {
             self.sketch.resize(next.sketch.len(), 0.0);
@@ -74,7 +78,8 @@ impl Signature {
         self.position = next.position;
     }
 
-    /// Reads the values whose order is compared.
+    /// Reads the values of which the orders are computed, and computes the orders. The view must have an axis and no
+    /// axis of size 0.
     ///
     /// # Errors
     /// Returns an error if the file cannot be read.
@@ -100,13 +105,15 @@ impl Signature {
     }
 }
 
+/// Reads and returns all values of a view.
 fn read(view: &TensorView<'_>) -> Result<Vec<f64>> {
     let mut all = Vec::new();
     view.values(|values| all.extend_from_slice(values))?;
     Ok(all)
 }
 
-/// Returns a hash of the order of values. Returns `None` if a value is NaN or infinite, or if two values are equal.
+/// Returns the order of `values`. Returns `None` if a value is NaN or infinite, if two values are equal, or if the
+/// values rise or fall from the first to the last.
 fn order(values: &[f64]) -> Option<Order> {
     let mut indices: Vec<usize> = (0..values.len()).collect();
     indices.sort_by(|&a, &b| values[a].total_cmp(&values[b]));

@@ -1,5 +1,5 @@
-//! Tests of one tensor, or of one block of a fused parameter, against its plan. The distribution of the plan decides
-//! which tests are made.
+//! Tests the values of one tensor, or of one block of a fused parameter, against its plan. The distribution of the plan
+//! decides which tests are made.
 
 use fanin::region::Chunks;
 use fanin::{DType, Distribution, Functions, Native, Plan};
@@ -22,8 +22,8 @@ use super::tensor_view::{Part, TensorView};
 use super::test_result::TestResult;
 use crate::error::{Error, Result};
 
-/// The largest number of values of a part of a tensor. The parts are tested on several threads, and a thread keeps the
-/// values of its part in memory, as f32.
+/// The largest number of values of a part of a tensor, unless a single row has more. The parts are tested on several
+/// threads. Each thread has the values of its part in memory, as f32.
 pub(crate) const PART: usize = 1 << 22;
 
 /// The results of testing a view of a tensor.
@@ -33,41 +33,47 @@ pub(crate) struct ViewTests {
     pub(crate) results: Vec<TestResult>,
     /// Why the values were not tested, or `None` if they were.
     pub(crate) unchecked: Option<String>,
-    /// A hash of the values, or `None` if they are not random. Tensors with the same hash have the same values.
+    /// A hash of the values with their row-major indices, or `None` if the values are not random. Tensors with the same
+    /// values have the same hash.
     pub(crate) hash: Option<u64>,
     /// Numbers by which the values are compared with those of other tensors, or `None` if they are not random.
     pub(crate) signature: Option<Signature>,
-    /// The result of [`SampleStatistics::variance_excess`], or `None` if the values are not independent.
+    /// The result of [`SampleStatistics::variance_excess`]. `None` if the values are not independent, or too few.
     pub(crate) variance_excess: Option<(f64, f64)>,
 }
 
-/// Maps the values of a tensor to those of the random values to which functions were applied.
+/// The inverse of the functions that a plan applies to random values. It maps the values of the tensor back to values
+/// that follow the distribution of the argument, which is the innermost distribution of the plan.
 #[derive(Debug, Clone, Copy)]
 struct Inverse<'p> {
+    /// The functions that the plan applies.
     functions: Functions,
     /// The plan of the random values.
     argument: &'p Plan,
     dtype: DType,
-    /// The state from which fractions are computed.
+    /// The state of a sequence of numbers between 0 and 1. See [`Inverse::argument_of`].
     state: u64,
 }
 
 impl Inverse<'_> {
-    /// Returns a value to which the functions may have been applied to give `x`. Rounding to the dtype maps an interval of
-    /// values to x. The position in this interval changes from call to call, so the result follows the distribution of the
-    /// argument in types with few digits, too.
+    /// Returns a value whose image under the functions, rounded to the type of the tensor, is `x`.
+    ///
+    /// All numbers of an interval are rounded to `x`. The returned value comes from a position in this interval that
+    /// differs from call to call. In types with few digits, the returned values therefore also follow the distribution
+    /// of the argument.
     fn argument_of(&mut self, x: f64) -> f64 {
         if !x.is_finite() {
             return x;
         }
-        // The golden ratio gives fractions that fill the interval from 0 to 1 evenly.
+        // Multiples of the golden ratio, modulo 1, fill the interval from 0 to 1 evenly.
         self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let fraction = (self.state >> 11) as f64 / (1u64 << 53) as f64;
         let (first, last) = grid::rounding_interval(self.dtype, x);
         let inverse = |x| self.functions.invert(x);
         let value = inverse(first + (last - first) * fraction);
         let (low, high) = self.argument.bounds();
-        // The interval of a value at a bound is partly out of bounds, but the value before rounding was not.
+        // If `x` is at a bound, a part of its interval is out of bounds. The value before rounding was within the
+        // bounds, so a value outside is reflected at the bound.
         let explained = inverse(first) <= high && inverse(last) >= low;
         let reflected = if value >= high { 2.0 * high - value } else { 2.0 * low - value };
         if (value >= high || value < low) && explained && low < reflected && reflected < high {
@@ -78,12 +84,13 @@ impl Inverse<'_> {
     }
 }
 
-/// The statistics of independent random values.
+/// The statistics of a range of rows of a tensor of independent random values.
 struct Independent {
     sample: SampleStatistics,
     repeats: RepeatSearch,
     structure: Option<Structure>,
     signature: Signature,
+    /// The number of zeros of each column of a `sparse` matrix. Empty for other distributions.
     zeros_of_columns: Vec<u64>,
 }
 
@@ -107,7 +114,8 @@ impl ViewTests {
                 };
                 tests.independent(view, reference, zeros, None, progress)?;
             }
-            // The functions are increasing, so the values are tested through the inverse functions.
+            // The functions are increasing, so the inverse functions give values that follow the distribution of the
+            // argument.
             (None, Distribution::Mapped { functions }) => {
                 let argument =
                     plan.argument().and_then(|argument| Some((argument, references.get(argument)?)));
@@ -119,7 +127,7 @@ impl ViewTests {
                     None => tests.exact(view, plan, progress)?,
                 }
             }
-            // If the dtype rounds all values to the same value, the last arm of the match compares the values exactly.
+            // If the type rounds all values to the same value, the last arm of this match compares the values exactly.
             (Some(reference), _) if !reference.is_one_value() => {
                 let text = "the planned standard deviation is below the resolution of f64";
                 tests.unchecked = Some(text.to_owned());
@@ -132,13 +140,14 @@ impl ViewTests {
         Ok(tests)
     }
 
+    /// Adds a failed result of the test named `test`.
     fn fail(&mut self, test: &'static str, text: String) {
         self.results.push(TestResult::failure(test, text));
     }
 
-    /// Tests independent random values. `zeros` is the planned number of zeros in each column of a `sparse` matrix, and
-    /// `None` for other distributions. `inverse` gives the values that follow the reference distribution, if they are not
-    /// the values of the tensor.
+    /// Tests independent random values against a reference distribution. `zeros` is the planned number of zeros in each
+    /// column of a `sparse` matrix, and `None` for other distributions. If the plan applies functions to random values,
+    /// `inverse` maps the values of the tensor back to these random values.
     fn independent(
         &mut self,
         view: &TensorView<'_>,
@@ -160,7 +169,7 @@ impl ViewTests {
             sample.add_zeros(reference, sample.zeros_found().saturating_sub(planned));
         }
         self.hash = Some(repeats.hash());
-        // The correlation of two samples has a known distribution only if the samples are not nearly all equal.
+        // The distribution of the correlation of two tensors is known only if most of their values are distinct.
         let values = view.shape().iter().product::<usize>();
         let dense = reference.moments.kurtosis < 6.0 && (zeros.is_none() || values >= 1 << 16);
         self.signature = (sample.count > 0 && dense).then_some(signature);
@@ -182,8 +191,8 @@ impl ViewTests {
         Ok(())
     }
 
-    /// Tests the number of zeros in each column of a `sparse` matrix. `found` has the number of zeros in each column. A
-    /// few more zeros than planned are allowed, because random values may be exactly 0 too.
+    /// Tests the number of zeros in each column of a `sparse` matrix. `found` has the number of zeros of each column,
+    /// and `planned` is the planned number. A few more zeros are allowed, because a random value may be exactly 0.
     fn column_zeros(
         &mut self,
         found: &[u64],
@@ -202,7 +211,8 @@ impl ViewTests {
         self.results.push(TestResult::new("zeros", poisson_at_least(extra, expected), text));
     }
 
-    /// Tests whether a matrix is `gain` times a random orthogonal matrix from the Haar measure.
+    /// Tests whether a matrix is `gain` times an orthogonal matrix drawn from the Haar measure, the uniform
+    /// distribution of orthogonal matrices.
     fn orthogonal(
         &mut self,
         view: &TensorView<'_>,
@@ -241,7 +251,7 @@ impl ViewTests {
         Ok(())
     }
 
-    /// Compares values that do not depend on the seed with the plan.
+    /// Compares the values of a view with the values of its plan, which do not depend on a seed.
     fn exact(&mut self, view: &TensorView<'_>, plan: &Plan, progress: &dyn Progress) -> Result {
         let name = &view.entry().name;
         let native = Native::new(0);
@@ -262,7 +272,7 @@ impl ViewTests {
         view.values(|values| {
             for &found in values {
                 match next_expected() {
-                    // 0 and -0 are one value: the sign of a value that is rounded to 0 depends on the seed.
+                    // 0 and -0 count as equal: if a random value is rounded to 0, its sign depends on the seed.
                     Ok(expected) if expected == found || expected.to_bits() == found.to_bits() => {}
                     Ok(expected) => mismatch.add(index, expected, found),
                     Err(failed) => {
@@ -283,8 +293,9 @@ impl ViewTests {
 }
 
 impl Independent {
-    /// Reads a part of a view. If `sparse` is true, the zeros of each column are counted, and no other statistic
-    /// includes them. `inverse` maps the values to those that follow the reference distribution.
+    /// Reads a part of a view and computes its statistics. If `sparse` is true, the zeros of each column are counted,
+    /// and all other statistics leave zeros out. `inverse` maps the values back to values that follow the reference
+    /// distribution.
     fn of(
         view: &TensorView<'_>,
         part: &Part<'_>,
@@ -295,7 +306,8 @@ impl Independent {
     ) -> Result<Self> {
         let (whole, shape) = (view.shape(), part.view.shape());
         let moments = reference.moments;
-        // The dtype of the reference is that of the argument if the plan applies functions.
+        // If the plan applies functions, the type of the reference distribution is that of the argument, not that of
+        // the tensor.
         let dtype = view.entry().dtype.float().unwrap_or(reference.dtype);
         let subject = Subject { whole, shape, first: part.first, dtype, moments };
         let values = whole.iter().product::<usize>();
@@ -341,7 +353,7 @@ impl Independent {
         Ok(found)
     }
 
-    /// Adds the statistics of the part that follows.
+    /// Merges the statistics of `next`. The rows of `next` follow those of `self` in the tensor.
     fn merge(&mut self, next: Self) {
         self.sample.merge(&next.sample);
         self.repeats.merge(next.repeats);

@@ -1,4 +1,4 @@
-//! Views of a stored tensor. A view has the values of the whole tensor, or of one block of a fused parameter.
+//! Reads the values of a stored tensor, or of a part of it such as one block of a fused parameter.
 
 use std::ops::Range;
 
@@ -9,24 +9,24 @@ use fanin_recipe::Entry;
 
 use crate::error::Result;
 
-/// A view of the whole of a tensor in a checkpoint, or of one block of the tensor.
+/// A view of a tensor in a checkpoint: of the whole tensor, of one block, or of a range along its axes.
 #[derive(Debug, Clone)]
 pub(crate) struct TensorView<'a> {
     checkpoint: &'a Checkpoint,
     /// The tensor's index in the manifest.
     tensor: usize,
-    /// The axes of the tensor that the view has, in ascending order.
+    /// The axes of the tensor that are also axes of the view, in ascending order.
     axes: Vec<usize>,
     /// The size of the view along each of its axes.
     shape: Vec<usize>,
-    /// The index in the tensor at which the view starts.
+    /// The index of the first value of the view along each axis of the tensor.
     start: Vec<usize>,
     /// The size of the view along each axis of the tensor.
     extent: Vec<usize>,
 }
 
-/// Returns the number of rows and the number of values of a row of a tensor as a matrix: axes from the second are
-/// flattened into columns. Both are 0 for a tensor of fewer than two axes, or without values.
+/// Returns the number of rows and the number of columns of a tensor as a matrix, in which all axes after the first are
+/// flattened into columns. Both are 0 for a tensor of fewer than two axes, and for a tensor without values.
 pub(crate) fn matrix(shape: &[usize]) -> (usize, usize) {
     match shape {
         [rows, trailing @ ..] if !trailing.is_empty() && !shape.contains(&0) => {
@@ -41,14 +41,14 @@ pub(crate) fn matrix(shape: &[usize]) -> (usize, usize) {
 pub(crate) struct Part<'a> {
     /// The view of these rows.
     pub(crate) view: TensorView<'a>,
-    /// The row-major index of the part's first value in the view that was divided.
+    /// The row-major index of the first value of the part, in the view that was divided into parts.
     pub(crate) first: usize,
 }
 
 /// A view of a tensor or block, with the plan of the view's values.
 #[derive(Debug)]
 pub(crate) struct PlannedView<'a, 'p> {
-    /// The block's suffix to the tensor's name, such as `[2][0]`; empty for a view of the whole tensor.
+    /// The suffix that names the block, such as `[2][0]`. Empty for a view of the whole tensor.
     pub(crate) suffix: &'p str,
     /// The view of the tensor or block.
     pub(crate) view: TensorView<'a>,
@@ -57,14 +57,14 @@ pub(crate) struct PlannedView<'a, 'p> {
 }
 
 impl<'a> TensorView<'a> {
-    /// Returns a view of the whole tensor at this index of the manifest.
+    /// Returns a view of the whole tensor at index `tensor` of the checkpoint's manifest.
     pub(crate) fn whole(checkpoint: &'a Checkpoint, tensor: usize) -> Self {
         let shape = checkpoint.manifest.entries[tensor].shape.clone();
         let (axes, start) = ((0..shape.len()).collect(), vec![0; shape.len()]);
         Self { checkpoint, tensor, axes, extent: shape.clone(), shape, start }
     }
 
-    /// Returns a view of one block of the tensor at this index of the manifest.
+    /// Returns a view of one block of the tensor at index `tensor` of the checkpoint's manifest.
     ///
     /// The axes of the view are in the order of the tensor's axes, even if the block's plan orders them differently, so
     /// that values are read in file order.
@@ -76,7 +76,7 @@ impl<'a> TensorView<'a> {
         Self { checkpoint, tensor, axes, shape, start: block.start().to_vec(), extent }
     }
 
-    /// Returns a view of a range of this view along one of its axes.
+    /// Returns a view of the positions `range` of this view along `axis`.
     pub(crate) fn slice(&self, axis: usize, range: Range<usize>) -> Self {
         let mut slice = self.clone();
         slice.start[self.axes[axis]] += range.start;
@@ -85,7 +85,7 @@ impl<'a> TensorView<'a> {
         slice
     }
 
-    /// Returns the view without an axis along which it has one position.
+    /// Returns a view of the same values without `axis`. The size along `axis` must be 1.
     pub(crate) fn without_axis(&self, axis: usize) -> Self {
         let mut view = self.clone();
         view.axes.remove(axis);
@@ -93,7 +93,8 @@ impl<'a> TensorView<'a> {
         view
     }
 
-    /// Divides the view into parts of consecutive rows. Each part has at most `values` values, or one row.
+    /// Divides the view into parts of consecutive rows, of about equal sizes. A part has at most `values` values,
+    /// unless a single row has more.
     pub(crate) fn parts(&self, values: usize) -> Vec<Part<'a>> {
         let Some(&rows) = self.shape.first() else {
             return vec![Part { view: self.clone(), first: 0 }];
@@ -127,7 +128,7 @@ impl<'a> TensorView<'a> {
         plan.blocks().iter().map(view).collect()
     }
 
-    /// Returns the number of non-zero values of a tensor that are in none of these views. The views must not overlap.
+    /// Returns the number of values of a tensor that are not 0 and are in none of `views`. The views must not overlap.
     /// NaN counts as non-zero.
     ///
     /// # Errors

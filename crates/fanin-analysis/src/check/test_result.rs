@@ -7,11 +7,11 @@ use serde::Serialize;
 pub struct TestResult {
     /// The name of the test, such as `mean` or `zeros`.
     pub test: &'static str,
-    /// The p-value, from 0 to 1: the probability that values which follow the plan deviate at least as much. A p-value
-    /// of 0 means that such a deviation is impossible.
+    /// The p-value, from 0 to 1: the probability that correct values deviate at least as much, or an upper bound of
+    /// this probability. A value of 0 means that correct values cannot deviate as much.
     #[serde(rename = "p")]
     pub p_value: f64,
-    /// A message with what was found and what was expected.
+    /// A message that says what was found and, for most tests, what was expected.
     pub text: String,
 }
 
@@ -22,7 +22,7 @@ impl TestResult {
         Self { test, p_value: p_value.clamp(0.0, 1.0), text }
     }
 
-    /// Returns the result of a test that failed with certainty, which has a p-value of 0.
+    /// Returns a failed result with a p-value of 0, for a deviation that cannot be by chance.
     pub(crate) fn failure(test: &'static str, text: String) -> Self {
         Self { test, p_value: 0.0, text }
     }
