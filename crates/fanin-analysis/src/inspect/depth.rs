@@ -1,5 +1,5 @@
-//! The position of a tensor in the layers of a model. The position is read from the tensor's name. For example, the
-//! position is 3 for `h.3.attn.weight`, and 2.0 for `layer2.0.conv1.weight`.
+//! Finds the position of a tensor in the layers of a model from the tensor's name. For example, the position of
+//! `h.3.attn.weight` is 3, and that of `layer2.0.conv1.weight` is 2.0.
 
 use std::collections::HashMap;
 
@@ -10,14 +10,17 @@ use super::inspection::Inspection;
 /// The position and the role of a tensor, read from its name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct NamedPosition {
-    /// The numbers at the ends of the name's components, up to the last component that is a number.
+    /// The numbers at which the components of the name end, up to the last component that is only a number. Components
+    /// are separated by dots.
     pub(super) position: Vec<u64>,
-    /// The name with `*` in place of these numbers. Tensors of the same kind at different depths have the same role.
+    /// The name with `*` in place of these numbers, such as `h.*.attn.weight`. Tensors of the same kind at different
+    /// depths have the same role.
     pub(super) role: String,
 }
 
 impl NamedPosition {
-    /// Returns the position and the role of a tensor with this name, or `None` if no component of the name is a number.
+    /// Returns the position and the role of a tensor with this name. Returns `None` if no component of the name is only
+    /// a number.
     pub(super) fn parse(name: &str) -> Option<Self> {
         let components: Vec<&str> = name.split('.').collect();
         let is_number =
@@ -40,18 +43,18 @@ impl NamedPosition {
     }
 }
 
-/// The standard deviations of a checkpoint's matrices by depth.
+/// The standard deviations of the matrices of a checkpoint, by depth.
 #[derive(Debug, Default)]
 pub(super) struct StdByDepth {
     /// The positions of all points, in ascending order.
     pub(super) positions: Vec<Vec<u64>>,
     /// One series for each role that occurs at more than one position, in the file's order.
     pub(super) series: Vec<Series>,
-    /// The number of matrices that are in no series. Constant matrices are not counted.
+    /// The number of matrices that are in no series. Matrices whose values are all equal are not counted.
     pub(super) others: usize,
 }
 
-/// The tensors of one role.
+/// The tensors of one role at different positions.
 #[derive(Debug)]
 pub(super) struct Series {
     /// The role: see [`NamedPosition::role`].
@@ -65,7 +68,7 @@ pub(super) struct Series {
 pub(super) struct Point {
     /// The index of the tensor's position in [`StdByDepth::positions`].
     pub(super) position: usize,
-    /// The tensor's index in the inspection.
+    /// The index of the tensor in [`Inspection::tensors`].
     pub(super) tensor: usize,
     /// The measured standard deviation, which is above zero.
     pub(super) std: f64,
@@ -74,7 +77,7 @@ pub(super) struct Point {
 }
 
 impl StdByDepth {
-    /// Returns the standard deviations of an inspection's matrices.
+    /// Returns the standard deviations of the matrices in an inspection, by depth.
     pub(super) fn of(inspection: &Inspection) -> Self {
         let is_matrix = |entry: &Entry| entry.dtype.float().is_some() && entry.shape.len() >= 2;
         let matrices = inspection.tensors.iter().enumerate().filter(|(_, tensor)| is_matrix(&tensor.entry));
@@ -125,7 +128,7 @@ mod tests {
     use super::NamedPosition;
 
     #[test]
-    fn positions_are_read_from_names() {
+    fn position_and_role_are_read_from_the_name() {
         for (name, position, role) in [
             ("transformer.h.3.attn.c_attn.weight", &[3][..], "transformer.h.*.attn.c_attn.weight"),
             ("layer2.0.conv1.weight", &[2, 0], "layer*.*.conv1.weight"),

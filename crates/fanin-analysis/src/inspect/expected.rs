@@ -1,4 +1,4 @@
-//! The number of values that a plan expects in each bar of a histogram.
+//! Computes the expected number of values in each bar of a histogram from a plan.
 
 use fanin::{Distribution, Plan};
 use statrs::function::beta::beta_reg;
@@ -6,9 +6,8 @@ use statrs::function::beta::beta_reg;
 use crate::check::Univariate;
 use crate::stats::Stats;
 
-/// Returns the number of finite values that the plan expects in each bar of a histogram. A bar is the interval from one
-/// edge to the next. Returns `None` if the plan's distribution has no density, if there are no edges, or if all edges
-/// are equal.
+/// Returns the expected number of finite values in each bar of a histogram. A bar is the interval from one edge to the
+/// next. Returns `None` if the plan's distribution has no density, if there are no edges, or if all edges are equal.
 pub(super) fn counts(plan: &Plan, edges: &[f64], stats: &Stats) -> Option<Vec<f64>> {
     let (first, last) = (edges.first()?, edges.last()?);
     if first == last {
@@ -38,8 +37,8 @@ pub(super) fn counts(plan: &Plan, edges: &[f64], stats: &Stats) -> Option<Vec<f6
     Some(counts)
 }
 
-/// Returns P(X < x) for an entry X of a Haar-distributed orthogonal matrix whose longer side is `size`. X^2 is
-/// Beta(1/2, (size - 1)/2) distributed.
+/// Returns P(X < x) for an entry X of a random orthogonal matrix from the Haar measure. `size` is the length of the
+/// matrix's longer side. X^2 is Beta(1/2, (size - 1)/2) distributed.
 fn orthogonal_entry_cdf(x: f64, size: usize) -> f64 {
     if size < 2 || x.abs() >= 1.0 {
         return if x <= -1.0 {
@@ -67,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn expected_counts_agree_with_hand_computed_ones() {
+    fn expected_counts_agree_with_numbers_computed_by_hand() {
         let near = |found: Vec<f64>, right: &[f64]| {
             assert!(found.iter().zip(right).all(|(a, b)| (a - b).abs() < 1e-3), "{found:?} {right:?}");
         };

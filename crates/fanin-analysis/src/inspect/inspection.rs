@@ -1,4 +1,4 @@
-//! The inspection of a checkpoint.
+//! Inspects the tensors of a checkpoint.
 
 use fanin_checkpoint::{Checkpoint, Progress};
 use fanin_recipe::{Entry, Manifest, Planned, StoredType};
@@ -20,13 +20,14 @@ pub struct Request<'a> {
     pub file: &'a str,
     /// The name of the recipe, as the caller gave it.
     pub recipe: Option<&'a str>,
-    /// The file's tensors with the plans of the recipe. Without a recipe, this is `ModelComparison::default()`.
+    /// The plans of the file's tensors by the recipe, and their mismatches with the recipe's model. Without a recipe,
+    /// this is `ModelComparison::default()`.
     pub comparison: ModelComparison,
-    /// Whether to compute singular values. They take most of the time of an inspection.
+    /// Whether to compute singular values. This takes most of the time of an inspection.
     pub spectra: bool,
 }
 
-/// An inspected checkpoint.
+/// The result of inspecting a checkpoint.
 #[derive(Debug)]
 pub struct Inspection {
     /// The name of the file or folder, as the caller gave it.
@@ -44,7 +45,7 @@ pub struct Inspection {
 /// The text of the warning about a tensor of the model that the checkpoint lacks.
 pub const MISSING: &str = "the model has this tensor, but the checkpoint does not";
 
-/// An inspected tensor.
+/// The result of inspecting a tensor.
 #[derive(Debug)]
 pub struct TensorInspection {
     /// The tensor's name, type and shape.
@@ -58,20 +59,20 @@ pub struct TensorInspection {
     /// The tensor's singular values. `None` if they were not requested, or if the tensor is not a matrix of finite
     /// values.
     pub spectrum: Option<Spectrum>,
-    /// Messages on properties of the tensor that should be checked.
+    /// Messages on properties of the tensor that are probably wrong.
     pub warnings: Vec<String>,
 }
 
 /// A histogram with bars of equal width.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Histogram {
-    /// The edges of the bars in ascending order. The number of edges is the number of bars plus one. If all finite
-    /// values are equal, there are two equal edges. If no value is finite, there are no edges and no bars.
+    /// The edges of the bars in ascending order. There is one edge more than bars. If all finite values are equal,
+    /// there are two equal edges. If no value is finite, there are no edges and no bars.
     pub edges: Vec<f64>,
     /// The number of values in each bar.
     pub counts: Vec<u64>,
-    /// The number of values that the plan expects in each bar. `None` if there is no plan, or if its distribution has
-    /// no density.
+    /// The expected number of values in each bar by the plan. `None` if there is no plan, or if its distribution has no
+    /// density.
     pub planned: Option<Vec<f64>>,
 }
 
@@ -133,6 +134,7 @@ impl Inspection {
         types
     }
 
+    /// Returns the total size of the tensors for which `includes` is true.
     fn sum(&self, includes: impl Fn(&Entry) -> bool) -> Total {
         let mut total = Total::default();
         for entry in self.manifest.entries.iter().filter(|entry| includes(entry)) {
@@ -145,11 +147,13 @@ impl Inspection {
 }
 
 impl TensorInspection {
-    /// Returns a count of values, or `None` if the tensor has a type that is not read as numbers: nothing was counted.
+    /// Returns `Some(count)`, or `None` if values of the tensor's type cannot be read as numbers, so that nothing was
+    /// counted. `count` is a count of values in [`TensorInspection::stats`].
     pub fn count(&self, count: u64) -> Option<u64> {
         (self.entry.dtype.is_read() || self.entry.values() == 0).then_some(count)
     }
 
+    /// Inspects the tensor at index `tensor` of the checkpoint's manifest.
     fn new(
         checkpoint: &Checkpoint,
         tensor: usize,

@@ -1,4 +1,4 @@
-//! An inspection as JSON. `docs/inspect.schema.json` describes every member.
+//! Serializes an inspection to JSON. `docs/inspect.schema.json` describes every member.
 
 use fanin_recipe::{Planned, StoredType};
 use serde::Serialize;
@@ -9,8 +9,7 @@ use super::inspection::{Inspection, MISSING, TensorInspection, Total};
 use super::spectrum::{Method, Spectrum};
 use crate::describe;
 
-/// The name of the JSON format. The name changes if a member is removed or changes its meaning. The name does not
-/// change if a member is added.
+/// The name of the JSON format. It changes if a member is removed or changes its meaning, but not if a member is added.
 const FORMAT: &str = "fanin-inspect-1";
 
 #[derive(Serialize)]
@@ -108,8 +107,8 @@ struct SpectrumReport {
     condition: Option<f64>,
 }
 
-/// The reports of the tensors. They are created and serialized one at a time, because 20,000 reports would take 300 MB
-/// of memory.
+/// The reports of the tensors. Each report is created when it is serialized, because 20,000 reports at once would take
+/// 300 MB of memory.
 struct Tensors<'a>(&'a [TensorInspection]);
 
 impl Serialize for Tensors<'_> {
@@ -118,7 +117,8 @@ impl Serialize for Tensors<'_> {
     }
 }
 
-/// Metadata that serializes as an object, in the order of the pairs. The keys must be unique.
+/// The metadata of a checkpoint as pairs of a key and a value. It serializes as a JSON object in the order of the
+/// pairs. The keys must be unique.
 struct Metadata<'a>(&'a [(String, String)]);
 
 impl Serialize for Metadata<'_> {

@@ -1,4 +1,4 @@
-//! Inspection of a checkpoint: the planned distribution, the measured statistics and the warnings of each tensor.
+//! Inspects a checkpoint: the planned distribution, the measured statistics and the warnings of each tensor.
 //!
 //! An [`Inspection`] serializes to JSON, which `docs/inspect.schema.json` describes. [`Inspection::to_html`] renders it
 //! as an HTML page.

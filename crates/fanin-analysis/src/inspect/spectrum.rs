@@ -1,20 +1,19 @@
-//! The largest and the smallest singular value of a tensor, and the ratio of the two. The tensor is read as a matrix,
-//! whose columns are the flattened trailing axes.
+//! Computes the largest and the smallest singular value of a tensor, and their ratio. The tensor is read as a matrix,
+//! in which all axes after the first are flattened into columns.
 //!
-//! For small matrices all singular values are computed ([`fanin::linalg::singular_values`]). For larger matrices, the
-//! largest and the smallest singular value are estimated by the Lanczos process on the Gram matrix of the shorter side.
-//! The process takes `STEPS` steps from a fixed vector of signs, with full reorthogonalization. The estimate of the
-//! largest singular value is a lower bound. The estimate of the smallest singular value is an upper bound. The
-//! condition number is therefore a lower bound.
+//! For a small matrix, all singular values are computed ([`fanin::linalg::singular_values`]). For a larger one, the
+//! largest and the smallest are estimated by the Lanczos process on the Gram matrix of the shorter side. The process
+//! takes `STEPS` steps from a fixed vector of signs, with full reorthogonalization. It gives a lower bound on the
+//! largest singular value and an upper bound on the smallest one, and therefore a lower bound on the condition number.
 //!
-//! For matrices with more than `MAX_VALUES` values, only evenly spaced rows are used. The norm of these rows is a lower
-//! bound on the norm of the matrix. The smallest singular value is not reported, because these rows do not bound the
-//! smallest singular value of the matrix.
+//! Of a matrix with more than `MAX_VALUES` values, only evenly spaced rows are used. The norm of these rows is a lower
+//! bound on the norm of the matrix. The smallest singular value is not reported, because these rows give no bound on
+//! it.
 //!
-//! The test `lanczos_error` measures the errors for Gaussian matrices. The norm is from 0.05 % to 0.7 % too low. For
-//! matrices with four times as many rows as columns, the smallest singular value is from 2 % to 3 % too high. For
-//! square matrices, the smallest singular value is close to zero and cannot be estimated, so the lower bound on the
-//! condition number is weak.
+//! The test `lanczos_error` measures the errors for matrices of normal values. The norm is 0.05 % to 0.7 % too low. For
+//! matrices with four times as many rows as columns, the smallest singular value is 2 % to 3 % too high. For square
+//! matrices, the smallest singular value is close to zero and cannot be estimated, so the lower bound on the condition
+//! number is weak.
 
 use fanin::linalg::singular_values;
 use rayon::prelude::*;
@@ -24,18 +23,18 @@ use crate::signs::sign;
 use fanin_checkpoint::Checkpoint;
 use fanin_recipe::Entry;
 
-/// All singular values are computed if this takes at most this many multiply-adds. The number of multiply-adds is the
+/// The largest number of multiply-adds at which all singular values are computed. This number is estimated as the
 /// square of the shorter side times the longer side.
 const EXACT: u128 = 1 << 31;
 
-/// The largest number of f32 values of a matrix that are stored in memory. Of a larger matrix, only evenly spaced rows
-/// are stored.
+/// The largest number of values of a matrix that are in memory at once, as f32. Of a larger matrix, only evenly spaced
+/// rows are read.
 const MAX_VALUES: usize = 1 << 26;
 
 /// The number of steps of the Lanczos process.
 const STEPS: usize = 16;
 
-/// The singular values of a matrix.
+/// The largest and the smallest singular value of a matrix.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Spectrum {
     /// The number of rows.
@@ -57,17 +56,18 @@ pub enum Method {
     Exact,
     /// The largest and the smallest singular value were estimated by the Lanczos process. The norm is a lower bound.
     Lanczos {
-        /// The number of rows that were used.
+        /// The number of rows of the matrix that were used.
         rows: usize,
-        /// A bound on the relative error of the norm. At least one singular value of the used rows differs from the
-        /// norm by at most this fraction of the norm.
+        /// A bound on the relative error of the norm. The matrix of the used rows has a singular value that differs
+        /// from the norm by at most this fraction of the norm.
         error: f64,
     },
 }
 
 impl Spectrum {
-    /// Computes the singular values of the tensor at this index of the manifest. All values of the tensor must be
-    /// finite. Returns `None` if the tensor is not a matrix, or if the computation does not converge.
+    /// Computes the largest and the smallest singular value of the tensor at index `number` of the checkpoint's
+    /// manifest. All values must be finite. Returns `None` if the tensor is not a matrix, or if the computation does
+    /// not converge.
     ///
     /// # Errors
     /// Returns an error if the file cannot be read.
@@ -100,7 +100,7 @@ impl Spectrum {
         }))
     }
 
-    /// Returns the condition number: the largest singular value divided by the smallest. The result is infinite if the
+    /// Returns the condition number: the largest singular value divided by the smallest one. It is infinite if the
     /// matrix does not have full rank, up to rounding. Returns `None` if the smallest singular value is not known.
     pub fn condition(&self) -> Option<f64> {
         let rounding = self.norm * f64::EPSILON * self.rows.max(self.columns) as f64;
@@ -120,14 +120,16 @@ fn matrix(entry: &Entry) -> Option<(usize, usize)> {
     (entry.dtype.float().is_some() && entry.shape.len() >= 2 && rows * columns > 1).then_some((rows, columns))
 }
 
+/// Computes all singular values. Returns the largest and the smallest, or `None` if the computation does not converge.
 fn exact(values: &[f64], rows: usize, columns: usize) -> Option<Spectrum> {
     let all = singular_values(values, rows, columns)?;
     let (norm, least) = (*all.first()?, all.last().copied());
     norm.is_finite().then_some(Spectrum { rows, columns, norm, least, method: Method::Exact })
 }
 
-/// Estimates singular values by the Lanczos process. Returns the norm, the smallest singular value and the relative
-/// error of the norm (see [`Method::Lanczos`]). Returns `None` if the norm is 0, or if the computation fails.
+/// Estimates the largest and the smallest singular value by the Lanczos process (Golub and Van Loan, "Matrix
+/// Computations", chapter 10). Returns the largest (the norm), the smallest, and the relative error of the norm (see
+/// [`Method::Lanczos`]). Returns `None` if the norm is 0, or if the computation fails.
 fn lanczos(values: &[f32], rows: usize, columns: usize) -> Option<(f64, f64, f64)> {
     let size = rows.min(columns);
     let steps = STEPS.min(size);
@@ -163,12 +165,12 @@ fn lanczos(values: &[f32], rows: usize, columns: usize) -> Option<(f64, f64, f64
     (most > 0.0 && most.is_finite()).then(|| (most.sqrt(), least.sqrt(), residual / most / 2.0))
 }
 
-/// Returns the eigenvalues of a symmetric tridiagonal matrix, each with the last component of its unit eigenvector. The
-/// order of the eigenvalues is unspecified. `beside` has the off-diagonal entries.
+/// Returns the eigenvalues of a symmetric tridiagonal matrix in any order, each with the last component of its unit
+/// eigenvector. `diagonal` has the entries on the diagonal, and `beside` those next to it.
 ///
-/// Uses the implicit QL method (Martin and Wilkinson 1968). Only the last row of the matrix of eigenvectors is
-/// computed, as in Golub and Welsch 1969. Returns `None` if the method does not converge, which is known to happen only
-/// for infinite or NaN entries.
+/// The function uses the implicit QL method (Martin and Wilkinson 1968). It computes only the last row of the matrix of
+/// eigenvectors, as Golub and Welsch (1969) do. Returns `None` if the method does not converge, which is known to
+/// happen only if an entry is infinite or NaN.
 fn eigen(mut diagonal: Vec<f64>, mut beside: Vec<f64>) -> Option<Vec<(f64, f64)>> {
     let size = diagonal.len();
     let mut components = vec![0.0; size];
@@ -221,8 +223,8 @@ fn eigen(mut diagonal: Vec<f64>, mut beside: Vec<f64>) -> Option<Vec<(f64, f64)>
     Some(diagonal.into_iter().zip(components).collect())
 }
 
-/// Returns A^T A v, or A A^T v if A has more columns than rows. A is the matrix of `values`. The result does not depend
-/// on the number of threads, because the order of summation is fixed.
+/// Returns the product of a vector `v` and the Gram matrix of A: A^T A v, or A A^T v if A has more columns than rows. A
+/// is the matrix of `values`. The order of summation is fixed, so the result does not depend on the number of threads.
 fn gram(values: &[f32], rows: usize, columns: usize, v: &[f64]) -> Vec<f64> {
     const BLOCKS: usize = 16;
     let block = rows.div_ceil(BLOCKS);
@@ -253,6 +255,7 @@ fn gram(values: &[f32], rows: usize, columns: usize, v: &[f64]) -> Vec<f64> {
     blocks(&|_, rows| rows.chunks(columns).map(|row| wide_dot(row, &there)).collect()).concat()
 }
 
+/// Returns the scalar product of an f32 vector and an f64 vector, computed in f64.
 fn wide_dot(a: &[f32], b: &[f64]) -> f64 {
     const LANES: usize = 8;
     let mut lanes = [0.0; LANES];
@@ -265,6 +268,7 @@ fn wide_dot(a: &[f32], b: &[f64]) -> f64 {
     lanes.iter().sum::<f64>() + a_rest.iter().zip(b_rest).map(|(&a, b)| f64::from(a) * b).sum::<f64>()
 }
 
+/// Returns the scalar product of two vectors.
 fn dot(a: &[f64], b: &[f64]) -> f64 {
     a.iter().zip(b).map(|(a, b)| a * b).sum()
 }
@@ -287,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn small_matrices_by_hand() {
+    fn singular_values_of_small_matrices_agree_with_those_computed_by_hand() {
         // [[3, 0], [4, 5]]: singular values sqrt(45) and sqrt(5).
         let found = exact(&[3.0, 0.0, 4.0, 5.0], 2, 2).unwrap();
         assert!(
@@ -301,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn tridiagonal_matrices_of_known_eigenvalues() {
+    fn eigenvalues_of_tridiagonal_matrices_agree_with_their_formula() {
         // The diagonal entries are 2, and the off-diagonal entries are -1. Let t = k pi / (n + 1). The k-th eigenvalue
         // is 2 - 2 cos(t), and the j-th component of its eigenvector is proportional to sin(j t).
         let n = 16;
@@ -320,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn lanczos_agrees_with_the_factorization() {
+    fn lanczos_agrees_with_the_full_computation() {
         // If the number of steps is the length of the shorter side, the process finds all singular values.
         for (rows, columns) in [(12, 40), (40, 12), (300, 9)] {
             let values = drawn("normal", rows, columns);

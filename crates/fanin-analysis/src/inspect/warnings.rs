@@ -1,7 +1,7 @@
-//! The warnings about a tensor. They are derived from the statistics, the singular values and the plan of the tensor.
+//! Derives warnings about a tensor from its statistics, its singular values and its plan.
 //!
 //! A mean or a standard deviation is reported if it is more than [`LIMIT`] standard errors from its planned value.
-//! [`verify`](crate::verify) has more tests, and limits the rate of false alarms.
+//! [`verify`](crate::verify) makes more tests and limits the rate of false alarms.
 
 use fanin::{Distribution, Plan};
 use fanin_recipe::text::{count, counted, short};
@@ -25,12 +25,13 @@ struct Measured {
 }
 
 impl Measured {
+    /// Returns `None` if no value is finite.
     fn of(stats: &Stats) -> Option<Self> {
         Some(Self { mean: stats.mean()?, std: stats.std()?, min: stats.min()?, max: stats.max()? })
     }
 }
 
-/// Returns the warnings about a tensor.
+/// Returns the warnings about a tensor. `reference` is the planned distribution, if the values are independent.
 pub(super) fn of(
     entry: &Entry,
     stats: &Stats,
@@ -69,8 +70,8 @@ pub(super) fn of(
     warnings
 }
 
-/// Returns a warning if a matrix does not have full rank. Returns `None` if the matrix has full rank, or if its plan
-/// does not ensure full rank (for example, a constant).
+/// Returns a warning if a matrix does not have full rank. Returns `None` if it has, or if its plan does not give it
+/// full rank (for example, a constant).
 fn rank_deficiency(
     planned: Option<&Planned>,
     measured: &Measured,
@@ -93,14 +94,14 @@ fn rank_deficiency(
     })
 }
 
-/// Returns a warning if any measured value differs from the constant `value`.
+/// Returns a warning if a value differs from the constant `value`.
 fn not_constant(value: f64, measured: &Measured) -> Option<String> {
     let Measured { min, max, .. } = *measured;
     let found = if min == max { short(min) } else { format!("values from {} to {}", short(min), short(max)) };
     (min != value || max != value).then(|| format!("found {found}, expected {} everywhere", short(value)))
 }
 
-/// Returns a warning if the values deviate from the plan.
+/// Returns a warning if the values deviate from their plan.
 fn deviation(
     plan: &Plan,
     stats: &Stats,
@@ -121,8 +122,8 @@ fn deviation(
     }
 }
 
-/// Returns a warning if the root mean square of the values differs from the planned root mean square by more than 1 %.
-/// This function is called only for plans that determine the root mean square of the values, up to rounding.
+/// Returns a warning if the root mean square of the values differs from the planned one by more than 1 %. The plan must
+/// determine the root mean square up to rounding, as `orthogonal` does.
 fn wrong_norm(plan: &Plan, measured: &Measured) -> Option<String> {
     let root_mean_square = |mean: f64, std: f64| (mean * mean + std * std).sqrt();
     let found = root_mean_square(measured.mean, measured.std);
@@ -134,8 +135,8 @@ fn wrong_norm(plan: &Plan, measured: &Measured) -> Option<String> {
     })
 }
 
-/// Returns a warning if independent values are outside of the planned range, or if their mean or standard deviation
-/// deviates from the plan.
+/// Returns a warning if independent values are all equal, if they are outside of the planned range, or if their mean or
+/// standard deviation deviates from the plan.
 fn moment_deviation(
     plan: &Plan,
     stats: &Stats,

@@ -111,8 +111,9 @@ pub struct Classification {
     pub zeros: Option<u64>,
     /// A hash of all values with their row-major indices. Tensors with the same values have the same hash.
     pub hash: u64,
-    /// A description of the distribution that `kind` does not include: that of the blocks of [`Kind::Blocks`]. `None`
-    /// for other kinds, whose description follows from the kind.
+    /// A description of the values that `kind` does not include. It describes the blocks of [`Kind::Blocks`], or a
+    /// normal distribution that no known initializer gives to a tensor of this name. `None` if the description follows
+    /// from `kind`.
     pub description: Option<String>,
     /// Numbers by which the values are compared with those of other tensors. `None` if the values are not random.
     pub(crate) signature: Option<Signature>,

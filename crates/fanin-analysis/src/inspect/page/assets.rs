@@ -1,4 +1,4 @@
-//! The style sheet and the script of the page, and the content security policy that allows them.
+//! Contains the style sheet and the script of the page, and the content security policy that allows both.
 
 /// The style sheet of the page.
 pub(super) const STYLE: &str = include_str!("style.css");
@@ -6,8 +6,8 @@ pub(super) const STYLE: &str = include_str!("style.css");
 /// The script of the page.
 pub(super) const SCRIPT: &str = include_str!("script.js");
 
-/// The content security policy of the page. The policy allows only the style sheet and the script with these SHA-256
-/// sums, and forbids the page to load anything.
+/// The content security policy of the page. It allows only the style sheet and the script with these SHA-256 digests,
+/// and forbids the page to load anything.
 pub(super) const POLICY: &str = "default-src 'none'; base-uri 'none'; form-action 'none'; \
                                  style-src 'sha256-M2GHxAB9+bKcyyUZFpMiA6EbB81IIAuzYPU0nMXYxtU='; \
                                  script-src 'sha256-BBhliVIJeKSGQ2MzFwJEn+uQmGQmO6eCxhK+4FepPao='";
@@ -20,7 +20,7 @@ mod tests {
     use super::{POLICY, SCRIPT, STYLE};
 
     #[test]
-    fn the_policy_has_the_sums_of_script_and_style() {
+    fn the_policy_has_the_digests_of_the_script_and_the_style_sheet() {
         for (kind, text) in [("style", STYLE), ("script", SCRIPT)] {
             let sum = base64::engine::general_purpose::STANDARD.encode(sha2::Sha256::digest(text));
             let source = format!("{kind}-src 'sha256-{sum}'");

@@ -1,14 +1,14 @@
-//! The tick marks of an axis, at round numbers.
+//! Computes the ticks of an axis, at round numbers.
 
 use fanin_recipe::text::short;
 
-/// A position on an axis, and its label.
+/// A tick of an axis: a number and its label.
 pub(super) type Tick = (f64, String);
 
 /// Returns ticks at about `count` round numbers from `low` to `high`. The labels have as many digits as are needed to
 /// distinguish them.
 pub(super) fn linear(low: f64, high: f64, count: f64) -> Vec<Tick> {
-    // Both ends are divided before they are subtracted, because their difference may overflow.
+    // `low` and `high` are divided before they are subtracted, because their difference may overflow.
     let rough = high / count - low / count;
     if !(rough.is_finite() && rough > 0.0) {
         return vec![(low, short(low))];
@@ -18,8 +18,8 @@ pub(super) fn linear(low: f64, high: f64, count: f64) -> Vec<Tick> {
         [1.0, 2.0, 5.0, 10.0].map(|factor| factor * power).into_iter().find(|step| *step >= rough * 0.999);
     let Some(step) = step.filter(|step| step.is_normal()) else { return vec![(low, short(low))] };
     let (first, last) = ((low / step).ceil(), (high / step).floor());
-    // At more than 1e12 steps from zero, f64 cannot represent the ticks precisely enough. In this case, only the lower
-    // end gets a tick.
+    // At more than 1e12 steps from zero, f64 cannot represent the ticks precisely enough. Only the lower end then has a
+    // tick.
     if first.abs().max(last.abs()) > 1e12 {
         return vec![(low, format!("{low:e}"))];
     }
@@ -29,7 +29,7 @@ pub(super) fn linear(low: f64, high: f64, count: f64) -> Vec<Tick> {
 /// Returns the label of the number `k * step`, rounded to the digit of the step.
 fn label(k: i64, step: f64) -> String {
     let x = k as f64 * step;
-    // The decimal exponent of the step is the position of the only significant digit of the step.
+    // The step has one significant digit. `step_exponent` is the power of ten of this digit.
     let step_exponent = step.log10().floor() as i32;
     if x == 0.0 {
         return "0".to_owned();
@@ -46,8 +46,8 @@ fn label(k: i64, step: f64) -> String {
     if exponent.is_empty() { short.to_owned() } else { format!("{short}e{exponent}") }
 }
 
-/// Returns ticks at 1, 2 and 5 times powers of ten from `low` to `high`, which must be above zero. For a wide range,
-/// the ticks are at powers of ten alone.
+/// Returns ticks from `low` to `high` for a logarithmic axis. Both ends must be above 0. The ticks are at 1, 2 and 5
+/// times powers of ten. In a range of more than three powers of ten, they are at powers of ten only.
 pub(super) fn logarithmic(low: f64, high: f64) -> Vec<Tick> {
     let (first, last) = (low.log10().floor() as i32, high.log10().ceil() as i32);
     let every = ((last - first) / 8).max(1) as usize;

@@ -1,4 +1,5 @@
-//! The charts of the page, as inline SVG: histograms with the planned distribution, and standard deviations by depth.
+//! Renders the charts of the page as inline SVG: histograms with the planned distribution, and standard deviations by
+//! depth.
 
 use std::fmt::Write as _;
 
@@ -9,10 +10,10 @@ use crate::inspect::depth::{Point, Series, StdByDepth};
 use crate::inspect::inspection::{Histogram, Inspection, TensorInspection};
 use fanin_recipe::text::{self, escaped};
 
-/// The height of a histogram in the coordinates of its SVG.
+/// The height of a small histogram, in the coordinates of its SVG.
 const HEIGHT: f64 = 100.0;
 
-/// Returns the largest measured or planned number of values in a bar, or 1 if this number is below 1.
+/// Returns the largest number of values in a bar, measured or planned, but at least 1.
 fn max_count(histogram: &Histogram) -> f64 {
     let planned = histogram.planned.iter().flatten().copied();
     histogram.counts.iter().map(|&count| count as f64).chain(planned).fold(1.0, f64::max)
@@ -24,8 +25,8 @@ fn coordinate(x: f64) -> String {
     text.strip_suffix(".0").unwrap_or(&text).to_owned()
 }
 
-/// Returns the small histogram of the tensor at this index: the counts as bars, and the planned counts as a line. The
-/// SVG of [`large`] uses the paths of this SVG.
+/// Returns the small histogram of a tensor: the counts as bars, and the planned counts as a line. `index` is the index
+/// of the tensor in the inspection. [`large`] draws the same paths by their identifiers.
 pub(super) fn small(index: usize, histogram: &Histogram) -> Markup {
     if histogram.counts.is_empty() {
         return html! {};
@@ -59,7 +60,7 @@ pub(super) fn small(index: usize, histogram: &Histogram) -> Markup {
     }
 }
 
-/// The plot area of a chart: the coordinates of its four sides.
+/// The coordinates of the four sides of a chart's plot area.
 struct Frame {
     left: f64,
     right: f64,
@@ -68,7 +69,8 @@ struct Frame {
 }
 
 impl Frame {
-    /// Returns both axes with ticks at these coordinates, the grid lines, and the titles of the axes.
+    /// Returns both axes, the grid lines, and the titles of the axes. The ticks of `x` and `y` are in the coordinates
+    /// of the SVG.
     fn axes(&self, x: &[Tick], y: &[Tick], titles: [&str; 2]) -> Markup {
         let Frame { left, right, top, bottom } = *self;
         html! {
@@ -87,7 +89,7 @@ impl Frame {
     }
 }
 
-/// Returns the large histogram of the tensor at this index, with axes.
+/// Returns the large histogram of a tensor, with axes. `index` is the index of the tensor in the inspection.
 pub(super) fn large(index: usize, tensor: &TensorInspection) -> Markup {
     let histogram = &tensor.histogram;
     let (Some(&low), Some(&high)) = (histogram.edges.first(), histogram.edges.last()) else {
@@ -100,7 +102,7 @@ pub(super) fn large(index: usize, tensor: &TensorInspection) -> Markup {
         if low == high {
             return frame.left + width / 2.0;
         }
-        // The ends are halved before they are subtracted, because their difference may overflow.
+        // `low` and `high` are halved before they are subtracted, because their difference may overflow.
         let half = high / 2.0 - low / 2.0;
         frame.left + (x / 2.0 - low / 2.0) / half * width
     };
@@ -200,14 +202,14 @@ pub(super) fn depth(inspection: &Inspection, depth: &StdByDepth) -> Markup {
     }
 }
 
-/// Returns the CSS classes of a series: one of eight colours and one of three dash patterns. The dash pattern changes
-/// after every eight series.
+/// Returns the CSS classes of series number `number`: one of eight colours and one of three dash patterns. The dash
+/// pattern changes after every eight series.
 fn style(number: usize) -> String {
     format!("c{} d{}", number % 8, number / 8 % 3)
 }
 
-/// Returns the line and the dots of a series. `at` returns the x and y of a point, and the y of its planned std if
-/// there is one.
+/// Returns the line and the dots of a series. `at` returns the x and y coordinates of a point, and the y coordinate of
+/// its planned standard deviation if there is one.
 fn series_of(
     inspection: &Inspection,
     number: usize,
@@ -218,7 +220,7 @@ fn series_of(
     let mut before = None;
     for point in &series.points {
         let (x, y, _) = at(point);
-        // Several tensors at one position are not connected by a line.
+        // Two tensors at the same position are not connected by a line.
         let step = if before == Some(point.position) || before.is_none() { 'M' } else { 'L' };
         _ = write!(line, "{step}{} {}", coordinate(x), coordinate(y));
         before = Some(point.position);
@@ -240,7 +242,7 @@ fn series_of(
     }
 }
 
-/// Returns positions as text, without the leading numbers that all positions have in common.
+/// Returns the labels of positions. The leading numbers that all positions have in common are left out.
 fn labels(positions: &[Vec<u64>]) -> Vec<String> {
     let length = positions.iter().map(Vec::len).min().unwrap_or(0);
     let same =

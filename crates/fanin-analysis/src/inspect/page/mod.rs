@@ -1,8 +1,8 @@
-//! An inspection as an HTML page. The page is one file that contains its style sheet and script, so that it can be
-//! opened offline.
+//! Renders an inspection as an HTML page. The page is one file that contains its style sheet and its script, so it can
+//! be opened offline.
 //!
-//! Names and texts in a checkpoint may contain malicious HTML. The crate `maud` escapes them. The page's content
-//! security policy allows only the page's own script and style sheet, and forbids the page to load anything.
+//! Names and texts in a checkpoint may contain malicious HTML. The crate `maud` escapes them. The content security
+//! policy of the page allows only the page's own script and style sheet, and forbids the page to load anything.
 
 mod assets;
 mod axis;
@@ -16,8 +16,8 @@ use super::depth::StdByDepth;
 use super::inspection::{Inspection, MISSING};
 use fanin_recipe::text::{self, escaped};
 
-/// The text at the beginning of every page. A file that begins with this text is a page, and may be replaced by a newer
-/// page.
+/// The text at the beginning of every page. A file that begins with this text is such a page, so the command line may
+/// overwrite it.
 pub const PAGE_BEGIN: &str = "<!DOCTYPE html><html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"generator\" content=\"fanin ";
 
 impl Inspection {
@@ -63,6 +63,7 @@ impl Inspection {
         page.into_string()
     }
 
+    /// Returns the line below the title: the version of fanin, and the recipe.
     fn subtitle(&self) -> Markup {
         html! {
             "Inspected with fanin " (env!("CARGO_PKG_VERSION"))
@@ -73,8 +74,7 @@ impl Inspection {
         }
     }
 
-    /// Returns the warnings at the top of the page. Each text is shown once, with links to the tensors that have this
-    /// warning.
+    /// Returns the section of warnings. Each text is shown once, with links to the tensors that have this warning.
     fn warnings(&self) -> Markup {
         let all = self.tensors.iter().enumerate();
         let grouped = text::grouped(all.flat_map(|(index, tensor)| {
@@ -116,6 +116,7 @@ impl Inspection {
         }
     }
 
+    /// Returns links to the tensors at these indices.
     fn links(&self, tensors: &[usize]) -> Markup {
         html! {
             span.links {
@@ -126,6 +127,7 @@ impl Inspection {
         }
     }
 
+    /// Returns the section with the numbers and sizes of tensors, the metadata and the recipe.
     fn overview(&self) -> Markup {
         let total = self.total();
         let types = self.by_type();
@@ -166,6 +168,7 @@ impl Inspection {
         }
     }
 
+    /// Returns the controls that filter and sort the table of tensors.
     fn controls(&self) -> Markup {
         let total = self.tensors.len();
         html! {

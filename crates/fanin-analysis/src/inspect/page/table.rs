@@ -1,4 +1,4 @@
-//! The table of tensors: a row for each tensor, and the details that open below the row.
+//! Renders the table of tensors: a row for each tensor, and the details that open below the row.
 
 use maud::{Markup, html};
 
@@ -12,8 +12,8 @@ use fanin_recipe::text::{self, escaped};
 /// A column of the table: its heading, its tooltip, and whether its cells are numbers.
 type Column = (&'static str, &'static str, bool);
 
-/// Returns the columns of the table. There are columns of planned values only with a recipe, and columns of singular
-/// values only if a tensor has a spectrum.
+/// Returns the columns of the table. Columns of planned values are left out without a recipe. Columns of singular
+/// values are left out if no tensor has them.
 fn columns(inspection: &Inspection) -> Vec<Column> {
     let mut all: Vec<Column> = vec![
         ("tensor", "Name", false),
@@ -69,9 +69,10 @@ pub(super) fn table(inspection: &Inspection) -> Markup {
     }
 }
 
-/// Returns a cell with a number. If `value` is `None`, the cell has a dash, and the script sorts the cell to the end.
+/// Returns a cell with a number. `label` is the name of the column, and `text` formats the number. If `value` is
+/// `None`, the cell has a dash, and the script sorts it to the end.
 fn number_cell(label: &str, value: Option<f64>, text: impl FnOnce(f64) -> String) -> Markup {
-    // Infinities are replaced by the largest finite numbers, because the script can parse and sort these.
+    // An infinite number is replaced by the largest finite number of its sign, which the script can parse and sort.
     let sorted = value.filter(|x| !x.is_nan()).map(|x| x.clamp(-f64::MAX, f64::MAX));
     html! {
         td.n data-l=(label) data-v=[sorted] {
@@ -80,7 +81,7 @@ fn number_cell(label: &str, value: Option<f64>, text: impl FnOnce(f64) -> String
     }
 }
 
-/// Returns the cell of a column for the tensor at this index.
+/// Returns the cell of a tensor in the column named `column`. `index` is the index of the tensor in the inspection.
 fn cell(column: &str, index: usize, tensor: &TensorInspection) -> Markup {
     let (entry, stats) = (&tensor.entry, &tensor.stats);
     let planned = tensor.planned.as_ref();
@@ -120,14 +121,14 @@ fn cell(column: &str, index: usize, tensor: &TensorInspection) -> Markup {
     }
 }
 
-/// Returns the relative difference between the measured and the planned std, in percent. Returns `None` if there is no
-/// planned std above 0.
+/// Returns the relative difference between the measured and the planned standard deviation, in percent. Returns `None`
+/// if no standard deviation above 0 is planned.
 fn std_difference(tensor: &TensorInspection) -> Option<f64> {
     let planned = tensor.planned.as_ref()?.std();
     (planned > 0.0).then(|| tensor.stats.std().map(|std| (std / planned - 1.0) * 100.0)).flatten()
 }
 
-/// Returns the details that open below a row.
+/// Returns the details of a tensor, which open below its row.
 fn details(index: usize, tensor: &TensorInspection) -> Markup {
     let (entry, stats) = (&tensor.entry, &tensor.stats);
     let count = |count| tensor.count(count).map_or_else(|| "–".to_owned(), text::count);
