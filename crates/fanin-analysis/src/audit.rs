@@ -1,4 +1,4 @@
-//! Classification of a checkpoint's tensors, without a recipe.
+//! Classifies the tensors of a checkpoint without a recipe.
 
 use std::collections::HashMap;
 
@@ -54,8 +54,8 @@ struct TensorReport<'a> {
 }
 
 impl Audit {
-    /// Classifies every tensor of a checkpoint, on several threads. The values of a tensor are read one or more times,
-    /// and `progress` counts only the first time.
+    /// Classifies every tensor of a checkpoint, on several threads. The values of a tensor are read once or several
+    /// times. `progress` counts only the first time.
     ///
     /// # Errors
     /// Returns an error if the checkpoint cannot be read.
@@ -71,9 +71,10 @@ impl Audit {
         Ok(audit)
     }
 
-    /// Adds messages to tensors that have the values of an earlier tensor, or related values.
+    /// Adds a message to each tensor whose values are equal to those of an earlier tensor, or related to them.
     fn compare_tensors(&mut self) {
-        // Maps a hash of values and the number of values to the index of the last tensor that has both.
+        // The keys are a hash of the values and the number of values. The value is the index of the last tensor with
+        // both.
         let mut by_hash: HashMap<(u64, usize), usize> = HashMap::new();
         let (mut signed, mut owners) = (Vec::new(), Vec::new());
         for tensor in 0..self.tensors.len() {
@@ -98,7 +99,8 @@ impl Audit {
                 let fresh = |index: usize| self.tensors[owners[index]].classification.kind.is_fresh();
                 let both_fresh = fresh(first) && fresh(second);
                 let classification = &mut self.tensors[owners[second]].classification;
-                // Layers of a trained model can be related: copied and trained on, for example.
+                // Layers of a trained model may be related, for example if one was copied and both were trained
+                // further.
                 let messages =
                     if both_fresh { &mut classification.problems } else { &mut classification.notes };
                 messages.push(result.text);
@@ -106,7 +108,7 @@ impl Audit {
         }
     }
 
-    /// Adds a message to the tensor `tensor`, which has the values of `twin`.
+    /// Adds a message to the tensor at index `tensor`. Its values are equal to those of the tensor at index `twin`.
     fn report_twin(&mut self, twin: usize, tensor: usize) {
         let twin = self.tensors[twin].entry.name.clone();
         let AuditedTensor { entry, classification } = &mut self.tensors[tensor];
@@ -119,6 +121,7 @@ impl Audit {
         }
     }
 
+    /// Returns the number of tensors whose classification `matches`.
     fn count(&self, matches: impl Fn(&Classification) -> bool) -> usize {
         self.tensors.iter().filter(|tensor| matches(&tensor.classification)).count()
     }
@@ -146,8 +149,8 @@ impl Audit {
 }
 
 impl AuditedTensor {
-    /// Corrects the kind of a vector whose name says that no initializer makes it normal. Initializers set the weights
-    /// of normalization layers to 1 or 0, and biases to a constant or to uniform values.
+    /// Sets the kind of a normal vector to [`Kind::Other`] if its name is that of a bias or of the weight of a
+    /// normalization layer. Initializers set such weights to 1 or 0, and biases to a constant or to uniform values.
     fn use_name(&mut self) {
         let Self { entry, classification } = self;
         let normal = matches!(classification.kind, Kind::Fresh(Univariate::Normal { .. }));
@@ -177,8 +180,9 @@ impl AuditedTensor {
         }
     }
 
-    /// Returns the name of the kind. Few values do not show whether they were trained a little: they are compatible with
-    /// a fresh initialization.
+    /// Returns the name of the kind. The values of a vector, of a matrix with a side below 12, and of a tensor with
+    /// fewer than 4096 values are too few to show a short training. If such a tensor is fresh, its kind is `compatible
+    /// with fresh`.
     pub fn kind(&self) -> &'static str {
         const MIN_SIDE: usize = 12;
         const MIN_VALUES: usize = 4096;
@@ -191,8 +195,8 @@ impl AuditedTensor {
         }
     }
 
-    /// Returns a description of the values: the spec of the distribution that fits them, the value of a constant, or
-    /// how the values were computed. The text is empty for other kinds of tensors.
+    /// Returns a description of the values: the spec of the fitted distribution, the value of a constant, or how the
+    /// values were computed. The text is empty for other kinds of tensors.
     pub fn distribution(&self) -> String {
         let Classification { kind, zero_rows, .. } = &self.classification;
         let distribution = self.classification.description.clone().unwrap_or_else(|| kind.description());
@@ -208,8 +212,8 @@ impl AuditedTensor {
         }
     }
 
-    /// Returns the schemes that give the fitted distribution for the tensor's shape, in descending order of likelihood.
-    /// The list is empty unless the kind is [`Kind::Fresh`].
+    /// Returns the schemes that explain the fitted distribution for the tensor's shape. The most likely scheme comes
+    /// first. The list is empty unless the kind is [`Kind::Fresh`].
     pub fn schemes(&self) -> Vec<String> {
         let entry = &self.entry;
         match (&self.classification.kind, entry.dtype.float()) {
@@ -220,8 +224,8 @@ impl AuditedTensor {
         }
     }
 
-    /// Returns the fraction of all values that are zeros outside of all-zero rows. Returns `None` if the fraction is
-    /// 0.1 % or less.
+    /// Returns the fraction of values that are zeros. Zeros in rows that are all zeros are not counted. Returns `None`
+    /// if the fraction is 0.1 % or less.
     fn sparsity(&self) -> Option<f64> {
         let Classification { zeros, zero_rows, .. } = self.classification;
         let rows = self.entry.shape.first().copied().unwrap_or(1).max(1);

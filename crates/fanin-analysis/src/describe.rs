@@ -1,8 +1,8 @@
-//! Descriptions of distributions as text.
+//! Describes the distribution of a plan as text.
 
 use fanin::{Distribution, Plan};
 
-/// Returns the distribution of a plan and its parameters as text, such as `N(0, 0.02^2)`.
+/// Returns the distribution of a plan with its parameters as text, such as `N(0, 0.02^2)`.
 pub fn text(plan: &Plan) -> String {
     match plan.distribution() {
         Distribution::Constant { value } => format!("{value} everywhere"),
@@ -29,8 +29,8 @@ pub fn text(plan: &Plan) -> String {
     }
 }
 
-/// Returns the shape and the distribution of each block of a plan as text. Blocks with the same shape and distribution
-/// are listed once, with the number of such blocks.
+/// Returns the shape and the distribution of each block of a plan as text. Equal descriptions are listed once, with
+/// their number.
 fn blocks(plan: &Plan) -> String {
     let mut distinct: Vec<(String, usize)> = Vec::new();
     for block in plan.blocks() {

@@ -1,4 +1,4 @@
-//! Differences between two checkpoints.
+//! Compares two checkpoints tensor by tensor.
 
 use std::collections::{HashMap, HashSet};
 
@@ -12,7 +12,8 @@ use crate::error::Result;
 /// The differences between two checkpoints.
 #[derive(Debug)]
 pub struct Diff {
-    /// The tensors that differ, in the order of the first checkpoint; then the tensors that only the second has.
+    /// The tensors that differ, in the order of the first checkpoint, followed by the tensors that only the second
+    /// checkpoint has.
     pub differences: Vec<TensorDifference>,
     /// The number of tensors that are bitwise equal in both checkpoints.
     pub identical: u64,
@@ -25,11 +26,12 @@ pub struct TensorDifference {
     pub change: &'static str,
     /// The tensor's name.
     pub name: String,
-    /// The tensor's type and shape as text. If they differ between the checkpoints, the text is `first -> second`.
+    /// The tensor's type and shape as text, such as `F32 64 x 3`. If they differ between the checkpoints, the text is
+    /// `FIRST -> SECOND`.
     pub type_and_shape: String,
-    /// Whether the values can be read as numbers. If `false`, only the bytes are compared.
+    /// Whether the values can be read as numbers. If not, only bytes are compared.
     pub examined: bool,
-    /// The difference between the values of a `changed` tensor; `None` for every other change.
+    /// The difference between the values of a tensor that is `changed`. `None` for every other change.
     pub values: Option<ValueDifference>,
 }
 
@@ -60,6 +62,7 @@ fn type_and_shape(entry: &Entry) -> String {
 }
 
 impl TensorDifference {
+    /// Returns a difference without values. `entry` is the tensor's entry in one of the checkpoints.
     fn new(change: &'static str, entry: &Entry) -> Self {
         Self {
             change,
@@ -70,8 +73,8 @@ impl TensorDifference {
         }
     }
 
-    /// Returns the difference between the types and shapes of two tensors of the same name. Returns `None` if the types
-    /// are equal and the shapes are equal.
+    /// Returns the difference between two tensors of the same name whose types or shapes differ. Returns `None` if both
+    /// are equal.
     fn of_entries(a: &Entry, b: &Entry) -> Option<Self> {
         let change = match (a.shape == b.shape, a.dtype == b.dtype) {
             (true, true) => return None,
@@ -99,7 +102,7 @@ impl TensorDifference {
 }
 
 impl Diff {
-    /// Compares two checkpoints tensor by tensor. The metadata, the order of the tensors and the division into files
+    /// Compares two checkpoints tensor by tensor. The metadata, the order of the tensors and their division into files
     /// are not compared.
     ///
     /// # Errors

@@ -1,20 +1,21 @@
-//! A histogram of values whose range is not known in advance.
+//! Computes the histogram of values whose range is not known in advance.
 
 /// The largest number of bars in which a histogram is shown.
 pub(crate) const MAX_BARS: usize = 32;
 
-/// The number of bins in which values are counted. Each bar is the sum of many bins, so the edges of a bar are exact to
-/// about 1 % of the width of the bar.
+/// The number of bins in which values are counted. Each bar is the sum of many bins. The edges of a bar are therefore
+/// exact to about 1 % of its width.
 const BINS: usize = 64 * MAX_BARS;
 
-/// A histogram with bins of equal width. Whenever a value is outside of the range of the histogram, the range is
-/// doubled until it contains the value.
+/// A histogram with bins of equal width. If a value is outside of the range, the range is doubled until it contains the
+/// value.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct RunningHistogram {
     /// The lower end of the range.
     low: f64,
     /// The width of a bin.
     width: f64,
+    /// The number of values in each bin.
     bins: Vec<u64>,
 }
 
@@ -39,8 +40,8 @@ impl RunningHistogram {
         }
     }
 
-    /// Adds up pairs of bins, which doubles the width of the bins and the range. `offset` is the distance from the
-    /// start of the new range to the start of the old one, in bins of the old width.
+    /// Adds the counts of each two neighbouring bins, which doubles the width of a bin and the range. `offset` is the
+    /// distance from the start of the new range to the start of the old one, in bins of the old width.
     fn merge_pairs(&mut self, offset: usize) {
         let empty = vec![0; self.bins.len()];
         let old = std::mem::replace(&mut self.bins, empty);
@@ -82,7 +83,7 @@ mod tests {
 
     const BARS: usize = 16;
 
-    /// Returns the bars of a histogram to which these chunks of values were added.
+    /// Returns the bars of a histogram to which the values of `chunks` were added.
     fn bars(chunks: &[&[f64]]) -> [u64; BARS] {
         let mut histogram: Option<RunningHistogram> = None;
         let range = |values: &[f64]| {
@@ -119,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn a_compact_histogram_shows_the_same_bars() {
+    fn compact_keeps_the_bars() {
         let mut histogram = RunningHistogram::new(-3.0, 5.0);
         for k in 0..10_000 {
             histogram.add(f64::from(k * 7919 % 10_000).sqrt() * 0.08 - 3.0);
@@ -137,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn the_range_grows_from_a_single_value() {
+    fn the_range_grows_if_the_first_values_are_all_equal() {
         let zeros = [0.0; 100];
         let both: Vec<f64> = (-800..=800).map(f64::from).collect();
         let bars = bars(&[&zeros, &both]);

@@ -1,6 +1,7 @@
-//! Pseudo-random signs. The test of orthogonality and the Lanczos process multiply matrices by vectors of these signs.
+//! Pseudo-random signs, from which several computations take fixed vectors: the test of orthogonality,
+//! bidiagonalization, the Lanczos process, projections and sketches.
 
-/// Returns +1 or -1. The sign is a fixed pseudo-random function of `n`.
+/// Returns +1 or -1, a fixed pseudo-random function of `n`.
 pub(crate) fn sign(n: u64) -> f64 {
     let mut bits = n.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

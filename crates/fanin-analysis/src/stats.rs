@@ -1,4 +1,4 @@
-//! Count, moments, range and histogram of a tensor's values.
+//! Computes the count, the moments, the range and the histogram of a tensor's values.
 
 use crate::histogram::{MAX_BARS, RunningHistogram};
 
@@ -30,7 +30,7 @@ struct FiniteStats {
 }
 
 impl Stats {
-    /// Adds a chunk of values.
+    /// Adds the next values.
     pub(crate) fn add(&mut self, values: &[f64]) {
         self.count += values.len() as u64;
         let (mut count, mut sum) = (0u64, 0.0);
@@ -74,7 +74,8 @@ impl Stats {
         finite.max = finite.max.max(max);
     }
 
-    /// Reduces the number of bins of the histogram, to save memory. Call this method after the last value is added.
+    /// Reduces the number of bins of the histogram, to save memory. This method is called after the last value is
+    /// added.
     pub(crate) fn finish(&mut self) {
         if let Some(FiniteStats { min, max, histogram, .. }) = &mut self.finite
             && min < max
@@ -104,8 +105,8 @@ impl Stats {
         self.finite.as_ref().map(|finite| finite.max)
     }
 
-    /// Returns the histogram as text of 16 block characters. If all finite values are equal, the text is a single
-    /// vertical line. If no value is finite, the text is empty.
+    /// Returns the histogram as a text of 16 block characters, such as `▁▂▄▆█▆▄▂▁`. If all finite values are equal, the
+    /// text is a single vertical line. If no value is finite, the text is empty.
     pub fn sparkline(&self) -> String {
         const HEIGHTS: [char; 9] = [' ', '▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
         let Some(finite) = &self.finite else { return String::new() };
@@ -128,7 +129,7 @@ impl Stats {
         if min == max {
             return (vec![*min, *max], vec![*count]);
         }
-        // An edge is a weighted sum of `min` and `max`, because their difference may overflow.
+        // An edge is a weighted sum of `min` and `max`, because the difference of the two may overflow.
         let edge = |k: usize| {
             let weight = k as f64 / MAX_BARS as f64;
             min * (1.0 - weight) + max * weight
@@ -142,7 +143,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn chunks_give_the_statistics_of_the_whole() {
+    fn statistics_do_not_depend_on_the_division_into_chunks() {
         let values: Vec<f64> = (0..1000).map(|k| f64::from(k * 7919 % 1000) / 100.0 + 1e6).collect();
         let mut whole = Stats::default();
         whole.add(&values);

@@ -1,12 +1,12 @@
-//! `verify` and `audit` of files that are drawn by the library, in every element type, from the smallest scales to the
-//! largest, and from one value on: no panic, no p-value that is NaN, and no failed test.
+//! Runs `verify` and `audit` on correct files of every element type, from the smallest scale to the largest, and from
+//! one value on. No test may fail, no p-value may be NaN, and nothing may panic.
 
 mod common;
 
 use common::{File, Tensor, deviations};
 use fanin::DType;
 
-/// Specs with a place for the scale, and the least number of axes of their shapes.
+/// Specs in which `SCALE` stands for a number, and the smallest number of axes of their shapes.
 const SPECS: &[(&str, usize)] = &[
     ("constant(SCALE)", 0),
     ("normal(std=SCALE)", 0),
@@ -22,10 +22,11 @@ const SPECS: &[(&str, usize)] = &[
     ("eye", 2),
 ];
 
+/// The shapes of the tensors.
 const SHAPES: &[&[usize]] = &[&[1], &[3], &[1, 1], &[2, 1], &[70], &[5, 30], &[64, 64], &[130, 70]];
 
-/// Writes a tensor of every spec that resolves, verifies the file, and audits it. Returns the number of tensors, and
-/// the deviations and problems that were found.
+/// Writes a file with a tensor of every spec that can be resolved, verifies the file, and audits it. Returns the number
+/// of tensors and the failed tests.
 fn check(dtype: DType, scale: f64, shape: &[usize], seed: u64) -> (usize, Vec<String>) {
     let (mut tensors, mut rules) = (Vec::new(), String::new());
     for (number, (spec, axes)) in SPECS.iter().enumerate() {
@@ -35,7 +36,7 @@ fn check(dtype: DType, scale: f64, shape: &[usize], seed: u64) -> (usize, Vec<St
             continue;
         }
         let name = format!("t{number}.w");
-        // A spec that does not resolve is an error, and there is nothing to verify.
+        // If a spec cannot be resolved, `fill` reports an error, and there is nothing to verify.
         if let Ok(tensor) = Tensor::try_drawn(&name, &spec, dtype, shape, seed) {
             tensors.push(tensor);
             rules += &format!("\"{name}\" = \"{spec}\"\n");
@@ -53,7 +54,7 @@ fn check(dtype: DType, scale: f64, shape: &[usize], seed: u64) -> (usize, Vec<St
 }
 
 #[test]
-fn no_type_scale_or_shape_panics_or_gives_a_p_value_that_is_not_a_number() {
+fn every_p_value_is_between_zero_and_one_in_every_type_scale_and_shape() {
     for dtype in DType::ALL {
         let least = match dtype {
             DType::F64 => f64::from_bits(1),
@@ -71,7 +72,7 @@ fn no_type_scale_or_shape_panics_or_gives_a_p_value_that_is_not_a_number() {
 }
 
 #[test]
-fn what_fill_writes_passes_verify_in_every_type() {
+fn files_that_follow_their_recipe_pass_in_every_type() {
     let (mut files, mut failed) = (0, Vec::new());
     for dtype in DType::ALL {
         for scale in [1e-4, 3e-4, 1e-3, 0.02, 0.3, 1.0, 20.0] {
@@ -82,12 +83,12 @@ fn what_fill_writes_passes_verify_in_every_type() {
             }
         }
     }
-    // One file in 1000 may fail. Of the files here, the seeds are fixed, and none does.
+    // One file in 1000 may fail. The seeds of these files are fixed, and none of them fails.
     assert!(failed.is_empty(), "{} of {files} files: {failed:#?}", failed.len());
 }
 
 #[test]
-fn values_near_a_large_mean_are_audited() {
+fn values_close_to_a_large_mean_are_fresh_or_constant() {
     let file = File::new(&[
         Tensor::drawn("a.w", "normal(mean=1000, std=1e-6)", DType::F64, &[64, 64], 1),
         Tensor::drawn("b.w", "normal(mean=2147483648, std=1e-9)", DType::F64, &[64, 64], 1),

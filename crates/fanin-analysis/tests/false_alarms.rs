@@ -1,5 +1,5 @@
-//! Counts false alarms of `verify` and `audit` in correct files: every scheme and type, both streams, tensors of one value to
-//! four million values.
+//! Counts false alarms of `verify` and `audit` in correct files: every scheme and type, both streams, and tensors of
+//! one value to four million values.
 
 mod common;
 
@@ -7,7 +7,7 @@ use common::{File, Tensor, deviations};
 use fanin::DType;
 use fanin_analysis::check::Kind;
 
-/// Specs, and the least number of axes of their shapes. Those with an exact number of axes have it twice.
+/// Specs, each with the smallest and the largest number of axes of its shapes.
 const SPECS: &[(&str, usize, usize)] = &[
     ("normal(std=0.02)", 0, 5),
     ("normal(mean=1, std=0.1)", 0, 5),
@@ -34,6 +34,7 @@ const SPECS: &[(&str, usize, usize)] = &[
 struct Random(u64);
 
 impl Random {
+    /// Returns a number below `n`.
     fn below(&mut self, n: usize) -> usize {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut bits = self.0;
@@ -42,7 +43,7 @@ impl Random {
         ((bits ^ (bits >> 31)) % n as u64) as usize
     }
 
-    /// Returns a shape with a number of axes from `least` to `most`, of at most 2^`bits` values.
+    /// Returns a shape with `least` to `most` axes, and at most 2^`bits` values.
     fn shape(&mut self, least: usize, most: usize, bits: usize) -> Vec<usize> {
         let axes = least + self.below(most - least + 1);
         let mut left = self.below(bits + 1);
@@ -50,25 +51,32 @@ impl Random {
         for axis in 0..axes {
             let bits = if axis + 1 == axes { left } else { self.below(left + 1) };
             left -= bits;
-            // Sizes that are no powers of two.
+            // Most sizes are not powers of two.
             shape.push((1usize << bits) - self.below(1usize << bits).min((1 << bits) / 3));
         }
         shape
     }
 }
 
-/// What was counted.
+/// The results of checking correct files.
 #[derive(Debug, Default)]
 struct Counts {
+    /// The number of files.
     files: usize,
+    /// The number of tensors in all files.
     tensors: usize,
+    /// The number of values in all files.
     values: usize,
+    /// The failed tests of `verify`, and the tensors that have them.
     verify: Vec<String>,
+    /// The tensors in which `audit` finds problems.
     problems: Vec<String>,
+    /// The tensors without problems that `audit` calls trained.
     trained: Vec<String>,
 }
 
-/// Writes, verifies and audits `files` correct files with tensors of at most 2^`bits` values.
+/// Writes, verifies and audits `files` correct files of six tensors. A tensor has at most 2^`bits` values. `first` is
+/// the number of the first file, which gives its seeds.
 fn count(files: usize, bits: usize, first: u64) -> Counts {
     let mut counts = Counts::default();
     for number in 0..files as u64 {
@@ -116,12 +124,13 @@ fn count(files: usize, bits: usize, first: u64) -> Counts {
 }
 
 #[test]
-fn correct_files_pass() {
+fn correct_files_pass_verify_and_have_no_problems_in_audit() {
     let counts = count(60, 13, 1);
     assert!(counts.verify.is_empty() && counts.problems.is_empty(), "{counts:#?}");
 }
 
-/// Prints the counts. `FILES` is the number of files, `BITS` the logarithm of the largest number of values.
+/// Prints the counts. The environment variable `FILES` is the number of files, and `BITS` is the base-2 logarithm of
+/// the largest number of values of a tensor.
 #[test]
 #[ignore = "takes minutes"]
 fn a_thousand_correct_files_pass() {
@@ -130,6 +139,7 @@ fn a_thousand_correct_files_pass() {
     };
     let counts = count(number("FILES", 1000), number("BITS", 22), 10_000);
     println!("{counts:#?}");
-    // The expected number of files that `verify` rejects is one in a thousand.
+    // At an alpha of 0.001, one file in a thousand is expected to fail. The probability that more than 8 of a thousand
+    // fail is about 1e-6.
     assert!(counts.verify.len() <= 8 && counts.problems.is_empty(), "{} files", counts.files);
 }

@@ -1,18 +1,21 @@
-//! Faults that keep the distribution of the values, planted one at a time: `verify` and `audit` must find each of them.
+//! Plants faults that keep the distribution of a tensor's values. `verify` and `audit` must find each of them.
 
 mod common;
 
 use common::{File, Tensor, deviations};
 use fanin::DType;
 
+/// The planned standard deviation.
 const STD: f64 = 0.02;
+/// The recipe's rule for all tensors.
 const RULE: &str = "\"*\" = \"normal(std=0.02)\"\n";
 
+/// Draws a tensor of normal values with the planned standard deviation.
 fn normal(name: &str, shape: &[usize]) -> Tensor {
     Tensor::drawn(name, "normal(std=0.02)", DType::F32, shape, 5)
 }
 
-/// Returns a matrix, changed by `change`, whose values are then scaled to the planned standard deviation.
+/// Returns a normal tensor that is changed by `change` and then scaled to the planned standard deviation.
 fn changed(shape: &[usize], change: impl Fn(&mut [f64])) -> Vec<Tensor> {
     let mut tensor = normal("a.weight", shape);
     change(&mut tensor.values);
@@ -22,19 +25,22 @@ fn changed(shape: &[usize], change: impl Fn(&mut [f64])) -> Vec<Tensor> {
     vec![tensor]
 }
 
-/// Returns two tensors, of which the second is made from the first.
+/// Returns two tensors. `second` makes the second one from the first.
 fn pair(shape: &[usize], second: impl Fn(&Tensor) -> Tensor) -> Vec<Tensor> {
     let first = normal("a.weight", shape);
     let second = Tensor { name: "b.weight".to_owned(), ..second(&first) };
     vec![first, second]
 }
 
+/// Returns the values of the transposed matrix in row-major order. `columns` is the number of columns of the original
+/// matrix.
 fn transposed(values: &[f64], columns: usize) -> Vec<f64> {
     let rows = values.len() / columns;
     (0..values.len()).map(|n| values[n % rows * columns + n / rows]).collect()
 }
 
-/// Checks that `verify` reports one of the tests, and that `audit` reports a problem or a tensor that is not fresh.
+/// Checks that one of `tests` fails in `verify`, and that `audit` finds a problem or a tensor that is not fresh. `what`
+/// is the planted fault.
 fn found(what: &str, tensors: &[Tensor], tests: &[&str]) {
     let file = File::new(tensors);
     let deviations = file.deviations(RULE);
@@ -47,7 +53,7 @@ fn found(what: &str, tensors: &[Tensor], tests: &[&str]) {
 }
 
 #[test]
-fn structure_within_a_matrix_is_found() {
+fn dependence_between_the_values_of_a_matrix_is_found() {
     let shape = [256, 256];
     let noise = normal("noise", &[256, 256]).values;
     found(
@@ -112,7 +118,7 @@ fn structure_within_a_matrix_is_found() {
 }
 
 #[test]
-fn an_outlier_does_not_hide_whether_the_other_values_are_fresh() {
+fn a_tensor_with_an_outlier_is_still_recognized_as_fresh_or_trained() {
     let outlier = |tensor: &mut Tensor| tensor.values[777] = 2.0;
     let mut fresh = normal("a.weight", &[128, 96]);
     outlier(&mut fresh);
@@ -185,7 +191,7 @@ fn copies_within_a_matrix_are_found() {
 }
 
 #[test]
-fn one_expert_of_another_scale_is_found() {
+fn an_expert_with_another_scale_is_found() {
     let scaled = changed(&[8, 64, 64], |x| x[3 * 4096..4 * 4096].iter_mut().for_each(|x| *x *= 1.1));
     found("a scaled expert", &scaled, &["slices"]);
     let rows = changed(&[8, 64, 64], |x| {
@@ -197,7 +203,7 @@ fn one_expert_of_another_scale_is_found() {
 }
 
 #[test]
-fn values_of_a_coarser_type_are_found_by_verify_and_noted_by_audit() {
+fn values_rounded_to_a_narrower_type_fail_in_verify_and_are_a_note_in_audit() {
     let mut tensor = normal("a.weight", &[64, 64]);
     tensor.values.iter_mut().for_each(|x| *x = DType::BF16.round(*x));
     let file = File::new(&[tensor]);
@@ -210,7 +216,7 @@ fn values_of_a_coarser_type_are_found_by_verify_and_noted_by_audit() {
 }
 
 #[test]
-fn zeros_of_sparse_columns_are_counted_in_both_directions() {
+fn a_missing_and_an_extra_zero_in_sparse_columns_are_found() {
     let rule = "\"*\" = \"sparse(0.3, std=0.02)\"\n";
     for (change, value) in [(0, 0.0), (1, 0.01)] {
         let mut tensor = Tensor::drawn("a.weight", "sparse(0.3, std=0.02)", DType::F32, &[100, 60], 1);
@@ -259,7 +265,7 @@ fn related_tensors_are_found() {
         }),
         &["related"],
     );
-    // The same generator state for two shapes.
+    // Both tensors are drawn from the same state of the generator.
     let torch =
         |name: &str, shape: &[usize]| Tensor::drawn_by_torch(name, "normal(std=0.02)", DType::F32, shape, 0);
     found(
@@ -270,7 +276,7 @@ fn related_tensors_are_found() {
 }
 
 #[test]
-fn parts_that_were_never_written_are_problems_for_audit() {
+fn unwritten_parts_are_a_problem_in_audit_and_fail_in_verify() {
     type Missing = fn(usize) -> bool;
     let cases: [(&str, &[usize], Missing); 5] = [
         ("half of the columns", &[128, 128], |n| n % 128 >= 64),
@@ -310,7 +316,7 @@ fn fused_and_stacked_parameters_are_fresh() {
 }
 
 #[test]
-fn half_precision_values_of_torch_are_fresh() {
+fn f16_and_bf16_values_of_the_torch_stream_are_fresh() {
     for dtype in [DType::BF16, DType::F16] {
         for spec in ["normal(std=0.02)", "uniform(-0.03, 0.03)", "uniform(-0.0884, 0.0884)"] {
             let audit =
@@ -322,7 +328,7 @@ fn half_precision_values_of_torch_are_fresh() {
 }
 
 #[test]
-fn tied_and_computed_tensors_are_no_problems() {
+fn tied_and_computed_tensors_are_not_problems() {
     let embedding = normal("model.embed_tokens.weight", &[300, 64]);
     let head = Tensor { name: "lm_head.weight".to_owned(), ..embedding.clone() };
     let steps = |name: &str| Tensor {
@@ -357,7 +363,7 @@ fn tied_and_computed_tensors_are_no_problems() {
 }
 
 #[test]
-fn copied_tensors_are_compared_and_unchecked_ones_are_named() {
+fn a_copied_tensor_is_compared_with_the_original_or_listed_as_unchecked() {
     let rules = "\"kept.*\" = \"copy\"\n\"*\" = \"normal(std=0.02)\"\n";
     let tensors = [normal("kept.weight", &[8, 8]), normal("a.weight", &[64, 64])];
     let source = File::new(&tensors);
@@ -378,7 +384,7 @@ fn copied_tensors_are_compared_and_unchecked_ones_are_named() {
 }
 
 #[test]
-fn orthogonal_entries_below_the_resolution_of_the_type_are_named() {
+fn orthogonal_entries_that_are_too_small_for_the_type_are_listed_as_unchecked() {
     let rule = "\"*\" = \"orthogonal(gain=1e-3)\"\n";
     let tensor = Tensor::drawn("a.weight", "orthogonal(gain=1e-3)", DType::F8E4M3, &[32, 32], 1);
     let found = File::new(&[tensor]).verify(rule);

@@ -1,4 +1,4 @@
-//! The explanation of a spec for a shape.
+//! Computes the explanation of a spec for a shape.
 
 use fanin::init::Init;
 use fanin::{AxisLayout, DType, Distribution, Fans, Initializer as _, Nonlinearity, Plan};

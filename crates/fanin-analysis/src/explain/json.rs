@@ -1,4 +1,4 @@
-//! An explanation as JSON.
+//! Renders an explanation as JSON.
 
 use fanin::Nonlinearity;
 use serde_json::{Value, json};

@@ -1,4 +1,4 @@
-//! The shape of a layer: its numbers of channels and its kernel. They are derived from the shape of the layer's weight.
+//! Derives the shape of a layer (its numbers of channels and its kernel) from the shape of the layer's weight.
 
 use std::borrow::Cow;
 
@@ -13,9 +13,9 @@ pub struct LayerShape {
     pub layout: AxisLayout,
     /// The number of groups of the convolution; 1 for other layers.
     pub groups: usize,
-    /// The number of input channels that one output depends on.
+    /// The number of input channels that one output depends on: in a grouped convolution, those of one group.
     pub inputs: usize,
-    /// The number of output channels that one input feeds.
+    /// The number of output channels that depend on one input: in a grouped convolution, those of one group.
     pub outputs: usize,
     /// The sizes of the kernel axes; empty for a matrix.
     pub kernel: Vec<usize>,
@@ -69,8 +69,8 @@ impl LayerShape {
         self.kernel.iter().product()
     }
 
-    /// Returns the fans: the number of inputs that feed one output, and the number of outputs that one input feeds at a
-    /// stride of 1.
+    /// Returns the fans: fan_in is the number of inputs on which one output depends, and fan_out is the number of
+    /// outputs that depend on one input at a stride of 1.
     pub fn fans(&self) -> Fans {
         let size = self.receptive_field_size();
         Fans { fan_in: self.inputs * size, fan_out: self.outputs * size }
@@ -120,7 +120,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn fans_are_those_of_the_layer() {
+    fn fans_agree_with_the_layer_for_each_axis_layout_and_number_of_groups() {
         for (shape, layout, groups, fan_in, fan_out) in [
             (&[64, 3, 7, 7][..], AxisLayout::OutIn, 1, 147, 3136),
             (&[10, 20], AxisLayout::OutIn, 1, 20, 10),

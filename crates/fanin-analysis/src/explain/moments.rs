@@ -1,4 +1,5 @@
-//! The factors by which a nonlinearity changes the mean square of a normally distributed signal and of its gradient.
+//! Computes the factors by which a nonlinearity changes the mean square of a normally distributed signal and of its
+//! gradient.
 
 use fanin::Nonlinearity;
 
@@ -8,8 +9,7 @@ pub fn forward(f: Nonlinearity, variance: f64) -> f64 {
         return f.apply(0.0).powi(2);
     }
     if let Nonlinearity::Sine { omega } = f {
-        // The closed form is used for a sine, because the step of the numerical integration is too coarse for a high
-        // frequency.
+        // A sine has a closed form. Numerical integration is too coarse for a high frequency.
         return -0.5 * (-2.0 * omega * omega * variance).exp_m1();
     }
     expectation(f, variance, |x| f.apply(x).powi(2))
@@ -34,7 +34,7 @@ pub fn deviation_factor(f: Nonlinearity) -> f64 {
 }
 
 /// Returns `E[g(x)]` for x ~ N(0, variance). The integral is computed by Simpson's rule on each interval between the
-/// kinks of f, which are the points where the derivative of f jumps.
+/// kinks of f, the points at which the derivative of f jumps.
 fn expectation(f: Nonlinearity, variance: f64, g: impl Fn(f64) -> f64) -> f64 {
     // The integral is computed from -RANGE to RANGE standard deviations.
     const RANGE: f64 = 10.0;
@@ -49,7 +49,7 @@ fn expectation(f: Nonlinearity, variance: f64, g: impl Fn(f64) -> f64) -> f64 {
         let [from, to] = [ends[0], ends[1]];
         let panels = 2 * ((to - from) / STEP / 2.0).ceil().max(1.0) as usize;
         let step = (to - from) / panels as f64;
-        // Because g may jump at the ends of an interval, g is evaluated just inside of the ends.
+        // g may jump at the ends of an interval, so it is evaluated just inside of them.
         let inside = |z: f64| z.clamp(from + 1e-12, to - 1e-12);
         let at = |k: usize| {
             let z = inside(from + k as f64 * step);

@@ -1,4 +1,4 @@
-//! The parser of nonlinearities for explanations, and the nonlinearities that an explanation compares.
+//! Parses nonlinearities for explanations, and lists those that an explanation compares.
 
 use fanin::Nonlinearity;
 
@@ -37,7 +37,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn synonyms_are_read_as_their_function() {
+    fn synonyms_and_names_of_layers_are_parsed_as_their_function() {
         assert_eq!(read("forward(tanh)").unwrap(), Nonlinearity::Tanh);
         assert_eq!(read("swish").unwrap(), Nonlinearity::Silu);
         assert_eq!(read("conv2d").unwrap(), Nonlinearity::Linear);

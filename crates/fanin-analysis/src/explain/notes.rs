@@ -1,4 +1,4 @@
-//! The remarks of an explanation.
+//! Writes the remarks of an explanation.
 
 use std::cmp::Ordering;
 

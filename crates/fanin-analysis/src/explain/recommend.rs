@@ -1,4 +1,4 @@
-//! Recommended specs for layers that are followed by a nonlinearity, with the reasons.
+//! Recommends specs for layers that are followed by a nonlinearity, with the reasons.
 
 use fanin::Nonlinearity;
 use fanin::init::{Init, kaiming_normal, xavier_normal};

@@ -1,4 +1,4 @@
-//! The mean squares of a signal and of its gradient in a stack of equal layers.
+//! Computes the mean squares of a signal and of its gradient in a stack of equal layers.
 
 use fanin::{Fans, Nonlinearity};
 
@@ -85,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn known_schemes_keep_the_mean_squares_that_their_papers_claim() {
+    fn mean_squares_agree_with_the_claims_of_the_papers() {
         let stack = |std: f64, nonlinearity| LayerStack {
             fans: Fans { fan_in: 400, fan_out: 100 },
             std,

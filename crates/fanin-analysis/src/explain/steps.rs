@@ -1,5 +1,5 @@
-//! The computation of a plan's standard deviation from the arguments of a scheme, as text with one line for each step.
-//! The arguments are read from the text of the spec.
+//! Describes how a plan's standard deviation follows from the arguments of its scheme, as text with one line for each
+//! step. The arguments are read from the text of the spec.
 
 use fanin::init::Init;
 use fanin::{Distribution, Plan};

@@ -1,4 +1,4 @@
-//! Comparison of copied tensors with the checkpoint that they were copied from.
+//! Compares copied tensors with the checkpoint from which they were copied.
 
 use fanin::region::Region;
 use fanin_checkpoint::{Checkpoint, Progress};
@@ -9,20 +9,24 @@ use super::verified_tensor::VerifiedTensor;
 use crate::check::ValueDifference;
 use crate::error::Result;
 
-/// The number of bytes that are compared at a time.
+/// The largest number of bytes that are compared at once.
 const CHUNK: usize = 1 << 20;
 
-/// A checkpoint with copied tensors, and the one that they were copied from.
+/// A checkpoint with copied tensors, and the checkpoint from which they were copied.
 pub(super) struct Copied<'a> {
+    /// The checkpoint with the copies.
     pub(super) checkpoint: &'a Checkpoint,
+    /// The checkpoint with the originals.
     pub(super) source: &'a Checkpoint,
     pub(super) progress: &'a dyn Progress,
 }
 
 impl Copied<'_> {
-    /// Compares the tensor at this index of the checkpoint with the tensor that `copy` names, bit for bit. `names` are
-    /// names of the tensor itself. A tensor of another shape is a stack of copies, or has the copied values at the
-    /// beginning of each axis.
+    /// Compares a copied tensor with the original, bit for bit, and adds the result to `verified`.
+    ///
+    /// `tensor` is the index of the copy in its manifest. The original has the name that `copy` gives, or else one of
+    /// `names`. If the shapes differ, the copy is either a stack of copies of the original, or has the values of the
+    /// original at the start of each axis and new values elsewhere.
     ///
     /// # Errors
     /// Returns an error if a file cannot be read.
@@ -74,8 +78,9 @@ impl Copied<'_> {
         Ok(())
     }
 
-    /// Returns the number of values in `ranges` of a tensor that differ from the values of the original. The ranges
-    /// together have the values of the original, in order.
+    /// Returns the number of values of a copy that differ from the original. `ranges` are the row-major ranges of the
+    /// copy that have the values of the original, in the original's order. `tensor` and `original` are indices in the
+    /// two manifests.
     fn differing(
         &self,
         tensor: usize,

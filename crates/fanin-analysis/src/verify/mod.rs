@@ -1,6 +1,6 @@
-//! Verification of a checkpoint against its recipe.
+//! Verifies a checkpoint against its recipe.
 //!
-//! Every tensor is tested against its plan: the distribution of its values and, with a seed, the exact values. The
+//! Every tensor is compared with its plan: the distribution of its values and, with a seed, the exact values. The
 //! result is a [`Verification`].
 
 mod copied;

@@ -1,4 +1,4 @@
-//! Verification of a whole checkpoint.
+//! Verifies a whole checkpoint.
 
 use fanin_checkpoint::{Checkpoint, Progress, StreamKind};
 use fanin_recipe::{Entry, Manifest, Planned};
@@ -15,7 +15,7 @@ use crate::error::Result;
 pub struct Verification {
     /// The tensors with their results, in the order of the checkpoint.
     pub tensors: Vec<VerifiedTensor>,
-    /// The failed tests of rules. Such a test combines all tensors of one rule.
+    /// The failed tests of the recipe's rules. Such a test combines the standard deviations of all tensors of one rule.
     pub rules: Vec<TestResult>,
     /// The tensors of the model that the checkpoint lacks.
     pub missing: Vec<Entry>,
@@ -23,9 +23,9 @@ pub struct Verification {
     pub partial: bool,
     /// The total number of tests of tensors and rules.
     pub tests: usize,
-    /// The p-value below which a test fails and its result counts as a deviation.
+    /// The p-value below which a test fails. It is `alpha / tests` (the Bonferroni correction).
     pub threshold: f64,
-    /// The upper limit of the probability that a correct checkpoint fails.
+    /// The largest acceptable probability that a correct checkpoint fails.
     pub alpha: f64,
     /// Whether the values were compared with the values that a seed gives.
     pub bits_compared: bool,
@@ -35,9 +35,8 @@ pub struct Verification {
 }
 
 impl Verification {
-    /// Compares a checkpoint with a recipe. Tensors are tested on several threads. `progress` counts the values that are
-    /// read to test the distributions. With a seed, the values are read once more to compare them exactly, and are
-    /// counted again.
+    /// Compares a checkpoint with a recipe. Tensors are tested on several threads. `progress` counts the values that
+    /// are read. With a seed, the values are read a second time for the exact comparison, and are counted again.
     ///
     /// # Errors
     /// Returns an error if the checkpoint cannot be read, or if the recipe does not fit the checkpoint.
@@ -59,7 +58,7 @@ impl Verification {
             verifier.compare_bits(&mut tensors, expected)?;
         }
 
-        // This is the Bonferroni correction: the rates of false alarms of all tests add up to at most alpha.
+        // By the Bonferroni correction, the rates of false alarms of all tests add up to at most alpha.
         let tests = tensors.iter().map(|tensor| tensor.results.len()).sum::<usize>() + pooled.len();
         let threshold = request.alpha / tests.max(1) as f64;
         let deviates = |result: &TestResult| result.p_value < threshold;
@@ -73,7 +72,7 @@ impl Verification {
         Ok(Self { tensors, rules, missing, partial, tests, threshold, alpha, bits_compared, recorded })
     }
 
-    /// Returns the number of tensors with deviations.
+    /// Returns the number of tensors that failed a test.
     pub fn wrong(&self) -> usize {
         self.tensors.iter().filter(|tensor| !tensor.deviations.is_empty()).count()
     }
@@ -93,9 +92,9 @@ impl Verification {
 fn expected_values(request: &Request<'_>, comparison: &ModelComparison) -> Result<Option<ExpectedValues>> {
     let Some(seed) = request.seed else { return Ok(None) };
     let planned: &[Planned] = &comparison.planned;
-    // The torch stream is sequential, so its values depend on the order of the tensors. If the caller gave a model, the
-    // values are generated in the order of this model. The order of a built-in model is used only if the file has the
-    // same order, because the file may have been generated from a list of tensors in another order.
+    // The torch stream is sequential, so its values depend on the order of the tensors. If the caller gave a model,
+    // this is the order of the model. The order of a built-in model is used only if the file has the same order.
+    // Otherwise the file may have been generated from a list of tensors in another order.
     let has_model = !comparison.model.is_empty();
     let in_model_order = has_model && (request.model_given || comparison.is_in_model_order());
     if request.stream == StreamKind::Torch && in_model_order {

@@ -13,7 +13,7 @@ pub struct VerifiedTensor {
     pub results: Vec<TestResult>,
     /// The results whose p-value is below [`Verification::threshold`](super::Verification::threshold).
     pub deviations: Vec<TestResult>,
-    /// Whether every value agrees with the value that the seed gives. `None` if this was not tested.
+    /// Whether every value agrees with the value that the seed gives. `None` if the values were not compared.
     pub bits: Option<bool>,
     /// Why the values were not checked. `None` if they were.
     pub unchecked: Option<String>,
@@ -26,7 +26,7 @@ impl VerifiedTensor {
         Self { planned: planned.clone(), results, deviations, bits: None, unchecked: None }
     }
 
-    /// Adds the result of a test that failed with certainty: its p-value is 0.
+    /// Adds a failed result of the test named `test`, with a p-value of 0.
     pub(super) fn fail(&mut self, test: &'static str, text: String) {
         self.results.push(TestResult::failure(test, text));
     }

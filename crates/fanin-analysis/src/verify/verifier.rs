@@ -1,4 +1,4 @@
-//! The verifier, which tests the tensors of a checkpoint.
+//! Tests the tensors of a checkpoint.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -22,28 +22,34 @@ use crate::check::tensor::ViewTests;
 use crate::check::tensor_view::{PlannedView, TensorView};
 use crate::error::Result;
 
-/// The smallest number of values for which equality of two random tensors is a failure. Tensors with fewer values may
-/// be equal by chance.
+/// The smallest number of values of two random tensors whose equality is a failure. Fewer values may be equal by
+/// chance.
 const MIN_DISTINCT: usize = 16;
 
-/// Sums over all tensors of a rule. They are used to test the variance of all these tensors together.
+/// Sums over all tensors of a rule of the recipe. They are used to test the standard deviations of all these tensors
+/// together.
 #[derive(Debug, Default)]
 struct PooledVariance {
-    /// The sum of [`ViewTests::variance_excess`].
+    /// The sum of the first numbers of [`ViewTests::variance_excess`].
     excess: f64,
-    /// The variance of `excess` if all values follow their plans.
+    /// The variance of `excess` if all values follow their plans: the sum of the second numbers.
     variance: f64,
     /// The number of tensors and blocks in the sum.
     tensors: u64,
 }
 
-/// A tested view of a tensor: what is compared with other views.
+/// What the tests of one tensor or block pass on: the numbers by which it is compared with other tensors, and a summand
+/// of [`PooledVariance`].
 struct Outcome {
-    /// The block's suffix to the tensor's name.
+    /// The suffix that names the block, such as `[2][0]`. Empty for a whole tensor.
     suffix: String,
+    /// The number of values.
     values: usize,
+    /// See [`ViewTests::hash`].
     hash: Option<u64>,
+    /// See [`ViewTests::signature`].
     signature: Option<Signature>,
+    /// See [`ViewTests::variance_excess`].
     variance_excess: Option<(f64, f64)>,
 }
 
@@ -53,7 +59,7 @@ pub(super) struct Verifier<'a> {
     /// The plans of all tensors, in the checkpoint's order.
     planned: &'a [Planned],
     recipe: &'a Recipe,
-    /// The checkpoint from which tensors are copied.
+    /// The checkpoint from which the recipe copies tensors. `None` if it is not known.
     copied: Option<&'a Checkpoint>,
     /// Whether tensors with the same values are expected.
     tied: bool,
@@ -74,7 +80,8 @@ impl<'a> Verifier<'a> {
         Self { checkpoint, planned, recipe, copied, tied, progress, references }
     }
 
-    /// Tests all tensors, and adds the results to `tensors`. Returns the results of the tests of rules.
+    /// Tests all tensors, and adds the results to `tensors`. Returns the results of the tests that combine all tensors
+    /// of a rule.
     ///
     /// # Errors
     /// Returns an error if the file cannot be read.
@@ -127,7 +134,7 @@ impl<'a> Verifier<'a> {
         tensors.try_for_each(|(tensor, verified)| compare(&mut expected, tensor, verified))
     }
 
-    /// Tests the tensor at this index of the manifest.
+    /// Tests the tensor at index `tensor` of the manifest.
     fn verify_one(&self, tensor: usize, verified: &mut VerifiedTensor) -> Result<Vec<Outcome>> {
         let planned = &self.planned[tensor];
         let entry = &planned.entry;
@@ -150,7 +157,7 @@ impl<'a> Verifier<'a> {
         Ok(Vec::new())
     }
 
-    /// Compares a copied tensor with the checkpoint that it was copied from, bit for bit.
+    /// Compares a copied tensor with the checkpoint from which it was copied, bit for bit.
     fn compare_copy(&self, tensor: usize, copy: &Copy, verified: &mut VerifiedTensor) -> Result {
         let Some(source) = self.copied else {
             let text = "the recipe copies it, and no checkpoint to compare it with was given";
@@ -199,8 +206,8 @@ impl<'a> Verifier<'a> {
         Ok(outcomes)
     }
 
-    /// Adds failed tests to tensors and blocks that have the same values as an earlier one, or related values. Tied
-    /// tensors are not compared.
+    /// Adds a failed test to each tensor or block whose values are equal to those of an earlier one, and the results of
+    /// the test `related`. Tied tensors are not compared.
     fn compare_tensors(&self, outcomes: Vec<Vec<Outcome>>, tensors: &mut [VerifiedTensor]) {
         let mut seen: HashMap<(u64, usize), String> = HashMap::new();
         let (mut signed, mut owners): (Vec<Signed>, Vec<(usize, String)>) = Default::default();
@@ -228,8 +235,8 @@ impl<'a> Verifier<'a> {
     }
 }
 
-/// Tests the std of all tensors and blocks of a rule together. Returns one result for each rule that has more than one
-/// tensor or block.
+/// Tests the standard deviations of all tensors and blocks of each rule together. Returns one result for each rule that
+/// has more than one tensor or block.
 fn pooled_results(pooled: &BTreeMap<&str, PooledVariance>) -> Vec<TestResult> {
     let rules = pooled.iter().filter(|(_, pool)| pool.tensors > 1);
     rules

@@ -1,5 +1,5 @@
-//! Checkpoints in memory, for tests of `verify` and `audit`: tensors are drawn from specs, changed, and written to a
-//! temporary file.
+//! Checkpoints for tests of `verify` and `audit`. Tensors are drawn from specs, changed, and written to a temporary
+//! file.
 
 #![allow(dead_code, reason = "each test file uses its part")]
 
@@ -23,12 +23,12 @@ pub struct Tensor {
 }
 
 impl Tensor {
-    /// Returns a tensor that is drawn from a spec. The native stream draws it under the seed and the name.
+    /// Draws a tensor from a spec by the native stream. The seed and the name determine the values.
     pub fn drawn(name: &str, spec: &str, dtype: DType, shape: &[usize], seed: u64) -> Self {
         Self::try_drawn(name, spec, dtype, shape, seed).unwrap_or_else(|error| panic!("{spec}: {error}"))
     }
 
-    /// Like [`Tensor::drawn`]. Returns an error if the spec cannot be resolved for the shape and the type.
+    /// Like [`Tensor::drawn`], but returns an error if the spec cannot be resolved for the shape and the type.
     pub fn try_drawn(
         name: &str,
         spec: &str,
@@ -39,7 +39,7 @@ impl Tensor {
         Self::drawn_from(&mut Native::new(seed).tensor(name), name, spec, dtype, shape)
     }
 
-    /// Returns a tensor that is drawn from a spec by a stream.
+    /// Draws a tensor from a spec by a stream.
     fn drawn_from(
         stream: &mut dyn Stream,
         name: &str,
@@ -53,12 +53,13 @@ impl Tensor {
         Ok(Self::of(name, dtype, shape, &buffer))
     }
 
-    /// Returns a tensor that is drawn from a spec by the torch stream.
+    /// Draws a tensor from a spec by the torch stream.
     pub fn drawn_by_torch(name: &str, spec: &str, dtype: DType, shape: &[usize], seed: u64) -> Self {
         Self::try_drawn_by_torch(name, spec, dtype, shape, seed).unwrap()
     }
 
-    /// Like [`Tensor::drawn_by_torch`]. Returns an error if the spec cannot be resolved, or if the stream does not have it.
+    /// Like [`Tensor::drawn_by_torch`], but returns an error if the spec cannot be resolved, or if the torch stream
+    /// does not implement it.
     pub fn try_drawn_by_torch(
         name: &str,
         spec: &str,
@@ -69,11 +70,13 @@ impl Tensor {
         Self::drawn_from(&mut Torch::new(seed), name, spec, dtype, shape)
     }
 
+    /// Returns a tensor with the values of a buffer.
     fn of(name: &str, dtype: DType, shape: &[usize], buffer: &ValueBuffer) -> Self {
         let values = decode(StoredType::from_float(dtype), &buffer.bytes());
         Self { name: name.to_owned(), dtype, shape: shape.to_vec(), values }
     }
 
+    /// Returns the values in the tensor's type, as bytes in little-endian order.
     fn bytes(&self) -> Vec<u8> {
         let values = self.values.iter();
         match self.dtype {
@@ -94,7 +97,7 @@ pub struct File {
 }
 
 impl File {
-    /// Writes tensors to a file, and opens it.
+    /// Writes tensors to a file and opens the file.
     pub fn new(tensors: &[Tensor]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x.safetensors");
@@ -115,12 +118,13 @@ impl File {
         Self { folder, checkpoint }
     }
 
-    /// Verifies the file against the rules of a recipe.
+    /// Verifies the file against the `[init]` rules of a recipe, without a seed.
     pub fn verify(&self, rules: &str) -> Verification {
         self.verify_against(rules, None)
     }
 
-    /// Verifies the file. Copied tensors are compared with `copied`.
+    /// Verifies the file against the `[init]` rules of a recipe, without a seed. If `copied` is given, it is the model,
+    /// and copied tensors are compared with it.
     pub fn verify_against(&self, rules: &str, copied: Option<&Checkpoint>) -> Verification {
         let recipe = Recipe::parse(&format!("[init]\n{rules}"), Path::new("r.toml")).unwrap();
         let request = Request {
@@ -138,17 +142,18 @@ impl File {
         Verification::new(&self.checkpoint, request, &()).unwrap()
     }
 
-    /// Verifies the file, and returns the deviations as text: `tensor: test: text`.
+    /// Verifies the file and returns the failed tests. Each is a text of the form `tensor: test: message`.
     pub fn deviations(&self, rules: &str) -> Vec<String> {
         deviations(&self.verify(rules))
     }
 
+    /// Classifies the tensors of the file.
     pub fn audit(&self) -> Audit {
         Audit::new(&self.checkpoint, &()).unwrap()
     }
 }
 
-/// Returns the deviations of a verification as text: `tensor: test: text`.
+/// Returns the failed tests of a verification. Each is a text of the form `tensor: test: message`.
 pub fn deviations(found: &Verification) -> Vec<String> {
     let of_tensors = found.tensors.iter().flat_map(|tensor| {
         let name = &tensor.planned.entry.name;
