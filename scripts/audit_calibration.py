@@ -2,12 +2,13 @@
 
     python scripts/audit_calibration.py --fanin target/release/fanin > results
 
-- Freshly initialized weights of models of transformers and timm: every tensor that has at least 64 values and is not constant
-  should be classified as fresh. `fanin audit` should report no problem, unless transformers or timm causes it on purpose.
-- Damaged weights: up to four large weights of each model are damaged, in one way at a time. `fanin audit` should report every
+- Freshly initialized weights of models of transformers and timm: every tensor with at least 64 values that is not constant
+  should be classified as fresh. `fanin audit` should report no problem, unless the model is meant to have it, such as two
+  tensors with the same values.
+- Damaged weights: up to four large weights of each model are damaged, in one way at a time. `fanin audit` should notice every
   damage.
-- Trained weights: a small network is trained on a random task with up to 1500 steps of Adam. The script prints the
-  classification after some numbers of steps.
+- Trained weights: a small network is trained on a random task with Adam. The script prints the classification after 0, 100,
+  500 and 1500 steps.
 """
 
 import argparse
@@ -25,12 +26,14 @@ import model_configs
 
 
 def models(seed):
+    """Yields the name and the module of each model, initialized with a seed."""
     for name, build in model_configs.AUDITED.items():
         torch.manual_seed(seed)
         yield name, build()
 
 
 def damages(weight):
+    """Returns functions that damage a tensor of the shape and the standard deviation of `weight`, each in another way."""
     std, rows = weight.std(), weight.shape[0]
 
     def nan(w):

@@ -1,6 +1,6 @@
 """The style of the charts in docs/: colours, matplotlib's settings, and SVG files that are readable in light and dark mode.
 
-A file that imports this module adds its folder to `sys.path`, as for `model_configs`.
+To import this module, a file adds the folder of this module to `sys.path`.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ DARK = {
 
 
 def styled_pyplot() -> Any:
-    """Returns matplotlib.pyplot with the style of these charts. It draws to files only."""
+    """Returns the module matplotlib.pyplot with the style of these charts. Figures can only be saved to files."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -52,13 +52,13 @@ def styled_pyplot() -> Any:
 
 
 def save(figure: Any, path: Path, padding: float = 0.12) -> None:
-    """Writes a figure as an SVG file. The same figure gives the same bytes."""
+    """Writes a figure as an SVG file. Two equal figures give the same bytes."""
     figure.savefig(path, metadata={"Date": None, "Creator": None}, bbox_inches="tight", pad_inches=padding)
     path.write_text(for_both_modes(path.read_text(encoding="utf-8")), encoding="utf-8")
 
 
 def for_both_modes(svg: str) -> str:
-    """Returns a picture that is smaller, and that has dark colours where the reader prefers them."""
+    """Returns an SVG text with shorter numbers, and with dark colours if the reader's browser prefers dark mode."""
     shorter = lambda tag: re.sub(r"(?<![#\w])(\d+\.\d)\d+", r"\1", tag.group())
     svg = re.sub(r"<[^>]*>", shorter, svg)
     svg = re.sub(r"\n(?=[LQCz\d-])", " ", svg)
@@ -66,7 +66,7 @@ def for_both_modes(svg: str) -> str:
     for light, dark in DARK.items():
         for key in ("fill", "stroke"):
             rules.append(f'[style*="{key}: {light}"]{{{key}:{dark}!important}}')
-    # Text has no colour of its own where it is black.
+    # Black text has no colour in its style, so it needs a rule of its own.
     rules.append(f"text:not([style*=fill]){{fill:{DARK[INK]}}}")
     style = f'<style type="text/css">@media (prefers-color-scheme: dark){{{"".join(rules)}}}</style>'
     return svg.replace("<defs>", f"<defs>{style}", 1)

@@ -1,13 +1,13 @@
-"""Runs `fanin.torch.check_init` on all model classes of transformers that can be built small, or on architectures of timm.
+"""Runs `fanin.torch.check_init` on small models of all classes of transformers, or on architectures of timm.
 
     python scripts/check_init_sweep.py transformers --via eager,meta --output transformers.jsonl
     python scripts/check_init_sweep.py timm --output timm.jsonl
     python scripts/check_init_sweep.py --summary transformers.jsonl
     python scripts/check_init_sweep.py --confirm transformers.jsonl
 
-Models are built from configurations, whose sizes are reduced by the names of their fields. Nothing is downloaded. Each class is
-checked in at most --seconds. The results are appended to the output, one JSON object a line. Classes whose result is in the
-output already are skipped, so the sweep can be interrupted and continued.
+Models are built from configurations. Fields with known names, such as hidden_size, are set to small values. Nothing is
+downloaded. The check of a class takes at most --seconds. The results are appended to the output file, one JSON object a line.
+Classes with a result in the output file are skipped, so the sweep can be interrupted and continued.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ import fanin.torch
 #: Models with more parameters are not built.
 LARGEST = 20_000_000
 
-#: The reduced sizes, by the name of the field. Names are compared from the top; the first match decides.
+#: Pairs of a test of a field's name and the reduced value of the field. The first test that is true decides.
 SIZES: list[tuple[Callable[[str], bool], int]] = [
     (lambda name: name in ("num_hidden_layers", "num_layers", "n_layer", "n_layers", "depth", "num_blocks"), 2),
     (lambda name: name.endswith(("_layers", "_depth")) and name.startswith(("num_", "encoder", "decoder", "n_")), 2),
@@ -55,10 +55,12 @@ SIZES: list[tuple[Callable[[str], bool], int]] = [
 
 
 class Timeout(BaseException):
-    """Raised when a class takes too long. It is no Exception, so that no library catches it."""
+    """Raised when a class takes too long. It is derived from BaseException, so that no library catches it."""
 
 
 def limit(seconds: int) -> None:
+    """Raises Timeout after a number of seconds, unless `signal.alarm(0)` is called before."""
+
     def stop(*_: Any) -> None:
         raise Timeout(f"more than {seconds} s")
 
@@ -67,7 +69,7 @@ def limit(seconds: int) -> None:
 
 
 def shrink(config: Any, level: int) -> None:
-    """Reduces the sizes of a configuration. Level 1 reduces all known fields, level 2 only layers and vocabularies."""
+    """Reduces the sizes of a configuration: all known fields at level 1, and only layers and vocabularies at level 2."""
     for name, value in list(vars(config).items()):
         if hasattr(value, "to_dict") and hasattr(value, "model_type"):
             shrink(value, level)
@@ -93,6 +95,7 @@ def set_field(config: Any, name: str, value: Any) -> None:
 
 
 def transformers_classes() -> Iterator[tuple[str, type]]:
+    """Yields all model classes of transformers, each with its name in the form package.Class."""
     import transformers
     from transformers import PreTrainedModel
 
@@ -117,7 +120,7 @@ def transformers_classes() -> Iterator[tuple[str, type]]:
 def transformers_build(model: type, largest: int = LARGEST) -> Callable[[], nn.Module]:
     """Returns a function that builds a small model of a class of transformers.
 
-    Raises ValueError if no model can be built that has at most `largest` parameters.
+    Raises ValueError if every model that can be built has more than `largest` parameters.
     """
     errors = []
     for level in (1, 2, 3):
@@ -140,7 +143,7 @@ def transformers_build(model: type, largest: int = LARGEST) -> Callable[[], nn.M
 
 
 def timm_builds(count: int) -> Iterator[tuple[str, Callable[[], nn.Module]]]:
-    """Yields small architectures of timm, one of each module that defines models."""
+    """Yields up to `count` small architectures of timm, one of each module that defines models."""
     import timm
 
     found = 0
@@ -198,7 +201,7 @@ def sweep(options: argparse.Namespace) -> None:
 
 
 def summary(path: Path) -> None:
-    """Prints the number of classes, and the findings by class."""
+    """Prints the number of classes, and the findings of each class, from a file of results."""
     rows = [json.loads(line) for line in path.read_text().splitlines()]
     built = [row for row in rows if "error" not in row]
     wrong = [row for row in built if row["findings"]]
@@ -212,9 +215,10 @@ def summary(path: Path) -> None:
 
 
 def confirm(path: Path) -> None:
-    """Checks findings on the meta path without check_init, for one class of each family.
+    """Confirms findings of unwritten tensors on the meta device without `check_init`, for one class of each package.
 
-    All tensors are filled with a number before `init_weights()`. A tensor that nobody writes still has this number afterwards.
+    All tensors of a model are filled with one number before `init_weights()` is called. A tensor that is not written still has
+    this number afterwards.
     """
     rows = [json.loads(line) for line in path.read_text().splitlines()]
     families = set()
@@ -253,8 +257,8 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=60, help="the number of architectures of timm")
     parser.add_argument("--seconds", type=int, default=60, help="the time limit of one class")
     parser.add_argument("--total", type=float, default=float("inf"), help="stop after this many seconds")
-    parser.add_argument("--confirm", type=Path, metavar="FILE", help="check the findings of a file in another way instead")
-    parser.add_argument("--summary", type=Path, metavar="FILE", help="summarize results instead")
+    parser.add_argument("--confirm", type=Path, metavar="FILE", help="instead of a sweep, confirm the findings in FILE without check_init")
+    parser.add_argument("--summary", type=Path, metavar="FILE", help="instead of a sweep, print a summary of the results in FILE")
     options = parser.parse_args()
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)

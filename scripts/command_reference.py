@@ -53,7 +53,7 @@ def page() -> str:
 
 
 def is_current(text: str) -> bool:
-    """Returns whether the page has this text. Releases of Python break the lines of help texts at different places."""
+    """Returns whether the page has this text. Line breaks are ignored, because they differ between releases of Python."""
     return PAGE.exists() and PAGE.read_text(encoding="utf-8").split() == text.split()
 
 

@@ -1,4 +1,4 @@
-"""What `draft_sweep.py` keeps of a tensor's initial values under several seeds, and how it compares two of them."""
+"""Summarizes the initial values of a tensor under several seeds, and compares two such summaries, for `draft_sweep.py`."""
 
 from __future__ import annotations
 
@@ -7,26 +7,26 @@ from typing import Any
 
 import numpy as np
 
-#: The most values that are kept of a tensor.
+#: The largest number of values of a tensor that are kept.
 KEPT = 20_000
 
-#: The number of drawn elements of a tensor that may be the same under all seeds by chance.
+#: The largest number of random elements of a tensor that may be the same under all seeds by chance.
 CHANCE = 3
 
-#: The number of elements of a tensor that are compared.
+#: The approximate largest number of elements of a tensor that are compared.
 LARGEST = 200_000
 
 #: The number of groups of rows, and of columns, whose standard deviations are compared.
 GROUPS = 8
 
-#: The matrices whose singular values are compared have at most this many rows or columns.
+#: The largest length of the shorter side of a matrix whose singular values are compared.
 LARGEST_SPECTRUM = 600
 
 
 def evidence(samples: list[np.ndarray]) -> dict[str, Any]:
-    """Returns what is kept of a tensor. `samples` are its values under different seeds.
+    """Returns a summary of a tensor, in which elements that are the same under all seeds count as fixed.
 
-    An element is fixed if it is the same under all seeds. Large tensors are thinned.
+    `samples` are the values of the tensor under different seeds. Rows and columns of a large tensor are left out.
     """
     samples = [thinned(np.asarray(one)).astype(np.float64) for one in samples]
     stack = np.stack([one.reshape(-1) for one in samples])
@@ -55,7 +55,7 @@ def evidence(samples: list[np.ndarray]) -> dict[str, Any]:
 
 
 def thinned(array: np.ndarray) -> np.ndarray:
-    """Returns a tensor without some of its rows, and then of its columns, so that it has about `LARGEST` elements at most."""
+    """Returns evenly spaced rows of a tensor, and then evenly spaced columns, so that at most about `LARGEST` elements are left."""
     for axis in range(min(array.ndim, 2)):
         step = min(-(-array.size // LARGEST), array.shape[axis])
         array = np.take(array, range(0, array.shape[axis], step), axis=axis) if step > 1 else array
@@ -63,21 +63,26 @@ def thinned(array: np.ndarray) -> np.ndarray:
 
 
 def _places(count: int) -> np.ndarray:
+    """Returns the indices of the elements that are kept of `count` elements: all of them, or `KEPT` random ones in order."""
     if count <= KEPT:
         return np.arange(count)
     return np.sort(np.random.default_rng(count).choice(count, KEPT, replace=False))
 
 
 def _spread(part: np.ndarray) -> tuple[float, int]:
+    """Returns the standard deviation and the number of elements of an array."""
     return float(part.std()), part.size
 
 
 def difference(real: dict[str, Any], draft: dict[str, Any]) -> str | None:
-    """Returns how the distribution of a draft differs from the real one, or None if no difference is seen."""
+    """Returns a text that says how the values by a draft differ from the real ones, or None if no difference is found.
+
+    `real` and `draft` are summaries by `evidence`.
+    """
     if real["count"] != draft["count"]:
         return f"{real['count']} values, not {draft['count']}"
     both = ~np.isnan(real["at_places"]) & ~np.isnan(draft["at_places"])
-    # A drawn value can be the same under both seeds by chance.
+    # A random value may be the same under all seeds by chance.
     allowed = CHANCE if max(real["fixed"], draft["fixed"]) < real["count"] else 0
     unlike = int((np.isnan(real["at_places"]) != np.isnan(draft["at_places"])).sum())
     if max(unlike, abs(real["fixed"] - draft["fixed"])) > allowed:
@@ -94,9 +99,10 @@ def difference(real: dict[str, Any], draft: dict[str, Any]) -> str | None:
 
 
 def _without_outlier(one: dict[str, Any]) -> tuple[float, bool]:
-    """Returns the standard deviation without an extreme of more than 20 standard deviations, and whether there is one.
+    """Returns the standard deviation without outliers, and whether there are outliers.
 
-    torch's trunc_normal_ moves a value of about one in 10 million to a bound, 100 standard deviations away.
+    An outlier is a smallest or largest value that is more than 20 standard deviations from the mean. torch's trunc_normal_ moves
+    about one value in 10 million to a bound, which can be 100 standard deviations from the mean.
     """
     variance, count = one["std"] ** 2, one["values"]
     far = [extreme - one["mean"] for extreme in one["extremes"] if abs(extreme - one["mean"]) > 20 * one["std"]]
@@ -106,7 +112,10 @@ def _without_outlier(one: dict[str, Any]) -> tuple[float, bool]:
 
 
 def _drawn(real: dict[str, Any], draft: dict[str, Any]) -> str | None:
-    """Compares the distributions of drawn elements: std, mean, quantiles, the std by rows and columns, and orthogonality."""
+    """Compares the random elements: std, mean, distribution function, the std of groups of rows and columns, orthogonality.
+
+    Returns a text that says what differs, or None.
+    """
     (std, has_outlier), (drawn_std, _) = _without_outlier(real), _without_outlier(draft)
     if has_outlier:
         real = {**real, "std": std, "groups": ()}
@@ -119,8 +128,9 @@ def _drawn(real: dict[str, Any], draft: dict[str, Any]) -> str | None:
     a, b = real["sample"], draft["sample"]
     points = np.concatenate([a, b])
     gap = np.abs(np.searchsorted(a, points, "right") / a.size - np.searchsorted(b, points, "right") / b.size).max()
-    if gap > 2.8 * math.sqrt(1 / a.size + 1 / b.size):  # exceeded by chance with probability 3e-7
-        return f"the same std {real['std']:.5g}, another form: {gap:.3f} between the distribution functions"
+    # The Kolmogorov-Smirnov distance of equal distributions exceeds this bound with a probability of 3e-7.
+    if gap > 2.8 * math.sqrt(1 / a.size + 1 / b.size):
+        return f"the same std {real['std']:.5g}, another distribution: {gap:.3f} between the distribution functions"
     for axis, (left, right) in enumerate(zip(real.get("groups", ()), draft.get("groups", ()))):
         for number, ((std, count), (other, other_count)) in enumerate(zip(left, right)):
             if not _close(std, count, other, other_count):

@@ -1,4 +1,4 @@
-"""The models on which `draft_sweep.py` measures drafts, built small from configurations. Nothing is downloaded."""
+"""Builds the models on which `draft_sweep.py` measures drafts, from small configurations. Nothing is downloaded."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 from check_init_sweep import transformers_build, transformers_classes
 from torch import nn
 
-#: Classes of transformers, as package.Class. The rules of drafts were written with the results on these.
+#: Classes of transformers, as package.Class. The rules of drafts were developed with the results on these classes.
 TRANSFORMERS = """
 bert.BertForMaskedLM roberta.RobertaForMaskedLM distilbert.DistilBertForMaskedLM albert.AlbertForMaskedLM
 electra.ElectraForMaskedLM deberta_v2.DebertaV2ForMaskedLM mpnet.MPNetForMaskedLM bert.BertForSequenceClassification
@@ -55,24 +55,25 @@ twins_svt_small mixer_s32_224 resnet50d seresnet50 beit_base_patch16_224 nfnet_f
 resnetv2_50x1_bit hrnet_w18_small xception41 inception_v4 vgg11 densenet121
 """.split()
 
-#: Models with more parameters are not built, unless a list names them.
+#: Models with more parameters are not built. The models in `TIMM` are built whatever their size is.
 LARGEST = 60_000_000
 
 
 def transformers_model(name: str) -> Callable[[], nn.Module]:
-    """Returns a function that builds the model of the class `name`, which is package.Class."""
+    """Returns a function that builds a small model of a class of transformers. `name` has the form package.Class."""
     package, kind = name.split(".")
     return transformers_build(getattr(importlib.import_module(f"transformers.models.{package}"), kind), LARGEST)
 
 
 def timm_model(name: str) -> Callable[[], nn.Module]:
+    """Returns a function that builds a model of timm."""
     import timm
 
     return lambda: timm.create_model(name, pretrained=False)
 
 
 def held_out_transformers() -> Iterator[str]:
-    """Yields one class of each package of transformers that `TRANSFORMERS` does not name, in a random order."""
+    """Yields one class of each package of transformers that is not in `TRANSFORMERS`, in a random order with a fixed seed."""
     used = {name.split(".")[0] for name in TRANSFORMERS}
     by_package: dict[str, list[str]] = {}
     for name, _ in transformers_classes():
@@ -87,7 +88,7 @@ def held_out_transformers() -> Iterator[str]:
 
 
 def held_out_timm() -> Iterator[str]:
-    """Yields models of timm that `TIMM` does not name, in a random order, at most two of each module."""
+    """Yields models of timm that are not in `TIMM`, at most two of each module, in a random order with a fixed seed."""
     import timm
 
     order = random.Random(22)

@@ -5,12 +5,13 @@
     python scripts/draft_sweep.py summary FOLDER
     python scripts/draft_sweep.py show FOLDER --only t5
 
-`build` builds each model from its configuration with several seeds, and keeps what `draft_evidence.py` says of each tensor. It
+`build` builds each model from its configuration with two seeds, and keeps a summary of each tensor (see `draft_evidence.py`). It
 also writes the config.json of the model, and a model.safetensors that has a header and no values. Models that are in the folder
-already are skipped, so it can be interrupted and continued.
+already are skipped, so `build` can be interrupted and continued.
 
-`compare` drafts a recipe from the two files, and again without config.json. It draws each tensor as the draft says, and compares
-it with what `build` kept. The tensors are counted in four classes: right or wrong, with or without CHECK in the draft.
+`compare` drafts a recipe from the two files, and another one without config.json. It fills each tensor by the draft, and compares
+the values with the summary that `build` kept. The tensors are counted in four classes: right or wrong, and with or without the
+word CHECK in the draft.
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ STORED = {
 
 
 def saved(model: torch.nn.Module) -> dict[str, torch.Tensor]:
-    """Returns the tensors that the library saves: a tied tensor only under the name under which it is saved."""
+    """Returns the tensors that the library saves. A tied tensor has only the name under which it is saved."""
     state = model.state_dict(keep_vars=True)
     aliases = getattr(model, "all_tied_weights_keys", {})
     kept = {name: tensor for name, tensor in state.items() if state.get(aliases.get(name)) is not tensor}
@@ -67,6 +68,7 @@ def saved(model: torch.nn.Module) -> dict[str, torch.Tensor]:
 
 
 def build(name: str, library: str, folder: Path) -> None:
+    """Builds a model with each seed, and writes its summaries, its config.json and its header to a folder."""
     make = draft_models.transformers_model(name) if library == "transformers" else draft_models.timm_model(name)
     samples: dict[str, list[np.ndarray]] = collections.defaultdict(list)
     header: dict[str, Any] = {}
@@ -102,7 +104,7 @@ def write_config(model: Any, library: str, path: Path) -> None:
 
 
 def write_header(tensors: dict[str, Any], path: Path) -> None:
-    """Writes a safetensors file whose values are a hole in the file."""
+    """Writes a safetensors file with a header only. The bytes of the values are a hole in the file, which needs no space."""
     end, entries = 0, {}
     for name, (dtype, shape, size) in tensors.items():
         entries[name] = {"dtype": dtype, "shape": shape, "data_offsets": [end, end + size]}
@@ -141,7 +143,7 @@ def build_all(options: argparse.Namespace) -> None:
 
 
 def checked_patterns(draft: str) -> dict[str, bool]:
-    """Returns whether the comment above each rule of a draft begins with CHECK, by pattern."""
+    """Maps the pattern of each rule of a draft to whether the comment above the rule begins with CHECK."""
     found, above = {}, ""
     for line in draft.splitlines():
         if line.startswith('"'):
@@ -152,7 +154,7 @@ def checked_patterns(draft: str) -> dict[str, bool]:
 
 
 def compare(folder: Path, with_config: bool) -> dict[str, Any]:
-    """Returns how many tensors of each class a model has, and the tensors that the draft has wrong."""
+    """Returns the number of tensors of a model in each class, and the tensors whose draft is wrong."""
     with open(folder / "evidence.pickle", "rb") as file:
         real = pickle.load(file)
     if with_config:
@@ -174,8 +176,9 @@ def compare(folder: Path, with_config: bool) -> dict[str, Any]:
 
 
 def tensor_difference(one: Any, real: dict[str, Any]) -> str | None:
+    """Returns a text that says how a tensor by the draft differs from the real one, or None. `one` is its plan by the draft."""
     if one.scheme in ("copy", "skip"):
-        return None if real["fixed"] == real["count"] else "drawn, the draft copies it"
+        return None if real["fixed"] == real["count"] else "random, the draft copies it"
     if one.scheme == "arange" or one.integer is not None:
         values = np.full(one.shape, one.integer) if one.integer is not None else np.broadcast_to(np.arange(one.shape[-1]), one.shape)
         return difference(real, evidence([values] * 2))
@@ -198,7 +201,7 @@ def compare_all(options: argparse.Namespace) -> None:
 
 
 def summary(folder: Path) -> None:
-    """Prints a table of the shares of tensors by class."""
+    """Prints a table of the percentages of tensors in each class."""
     print("| models | config.json | models | tensors | right | right with CHECK | wrong with CHECK | wrong |")
     print("|---|---|---|---|---|---|---|---|")
     for group in MODELS:

@@ -79,13 +79,14 @@ def row(*fields):
 
 
 def filled(spec, shape, dtype, layout):
+    """Fills a tensor by torch. Returns the hash of its values, its first four values, and the hash of the generator's state."""
     tensor = empty(shape, dtype, layout)
     grid.torch_fill(tensor, spec)
     return short_hash(raw(tensor)), values(tensor.flatten()[:4]), short_hash(state_bytes())
 
 
-# The shapes that are filled in each memory order. Some have fewer than 16 values, and some have more. torch treats
-# (2, 1, 5, 5) in channels_last and (1, 40) transposed as contiguous, but not (1, 5, 6, 1) in channels_last.
+# The shapes that are filled in each memory order. Some have fewer than 16 values, for which torch uses another algorithm.
+# torch treats (2, 1, 5, 5) in channels_last and (1, 40) transposed as contiguous, but not (1, 5, 6, 1) in channels_last.
 STRIDED = {
     "t": [(3, 5), (17, 33), (1, 40)],
     "cl": [(2, 3, 2, 1), (5, 6, 7, 3), (2, 1, 5, 5), (1, 5, 6, 1)],
@@ -237,7 +238,7 @@ def rows(text):
 
 
 def same(name, old, new):
-    """Returns True if two rows are equal, and False otherwise. Values of torch that depend on the CPU have a tolerance."""
+    """Returns whether two rows of a golden file are equal. Values of torch that depend on the CPU may differ by a tolerance."""
     if name == "state.tsv" and old[0] == new[0] == "state":
         return unpack(old[1]) == unpack(new[1])  # the compressed bytes may differ, because they depend on the version of zlib
     if old == new or name not in ("orthogonal.tsv", "inverse_cdf.tsv"):

@@ -3,12 +3,12 @@
     pip install torch torchvision transformers timm && python scripts/manifests.py [--check]
 
 A manifest is the header of a safetensors file without the offsets: it maps each tensor's name to dtype and shape, in the order
-of the model's state_dict(). Every model is built on torch's meta device from its configuration in `model_configs.py`. So
-nothing is downloaded, no weight is allocated, and all models together take seconds.
+of the model's state_dict(). Every model is built on torch's meta device from its configuration in `model_configs.py`. Nothing
+is downloaded and no weight is allocated, so all models together take seconds.
 
 With --check, nothing is written. The manifests in the repository are compared with new ones. Every recipe is applied to every
-model that uses it: each tensor must match a rule, and each rule must match a tensor that no earlier rule matches. Every error
-is printed. The exit code is 1 if there is an error.
+model that uses it. Each tensor must match a rule, and each rule must match a tensor that no earlier rule matches. All errors
+are printed, and the exit code is 1 if there is one.
 """
 
 import json
@@ -57,7 +57,7 @@ def manifest(name):
 
 
 def read_recipe(file):
-    """Reads and returns a recipe. If it extends another recipe, the rules of that recipe are appended to its own rules."""
+    """Reads and returns a recipe. If the recipe extends another one, the other one's rules are appended to its own rules."""
     recipe = tomllib.loads((MODELS / file).read_text())
     if "extends" not in recipe:
         return recipe

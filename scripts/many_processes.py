@@ -1,4 +1,4 @@
-"""Compares the time of init_module on two ranks and on one rank, and measures the memory that a rank needs beyond its shard.
+"""Measures `fanin.torch.init_module` on one rank and on two ranks: its time, and the memory that a rank needs beyond its shard.
 
 Run this script by hand on an idle machine:
 
@@ -21,6 +21,7 @@ import time
 
 
 def rank_main(rank, count, store, values):
+    """Measures one rank of `count` ranks, and prints the results as JSON. `values` is the number of values of the model."""
     import torch
     import torch.distributed as dist
     from torch.distributed.device_mesh import init_device_mesh
@@ -56,6 +57,7 @@ def rank_main(rank, count, store, values):
 
 
 def run(count, values):
+    """Starts `count` ranks, and returns the results of each rank."""
     settings = {"OMP_NUM_THREADS": "1", "RAYON_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo", "PYTHONWARNINGS": "ignore"}
     with tempfile.TemporaryDirectory() as folder:
         ranks = [

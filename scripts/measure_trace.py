@@ -1,8 +1,8 @@
-"""Measures fanin.torch.trace_init on models of real size: its time, the size of the replay, and whether the replay is exact.
+"""Measures `fanin.torch.trace_init` on models of usual sizes: its time, the size of the replay file, and whether it is exact.
 
     python scripts/measure_trace.py [MODEL ...]
 
-The table goes to docs/trace.md. The times are CPU times: the smallest of three builds.
+The script prints the table of docs/trace.md. A time is the smallest CPU time of three builds.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Configurations of the models that scripts, tests and benchmarks build.
 
-Nothing is downloaded. To import this module, a file adds its folder to `sys.path`:
+Nothing is downloaded. To import this module, a file adds the folder of this module to `sys.path`:
 
     sys.path.insert(0, str(ROOT / "scripts"))
     import model_configs
@@ -60,7 +60,7 @@ def torchvision_resnet50() -> nn.Module:
 
 
 class BuiltIn(NamedTuple):
-    """A built-in model of fanin."""
+    """A built-in model of fanin, and how another library builds the same model."""
 
     #: The name of a class of transformers, or the name of a model of timm.
     name: str
@@ -68,8 +68,9 @@ class BuiltIn(NamedTuple):
     config: Callable[[], Any] | None
     #: The file name of the model's recipe.
     recipe: str
+    #: The type of the floating-point tensors.
     dtype: torch.dtype = torch.float32
-    #: The expression of another model that can load a checkpoint of this model, or None.
+    #: A Python expression that creates another model which can load a checkpoint of this model, or None.
     also_loads_in: str | None = None
 
     @property
@@ -130,7 +131,7 @@ def small_llama(**dtype: torch.dtype) -> nn.Module:
 
 
 def odd_llama() -> nn.Module:
-    """Returns a small Llama with a padding token. The vocabulary size is 61, a prime, so that no number of ranks divides it."""
+    """Returns a small Llama with a padding token. Its vocabulary size is 61, a prime, which no number of ranks divides."""
     from transformers import LlamaConfig, LlamaForCausalLM
 
     config = LlamaConfig(
@@ -158,7 +159,7 @@ def small_vit() -> nn.Module:
 
 
 class EveryLayer(nn.Module):
-    """A module with layers of torch that draw values in their constructors, and with parameters that it fills itself."""
+    """A module with many layers of torch, which draw values in their constructors, and with parameters that it fills itself."""
 
     def __init__(self):
         super().__init__()
@@ -199,7 +200,7 @@ SMALL = {
 
 
 def _medium(model: str, config: str, **sizes: int) -> Callable[[], nn.Module]:
-    """Returns a function that builds a model of a class of transformers."""
+    """Returns a function that builds a model of transformers. `model` and `config` are names of classes."""
 
     def build() -> nn.Module:
         import transformers
@@ -233,7 +234,7 @@ AUDITED: dict[str, Callable[[], nn.Module]] = {
 
 
 class EveryScheme(nn.Module):
-    """A module with a parameter for each scheme. Most of the shapes are not divisible by the numbers of ranks in the tests."""
+    """A module with a parameter for each scheme. Most of its sizes are not divisible by the numbers of ranks in the tests."""
 
     def __init__(self, **where):
         super().__init__()

@@ -2,9 +2,9 @@
 
     python scripts/package.py --out target/package [--skip-crates | --skip-wheel] [--native]
 
-The steps are those of a release: the source distribution is made from the files in git, and the wheel from the source
-distribution. On Linux, zig links the wheel against an old glibc. The wheel is then installed and used with each Python from 3.10 on
-that is found. Nothing is published.
+The steps are those of a release: the source distribution is built from the files in git, and the wheel from the source
+distribution. On Linux, zig links the wheel against an old glibc. The wheel is then installed and used with each release of Python
+from 3.10 on that is found on the machine. Nothing is published.
 """
 
 import argparse
@@ -24,11 +24,11 @@ ROOT = Path(__file__).resolve().parents[1]
 CRATES = ("fanin", "fanin-recipe", "fanin-checkpoint", "fanin-analysis", "fanin-cli")
 LICENSES = ("LICENSE-MIT", "LICENSE-APACHE", "NOTICE")
 GLIBC = "manylinux_2_28"
-#: The greatest size of a wheel, in bytes.
+#: The largest allowed size of a wheel, in bytes.
 GREATEST = 5_000_000
 PYTHONS = ("3.10", "3.11", "3.12", "3.13", "3.14")
 
-#: What the installed wheel must do. NumPy is installed with it.
+#: A program that uses the installed wheel. It fails if a result is wrong.
 PROGRAM = """
 import importlib.metadata, subprocess, sys
 import numpy as np
@@ -83,7 +83,7 @@ def addresses() -> str:
 
 
 def copied_sources(folder: Path, repository: str) -> None:
-    """Copies the files that git knows. PyPI does not know the repository, so relative links of the README become absolute."""
+    """Copies the files of the repository to a folder. In README.md, relative links become absolute, because PyPI shows it alone."""
     for name in run("git", "ls-files", quiet=True).splitlines():
         target = folder / name
         target.parent.mkdir(parents=True, exist_ok=True)

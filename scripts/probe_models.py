@@ -1,16 +1,16 @@
-"""Probes the models of timm and transformers as they are initialized, and counts the alarms.
+"""Runs `fanin.torch.probe` on freshly initialized models of timm and transformers, and counts the models with findings.
 
     python scripts/probe_models.py timm --log timm.txt
     python scripts/probe_models.py transformers --log transformers.txt
 
-A model that its authors trained with success is healthy, so a problem that probe reports for it is a false alarm, unless the
-initialization of the library differs from that of the authors. docs/probe.md has the counts, and explains each alarm.
+The authors of these models trained them successfully. A problem that `probe` reports is therefore a false alarm, unless the
+library initializes the model otherwise than its authors did. docs/probe.md has the counts, and explains each alarm.
 
-Of timm, one model of each architecture is probed, with at most 12 million parameters and, where the model allows it, images of
-64 x 64. Of transformers, one model of each configuration for text or images is probed: 4 layers of width 256 where the
-configuration can be shrunk so, and 2000 tokens. Models that need other inputs, or that are too large, are counted as skipped.
+timm: one model of each architecture is probed. It has at most 12 million parameters and, if the model allows it, images of
+64 x 64. transformers: one model of each configuration for text or images is probed. It has 4 layers of width 256, if its
+configuration can be reduced to this, and 2000 tokens. Models that need other inputs, or that are too large, count as skipped.
 
-The log is read first, and models that are in it are not probed again: the script can be stopped at any time.
+Models that are in the log are not probed again, so the script can be interrupted and continued.
 """
 
 import argparse
@@ -26,9 +26,10 @@ import torch
 import fanin.torch
 from fanin.torch._probe.paths import Paths
 
-#: Models with more parameters than this are left out, and models that take more seconds than this are given up.
+#: The largest number of parameters of a model of timm, and the time limit of one model in seconds.
 LARGEST, SECONDS = 12e6, 300
-#: What replaces the sizes of default configurations, if they are larger.
+#: The fields of configurations that are reduced, by kind: numbers of layers, widths, heads, hidden sizes of MLPs, experts, and
+#: others with their new values. `IMAGES` lists the configurations whose models take images.
 DEPTHS = (
     "num_hidden_layers", "n_layer", "n_layers", "num_layers", "encoder_layers", "decoder_layers", "num_decoder_layers",
     "num_encoder_layers",
@@ -122,7 +123,7 @@ def _transformers_model(name, kind):
 
 
 def _shrunk(default, is_image):
-    """Returns smaller sizes for those that a configuration has."""
+    """Returns the fields of a configuration that are too large, with smaller values. For images, only numbers of layers."""
     sizes = {name: 4 for name in DEPTHS} | {name: 256 for name in WIDTHS} | {name: 4 for name in HEADS}
     sizes |= {name: 1024 for name in HIDDEN} | {name: 4 for name in EXPERTS} | OTHERS
     found = {}
@@ -149,7 +150,7 @@ def describe(name, build, batch):
 
 
 def extremes(result):
-    """Returns the values that are nearest to the limits of findings."""
+    """Returns, for each measured quantity, the value of the model that is nearest to the limit of a finding."""
     run, paths = result._analysis.run, Paths(result._analysis.run)
     layers = [one for one in run.layers if one.alias is None]
     gains = [one.facts.get("gain", 0.0) for one in layers if one.role == "weight" and not paths.is_normalized(one)]
@@ -165,6 +166,7 @@ def extremes(result):
 
 
 def layers_q(run, residual):
+    """Returns the mean square of a residual branch, divided by that of the stream to which it is added."""
     stream = run.layers[residual.stream].q
     return run.layers[residual.branch].q / stream if stream else 1.0
 

@@ -3,8 +3,8 @@
     python scripts/run_notebooks.py            # with an interpreter that has the package fanin, and torch
     python scripts/run_notebooks.py --check    # run them, and write nothing
 
-The cells of a notebook run in order, in one process and an empty folder. The value of the last expression of a cell is its output, as
-text and, if the value has `_repr_html_`, as HTML.
+The cells of a notebook run in order, in one process and in an empty folder. If a cell ends with an expression, its value is an
+output of the cell: as text and, if the value has `_repr_html_`, as HTML.
 """
 
 import argparse
@@ -23,7 +23,10 @@ FOLDER = Path(__file__).resolve().parents[1] / "docs/notebooks"
 
 
 def value_of(source: str, names: dict[str, Any], place: str) -> Any:
-    """Executes a cell. Returns the value of its last line if that is an expression, else None."""
+    """Executes the source of a cell. Returns the value of its last statement if that is an expression, and None otherwise.
+
+    `names` has the global variables, and `place` is the file name for error messages.
+    """
     tree = ast.parse(source, place)
     last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
     exec(compile(tree, place, "exec"), names)
@@ -41,7 +44,7 @@ def outputs(source: str, names: dict[str, Any], number: int, place: str) -> list
     if printed.getvalue():
         found.append({"name": "stdout", "output_type": "stream", "text": printed.getvalue().splitlines(keepends=True)})
     if value is not None:
-        # An address in memory differs in each run.
+        # Addresses in memory differ from run to run, so they are removed.
         data = {"text/plain": re.sub(r" at 0x[0-9a-f]+", "", repr(value)).splitlines(keepends=True)}
         if hasattr(value, "_repr_html_"):
             data["text/html"] = value._repr_html_().splitlines(keepends=True)

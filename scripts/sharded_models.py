@@ -1,14 +1,14 @@
-"""Initializes models of transformers in one process and on ranks of FSDP2, and compares the weights bit for bit.
+"""Initializes models of transformers whole and sharded by FSDP2, and compares the weights bit for bit.
 
     python scripts/sharded_models.py [--ranks 2] [--only SUBSTRING] [--after CLASS] [--out results.json]
 
-For every configuration class of transformers, a small model of one class is built on the meta device. Each rank initializes the
-model twice inside `fanin.torch.sharded_init`, by the model's own `init_weights`: whole, and split by `fully_shard`. It then
-compares the regions that it holds. The outcome of a class is one of these:
+For every configuration class of transformers, a small model of one class is built on the meta device. Each rank initializes this
+model twice inside `fanin.torch.sharded_init`, by the model's own `init_weights`: once whole, and once sharded by `fully_shard`.
+Each rank then compares the regions that it has of the sharded model with the whole model. A class has one of these outcomes:
 
 - same: all parameters and buffers are bitwise equal
-- error: both ways raise an error, such as one that names a parameter or a buffer that nothing was written to
-- refused: only the split model raises an error
+- error: both models raise an error, for example because a parameter was never written
+- refused: only the sharded model raises an error
 - differ: the weights differ, or only the whole model raises an error
 - skipped: the small model cannot be built, for example because a package is missing, or torch cannot shard it
 
@@ -36,10 +36,10 @@ import transformers
 from torch import nn
 from transformers.models.auto import modeling_auto
 
-#: A model of more elements is skipped, because the sweep would take too long.
+#: Models with more parameters are skipped, because the sweep would take too long.
 LARGEST = 40_000_000
 
-#: Sizes of the small models, by the name of the attribute of the configuration.
+#: The sizes of the small models: each value is given to the attributes of a configuration that are listed with it.
 SIZES = {
     2: "num_hidden_layers n_layer n_layers num_layers encoder_layers decoder_layers num_encoder_layers num_decoder_layers "
     "num_attention_heads n_head n_heads num_heads encoder_attention_heads decoder_attention_heads num_key_value_heads "
@@ -53,7 +53,7 @@ SIZES = {
 
 
 def shrink(config, depth=0):
-    """Sets the sizes of a configuration, and of the configurations that it contains, to small values."""
+    """Sets the sizes of a configuration, and of configurations inside it, to small values."""
     for size, names in SIZES.items():
         for name in names.split():
             value = getattr(config, name, None)
@@ -75,7 +75,7 @@ def shrink(config, depth=0):
 
 
 def classes():
-    """Returns for each configuration class the name of one model class: a language model if there is one."""
+    """Returns the name of one model class for each configuration class: that of a language model if there is one."""
     found = {}
     for task in ("CAUSAL_LM", "MASKED_LM", "SEQ_TO_SEQ_CAUSAL_LM", "PRETRAINING", "IMAGE_CLASSIFICATION", ""):
         mapping = f"MODEL_FOR_{task}_MAPPING_NAMES" if task else "MODEL_MAPPING_NAMES"
@@ -105,7 +105,7 @@ def build(name):
 
 
 def initialized(name, mesh, seed=3):
-    """Returns the model and the text of an error, or None."""
+    """Builds and initializes a model. If `mesh` is given, the model is sharded. Returns the model, and an error text or None."""
     import fanin.torch
     from torch.distributed.fsdp import fully_shard
 
@@ -118,8 +118,8 @@ def initialized(name, mesh, seed=3):
                         fully_shard(layer, mesh=mesh)
         fully_shard(model, mesh=mesh)
     model.to_empty(device="cpu")
-    # The memory gets arbitrary bytes, because new memory is often zero, and two unwritten parameters would be equal. torch does
-    # not notice these writes.
+    # The memory is filled with random bytes. New memory is often zero, so two unwritten parameters would be equal without this.
+    # These writes bypass torch, so `sharded_init` does not count them as writes.
     for tensor in [*model.parameters(), *model.buffers()]:
         local = getattr(tensor, "_local_tensor", tensor)
         if local.is_contiguous():
@@ -137,7 +137,7 @@ def bits(tensor):
 
 
 def compare(name, mesh):
-    """Returns the outcome of a class, and a text that describes it."""
+    """Returns the outcome of a class, and a text with the reason."""
     from fanin.torch._regions import local_of, regions_of, view_of
 
     try:
@@ -195,7 +195,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--ranks", type=int, default=2)
     parser.add_argument("--only", default="")
-    parser.add_argument("--after", default="", help="begin with the class after this one, in the order of the alphabet")
+    parser.add_argument("--after", default="", help="skip the classes up to this one, in alphabetical order")
     parser.add_argument("--out", type=Path)
     parser.add_argument("--rank", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--folder", help=argparse.SUPPRESS)

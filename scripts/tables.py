@@ -3,8 +3,8 @@
     pip install mpmath && python scripts/tables.py
 
 Each table has the coefficients of a polynomial that interpolates a smooth function at Chebyshev nodes. The error of such a
-polynomial is within a small factor of the smallest possible error for its degree. The script prints the largest relative error
-at 2000 points. It is computed in high precision, with the coefficients rounded to the type that evaluates the polynomial.
+polynomial is within a small factor of the smallest possible error for its degree. The script also prints the largest relative
+error at 2000 points. This error is computed in high precision from the rounded coefficients.
 """
 
 import struct
@@ -36,6 +36,7 @@ def interpolate(function, low, high, degree):
 
 
 def table(name, description, function, low, high, degree, rounded):
+    """Prints the table of a function on [low, high]. `rounded` rounds a coefficient to the type of the polynomial."""
     middle, coefficients = interpolate(function, low, high, degree)
     coefficients = [rounded(c) for c in coefficients]
     worst = mp.mpf(0)

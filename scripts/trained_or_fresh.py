@@ -1,10 +1,10 @@
-"""Measures how `fanin audit` tells trained weights from fresh ones. docs/checks.md has the results.
+"""Measures how well `fanin audit` distinguishes trained weights from fresh ones. docs/checks.md has the results.
 
     python scripts/trained_or_fresh.py --fanin target/release/fanin [--seeds 3] [--fresh 100]
 
-Small networks (a GPT, a convolutional network, an MLP) predict the next byte of the source text of Python's standard library.
-They are trained with SGD and AdamW, and audited after several numbers of steps. With --fresh, initial models of timm and
-transformers are audited too, which must not be called trained.
+Small networks (a GPT, a convolutional network, an MLP) are trained with SGD and AdamW to predict the next byte of the source text
+of Python's standard library. They are audited after several numbers of steps. With --fresh, freshly initialized models of timm and
+transformers are also audited. None of their weights should be called trained.
 """
 
 import argparse
@@ -168,10 +168,10 @@ def main():
 
 
 def fresh_models(count):
-    """Yields small models of timm and transformers as they are initialized, a third of them of timm."""
+    """Yields `count` freshly initialized small models with their names, a third of them of timm and the others of transformers."""
     import check_init_sweep as sweep
 
-    # Sides below 64 tell little.
+    # Matrices with a side below 64 are too small for most tests.
     sweep.SIZES = [(matches, size * 3 if size in (32, 64) else size) for matches, size in sweep.SIZES]
     timm = count // 3
     for name, build in sweep.timm_builds(timm):

@@ -4,9 +4,9 @@
     python scripts/choosing              # about 5 minutes on two cores
     python scripts/choosing --draw       # only draws the pictures and writes the page again, from docs/choosing.json
 
-Each experiment has a kind of network and several initializations. Signal and gradient are followed through the network before
-training. Then the network is trained on scikit-learn's digits. For each initialization, the learning rate is chosen with the first
-seed, and then used with the others.
+Each experiment has a kind of network and several initializations. Before training, the mean squares of the signal and of its
+gradient are measured at each layer. Then the network is trained on scikit-learn's digits. The learning rate of each initialization
+is chosen with the first seed, and then used with the other seeds.
 """
 
 from __future__ import annotations
@@ -30,12 +30,13 @@ from signals import curves, mean_curve
 from training import digits, initialized, picture, train
 
 SEEDS = 3
-#: Of the curves of signal and gradient, because single networks differ more in them.
+#: The number of seeds for the curves of signal and gradient, which differ more from seed to seed than the results of training.
 SIGNAL_SEEDS = 5
 #: The loss is averaged over this many steps.
 BIN = 5
 
-#: The key of an experiment, the name of a scheme, a learning rate, and a seed. Without a name, the job is all curves of signals.
+#: The key of an experiment, the name of a scheme, a learning rate, and a seed. Without a name, the job computes the curves of
+#: signal and gradient of all schemes of the experiment.
 Job = tuple[str, str, float, int]
 
 
@@ -105,7 +106,7 @@ def run(job: Job) -> dict[str, Any]:
 
 
 def signal(experiment: Experiment, scheme: Scheme) -> dict[str, list[float]]:
-    """Returns the curves of signal and gradient of a scheme."""
+    """Returns the curves of signal and gradient of a scheme, averaged over the seeds."""
     inputs = picture()[0][::18] if experiment.fits_picture else digits()[0][:128]
     pairs = [curves(experiment, initialized(experiment, scheme, seed, is_deep=True), inputs, seed) for seed in range(SIGNAL_SEEDS)]
     signals, gradients = zip(*pairs)
@@ -113,7 +114,7 @@ def signal(experiment: Experiment, scheme: Scheme) -> dict[str, list[float]]:
 
 
 def best_rate(experiment: Experiment, scheme: Scheme, done: dict[Job, dict[str, Any]]) -> float:
-    """Returns the learning rate whose loss at the end is the lowest with seed 0. A run that ended early counts as the worst."""
+    """Returns the learning rate with the lowest final loss for seed 0. A run that ended early has an infinite loss."""
 
     def final(rate: float) -> float:
         losses = done[experiment.key, scheme.name, rate, 0]["loss"]
@@ -123,7 +124,7 @@ def best_rate(experiment: Experiment, scheme: Scheme, done: dict[Job, dict[str, 
 
 
 def summary(experiment: Experiment, done: dict[Job, dict[str, Any]]) -> dict[str, Any]:
-    """Returns what the page shows of an experiment."""
+    """Returns the results of an experiment that the page shows."""
     schemes = []
     for index, scheme in enumerate(experiment.schemes):
         rate = best_rate(experiment, scheme, done)
@@ -150,7 +151,7 @@ def summary(experiment: Experiment, done: dict[Job, dict[str, Any]]) -> dict[str
 
 
 def bins(losses: list[float], steps: int) -> list[float]:
-    """Returns the means of BIN losses. A run that ended early because its loss was not finite has a loss of 1e9 from there on."""
+    """Returns the means of each BIN consecutive losses. The losses after the end of a run, and non-finite ones, count as 1e9."""
     full = [min(one, 1e9) if one == one else 1e9 for one in losses] + [1e9] * (steps - len(losses))
     return [statistics.fmean(full[start : start + BIN]) for start in range(0, steps, BIN)]
 

@@ -1,4 +1,4 @@
-"""The experiments: for each kind of network, the initializations that are compared, as recipes of fanin."""
+"""Defines the experiments: for each kind of network, the initializations that are compared, as recipes of fanin."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import networks
 from networks import DEPTH
 
 ZERO = '"*.bias" = "zeros"\n'
-#: What nn.Linear and nn.Conv2d do by themselves: uniform on +-1/sqrt(fan_in), for weights and biases.
+#: Rules for the default initialization of nn.Linear and nn.Conv2d: weights and biases are uniform on +-1/sqrt(fan_in).
 TORCH = '"*.bias" = "linear_default_bias(fan_in=weight_fan_in)"\n"*" = "linear_default"'
 
 
@@ -34,12 +34,15 @@ class Scheme:
 
 @dataclasses.dataclass(frozen=True)
 class Experiment:
+    """A kind of network, the initializations that are compared in it, and how it is trained."""
+
     key: str
     title: str
     build: Callable[..., nn.Module]
     schemes: tuple[Scheme, ...]
-    #: The labels of the outputs along which signal and gradient are followed, and the number of layers that a step stands for.
+    #: The labels of the layers at whose outputs signal and gradient are measured.
     points: tuple[str, ...]
+    #: The number of layers from one point to the next.
     step: int = 1
     optimizer: str = "sgd"
     rates: tuple[float, ...] = (0.01, 0.003)
@@ -47,7 +50,7 @@ class Experiment:
     clip: float | None = None
     #: Whether the network learns a picture instead of labels.
     fits_picture: bool = False
-    #: Arguments of the network whose signal is followed, if it is deeper than the one that is trained.
+    #: Arguments of the network in which signal and gradient are measured, if it is deeper than the network that is trained.
     deep: Mapping[str, int] = dataclasses.field(default_factory=dict)
     unit: str = "layer"
 
@@ -139,7 +142,7 @@ RESIDUAL_CNN = Experiment(
     steps=100,
 )
 
-#: The sublayers of the transformers that are trained.
+#: The number of sublayers of the transformers that are trained.
 TRAINED = 24
 NORMS = '"*norm.weight" = "ones"\n"position" = "zeros"\n'
 FUSED = '"*qkv.weight" = "blocks(xavier_uniform, count=3)"\n"*" = "xavier_uniform"'

@@ -1,4 +1,4 @@
-"""The networks that `scripts/choosing` initializes, measures and trains.
+"""Defines the networks that `scripts/choosing` initializes, measures and trains.
 
 Each network has about 50 layers between input and output, and classifies the 8 x 8 images of scikit-learn's digits. SIREN is
 different: it maps the coordinates of a pixel to the brightness of this pixel.
@@ -9,12 +9,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-#: The number of layers through which signal and gradient are shown.
+#: The number of layers of a network in which signal and gradient are measured.
 DEPTH = 50
 
 
 class Sine(nn.Module):
-    """sin(30 x), the activation of SIREN (Sitzmann et al. 2020, section 3.2)."""
+    """The activation sin(30 x) of SIREN (Sitzmann et al. 2020, section 3.2)."""
 
     def forward(self, x: Tensor) -> Tensor:
         return torch.sin(30 * x)
@@ -103,10 +103,10 @@ class Attention(nn.Module):
 
 
 class Sublayer(nn.Module):
-    """A residual branch, attention or an MLP, with its LayerNorm.
+    """A residual branch f (attention or an MLP) with its LayerNorm.
 
-    `norm` says where the LayerNorm is: "pre" is x + f(norm(x)), "post" is norm(x + f(x)), and "deep" is norm(alpha x + f(x)) with
-    DeepNorm's alpha (Wang et al. 2022). The size of `alpha` is (2 N)^(1/4) for N blocks, as in an encoder.
+    `norm` is the position of the LayerNorm: "pre" is x + f(norm(x)), "post" is norm(x + f(x)), and "deep" is norm(alpha x + f(x)) as
+    in DeepNorm (Wang et al. 2022). In an encoder of N blocks, `alpha` is (2 N)^(1/4).
     """
 
     def __init__(self, branch: nn.Module, width: int, norm: str, alpha: float):

@@ -1,4 +1,4 @@
-"""Writes the measured parts of docs/choosing.md: tables, and sentences with numbers, between comments that mark them."""
+"""Writes the measured parts of docs/choosing.md: tables, and sentences with numbers. Comments mark where each part begins and ends."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ def render(page: str, results: Results) -> str:
 
 
 def block(name: str, results: Results) -> str:
+    """Returns the text of the measured part with this name."""
     if name == "conclusions":
         return conclusions(results)
     if name == "how":
@@ -62,7 +63,7 @@ def table(experiment: dict[str, Any], picture: str) -> str:
 
 
 def factor(value: float) -> str:
-    """Returns a ratio of mean squares, such as "x 0.12" or "x 2e-15"."""
+    """Returns the text of a ratio of mean squares, such as "x 0.12" or "x 2e-15"."""
     if value <= 1e-30 or value >= 1e30:
         return "below 1e-30" if value < 1 else "above 1e30"
     return f"x {value:.1e}".replace("e-0", "e-").replace("e+0", "e") if value < 0.01 or value >= 100 else f"x {value:.2g}"
@@ -73,7 +74,7 @@ def loss(value: float) -> str:
 
 
 def scores(values: list[float]) -> str:
-    """Returns the median, with the range of the seeds in parentheses."""
+    """Returns the text of the median of scores, with the range over the seeds in parentheses."""
     return f"{statistics.median(values):.0%} ({min(values):.0%} to {max(values):.0%})"
 
 
@@ -82,7 +83,7 @@ def scheme(results: Results, key: str, name: str) -> dict[str, Any]:
 
 
 def conclusions(results: Results) -> str:
-    """Returns the table of recommendations. Its reasons are what was measured."""
+    """Returns the table of recommendations. The reasons have measured numbers."""
 
     def score(key: str, name: str) -> str:
         return f"{statistics.median(scheme(results, key, name)['score']):.0%}"
@@ -100,7 +101,7 @@ def conclusions(results: Results) -> str:
 
 Words = Callable[[str, str], str]
 
-#: Layer, activation, what to use, and a function that words the reason.
+#: The rows of the table of recommendations: layer, activation, initialization, and a function that returns the reason.
 ADVICE: list[tuple[str, str, str, Callable[[Words, Words, Words], str]]] = [
     (
         "Linear, deep",

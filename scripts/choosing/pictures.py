@@ -12,7 +12,7 @@ from chart_style import BLUE, FAINT, GREEN, GREY, ORANGE, PURPLE, RED, save, sty
 
 FOLDER = SCRIPTS.parent / "docs" / "choosing"
 LINES = [RED, ORANGE, BLUE, GREEN, PURPLE, GREY]
-#: A signal that falls below f32's least number looks like any other line that leaves the picture.
+#: The range that a picture shows at most. A curve beyond it leaves the picture.
 BOUNDS = (1e-16, 1e16)
 
 
@@ -52,7 +52,7 @@ def describe(axes: Any, experiment: dict[str, Any]) -> None:
     for panel, key in zip(axes, ("signal", "gradient")):
         panel.set_yscale("log")
         values = [min(max(one, BOUNDS[0]), BOUNDS[1]) for scheme in experiment["schemes"] for one in scheme[key]]
-        # A picture spans at least a factor of 100, so that small changes look small.
+        # The axis spans at least a factor of 100, so that small changes look small.
         low, high = min(values), max(values)
         panel.set_ylim(min(low / 2, 0.1), max(high * 2, 10))
         panel.set_xlabel(experiment["unit"])

@@ -1,4 +1,4 @@
-"""How signal and gradient run through the layers of a network before training."""
+"""Measures the signal and its gradient at the layers of a network before training."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from torch import Tensor, nn
 from experiments import Experiment
 from fanin.torch._measure import Call, moments, observed
 
-#: Values beyond these bounds are cut off: f32 ends near 1e38, so mean squares end there too.
+#: The bounds to which ratios of mean squares are clamped. The largest f32 number is about 3e38.
 LEAST, GREATEST = 1e-30, 1e30
 
 
 def curves(experiment: Experiment, model: nn.Module, inputs: Tensor, seed: int) -> tuple[list[float], list[float]]:
-    """Returns the mean squares of the outputs and of their gradients, at the points of an experiment.
+    """Returns the mean squares of the layers' outputs and of their gradients, at the points of an experiment.
 
-    The gradient is that of a random projection of the network's output. Both are divided by their value at the point where they
-    enter: the signal by that of the first point, the gradient by that of the last.
+    The gradient is that of a random projection of the network's output. The mean squares of the signal are divided by that at the
+    first point, and those of the gradient by that at the last point.
     """
     wanted = set(experiment.points)
     q: dict[str, float] = {}
@@ -47,5 +47,5 @@ def _ratio(value: float, start: float) -> float:
 
 
 def mean_curve(curves: list[list[float]]) -> list[float]:
-    """Returns the geometric mean of curves, with three digits."""
+    """Returns the geometric mean of curves at each point, rounded to three digits."""
     return [float(f"{statistics.geometric_mean(one):.3g}") for one in zip(*curves)]

@@ -1,4 +1,4 @@
-"""Training runs: one network from one initialization, on scikit-learn's digits."""
+"""Trains one network from one initialization on scikit-learn's digits."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 import fanin.torch
 from experiments import Experiment, Scheme
 
-#: The number of images that are trained on. The other 397 are held out.
+#: The number of images in the training set. The other 397 are held out.
 TRAIN = 1400
 BATCH = 64
 
@@ -30,7 +30,7 @@ def digits() -> tuple[Tensor, Tensor]:
 
 @cache
 def picture() -> tuple[Tensor, Tensor, Tensor]:
-    """Returns the coordinates and the brightness of 48 x 48 pixels, and which half of the pixels is trained on.
+    """Returns the coordinates and the brightness of 48 x 48 pixels, and whether each pixel is in the training set (half are).
 
     The picture shows nine digits. They are enlarged to twice their size, so that the picture is smooth.
     """
@@ -51,7 +51,7 @@ def initialized(experiment: Experiment, scheme: Scheme, seed: int, *, is_deep: b
 
 
 def train(experiment: Experiment, scheme: Scheme, rate: float, seed: int) -> dict[str, Any]:
-    """Trains one network. Returns its loss by step, and the score: accuracy, or 1 - error / variance, on what was held out."""
+    """Trains one network. Returns its loss at each step, and its score on held-out data: accuracy, or 1 - error / variance."""
     model = initialized(experiment, scheme, seed).train()
     make = {"sgd": lambda one: torch.optim.SGD(one, rate, momentum=0.9), "adam": lambda one: torch.optim.Adam(one, rate)}
     optimizer = make[experiment.optimizer](model.parameters())

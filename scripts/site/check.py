@@ -1,4 +1,4 @@
-"""Checks what mkdocs does not: all links in the repository's pages, and that the site shows pages as GitHub does.
+"""Checks all links in the Markdown files of the repository, and that the site shows pages as GitHub does.
 
     python scripts/site/check.py target/site/html       # after `mkdocs build`
 """
@@ -62,7 +62,7 @@ def broken_links() -> Iterator[str]:
 
 
 def rendered_otherwise(site: Path) -> Iterator[str]:
-    """Yields a message for each page of which the site has another number of elements than GitHub's Markdown gives."""
+    """Yields a message for each page on which the site has more or fewer elements of a kind than GitHub."""
     for page in pages():
         # The docstrings in docs/python are not on GitHub.
         if ROOT / "docs" not in page.parents or page.parent.name == "python":

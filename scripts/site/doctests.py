@@ -1,4 +1,4 @@
-"""An extension of griffe: shows examples in docstrings as code, wherever they are in the docstring."""
+"""An extension of griffe that marks the examples in docstrings as code, wherever they are in the docstring."""
 
 import textwrap
 from typing import Any
@@ -7,7 +7,7 @@ import griffe
 
 
 def with_fences(text: str) -> str:
-    """Returns a docstring with its examples in fences. An example begins with `>>>` and ends before an empty line."""
+    """Returns a docstring with its examples in fenced code blocks. An example begins with `>>>` and ends before an empty line."""
     lines: list[str] = []
     inside = False
     for line in [*text.splitlines(), ""]:
@@ -25,7 +25,7 @@ def with_fences(text: str) -> str:
 
 
 class Doctests(griffe.Extension):
-    """Changes the docstrings of all objects when they are loaded."""
+    """Adds fenced code blocks to the docstrings of all objects when they are loaded."""
 
     def on_object(self, *, obj: griffe.Object, **_: Any) -> None:
         if obj.docstring and ">>> " in obj.docstring.value and "```pycon" not in obj.docstring.value:

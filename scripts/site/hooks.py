@@ -1,4 +1,4 @@
-"""Hooks of mkdocs. They convert what GitHub and Python-Markdown treat differently."""
+"""Hooks of mkdocs, which convert Markdown that GitHub and Python-Markdown treat differently."""
 
 import json
 import posixpath
@@ -14,7 +14,7 @@ FENCE = re.compile(r"^(```.*?^```$)", re.MULTILINE | re.DOTALL)
 
 
 def _to_pages(markdown):
-    """Returns the text with links to the pages of notebooks. A notebook's own page keeps its link to the file."""
+    """Returns a text in which links to notebooks lead to their pages. Links without a folder still lead to the file."""
     return re.sub(r"(\]\([^)\s]*/[^)\s]*)\.ipynb\)", r"\1.md)", markdown)
 
 
