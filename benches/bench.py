@@ -1,9 +1,9 @@
-"""Times the fills of fanin, torch, NumPy and JAX, and a memory fill that writes one constant, alternately in one process.
+"""Compares the speed of fills by fanin, torch, NumPy and JAX, and of a plain memory fill with one constant.
 
 `cargo xtask bench` creates the Python environment, builds and installs the package, and runs this script. For each number of
-threads, a child process measures all cases. In each round, every contender (fanin or another library) does the fill once, so
-that a slow phase of the machine affects all contenders. The script compares median times and minimum times. Minimum times
-depend less on other processes. All contenders write to memory that has been written to before, except JAX, which allocates
+threads, a child process measures all cases. In each round, every contender (fanin, another library, or the memory fill) does the
+fill once, so that a slow phase of the machine affects all contenders. The script compares median times and minimum times. Minimum
+times depend less on other processes. All contenders write to memory that has been written to before, except JAX, which allocates
 new memory.
 
 The values of each fill are checked before it is timed. The torch stream must give bit-identical values and the same state of
@@ -106,7 +106,7 @@ def models(options: argparse.Namespace) -> None:
 
 
 def peer_table(cases: list[dict[str, Any]]) -> list[str]:
-    """Returns the lines of a table: the minimum time of each other library divided by that of each stream of fanin."""
+    """Returns the lines of a table with the minimum time of each other library, divided by that of each stream of fanin."""
     names = {"torch": "torch", "numpy": "NumPy (SFC64)", "jax": "JAX (jit)", **{name: name for name in PEERS}}
     measured = [case for case in cases if set(PEERS) & set(case["least"])]
     head = [f"{case['name']}, {stream}" for case in measured for stream in ("torch stream", "native stream")]
@@ -166,6 +166,7 @@ def machine(cores: int) -> dict[str, Any]:
 
 
 def measure_all(options: argparse.Namespace) -> dict[str, Any]:
+    """Measures all cases with one number of threads, and returns the results."""
     count = options.child
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:count])
@@ -185,7 +186,7 @@ def measure_all(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def measure(case: Case, rounds: int, options: argparse.Namespace, curve: bool = False) -> dict[str, Any]:
-    """Checks the values of a case. Then measures each contender, and returns its median and minimum time in seconds."""
+    """Checks the values of a case, and measures the time of each contender. Returns median and minimum times in seconds."""
     print(f"{case.name} {'x'.join(map(str, case.shape))} ...", end=" ", file=sys.stderr, flush=True)
     started = time.perf_counter()
     check(case, options)
@@ -241,8 +242,10 @@ def tensor(case: Case) -> Any:
 
 
 def prepare(case: Case, curve: bool) -> dict[str, Callable[[], Any]]:
-    """Returns a function that does the fill once for each contender, in a dictionary with the names of the contenders as keys.
-    All functions write to the same memory, except the function of JAX, which allocates new memory."""
+    """Returns, for each contender by name, a function that does the fill once.
+
+    All functions write to the same memory, except that of JAX, which allocates new memory.
+    """
     import numpy as np
     import torch
 
@@ -280,7 +283,7 @@ def prepare(case: Case, curve: bool) -> dict[str, Callable[[], Any]]:
 
 
 def check(case: Case, options: argparse.Namespace) -> None:
-    """Compares the torch stream with torch, and the native stream with its known digest. Exits with an error if a value differs."""
+    """Compares the torch stream with torch, and the native stream with its known digest. Ends the program if a value differs."""
     import torch
 
     import fanin
@@ -349,7 +352,7 @@ def table(cases: list[dict[str, Any]], title: str) -> str:
 
 
 def store(seconds: dict[str, float]) -> float:
-    """Returns the time of writing to the memory in seconds: the minimum of ordinary and non-temporal stores."""
+    """Returns the time in seconds of a memory fill, by ordinary or by non-temporal stores, whichever is less."""
     return min(seconds["memory fill"], seconds["memory fill, non-temporal"])
 
 

@@ -1,4 +1,4 @@
-"""The fills that `bench.py` measures, and the speedups over torch that fanin should reach."""
+"""Defines the fills that `bench.py` measures, and the speedups over torch that fanin should reach."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ LARGE = (1 << 24,)
 
 @dataclass(frozen=True)
 class Case:
-    """A fill that is measured, with a function for each library."""
+    """A fill that is measured, with a function for each library that does it."""
 
     name: str
     shape: tuple[int, ...]
@@ -138,7 +138,7 @@ CASES = [
     Case("eye 4096 x 4096 f32", SQUARE, "f32", "eye", lambda init, w: init.eye_(w)),
 ]
 
-#: The sizes for which the speed by size is drawn, from 16 to 2^28 values (one GiB of f32).
+#: The numbers of values for the chart of speed by size, from 16 to 2^28 (1 GiB of f32).
 SIZES = [1 << exponent for exponent in range(4, 29, 2)]
 
 

@@ -55,6 +55,7 @@ MODELS = [
 
 
 def build(builder: Callable[[], torch.nn.Module], way: str) -> tuple[float, torch.nn.Module]:
+    """Builds a model in one of `WAYS`. Returns the time in seconds, and the model."""
     torch.manual_seed(0)
     started = time.perf_counter()
     with WAYS[way]():
@@ -63,6 +64,7 @@ def build(builder: Callable[[], torch.nn.Module], way: str) -> tuple[float, torc
 
 
 def digest(model: torch.nn.Module) -> str:
+    """Returns a hash of the names and values in the state_dict of a model."""
     total = hashlib.blake2b(digest_size=16)
     for name, value in model.state_dict().items():
         total.update(name.encode())
@@ -71,6 +73,7 @@ def digest(model: torch.nn.Module) -> str:
 
 
 def measure(name: str, builder: Callable[[], torch.nn.Module], quick: bool) -> dict[str, Any]:
+    """Checks that all ways give the same weights, and measures them. Returns the median and the minimum time of each way."""
     print(f"{name} ...", end=" ", file=sys.stderr, flush=True)
     expected = None
     for way in WAYS:
@@ -118,10 +121,7 @@ def main(quick: bool, only: str | None) -> list[dict[str, Any]]:
 
 
 def in_kept_memory(name: str) -> dict[str, Any]:
-    """Measures a model in a separate process, in which glibc's allocator does not return freed memory to the system.
-
-    Returns the results like `measure`.
-    """
+    """Like `measure`, in a separate process in which glibc's allocator does not return freed memory to the system."""
     variables = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(1 << 40)}
     command = [sys.executable, __file__, name]
     child = subprocess.run(command, env={**os.environ, **variables}, stdout=subprocess.PIPE, check=False)

@@ -1,4 +1,4 @@
-"""The fills of other libraries that `bench.py` measures beside those of torch, NumPy and JAX."""
+"""Calls the fills of further libraries, which `bench.py` measures beside those of torch, NumPy and JAX."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import ctypes
 import os
 from typing import Any, Callable
 
-#: The libraries in `benches/peers/`, which `cargo xtask bench` compiles: the names of their functions, and of the crates.
+#: The Rust libraries that `benches/peers/` calls. Maps the prefix of a function's name to the names of the crates.
 CRATES = {"rand": "rand, rand_distr", "ndarray": "ndarray-rand", "candle": "candle-nn", "burn": "burn-nn"}
 
 #: The names of all contenders of this module, in the order of the table.
@@ -14,8 +14,11 @@ PEERS = [*CRATES.values(), "torch.func._random", "Keras"]
 
 
 def peers(distribution: str, array: Any) -> dict[str, Callable[[], Any]]:
-    """Returns a function for each library, by name. A call makes as many f32 values as `array` has, uniform on [0, 1) or standard
-    normal. `rand` writes to `array`. The other libraries allocate new memory. A library that is not installed is left out."""
+    """Returns, for each library by name, a function that draws as many f32 values as `array` has.
+
+    `distribution` is "uniform" (on [0, 1)) or "normal" (standard normal). `rand` writes to `array`. The other libraries allocate new
+    memory. A library that is not installed is left out.
+    """
     calls: dict[str, Callable[[], Any]] = {}
     path = os.environ.get("FANIN_PEERS")
     if path:

@@ -1,4 +1,4 @@
-"""Trains with Lightning: a model that is initialized by a recipe, and measured during training.
+"""Trains a model with Lightning. The model is initialized by a recipe, and `fanin.torch.Monitor` measures its layers.
 
     pip install lightning
     python examples/lightning_training.py
@@ -25,7 +25,8 @@ class Classifier(lightning.LightningModule):
     def __init__(self) -> None:
         super().__init__()
         self.net = nn.Sequential(nn.Linear(64, 128), nn.ReLU(), nn.Linear(128, 128), nn.ReLU(), nn.Linear(128, 10))
-        # Not in `configure_model`: Lightning calls that again before it validates or tests, and would lose the trained weights.
+        # The weights are not initialized in `configure_model`, because Lightning calls it again before validation and tests. The
+        # trained weights would be lost.
         fanin.torch.init_module(self, RECIPE, seed=0)
 
     def training_step(self, batch, index):

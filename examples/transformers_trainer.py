@@ -1,4 +1,4 @@
-"""Trains a GPT-2 with the Trainer of transformers: built sooner with the same weights, and measured during training.
+"""Trains a GPT-2 with the Trainer of transformers. `fast_init` builds it, and `fanin.torch.Monitor` measures its layers.
 
     pip install transformers accelerate
     python examples/transformers_trainer.py

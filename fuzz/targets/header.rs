@@ -1,4 +1,5 @@
-//! Any file is a safetensors file or an error. All bytes of all tensors of a safetensors file can be read.
+//! Opening a file of arbitrary bytes returns a checkpoint or an error. If it returns a checkpoint, all bytes of all its
+//! tensors can be read.
 
 #![no_main]
 
@@ -8,6 +9,7 @@ use fanin_checkpoint::Checkpoint;
 use libfuzzer_sys::fuzz_target;
 use tempfile::TempDir;
 
+/// The folder of the fuzzed file.
 static FOLDER: LazyLock<TempDir> = LazyLock::new(|| TempDir::new().expect("a temporary folder"));
 
 fuzz_target!(|bytes: &[u8]| {

@@ -1,4 +1,5 @@
-//! Any text is an index of a checkpoint or an error. All tensors of a checkpoint that an index names can be read.
+//! Opening an index file of arbitrary text returns a checkpoint or an error. If it returns a checkpoint, all its
+//! tensors can be read.
 
 #![no_main]
 
@@ -18,6 +19,7 @@ static FOLDER: LazyLock<TempDir> = LazyLock::new(|| {
     folder
 });
 
+/// Writes a safetensors file with one f32 value, in a tensor named `name`.
 fn write(path: &Path, name: &str) {
     let header = format!(r#"{{"{name}":{{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}}}"#);
     let mut bytes = (header.len() as u64).to_le_bytes().to_vec();

@@ -1,4 +1,5 @@
-//! Any text is a manifest or an error. The sizes of a manifest do not overflow.
+//! Parsing arbitrary text as a manifest returns a manifest or an error. The numbers of values and bytes of a manifest
+//! do not overflow.
 
 #![no_main]
 

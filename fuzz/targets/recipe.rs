@@ -1,5 +1,5 @@
-//! Any text is a recipe or an error. A recipe plans a model, or returns an error. The recipe that `flatten` prints
-//! gives the same plan.
+//! Parsing arbitrary text as a recipe returns a recipe or an error. Planning a model by a recipe returns plans or an
+//! error. The text that `flatten` returns is a recipe that gives the same plans.
 
 #![no_main]
 
@@ -9,6 +9,7 @@ use std::sync::LazyLock;
 use fanin_recipe::{Manifest, Planned, Recipe};
 use libfuzzer_sys::fuzz_target;
 
+/// The model that is planned by the fuzzed recipe.
 static MODEL: LazyLock<Manifest> = LazyLock::new(|| {
     let tensors = [
         ("wte.weight", "[16, 4]"),

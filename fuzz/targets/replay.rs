@@ -1,4 +1,4 @@
-//! Any text is a replay or an error. A replay plans its tensors.
+//! Parsing arbitrary text as a replay returns a replay or an error. A replay has every tensor that it plans.
 
 #![no_main]
 

@@ -1,5 +1,5 @@
-//! Any text is a spec or an error. A spec prints itself as a spec that is equal to it. A fill by a spec writes every
-//! value, or returns an error and writes nothing.
+//! Parsing arbitrary text as a spec returns an initializer or an error. An initializer prints a spec that parses to the
+//! same initializer. A fill writes every value, or it returns an error and writes nothing.
 
 #![no_main]
 
@@ -7,7 +7,7 @@ use fanin::init::Init;
 use fanin::{DType, Initializer, Native, TensorMut};
 use libfuzzer_sys::fuzz_target;
 
-/// Bytes that no fill is likely to leave in all elements: the value is a NaN.
+/// A NaN with an unusual payload, which marks values that no fill has written.
 const UNWRITTEN: f32 = f32::from_bits(0x7fc0_dead);
 
 fuzz_target!(|text: &str| {

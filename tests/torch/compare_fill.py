@@ -8,9 +8,9 @@ torch. The bytes must be equal, with two exceptions:
   f16 and bf16 are not compared, because torch cannot factorize them.
 - trunc_normal(method=inverse_cdf), the algorithm of torch before 2.12: the results of torch's erfinv depend on the CPU,
   because MKL chooses a kernel for the CPU. So values must agree within a few units in the last place.
-fanin must print every warning of torch to stderr, except one: torch warns that values of trunc_normal far from the mean "may be
-incorrect". This was right for method=inverse_cdf. The values by rejection are correct, so fanin does not warn of them. The last
-line of the output is `N passed, M failed`. The exit code is 1 if a case fails.
+fanin must print every warning of torch to stderr, with one exception. If the mean of trunc_normal is far outside of the bounds,
+torch warns that the distribution "may be incorrect". This is true for method=inverse_cdf only, so fanin does not print it for
+method=rejection. The last line of the output is `N passed, M failed`. The exit code is 1 if a case fails.
 """
 
 import argparse
@@ -52,7 +52,7 @@ def inverse_cdf_(tensor, mean=0.0, std=1.0, a=-2.0, b=2.0):
 
 
 def torch_fill(tensor, spec):
-    """Fills `tensor` by the function of torch.nn.init that `spec` names. Returns the messages of the warnings of torch."""
+    """Fills `tensor` by the function of torch.nn.init that `spec` names. Returns the warnings of torch as texts."""
     name, arguments = read_spec(spec)
     if name in ("orthogonal", "xavier_uniform", "xavier_normal") and isinstance(arguments.get("gain"), str):
         arguments["gain"] = torch.nn.init.calculate_gain(arguments["gain"])
@@ -65,6 +65,8 @@ def torch_fill(tensor, spec):
 
 
 class Case(NamedTuple):
+    """A fill that is compared with torch."""
+
     spec: str
     shape: tuple
     dtype: str = "f32"
@@ -75,6 +77,7 @@ class Case(NamedTuple):
 
     @property
     def close(self):
+        """Whether the values may differ from those of torch by a tolerance."""
         return self.spec.startswith("orthogonal") or "inverse_cdf" in self.spec
 
 
@@ -217,6 +220,7 @@ ERRORS = [
 
 
 def run(fanin, spec, shape, dtype, seed, path):
+    """Runs `fanin fill`, and returns the finished process."""
     return subprocess.run(
         [fanin, "fill", spec, f"--shape={shape}", "--dtype", dtype, f"--seed={seed}", "--stream", "torch",
          "--name", "weight", "-o", str(path), "--force"],
@@ -235,7 +239,7 @@ def tolerance(case, expected):
 def difference(case, found, expected):
     """Compares the tensors of a file with the tensor `expected`. Returns None if they are equal, or else a description."""
     if list(found) != ["weight"]:
-        return f"the file holds {list(found)}"
+        return f"expected one tensor named weight, got {list(found)}"
     found = found["weight"]
     if found.dtype != expected.dtype or found.shape != expected.shape:
         return f"got {found.dtype} {list(found.shape)}"
@@ -254,6 +258,7 @@ def difference(case, found, expected):
 
 
 def check_case(case, result, path):
+    """Compares the file and the warnings of a finished command with torch. Returns None, or a text that says what differs."""
     expected = torch.empty(case.shape, dtype=DTYPES[case.dtype])
     torch.manual_seed(case.seed)
     warned = torch_fill(expected, case.spec)
@@ -269,6 +274,7 @@ def check_case(case, result, path):
 
 
 def check_error(error, result, path):
+    """Checks that a command failed as it must. Returns None, or a text that says what is wrong. `error` is from `ERRORS`."""
     if path.exists():
         return "a file was written"
     if result.returncode != 2:

@@ -22,6 +22,7 @@ import torch
 from compare_fill import DTYPES, Case, difference, torch_fill
 from safetensors.torch import load_file
 
+#: The rules of the recipe: a spec for each pattern.
 RECIPE = {
     "*.bias": "zeros",
     "*.scale": "normal(mean=1, std=0.02)",
@@ -32,7 +33,8 @@ RECIPE = {
     "gate.*": "uniform(a=-0.1, b=0.1)",
     "*": "normal(std=0.02)",
 }
-SMALL = [  # in the order of the file; after fewer than 16 values, the generator may store a normal
+#: Tensors in the order of the file: name, type and shape. Some have fewer than 16 values, so that the generator stores a normal.
+SMALL = [
     ("z.weight", "F32", (3, 5)),
     ("conv.weight", "F32", (4, 3, 3, 3)),
     ("norm.scale", "F32", (7,)),
@@ -67,6 +69,7 @@ def write_recipe(path, rules):
 
 
 def expected(tensors, seed):
+    """Yields the name, the case and the values by torch of each tensor, filled in sequence from one generator."""
     torch.manual_seed(seed)
     for name, kind, shape in tensors:
         tensor = torch.empty(shape, dtype=DTYPES[kind.lower()])

@@ -1,7 +1,7 @@
 """Compares the distributions of fanin's variance scaling schemes with those of JAX and Keras.
 
-The libraries use other random generators than fanin. So the values differ, and only the distributions can be compared. For each
-scheme, shape and axis layout, fanin and the library each draw about 10^6 values. There are three comparisons:
+The libraries use other random generators than fanin, so only the distributions of the values can be compared. For each scheme,
+shape and axis layout, fanin and the library each draw about 10^6 values. There are three comparisons:
 - Both standard deviations must be within 0.5 % of the planned standard deviation. The standard error is 0.07 %.
 - For bounded distributions, the largest values must agree within 0.2 %.
 - A two-sample Kolmogorov-Smirnov test must pass. Its false-alarm rate is 10^-6.
@@ -27,6 +27,7 @@ failures = 0
 
 
 def compare(name: str, ours: np.ndarray, reference: np.ndarray, planned: float) -> None:
+    """Compares the values of fanin with those of a library, and prints the result. `planned` is the standard deviation."""
     global failures
     ours, reference = np.sort(ours.ravel().astype(np.float64)), np.sort(np.asarray(reference, np.float64).ravel())
     wrong = []
@@ -70,8 +71,7 @@ def main() -> int:
                     other = {"normal": "untruncated_normal"}.get(distribution, distribution)
                     reference = kin.VarianceScaling(0.7, mode, other, seed=5)(shape)
                     compare(f"keras {mode} {shape} ({other})", ours, reference, planned)
-    # This is a stack of experts. The axis of the stack must not count in the fans. JAX excludes it by batch_axis, and fanin by
-    # the axis letter e.
+    # A stack of experts: the first axis must not count in the fans. JAX excludes it by batch_axis, and fanin by the axis letter e.
     shape = (4, 500, 500)
     init = fanin.Initializer("lecun_normal(layout=eio)")
     ours = fanin.filled(shape, init, seed=1, name="w")

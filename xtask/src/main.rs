@@ -102,6 +102,8 @@ fn bench(options: &[&str]) -> Result {
         .env("FANIN_PEERS", peers.join("release").join(library)))
 }
 
+/// Regenerates the stubs, the golden files and the manifests. If `check` is true, compares them with the files in the
+/// repository instead.
 fn golden(steps: &mut Steps, check: bool) -> Result {
     python::stubs(steps, check)?;
     test::golden_scripts(steps, &python::environment()?, check)?;

@@ -5,7 +5,7 @@ use std::process::Command;
 use crate::python;
 use crate::steps::{Result, root, run, target};
 
-/// The packages that build and check the wheel. zig links it against an old glibc.
+/// The Python packages that build and check the wheel. The package `ziglang` links the wheel against an old glibc.
 const PACKAGES: [&str; 5] =
     ["maturin>=1.9,<2", "ziglang==0.17.1", "auditwheel==6.8.2", "twine==7.0.0", "pyelftools"];
 

@@ -1,4 +1,4 @@
-//! Functions that create the Python environment, the wheel, and the type stubs.
+//! Creates the Python environment, the wheel and the type stubs.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

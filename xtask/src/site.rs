@@ -5,7 +5,7 @@ use std::process::Command;
 use crate::python;
 use crate::steps::{Result, Steps, root, run, target};
 
-/// The packages that build and check the site. mkdocstrings formats signatures with ruff.
+/// The Python packages that build and check the site. The package `ruff` formats the signatures of functions.
 const PACKAGES: [&str; 4] =
     ["mkdocs-material==9.8.2", "mkdocstrings-python==2.0.11", "ruff==0.17.6", "markdown-it-py==4.3.0"];
 

@@ -1,4 +1,4 @@
-//! Functions that run commands, and a record of the duration of each step.
+//! Runs commands, and records the duration of each step.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -62,7 +62,7 @@ pub fn run(command: &mut Command) -> Result {
     if status.success() { Ok(()) } else { Err(format!("{command:?}: {status}")) }
 }
 
-/// Runs commands in parallel, and prints the output of each command when the command ends.
+/// Runs commands in parallel. The output of a command is printed when it ends.
 ///
 /// # Errors
 /// Waits until all commands have ended. Then returns the error of the first command in the list that has failed.

@@ -9,7 +9,7 @@ use crate::steps::{Result, Steps, cargo, root, run, run_side_by_side, target};
 /// The amount of testing. Each tier includes the previous tier.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Tier {
-    /// The tests to run after each small change, which take a few minutes in total.
+    /// The tests for the edit loop, which take a few minutes in total.
     Quick,
     /// All tests except slow tests that rarely fail.
     Default,
