@@ -1,5 +1,5 @@
-//! Tests of replays: the values of steps equal the values of torch's generator, and mistakes are errors with a
-//! position.
+//! Tests of replay files: the values of their steps equal the values of torch's generator, and mistakes are errors with
+//! a position.
 
 use std::path::Path;
 
@@ -7,6 +7,7 @@ use fanin::{Stream as _, TensorMut, Torch, init};
 use fanin_checkpoint::{CheckpointPlan, Draw, Partitioning, StreamKind, replay_differences};
 use fanin_recipe::Replay;
 
+/// Parses a replay with the given lines of the table `[tensors]`.
 fn replay(tensors: &str) -> Result<Replay, fanin_recipe::Error> {
     let text = format!(
         "[replay]\nversion = 1\nseed = 5\ntorch = \"2\"\n[temporary]\nt = {{ shape = [4], fill = \"uniform\", at = 2 }}\n[tensors]\n{tensors}\n"
@@ -14,11 +15,12 @@ fn replay(tensors: &str) -> Result<Replay, fanin_recipe::Error> {
     Replay::parse(&text, Path::new("r.toml"))
 }
 
+/// Returns values as little-endian bytes.
 fn bytes(values: &[f32]) -> Vec<u8> {
     values.iter().flat_map(|value| value.to_le_bytes()).collect()
 }
 
-/// Returns true if the replay of the tensor `w` gives these values.
+/// Returns whether a replay gives the tensor `w` the bytes `expected`. `table` is the entry of `w` in the replay.
 fn gives(table: &str, expected: &[u8]) -> bool {
     let replay = replay(&format!("w = {table}")).unwrap();
     replay_differences(&replay, &[("w".to_owned(), expected)]).unwrap().is_empty()

@@ -1,4 +1,5 @@
-//! Tests of rules with `copy`: a larger vocabulary, experts that are copied from a dense MLP, and a deeper model.
+//! Tests of the scheme `copy` in recipes: a larger vocabulary, experts that are copied from a dense MLP, and a deeper
+//! model.
 
 mod fixture;
 
@@ -8,7 +9,8 @@ use fixture::{Fixture, floats};
 use safetensors::SafeTensors;
 use serde_json::json;
 
-/// Writes a checkpoint `old.safetensors` with the tensors `old`, and a manifest `new.json` with the tensors `new`.
+/// Writes a checkpoint `old.safetensors` with random values and a manifest `new.json`. `old` and `new` have the shapes
+/// of their tensors.
 fn models(old: serde_json::Value, new: serde_json::Value) -> Fixture {
     let fixture = Fixture::new();
     std::fs::write(fixture.path("old.json"), old.to_string()).unwrap();
@@ -18,11 +20,13 @@ fn models(old: serde_json::Value, new: serde_json::Value) -> Fixture {
     fixture
 }
 
+/// Returns the entry of an f32 tensor in a manifest.
 fn tensor(shape: &[usize]) -> serde_json::Value {
     json!({ "dtype": "F32", "shape": shape })
 }
 
-/// Runs `init` with a recipe and the arguments `more`, and returns the values of each tensor of the new checkpoint.
+/// Writes `new.safetensors` by a recipe that copies from `old.safetensors`, with the further arguments `more`. Returns
+/// the values of each of its tensors.
 fn made(fixture: &Fixture, recipe: &str, more: &[&str]) -> BTreeMap<String, Vec<f32>> {
     std::fs::write(fixture.path("new.toml"), recipe).unwrap();
     let init = ["init", "new.toml", "--like", "new.json", "--copy-from", "old.safetensors", "--force", "-q"];
@@ -30,6 +34,7 @@ fn made(fixture: &Fixture, recipe: &str, more: &[&str]) -> BTreeMap<String, Vec<
     all(fixture, "new.safetensors")
 }
 
+/// Returns the values of each tensor of a checkpoint of f32 tensors.
 fn all(fixture: &Fixture, file: &str) -> BTreeMap<String, Vec<f32>> {
     let bytes = fixture.bytes(file);
     let tensors = SafeTensors::deserialize(&bytes).unwrap();
@@ -50,7 +55,7 @@ fn a_larger_vocabulary_keeps_the_old_rows() {
     assert_eq!(after["embed.weight"][..400], before["embed.weight"]);
     assert_eq!(after["head.bias"][..50], before["head.bias"]);
     assert!(after["head.bias"][50..].iter().all(|x| *x == 0.0));
-    // The new rows have the values of these rows in a fill of the whole tensor.
+    // The new rows equal the same rows of a tensor that is filled as a whole.
     std::fs::write(fixture.path("drawn.toml"), "[init]\n\"*\" = \"normal(std=0.02)\"\n").unwrap();
     fixture.good(&["init", "drawn.toml", "--like", "new.json", "-q", "-o", "drawn.safetensors"]);
     assert_eq!(after["embed.weight"][400..], all(&fixture, "drawn.safetensors")["embed.weight"][400..]);

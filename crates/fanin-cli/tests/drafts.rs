@@ -1,4 +1,4 @@
-//! Drafts of recipes for known families of models follow the code of these models.
+//! Tests that drafts of recipes for known families of models agree with the initialization code of these models.
 
 mod fixture;
 
@@ -11,6 +11,7 @@ use fixture::Fixture;
 /// The names and shapes of tensors.
 type Tensors<'a> = &'a [(&'a str, &'a [usize])];
 
+/// Returns a manifest of f32 tensors as JSON.
 fn manifest_json(tensors: Tensors<'_>) -> String {
     let json: serde_json::Map<String, serde_json::Value> = tensors
         .iter()
@@ -29,7 +30,8 @@ fn draft(config: Option<&str>, tensors: Tensors<'_>) -> (String, Vec<Planned>) {
     (text, planned)
 }
 
-/// Checks the action of each tensor.
+/// Drafts a recipe for tensors. `tensors` has the name, the shape and the expected spec of each tensor. Asserts that
+/// the draft gives each tensor its spec, and returns the draft.
 fn check(config: Option<&str>, tensors: &[(&str, &[usize], &str)]) -> String {
     let shapes: Vec<(&str, &[usize])> = tensors.iter().map(|(name, shape, _)| (*name, *shape)).collect();
     let (text, planned) = draft(config, &shapes);
@@ -40,13 +42,14 @@ fn check(config: Option<&str>, tensors: &[(&str, &[usize], &str)]) -> String {
     text
 }
 
-/// Returns whether the comment above each rule of a draft begins with CHECK.
+/// Returns, for each rule of a draft, whether the comment above the rule begins with CHECK.
 fn checks(text: &str) -> Vec<bool> {
     let lines: Vec<&str> = text.lines().collect();
     let rules = lines.windows(2).filter(|pair| pair[1].starts_with('"'));
     rules.map(|pair| pair[0].starts_with("# CHECK ")).collect()
 }
 
+/// Returns whether no rule of a draft is marked with CHECK.
 fn is_certain(text: &str) -> bool {
     checks(text).iter().all(|check| !check)
 }
@@ -64,7 +67,7 @@ const MAMBA: &[(&str, &[usize], &str)] = &[
 ];
 
 #[test]
-fn mamba_has_its_own_decays_and_time_steps() {
+fn the_draft_of_mamba_has_its_decays_and_time_steps() {
     let text = check(Some(r#"{"model_type": "mamba", "initializer_range": 0.1}"#), MAMBA);
     assert!(is_certain(&text) && text.contains("initializer_range = 0.1 # config.json"), "{text}");
     let text = check(
@@ -96,14 +99,14 @@ const T5: &[(&str, &[usize], &str)] = &[
 ];
 
 #[test]
-fn t5_has_a_std_for_each_projection() {
+fn the_draft_of_t5_has_a_std_for_each_projection() {
     let text =
         check(Some(r#"{"model_type": "t5", "d_model": 64, "d_kv": 8, "initializer_factor": 1.0}"#), T5);
     assert!(is_certain(&text), "{text}");
 }
 
 #[test]
-fn the_numbers_are_those_of_config_json() {
+fn the_draft_reads_stds_and_padding_tokens_from_config_json() {
     let text = check(
         Some(r#"{"model_type": "llama", "hidden_size": 16, "initializer_range": 0.01, "pad_token_id": 3}"#),
         &[
@@ -117,7 +120,7 @@ fn the_numbers_are_those_of_config_json() {
         ],
     );
     assert!(is_certain(&text) && text.contains("follows the class of this model in transformers"), "{text}");
-    // A padding token that the embedding does not have is not certain.
+    // If the embedding has no row for the padding token, its rule is marked with CHECK.
     let (text, _) = draft(
         Some(r#"{"model_type": "llama", "pad_token_id": 30}"#),
         &[("model.embed_tokens.weight", &[10, 16]), ("model.layers.0.self_attn.q_proj.weight", &[16, 16])],
@@ -126,7 +129,7 @@ fn the_numbers_are_those_of_config_json() {
 }
 
 #[test]
-fn families_follow_their_code() {
+fn the_draft_of_each_family_agrees_with_its_code() {
     let of = |model_type: &str| format!(r#"{{"model_type": "{model_type}"}}"#);
     let texts = [
         check(
@@ -187,7 +190,8 @@ fn families_follow_their_code() {
     for text in texts {
         assert!(is_certain(&text), "{text}");
     }
-    // Tables are copied from a checkpoint. A manifest has no values, so they are skipped, which the user must check.
+    // Tables of computed values are copied from a checkpoint. A manifest has no values, so the draft skips them and
+    // marks the rule with CHECK.
     let whisper: &[(&str, &[usize], &str)] = &[
         ("model.encoder.embed_positions.weight", &[1500, 16], "skip"),
         ("model.decoder.embed_positions.weight", &[448, 16], "normal(std=0.02)"),
@@ -212,7 +216,7 @@ fn without_config_json_the_names_of_tensors_identify_a_family() {
 }
 
 #[test]
-fn parameters_that_all_libraries_name_alike_have_their_usual_values() {
+fn parameters_with_well_known_names_have_their_usual_specs() {
     let text = check(
         None,
         &[
@@ -238,7 +242,7 @@ fn parameters_that_all_libraries_name_alike_have_their_usual_values() {
 }
 
 #[test]
-fn what_is_not_known_is_marked() {
+fn rules_of_unknown_models_are_marked_with_check() {
     let (text, _) = draft(
         None,
         &[
@@ -257,7 +261,7 @@ fn what_is_not_known_is_marked() {
 }
 
 #[test]
-fn the_files_beside_a_checkpoint_are_read() {
+fn the_index_the_shards_and_config_json_beside_a_file_are_read() {
     let fixture = Fixture::new();
     let tensors: Tensors<'_> = &[("model.layers.0.mlp.up.weight", &[8, 16]), ("model.norm.weight", &[16])];
     std::fs::write(fixture.path("like.json"), manifest_json(tensors)).unwrap();

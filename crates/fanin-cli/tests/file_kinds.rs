@@ -1,4 +1,4 @@
-//! Tests with files in other formats than safetensors, and with shards that have stale copies of tensors.
+//! Tests of files in other formats than safetensors, and of shards that have outdated copies of tensors.
 
 mod fixture;
 
@@ -46,7 +46,7 @@ fn the_error_for_a_file_in_another_format_names_the_format() {
     );
 }
 
-/// Writes a checkpoint of F32 scalars.
+/// Writes a checkpoint of f32 scalars to the file `name`.
 fn save(fixture: &Fixture, name: &str, tensors: &[(&str, f32)]) {
     let header: Vec<String> = tensors
         .iter()

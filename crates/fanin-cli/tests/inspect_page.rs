@@ -28,6 +28,7 @@ struct Tag {
     text: String,
 }
 
+/// Returns a text with HTML entities replaced by their characters.
 fn plain(text: &str) -> String {
     text.replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", "\"").replace("&amp;", "&")
 }
@@ -83,6 +84,7 @@ fn tags(page: &str) -> Vec<Tag> {
     tags
 }
 
+/// Returns the value of an attribute of a tag, or `None` if the tag does not have it.
 fn attribute<'a>(tag: &'a Tag, key: &str) -> Option<&'a str> {
     tag.attributes.get(key).map(String::as_str)
 }

@@ -13,6 +13,7 @@ use std::process::{Command, Stdio};
 
 use fixture::Fixture;
 
+/// Returns the path of a browser, or `None` if there is none.
 fn browser() -> Option<PathBuf> {
     if let Some(named) = std::env::var_os("FANIN_BROWSER") {
         return Some(named.into());

@@ -15,7 +15,7 @@ use fixture::Fixture;
 
 type Files = BTreeMap<String, Vec<u8>>;
 
-/// Returns the names and bytes of all files in a folder, including hidden files.
+/// Returns the names and the bytes of all files in the folder `name`, including hidden files.
 fn folder(fixture: &Fixture, name: &str) -> Files {
     let Ok(entries) = std::fs::read_dir(fixture.path(name)) else { return Files::new() };
     let read = |entry: std::fs::DirEntry| {
@@ -39,15 +39,15 @@ fn fixture() -> Fixture {
 
 const INIT: [&str; 5] = ["init", "large.toml", "--like", "large.json", "-q"];
 
-/// Runs the program to its end, and returns its duration.
+/// Runs `init` with the further arguments `more`, and returns the duration.
 fn run_timed(fixture: &Fixture, more: &[&str]) -> Duration {
     let start = Instant::now();
     fixture.good(&[&INIT[..], more].concat());
     start.elapsed()
 }
 
-/// Starts the program, and kills the process after the time `after`. Returns true if the process was killed, and false
-/// if it had already ended.
+/// Starts `init` with the further arguments `more`, and kills the process after the time `after`. Returns true if the
+/// process was killed, and false if it had already ended.
 fn run_killed(fixture: &Fixture, more: &[&str], after: Duration) -> bool {
     let mut child = Command::new(Fixture::program())
         .current_dir(fixture.path("."))

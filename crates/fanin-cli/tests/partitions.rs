@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use fixture::Fixture;
 use safetensors::SafeTensors;
 
-/// A recipe that uses every distribution. The partitions split some of the tensors.
+/// A recipe with many distributions. The partitions split some of the tensors.
 const RECIPE: &str = "[init]\n\"n.*\" = \"normal\"\n\"o.*\" = \"orthogonal\"\n\"s.*\" = \"sparse(0.3)\"\n\
                       \"d.*\" = \"dirac\"\n\"t.*\" = \"trunc_normal(std=0.5)\"\n\"i\" = \"constant(3)\"\n\"*\" = \"zeros\"\n";
 const MANIFEST: &str = r#"{"n.w": {"dtype": "F32", "shape": [300, 70]}, "o.w": {"dtype": "BF16", "shape": [90, 40]},
@@ -16,6 +16,7 @@ const MANIFEST: &str = r#"{"n.w": {"dtype": "F32", "shape": [300, 70]}, "o.w": {
     "i": {"dtype": "I64", "shape": [1000]}, "t.w": {"dtype": "F16", "shape": [7, 9, 11]},
     "e": {"dtype": "F32", "shape": [0, 4]}, "b": {"dtype": "F32", "shape": []}}"#;
 
+/// Returns a folder with the recipe and the manifest of these tests.
 fn fixture() -> Fixture {
     let fixture = Fixture::new();
     std::fs::write(fixture.path("distributions.toml"), RECIPE).unwrap();
@@ -23,10 +24,13 @@ fn fixture() -> Fixture {
     fixture
 }
 
+/// Returns the arguments of `init` with the recipe and the manifest of these tests. `out` is the output, and `more` are
+/// further arguments.
 fn distributions<'a>(out: &'a str, more: &[&'a str]) -> Vec<&'a str> {
     [&["init", "distributions.toml", "--like", "distributions.json", "--seed", "7", "-o", out], more].concat()
 }
 
+/// Returns the number of folders in which partitions leave their marker files.
 fn folders(fixture: &Fixture) -> usize {
     fixture.files().iter().filter(|(path, _)| path.to_string_lossy().ends_with(".parts")).count()
 }

@@ -14,7 +14,7 @@ use fixture::Fixture;
 use safetensors::SafeTensors;
 use serde_json::Value;
 
-/// Returns the fenced code blocks of a page that come after an HTML comment, as pairs of comment and code.
+/// Returns the fenced code blocks of a Markdown page that follow an HTML comment, as pairs of the comment and the code.
 fn blocks(page: &str) -> Vec<(String, String)> {
     let mut blocks = Vec::new();
     let mut lines = page.lines();
@@ -76,6 +76,7 @@ fn checkpoint(tensors: &[(&str, safetensors::Dtype, &[usize])]) -> Vec<u8> {
     safetensors::serialize(views, None).unwrap()
 }
 
+/// Tensors with unusual types and shapes.
 const ODD: [(&str, safetensors::Dtype, &[usize]); 8] = [
     ("lm_head.weight", safetensors::Dtype::F32, &[30, 8]),
     ("wte.weight", safetensors::Dtype::F32, &[30, 8]),
@@ -623,6 +624,7 @@ fn drafts_parse_cover_all_tensors_and_have_no_unused_rule() {
     assert!(schema["properties"]["init"].is_object());
 }
 
+/// Writes the manifest of gpt2, and returns its file name.
 fn gpt2_manifest(fixture: &Fixture) -> &'static str {
     let manifest = fixture.good(&["models", "gpt2", "--manifest"]).stdout;
     std::fs::write(fixture.path("gpt2.json"), manifest).unwrap();

@@ -19,10 +19,13 @@ fn folder(fixture: &Fixture, name: &str) -> BTreeMap<String, Vec<u8>> {
         .collect()
 }
 
+/// Runs `init` with the further arguments `more`, and returns the text on standard error.
 fn init(fixture: &Fixture, more: &[&str]) -> String {
     fixture.good(&[&INIT[..], more].concat()).stderr
 }
 
+/// Runs `init` with the further arguments `more`. Asserts that it fails without a change of files, and that standard
+/// error contains all of `needles`.
 fn refused(fixture: &Fixture, more: &[&str], needles: &[&str]) {
     fixture.refused(&[&INIT[..], more].concat(), needles);
 }
@@ -133,7 +136,7 @@ fn several_processes_write_the_same_files_as_one_process() {
 }
 
 #[test]
-fn resume_keeps_correct_files_and_returns_an_error_for_other_files() {
+fn resume_keeps_correct_files_and_reports_an_error_for_all_others() {
     let fixture = Fixture::new();
     let shards = ["-o", "out", "--max-shard-size", "10", "--resume"];
     init(&fixture, &shards);

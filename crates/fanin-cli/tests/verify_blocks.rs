@@ -1,5 +1,5 @@
-//! Tests of `verify` with fused and stacked tensors. Each block is compared with the distribution of this block, with
-//! and without a seed.
+//! Tests of `verify` with fused and stacked tensors. Each block is compared with its own distribution, with and without
+//! a seed.
 
 mod fixture;
 
@@ -22,6 +22,7 @@ const RECIPE: &str = "[init]\n\
     '*.fixed.weight' = 'blocks(20: eye, 20: zeros, 20: normal)'\n\
     '*.conv.weight' = 'delta_orthogonal'\n";
 
+/// Returns a folder with the recipe and the manifest of these tests.
 fn fixture() -> Fixture {
     let fixture = Fixture::new();
     std::fs::write(fixture.path("p.toml"), RECIPE).unwrap();
@@ -29,6 +30,7 @@ fn fixture() -> Fixture {
     fixture
 }
 
+/// Writes `x.safetensors` by a recipe, with the further arguments `more` of `init`.
 fn make(fixture: &Fixture, recipe: &str, more: &[&str]) {
     let make = ["init", recipe, "--like", "shapes.json", "--force", "-q", "-o", "x.safetensors"];
     fixture.good(&[&make[..], more].concat());
@@ -54,6 +56,7 @@ fn change(fixture: &Fixture, tensor: &str, mut value: impl FnMut(usize) -> Optio
     std::fs::write(&path, bytes).unwrap();
 }
 
+/// Returns the values of a tensor in `x.safetensors`.
 fn values(fixture: &Fixture, tensor: &str) -> Vec<f32> {
     let checkpoint = Checkpoint::open(&fixture.path("x.safetensors")).unwrap();
     let number = checkpoint.manifest.entries.iter().position(|entry| entry.name == tensor).unwrap();

@@ -139,6 +139,7 @@ fn start(fixture: &Fixture, shell: &str, values: &str) -> std::process::Child {
     child
 }
 
+/// Sends the signal `name` to a process.
 #[cfg(unix)]
 fn signal(child: &std::process::Child, name: &str) {
     let status = std::process::Command::new("kill").args([name, &child.id().to_string()]).status().unwrap();

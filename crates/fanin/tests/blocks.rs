@@ -1,4 +1,4 @@
-//! Tests of plans of blocks: the values of each block of a fused or stacked parameter, on both streams.
+//! Tests of plans with blocks: the values of each block of a fused or stacked parameter, on both streams.
 
 mod common;
 

@@ -5,6 +5,7 @@ mod common;
 use common::plan;
 use fanin::{AxisLayout, DType, Distribution, Nonlinearity, Plan};
 
+/// Returns the distribution of the plan of a spec for an f32 tensor.
 fn distribution(spec: &str, shape: &[usize]) -> Distribution {
     plan(spec, shape, DType::F32).unwrap().distribution()
 }
@@ -239,6 +240,7 @@ fn sparse_rounds_the_number_of_zeros_up() {
     }
 }
 
+/// Returns the mean and the standard deviation of the plan of a spec.
 fn moments(spec: &str, shape: &[usize]) -> (f64, f64) {
     let plan: Plan = plan(spec, shape, DType::F64).unwrap();
     (plan.mean(), plan.std())

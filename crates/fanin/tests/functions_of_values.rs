@@ -1,4 +1,4 @@
-//! Tests of `log_uniform`, `arange` and functions of values.
+//! Tests of the schemes `log_uniform` and `arange`, and of functions of random values such as `exp(normal)`.
 
 mod common;
 
@@ -7,6 +7,7 @@ use fanin::init::Init;
 use fanin::{DType, Initializer, Level, Native, Stream as _, Torch};
 use std::fmt::Write as _;
 
+/// Functions of random values, each with a shape.
 const SPECS: [(&str, &[usize]); 6] = [
     ("log_uniform(0.001, 0.1)", &[3, 5, 17]),
     ("softplus_inverse(log_uniform(0.001, 0.1))", &[200]),

@@ -42,8 +42,8 @@ fn any_region_of_any_scheme_and_type_equals_a_slice_at_every_simd_level() {
     assert!(cases > 1500, "{cases}");
 }
 
-/// Returns a generator of pseudo-random numbers that depend only on `seed`. A call with `n` returns a number from 0 to
-/// n - 1.
+/// Returns a function that returns a pseudo-random number from 0 to n - 1 for the argument n. The sequence of numbers
+/// depends only on `seed`.
 fn picks(seed: u64) -> impl FnMut(usize) -> usize {
     let mut pick = seed;
     move |n| {

@@ -8,11 +8,13 @@ use common::plan;
 use fanin::init::{Init, Initializer};
 use fanin::{DType, Distribution, Plan};
 
+/// Returns the planned standard deviation of a spec.
 fn std(spec: &str, shape: &[usize]) -> f64 {
     let plan: Plan = plan(spec, shape, DType::F32).unwrap();
     plan.std()
 }
 
+/// Returns the value of an expression in a spec, as the value of a constant.
 fn value(spec: &str, shape: &[usize]) -> f64 {
     match plan(&format!("constant({spec})"), shape, DType::F64).unwrap().distribution() {
         Distribution::Constant { value } => value,
@@ -20,6 +22,7 @@ fn value(spec: &str, shape: &[usize]) -> f64 {
     }
 }
 
+/// Returns the error message of a spec for a shape.
 fn error(spec: &str, shape: &[usize]) -> String {
     match spec.parse::<Init>().and_then(|init| init.resolve(shape, DType::F32)) {
         Err(error) => error.to_string(),

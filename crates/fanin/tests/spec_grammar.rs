@@ -12,10 +12,12 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
 
+/// Parses a valid spec.
 fn parse(text: &str) -> Init {
     text.parse().unwrap_or_else(|error| panic!("{error}"))
 }
 
+/// Returns the error message of an invalid spec.
 fn error_of(text: &str) -> String {
     match text.parse::<Init>() {
         Err(Error::Spec(error)) => {

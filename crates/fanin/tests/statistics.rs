@@ -13,13 +13,14 @@ use common::filled;
 use fanin::{DType, Native};
 use statrs::distribution::{ContinuousCDF, Normal};
 
+/// The number of values of a sample.
 const N: usize = 1_000_000;
 /// The quantile of the Kolmogorov distribution at 1 - 1e-4.
 const KS: f64 = 2.2253;
 
+/// Returns P(Z <= z) for a standard normal variable Z.
 fn standard(z: f64) -> f64 {
-    // Returns P(Z <= z) for a standard normal Z. For negative z, the result has full relative precision. For positive
-    // z, the result is near 1, and its absolute error is about 1e-16.
+    // For z <= 0, the result has full relative precision. For z > 0, its absolute error is about 1e-16.
     if z > 0.0 { 1.0 - libm::erfc(z / 2f64.sqrt()) / 2.0 } else { libm::erfc(-z / 2f64.sqrt()) / 2.0 }
 }
 
@@ -39,10 +40,12 @@ fn distance(mut sample: Vec<f64>, cdf: impl Fn(f64) -> f64) -> f64 {
     worst * n.sqrt()
 }
 
+/// Returns `N` values of a spec from the native stream, with a fixed seed.
 fn draw(spec: &str, dtype: DType) -> Vec<f64> {
     filled(spec, &[N], dtype, &mut Native::new(2026).tensor(spec)).to_f64()
 }
 
+/// Returns the number of distinct values.
 fn distinct(sample: &[f64]) -> usize {
     let mut bits: Vec<u64> = sample.iter().map(|x| x.to_bits()).collect();
     bits.sort_unstable();

@@ -18,7 +18,7 @@ const LONG: usize = (9 << 20) + 21;
 /// threads advance without a jump.
 const SHORT: usize = (3 << 18) + 37;
 
-/// The threads with which a fill runs.
+/// The threads on which a fill runs: the calling thread, a pool of rayon, or a team of the caller.
 #[derive(Debug, Clone, Copy)]
 enum Crew {
     Alone,
@@ -26,6 +26,7 @@ enum Crew {
     Team(usize),
 }
 
+/// Calls `work` on `count` new threads. The function is the runner of a team.
 fn scoped(count: usize, work: &(dyn Fn() + Sync)) {
     std::thread::scope(|scope| {
         for _ in 0..count {
@@ -34,6 +35,8 @@ fn scoped(count: usize, work: &(dyn Fn() + Sync)) {
     });
 }
 
+/// Fills a tensor on the given threads, by the torch stream if `torch` is true and by the native stream otherwise.
+/// Returns the bytes of the values and the final state of torch's generator.
 fn fill(crew: Crew, spec: &str, shape: &[usize], dtype: DType, torch: bool) -> (Vec<u8>, Option<Torch>) {
     let mut buffer = Buffer::new(dtype, shape.iter().product());
     let plan = plan(spec, shape, dtype).unwrap();

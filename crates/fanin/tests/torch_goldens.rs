@@ -1,4 +1,4 @@
-//! Compares the torch stream with values of torch, which `scripts/goldens.py` writes to the folder `golden`.
+//! Compares the torch stream with values of torch in the folder `golden`. The script `scripts/goldens.py` writes them.
 
 mod common;
 
@@ -21,11 +21,13 @@ fn rows(name: &str) -> Vec<HashMap<String, String>> {
     lines[first..].iter().map(|line| keys().zip(line.split('\t').map(str::to_owned)).collect()).collect()
 }
 
+/// Returns the first 16 hexadecimal digits of a SHA-256 digest.
 fn short_hash(bytes: &[u8]) -> String {
     Sha256::digest(bytes)[..8].iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Fills memory as described by a row of a golden file, and returns the values in row-major order.
+/// Fills memory with the spec, the shape, the type and the memory order of a row of a golden file. Returns the values
+/// in logical row-major order.
 fn carry_out(row: &HashMap<String, String>, stream: &mut dyn Stream) -> Buffer {
     let shape: Vec<usize> = row["shape"].split(',').map(|size| size.parse().unwrap()).collect();
     let dtype: DType = row["dtype"].parse().unwrap();
@@ -61,12 +63,14 @@ fn carry_out(row: &HashMap<String, String>, stream: &mut dyn Stream) -> Buffer {
     buffer.at(&places)
 }
 
+/// Returns the bits of the first `count` values in hexadecimal.
 fn bits(buffer: &Buffer, count: usize) -> Vec<String> {
     let size = buffer.bytes().len() / each!(buffer, values => values.len()).max(1);
     let hex = |bytes: &[u8]| bytes.iter().rev().map(|byte| format!("{byte:02x}")).collect();
     buffer.bytes().chunks(size.max(1)).take(count).map(hex).collect()
 }
 
+/// Returns the seed of a row. A negative seed is converted as torch does: modulo 2^64.
 fn seed(row: &HashMap<String, String>) -> u64 {
     row["seed"].parse::<i128>().unwrap() as u64
 }
@@ -118,7 +122,7 @@ fn values(row: &HashMap<String, String>) -> Vec<f64> {
 }
 
 #[test]
-fn orthogonal_agrees_up_to_rounding() {
+fn orthogonal_values_agree_with_torch_up_to_rounding() {
     for row in rows("orthogonal") {
         let tolerance = if row["dtype"] == "f64" { 1e-8 } else { 2e-5 };
         let mut torch = Torch::new(seed(&row));
@@ -131,7 +135,7 @@ fn orthogonal_agrees_up_to_rounding() {
 }
 
 #[test]
-fn the_older_truncated_normal_agrees_to_two_units() {
+fn truncated_normals_by_inverse_cdf_agree_with_torch_up_to_rounding() {
     for row in rows("inverse_cdf") {
         let mut torch = Torch::new(seed(&row));
         let found = carry_out(&row, &mut torch).to_f64();
