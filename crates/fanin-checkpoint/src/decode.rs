@@ -7,9 +7,12 @@ use fanin_recipe::StoredType;
 /// Returns an empty vector if fanin cannot read the type as numbers ([`StoredType::is_read`] is false).
 pub fn decode(dtype: StoredType, bytes: &[u8]) -> Vec<f64> {
     macro_rules! each {
-        ($type:ty, $size:literal, $wide:expr) => {{
-            let wide: fn($type) -> f64 = $wide;
-            bytes.as_chunks::<$size>().0.iter().map(|bytes| wide(<$type>::from_le_bytes(*bytes))).collect()
+        ($type:ty, $size:literal, |$value:ident| $wide:expr) => {{
+            let wide = |bytes: &[u8; $size]| -> f64 {
+                let $value = <$type>::from_le_bytes(*bytes);
+                $wide
+            };
+            bytes.as_chunks::<$size>().0.iter().map(wide).collect()
         }};
     }
     match dtype {

@@ -17,30 +17,78 @@ pub(crate) struct ReferenceDistribution {
     pub(crate) moments: Moments,
     /// The bin edges in ascending order, each with the probability that a value is below the edge.
     edges: Vec<(f64, f64)>,
-    /// For each of 2048 equal steps between the first and the last edge, the index of the bin at which
-    /// [`bin`](Self::bin) starts its search.
-    search_starts: Vec<u32>,
+    /// A table for finding the bin of a value.
+    search: BinSearch,
+}
+
+/// A table for finding the bin of a value. The range from the first bin edge to the last one is divided into equal
+/// steps. A value is above all edges of lower steps, and below all edges of higher ones, because the step of a value is
+/// computed by operations that preserve the order. So the value is compared only with the edges of its step.
+#[derive(Debug, Clone)]
+struct BinSearch {
+    /// The first edge.
+    first: f64,
+    /// The number of steps divided by the length of the range.
+    steps_per_unit: f64,
+    /// For each step, the number of edges of lower steps.
+    below: Vec<u16>,
+    /// The largest number of edges of a step.
+    compared: usize,
+    /// The edges in ascending order, followed by infinities, so that edges with an index above the last can be compared.
+    edges: Vec<f64>,
+}
+
+impl BinSearch {
+    /// The number of steps.
+    const STEPS: usize = 1 << 13;
+
+    fn new(edges: &[(f64, f64)]) -> Self {
+        let edges: Vec<f64> = edges.iter().map(|(edge, _)| *edge).collect();
+        let (first, last) = (edges.first().copied().unwrap_or(0.0), edges.last().copied().unwrap_or(0.0));
+        let steps_per_unit = if last > first { Self::STEPS as f64 / (last - first) } else { 0.0 };
+        let mut search = Self { first, steps_per_unit, below: Vec::new(), compared: 1, edges };
+        let steps: Vec<usize> = search.edges.iter().map(|edge| search.step(*edge)).collect();
+        let below = |step| steps.partition_point(|of_edge| *of_edge < step);
+        let count = |step| u16::try_from(below(step)).expect("there are at most 511 edges");
+        search.below = (0..Self::STEPS).map(count).collect();
+        let most = steps.chunk_by(|a, b| a == b).map(<[usize]>::len).max();
+        search.compared = most.unwrap_or(0).max(1);
+        search.edges.extend(std::iter::repeat_n(f64::INFINITY, search.compared));
+        search
+    }
+
+    /// Returns the step of a value.
+    #[inline]
+    fn step(&self, x: f64) -> usize {
+        // Adding 2^52 rounds a number between 0 and 2^52 to an integer, which is then in the low bits. This is faster
+        // than `as usize`, which takes care of all other numbers.
+        const SHIFT: f64 = (1u64 << 52) as f64;
+        const LAST: f64 = (BinSearch::STEPS - 1) as f64;
+        let step = (x - self.first) * self.steps_per_unit;
+        let step = if step > 0.0 { step } else { 0.0 };
+        let step = if step < LAST { step } else { LAST };
+        (step + SHIFT).to_bits() as usize % Self::STEPS
+    }
+
+    #[inline]
+    fn bin(&self, x: f64) -> usize {
+        let below = usize::from(self.below[self.step(x)]);
+        // Nearly always, no step has more than one edge.
+        if self.compared == 1 {
+            below + usize::from(x >= self.edges[below])
+        } else {
+            let edges = &self.edges[below..below + self.compared];
+            below + edges.iter().map(|edge| usize::from(x >= *edge)).sum::<usize>()
+        }
+    }
 }
 
 impl ReferenceDistribution {
     /// Computes the moments and the bins of `distribution` after its values are rounded to `dtype`.
     pub(crate) fn new(distribution: Univariate, dtype: DType) -> Self {
-        const STEPS: usize = 2048;
         let edges = distribution.edges(dtype);
-        let mut search_starts = Vec::new();
-        if let (Some(first), Some(last)) = (edges.first(), edges.last()) {
-            let mut bin = 0;
-            for k in 0..STEPS {
-                let x = first.0 + (last.0 - first.0) * k as f64 / STEPS as f64;
-                while bin < edges.len() && edges[bin].0 < x {
-                    bin += 1;
-                }
-                // `bin` may compute a step that is one too high, because of rounding errors. Its search only moves
-                // forward, so it starts one bin early.
-                search_starts.push(u32::try_from(bin.saturating_sub(1)).unwrap_or(0));
-            }
-        }
-        Self { distribution, dtype, moments: distribution.moments(dtype), edges, search_starts }
+        let search = BinSearch::new(&edges);
+        Self { distribution, dtype, moments: distribution.moments(dtype), edges, search }
     }
 
     /// Returns whether rounding to the type makes all values equal.
@@ -93,19 +141,10 @@ impl ReferenceDistribution {
         &self.edges
     }
 
-    /// Returns the index of the bin that contains `x`.
+    /// Returns the index of the bin that contains `x`, which must be finite.
     #[inline]
     pub(crate) fn bin(&self, x: f64) -> usize {
-        let (Some(first), Some(last)) = (self.edges.first(), self.edges.last()) else { return 0 };
-        if x < first.0 {
-            return 0;
-        }
-        let step = (x - first.0) / (last.0 - first.0) * self.search_starts.len() as f64;
-        let mut bin = self.search_starts[(step as usize).min(self.search_starts.len() - 1)] as usize;
-        while bin < self.edges.len() && x >= self.edges[bin].0 {
-            bin += 1;
-        }
-        bin
+        self.search.bin(x)
     }
 }
 
@@ -137,5 +176,32 @@ impl References {
     pub(crate) fn get(&self, plan: &Plan) -> Option<&ReferenceDistribution> {
         let (distribution, dtype) = (Univariate::of(plan)?, plan.dtype());
         self.0.iter().find(|known| known.distribution == distribution && known.dtype == dtype)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bin_is_the_number_of_edges_that_are_not_above_the_value() {
+        let distributions = [
+            Univariate::normal(0.5, 2.0),
+            Univariate::normal(1e6, 1e-3),
+            Univariate::Uniform { low: -0.3, high: 0.3 },
+        ];
+        for (distribution, dtype) in distributions
+            .into_iter()
+            .flat_map(|one| [DType::F32, DType::F64, DType::BF16, DType::F8E5M2].map(|dtype| (one, dtype)))
+        {
+            let reference = ReferenceDistribution::new(distribution, dtype);
+            let edges = reference.edges();
+            let near = |x: f64| [x, x.next_down(), x.next_up(), x - 1e-3, x + 1e-3];
+            let values = edges.iter().flat_map(|(edge, _)| near(*edge)).chain([-1e300, 0.0, 1e300]);
+            for x in values {
+                let below = edges.iter().filter(|(edge, _)| *edge <= x).count();
+                assert_eq!(reference.bin(x), below, "{distribution:?} {dtype} {x}");
+            }
+        }
     }
 }

@@ -2,20 +2,29 @@
 //! and two shards use the same random numbers.
 //!
 //! The values are read once and searched in two ways.
-//! - Ranges: a hash is computed for every window of `WINDOW` consecutive values. Windows whose hash is at most a limit
-//!   are recorded. In a large tensor, this limit gives about `KEPT` recorded windows. The hash of a window depends on
-//!   its values only, not on its position. If a range of values occurs twice, the same windows are therefore recorded
-//!   in both occurrences. In a tensor of n values, a repeated range of k n / `KEPT` values is missed with a probability
-//!   of about e^-k.
+//! - Ranges: a hash is computed for every window of `WINDOW` consecutive values. Each new value shifts the hash to the
+//!   left by `SHIFT` bits, so that older values drop out of it (the gear hash of Xia et al. 2014). Windows whose hash is
+//!   at most a limit are recorded. In a large tensor, this limit gives about `KEPT` recorded windows. The hash of a
+//!   window depends on its values only, not on its position. If a range of values occurs twice, the same windows are
+//!   therefore recorded in both occurrences. In a tensor of n values, a repeated range of k n / `KEPT` values is missed
+//!   with a probability of about e^-k.
 //! - Rows: a hash is computed for every row, and recorded if rows are so long that they are not equal by chance. If
 //!   there are more than `MAX_ROWS` rows, only rows whose hash is at most a limit are recorded. Up to `MAX_ROWS` rows,
 //!   two equal rows are always found.
+
+use std::ops::Range;
 
 use super::tensor_view::matrix;
 
 /// The number of values in a window. Two windows of independent values are equal by chance with a probability below
 /// 1e-15, even for bf16.
-const WINDOW: usize = 12;
+const WINDOW: usize = 64_usize.div_ceil(SHIFT as usize);
+
+/// The number of bits by which a value shifts the hash of a window.
+const SHIFT: u32 = 5;
+
+/// The base of the polynomial hash of a row, and of that of a tensor.
+const BASE: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// The approximate number of windows of a large tensor that are recorded. In a tensor of n random values, the
 /// probability that any two recorded windows have the same 64-bit hash by chance is about n * `KEPT` / 2^65: 2e-7 for
@@ -30,10 +39,7 @@ const MAX_ROWS: usize = 1 << 22;
 const MAX_BITS_PER_VALUE: f64 = 16.0;
 
 /// The number of values at the start of a tensor from which the probability that two values are equal is estimated.
-const FIRST: usize = 1 << 16;
-
-/// The base of the polynomial hash of a window, and the multiplier of the hash of a row.
-const BASE: u64 = 0x9e37_79b9_7f4a_7c15;
+const FIRST: usize = 1 << 14;
 
 /// A search for repeated values. The values of a tensor, or of a range of its rows, are added in row-major order, chunk
 /// by chunk. The searches of consecutive ranges can be merged.
@@ -45,19 +51,22 @@ pub(crate) struct RepeatSearch {
     start: usize,
     /// The number of values added so far.
     position: usize,
-    /// The hashes of the last `WINDOW` values. The hash of value number i, in the order in which the values are added,
-    /// is at index i modulo `WINDOW`.
-    ring: [u64; WINDOW],
-    /// The polynomial hash of the last `WINDOW` values.
+    /// The last `WINDOW` values that were added before the current chunk.
+    last: [f64; WINDOW],
+    /// The hash of the last `WINDOW` values.
     rolling: u64,
-    /// The factor of a value in the polynomial hash when the value leaves the window: `BASE` to the power of `WINDOW`.
-    leaving_factor: u64,
     /// The largest hash at which a window is recorded.
     max_hash: u64,
     /// The hash of each recorded window, and the row-major index at which the window starts.
     windows: Vec<(u64, usize)>,
     /// The hash of the values of the current row that were added so far.
     row_hash: u64,
+    /// The number of values of the current row that were added so far.
+    column: usize,
+    /// `BASE` to the power of `column`.
+    power: u64,
+    /// `BASE` to the power of the row-major index of the first value of the current row.
+    power_of_row: u64,
     /// The number of complete rows so far.
     rows: usize,
     /// The hash of the first row.
@@ -101,11 +110,54 @@ fn bits_of_equal_rows(rows: usize) -> f64 {
     40.0 + 2.0 * (rows.max(1) as f64).log2()
 }
 
+/// Returns `BASE` to the power of `exponent`, modulo 2^64.
+fn power(mut exponent: usize) -> u64 {
+    let (mut power, mut square) = (1u64, BASE);
+    while exponent > 0 {
+        if exponent % 2 == 1 {
+            power = power.wrapping_mul(square);
+        }
+        square = square.wrapping_mul(square);
+        exponent /= 2;
+    }
+    power
+}
+
 /// Returns a hash of a 64-bit number (the finalizer of SplitMix64).
 fn mix(mut bits: u64) -> u64 {
     bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     bits ^ (bits >> 31)
+}
+
+/// Returns whether a window has at least `WINDOW` - 2 distinct values. Windows with fewer distinct values are not
+/// recorded, because they may be equal by chance.
+fn is_distinctive(window: [u64; WINDOW]) -> bool {
+    // A set of 64 elements, one for each value of a hash. It has at most as many elements as there are distinct values.
+    let set = window.iter().fold(0u64, |set, bits| set | 1 << (mix(*bits) >> 58));
+    set.count_ones() as usize + 2 >= WINDOW || {
+        let mut sorted = window;
+        sorted.sort_unstable();
+        sorted.windows(2).filter(|pair| pair[0] == pair[1]).count() <= 2
+    }
+}
+
+/// Returns whether two hashes are equal, by a hash table with linear probing. The hashes must be evenly distributed. The
+/// second number of each pair is not used.
+fn has_equal(hashes: &[(u64, usize)]) -> bool {
+    let size = (2 * hashes.len() + 1).next_power_of_two();
+    let mut table = vec![None; size];
+    hashes.iter().any(|&(hash, _)| {
+        let mut slot = hash as usize % size;
+        while let Some(known) = table[slot] {
+            if known == hash {
+                return true;
+            }
+            slot = (slot + 1) % size;
+        }
+        table[slot] = Some(hash);
+        false
+    })
 }
 
 impl RepeatSearch {
@@ -119,12 +171,14 @@ impl RepeatSearch {
             row_width,
             start,
             position: 0,
-            ring: [0; WINDOW],
+            last: [0.0; WINDOW],
             rolling: 0,
-            leaving_factor: BASE.wrapping_pow(WINDOW as u32),
             max_hash: u64::MAX / count.div_ceil(KEPT).max(1) as u64,
             windows: Vec::new(),
             row_hash: 0,
+            column: 0,
+            power: 1,
+            power_of_row: power(start),
             rows: 0,
             first_row: 0,
             rows_are_equal: true,
@@ -141,38 +195,61 @@ impl RepeatSearch {
             let first = values.iter().take(FIRST - self.first.len().min(FIRST));
             self.first.extend(first.map(|value| value.to_bits()));
         }
-        for value in values {
-            let slot = self.position % WINDOW;
-            let mixed = mix(value.to_bits());
-            let old = std::mem::replace(&mut self.ring[slot], mixed);
-            self.rolling = (self.rolling.wrapping_mul(BASE).wrapping_add(mixed))
-                .wrapping_sub(old.wrapping_mul(self.leaving_factor));
-            let index = (self.start + self.position) as u64;
-            self.hash = self.hash.wrapping_add(mixed.wrapping_mul(2 * index + 1));
-            self.position += 1;
-            let hash = mix(self.rolling);
-            if hash <= self.max_hash && self.position >= WINDOW && self.is_distinctive() {
-                self.windows.push((hash, self.start + self.position - WINDOW));
+        let mut added = 0;
+        while added < values.len() {
+            let left = values.len() - added;
+            let count = if self.row_width > 0 { left.min(self.row_width - self.column) } else { left };
+            self.add_to_row(values, added..added + count);
+            added += count;
+            if self.column == self.row_width && self.row_width > 0 {
+                self.finish_row();
             }
-            if self.row_width > 0 {
-                self.row_hash = (self.row_hash ^ mixed).wrapping_mul(BASE).rotate_left(29);
-                if self.position.is_multiple_of(self.row_width) {
-                    self.finish_row();
+        }
+        let kept = values.len().min(WINDOW);
+        self.last.rotate_left(kept);
+        self.last[WINDOW - kept..].copy_from_slice(&values[values.len() - kept..]);
+    }
+
+    /// Adds the values of a range of a chunk. The range is within a row.
+    fn add_to_row(&mut self, chunk: &[f64], range: Range<usize>) {
+        let (mut rolling, mut row_hash, mut power) = (self.rolling, self.row_hash, self.power);
+        let (position, max_hash) = (self.position, self.max_hash);
+        for (n, value) in chunk[range.clone()].iter().enumerate() {
+            let mixed = mix(value.to_bits());
+            rolling = (rolling << SHIFT).wrapping_add(mixed);
+            row_hash = row_hash.wrapping_add(mixed.wrapping_mul(power));
+            power = power.wrapping_mul(BASE);
+            if rolling <= max_hash {
+                let end = position + n + 1;
+                if end >= WINDOW && is_distinctive(self.window(chunk, range.start + n + 1)) {
+                    self.windows.push((rolling, self.start + end - WINDOW));
                 }
             }
         }
+        (self.rolling, self.row_hash, self.power) = (rolling, row_hash, power);
+        self.position += range.len();
+        self.column += range.len();
+    }
+
+    /// Returns the bits of the last `WINDOW` values before the index `end` of a chunk.
+    fn window(&self, chunk: &[f64], end: usize) -> [u64; WINDOW] {
+        let value = |k: usize| match (end + k).checked_sub(WINDOW) {
+            Some(index) => chunk[index],
+            None => self.last[end + k],
+        };
+        std::array::from_fn(|k| value(k).to_bits())
     }
 
     /// Merges the search `next`. The rows of `next` follow those of `self` in the tensor. Windows that start in one
     /// search and end in the other are not recorded.
     pub(crate) fn merge(&mut self, next: Self) {
         let rows = self.rows;
+        self.hash = self.hash.wrapping_add(next.hash());
         self.position += next.position;
         self.windows.extend(next.windows);
         self.row_hashes.extend(next.row_hashes.iter().map(|&(hash, row)| (hash, rows + row)));
         self.rows += next.rows;
         self.rows_are_equal &= next.rows_are_equal && next.first_row == self.first_row;
-        self.hash = self.hash.wrapping_add(next.hash);
     }
 
     /// Returns whether the first `FIRST` values of the tensor have at most `count` distinct values.
@@ -188,12 +265,15 @@ impl RepeatSearch {
 
     /// Returns a hash of all values with their row-major indices.
     pub(crate) fn hash(&self) -> u64 {
-        self.hash
+        self.hash.wrapping_add(self.row_hash.wrapping_mul(self.power_of_row))
     }
 
     /// Compares the current row with the first row, and records its hash.
     fn finish_row(&mut self) {
         let hash = std::mem::take(&mut self.row_hash);
+        self.hash = self.hash.wrapping_add(hash.wrapping_mul(self.power_of_row));
+        self.power_of_row = self.power_of_row.wrapping_mul(self.power);
+        (self.column, self.power) = (0, 1);
         if self.rows == 0 {
             self.first_row = hash;
         }
@@ -202,14 +282,6 @@ impl RepeatSearch {
             self.row_hashes.push((hash, self.rows));
         }
         self.rows += 1;
-    }
-
-    /// Returns whether the current window has at least `WINDOW` - 2 distinct values. Windows with fewer distinct values
-    /// are not recorded, because they may be equal by chance.
-    fn is_distinctive(&self) -> bool {
-        let mut sorted = self.ring;
-        sorted.sort_unstable();
-        sorted.windows(2).filter(|pair| pair[0] == pair[1]).count() <= 2
     }
 
     /// Returns whether the tensor has more than one row, and all rows are equal.
@@ -236,6 +308,9 @@ impl RepeatSearch {
     /// Returns the number of recorded windows that are equal to an earlier recorded window. For the first of them, also
     /// returns the two row-major indices at which the window starts.
     fn repeated_windows(&self) -> (usize, Option<(usize, usize)>) {
+        if !has_equal(&self.windows) {
+            return (0, None);
+        }
         let mut sorted = self.windows.clone();
         sorted.sort_unstable();
         let equal = sorted.chunk_by(|a, b| a.0 == b.0).filter(|windows| windows.len() > 1);
@@ -261,6 +336,9 @@ impl RepeatSearch {
         let bits_per_value = (-equal.log2()).min(MAX_BITS_PER_VALUE);
         let needed = bits_of_equal_rows(self.rows);
         if equal.is_nan() || self.row_width as f64 * bits_per_value < needed {
+            return None;
+        }
+        if !has_equal(&self.row_hashes) {
             return None;
         }
         let mut rows = self.row_hashes.clone();

@@ -76,32 +76,61 @@ impl SampleStatistics {
 
     /// Adds the next values of the sample, in row-major order.
     pub(crate) fn add(&mut self, reference: &ReferenceDistribution, values: &[f64]) {
-        let (mut sum, mut squares, mut products) = (0.0, 0.0, 0.0);
+        self.zeros += values.iter().filter(|x| **x == 0.0).count() as u64;
+        let all_finite = values.iter().fold(true, |all, x| all & x.is_finite());
+        if all_finite && !self.skip_zeros {
+            return self.add_counted(reference, values);
+        }
+        self.nans += values.iter().filter(|x| x.is_nan()).count() as u64;
+        self.infinite += values.iter().filter(|x| x.is_infinite()).count() as u64;
+        let is_counted = |x: &f64| x.is_finite() && !(self.skip_zeros && *x == 0.0);
+        let counted: Vec<f64> = values.iter().copied().filter(is_counted).collect();
+        self.add_counted(reference, &counted);
+    }
+
+    /// Adds values that all statistics include.
+    fn add_counted(&mut self, reference: &ReferenceDistribution, values: &[f64]) {
+        // Several partial sums, so that the compiler can use SIMD instructions.
+        const LANES: usize = 8;
+        let Some(last) = values.last() else { return };
         let (mean, inverse) = (reference.moments.mean, 1.0 / reference.moments.std);
+        let standardize = |x: f64| (x - mean) * inverse;
+        let (mut sum, mut squares, mut products) = ([0.0; LANES], [0.0; LANES], [0.0; LANES]);
+        let (mut min, mut max) = ([self.min; LANES], [self.max; LANES]);
+        let mut add = |k: usize, x: f64| {
+            let distance = standardize(x);
+            sum[k] += distance;
+            squares[k] += distance * distance;
+            min[k] = if x < min[k] { x } else { min[k] };
+            max[k] = if x > max[k] { x } else { max[k] };
+        };
+        let (chunks, rest) = values.as_chunks::<LANES>();
+        for chunk in chunks {
+            (0..LANES).for_each(|k| add(k, chunk[k]));
+        }
+        rest.iter().for_each(|&x| add(0, x));
+
+        products[0] += self.last * standardize(values[0]);
+        let (firsts, first_rest) = values[..values.len() - 1].as_chunks::<LANES>();
+        let (seconds, second_rest) = values[1..].as_chunks::<LANES>();
+        for (first, second) in firsts.iter().zip(seconds) {
+            (0..LANES).for_each(|k| products[k] += standardize(first[k]) * standardize(second[k]));
+        }
+        for (&first, &second) in first_rest.iter().zip(second_rest) {
+            products[0] += standardize(first) * standardize(second);
+        }
         for &x in values {
-            if !x.is_finite() {
-                self.nans += u64::from(x.is_nan());
-                self.infinite += u64::from(x.is_infinite());
-                continue;
-            }
-            self.zeros += u64::from(x == 0.0);
-            if x == 0.0 && self.skip_zeros {
-                continue;
-            }
-            let distance = (x - mean) * inverse;
-            self.count += 1;
-            self.pairs += 1;
-            sum += distance;
-            squares += distance * distance;
-            products += distance * self.last;
-            self.last = distance;
-            self.min = self.min.min(x);
-            self.max = self.max.max(x);
             self.bins[reference.bin(x)] += 1;
         }
-        self.sum += sum;
-        self.squares += squares;
-        self.products += products;
+
+        self.count += values.len() as u64;
+        self.pairs += values.len() as u64;
+        self.last = standardize(*last);
+        self.sum += sum.iter().sum::<f64>();
+        self.squares += squares.iter().sum::<f64>();
+        self.products += products.iter().sum::<f64>();
+        self.min = min.into_iter().fold(self.min, f64::min);
+        self.max = max.into_iter().fold(self.max, f64::max);
     }
 
     /// Merges the statistics of `next`. The values of `next` follow those of `self` in the tensor.

@@ -25,7 +25,7 @@ use fanin_recipe::Entry;
 
 /// The largest number of multiply-adds at which all singular values are computed. This number is estimated as the
 /// square of the shorter side times the longer side.
-const EXACT: u128 = 1 << 31;
+const EXACT: u128 = 1 << 28;
 
 /// The largest number of values of a matrix that are in memory at once, as f32. Of a larger matrix, only evenly spaced
 /// rows are read.

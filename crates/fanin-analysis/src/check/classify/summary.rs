@@ -56,18 +56,29 @@ impl Summary {
 
     /// Adds the next values in row-major order.
     pub(super) fn add(&mut self, values: &[f64]) {
-        let (before, mut sum) = (self.finite, 0.0);
+        let any_zero = values.iter().fold(false, |any, x| any | (*x == 0.0));
+        if any_zero {
+            self.add_zeros(values);
+        } else if !values.is_empty() {
+            self.skip_row_values(values.len());
+        }
+        let all_finite = values.iter().fold(true, |all, x| all & x.is_finite());
+        if all_finite {
+            return self.add_finite(values);
+        }
+        self.infinite += values.iter().filter(|x| x.is_infinite()).count() as u64;
+        self.non_finite += values.iter().filter(|x| !x.is_finite()).count() as u64;
+        let finite: Vec<f64> = values.iter().copied().filter(|x| x.is_finite()).collect();
+        self.add_finite(&finite);
+    }
+
+    /// Counts the zeros, and the rows of zeros.
+    fn add_zeros(&mut self, values: &[f64]) {
         for &x in values {
             let zero = x == 0.0;
+            self.zeros += u64::from(zero);
             self.adjacent_zeros += u64::from(zero && self.after_zero);
             self.after_zero = zero;
-            if x.is_finite() {
-                self.add_finite(x);
-                sum += x;
-            } else {
-                self.infinite += u64::from(x.is_infinite());
-                self.non_finite += 1;
-            }
             if self.width > 0 {
                 self.filled += 1;
                 self.zeros_of_row += usize::from(zero);
@@ -77,30 +88,44 @@ impl Summary {
                 }
             }
         }
-        let count = self.finite - before;
-        if count > 0 {
-            let mean = sum / count as f64;
-            let finite = values.iter().filter(|x| x.is_finite());
-            let squares = finite.map(|x| (x - mean) * (x - mean)).sum();
-            self.finite = before;
-            self.merge_moments(count, mean, squares);
+    }
+
+    /// Counts the values of rows, for `count` values other than 0.
+    fn skip_row_values(&mut self, count: usize) {
+        self.after_zero = false;
+        if self.width > 0 {
+            let filled = self.filled + count;
+            if filled >= self.width {
+                self.zeros_of_row = 0;
+            }
+            self.filled = filled % self.width;
         }
     }
 
-    #[inline]
-    fn add_finite(&mut self, x: f64) {
-        self.finite += 1;
-        self.zeros += u64::from(x == 0.0);
-        self.ones += u64::from(x == 1.0);
-        self.implausible += u64::from(self.is_subnormal(x) || x.abs() > 1e15);
-        if x < self.min {
-            (self.min, self.count_at_min) = (x, 0);
+    /// Adds finite values to the counts, the sums and the range.
+    fn add_finite(&mut self, values: &[f64]) {
+        let Some(first) = values.first() else { return };
+        let smallest = self.smallest_plausible;
+        self.ones += values.iter().filter(|x| **x == 1.0).count() as u64;
+        let implausible = |x: &f64| ((*x != 0.0) & (x.abs() < smallest)) | (x.abs() > 1e15);
+        self.implausible += values.iter().filter(|x| implausible(x)).count() as u64;
+
+        // The compiler makes SIMD instructions of these comparisons, but not of `f64::min`, which takes care of NaN.
+        let min = values.iter().fold(*first, |min, x| if *x < min { *x } else { min });
+        let max = values.iter().fold(*first, |max, x| if *x > max { *x } else { max });
+        let count = |wanted: f64| values.iter().filter(|x| **x == wanted).count() as u64;
+        if min <= self.min {
+            let before = if min == self.min { self.count_at_min } else { 0 };
+            (self.min, self.count_at_min) = (min, before + count(min));
         }
-        if x > self.max {
-            (self.max, self.count_at_max) = (x, 0);
+        if max >= self.max {
+            let before = if max == self.max { self.count_at_max } else { 0 };
+            (self.max, self.count_at_max) = (max, before + count(max));
         }
-        self.count_at_min += u64::from(x == self.min);
-        self.count_at_max += u64::from(x == self.max);
+
+        let mean = sum_of(values, |x| x) / values.len() as f64;
+        let squares = sum_of(values, |x| (x - mean) * (x - mean));
+        self.merge_moments(values.len() as u64, mean, squares);
     }
 
     /// Merges the moments of `count` further values into those of the earlier values (Chan, Golub and LeVeque 1983).
@@ -155,4 +180,18 @@ impl Summary {
     pub(super) fn norm(&self) -> f64 {
         (self.squares + self.mean * self.mean * self.finite as f64).sqrt()
     }
+}
+
+/// Returns the sum of a function of the values. There are several partial sums, so that the compiler can use SIMD
+/// instructions.
+fn sum_of(values: &[f64], function: impl Fn(f64) -> f64) -> f64 {
+    const LANES: usize = 8;
+    let mut sums = [0.0; LANES];
+    let (chunks, rest) = values.as_chunks::<LANES>();
+    for chunk in chunks {
+        for k in 0..LANES {
+            sums[k] += function(chunk[k]);
+        }
+    }
+    sums.iter().sum::<f64>() + rest.iter().map(|x| function(*x)).sum::<f64>()
 }

@@ -17,14 +17,15 @@ pub(super) struct CoarserType {
 impl CoarserType {
     /// Counts the next values of a tensor of type f32 or f64.
     pub(super) fn add(&mut self, values: &[f64]) {
+        // A type with n bits of mantissa can represent values of which all but the first n of 52 bits are 0.
+        let ends_after = |x: f64, bits: u32| x.to_bits() << (12 + bits) == 0;
         for &x in values {
-            let narrow = x as f32;
-            let bits = narrow.to_bits();
-            let single = f64::from(narrow) == x;
-            self.finite += u64::from(x.is_finite() && x != 0.0);
-            self.f32 += u64::from(single && x != 0.0);
-            self.bf16 += u64::from(single && bits & 0xffff == 0 && x != 0.0);
-            self.f16 += u64::from(single && bits & 0x1fff == 0 && x.abs() >= 6e-5 && x.abs() <= 65504.0);
+            let magnitude = x.abs();
+            let nonzero = magnitude != 0.0;
+            self.finite += u64::from(nonzero & (magnitude < f64::INFINITY));
+            self.bf16 += u64::from(nonzero & ends_after(x, 7) & (magnitude <= f64::from(f32::MAX)));
+            self.f16 += u64::from(ends_after(x, 10) & (magnitude >= 6e-5) & (magnitude <= 65504.0));
+            self.f32 += u64::from(nonzero & ends_after(x, 23) & (magnitude <= f64::from(f32::MAX)));
         }
     }
 

@@ -6,8 +6,11 @@ use crate::check::p_value::correlation;
 use crate::check::test_result::TestResult;
 use crate::signs::sign;
 
-/// The number of pseudo-random vectors of signs on which each row and each column is projected.
-const PROJECTIONS: usize = 8;
+/// The number of sums of the sketch of a row or a column.
+const SKETCH: usize = 8;
+
+/// The smallest number of values of a line that is sketched. Sums of fewer values are far from normal.
+const MIN_LENGTH: usize = 16 * SKETCH;
 
 /// The largest distance between two rows, or two columns, up to which every distance is tested.
 const ALL_LAGS: usize = 128;
@@ -26,9 +29,12 @@ const MIN_PAIRS: usize = 100;
 pub(super) fn tests(matrix: &Matrix<'_>) -> Vec<TestResult> {
     let mut results = along_axes(matrix);
     results.extend(symmetry(matrix));
-    let (of_rows, of_columns) = projections(matrix);
-    results.extend(between_lines("rows", &of_rows, matrix.columns));
-    results.extend(between_lines("columns", &of_columns, matrix.rows));
+    if matrix.columns >= MIN_LENGTH {
+        results.extend(between_lines("rows", &sketches_of_rows(matrix)));
+    }
+    if matrix.rows >= MIN_LENGTH {
+        results.extend(between_lines("columns", &sketches_of_columns(matrix)));
+    }
     results
 }
 
@@ -37,7 +43,7 @@ pub(super) fn tests(matrix: &Matrix<'_>) -> Vec<TestResult> {
 ///
 /// The values are taken in row-major order, so a few pairs span the end of one row and the start of the next.
 fn along_axes(matrix: &Matrix<'_>) -> Vec<TestResult> {
-    let mean_square = matrix.mean_square();
+    let mean_square = matrix.mean_square;
     let mut results = Vec::new();
     let mut stride = 1;
     for axis in (0..matrix.shape.len()).rev() {
@@ -83,50 +89,56 @@ fn symmetry(matrix: &Matrix<'_>) -> Option<TestResult> {
         }
     }
     let pairs = (rows * (rows - 1) / 2 * (matrix.values.len() / (rows * rows))) as f64;
-    let r = sum / pairs / matrix.mean_square();
+    let r = sum / pairs / matrix.mean_square;
     let z = r * pairs.sqrt();
     let p = correlation(r, pairs, matrix.skewness);
     let text = format!("values at (i, j) and (j, i) have a correlation of {r:+.3}: {z:+.1} standard errors");
     (pairs as usize >= MIN_PAIRS).then(|| TestResult::new("symmetry", p, text))
 }
 
-/// Returns the projections of all rows, and the projections of all columns. A projection is the scalar product of a
-/// line and a pseudo-random vector of signs, divided by the square root of the line's length. For independent
-/// standardized values, it has mean 0 and variance 1.
-#[allow(clippy::type_complexity, reason = "two lists of the same kind")]
-fn projections(matrix: &Matrix<'_>) -> (Vec<[f32; PROJECTIONS]>, Vec<[f32; PROJECTIONS]>) {
-    let signs = |n: usize| -> [f32; PROJECTIONS] {
-        std::array::from_fn(|k| sign((n * PROJECTIONS + k) as u64 + 0x5bd1_e995) as f32)
-    };
-    let column_signs: Vec<[f32; PROJECTIONS]> = (0..matrix.columns).map(signs).collect();
-    let mut of_columns = vec![[0f32; PROJECTIONS]; matrix.columns];
-    let scale = 1.0 / (matrix.columns as f32).sqrt();
-    let mut of_row = |(n, row): (usize, &[f32])| {
-        let row_signs = signs(n);
-        let mut sums = [0f32; PROJECTIONS];
-        for ((&x, signs), column) in row.iter().zip(&column_signs).zip(&mut of_columns) {
-            for k in 0..PROJECTIONS {
-                sums[k] += signs[k] * x;
-                column[k] += row_signs[k] * x;
-            }
-        }
-        sums.map(|sum| sum * scale)
-    };
-    let of_rows = matrix.values.chunks(matrix.columns).enumerate().map(&mut of_row).collect();
-    let scale = 1.0 / (matrix.rows as f32).sqrt();
-    of_columns.iter_mut().for_each(|column| *column = column.map(|sum| sum * scale));
-    (of_rows, of_columns)
+/// The sketch of a row or a column: each value, with a random sign, is added to one of a few sums (the count sketch of
+/// Charikar, Chen and Farach-Colton 2002). The scalar product of two sketches is an unbiased estimate of the scalar
+/// product of the lines. The sums are independent if the values are.
+type Sketch = [f32; SKETCH];
+
+/// Returns `count` random signs.
+fn signs(count: usize) -> Vec<f32> {
+    (0..count as u64).map(|n| sign(n + 0x5bd1_e995) as f32).collect()
 }
 
-/// Tests whether lines (rows or columns) at some distance are correlated. `lines` has the projections of each line, and
-/// `length` is the number of values of a line.
-///
-/// The tested distances are those up to `ALL_LAGS`, and the distances between corresponding lines of 2 to `MAX_PARTS`
-/// equal parts. The result is for the distance with the smallest p-value. Its p-value is multiplied by the number of
-/// tested distances.
-fn between_lines(name: &str, lines: &[[f32; PROJECTIONS]], length: usize) -> Option<TestResult> {
-    // The correction by `inflation` below is too small for lines of fewer than 64 values.
-    if lines.len() < 4 || length < 64 {
+/// Returns the sketch of each row.
+fn sketches_of_rows(matrix: &Matrix<'_>) -> Vec<Sketch> {
+    let signs = signs(matrix.columns);
+    let (blocks_of_signs, last_signs) = signs.as_chunks::<SKETCH>();
+    let sketch = |row: &[f32]| {
+        let mut sums = [0f32; SKETCH];
+        let (blocks, last) = row.as_chunks::<SKETCH>();
+        for (block, signs) in blocks.iter().zip(blocks_of_signs) {
+            for k in 0..SKETCH {
+                sums[k] += block[k] * signs[k];
+            }
+        }
+        for (sum, (x, sign)) in sums.iter_mut().zip(last.iter().zip(last_signs)) {
+            *sum += x * sign;
+        }
+        sums
+    };
+    matrix.values.chunks(matrix.columns).map(sketch).collect()
+}
+
+/// Returns the sketch of each column.
+fn sketches_of_columns(matrix: &Matrix<'_>) -> Vec<Sketch> {
+    let mut sums: [Vec<f32>; SKETCH] = std::array::from_fn(|_| vec![0f32; matrix.columns]);
+    for ((n, row), sign) in matrix.values.chunks(matrix.columns).enumerate().zip(signs(matrix.rows)) {
+        sums[n % SKETCH].iter_mut().zip(row).for_each(|(sum, x)| *sum += sign * x);
+    }
+    (0..matrix.columns).map(|column| std::array::from_fn(|k| sums[k][column])).collect()
+}
+
+/// Tests whether lines at some distance are correlated, and reports the distance with the smallest p-value. The tested
+/// distances are all short ones, and those between corresponding lines of equal parts, such as shards.
+fn between_lines(name: &str, lines: &[Sketch]) -> Option<TestResult> {
+    if lines.len() < 4 {
         return None;
     }
     let n = lines.len();
@@ -142,20 +154,17 @@ fn between_lines(name: &str, lines: &[[f32; PROJECTIONS]], length: usize) -> Opt
     if variance <= 0.0 {
         return None;
     }
-    // The projections of a line are correlated with one another: the square of the correlation of two random vectors of
-    // signs is 1 / length on average.
-    let inflation = 1.0 + (PROJECTIONS - 1) as f64 / length as f64;
     let mut worst: Option<(usize, f64, f64)> = None;
     let mut tested = 0u32;
     for &lag in &lags {
-        let count = (n - lag) * PROJECTIONS;
+        let count = (n - lag) * SKETCH;
         if count < 64 {
             continue;
         }
         tested += 1;
-        let shift = lag * PROJECTIONS;
+        let shift = lag * SKETCH;
         let r = dot(&flat[shift..], &flat[..flat.len() - shift]) / count as f64 / variance;
-        let p = correlation(r, count as f64 / inflation, 0.0);
+        let p = correlation(r, count as f64, 0.0);
         if worst.is_none_or(|(_, _, smallest)| p < smallest) {
             worst = Some((lag, r, p));
         }

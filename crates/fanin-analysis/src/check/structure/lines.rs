@@ -1,7 +1,7 @@
 //! Tests whether the rows, the columns and the slices of a tensor have the means and the mean squares of independent
 //! values.
 
-use super::matrix::LIGHT_TAILED;
+use super::matrix::{LIGHT_TAILED, dot, sum};
 use crate::check::distribution::Moments;
 use crate::check::p_value::{
     chi_square, chi_square_at_least, corrected_normal, normal_deviate, standardized_sum,
@@ -60,14 +60,9 @@ impl Lines {
             ..Self::default()
         };
         for (n, row) in values.chunks(width).enumerate() {
-            let mut sums = Sums::default();
-            let mut columns = lines.columns.iter_mut();
-            for &x in row {
-                let one = Sums { sum: x.into(), squares: f64::from(x) * f64::from(x) };
-                sums.add(one);
-                if let Some(column) = columns.next() {
-                    column.add(one);
-                }
+            let sums = Sums { sum: sum(row), squares: dot(row, row) };
+            for (column, &x) in lines.columns.iter_mut().zip(row) {
+                column.add(Sums { sum: x.into(), squares: f64::from(x) * f64::from(x) });
             }
             lines.first[n / second].add(sums);
             if let Some(slice) = lines.second.get_mut(n % second) {

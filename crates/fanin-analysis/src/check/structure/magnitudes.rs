@@ -68,27 +68,38 @@ impl Magnitudes {
             let first = values.iter().take(FIRST - self.first.len().min(FIRST));
             self.first.extend(first.map(|x| x.abs().to_bits()));
         }
-        for &x in values {
-            let hash = mix(x);
-            let column = self.filled;
-            self.row = self.row.wrapping_add(hash);
-            if let Some(sum) = self.columns.get_mut(column) {
-                *sum = sum.wrapping_add(hash);
+        let mut left = values;
+        while !left.is_empty() {
+            let (of_row, next) = left.split_at(left.len().min(self.width - self.filled));
+            self.add_to_row(of_row);
+            left = next;
+        }
+    }
+
+    /// Adds values of the current row.
+    fn add_to_row(&mut self, values: &[f64]) {
+        const BLOCK: usize = 256;
+        let tile = (self.start / self.width + self.finished) / self.width;
+        for (n, values) in values.chunks(BLOCK).enumerate() {
+            let mut hashes = [0; BLOCK];
+            let hashes = &mut hashes[..values.len()];
+            hashes.iter_mut().zip(values).for_each(|(hash, x)| *hash = mix(*x));
+            let first = self.filled + n * BLOCK;
+            let columns = first..first + values.len();
+            for sums in [Some(&mut self.columns), self.tiles.get_mut(tile)].into_iter().flatten() {
+                let sums = sums.get_mut(columns.clone()).unwrap_or_default();
+                sums.iter_mut().zip(&*hashes).for_each(|(sum, hash)| *sum = sum.wrapping_add(*hash));
             }
-            if !self.tiles.is_empty() {
-                let tile = (self.start / self.width + self.finished) / self.width;
-                let sum = &mut self.tiles[tile][column];
-                *sum = sum.wrapping_add(hash);
+            self.row = hashes.iter().fold(self.row, |sum, hash| sum.wrapping_add(*hash));
+        }
+        self.filled += values.len();
+        if self.filled == self.width {
+            let row = std::mem::take(&mut self.row);
+            if self.rows.len() < MAX_LINES {
+                self.rows.push(row);
             }
-            self.filled += 1;
-            if self.filled == self.width {
-                let row = std::mem::take(&mut self.row);
-                if self.rows.len() < MAX_LINES {
-                    self.rows.push(row);
-                }
-                self.finished += 1;
-                self.filled = 0;
-            }
+            self.finished += 1;
+            self.filled = 0;
         }
     }
 

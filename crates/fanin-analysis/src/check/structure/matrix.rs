@@ -4,7 +4,10 @@
 /// same tails as those of normal values, whose kurtosis is 3, or lighter ones.
 pub(super) const LIGHT_TAILED: f64 = 3.3;
 
-/// The standardized values of a tensor as a matrix. All axes after the first are flattened into columns.
+/// The number of values whose sum is computed in f32.
+const SHORT: usize = 4096;
+
+/// Standardized values as a matrix. Axes from the second are flattened into columns.
 #[derive(Debug)]
 pub(super) struct Matrix<'a> {
     /// The shape of the tensor.
@@ -15,13 +18,8 @@ pub(super) struct Matrix<'a> {
     pub(super) skewness: f64,
     /// The values in row-major order.
     pub(super) values: &'a [f32],
-}
-
-impl Matrix<'_> {
-    /// Returns the mean of the squared values.
-    pub(super) fn mean_square(&self) -> f64 {
-        dot(self.values, self.values) / self.values.len() as f64
-    }
+    /// The mean of the squared values.
+    pub(super) mean_square: f64,
 }
 
 /// Returns the scalar product of two vectors. The products of each chunk of 4096 values are added in f32, and the sums
@@ -29,7 +27,7 @@ impl Matrix<'_> {
 pub(super) fn dot(a: &[f32], b: &[f32]) -> f64 {
     const LANES: usize = 16;
     let mut sum = 0.0;
-    for (a, b) in a.chunks(4096).zip(b.chunks(4096)) {
+    for (a, b) in a.chunks(SHORT).zip(b.chunks(SHORT)) {
         let mut lanes = [0f32; LANES];
         let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<LANES>(), b.as_chunks::<LANES>());
         for (a, b) in a.iter().zip(b) {
@@ -41,4 +39,10 @@ pub(super) fn dot(a: &[f32], b: &[f32]) -> f64 {
         sum += f64::from(lanes.iter().sum::<f32>() + rest);
     }
     sum
+}
+
+/// Returns the sum of a vector, computed like [`dot`].
+pub(super) fn sum(values: &[f32]) -> f64 {
+    const ONES: [f32; SHORT] = [1.0; SHORT];
+    values.chunks(SHORT).map(|chunk| dot(chunk, &ONES[..chunk.len()])).sum()
 }

@@ -28,7 +28,7 @@ use super::test_result::TestResult;
 use coarser_type::CoarserType;
 use lines::Lines;
 use magnitudes::Magnitudes;
-use matrix::{LIGHT_TAILED, Matrix};
+use matrix::{LIGHT_TAILED, Matrix, dot};
 
 /// The smallest number of values of a tensor whose structure is tested.
 pub(crate) const MIN_VALUES: usize = 64;
@@ -113,20 +113,17 @@ impl Structure {
     pub(crate) fn finish(&mut self) {
         let values = std::mem::take(&mut self.values);
         let (&[rows, ..], true) = (&self.shape[..], self.sums) else { return };
-        // NaN and infinite values are reported by another test, and would make all sums NaN or infinite.
-        if values.len() < MIN_VALUES || values.iter().any(|x| x.is_nan() || x.abs() >= 1e6) {
+        // A value that is NaN or infinite has its own test, and would spoil all sums.
+        let all_small = values.iter().fold(true, |all, x| all & (x.abs() < 1e6));
+        let mean_square = dot(&values, &values) / values.len() as f64;
+        // Values that are all equal have another test.
+        if values.len() < MIN_VALUES || !all_small || mean_square == 0.0 {
             self.sums = false;
             return;
         }
         let (columns, skewness) = (values.len() / rows, self.moments.skewness);
-        let matrix = Matrix { shape: &self.shape, rows, columns, skewness, values: &values };
-        // Other tests report values that are all equal.
-        if matrix.mean_square() == 0.0 {
-            self.sums = false;
-            return;
-        }
-        // The limit distributions of random matrices hold for light-tailed values. For heavier tails, they hold only in
-        // larger matrices.
+        let matrix = Matrix { shape: &self.shape, rows, columns, skewness, values: &values, mean_square };
+        // For values with heavier tails, the limits of random matrices hold only for larger ones.
         if self.moments.kurtosis < LIGHT_TAILED {
             self.results.extend(spectrum::tests(&matrix));
         }
