@@ -137,7 +137,8 @@ def _summary(trace: InitTrace) -> list[str]:
         lines.append(f"not written: {', '.join(trace.unwritten)}")
     if trace.overwritten:
         values, seconds = sum(w.drawn for w in trace.overwritten), sum(w.seconds for w in trace.overwritten)
-        lines.append(f"drawn for nothing: {len(trace.overwritten)} draws, {values:,} values, {seconds:.3f} s")
+        draws = f"{len(trace.overwritten)} draw{'s' * (len(trace.overwritten) != 1)}"
+        lines.append(f"drawn for nothing: {draws}, {values:,} values, {seconds:.3f} s")
     return lines
 
 
