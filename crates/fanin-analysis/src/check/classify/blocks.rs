@@ -213,7 +213,10 @@ fn can_be_orthogonal(first: &TensorView<'_>, scan: &Scan<'_>) -> Result<bool> {
     let entry = scan.summary.norm() / (scan.count() as f64).sqrt();
     let gain = entry * (rows.max(columns) as f64).sqrt();
     match tolerance(scan.dtype, entry) {
-        Some(tolerance) => is_plausible(first, gain, tolerance),
+        Some(tolerance) => {
+            let squares = scan.squares_of_first_line(first)?;
+            Ok(squares.is_none_or(|squares| is_plausible(squares, gain, tolerance)))
+        }
         None => Ok(false),
     }
 }

@@ -25,6 +25,8 @@ pub(super) struct Scan<'a> {
     pub(super) repeats: RepeatSearch,
     /// The sample in which modes are searched.
     pub(super) sample: ValueSample,
+    /// The first column, if the tensor has two axes.
+    first_column: Vec<f64>,
 }
 
 impl<'a> Scan<'a> {
@@ -51,27 +53,35 @@ impl<'a> Scan<'a> {
         let narrow = dtype == DType::F16 || dtype.size() == 1;
         let empty = || Summary::new(view.shape(), if narrow { 0.0 } else { 1e-30 });
         let count = if view.shape().contains(&0) { 0 } else { view.shape().iter().product() };
-        let read = |part: Part<'_>| -> Result<(Summary, RepeatSearch, ValueSample)> {
+        let width = if let [_, width] = view.shape() { *width } else { 0 };
+        let read = |part: Part<'_>| -> Result<(Summary, RepeatSearch, ValueSample, Vec<f64>)> {
             let (mut summary, mut repeats) = (empty(), RepeatSearch::new(view.shape(), part.first));
             let mut sample = ValueSample::new(count, part.first);
+            // The distance to the first value of the next row.
+            let (mut first_column, mut distance) = (Vec::new(), 0);
             part.view.values(|values| {
+                if width > 0 {
+                    first_column.extend(values.iter().skip(distance).step_by(width));
+                    distance = (distance + width - values.len() % width) % width;
+                }
                 summary.add(values);
                 repeats.add(values);
                 sample.add(values);
                 report_read(progress, view.entry(), values.len());
             })?;
-            Ok((summary, repeats, sample))
+            Ok((summary, repeats, sample, first_column))
         };
         let parts = view.parts(PART).into_par_iter().map(read).collect::<Result<Vec<_>>>()?;
-        let merged = parts.into_iter().reduce(|(mut summary, mut repeats, mut sample), next| {
+        let merged = parts.into_iter().reduce(|(mut summary, mut repeats, mut sample, mut column), next| {
             summary.merge(&next.0);
             repeats.merge(next.1);
             sample.merge(next.2);
-            (summary, repeats, sample)
+            column.extend(next.3);
+            (summary, repeats, sample, column)
         });
-        let nothing = || (empty(), RepeatSearch::new(view.shape(), 0), ValueSample::new(0, 0));
-        let (summary, repeats, sample) = merged.unwrap_or_else(nothing);
-        Ok(Self { view, dtype, summary, repeats, sample })
+        let nothing = || (empty(), RepeatSearch::new(view.shape(), 0), ValueSample::new(0, 0), Vec::new());
+        let (summary, repeats, sample, first_column) = merged.unwrap_or_else(nothing);
+        Ok(Self { view, dtype, summary, repeats, sample, first_column })
     }
 
     /// Returns the shape of the view.
@@ -95,6 +105,24 @@ impl<'a> Scan<'a> {
     /// Returns an error if the file cannot be read.
     pub(super) fn values(&self, take: impl FnMut(&[f64])) -> Result {
         self.view.values(take)
+    }
+
+    /// Returns the sum of the squares of the first row of `view`, or of its first column if it has more rows than columns.
+    /// `view` is this view or a block of it that starts at the first value. Returns `None` for tensors of more than two
+    /// axes that have more rows than columns.
+    ///
+    /// # Errors
+    /// Returns an error if the file cannot be read.
+    pub(super) fn squares_of_first_line(&self, view: &TensorView<'_>) -> Result<Option<f64>> {
+        let (rows, columns) = matrix(view.shape());
+        let squares = |values: &[f64]| values.iter().map(|x| x * x).sum::<f64>();
+        if rows <= columns {
+            let mut sum = 0.0;
+            view.slice(0, 0..1).values(|values| sum += squares(values))?;
+            return Ok(Some(sum));
+        }
+        // Reading a column takes as long as reading the whole tensor, so it was done with the first reading.
+        Ok(self.first_column.get(..rows).map(squares))
     }
 
     /// Reads and returns the values of the first row, or about the first 65,536 of them. The tensor must have at least

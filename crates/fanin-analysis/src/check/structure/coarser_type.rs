@@ -24,7 +24,7 @@ impl CoarserType {
             let nonzero = magnitude != 0.0;
             self.finite += u64::from(nonzero & (magnitude < f64::INFINITY));
             self.bf16 += u64::from(nonzero & ends_after(x, 7) & (magnitude <= f64::from(f32::MAX)));
-            self.f16 += u64::from(ends_after(x, 10) & (magnitude >= 6e-5) & (magnitude <= 65504.0));
+            self.f16 += u64::from(ends_after(x, 10) & (6e-5..=65504.0).contains(&magnitude));
             self.f32 += u64::from(nonzero & ends_after(x, 23) & (magnitude <= f64::from(f32::MAX)));
         }
     }
