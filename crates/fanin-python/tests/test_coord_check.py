@@ -1,4 +1,4 @@
-"""coord_check: exponents of parametrizations whose exponents are known, and wrong multipliers that it must name."""
+"""coord_check measures the exponents that theory predicts, and names the module that has a wrong multiplier."""
 
 import json
 import math
@@ -17,12 +17,12 @@ from fanin.torch._coord_check.attention import AttentionMode
 
 WIDTHS = [64, 128, 256, 512]
 NARROW = [32, 64, 128, 256]
-#: At this width, muP and the standard parametrization are the same.
+#: At this width, muP and the standard parametrization have the same learning rates.
 BASE = 32
 
 
 class MLP(nn.Module):
-    """Three hidden layers. muP only changes the std of the last layer; the rest is a matter of learning rates."""
+    """A network with three hidden layers. For muP, the std of the last layer is 1 / width. All other differences are learning rates."""
 
     def __init__(self, width, is_mup=True, stds=()):
         super().__init__()
@@ -225,7 +225,7 @@ def test_a_wrong_multiplier_is_named_in_a_transformer(case):
 
 
 class WrittenOut(Attention):
-    """Attention by a softmax, with a factor inside."""
+    """The same attention, written with a softmax instead of scaled_dot_product_attention."""
 
     def forward(self, x):
         q, k, v = (layer(x).unflatten(-1, (2, -1)).transpose(1, 2) for layer in (self.q, self.k, self.v))
@@ -237,8 +237,8 @@ class WrittenOut(Attention):
 
 @pytest.mark.parametrize("kind", [Attention, WrittenOut])
 @pytest.mark.parametrize("query", ["random", "zero"])
-def test_logits_divided_by_the_root_of_the_size_of_a_head_are_named(kind, query, monkeypatch):
-    """In muP, logits are divided by the size. By its root, the own change of logits grows with the root of the width."""
+def test_attention_logits_that_are_divided_by_the_square_root_of_the_head_size_are_named(kind, query, monkeypatch):
+    """In muP, logits are divided by the head size. With its square root, their own change grows with the square root of the width."""
     monkeypatch.setitem(globals(), "Attention", kind)
     stds = {f"blocks.{block}.attention.q.weight": lambda width: 0.0 for block in range(2)} if query == "zero" else {}
     check = check_transformer(adam(), scale=lambda size: 1 / math.sqrt(size), stds=stds, steps=2)
@@ -281,7 +281,7 @@ def make_sgd(model):
 
 
 def test_dropout_and_batch_norm_change_nothing_by_themselves():
-    """With learning rate 0, the outputs of all steps are equal: masks are the same, and second calls leave statistics alone."""
+    """With learning rate 0, the outputs of all steps are equal: dropout masks repeat, and running statistics do not change."""
     check = fanin.torch.coord_check(
         build_small, widths=[8, 16], batch=IMAGES, loss=F.cross_entropy, seeds=1, optimizer=lambda model: torch.optim.SGD(model.parameters(), 0.0)
     )
@@ -289,8 +289,7 @@ def test_dropout_and_batch_norm_change_nothing_by_themselves():
     assert all(one.change_slopes == [None] * 5 for one in check.modules)
 
 
-def test_own_changes_do_not_disturb_training():
-    """The model after the last step equals one that is trained without coord_check."""
+def test_the_model_after_the_last_step_equals_one_that_was_trained_without_coord_check():
     trained = []
 
     def build(width):
@@ -310,7 +309,7 @@ def test_own_changes_do_not_disturb_training():
     assert all(torch.equal(a, b) for a, b in zip(model.parameters(), trained[0].parameters()))
 
 
-def test_generators_and_batch_are_left_alone():
+def test_generators_and_batch_do_not_change():
     torch.manual_seed(3)
     random.seed(3)
     before = torch.get_rng_state(), random.getstate(), IMAGES[0].clone()
@@ -374,7 +373,7 @@ def pair():
 """
 
 
-def test_the_command_is_a_gate_for_ci(tmp_path):
+def test_the_command_exits_with_1_if_a_size_depends_on_the_width(tmp_path):
     (tmp_path / "mine.py").write_text(PROGRAM)
 
     def run(*arguments):

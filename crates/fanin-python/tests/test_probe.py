@@ -1,4 +1,4 @@
-"""probe measures what theory predicts and what other tools measure, and leaves a model as it was."""
+"""The measurements of probe agree with theory and with other tools, and do not change the model."""
 
 import copy
 import dataclasses
@@ -46,7 +46,7 @@ def stack(activation, gain, depth=50, width=512):
 
 
 @pytest.mark.parametrize("gain", [1.0, 2.0])
-def test_relu_slopes_are_those_of_he_within_2_percent(gain):
+def test_relu_slopes_are_those_of_theory_within_2_percent(gain):
     result = probe(stack(nn.ReLU, gain, width=800), torch.randn(4, 800), seeds=3, advise=False)
     expected = math.log(gain**2 / 2)
     assert result.forward.slope == pytest.approx(expected, rel=0.02)
@@ -68,7 +68,7 @@ def test_tanh_slopes_are_those_of_theory_below_at_and_above_chi_1(gain):
     assert result.forward.slope == pytest.approx(result.forward.theory, abs=0.01)
     assert result.backward.slope == pytest.approx(result.backward.theory, abs=0.015)
     chi = result.mean_field.chi
-    # Below and at the critical gain, q goes to 0 and chi to sigma_w^2. Above, chi is more than 1.
+    # At a gain of 1 or below, q falls to 0, so chi approaches sigma_w^2 = gain^2. Above, q has a fixed point where chi is above 1.
     assert chi == pytest.approx(gain**2, rel=0.01) if gain <= 1 else 1.1 < chi < gain**2
     assert (result.mean_field.fixed_point is None) == (gain <= 1)
 
@@ -97,7 +97,7 @@ def test_the_stream_of_a_pre_norm_model_grows_linearly():
     model = nn.Sequential(*[PreNorm(128) for _ in range(16)])
     result = probe(model, torch.randn(16, 128))
     assert result.unit == "block" and len(result.trunk) == 16 and len(result.residuals) == 16
-    # Each branch has mean square 1: gain 2, half of which relu keeps.
+    # Each branch adds a mean square of 1: kaiming_normal_ doubles the mean square, and relu halves it.
     for number, layer in enumerate(result.trunk, 1):
         assert layer.q == pytest.approx(1 + number, rel=0.25)
         assert layer.theory_q == pytest.approx(1 + number, rel=0.05)
@@ -151,7 +151,7 @@ class Output:
 
 
 class Unusual(nn.Module):
-    """Shared and re-entered modules, in-place operations, compiled blocks, dropout, buffers, a dataclass with a loss."""
+    """A model with a shared module, in-place operations, a compiled block, dropout, buffers, and a dataclass as its output."""
 
     def __init__(self):
         super().__init__()
@@ -176,7 +176,7 @@ class Unusual(nn.Module):
         return Output(x, x.square().mean())
 
 
-def test_an_unusual_model_is_measured_and_left_as_it_was():
+def test_an_unusual_model_is_measured_and_does_not_change():
     torch.manual_seed(0)
     model = Unusual()
     model.norm.eval()
@@ -200,7 +200,7 @@ def test_an_unusual_model_is_measured_and_left_as_it_was():
     assert torch.equal(generator, torch.get_rng_state()) and torch.is_grad_enabled()
 
 
-def test_an_error_in_the_model_leaves_it_as_it_was():
+def test_a_model_that_raises_an_error_does_not_change():
     class Fails(nn.Module):
         def __init__(self):
             super().__init__()
@@ -219,7 +219,7 @@ def test_an_error_in_the_model_leaves_it_as_it_was():
 
 
 class Calls(nn.Module):
-    """A linear layer whose forward pass is a function."""
+    """A module with a linear layer, whose forward pass calls `function(module, x)`."""
 
     def __init__(self, function):
         super().__init__()
@@ -264,7 +264,7 @@ def test_masked_values_are_not_saturated():
     assert probe(Calls(lambda model, x: torch.sigmoid(model.layer(x) + chosen)), torch.randn(4, 8)).ok
 
 
-def test_mixed_precision_and_half_models():
+def test_models_with_mixed_precision_and_in_bfloat16_are_measured():
     torch.manual_seed(0)
     model = nn.Sequential(*[layer for _ in range(4) for layer in (nn.Linear(64, 64), nn.GELU())])
     exact = probe(model, torch.randn(8, 64), advise=False)
@@ -276,7 +276,7 @@ def test_mixed_precision_and_half_models():
         assert all(layer.q > 0 and layer.p > 0 for layer in other.layers if layer.role == "weight")
 
 
-def test_no_activation_is_kept():
+def test_no_activation_is_kept_in_memory():
     alive = []
 
     class Watched(nn.Module):
@@ -309,7 +309,7 @@ def test_checkpointed_blocks_are_counted_once():
     assert [layer.name for layer in result.layers].count("blocks.1.0") == 1 and result.backward is not None
 
 
-def test_the_calls_of_a_recurrent_cell_are_the_depth():
+def test_the_calls_of_a_recurrent_cell_are_the_trunk():
     class Recurrent(nn.Module):
         def __init__(self):
             super().__init__()
@@ -336,7 +336,7 @@ def test_scripted_modules_are_run_without_hooks():
 
 
 @pytest.mark.parametrize("kind", ["sdpa", "eager", "module"])
-def test_attention_is_seen_however_it_is_written(kind):
+def test_attention_is_recorded_however_it_is_written(kind):
     class Attends(nn.Module):
         def __init__(self):
             super().__init__()
@@ -366,7 +366,7 @@ def test_attention_is_seen_however_it_is_written(kind):
 
 def test_wrong_arguments_are_errors():
     model = nn.Linear(2, 2)
-    with pytest.raises(ValueError, match="seeds = 2: building several models needs a function"):
+    with pytest.raises(ValueError, match="seeds = 2: with more than one seed, `model` must be a function"):
         probe(model, torch.randn(3, 2), seeds=2)
     with pytest.raises(ValueError, match="seeds = 0: must be a positive integer"):
         probe(model, torch.randn(3, 2), seeds=0)
@@ -410,7 +410,7 @@ def test_advice_helps_when_it_is_applied(vanishing):
     assert not probe(model, batch, advise=False).advice
 
 
-def test_a_patch_without_advice_changes_nothing():
+def test_a_recipe_patch_without_advice_changes_nothing():
     model = nn.Linear(4, 4)
     patch = probe(model, torch.randn(3, 4)).recipe_patch()
     before = copy.deepcopy(model.state_dict())
@@ -450,7 +450,7 @@ class Tags(HTMLParser):
         assert self.open.pop() == tag
 
 
-def test_the_page_is_whole_and_loads_nothing(vanishing, tmp_path):
+def test_the_html_page_is_well_formed_and_loads_nothing(vanishing, tmp_path):
     class Model(nn.Sequential):
         pass
 
@@ -473,7 +473,7 @@ def test_text_shows_findings_slopes_and_sparklines(vanishing):
     assert max(map(len, text.splitlines())) < 250 and repr(vanishing[2]).startswith("Probe(Sequential, ")
 
 
-def test_plot_draws_or_says_what_is_missing(vanishing):
+def test_plot_draws_or_says_that_matplotlib_is_missing(vanishing):
     try:
         import matplotlib
     except ImportError:
@@ -516,7 +516,7 @@ def pair():
 """
 
 
-def test_the_command_is_a_gate_for_ci(tmp_path):
+def test_the_command_exits_with_1_on_problems(tmp_path):
     (tmp_path / "mine.py").write_text(PROGRAM)
 
     def run(*arguments):

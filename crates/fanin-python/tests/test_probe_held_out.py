@@ -1,6 +1,7 @@
-"""probe names the modules of planted faults in models with which its limits were not set.
+"""probe names the module in which a fault was planted, in models that were not used to choose the limits of its findings.
 
-These are a vision transformer, residual networks, a small GPT, recurrent networks, a U-Net, adapters and a mixture of experts.
+The models are a vision transformer, residual networks, a small GPT, recurrent networks, a U-Net, a model with low-rank adapters and a
+mixture of experts.
 """
 
 import math
@@ -122,7 +123,7 @@ def gpt():
 
 
 class Last(nn.Module):
-    """A recurrent layer, and a linear layer that reads its last output."""
+    """A recurrent layer, and a linear layer that reads the output of its last time step."""
 
     def __init__(self, kind, **options):
         super().__init__()
@@ -240,7 +241,7 @@ def all_masked(model, batch):
 
 
 BLOCK_WEIGHTS = ("attn.q", "attn.k", "attn.v", "attn.o", "fc", "proj")
-#: The model, the fault, the module that a finding must name, and the kind of the finding.
+#: For each fault: a function that builds the model, a function that plants the fault, and the module and the kind of the finding.
 FAULTS = {
     "a patch embedding of gain 10": (vit, scaled("patch_embed.proj.weight", 10 / 0.6), "patch_embed.proj", "gain"),
     "a convolution of zeros": (resnet, filled("layer2.1.conv1.weight", nn.init.zeros_), "layer2.1.conv1", "peers"),
@@ -264,7 +265,7 @@ FAULTS = {
     "a transposed convolution of std 1": (unet, filled("up2.weight", nn.init.normal_), "up2", "gain"),
     "biases of -5": (unet, filled("down2.bias", lambda b: b.fill_(-5)), "down2", "dead"),
 }
-#: These are notes, because models that train well have them too.
+#: The findings of these faults are notes, not problems, because models that train well have them too.
 NOTES = {"a tanh RNN that vanishes", "an LSTM that forgets", "an adapter whose matrices are both random"}
 
 
@@ -290,7 +291,7 @@ def test_the_module_of_a_fault_is_named(fault):
     ("build", "plant"),
     [(one, None) for one in (vit, resnet, bottlenecks, gpt, relu_rnn, tanh_rnn, lstm, adapted, mixture, unet)] + [(resnet, in_evaluation)],
 )
-def test_models_without_faults_raise_no_alarm(build, plant):
+def test_models_without_faults_have_no_problem(build, plant):
     model, batch, loss = planted(build, plant)
     result = probe(model, batch, loss=loss, advise=False)
     assert result.ok, result.findings
@@ -302,8 +303,7 @@ def test_advice_stops_the_explosion_of_a_recurrent_network():
     assert result.rules == {"rnn.weight_hh_l0": "orthogonal"} and result.advice[0].problems == (1, 0)
 
 
-def test_the_steps_of_a_recurrent_module_are_those_of_its_cell():
-    """The gradient along time is that of a loop over torch.nn.LSTMCell."""
+def test_the_gradient_along_the_time_steps_of_an_lstm_is_that_of_a_loop_over_its_cell():
     torch.manual_seed(0)
     fused, batch = nn.LSTM(3, 5), torch.randn(20, 4, 3)
     cell = nn.LSTMCell(3, 5)

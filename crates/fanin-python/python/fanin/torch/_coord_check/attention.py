@@ -1,4 +1,4 @@
-"""The logits of attention, and their gradients, however the attention is written."""
+"""Observes the logits of attention, and their gradients, in attention by scaled_dot_product_attention or by a softmax."""
 
 from __future__ import annotations
 
@@ -14,14 +14,15 @@ from torch.overrides import TorchFunctionMode
 from .._probe.activations import SOFTMAX
 from .._probe.attention import MASKED
 
-#: Is called with the gradient of logits.
+#: A function that takes the gradient of the loss with respect to logits.
 OnGradient = Callable[[Tensor], None]
 
 
 class AttentionMode(TorchFunctionMode):
-    """Calls a function with the logits of each attention: of scaled_dot_product_attention, or of a softmax over the last axis.
+    """Calls `on_logits` with the logits of each attention while it is entered as a context manager.
 
-    If the function returns a function, that one is called with the gradient of the loss with respect to the logits.
+    An attention is a call of scaled_dot_product_attention, or a softmax over the last axis. If `on_logits` returns a function, the
+    backward pass calls that function with the gradient of the loss with respect to the logits.
     """
 
     def __init__(self, on_logits: Callable[[Tensor], OnGradient | None]):
@@ -60,12 +61,12 @@ def _logits(given: dict[str, Any]) -> Tensor:
 
 
 def _repeated(tensor: Tensor, heads: int) -> Tensor:
-    """Repeats the heads of keys or values, each of which serves several heads of the queries in grouped-query attention."""
+    """Repeats the heads of keys or values until there are `heads`. In grouped-query attention, several query heads share one of them."""
     return tensor if tensor.shape[1] == heads else tensor.repeat_interleave(heads // tensor.shape[1], 1)
 
 
 def _masked(logits: Tensor, given: dict[str, Any]) -> Tensor:
-    """Returns logits that are -inf where the mask forbids attention."""
+    """Applies the mask of an attention to its logits: they become -inf where the mask forbids attention."""
     mask = given.get("attn_mask")
     if given.get("is_causal"):
         future = torch.ones(logits.shape[-2:], dtype=torch.bool, device=logits.device).triu(1)
@@ -77,7 +78,7 @@ def _masked(logits: Tensor, given: dict[str, Any]) -> Tensor:
 
 
 def _gradient(logits: Tensor, value: Tensor, gradient: Tensor) -> Tensor:
-    """Returns the gradient of the logits for a gradient of the output. Dropout of probabilities is not taken into account."""
+    """Returns the gradient of the logits, given the gradient of the attention's output. Dropout of probabilities is ignored."""
     value = _repeated(value, logits.shape[1]) if value.dim() == 4 else value
     probabilities = torch.softmax(logits, -1)
     products = gradient @ value.transpose(-1, -2)
@@ -85,7 +86,10 @@ def _gradient(logits: Tensor, value: Tensor, gradient: Tensor) -> Tensor:
 
 
 def _softmax_input(args: Any, kwargs: Any) -> Tensor | None:
-    """Returns the input of a softmax over the last of at least three axes, where masked logits are 0, else None."""
+    """Returns the logits that are the input of a softmax, with 0 for masked logits.
+
+    Returns None unless the softmax is over the last axis of a tensor with at least three axes.
+    """
     logits = args[0] if args else kwargs.get("input")
     dim = kwargs.get("dim", args[1] if len(args) > 1 else None)
     if not isinstance(logits, Tensor) or dim is None or logits.dim() < 3 or dim % logits.dim() != logits.dim() - 1:

@@ -27,49 +27,63 @@ def coord_check(
     seeds: int = 3,
     seed: int = 0,
 ) -> CoordCheck:
-    """Trains models of several widths for a few steps, and says whether their outputs keep their size with the width.
+    """Trains models of several widths for a few steps, and says how the size of their outputs depends on the width.
 
-    This is the coordinate check of Yang et al. (2022, appendix D.1, "Verifying muP implementation via coordinate checking"). For
-    each module, and for the logits of each attention, the sizes (root mean squares) of the output h_t after t steps, of the change h_t - h_0, and of the module's own
-    change are measured on one batch. The own change is the effect of the updates of the module's own parameters on its input
-    after t steps. That of logits is the effect of the updates in their attention, and only the part
-    that is along the first gradient of the logits: there, queries align with keys. The exponent a in size = c width^a is fitted for each of them.
+    This is the coordinate check of Yang et al. (2022, appendix D.1, "Verifying muP implementation via coordinate checking"). It
+    measures three sizes (root mean squares) on one batch, for each module and for the logits of each attention:
 
-    In the maximal update parametrization (muP), all of these exponents are 0, except that the output of the model may be smaller
-    in wider models before the first step. Then the best learning rate does not depend on the width. In the standard
-    parametrization, with one learning rate for all widths, changes grow with the width.
+    - the output h_t after t steps;
+    - the change of the output, h_t - h_0;
+    - the own change f(x_t; w_t) - f(x_t; w_0), where f is the module, x_t its input after t steps, and w_t its parameters. It is the
+      effect of the updates of the module's own parameters. For logits, it is the effect of the updates in their attention, projected
+      on the first gradient of the logits.
 
-    The exponents of all parametrizations of powers of the width are multiples of 1/2 in the limit (Yang and Hu 2021), so an
-    exponent counts as different from 0 if it is beyond +-1/4.
+    For each size, the exponent a in size = c width^a is fitted.
 
-    The states of the generators of torch, Python and NumPy are restored. Memory for the outputs of one model is needed twice.
+    In the maximal update parametrization (muP), all exponents are 0, with one exception: before the first step, the output of the
+    model and the logits of attention may be smaller in wider models. In muP the best learning rate does not depend on the width. In
+    the standard parametrization, with one learning rate for all widths, changes grow with the width.
+
+    If initialization and learning rates are powers of the width, exponents are multiples of 1/2 in the limit of large widths (Yang
+    and Hu 2021). So an exponent counts as different from 0 if it is below -1/4 or above 1/4.
+
+    Afterwards the states of the generators of torch, Python and NumPy are as before. The check needs twice the memory of the outputs
+    of one model.
 
     Parameters
     ----------
     build
-        A function that returns a new model of a given width. Only the width may change, not the depth.
+        A function that takes a width and returns a new model. Models of all widths must have the same modules.
     widths
-        At least two widths. With three or more, and a factor of 8 from the first to the last, exponents are accurate to about
-        0.1.
+        At least two widths. With three or more widths, and a factor of 8 between the smallest and the largest, exponents are
+        accurate to about 0.1.
     batch
         The input of the model, as for `probe`: a mapping is passed as keywords, a tuple or list as arguments, anything else as
         one argument. With a `loss`, this is a pair of inputs and targets. All widths and all steps use this batch.
     optimizer
-        A function that returns the optimizer for a model. It sets the learning rates that depend on the width.
+        A function that takes a model and returns its optimizer. If learning rates depend on the width, this function sets them.
     loss
-        A function of the model's output and the targets. Without it, the loss that the model returns is used. If it returns none,
-        a random projection of its output is used.
+        A function of the model's output and the targets. Without it, the loss that the model returns is used. If the model returns
+        no loss, a random projection of its output is used.
     steps
-        The number of training steps.
+        The number of training steps, at least 1.
     seeds
-        The number of models of each width, with the seeds `seed`, `seed + 1`, ... of torch.manual_seed.
+        The number of models of each width, at least 1. They use the seeds `seed`, `seed + 1`, ... of torch.manual_seed.
     seed
-        The first seed. Before each forward pass, the generators are seeded again, so dropout has the same masks in all steps.
+        The first seed. The generators are seeded again before each forward pass, so dropout has the same masks in all steps.
 
     Returns
     -------
     CoordCheck
-        The exponents. `print(...)` shows a table and the verdict, and `plot` draws the sizes by width.
+        The exponents. `print` shows them with the verdict, and `plot` draws the sizes by width.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than two widths, if `steps` or `seeds` is not a positive integer, or if a model calls different modules
+        at different widths or steps.
+    TypeError
+        If `build` does not return a module, or `optimizer` does not return an optimizer.
 
     Examples
     --------
@@ -123,7 +137,7 @@ def _run(
     steps: int,
     seed: int,
 ) -> dict[str, Output]:
-    """Trains a model for a few steps and returns its outputs, by name. The values of h_0 are released."""
+    """Trains a model for a few steps, and returns the measurements of its outputs by name."""
     recorder = Recorder(model)
     updates = optimizer(model)
     if not isinstance(updates, torch.optim.Optimizer):
@@ -142,7 +156,7 @@ def _run(
 
 
 def _modules(runs: list[list[dict[str, Output]]], widths: list[int], steps: int) -> list[Module]:
-    """Returns the measurements of all widths and seeds, by module."""
+    """Collects the measurements of all widths and seeds in one `Module` for each output. `runs` has a list of seeds for each width."""
     first = runs[0][0]
     for width, row in zip(widths, runs):
         for outputs in row:

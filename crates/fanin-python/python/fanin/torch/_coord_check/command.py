@@ -21,14 +21,14 @@ examples:
   python -m fanin coord-check model:build --widths 64,128,256 --batch data:pair --loss torch.nn.functional:cross_entropy --json
 
 exit code:
-  0  nothing depends on the width
-  1  check failed: something depends on the width
+  0  check passed: no size depends on the width that should not
+  1  check failed: a size depends on the width
   2  invalid arguments or input
 """
 
 
 def coord_check_command(arguments: Sequence[str]) -> int:
-    """Runs the command with these arguments, and returns its exit code."""
+    """Runs `python -m fanin coord-check` with these arguments, and returns its exit code."""
     return run_command(_parser(), arguments, _run)
 
 
@@ -58,9 +58,9 @@ def _widths(text: str) -> list[int]:
 
 def _parser() -> argparse.ArgumentParser:
     parser = command_parser(
-        "coord-check", "Train models of several widths for a few steps, and say what depends on the width.", _EPILOG
+        "coord-check", "Train models of several widths for a few steps, and say which sizes depend on the width.", _EPILOG
     )
-    parser.add_argument("build", metavar="MODULE:NAME", help="a function that builds a model of a given width")
+    parser.add_argument("build", metavar="MODULE:NAME", help="a function that takes a width and returns a model")
     parser.add_argument("--widths", required=True, metavar="N,N,...", help="at least two widths, such as 64,128,256")
     parser.add_argument("--batch", metavar="MODULE:NAME", required=True, help="the input of the models, or a function that returns it")
     parser.add_argument("--optimizer", metavar="MODULE:NAME", help="a function that returns the optimizer of a model (default: Adam)")
@@ -68,7 +68,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--loss", metavar="MODULE:NAME", help="a function of output and targets; --batch is then a pair (inputs, targets)")
     parser.add_argument("--steps", type=int, default=4, metavar="N", help="the number of training steps (default: 4)")
     parser.add_argument("--seeds", type=int, default=3, metavar="N", help="the number of models of each width (default: 3)")
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="the first seed of torch.manual_seed (default: 0)")
-    parser.add_argument("--html", metavar="FILE", help="also write a page with the table")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="the first seed for torch.manual_seed (default: 0)")
+    parser.add_argument("--html", metavar="FILE", help="also write an HTML page with the table")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table (docs/coord_check.schema.json)")
     return parser

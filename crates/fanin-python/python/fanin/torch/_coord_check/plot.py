@@ -1,4 +1,4 @@
-"""A coordinate check as a picture: sizes by width, on logarithmic axes."""
+"""Draws a coordinate check with matplotlib: sizes by width, on logarithmic axes."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ if TYPE_CHECKING:
 
 
 def plot(check: CoordCheck, axes: Any = None) -> Any:
-    """Draws |h_0|, |h_1 - h_0| and the last change by width, with one line for each module. Returns the three axes.
+    """Draws three sizes of each module by width: the output h_0, its change after the first step, and after the last step.
 
-    Modules with a finding have thick lines and a label.
+    Returns the three matplotlib axes. Modules with a finding have thick lines and a label.
     """
     try:
         pyplot = importlib.import_module("matplotlib.pyplot")

@@ -1,4 +1,4 @@
-"""What is measured in one training run of a few steps: the sizes of outputs, and of their changes."""
+"""The class `Recorder`, which measures the sizes of a model's outputs, and of their changes, in a training run of a few steps."""
 
 from __future__ import annotations
 
@@ -16,28 +16,33 @@ from .._measure import Call, moments, observed, tensors_of, version_of
 from .._preserve import generators_restored
 from .attention import AttentionMode, OnGradient
 
-#: The kind of an output that is the logits of an attention instead of the output of a module.
+#: The `kind` of an `Output` that is the logits of an attention, not the output of a module.
 LOGITS = "attention logits"
 
 
 class Output:
-    """The output of one call of a module, or the logits of an attention, in one training run."""
+    """The sizes of the output of one module call, or of the logits of an attention, after each step of one training run.
+
+    A size is a root mean square. h_t is the output after t training steps.
+    """
 
     def __init__(self, kind: str, has_parameters: bool, first: Tensor):
         self.kind, self.has_parameters, self.shape = kind, has_parameters, tuple(first.shape)
+        #: The output h_0 before the first step. It is deleted after the run, as is `direction`.
         self.first = first
-        #: The root mean square of the input x_0, or None if the first input has no floating-point values.
+        #: The size of the module's first floating-point input before the first step. None if it has none.
         self.input: float | None = None
         #: For the logits of an attention, their first gradient that is not 0, divided by its norm.
         self.direction: Tensor | None = None
-        #: The root mean squares of h_t, of h_t - h_0, and of the module's own change, for t = 0, 1, ...
+        #: The sizes of h_t, for t = 0, 1, ...
         self.size: list[float] = []
+        #: The sizes of h_t - h_0.
         self.change: list[float] = []
+        #: The sizes of the own change: see `Recorder`.
         self.own: list[float | None] = []
 
-
     def set_direction(self, gradient: Tensor) -> None:
-        """Keeps the direction of a gradient, if it is not 0."""
+        """Stores the direction of a gradient, unless the gradient is 0."""
         norm = float(gradient.detach().double().norm())
         if norm > 0 and gradient.shape == self.first.shape:
             self.direction = gradient.detach() / norm
@@ -46,32 +51,40 @@ class Output:
 class Recorder:
     """Records the outputs of all modules of a model during its first training steps.
 
-    A module's own change is f(x_t; w_t) - f(x_t; w_0), where x_t is its input after t steps, and w_t are its parameters. It shows
-    the effect of the module's own updates. The change of its output also has the changes of its input. Containers have no own
-    change. For the logits of an attention, this is done with the module that computes queries and keys, and the own change is the part
-    that is along the first gradient of the logits: the other part is random, and hides it in narrow models.
+    The own change of a module f is f(x_t; w_t) - f(x_t; w_0), where x_t is its input after t steps, and w_t are its parameters. It is
+    the effect of the updates of the module's own parameters. In contrast, the change of the output also depends on changes of the
+    input. Own changes of containers are not measured.
+
+    For the logits of an attention, f is the module that computes queries, keys and logits. The own change is projected on the first
+    gradient of the logits, because in narrow models the rest is mostly random.
     """
 
     def __init__(self, model: nn.Module):
         self.model = model
         self.outputs: dict[str, Output] = {}
+        #: The initial parameters w_0 of each module whose own change is measured.
         self._parameters = {module: _copies(module) for module in model.modules() if _has_own_change(module)}
+        #: The size of the own change of each module in its current call.
         self._own: dict[nn.Module, float] = {}
-        #: The outputs that were recorded, and their versions.
+        #: The tensors that were recorded in this forward pass, and their versions.
         self._seen = WeakTensorKeyDictionary()
+        #: The number of outputs that were recorded under each name in this forward pass.
         self._counts: dict[str, int] = {}
+        #: The running calls of modules, outermost first, and the sizes of their inputs.
         self._frames: list[Call] = []
         self._inputs: list[float | None] = []
+        #: The number of training steps so far.
         self._step = 0
+        #: Whether a module is being called again with other parameters. Hooks then record nothing.
         self._is_busy = False
-        #: The modules that compute logits of attention, with the logits of the current call.
+        #: For each module that computes logits of attention, the logits of its current call.
         self._hosts: dict[nn.Module, list[tuple[Output, Tensor]]] = {}
-        #: The logits of a second call.
+        #: The logits that were computed when a module was called again with its initial parameters.
         self._captured: list[Tensor] = []
 
     @contextlib.contextmanager
     def step(self, number: int) -> Iterator[None]:
-        """Records the forward pass inside this context, which follows `number` training steps."""
+        """Records one forward pass, which must run inside this context. `number` is the number of training steps before it."""
         self._step = number
         self._seen.clear()
         self._counts.clear()
@@ -102,7 +115,7 @@ class Recorder:
             self._own[module] = moments(after.detach() - reference).rms
 
     def _again(self, module: nn.Module, parameters: dict[str, Tensor], args: Any, kwargs: Any) -> Any:
-        """Calls a module again with other parameters. This changes no buffer, such as the statistics of BatchNorm, and no generator."""
+        """Calls a module again with other parameters. Its buffers and the states of the generators do not change."""
         self._is_busy = True
         self._captured.clear()
         buffers = {name: one.clone() for name, one in module.named_buffers()}
@@ -126,7 +139,7 @@ class Recorder:
         if not outputs:
             return
         tensor = outputs[0]
-        # A container returns the output of its last module. The output is shown once.
+        # A container returns the output of its last module, which has been recorded already.
         if self._seen.get(tensor) == version_of(tensor):
             return
         self._seen[tensor] = version_of(tensor)
@@ -146,7 +159,7 @@ class Recorder:
         return output.set_direction if output.direction is None else None
 
     def _initial(self, module: nn.Module) -> dict[str, Tensor]:
-        """Returns the initial parameters of a module and of the modules inside it."""
+        """Returns the initial parameters of a module and of its submodules, by name."""
         found = {}
         for prefix, one in module.named_modules():
             for name, value in self._parameters.get(one, {}).items():
@@ -154,10 +167,10 @@ class Recorder:
         return found
 
     def _measure_logits(self, module: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
-        """Measures the own changes of the logits that a module has computed: it is called again with its initial parameters."""
+        """Measures the own changes of the logits that a module has computed, by calling it again with its initial parameters."""
         if self._is_busy:
             return
-        # With a cache of keys, the second call would see the keys of the first one.
+        # Without this, the second call would append to the key-value cache of the first one.
         kwargs = {name: None if name.startswith(("past_key_value", "layer_past")) else one for name, one in kwargs.items()}
         self._again(module, self._initial(module), args, kwargs)
         for (logits_of, after), before in zip(self._hosts[module], self._captured):
@@ -167,7 +180,7 @@ class Recorder:
         self._hosts[module].clear()
 
     def _record(self, name: str, kind: str, has_parameters: bool, value: Tensor, own: float | None) -> Output:
-        # The numbers of calls in `Call` also count the second calls that `_measure_own` makes.
+        # `Call` has a number too, but that also counts the calls that `_again` makes.
         number = self._counts[name] = self._counts.get(name, 0) + 1
         label = name if number == 1 else f"{name}#{number}"
         if not self._step:
@@ -185,9 +198,10 @@ class Recorder:
 
 
 def _has_own_change(module: nn.Module) -> bool:
-    """Returns whether a module's own change is measured. That of a container would also depend on the modules inside it."""
+    """Returns whether the own change of a module is measured: not for containers, whose own change mixes those of its submodules."""
     return isinstance(module, nn.MultiheadAttention) or not any(True for _ in module.children())
 
 
 def _copies(module: nn.Module) -> dict[str, Tensor]:
+    """Returns copies of the trainable parameters of a module, without those of its submodules."""
     return {name: one.detach().clone() for name, one in module.named_parameters(recurse=False) if one.requires_grad}

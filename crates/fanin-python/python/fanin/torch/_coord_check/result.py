@@ -1,4 +1,4 @@
-"""The class `CoordCheck`: exponents by module, the verdict, and how they are shown."""
+"""The class `CoordCheck`: the result of a coordinate check, with the exponents of each module and the findings."""
 
 from __future__ import annotations
 
@@ -9,33 +9,38 @@ from typing import Any
 from .recorder import LOGITS
 from .slopes import Slope, slope
 
+#: Sizes (root mean squares) by step, width and seed: `sizes[t][w][s]` is for step t, the width of index w and the seed of index s.
 Sizes = list[list[list[float]]]
 
 
 @dataclasses.dataclass(eq=False)
 class Module:
-    """The output of one call of a module, or the logits of an attention: sizes by step, width and seed, and their exponents.
+    """The output of one call of a module, or the logits of an attention: its sizes, and how they depend on the width.
 
-    Sizes are root mean squares. `size[t][w][s]` is the size of h_t for the width of index w and the seed of index s.
+    Sizes are root mean squares. The output after t training steps is h_t. An exponent a means that the size is proportional to
+    width^a.
     """
 
+    #: The name of the module, with "#2" for its second call. For logits, the name of the module that computes them and ":logits".
     name: str
     #: The class of the module, or "attention logits".
     kind: str
     #: Whether the output has the same shape at all widths, as the logits of a classifier have.
     has_fixed_shape: bool
+    #: The widths of the models, in ascending order.
     widths: tuple[int, ...]
-    #: The size of the input before the first step, by width and seed, or None if the input is not of floating point.
+    #: The size of the input before the first step, by width and seed. None if there is no floating-point input.
     input: list[list[float]] | None
+    #: The sizes of h_t.
     size: Sizes
     #: The sizes of h_t - h_0.
     change: Sizes
-    #: The sizes of the module's own change, or None if it has no parameters of its own.
+    #: The sizes of the own change, which is the effect of the updates of the module's own parameters. None without parameters.
     own: Sizes | None
 
     @property
     def may_vanish(self) -> bool:
-        """Whether the initial size may fall with the width, as it does in muP for logits."""
+        """Whether the initial size may fall with the width. In muP it does for the output of the model and logits of attention."""
         return self.has_fixed_shape or self.kind == LOGITS
 
     @cached_property
@@ -46,17 +51,17 @@ class Module:
 
     @cached_property
     def size_slopes(self) -> list[Slope | None]:
-        """The exponents of |h_t| for t = 0, 1, ..., or None where a size is 0."""
+        """The exponents of the sizes of h_t for t = 0, 1, .... None where a size is 0."""
         return [slope(self.widths, one) for one in self.size]
 
     @cached_property
     def change_slopes(self) -> list[Slope | None]:
-        """The exponents of |h_t - h_0| for t = 0, 1, .... The first is None."""
+        """The exponents of the sizes of h_t - h_0 for t = 0, 1, .... None where a size is 0, as it is at t = 0."""
         return [None, *(slope(self.widths, one) for one in self.change[1:])]
 
     @cached_property
     def own_slopes(self) -> list[Slope | None]:
-        """The exponents of the module's own change for t = 0, 1, .... The first is None."""
+        """The exponents of the sizes of the own change for t = 0, 1, .... None where a size is 0, as it is at t = 0."""
         if self.own is None:
             return [None] * len(self.size)
         return [None, *(slope(self.widths, one) for one in self.own[1:])]
@@ -64,47 +69,53 @@ class Module:
 
 @dataclasses.dataclass(frozen=True)
 class Finding:
-    """Something that depends on the width and should not."""
+    """A size that depends on the width and should not."""
 
+    #: The name of the module or of the logits: `Module.name`.
     module: str
-    #: What depends on the width: "initial size", "own change" or "change".
+    #: Which size depends on the width: "initial size", "own change" or "change".
     what: str
-    #: After how many steps.
+    #: The number of training steps after which it does.
     step: int
+    #: The exponent.
     slope: float
+    #: The finding in words, with a remedy.
     text: str
 
 
 @dataclasses.dataclass(repr=False)
 class CoordCheck:
-    """The exponents that `fanin.torch.coord_check` measured. `print` shows a table."""
+    """The exponents that `fanin.torch.coord_check` measured. `print` shows them as a table."""
 
-    #: The class of the model.
+    #: The name of the model's class.
     model: str
+    #: The widths of the models, in ascending order.
     widths: tuple[int, ...]
+    #: The number of models of each width.
     seeds: int
+    #: The number of training steps.
     steps: int
-    #: The outputs of the modules, in order of execution.
+    #: The outputs of the modules and the logits of attention, in order of execution.
     modules: list[Module]
-    #: "muP" if nothing depends on the width. "standard" if updates grow as in the standard parametrization with one learning
-    #: rate. "kernel" if the updates of hidden layers vanish, so a wide model does not learn features. Otherwise "other".
+    #: "muP" if there are no findings. "standard" if updates grow with the width, as in the standard parametrization with one learning
+    #: rate. "kernel" if the updates of hidden layers vanish with the width, so wide models do not learn features. Otherwise "other".
     parametrization: str
-    #: What depends on the width, with the likely cause first.
+    #: The sizes that depend on the width and should not. The first is the likely cause of the others.
     findings: list[Finding]
 
     @property
     def ok(self) -> bool:
-        """Whether nothing depends on the width that should not."""
+        """Whether there are no findings: no size depends on the width that should not."""
         return not self.findings
 
     def to_json(self) -> dict[str, Any]:
-        """Returns the measurements as a dict of numbers, texts and lists. Its schema is docs/coord_check.schema.json."""
+        """Returns the measurements as a dict that json.dumps accepts. Its schema is docs/coord_check.schema.json."""
         from .to_json import to_json
 
         return to_json(self)
 
     def to_html(self) -> str:
-        """Returns a page with the findings and the table. It needs no network."""
+        """Returns an HTML page with the findings and the table. The page can be opened without a network."""
         from .table import page
 
         return page(self)

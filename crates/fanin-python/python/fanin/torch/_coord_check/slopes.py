@@ -1,4 +1,4 @@
-"""Slopes of the logarithm of a size against the logarithm of the width, with intervals."""
+"""Fits the exponent a of a size that is proportional to width^a, with a confidence interval."""
 
 from __future__ import annotations
 
@@ -12,25 +12,26 @@ from .._probe.fit import student_t
 
 @dataclasses.dataclass(frozen=True)
 class Slope:
-    """The exponent a of a size that is proportional to width^a."""
+    """The exponent a of a size that is proportional to width^a. It is the slope of ln(size) against ln(width)."""
 
     value: float
-    #: A 95 % interval: over the seeds if there are several, else from the distances of the points from the line.
+    #: The lower end of the 95 % confidence interval, over the seeds if there are several, else from the residuals of the fit.
     low: float
+    #: The upper end of the interval. If there are two widths and one seed, it is infinite.
     high: float
 
 
 def slope(widths: Sequence[int], sizes: Sequence[Sequence[float]]) -> Slope | None:
-    """Returns the slope of ln(size) against ln(width) by least squares.
+    """Returns the slope of ln(size) against ln(width) by least squares, as the mean over the seeds.
 
-    Returns None if a size is 0, and a slope of infinity if a size is not finite.
+    Returns None if a size is 0. If a size is not finite, the slope is infinite.
 
     Parameters
     ----------
     widths
         At least two different widths.
     sizes
-        For each width, the size with each seed.
+        For each width, a list with the size for each seed.
     """
     flat = [one for row in sizes for one in row]
     if not all(map(math.isfinite, flat)):

@@ -1,4 +1,4 @@
-"""A coordinate check as text for the terminal, and as HTML for notebooks."""
+"""Formats a coordinate check as text for the terminal, and as HTML for notebooks."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from .verdict import LIMIT, first_known
 if TYPE_CHECKING:
     from .result import CoordCheck, Module
 
-#: The tables show at most this many modules, and say how many they leave out. Modules with findings are always shown.
+#: If there are more modules than this, tables show about this many, evenly spaced, and all modules with findings.
 ROWS = 60
 
 MEANING = {
-    "muP": "Nothing depends on the width, as in the maximal update parametrization (muP): learning rates transfer between widths.",
+    "muP": "No size depends on the width, as in the maximal update parametrization (muP): learning rates transfer between widths.",
     "standard": "Changes grow with the width, as in the standard parametrization: wider models need smaller learning rates.",
     "kernel": "Updates of hidden layers vanish with the width, as in the kernel regime: wide models do not learn features.",
     "other": "Some sizes depend on the width: learning rates do not transfer between widths.",
@@ -24,7 +24,7 @@ MEANING = {
 
 
 def number(slope: Slope | None) -> str:
-    """Returns an exponent with its sign, or "-" if the size is 0."""
+    """Returns an exponent as text with its sign and two decimals, or "-" for None."""
     if slope is None:
         return "-"
     return f"{slope.value:+.2f}" if math.isfinite(slope.value) else "inf"
@@ -53,7 +53,7 @@ def _shown(check: CoordCheck) -> list[Module]:
 
 
 def terminal(check: CoordCheck) -> str:
-    """Returns the check as text."""
+    """Returns the coordinate check as text for the terminal."""
     lines = [_header(check), MEANING[check.parametrization], ""]
     lines += [f"  x {one.module}: {one.text}" for one in check.findings[:20]]
     if len(check.findings) > 20:
@@ -74,7 +74,7 @@ def _left_out(check: CoordCheck) -> list[str]:
 
 
 def html(check: CoordCheck) -> str:
-    """Returns the check as a table in HTML. Cells beyond the limit are marked by a colour and by bold type."""
+    """Returns the coordinate check as HTML. Exponents beyond the limit are bold and red."""
     cell = lambda slope: (
         f'<td style="text-align:right;font-weight:bold;color:#c0392b">{number(slope)}</td>'
         if slope is not None and abs(slope.value) > LIMIT
@@ -94,7 +94,7 @@ def html(check: CoordCheck) -> str:
 
 
 def page(check: CoordCheck) -> str:
-    """Returns the check as a page."""
+    """Returns the coordinate check as a complete HTML page."""
     policy = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
     return (
         '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8">'

@@ -1,4 +1,4 @@
-"""A coordinate check as JSON. The schema is docs/coord_check.schema.json."""
+"""Converts a coordinate check to JSON. The schema is docs/coord_check.schema.json."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ FORMAT = "fanin-coord-check-1"
 
 
 def to_json(check: CoordCheck) -> dict[str, Any]:
-    """Returns the check as a dict. Numbers that are not finite are None."""
+    """Returns the coordinate check as a dict. Numbers that are missing or not finite are None."""
     return {
         "format": FORMAT,
         "version": __version__,

@@ -1,4 +1,4 @@
-"""The verdict of a coordinate check: which sizes depend on the width, where this begins, and the likely cause."""
+"""Judges a coordinate check: which sizes depend on the width and should not, at which module this begins, and what to change."""
 
 from __future__ import annotations
 
@@ -9,12 +9,16 @@ from .recorder import LOGITS
 from .result import Finding, Module
 from .slopes import Slope
 
-#: Exponents are multiples of 1/2 in the limit of large widths (Yang and Hu 2021, theorem 3.3), so the limit is half of that.
+#: An exponent counts as 0 if its absolute value is at most this. In the limit of large widths, exponents are multiples of 1/2 (Yang and
+#: Hu 2021, theorem 3.3), and this is half of 1/2.
 LIMIT = 0.25
 
 
 def judge(modules: Sequence[Module]) -> tuple[str, list[Finding]]:
-    """Returns the name of the parametrization and the findings, in order of execution."""
+    """Returns the parametrization (see `CoordCheck.parametrization`), and the findings in order of execution.
+
+    Logits of attention are only judged if there is no other finding, because they depend on the modules before them.
+    """
     findings: list[Finding] = []
     has_begun = False
     for module in modules:
@@ -32,10 +36,10 @@ def judge(modules: Sequence[Module]) -> tuple[str, list[Finding]]:
 
 
 def _initial_size(module: Module, has_begun: bool) -> Finding | None:
-    """Returns a finding if the output depends on the width before the first step.
+    """Returns a finding if the size of a module's output depends on the width before the first step.
 
-    If an earlier module has such a finding, the output of this module must also depend on the width in another way than its
-    input does.
+    If an earlier module has such a finding (`has_begun`), there is no finding for a module whose output only follows its input: the
+    exponents of its output and its input are equal.
     """
     initial = module.size_slopes[0]
     if initial is None or abs(initial.value) <= LIMIT or (initial.value < 0 and module.may_vanish):
@@ -49,7 +53,10 @@ def _initial_size(module: Module, has_begun: bool) -> Finding | None:
 
 
 def _own_change(module: Module) -> Finding | None:
-    """Returns a finding if the effect of the module's own updates depends on the width in another way than its input does."""
+    """Returns a finding if the own change of a module depends on the width, with another exponent than that of its input.
+
+    The own change is the effect of the updates of the module's own parameters.
+    """
     step, own = first_known(module.own_slopes)
     if own is None or abs(own.value) <= LIMIT or abs(own.value - module.input_slope) <= LIMIT:
         return None
@@ -66,7 +73,7 @@ def _own_change(module: Module) -> Finding | None:
 
 
 def _first_growth(modules: Sequence[Module]) -> Finding | None:
-    """Returns the first module whose change grows with the width, at the first step where one grows."""
+    """Returns a finding for the first module whose output changes more in wider models. The first step with such a module counts."""
     for step in range(1, max((len(one.change) for one in modules), default=0)):
         for module in modules:
             slope = module.change_slopes[step]
@@ -82,7 +89,7 @@ def _first_growth(modules: Sequence[Module]) -> Finding | None:
 
 
 def _power(exponent: float) -> str:
-    """Returns "by width^a" in words, for the multiple of 1/2 that is nearest to an exponent."""
+    """Returns a factor such as "by sqrt(width)" or "by 1/width". The exponent is rounded to a multiple of 1/2."""
     if not math.isfinite(exponent):
         return "by a smaller power of the width"
     halves = round(2 * exponent)
@@ -91,7 +98,7 @@ def _power(exponent: float) -> str:
 
 
 def first_known(slopes: Sequence[Slope | None]) -> tuple[int, Slope | None]:
-    """Returns the first step with a slope, and the slope. A module whose gradient is 0 in the first step has none there."""
+    """Returns the first step that has a slope, and the slope, or (0, None). A module without a gradient in step 1 has none there."""
     return next(((step, one) for step, one in enumerate(slopes) if one is not None), (0, None))
 
 
@@ -103,7 +110,7 @@ def _parametrization(modules: Sequence[Module], findings: Sequence[Finding]) -> 
     first = {one: first_known(one.own_slopes)[1] for one in modules if one.own is not None and one.kind != LOGITS}
     hidden = [slope.value for one, slope in first.items() if slope is not None and not one.has_fixed_shape]
     outputs = [slope.value for one, slope in first.items() if slope is not None and one.has_fixed_shape]
-    # The input of the first layer does not get wider, so its own change does not grow.
+    # The input of the first hidden layer has the same size at all widths, so the own change of that layer does not grow.
     if any(one > LIMIT for one in outputs) and 2 * sum(one > LIMIT for one in hidden) >= len(hidden) - 1:
         return "standard"
     if all(one.slope < 0 for one in findings) and 2 * sum(one < -LIMIT for one in hidden) > len(hidden):

@@ -1,4 +1,4 @@
-"""The function `probe`: do signals and gradients survive the depth of a model, and what should change if they do not."""
+"""The function `probe`: measures how the size of signals and gradients changes along the depth of a model, and advises changes."""
 
 from .probe import probe as probe
 from .result import Probe as Probe

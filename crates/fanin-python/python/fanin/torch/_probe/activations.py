@@ -1,4 +1,4 @@
-"""The activation functions that probe knows: how they are called, where they saturate, and their values for theory."""
+"""The activation functions that probe knows: their names in torch, where they saturate, and how theory evaluates them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-#: The names of activation functions in torch, torch.nn.functional and torch.Tensor, and what probe calls them.
+#: Maps the names of activation functions in torch, torch.nn.functional and torch.Tensor to the names that probe uses.
 _NAMES = {
     "relu": "relu", "relu_": "relu", "relu6": "relu6", "leaky_relu": "leaky_relu", "leaky_relu_": "leaky_relu",
     "gelu": "gelu", "silu": "silu", "tanh": "tanh", "tanh_": "tanh", "sigmoid": "sigmoid", "sigmoid_": "sigmoid",
@@ -17,7 +17,7 @@ _NAMES = {
     "hardtanh": "hardtanh", "hardtanh_": "hardtanh", "hardswish": "hardswish", "hardsigmoid": "hardsigmoid",
 }  # fmt: skip
 
-#: The functions themselves, as a function mode of torch sees them.
+#: Maps the function objects, which a TorchFunctionMode receives, to the names that probe uses.
 FUNCTIONS: dict[Callable[..., object], str] = {
     getattr(owner, spelling): name
     for owner in (torch, F, Tensor)
@@ -26,8 +26,8 @@ FUNCTIONS: dict[Callable[..., object], str] = {
 }
 SOFTMAX = {F.softmax, torch.softmax, Tensor.softmax, torch.special.softmax}
 
-#: Outputs between these bounds are where the slope is at least 5 % of the greatest slope: tanh' = 1 - h^2, and the slope of the
-#: sigmoid is h (1 - h). The functions whose names begin with "hard" are flat at their bounds.
+#: The least and the greatest output h at which the slope of an activation is at least 5 % of its greatest slope. The slope of tanh is
+#: 1 - h^2, and that of the sigmoid is h (1 - h). The functions whose names begin with "hard" have slope 0 at their bounds.
 _TANH = math.sqrt(0.95)
 _SIGMOID = (1 + _TANH) / 2
 _UNSATURATED = {
@@ -39,9 +39,10 @@ _UNSATURATED = {
 
 
 def saturated_share(name: str, output: Tensor, is_open: Tensor | None = None) -> float | None:
-    """Returns the share of an activation's outputs that are saturated, or None if the activation has no two bounds.
+    """Returns the fraction of an activation's outputs that are saturated, which means outside of the bounds in `_UNSATURATED`.
 
-    `is_open` is False for values that do not count, because a mask made their inputs -inf.
+    `is_open` is False for outputs that do not count, because their inputs are masked logits such as -inf. Returns None for
+    activations that are not in `_UNSATURATED`, and if no output counts.
     """
     if name not in _UNSATURATED or not output.numel():
         return None
@@ -53,7 +54,7 @@ def saturated_share(name: str, output: Tensor, is_open: Tensor | None = None) ->
 
 
 def quadrature(name: str, slope: float | None = None) -> Callable[[Tensor], Tensor] | None:
-    """Returns the activation function, for f64 tensors, or None if probe does not know it."""
+    """Returns the activation function called `name`, or None if probe does not know it. `slope` is that of leaky_relu below 0."""
     if name == "leaky_relu":
         return lambda x: F.leaky_relu(x, 0.01 if slope is None else slope)
     return getattr(F, name, None) if name in _NAMES.values() else None

@@ -1,7 +1,7 @@
 """Advice: changes of the initialization that were tried on a copy of the model, and that helped.
 
-Each change is a few rules of a recipe. It is applied to a copy by `init_module`, and the copy is measured as the model was. Advice
-that does not solve its problem, or reduce it by half, is dropped. So is advice that causes a new problem.
+Each change is a few rules of a recipe. `init_module` applies them to a copy of the model, and the copy is measured like the model.
+A change becomes advice only if it solves its problem or at least halves it, and if it causes no new kind of problem.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ from .finding import Finding
 from .patterns import recipe
 from .run import run
 
-#: At most this many copies are measured.
+#: The greatest number of changes that are tried. Each is measured on a copy of the model.
 TRIALS = 10
 
 
 @dataclasses.dataclass
 class Advice:
-    """A change that was tried on a copy of the model."""
+    """A change of the initialization that was tried on a copy of the model, and that helped."""
 
-    #: What the change is for.
+    #: The change in words, such as "orthogonal recurrent weights".
     text: str
-    #: The rules of a recipe that make the change: patterns of parameters and specs.
+    #: The rules of a recipe that make the change: a dict from patterns of parameter names to specs.
     rules: dict[str, str]
-    #: What was measured before and after.
+    #: Slopes, loss and number of problems before and after the change, as text.
     result: str
     #: The number of problems before and after.
     problems: tuple[int, int]
@@ -44,9 +44,10 @@ class Advice:
 def advise(
     model: nn.Module, batch: Any, loss: Callable[..., Tensor] | None, seed: int, analysis: Analysis
 ) -> tuple[list[Advice], dict[str, str]]:
-    """Returns the advice that helped, and the rules of all of it together.
+    """Returns the changes that helped, and the rules of all of them together.
 
-    Changes are made one after the other on the same copy, so that the measurements are those of all changes together.
+    In each round, candidates are tried on top of the changes that have helped so far, each on a new copy. The best is kept. So the
+    last measurement is that of all changes together.
     """
     found: list[Advice] = []
     rules: dict[str, str] = {}
@@ -82,13 +83,14 @@ def advise(
 
 
 def _without(rules: dict[str, str], others: dict[str, str]) -> dict[str, str]:
+    """Returns the rules whose patterns are not in `others`."""
     return {pattern: spec for pattern, spec in rules.items() if pattern not in others}
 
 
 def _measured(
     model: nn.Module, batch: Any, loss: Callable[..., Tensor] | None, seed: int, rules: dict[str, str]
 ) -> Analysis | None:
-    """Returns the analysis of a copy of the model with the rules applied, or None if that is not possible."""
+    """Returns the analysis of a copy of the model with the rules applied, or None if copying or filling it fails."""
     try:
         changed = copy.deepcopy(model)
         names = [plain_name(name) for name in model.state_dict(keep_vars=True)]
@@ -97,7 +99,7 @@ def _measured(
             warnings.simplefilter("ignore")
             return analyze(changed, [run(changed, batch, loss, seed)])
     except (ValueError, TypeError, RuntimeError, NotImplementedError):
-        # Not every model can be copied, and not every parameter can be filled by a recipe. Such advice is not given.
+        # Not every model can be copied, and not every parameter can be filled by a recipe. Such changes cannot be tried.
         return None
 
 
@@ -109,16 +111,18 @@ def _counts(before: Analysis, after: Analysis) -> tuple[int, int]:
     return len(_problems(before)), len(_problems(after))
 
 
-def _same(candidate: Candidate, analysis: Analysis) -> list[Finding]:
+def _unsolved(candidate: Candidate, analysis: Analysis) -> list[Finding]:
+    """Returns the problems that a candidate should solve and that are still in the analysis."""
     keys = {(one.kind, one.module) for one in candidate.solves}
     return [one for one in _problems(analysis) if (one.kind, one.module) in keys]
 
 
 def _helps(candidate: Candidate, before: Analysis, after: Analysis) -> bool:
+    """Returns whether a change lowers the number of problems, or halves the problems that it is for, without a new kind of problem."""
     kinds = {one.kind for one in _problems(before)}
     if any(one.kind not in kinds for one in _problems(after)):
         return False
-    left = _same(candidate, after)
+    left = _unsolved(candidate, after)
     if len(left) < len(candidate.solves):
         return len(_problems(after)) < len(_problems(before))
     values = {(one.kind, one.module): one.value for one in candidate.solves}
@@ -126,7 +130,7 @@ def _helps(candidate: Candidate, before: Analysis, after: Analysis) -> bool:
 
 
 def _result(candidate: Candidate, before: Analysis, after: Analysis) -> str:
-    """Returns what was measured before and after a change."""
+    """Returns the measurements before and after a change, as text: slopes, loss and number of problems."""
     parts = []
     for name, old, new in (("signal", before.forward, after.forward), ("gradient", before.backward, after.backward)):
         if old is not None and new is not None and abs(old.total - new.total) > 0.5:

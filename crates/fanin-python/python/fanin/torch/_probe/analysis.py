@@ -1,4 +1,4 @@
-"""From measurements to a judgement: the trunk, the fits along the depth, theory, and the findings."""
+"""Analyzes the measurements of a model: finds the trunk, fits slopes along the depth, applies theory, and collects the findings."""
 
 from __future__ import annotations
 
@@ -17,14 +17,17 @@ from .trunk import Trunk, find_trunk
 
 @dataclasses.dataclass
 class Analysis:
-    """What was measured with one or several seeds, and what follows from it."""
+    """The measurements with one or several seeds, and what was derived from them."""
 
-    #: The first pass, with the sums of the passes with other seeds added.
+    #: The measurements with the first seed. The sums of the other seeds are added to it.
     run: Run
+    #: The layers along which the depth is counted.
     trunk: Trunk
-    #: Of the signal from the first point of the trunk to the last, and of the gradient from the last to the first.
+    #: The slope of the signal, from the first layer of the trunk to the last.
     forward: fit.Fit | None
+    #: The slope of the gradient, from the last layer of the trunk to the first.
     backward: fit.Fit | None
+    #: The fixed point of mean-field theory, if the model is a plain stack.
     mean_field: theory.MeanField | None
     findings: list[Finding]
 
@@ -35,7 +38,7 @@ class Analysis:
 
 
 def analyze(model: nn.Module, runs: Sequence[Run]) -> Analysis:
-    """Returns the analysis of passes of one model, or of models from the same function with different seeds."""
+    """Returns the analysis of a model. `runs` has its measurements, one for each seed."""
     merged = runs[0]
     trunk = find_trunk(model, merged)
     curves = [_curves(run, trunk) for run in runs]
@@ -62,13 +65,13 @@ def _of(value: float | None) -> float:
 
 
 def _curves(run: Run, trunk: Trunk) -> tuple[list[float], list[float]]:
-    """Returns the mean squares of the signal at the points of the trunk, and the sums of squares of the gradient, from the end."""
+    """Returns the mean squares of the signal along the trunk, and the sums of squares of the gradient from the last layer back."""
     points = [run.layers[one] for one in trunk.points]
     return [one.q for one in points], [math.nan if one.backward is None else one.backward.squares for one in reversed(points)]
 
 
 def _example_curves(run: Run, trunk: Trunk) -> tuple[list[list[float]], list[list[float]]]:
-    """Returns the curves of each input of the batch, or none if they were not measured."""
+    """Returns what `_curves` returns, but a curve for each input of the batch. Empty if inputs were not measured separately."""
     points = [run.layers[one] for one in trunk.points]
     signals = [one.forward.examples for one in points]
     gradients = [
@@ -83,7 +86,7 @@ def _example_curves(run: Run, trunk: Trunk) -> tuple[list[list[float]], list[lis
 
 
 def _add_details(found: fit.Fit, predicted: list[float], examples: list[list[float]]) -> None:
-    """Adds the slope of theory, and the range of the slopes of single inputs, to a fit."""
+    """Sets `theory`, the slope that theory predicts, and `inputs`, the range of the slopes of single inputs, of a fit."""
     by_theory = fit.fit([predicted])
     found.theory = None if by_theory is None else by_theory.slope
     slopes = [one.slope for one in (fit.fit([curve]) for curve in examples) if one is not None]
@@ -91,9 +94,9 @@ def _add_details(found: fit.Fit, predicted: list[float], examples: list[list[flo
 
 
 def _merge(run: Run, other: Run) -> None:
-    """Adds the sums of a pass with another seed."""
+    """Adds the sums of `other`, measured with another seed, to `run`."""
     if [one.name for one in run.layers] != [one.name for one in other.layers]:
-        raise ValueError("the model has other layers with another seed: probe one seed at a time")
+        raise ValueError("the layers of the model differ between seeds: probe one seed at a time")
     for mine, theirs in zip(run.layers, other.layers):
         if mine.alias is not None:
             continue

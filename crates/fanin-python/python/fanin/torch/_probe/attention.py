@@ -1,6 +1,6 @@
-"""Attention: the entropy of a softmax over keys, and the spread of its logits.
+"""Measures attention: the entropy of its probabilities, and the standard deviation of its logits.
 
-An entropy near 0 means that each query attends to a single key, where the softmax is saturated and passes no gradient on.
+An entropy near 0 means that each query attends to a single key. The softmax is then saturated and passes no gradient on.
 """
 
 from __future__ import annotations
@@ -13,25 +13,31 @@ from torch import Tensor
 
 from .cosines import mean_cosine
 
-#: At most this many queries are examined of one attention, spread over the inputs, heads and positions.
+#: The greatest number of queries that are measured in one call of attention. They are spread over inputs, heads and positions.
 QUERIES = 512
-#: Logits at or below this value are masked. Models mask with -inf, the least value of the type, or -1e4.
+#: Logits at or below this value are taken as masked. Models mask with -inf, the least value of the dtype, or -1e4.
 MASKED = -9999.0
 
 
 class Sample(NamedTuple):
+    """The measurements of one call of attention."""
+
+    #: The entropy of a query's probabilities divided by that of equal probabilities, averaged over the queries, in 0..=1.
     entropy: float
+    #: The standard deviation of a query's logits over the keys, averaged over the queries.
     logits: float
+    #: 1 / (number of keys of a query), averaged over the queries.
     inverse_keys: float
-    #: Whether the result of the call is the whole attention, not only the probabilities.
+    #: Whether the measured function returns the output of the attention. False if it returns probabilities, or more than attention.
     is_whole: bool = False
-    #: The mean square of the values, and the mean cosine between the values of two tokens.
+    #: The mean square of the values, as in queries, keys and values.
     value_q: float | None = None
+    #: The mean cosine between the values of two tokens.
     value_cosine: float | None = None
 
 
 def of_softmax(logits: Tensor, probabilities: Tensor, args: Any, kwargs: Any) -> Sample | None:
-    """Returns a sample of a softmax over the last axis of a tensor with at least three axes, else None."""
+    """Measures a softmax as attention. Returns None unless it is over the last axis of a tensor with at least three axes."""
     dim = kwargs.get("dim", args[1] if len(args) > 1 else None)
     if dim is None or logits.dim() < 3 or dim % logits.dim() != logits.dim() - 1 or logits.shape[-1] < 2:
         return None
@@ -41,7 +47,7 @@ def of_softmax(logits: Tensor, probabilities: Tensor, args: Any, kwargs: Any) ->
 
 
 def of_dot_product(args: Any, kwargs: Any) -> Sample | None:
-    """Returns a sample of `scaled_dot_product_attention(query, key, value, attn_mask, dropout_p, is_causal, scale)`."""
+    """Measures a call of `scaled_dot_product_attention(query, key, value, attn_mask, dropout_p, is_causal, scale=...)`."""
     names = ("query", "key", "value", "attn_mask", "dropout_p", "is_causal")
     given = {**dict(zip(names, args)), **kwargs}
     query, key, value = given["query"].detach(), given["key"].detach(), given["value"].detach()
@@ -79,7 +85,7 @@ def of_dot_product(args: Any, kwargs: Any) -> Sample | None:
 
 
 def of_multi_head(args: Any, kwargs: Any) -> Sample | None:
-    """Returns a sample of `multi_head_attention_forward`, the function of torch.nn.MultiheadAttention."""
+    """Measures a call of `multi_head_attention_forward`, the function that torch.nn.MultiheadAttention calls."""
     query, key, value, width, heads, weight, bias = args[:7]
     if weight is None or query.dim() != 3 or key.shape[0] < 2:
         return None
@@ -92,7 +98,7 @@ def of_multi_head(args: Any, kwargs: Any) -> Sample | None:
     ]
     mask = kwargs.get("attn_mask")
     if mask is not None and mask.dtype == torch.bool:
-        # In this function True means "may not attend", in scaled_dot_product_attention "may".
+        # True means "may not attend" in this function, and "may attend" in scaled_dot_product_attention.
         mask = ~mask
     if mask is not None and mask.dim() == 3:
         mask = mask.unflatten(0, (-1, heads))
@@ -101,12 +107,12 @@ def of_multi_head(args: Any, kwargs: Any) -> Sample | None:
 
 
 def _spread(count: int, wanted: int, device: torch.device) -> Tensor:
-    """Returns at most `wanted` indices, evenly spread over `count`."""
+    """Returns at most `wanted` indices that are evenly spread over 0..count."""
     return torch.linspace(0, count - 1, min(count, wanted), device=device).round().long()
 
 
 def _sample(logits: Tensor, probabilities: Tensor) -> Sample | None:
-    """Returns the entropy and the spread of rows of logits. Rows with fewer than two keys are left out."""
+    """Measures rows of logits and probabilities, one row for each query. Queries with fewer than two unmasked keys are left out."""
     logits, probabilities = logits.detach().double(), probabilities.detach().double()
     open_keys = logits > MASKED
     counts = open_keys.sum(-1)

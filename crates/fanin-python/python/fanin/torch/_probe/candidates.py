@@ -1,4 +1,4 @@
-"""Changes that may solve a problem: rules of a recipe for each kind of finding. Which of them help is measured."""
+"""Candidates: changes of the initialization that may solve a problem. `advice` tries them on a copy and keeps those that help."""
 
 from __future__ import annotations
 
@@ -15,33 +15,35 @@ from .patterns import patterns
 from .paths import Paths
 from .records import Layer, Weights
 
-#: The names that specs have for activation functions, where they differ or where a relative is close enough.
+#: For activation functions that specs have no gain for, the name of the activation function whose gain is used.
 _GAINS = {"relu6": "relu", "hardswish": "silu", "mish": "silu", "elu": "relu", "celu": "relu", "hardtanh": "tanh", "softplus": "linear"}
 
 
 @dataclasses.dataclass
 class Candidate:
-    """A change that may solve some findings."""
+    """A change of the initialization that may solve some findings."""
 
+    #: What the change does, in words.
     text: str
+    #: The rules of a recipe that make the change: patterns of parameter names, and specs.
     rules: dict[str, str]
     solves: list[Finding]
 
 
 def candidates(model: nn.Module, analysis: Analysis) -> list[list[Candidate]]:
-    """Returns groups of changes for the problems of a model. Within a group, one change is enough."""
+    """Returns the changes to try, in groups. The changes of one group are alternatives for the same problems."""
     problems = [one for one in analysis.findings if one.level == "problem"]
     by_kind: dict[str, list[Finding]] = {}
     for one in problems:
         by_kind.setdefault(one.kind, []).append(one)
     found: list[list[Candidate]] = []
     if "peers" in by_kind:
-        found.append(_like_peers(analysis, by_kind["peers"]))
+        found.append(_scaled_as_peers(analysis, by_kind["peers"]))
     for kind in ("nonfinite", "symmetric", "blocked", "dead", "gain", "saturated"):
         if kind in by_kind:
-            found.append(_drawn_again(analysis, by_kind[kind]))
+            found.append(_new_weights(analysis, by_kind[kind]))
     if "attention" in by_kind:
-        found.append(_cooler_attention(analysis, by_kind["attention"]))
+        found.append(_smaller_queries_and_keys(analysis, by_kind["attention"]))
     if "recurrent" in by_kind:
         names = {one.parameter: "orthogonal" for one in by_kind["recurrent"] if one.parameter is not None}
         found.append([Candidate("orthogonal recurrent weights", _rules(analysis, names), by_kind["recurrent"])])
@@ -63,11 +65,15 @@ def _constant(value: float) -> str:
 
 
 def _rules(analysis: Analysis, names: dict[str, str]) -> dict[str, str]:
-    """Returns rules that give each named parameter its spec, with patterns where they match no other parameter."""
+    """Returns the rules of a recipe that give each parameter its spec. `names` maps parameters to specs.
+
+    One rule covers several parameters where a pattern matches them and no others.
+    """
     return patterns(names, {one.name: one.role[0] for one in analysis.run.weights})
 
 
-def _like_peers(analysis: Analysis, findings: list[Finding]) -> list[Candidate]:
+def _scaled_as_peers(analysis: Analysis, findings: list[Finding]) -> list[Candidate]:
+    """Gives parameters that differ from their peers the rms of their peers. Peers are the same parameter in other blocks."""
     known = {one.weights.name: one for one in peers.outliers(analysis.run.weights)}
     names = {}
     for finding in findings:
@@ -81,8 +87,11 @@ def _like_peers(analysis: Analysis, findings: list[Finding]) -> list[Candidate]:
     return [Candidate("the parameters that differ from their peers, as their peers", _rules(analysis, names), findings)]
 
 
-def _drawn_again(analysis: Analysis, findings: list[Finding]) -> list[Candidate]:
-    """Draws the weights that findings name again, with the gain of the activation that follows, and sets their biases to 0."""
+def _new_weights(analysis: Analysis, findings: list[Finding]) -> list[Candidate]:
+    """Gives the parameters that findings name new values, and sets the biases of their modules to 0.
+
+    Parameters with one axis become 1 if they are weights, else 0.
+    """
     by_name = {one.name: one for one in analysis.run.weights}
     names: dict[str, str] = {}
     for finding in findings:
@@ -92,14 +101,15 @@ def _drawn_again(analysis: Analysis, findings: list[Finding]) -> list[Candidate]
         if len(weights.shape) < 2:
             names[weights.name] = "ones" if weights.name.endswith("weight") else "zeros"
             continue
-        names[weights.name] = _drawn(analysis, weights)
+        names[weights.name] = _new_spec(analysis, weights)
         bias = f"{weights.module}.bias" if weights.module else "bias"
         if bias in by_name:
             names[bias] = "zeros"
     return [Candidate("the weights drawn again, with biases of 0", _rules(analysis, names), findings)] if names else []
 
 
-def _drawn(analysis: Analysis, weights: Weights) -> str:
+def _new_spec(analysis: Analysis, weights: Weights) -> str:
+    """Returns a normal distribution with the median rms of healthy peers or, with fewer than two, the spec for the activation."""
     same = [one for one in peers.groups(analysis.run.weights)[weights.group] if one is not weights]
     healthy = [one for one in same if one.forward.is_finite and one.rms > 0 and not one.rows_are_equal]
     if len(healthy) >= 2:
@@ -109,7 +119,10 @@ def _drawn(analysis: Analysis, weights: Weights) -> str:
 
 
 def following_activation(analysis: Analysis, layer: Layer) -> str | None:
-    """Returns the activation function that reads a layer's output, directly or through a norm, or None."""
+    """Returns the activation function that reads a layer's output, directly or through layers such as norms and dropout.
+
+    Returns None if a layer with weights or an addition reads it first, or if no activation is among the next 7 layers.
+    """
     seen = {layer.index}
     for one in analysis.run.layers[layer.index + 1 : layer.index + 8]:
         if seen & set(one.sources):
@@ -122,15 +135,16 @@ def following_activation(analysis: Analysis, layer: Layer) -> str | None:
 
 
 def _spec(activation: str | None) -> str:
+    """Returns the spec that keeps the size of signals before an activation function. None is the identity."""
     name = _GAINS.get(activation or "linear", activation or "linear")
     if name in ("tanh", "linear", "sigmoid"):
-        # tanh and the identity keep small signals at a gain of 1.
+        # tanh and the identity have slope 1 at 0, so that small signals keep their size. The sigmoid has slope 1/4 there.
         return "xavier_normal" if name != "sigmoid" else "xavier_normal(gain=4)"
     return f"kaiming_normal(nonlinearity={name})"
 
 
 def _critical_gain(analysis: Analysis, findings: list[Finding]) -> list[Candidate]:
-    """Gives the weights of a plain stack the gain at which signals keep their size."""
+    """Gives the weights of a model without residual branches the gain at which signals keep their size."""
     layers = [analysis.run.layers[one] for one in analysis.trunk.points]
     by_name = {one.name: one for one in analysis.run.weights}
     recurrent = {one.name: "orthogonal" for one in analysis.run.weights if one.name.endswith(".weight_hh")}
@@ -171,7 +185,7 @@ def _scaled_branches(analysis: Analysis, findings: list[Finding]) -> list[Candid
         weights = by_name.get(name or "")
         if name is None or weights is None or last.index <= residual.stream:
             continue
-        # The same spec for all branches of a role gives a rule that is short enough to read.
+        # Equal weights of different blocks get equal specs, so that one rule covers them.
         same = peers.groups(analysis.run.weights)[weights.group]
         value = statistics.median(one.rms for one in same) / math.sqrt(count)
         scaled[name] = _constant(float(f"{value:.4g}")) if len(weights.shape) < 2 else _normal(value)
@@ -184,8 +198,8 @@ def _scaled_branches(analysis: Analysis, findings: list[Finding]) -> list[Candid
     ]
 
 
-def _cooler_attention(analysis: Analysis, findings: list[Finding]) -> list[Candidate]:
-    """Scales the weights that feed an attention, so that its logits have a standard deviation of about 1."""
+def _smaller_queries_and_keys(analysis: Analysis, findings: list[Finding]) -> list[Candidate]:
+    """Scales the weights of queries and keys so that the logits of the attention have a standard deviation of about 1."""
     by_name = {one.name: one for one in analysis.run.weights}
     names = {}
     for finding in findings:
@@ -209,11 +223,13 @@ def _cooler_attention(analysis: Analysis, findings: list[Finding]) -> list[Candi
 
 
 def _is_query_or_key(module: str) -> bool:
+    """Returns whether a module computes queries or keys, judged by its name."""
     last = module.rpartition(".")[2].lower()
     return any(word in last for word in ("query", "key", "q_proj", "k_proj", "qkv", "c_attn", "to_q", "to_k", "q_lin", "k_lin")) or last in ("q", "k")
 
 
 def _smaller_logits(analysis: Analysis, findings: list[Finding]) -> list[Candidate]:
+    """Scales the weights of the last layer so that the logits have a standard deviation of about 1/2."""
     by_name = {one.name: one for one in analysis.run.weights}
     weights = by_name.get(findings[0].parameter or "")
     if weights is None or not analysis.run.logits:

@@ -1,4 +1,4 @@
-"""The chart of a probe: q and p along the depth, measured and by theory, as SVG."""
+"""Draws the charts of a probe as SVG: q and p along the depth, as measured and as predicted by theory."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 58, 12, 14, 34
 
 
 def charts(probe: Probe) -> str:
-    """Returns the charts of the signal and of the gradient."""
+    """Returns the HTML of the charts of the signal and of the gradient. A chart without values is left out."""
     names = [one.name for one in probe.trunk]
     signal = _chart("q", names, [one.q for one in probe.trunk], [one.theory_q for one in probe.trunk])
     gradient = _chart("p", names, [one.p for one in probe.trunk], [one.theory_p for one in probe.trunk])
@@ -71,7 +71,7 @@ def _chart(name: str, names: Sequence[str], measured: Sequence[float | None], th
 
 
 def _line(values: Sequence[float | None], x: object, y: object) -> str:
-    """Returns the path through the values. It has a gap where there is none."""
+    """Returns the SVG path through the values, with a gap for each None."""
     assert callable(x) and callable(y)
     path, pen_is_up = [], True
     for index, value in enumerate(values):
@@ -84,7 +84,10 @@ def _line(values: Sequence[float | None], x: object, y: object) -> str:
 
 
 def _ticks(low: float, high: float) -> list[tuple[float, str]]:
-    """Returns positions and labels: powers of 10 or, if there are fewer than two of them, also 2 and 5 times these."""
+    """Returns the positions (log10) and labels of the ticks on the vertical axis between `low` and `high`.
+
+    Ticks are at powers of 10. If there are fewer than two, ticks are also at 2 and 5 times powers of 10.
+    """
     first, last = math.ceil(low), math.floor(high)
     step = max(1, math.ceil((last - first + 1) / 6))
     powers = [(float(one), f"{10.0**one:g}") for one in range(first, last + 1, step)]

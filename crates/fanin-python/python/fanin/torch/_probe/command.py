@@ -22,17 +22,17 @@ examples:
   python -m fanin probe model:build --batch data:batch --fail-on slope=0.05 --fail-on problems
 
 exit code:
-  0  no problem, or nothing that --fail-on names
+  0  check passed: no problem was found, or no limit of --fail-on was exceeded
   1  check failed
   2  invalid arguments or input
 """
 
-#: What --fail-on may name.
+#: The names that --fail-on accepts before "=": "slope" bounds the slopes of both signal and gradient.
 _BOUNDS = ("slope", "signal", "gradient")
 
 
 def probe_command(arguments: Sequence[str]) -> int:
-    """Runs the command with these arguments, and returns its exit code."""
+    """Runs `python -m fanin probe` with these arguments, and returns its exit code."""
     return run_command(_parser(), arguments, _run)
 
 
@@ -56,27 +56,30 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = command_parser("probe", "Measure how signals and gradients pass through a model, and say what to change.", _EPILOG)
+    parser = command_parser("probe", "Measure how signals and gradients change along the depth of a model, and advise changes.", _EPILOG)
     parser.add_argument("model", metavar="MODULE:NAME", help="a function that builds the model, or the model itself")
     parser.add_argument("--batch", metavar="MODULE:NAME", required=True, help="the input of the model, or a function that returns it")
     parser.add_argument("--loss", metavar="MODULE:NAME", help="a function of output and targets; --batch is then a pair (inputs, targets)")
-    parser.add_argument("--seeds", type=int, default=1, metavar="N", help="build and measure N models (default: 1)")
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="the first seed of torch.manual_seed (default: 0)")
-    parser.add_argument("--html", metavar="FILE", help="also write a page with charts")
+    parser.add_argument("--seeds", type=int, default=1, metavar="N", help="build and measure the model with N seeds (default: 1)")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="the first seed for torch.manual_seed (default: 0)")
+    parser.add_argument("--html", metavar="FILE", help="also write an HTML page with charts")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table (docs/probe.schema.json)")
     parser.add_argument("--no-advice", action="store_true", help="do not try changes on copies of the model")
     parser.add_argument(
         "--fail-on",
         action="append",
         metavar="WHAT",
-        help='what makes the exit code 1: "problems" (default), "slope=X", "signal=X" or "gradient=X", where X bounds the size of a '
-        "slope a layer; may be given several times",
+        help='when to exit with code 1: "problems" (the default: a finding is a problem), or "signal=X", "gradient=X" or "slope=X": '
+        "the absolute slope of the signal, of the gradient or of either is above X; may be given several times",
     )
     return parser
 
 
 def _limit(text: str) -> Callable[[Probe], str | None]:
-    """Returns a function that says how a probe exceeds the limit of a --fail-on argument, or None."""
+    """Parses an argument of --fail-on.
+
+    Returns a function that takes a probe. It returns a message if the probe exceeds the limit, else None.
+    """
     if text == "problems":
         return _problems
     name, equals, value = text.partition("=")
@@ -93,7 +96,7 @@ def _limit(text: str) -> Callable[[Probe], str | None]:
             if name not in ("slope", what):
                 continue
             if fit is None:
-                return f"the {what} has no slope: a value on the way is 0, not finite or missing"
+                return f"the {what} has no slope: a value along the depth is 0, not finite or missing"
             if abs(fit.slope) > bound:
                 return f"the slope of the {what} is {fit.slope:+.4f} a {result.unit}: the bound is {bound:g}"
         return None

@@ -1,4 +1,4 @@
-"""Cosines between inputs and between tokens, which approach 1 when a model no longer tells its inputs apart."""
+"""Mean cosines between inputs and between tokens. They approach 1 when a model's outputs no longer depend on its inputs."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from torch import Tensor
 
 
 def mean_cosine(vectors: Tensor) -> float | None:
-    """Returns the mean cosine over all pairs of vectors, averaged over the first axis: [groups, vectors, features].
+    """Returns the mean cosine over all pairs of vectors of a group, averaged over the groups, or None if there is no pair.
 
-    With unit vectors u_i, the sum over all pairs is |sum u_i|^2 - n. So no pair is computed alone. The cosine with a
-    vector that is 0 counts as 0. Returns None if there is no pair.
+    `vectors` has the shape [groups, vectors, features]. For n unit vectors u_i, the cosines of all ordered pairs add up to
+    |sum u_i|^2 - n, so pairs need not be computed one by one. A cosine with a vector that is 0 counts as 0.
     """
     groups, count, features = vectors.shape
     if count < 2 or not groups or not features:
@@ -26,14 +26,17 @@ def mean_cosine(vectors: Tensor) -> float | None:
 
 
 def of_inputs(tensor: Tensor, batch: int | None) -> float | None:
-    """Returns the mean cosine between the inputs of a batch, or None if the first axis is not that of the batch."""
+    """Returns the mean cosine between a layer's outputs for the inputs of a batch. None if the first axis is not the batch axis."""
     if not batch or tensor.dim() < 2 or tensor.shape[0] != batch:
         return None
     return mean_cosine(tensor.reshape(1, batch, -1))
 
 
 def of_tokens(tensor: Tensor, unit_axis: int, batch: int | None) -> float | None:
-    """Returns the mean cosine between the tokens of an input: the positions between the first axis and the last."""
+    """Returns the mean cosine between the tokens of an input, averaged over the batch.
+
+    The tensor must have the shape [batch, tokens, features]. Otherwise the result is None.
+    """
     if not batch or tensor.dim() != 3 or tensor.shape[0] != batch or unit_axis % tensor.dim() != 2:
         return None
     return mean_cosine(tensor)

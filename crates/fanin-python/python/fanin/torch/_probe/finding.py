@@ -1,29 +1,30 @@
-"""The class `Finding`, with the limits of all findings and their sources."""
+"""The class `Finding`, and the limits above or below which measurements become findings, with their sources."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
 
-#: |slope| times depth above which a signal or a gradient does not survive: 6 depth scales. In a model with norms, the scale of a
-#: signal has no effect behind a norm, and batch norm by itself makes the gradient of a relu network grow by pi / (pi - 1) in each
-#: layer. 50 such layers are allowed: healthy models of timm reach 31 of them.
+#: A signal or a gradient vanishes or explodes if |slope| times depth is above this. This is 6 depth scales of mean-field theory.
 LOG_CHANGE = 6.0
+#: The same limit for models with norms. A norm makes the scale of the signal before it irrelevant. Batch norm makes the gradient of a
+#: relu network grow by pi / (pi - 1) in each layer. 50 such layers are allowed, because healthy models of timm reach 31.
 LOG_CHANGE_WITH_NORMS = 50 * math.log(math.pi / (math.pi - 1))
-#: The share of dead or saturated units.
+#: The fraction of an activation's units that are dead, and the fraction of its values that are saturated, from which it is a problem.
 DEAD, SATURATED = 0.9, 0.5
-#: The entropy of attention, divided by that of equal probabilities.
+#: Attention is a problem if the entropy of its probabilities, divided by that of equal probabilities, is below this.
 ENTROPY = 0.2
-#: The loss of a classifier may be this much above ln(classes), or else its logits must have at most this std. Normal logits of
-#: std s add s^2 / 2. In models whose head is their embedding, such as Gemma, a single logit, that of the input, adds more.
+#: The loss of a classifier is a problem if it exceeds ln(classes) by more than EXCESS_LOSS and its logits have a standard deviation
+#: above LOGITS. Normal logits of standard deviation s raise the loss by s^2 / 2. The second condition is for models whose head is their
+#: embedding, such as Gemma: there, the logit of the input token alone raises the loss by more.
 EXCESS_LOSS, LOGITS = 3.0, 2.0
-#: The mean square that a layer with weights returns for an input of mean square 1.
+#: A layer with weights is a problem if it returns a mean square above this for an input of mean square 1.
 GAIN = 30.0
-#: The variance of the output of a batch norm that uses running statistics, divided by that of its weight.
+#: The running statistics of a batch norm are a problem if the variance of its output is more than this many times weight^2.
 STATISTICS = 100.0
-#: The mean square of inputs.
+#: Inputs of the model are a problem if their mean square is above this.
 INPUT = 1000.0
-#: The mean cosine between two tokens or two inputs.
+#: Two tokens, or two inputs, look the same if the mean cosine between them is above this.
 COSINE = 0.9999
 
 SOURCES = {
@@ -37,8 +38,8 @@ SOURCES = {
     "inputs": "LeCun et al. 1998, Efficient BackProp, section 4.3",
     "collapse": "Dong et al. 2021, Attention is not all you need; Noci et al. 2022",
     "symmetric": "Goodfellow et al. 2016, Deep Learning, section 8.4",
-    "peers": "comparison within the model",
-    "blocked": "a product with 0 passes no gradient",
+    "peers": "comparison with the same parameter in other blocks of the model",
+    "blocked": "a weight of 0 passes no gradient",
     "nonfinite": "IEEE 754",
     "unused": "autograd",
     "statistics": "Ioffe and Szegedy 2015: batch norm returns the variance weight^2",
@@ -49,27 +50,29 @@ SOURCES = {
 
 @dataclasses.dataclass
 class Finding:
-    """Something that the measurements show.
+    """A problem of a model's initialization, or a note about it, that the measurements show."""
 
-    `level` is "problem" or "note". A problem makes `Probe.ok` False.
-    """
-
+    #: The kind of finding, such as "dead": a key of `SOURCES`.
     kind: str
+    #: "problem" or "note". A problem makes `Probe.ok` False.
     level: str
-    #: The module, or the parameter, that it is about.
+    #: The name of the module or layer that the finding is about.
     module: str
+    #: The finding in words.
     text: str
+    #: The measured number that led to the finding.
     value: float
+    #: The number that `value` was compared with.
     limit: float
-    #: The parameter to change, if there is one.
+    #: The name of the parameter to change, if there is one.
     parameter: str | None = None
 
     @property
     def source(self) -> str:
-        """Where the limit comes from."""
+        """The paper or the reason that the limit is based on."""
         return SOURCES[self.kind]
 
 
 def rounded(value: float) -> str:
-    """Returns a number with three digits."""
+    """Returns a number as text with three significant digits."""
     return f"{value:.3g}"

@@ -13,7 +13,7 @@ from .trunk import Trunk
 
 
 def find(run: Run, trunk: Trunk, forward: Fit | None, backward: Fit | None) -> list[Finding]:
-    """Returns the findings, problems first."""
+    """Returns the findings about a model, problems first. If values are NaN or infinite, no other findings are returned."""
     broken = _not_finite(run)
     if broken:
         return broken
@@ -39,6 +39,7 @@ def find(run: Run, trunk: Trunk, forward: Fit | None, backward: Fit | None) -> l
 
 
 def _not_finite(run: Run) -> list[Finding]:
+    """Finds NaN and infinite values: in all parameters, else in the first such output, else in the last such gradient."""
     found = []
     for weights in run.weights:
         if not weights.forward.is_finite:
@@ -60,6 +61,7 @@ def _not_finite(run: Run) -> list[Finding]:
 
 
 def _unused(run: Run) -> list[Finding]:
+    """Finds trainable parameters that get no gradient."""
     trainable = [one for one in run.weights if one.requires_grad]
     unused = [one.name for one in trainable if one.gradient is None]
     if run.weights and not trainable:
@@ -67,7 +69,7 @@ def _unused(run: Run) -> list[Finding]:
     if not unused:
         return []
     if len(unused) == len(trainable):
-        text = "no parameter gets a gradient: the loss does not depend on them, or a tensor on the way is detached"
+        text = "no parameter gets a gradient: the loss does not depend on the parameters, or a tensor between them is detached"
         return [Finding("unused", "problem", "(model)", text, float(len(unused)), 0.0)]
     shown = ", ".join(unused[:3]) + (f" and {len(unused) - 3} more" if len(unused) > 3 else "")
     text = f"{len(unused)} parameters get no gradient: {shown}"

@@ -1,4 +1,4 @@
-"""Fits along the depth: the slope of ln q and of ln P, with an interval."""
+"""Fits the slope of a curve along the depth of a model: the change of its logarithm in one step, with a confidence interval."""
 
 from __future__ import annotations
 
@@ -18,38 +18,40 @@ def student_t(degrees: int) -> float:
 
 @dataclasses.dataclass
 class Fit:
-    """The change of ln q, or of ln P, in one step of depth. Steps are in the direction of the signal, or of the gradient.
+    """The slope of the signal or of the gradient along the depth: the change of ln q, or of ln P, in one step.
 
-    q is the mean square of the signal. P is the sum of squares of the gradient over the values of a layer: unlike the mean p, it
-    does not change where feature maps become smaller. Between layers of equal size, both change by the same factor.
+    q is the mean square of the signal, and its steps go from the input to the output. P is the sum of squares of the gradient, and
+    its steps go from the output to the input. P is used instead of the mean square p because p changes where feature maps become
+    smaller. Between layers of equal size, P and p change by the same factor.
 
-    The slope is the mean of the changes between neighbours. For a product of independent factors, this is the estimate of
-    maximum likelihood.
+    The slope is the mean of the changes between neighbouring layers. If each step multiplies by an independent log-normal factor,
+    this is the maximum likelihood estimate.
     """
 
     slope: float
-    #: A 95 % interval of the slope.
+    #: The lower end of the 95 % confidence interval of the slope.
     low: float
+    #: The upper end of the interval.
     high: float
-    #: What the interval is over: "seeds" or "steps".
+    #: What the interval is computed over: "seeds" if there are several, else "steps" of depth.
     interval: str
     #: The number of layers or blocks.
     depth: int
-    #: The least and the greatest slope of a single input, or None if they were not measured.
+    #: The smallest and the largest slope of a single input of the batch, or None if inputs were not measured separately.
     inputs: tuple[float, float] | None = None
-    #: The slope that theory predicts, or None.
+    #: The slope that mean-field theory predicts, or None.
     theory: float | None = None
 
     @property
     def total(self) -> float:
-        """The change of the logarithm over the whole depth."""
+        """The slope times the number of layers or blocks."""
         return self.slope * self.depth
 
 
 def fit(curves: Sequence[Sequence[float]]) -> Fit | None:
-    """Returns the slope of ln(curve), or None if a value is not positive and finite, or if there are fewer than two points.
+    """Returns the slope of the logarithm of curves, one for each seed.
 
-    There is one curve for each seed.
+    Returns None if a value is not positive and finite, or if a curve has fewer than two values.
     """
     depth = len(curves[0])
     if depth < 2 or not all(0 < value < math.inf for curve in curves for value in curve):

@@ -1,4 +1,4 @@
-"""A probe as an HTML page: one file that contains its style sheet and script, so that it can be opened offline.
+"""Formats a probe as an HTML page: one file that contains its style sheet and script, so that it can be opened offline.
 
 Names in a model may contain any text, so they are escaped. The page's content security policy allows only its own script and style
 sheet, and forbids the page to load anything.
@@ -31,7 +31,7 @@ def _hash(text: str) -> str:
 
 
 def page(probe: Probe) -> str:
-    """Returns the page."""
+    """Returns the HTML of the whole page."""
     style, script = _asset("page.css"), _asset("page.js")
     policy = f"default-src 'none'; style-src 'sha256-{_hash(style)}'; script-src 'sha256-{_hash(script)}'; base-uri 'none'; form-action 'none'"
     return (
@@ -47,7 +47,7 @@ def page(probe: Probe) -> str:
 
 
 def fragment(probe: Probe) -> str:
-    """Returns the findings, the charts and the table of the trunk, for a notebook."""
+    """Returns the HTML that a notebook shows: the findings, the charts, and the table of slopes."""
     return (
         f'<div class="fanin-probe"><style>{_asset("page.css")}</style><h3>{escape(probe.model)}</h3>'
         f"{_findings(probe)}{_overview(probe)}</div>"
@@ -83,7 +83,7 @@ def _overview(probe: Probe) -> str:
     lines = [escape(one[:1].upper() + one[1:]) + "." for one in verdicts(probe)]
     for name, fit in (("signal", probe.forward), ("gradient", probe.backward)):
         if fit is None:
-            lines.append(f"The {name} has no slope: a value on the way is 0, not finite or missing.")
+            lines.append(f"The {name} has no slope: a value along the depth is 0, not finite or missing.")
     if probe.mean_field is not None:
         text = mean_field_text(probe)
         lines.append(escape(text[:1].upper() + text[1:]) + ".")

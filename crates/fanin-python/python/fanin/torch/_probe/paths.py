@@ -1,4 +1,4 @@
-"""Paths through the layers of a run: what a layer was computed from, and which parameters made it."""
+"""The class `Paths`, which follows the layers of a model from a layer back to those that it was computed from, and forward."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from .trunk import longest_path
 
 
 class Paths:
-    """Answers questions about the layers of a run."""
+    """The layers of a measured model as a graph, with searches along it."""
 
     def __init__(self, run: Run):
         self._run = run
@@ -20,11 +20,14 @@ class Paths:
 
     @functools.cached_property
     def main(self) -> list[int]:
-        """The layers on the path to the output with the most weights."""
+        """The indices of the layers on the path to the output that has the most layers with weights."""
         return longest_path(self._run)
 
     def with_parameters(self, layer: Layer) -> Layer:
-        """Returns the nearest layer with weights or a norm, from a layer back. This is where its values are decided."""
+        """Returns the first layer with parameters, starting at `layer` and going back along first sources.
+
+        Its parameters are those to change if the output of `layer` is wrong. Returns `layer` if there is none.
+        """
         current = layer
         while True:
             if current.role in ("weight", "norm", "embedding", "other") and self._has_parameters(current):
@@ -37,13 +40,13 @@ class Paths:
         return any(one.module == layer.module for one in self._run.weights)
 
     def weight_name(self, layer: Layer | None) -> str | None:
-        """Returns the first name of the weight of a layer, or None if it has none."""
+        """Returns the name of a layer's weight, or None if it has none. If modules share the weight, this is its first name."""
         if layer is None:
             return None
         return self._run.first_names.get(f"{layer.module}.weight" if layer.module else "weight")
 
     def source_of_zeros(self, layer: Layer) -> Layer:
-        """Returns the first layer, from a layer back, whose output is 0 while its input is not."""
+        """Returns the layer at which a signal becomes 0: no source of it has an output of 0. The search goes back from `layer`."""
         while True:
             zero = next((self._run.layers[one] for one in layer.sources if self._run.layers[one].q == 0), None)
             if zero is None:
@@ -56,11 +59,12 @@ class Paths:
         return next((layer for layer in reversed(layers) if layer.role == "weight"), None)
 
     def is_last_weight(self, layer: Layer) -> bool:
+        """Returns whether a layer is the last layer with weights on the path to the output, or runs after it."""
         last = self.last_weight()
         return last is not None and layer.index >= last.index
 
     def descends(self, index: int, ancestor: int) -> bool:
-        """Returns whether a layer was computed from another one."""
+        """Returns whether the layer `index` was computed, directly or through other layers, from the layer `ancestor`."""
         pending, seen = [index], set()
         while pending:
             for source in self._run.layers[pending.pop()].sources:
@@ -72,7 +76,10 @@ class Paths:
         return False
 
     def is_normalized(self, layer: Layer) -> bool:
-        """Returns whether every use of a layer's output begins with a norm, so that its scale has no effect."""
+        """Returns whether every layer that uses a layer's output is a norm, so that the scale of the output has no effect.
+
+        Dropout and layers that return their input unchanged are skipped.
+        """
         pending, found = list(self._consumers.get(layer.index, ())), False
         while pending:
             consumer = self._run.layers[pending.pop()]

@@ -1,4 +1,4 @@
-"""Patterns that match given parameters of a model and no others."""
+"""Writes rules of a recipe: finds name patterns that match given parameters of a model and no others."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import fnmatch
 
 
 def patterns(specs: dict[str, str], every: dict[str, str]) -> dict[str, str]:
-    """Returns rules, pattern to spec, that give each parameter its spec and match no other parameter.
+    """Returns rules that give each parameter its spec and match no other parameter, as a dict from patterns to specs.
 
     Parameters
     ----------
     specs
-        The parameters to change, and their specs.
+        The names of the parameters to change, and their specs.
     every
-        The names of all parameters of the model, and the patterns of their peers.
+        The names of all parameters of the model. Each has a pattern that matches the same parameter in all blocks.
     """
     left = dict(specs)
     rules: dict[str, str] = {}
@@ -32,9 +32,9 @@ def patterns(specs: dict[str, str], every: dict[str, str]) -> dict[str, str]:
 
 
 def recipe(rules: dict[str, str], names: list[str]) -> str:
-    """Returns a recipe with these rules that keeps the values of all other tensors.
+    """Returns a recipe with these rules and a last rule `"*" = "copy"`, which keeps the values of all other tensors in `names`.
 
-    The rule that keeps values is left out if the others match all tensors: a rule that is never used would be an error.
+    The last rule is left out if the other rules match all tensors, because a rule that is never used is an error.
     """
     matched = (any(fnmatch.fnmatchcase(name, pattern) for pattern in rules) for name in names)
     every = rules if rules and all(matched) else {**rules, "*": "copy"}
@@ -42,5 +42,5 @@ def recipe(rules: dict[str, str], names: list[str]) -> str:
 
 
 def escaped(name: str) -> str:
-    """Returns a pattern that matches a name and nothing else."""
+    """Returns a pattern that matches exactly one name: the special characters in the name are escaped."""
     return "".join(f"[{one}]" if one in "*?[{" else one for one in name)

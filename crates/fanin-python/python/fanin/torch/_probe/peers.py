@@ -1,4 +1,7 @@
-"""Peers: parameters with the same role in different blocks, such as the weights h.*.mlp.c_fc.weight of a transformer."""
+"""Finds parameters that differ from their peers.
+
+Peers are the same parameter in different blocks of a model, such as the weights h.*.mlp.c_fc.weight of a transformer.
+"""
 
 from __future__ import annotations
 
@@ -12,10 +15,11 @@ from torch import nn
 from .._measure import plain_name
 from .records import Weights
 
-#: The rms of a weight may differ by this factor from the median of its nearest peers. 1/sqrt(layer) scaling (depth_scaled, T-Fixup)
-#: gives the first layer a factor of 1.73. Swapped fans in a layer that widens 4 times give a factor of 2.
+#: The greatest factor by which the rms of a parameter may differ from the median of its nearest peers. It must be above 1.73, which the
+#: first layer has if weights are scaled by 1/sqrt(layer), and below 2, which swapped fans give in a layer whose output has 4 times the
+#: size of its input.
 FACTOR = 1.8
-#: How many peers a parameter is compared with: the nearest in order of depth.
+#: The number of peers that a parameter is compared with: the nearest in order of depth.
 NEAREST = 3
 
 
@@ -23,21 +27,23 @@ class Outlier(NamedTuple):
     """A parameter that differs from its peers."""
 
     weights: Weights
-    #: The median rms of the nearest peers. If fans differ and the peers' rms depends on them, this is for the fans of `weights`.
+    #: The median rms of the nearest peers, converted to the fans of `weights` if the rms of the peers depends on their fans.
     expected: float
+    #: The nearest peers.
     peers: list[Weights]
 
     @property
     def factor(self) -> float:
+        """The rms of the parameter divided by the expected rms."""
         return self.weights.rms / self.expected if self.expected > 0 else math.inf
 
 
 def roles(model: nn.Module) -> dict[str, tuple[str, str]]:
-    """Returns, for each parameter, a pattern of its peers' names, and the class of its module.
+    """Returns the role of each parameter: a pattern that matches the names of its peers, and the class of its module.
 
-    In the pattern, a number is "*" if at least three modules of the same class are side by side there. So h.3.mlp.weight has the
-    pattern h.*.mlp.weight, and layer2.0.bn1.weight of a ResNet has layer*.*.bn1.weight. The conv and the norm of a block that is
-    a Sequential are not peers.
+    The pattern is the parameter's name in which numbers of blocks are replaced by "*". The weight h.3.mlp.weight has the pattern
+    h.*.mlp.weight, and layer2.0.bn1.weight of a ResNet has layer*.*.bn1.weight. A number is replaced if the container has at least
+    three modules of that module's class. So the convolution and the norm in a small torch.nn.Sequential are not peers.
     """
     modules = {plain_name(name): module for name, module in model.named_modules()}
     classes: dict[str, list[str]] = {}
@@ -56,7 +62,7 @@ def roles(model: nn.Module) -> dict[str, tuple[str, str]]:
                 starred[index] = "*"
             elif not index or not parts[index - 1][-1:].isdigit() or parts[index - 1].isdigit():
                 continue
-            # layer1.0 and layer2.0 of a ResNet: the stages have names that end with numbers.
+            # In layer1.0 and layer2.0 of a ResNet, the name of the stage ends with a number, which is also replaced.
             stage = starred[index - 1].rstrip("0123456789") if index else ""
             if stage and stage != starred[index - 1]:
                 starred[index - 1], starred[index] = f"{stage}*", "*"
@@ -65,7 +71,7 @@ def roles(model: nn.Module) -> dict[str, tuple[str, str]]:
 
 
 def groups(weights: list[Weights]) -> dict[tuple[str, str, tuple[int, ...]], list[Weights]]:
-    """Returns the parameters by role, class and shape, each group in order of depth."""
+    """Groups parameters by role and shape. Each group is in order of depth."""
     found: dict[tuple[str, str, tuple[int, ...]], list[Weights]] = {}
     for one in weights:
         found.setdefault(one.group, []).append(one)
@@ -75,12 +81,14 @@ def groups(weights: list[Weights]) -> dict[tuple[str, str, tuple[int, ...]], lis
 def outliers(weights: list[Weights]) -> list[Outlier]:
     """Returns the parameters whose rms differs from the median of their nearest peers by more than `FACTOR`.
 
-    Peers have the same role and the same shape. If a parameter has fewer than two such peers, as in the stages of a ResNet, it is
-    compared with those of other shapes, unless it belongs to the first or the last layer, which often differ from the others. It
-    differs from its peers if no dependence on the fans makes the sizes agree.
+    A parameter is compared with peers of the same role and shape. If there are fewer than two, as in the stages of a ResNet, it is
+    compared with peers of other shapes. This is not done for the first and the last layer, which often differ from the others.
+
+    Each comparison is made three times: for an rms that does not depend on the fans, for one proportional to 1/sqrt(fan_in), and
+    for one proportional to 1/sqrt(fan_out). A parameter is only returned if it differs in all of them.
     """
     fans = {one.module: one.shape for one in weights if one.name.endswith("weight") and len(one.shape) > 1}
-    places = {one.name: place for place, one in enumerate(weights)}
+    order = {one.name: index for index, one in enumerate(weights)}
     ends = {*list(fans)[:1], *list(fans)[-1:]}
     by_role: dict[tuple[str, str], list[Weights]] = {}
     for one in weights:
@@ -93,7 +101,7 @@ def outliers(weights: list[Weights]) -> list[Outlier]:
         for position, one in enumerate(members):
             same = by_shape[one.shape]
             if len(same) >= 3:
-                nearest = _nearest(bisect.bisect_left(same, places[one.name], key=lambda other: places[other.name]), same)
+                nearest = _nearest(bisect.bisect_left(same, order[one.name], key=lambda other: order[other.name]), same)
             elif len(members) >= 4 and one.module not in ends:
                 nearest = _nearest(position, members)
             else:
@@ -105,19 +113,20 @@ def outliers(weights: list[Weights]) -> list[Outlier]:
 
 
 def _nearest(index: int, members: list[Weights]) -> list[Weights]:
-    """Returns the peers that are nearest to a parameter in order of depth."""
+    """Returns the `NEAREST` members that are nearest to the member `index`, without that member. `members` is in order of depth."""
     around = [other for other in range(max(0, index - NEAREST), min(len(members), index + NEAREST + 1)) if other != index]
     return [members[other] for other in sorted(around, key=lambda other: (abs(other - index), other))[:NEAREST]]
 
 
 def _compared(one: Weights, peers: list[Weights], fans: dict[str, tuple[int, ...]]) -> Outlier | None:
-    """Returns an outlier if a parameter differs from its peers, and these agree with each other."""
+    """Returns an outlier if the parameter `one` differs from its peers while most of the peers agree with each other, else None."""
     if not peers or not all(math.isfinite(other.rms) for other in (one, *peers)):
         return None
-    # Norm weights that begin at 0 end residual branches. In a block without a shortcut, the same norm begins at 1.
+    # The last norm of a residual branch often has a weight of 0. In a block without a shortcut, that norm has a weight of 1.
     if one.constant and one.forward.mean == 1 and not any(other.rms for other in peers):
         return None
-    # The rms of n random values varies by 1/sqrt(2 n) of itself, and that of a few values often by more.
+    # The rms of n normal values has a relative standard deviation of 1/sqrt(2 n). For small n, outliers are more frequent than that
+    # suggests, so the limit has a term in 1/n.
     count = max(1, one.forward.count)
     limit = FACTOR * (1 + 2 / math.sqrt(2 * count) + 16 / count)
     scales = [_scales(other, fans) for other in (one, *peers)]
@@ -128,7 +137,7 @@ def _compared(one: Weights, peers: list[Weights], fans: dict[str, tuple[int, ...
         expected = statistics.median(sizes)
         if _is_near(one.rms, expected, limit):
             return None
-        # The peers are only evidence if they agree with each other.
+        # Peers that differ among themselves do not show what is normal.
         agreeing = agreeing or 2 * sum(_is_near(size, expected, limit) for size in sizes) > len(peers)
         found.append(Outlier(one, expected, peers))
     nearest = min(found, key=lambda outlier: abs(math.log(outlier.factor)) if 0 < outlier.factor < math.inf else math.inf)
@@ -141,11 +150,14 @@ def _is_near(rms: float, expected: float, limit: float) -> bool:
 
 
 def _scales(one: Weights, fans: dict[str, tuple[int, ...]]) -> list[float]:
-    """Returns the factors of the rms that could be equal for all peers: 1, sqrt(fan_in) and, for weights, sqrt(fan_out)."""
+    """Returns 1, sqrt(fan_in) and, for weights, sqrt(fan_out) of a parameter.
+
+    The rms of peers times one of these factors is equal for all of them if their initializer depends on that fan, or on no fan.
+    """
     shape = one.shape if len(one.shape) > 1 else fans.get(one.module, ())
     if len(shape) < 2:
         return [1.0]
     receptive = math.prod(shape[2:])
     scales = [1.0, math.sqrt(max(1, shape[1] * receptive)), math.sqrt(max(1, shape[0] * receptive))]
-    # torch draws biases from U(+-1/sqrt(fan_in)).
+    # torch draws the biases of linear layers from U(-1/sqrt(fan_in), 1/sqrt(fan_in)), so fan_out is not needed for biases.
     return scales if len(one.shape) > 1 else scales[:2]

@@ -1,4 +1,4 @@
-"""Charts of a probe by matplotlib."""
+"""Draws a probe with matplotlib."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def plot(probe: Probe, axes: Any = None) -> Any:
-    """Draws q and p along the depth on two axes, and returns them."""
+    """Draws q on the first of two matplotlib axes and p on the second, both along the depth, and returns the axes."""
     if axes is None:
         try:
             pyplot = importlib.import_module("matplotlib.pyplot")

@@ -1,4 +1,4 @@
-"""The function `probe`, which measures a model."""
+"""The function `probe`, which measures how signals and gradients change along the depth of a model."""
 
 from __future__ import annotations
 
@@ -24,42 +24,50 @@ def probe(
     seed: int = 0,
     advise: bool = True,
 ) -> Probe:
-    """Measures how signals and gradients pass through a model, and says what to change if they vanish or explode.
+    """Measures how signals and gradients change along the depth of a model, and says what to change if they vanish or explode.
 
-    The model runs forward and backward once. For each module, in order of execution, the mean square q of its output and the
-    mean square p of the gradient of its output are measured, and much else: see `Probe`. Slopes of ln q and ln p along the depth
-    say how fast signal and gradient change, next to what mean-field theory predicts. Findings say in words what is wrong and
-    where. For each problem, changes are tried on a copy of the model, which is measured again.
+    The model runs forward and backward once. For each module, in order of execution, the mean square q of its output and the mean
+    square p of the gradient of its output are measured. `Probe` lists the other measurements. Two slopes say how fast signal and
+    gradient change along the depth, and mean-field theory predicts both. Findings say in words what is wrong and where. For each
+    problem, changes of the initialization are tried on copies of the model, and each copy is measured.
 
     Afterwards the model is as it was before, bit for bit: parameters, gradients, buffers, training mode, attributes and hooks of
-    its modules. So are the batch and the states of the generators of torch, NumPy and Python. The model runs in the mode that it
-    is in: normally, a new model is in training mode. Code that torch.compile compiles runs uncompiled.
+    its modules. The batch and the states of the generators of torch, NumPy and Python are also as before. The model runs in the mode
+    that it is in, which is training mode for a new model. Code that uses torch.compile runs uncompiled.
 
     The memory that the measurements need grows with the number of modules, not with the size of their outputs.
 
     Parameters
     ----------
     model
-        The model, or a function that builds it. Wrappers of data parallelism and torch.compile are removed.
+        The model, or a function that builds it. A model in DataParallel, DDP or torch.compile is unwrapped.
     batch
         The input of the model: a mapping is passed as keywords, a tuple or list as arguments, anything else as one argument. With
-        a `loss`, this is a pair of inputs and targets. At least 2 inputs are needed for cosines, and 16 are better.
+        a `loss`, this is a pair of inputs and targets. Cosines between inputs need at least 2 inputs, and 16 are better.
     loss
         A function of the model's output and the targets, such as torch.nn.functional.cross_entropy. Without it, the loss that the
-        model returns is used. If it returns none, a random projection of its output is used: the gradient of the output then has
-        independent normal values, and p is 1 at the output.
+        model returns is used. If the model returns no loss, a random projection of its output is used. The gradient of the output
+        then has independent standard normal values, so p is about 1 at the output.
     seeds
-        How many models are built and measured, with the seeds `seed`, `seed + 1`, ... of torch.manual_seed. More than one needs a
-        function as `model`. The slopes then have intervals over the seeds.
+        The number of models to build and measure, at least 1. They use the seeds `seed`, `seed + 1`, ... of torch.manual_seed. More
+        than one needs a function as `model`. The confidence intervals of the slopes are then over the seeds.
     seed
-        The first seed, for building the model, dropout and the random projection.
+        The first seed. It is used for building the model, for dropout and for the random projection.
     advise
-        Whether to try changes on copies of the model if there is a problem. Each trial costs a pass and a copy.
+        Whether to try changes on copies of the model if there is a problem. Each trial needs a copy, and a forward and a backward
+        pass. At most 10 changes are tried.
 
     Returns
     -------
     Probe
-        The measurements. `print(...)` shows a table, and `to_html` writes a page.
+        The measurements. `print` shows them as a table, and `to_html` writes a page with charts.
+
+    Raises
+    ------
+    TypeError
+        If `model` does not build a module, if `batch` is an iterator or a NumPy array, or if `seed` is not an integer.
+    ValueError
+        If `seeds` is not a positive integer, if the model returns no floating-point tensor, or if the loss is not one value.
 
     Examples
     --------
@@ -77,7 +85,7 @@ def probe(
     if not isinstance(seed, int):
         raise TypeError(f"seed = {seed!r}: must be an integer")
     if isinstance(model, nn.Module) and seeds > 1:
-        raise ValueError(f"seeds = {seeds}: building several models needs a function as `model`, not a model")
+        raise ValueError(f"seeds = {seeds}: with more than one seed, `model` must be a function that builds the model")
     runs = []
     first: nn.Module | None = None
     with torch.random.fork_rng(devices=_cuda_devices()):

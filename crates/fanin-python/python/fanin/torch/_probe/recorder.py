@@ -1,8 +1,8 @@
-"""The recorder: it measures each tensor that a model computes once, and records which layer it came from.
+"""The class `Recorder`, which records and measures the layers of a model while the model runs.
 
-Modules are seen by hooks. What happens between modules is seen by a function mode of torch: activation functions, residual
-additions and attention that are written as functions. Each tensor is measured when it is made, so in-place operations that
-follow change nothing. Tensors are held by weak references, so the recorder keeps none of them alive.
+A layer is one call of a module or, between modules, one call of an activation function, an addition or an attention function. Hooks
+report calls of modules, and a `TorchFunctionMode` reports calls of functions. Each output is measured as soon as it is computed, so
+later in-place operations do not change the measurement. The recorder refers to tensors by weak references, so it keeps none alive.
 """
 
 from __future__ import annotations
@@ -43,30 +43,30 @@ class Recorder(TorchFunctionMode):
         self.residuals: list[Residual] = []
         self.attention: list[Attention] = []
         self.recurrences: list[Recurrence] = []
-        #: The layer whose output a tensor is, and the version of the tensor when it was measured.
+        #: For each tensor that is the output of a layer: the index of the layer, and the tensor's version when it was measured.
         self._measured = WeakTensorKeyDictionary()
-        #: The layers that a tensor was computed from.
+        #: For each tensor: the indices of the recorded layers that it was computed from, without other recorded layers in between.
         self._origins = WeakTensorKeyDictionary()
         self._frames: list[Call] = []
         self._labels: dict[str, int] = {}
-        #: Hooks of a checkpointed region run again in the backward pass. They are ignored there.
+        #: False during the backward pass. Activation checkpointing then runs modules and their hooks again, which are ignored.
         self.is_recording = True
 
     # Modules -----------------------------------------------------------------------------------------------------------
 
     def record_inputs(self, tensors: list[Tensor]) -> None:
-        """Records the tensors of the batch, which the first layers read."""
+        """Records each tensor of the batch as a layer with the role "input"."""
         with torch._C.DisableTorchFunction():
             for tensor in tensors:
                 self._append("(input)", "", "input", "input", tensor)
 
     def enter(self, call: Call, inputs: list[Tensor]) -> None:
-        """Is called before each call of a module."""
+        """The hook that runs before each call of a module."""
         if self.is_recording:
             self._frames.append(call)
 
     def leave(self, call: Call, inputs: list[Tensor], outputs: list[Tensor]) -> None:
-        """Is called after each call of a module."""
+        """The hook that runs after each call of a module. It records the first output that has an axis."""
         if not self.is_recording:
             return
         while self._frames and self._frames.pop() != call:
@@ -74,7 +74,7 @@ class Recorder(TorchFunctionMode):
         if not outputs:
             return
         with torch._C.DisableTorchFunction():
-            # The first tensor of the root's output may be the loss.
+            # The first output of the whole model may be its loss, a tensor without axes.
             self._record_module(call, inputs, next((one for one in outputs if one.dim()), outputs[0]))
 
     def _record_module(self, call: Call, inputs: list[Tensor], output: Tensor) -> None:
@@ -82,7 +82,7 @@ class Recorder(TorchFunctionMode):
         if known is not None:
             layer = self.layers[known]
             if layer.module == call.name and layer.name.startswith(f"{call.name}:"):
-                # The module is an activation, such as nn.ReLU, whose function has been recorded: the layer gets its name.
+                # The module, such as nn.ReLU, called a function that is recorded as a layer. That layer gets the module's name.
                 layer.name, layer.kind = call.label, type(call.module).__name__
                 layer.facts |= facts_of(call.module, inputs)
                 return
@@ -107,7 +107,7 @@ class Recorder(TorchFunctionMode):
             return func(*args, **kwargs)
         is_inside_activation = bool(self._frames) and written_out_activation(self._frames[-1].module) is not None
         tensors = [one for one in (*args, *kwargs.values()) if isinstance(one, Tensor)]
-        # torch.cat and torch.stack take a list.
+        # torch.cat and torch.stack take their tensors in a list.
         lists = (one for one in args if isinstance(one, (list, tuple)))
         tensors += [one for each in lists for one in each if isinstance(one, Tensor)]
         origins = self._origins_of(tensors)
@@ -116,7 +116,7 @@ class Recorder(TorchFunctionMode):
         if isinstance(result, Tensor) and is_inside_activation:
             self._set_origins(result, origins)
         elif isinstance(result, Tensor):
-            self._see(func, args, kwargs, tensors, operands, origins, result)
+            self._record_function(func, args, kwargs, tensors, operands, origins, result)
         elif isinstance(result, (tuple, list)):
             for one in result:
                 if isinstance(one, Tensor):
@@ -125,7 +125,9 @@ class Recorder(TorchFunctionMode):
                 self._record_attention(attention.of_multi_head(args, kwargs), result[0])
         return result
 
-    def _see(self, func: Any, args: Any, kwargs: Any, tensors: list[Tensor], operands: Any, origins: Any, result: Tensor) -> None:
+    def _record_function(
+        self, func: Any, args: Any, kwargs: Any, tensors: list[Tensor], operands: Any, origins: Any, result: Tensor
+    ) -> None:
         self._set_origins(result, origins)
         if not result.is_floating_point() or not origins:
             return
@@ -134,7 +136,7 @@ class Recorder(TorchFunctionMode):
         elif func in activations.FUNCTIONS and self._frames:
             self._record_activation(activations.FUNCTIONS[func], args, kwargs, result)
         elif func in _NORMS and self._frames and next(self._frames[-1].module.children(), None) is not None:
-            # A module such as timm's BatchNormAct2d, which normalizes and then calls its activation.
+            # A module such as timm's BatchNormAct2d, which calls a function to normalize and then an activation module.
             self._append_function("norm", "norm", result).facts |= facts_of(self._frames[-1].module, [])
         elif func in activations.SOFTMAX and tensors:
             self._record_attention(attention.of_softmax(tensors[0], result, args, kwargs), result)
@@ -142,9 +144,10 @@ class Recorder(TorchFunctionMode):
             self._record_attention(attention.of_dot_product(args, kwargs), result)
 
     def _operands(self, args: Any) -> tuple[int, int] | None:
-        """Returns the layers of the two operands of an addition of activations, or None if it is another addition.
+        """Returns the layers of the two operands of an addition.
 
-        The operands are measured before the addition, because it may be in place.
+        Returns None unless both operands have the same shape with at least two axes and were computed from recorded layers. An
+        operand that is not a layer's output is recorded as a layer now, before the addition, which may be in place.
         """
         if len(args) != 2 or not all(isinstance(one, Tensor) and one.is_floating_point() for one in args):
             return None
@@ -154,7 +157,7 @@ class Recorder(TorchFunctionMode):
         return self._measure(a), self._measure(b)
 
     def _measure(self, tensor: Tensor) -> int:
-        """Returns the layer of a tensor. If the tensor has none, it is recorded as a layer of its own."""
+        """Returns the index of the layer whose output is a tensor. If there is none, the tensor is recorded as a layer of its own."""
         known = self.layer_of(tensor)
         return self._append_function("tensor", "tensor", tensor).index if known is None else known
 
@@ -167,7 +170,7 @@ class Recorder(TorchFunctionMode):
         elif self._descends(a, b):
             self.residuals.append(Residual(layer.module, layer.index, stream=b, branch=a))
         elif {self.layers[one].role for one in (a, b)} & {"norm", "weight"} and self._have_a_common_source(a, b):
-            # A shortcut with a projection. The branch is the longer of the two paths.
+            # The shortcut has a projection, as in the first block of a ResNet stage. The branch is the longer of the two paths.
             stream, branch = (a, b) if self._path_length(a) < self._path_length(b) else (b, a)
             self.residuals.append(Residual(layer.module, layer.index, stream=stream, branch=branch))
 
@@ -175,7 +178,8 @@ class Recorder(TorchFunctionMode):
         layer = self._append_function(name, "activation", result)
         layer.activation = name
         source = args[0] if args else kwargs.get("input")
-        # After an operation in place, the input is the output, whose values are all above the limit.
+        # `source` is compared with MASKED to leave out masked logits. If the activation ran in place, `source` is its output, in
+        # which every value is above MASKED.
         is_open = source.detach() > attention.MASKED if isinstance(source, Tensor) and source.shape == result.shape else None
         layer.saturated = activations.saturated_share(name, result, is_open)
         if name == "leaky_relu":
@@ -239,17 +243,20 @@ class Recorder(TorchFunctionMode):
             layer.backward = measured
 
     def share_gradients(self) -> None:
-        """Gives layers that return another layer's output its gradient. Is called after the backward pass."""
+        """Copies gradients to the layers that return another layer's output unchanged. To be called after the backward pass."""
         for layer in self.layers:
             if layer.alias is not None:
                 layer.backward = self.layers[layer.alias].backward
 
     def layer_of(self, tensor: Tensor) -> int | None:
-        """Returns the layer whose output a tensor is, or None if the tensor has not been measured."""
+        """Returns the index of the layer whose output is a tensor.
+
+        Returns None if there is no such layer, or if the tensor has been changed in place since it was measured.
+        """
         known = self._measured.get(tensor)
         return known[0] if known is not None and known[1] == version_of(tensor) else None
 
-    # Which tensor was computed from which layers -------------------------------------------------------------------------
+    # Origins: the layers that a tensor was computed from -----------------------------------------------------------------
 
     def _origins_of(self, tensors: list[Tensor]) -> frozenset[int]:
         found: frozenset[int] = frozenset()
@@ -265,7 +272,7 @@ class Recorder(TorchFunctionMode):
         return self.layers[index].sources
 
     def _descends(self, index: int, ancestor: int) -> bool:
-        """Returns whether a layer was computed from another one."""
+        """Returns whether the layer `index` was computed, directly or through other layers, from the layer `ancestor`."""
         ancestor = self._base(ancestor)
         pending, seen = [self._base(index)], set()
         while pending:
@@ -284,7 +291,7 @@ class Recorder(TorchFunctionMode):
         return index if alias is None else alias
 
     def _path(self, index: int) -> list[int]:
-        """Returns the layers on the path from a layer back along its first sources."""
+        """Returns a layer, its first source, the first source of that, and so on: at most 200 layers."""
         path = [index]
         while self._sources(path[-1]) and len(path) < 200:
             path.append(self._sources(path[-1])[0])

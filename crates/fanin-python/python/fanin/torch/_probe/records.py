@@ -1,4 +1,4 @@
-"""What one pass through a model records: layers in order of execution, residual additions, attention, parameters."""
+"""The records of one forward and backward pass of a model: layers, residual additions, attention, recurrent layers, parameters."""
 
 from __future__ import annotations
 
@@ -12,36 +12,46 @@ from .._measure import Moments
 
 @dataclasses.dataclass
 class Layer:
-    """One call of a module, or of a function such as `relu` or `+` between modules."""
+    """One call of a module, or of a function such as `relu` or `+` between modules. Layers are numbered in order of execution."""
 
+    #: The index of this layer in `Run.layers`. Other records refer to layers by this index.
     index: int
-    #: The name of the module, with "#2" for its second call. A function has the name of the module that calls it, a colon, and
-    #: its own name.
+    #: For the second call of the module `fc`, "fc#2". For a function `relu` that the module `fc` calls, "fc:relu".
     name: str
+    #: The name of the module. For a function, the name of the module that calls it.
     module: str
     #: The class of the module, or the name of the function.
     kind: str
+    #: "weight" (a linear layer or a convolution), "embedding", "norm", "activation", "attention", "add", "dropout", "container" (a
+    #: module without parameters of its own), "input", "tensor" (an operand of an addition), or "other".
     role: str
+    #: The shape of the output.
     shape: tuple[int, ...]
+    #: Sums over the values of the output.
     forward: Moments
+    #: The axis of the output that counts units: channels of a convolution, features of a linear layer.
     unit_axis: int
+    #: Sums over the values of the gradient of the output.
     backward: Moments | None = None
-    #: The layers whose outputs this layer reads.
+    #: The indices of the layers whose outputs this layer reads.
     sources: tuple[int, ...] = ()
-    #: The layer whose output this layer returns unchanged, or None.
+    #: The index of the layer whose output this layer returns unchanged, or None.
     alias: int | None = None
-    #: The name of the activation function, for a layer with role "activation".
+    #: The name of the activation function, for layers that are or contain one.
     activation: str | None = None
-    #: The share of the values where the slope of the activation function is less than 5 % of its greatest slope.
+    #: The fraction of output values where the slope of the activation function is less than 5 % of its greatest slope.
     saturated: float | None = None
-    #: The mean cosine between the outputs for two inputs of the batch, and between two tokens of an input.
+    #: The mean cosine between the outputs for two inputs of the batch, in -1..=1.
     cosine_inputs: float | None = None
+    #: The mean cosine between the outputs for two tokens of the same input, in -1..=1.
     cosine_tokens: float | None = None
-    #: Predictions of mean-field theory: from the measured input of this layer, and from the first layer on.
+    #: The q that mean-field theory predicts from the measured q of this layer's input.
     local_q: float | None = None
+    #: The q that mean-field theory predicts from the measured inputs of the model.
     theory_q: float | None = None
+    #: The p that mean-field theory predicts from the measured gradient of the model's output.
     theory_p: float | None = None
-    #: Numbers that theory needs and that only the module knows.
+    #: Properties of the module that theory needs, such as the mean square of its weight: see `roles.facts_of`.
     facts: dict[str, float] = dataclasses.field(default_factory=dict)
 
     @property
@@ -56,67 +66,77 @@ class Layer:
 
     @property
     def dead(self) -> float | None:
-        """The share of dead units: units that are 0 for every input. None if the layer is not an activation."""
+        """The fraction of dead units: units that are 0 for every input. None if the layer is not an activation."""
         return self.forward.dead_share if self.role == "activation" else None
 
 
 @dataclasses.dataclass
 class Residual:
-    """An addition `stream + branch`, where the branch was computed from the stream."""
+    """A residual addition `stream + branch`, where the branch was computed from the stream."""
 
-    #: The module that adds.
+    #: The name of the module that adds.
     module: str
+    #: The index of the layer that is the sum.
     layer: int
+    #: The index of the layer that is the stream.
     stream: int
+    #: The index of the layer that is the branch.
     branch: int
 
 
 @dataclasses.dataclass
 class Attention:
-    """A softmax over keys."""
+    """One call of attention: a softmax over keys for each query. Masked keys do not count."""
 
+    #: The name of the module that computes the attention.
     module: str
-    #: The mean entropy of a row divided by that of a uniform row, in 0..=1.
+    #: The entropy of a query's probabilities divided by that of equal probabilities, averaged over the queries, in 0..=1.
     entropy: float
-    #: The standard deviation of the logits of a row, averaged over the rows.
+    #: The standard deviation of a query's logits over the keys, averaged over the queries.
     logits: float
-    #: The mean over the rows of 1 / (number of keys).
+    #: 1 / (number of keys of a query), averaged over the queries.
     inverse_keys: float
-    #: The layer that returns the result, where it is known.
+    #: The index of the layer that is the output of the attention. None if only its softmax was recorded.
     layer: int | None = None
 
 
 @dataclasses.dataclass
 class Recurrence:
-    """The time steps of one layer of a recurrent module such as torch.nn.LSTM."""
+    """How the gradient changes along the time steps of one layer of torch.nn.RNN, LSTM or GRU."""
 
+    #: The name of the module.
     module: str
-    #: The number of the layer in the module.
+    #: Which layer of the module: 0 for the first of `num_layers`.
     layer: int
+    #: The number of time steps that were measured.
     steps: int
-    #: The change of ln p in one step back in time.
+    #: The change of ln p in one time step back, where p is the mean square of the gradient of the state.
     gradient: float
 
 
 @dataclasses.dataclass
 class Weights:
-    """A parameter: the rms of its values and of its gradient."""
+    """The measurements of one parameter: its root mean square (rms) and that of its gradient."""
 
     name: str
+    #: The name of the module that has the parameter.
     module: str
     shape: tuple[int, ...]
+    #: Sums over the values.
     forward: Moments
+    #: Sums over the values of the gradient. None if the parameter gets no gradient.
     gradient: Moments | None = None
-    #: Whether all values are equal, and whether all rows are.
+    #: Whether all values are equal.
     constant: bool = False
+    #: Whether all slices along the first axis are equal.
     rows_are_equal: bool = False
     requires_grad: bool = True
-    #: The pattern of the names of its peers, and the class of its module: see `peers.roles`.
+    #: The pattern that matches the names of the same parameter in all blocks, and the class of its module: see `peers.roles`.
     role: tuple[str, str] = ("", "")
 
     @property
     def group(self) -> tuple[str, str, tuple[int, ...]]:
-        """What peers have in common."""
+        """The role and the shape. Parameters with equal groups are peers: the same parameter in different blocks."""
         return (*self.role, self.shape)
 
     @property
@@ -129,7 +149,7 @@ class Weights:
 
     @property
     def ratio(self) -> float | None:
-        """The rms of the gradient divided by the rms of the values, or None if there is no such number."""
+        """The rms of the gradient divided by the rms of the values. None without a gradient, or if all values are 0."""
         if self.gradient is None or not self.rms > 0 or not math.isfinite(self.rms):
             return None
         return self.gradient.rms / self.rms
@@ -137,26 +157,32 @@ class Weights:
 
 @dataclasses.dataclass
 class Run:
-    """One forward and one backward pass."""
+    """The measurements of one forward and one backward pass of a model."""
 
+    #: In order of execution.
     layers: list[Layer]
     residuals: list[Residual]
     attention: list[Attention]
     weights: list[Weights]
     recurrences: list[Recurrence] = dataclasses.field(default_factory=list)
+    #: None if the model has no loss, so that a random projection of the output was used.
     loss: float | None = None
+    #: The number of classes, if the model is a classifier whose integer targets are known.
     classes: int | None = None
-    #: The standard deviation of the logits of one prediction, averaged over the predictions.
+    #: The standard deviation over the classes of the logits of one prediction, averaged over the predictions.
     logits: float | None = None
+    #: The index of the layer that is the model's prediction.
     output: int | None = None
+    #: How long the pass took, with its measurements.
     seconds: float = 0.0
+    #: The number of inputs in the batch.
     batch: int | None = None
     #: The names of all parameters and persistent buffers.
     names: list[str] = dataclasses.field(default_factory=list)
-    #: For each name of a parameter, the first name of the same parameter.
+    #: Maps each name of a parameter to its first name. The two differ where modules share a parameter.
     first_names: dict[str, str] = dataclasses.field(default_factory=dict)
 
 
 def own_parameters(module: nn.Module) -> dict[str, Tensor]:
-    """Returns the parameters of a module itself, without those of its children."""
+    """Returns the parameters of a module by name, without those of its submodules."""
     return {name: parameter for name, parameter in module.named_parameters(recurse=False)}

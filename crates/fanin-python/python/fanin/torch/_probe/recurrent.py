@@ -1,6 +1,6 @@
-"""Recurrent layers: how the gradient runs along the time steps of torch.nn.RNN, LSTM and GRU.
+"""Measures how the gradient changes along the time steps of torch.nn.RNN, LSTM and GRU.
 
-These layers compute all of their time steps in one call, so hooks do not see the steps. The steps are computed again here, in f64.
+These modules compute all time steps in one call, so hooks cannot observe a single step. The steps are computed again here, in f64.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ from torch import Tensor, nn
 
 from .records import Recurrence
 
-#: At most this many time steps and inputs are computed again.
+#: The greatest number of time steps, and of inputs of the batch, that are computed again.
 STEPS, INPUTS = 64, 8
 
 
 def measure(module: nn.RNNBase, name: str, inputs: list[Tensor]) -> list[Recurrence]:
-    """Returns one measurement for each layer of a recurrent module, in the direction of time.
+    """Returns one measurement for each layer of a recurrent module. In a bidirectional module, only the first layer is measured.
 
-    The gradient is that of a random projection of the last state with respect to the state after each step, so it depends on the
-    recurrent weights alone. Packed sequences and layers with a projection are not measured.
+    The gradient is that of a random projection of the last state with respect to the state after each step. It does not depend on
+    the rest of the model or on the loss. Packed sequences and modules with `proj_size` are not measured.
     """
     if not inputs or inputs[0].dim() != 3 or module.proj_size:
         return []
@@ -37,14 +37,17 @@ def measure(module: nn.RNNBase, name: str, inputs: list[Tensor]) -> list[Recurre
         slope = math.log(max(first, 1e-300) / last) / (len(gradients) - 1)
         found.append(Recurrence(name, layer, len(gradients), slope))
         signal = signal.detach()
-        # In a bidirectional module, the next layer also reads the other direction, which is not computed here.
+        # In a bidirectional module, the next layer also reads the backward direction, which is not computed here.
         if module.bidirectional:
             break
     return found
 
 
 def _steps(module: nn.RNNBase, layer: int, signal: Tensor) -> tuple[Tensor, list[float]]:
-    """Returns the states after each time step, and the mean squares of their gradients."""
+    """Returns the hidden states after all time steps as one tensor, and for each step the mean square of the state's gradient.
+
+    The state of an LSTM is the hidden state and the cell state. The mean squares of both are added.
+    """
     names = (f"{kind}_l{layer}" for kind in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"))
     weights = [getattr(module, one).detach().double() for one in names if hasattr(module, one)]
     cells = {"LSTM": torch.lstm_cell, "GRU": torch.gru_cell, "RNN_TANH": torch.rnn_tanh_cell, "RNN_RELU": torch.rnn_relu_cell}

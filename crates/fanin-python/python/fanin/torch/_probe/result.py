@@ -1,4 +1,4 @@
-"""The class `Probe`: what was measured, and how it is shown."""
+"""The class `Probe`: the measurements of a model, with methods that show and save them."""
 
 from __future__ import annotations
 
@@ -24,70 +24,77 @@ class Probe:
     `print` shows a table. A notebook shows a page with charts.
     """
 
-    #: The class of the model.
+    #: The name of the model's class.
     model: str
-    #: The number of values of its parameters.
+    #: The number of values in all parameters of the model.
     parameter_count: int
-    #: How many models were measured.
+    #: The number of seeds with which models were built and measured.
     seeds: int
     _analysis: Analysis
-    #: Changes that were tried on a copy, and helped.
+    #: Changes of the initialization that were tried on a copy of the model, and that helped.
     advice: list[Advice] = dataclasses.field(default_factory=list)
-    #: The rules of a recipe that make all of these changes: patterns and specs.
+    #: The rules of a recipe that make all changes of `advice`: a dict from patterns of parameter names to specs.
     rules: dict[str, str] = dataclasses.field(default_factory=dict)
 
     @property
     def layers(self) -> list[Layer]:
-        """The layers in order of execution: calls of modules and, between them, activation functions and additions.
+        """The layers in order of execution: calls of modules and, between them, activation, addition and attention functions.
 
-        A layer has `name`, `kind`, `shape`, `q` (mean square of the output), `p` (mean square of its gradient), `forward.mean`,
-        `dead`, `saturated`, `cosine_inputs`, `cosine_tokens`, and the predictions `theory_q`, `theory_p` and `local_q`.
+        A layer has `name`, `kind`, `shape`, `q` (mean square of the output), `p` (mean square of the output's gradient),
+        `forward.mean`, `dead`, `saturated`, `cosine_inputs` and `cosine_tokens`. Mean-field theory predicts `theory_q`, `theory_p`
+        and `local_q`.
         """
         return [one for one in self._analysis.run.layers if one.role != "tensor"]
 
     @property
     def trunk(self) -> list[Layer]:
-        """The layers along which the depth is counted: the blocks, or the layers with weights."""
+        """The layers along which the depth is counted: the blocks of the model or, without blocks, its layers with weights."""
         return self._analysis.points
 
     @property
     def unit(self) -> str:
-        """What one step of depth is: "block" or "layer"."""
+        """The word for one step of depth: "block" or "layer"."""
         return self._analysis.trunk.unit
 
     @property
     def residuals(self) -> list[Residual]:
-        """The additions of a branch to its stream. Their members are indices of layers."""
+        """The residual additions `stream + branch`. Their attributes `layer`, `stream` and `branch` are values of `Layer.index`."""
         return self._analysis.run.residuals
 
     @property
     def attention(self) -> list[Attention]:
-        """The softmaxes over keys, with their entropy."""
+        """The calls of attention, each with the `entropy` of its probabilities and the standard deviation of its `logits`."""
         return self._analysis.run.attention
 
     @property
     def recurrences(self) -> list[Recurrence]:
-        """The layers of torch.nn.RNN, LSTM and GRU: `gradient` is the change of ln p in one time step back."""
+        """The layers of torch.nn.RNN, LSTM and GRU. `gradient` is the change of ln p of the state in one time step back."""
         return self._analysis.run.recurrences
 
     @property
     def parameters(self) -> list[Weights]:
-        """The parameters, with `rms`, `gradient_rms` and `ratio`."""
+        """The parameters. Each has `rms`, `gradient_rms` and `ratio`, which is `gradient_rms / rms`."""
         return self._analysis.run.weights
 
     @property
     def forward(self) -> Fit | None:
-        """The slope of ln q along the depth, or None if there is none, for example because a signal is 0."""
+        """The slope of ln q along the depth, where q is the mean square of the signal. None if a q is 0 or not finite."""
         return self._analysis.forward
 
     @property
     def backward(self) -> Fit | None:
-        """The slope of ln p along the depth, from the output back, or None."""
+        """The slope of ln P from the output back, where P is the sum of squares of the gradient of a layer's output.
+
+        None if a P is 0, not finite or missing.
+        """
         return self._analysis.backward
 
     @property
     def mean_field(self) -> MeanField | None:
-        """The fixed point and the depth scale of theory, for a plain stack of layers with one activation function."""
+        """The fixed point and the depth scale of mean-field theory. None unless the model is a plain stack of layers.
+
+        A plain stack has at least three layers with weights, the same activation function between all of them, and nothing else.
+        """
         return self._analysis.mean_field
 
     @property
@@ -97,22 +104,25 @@ class Probe:
 
     @property
     def classes(self) -> int | None:
-        """The number of classes of a classifier whose targets are known."""
+        """The number of classes. None unless the model is a classifier whose integer targets are known."""
         return self._analysis.run.classes
 
     @property
     def logits_std(self) -> float | None:
-        """The standard deviation of the logits of one prediction."""
+        """The standard deviation over the classes of the logits of one prediction, averaged over the predictions.
+
+        None unless the model is a classifier whose integer targets are known.
+        """
         return self._analysis.run.logits
 
     @property
     def seconds(self) -> float:
-        """How long the first pass took."""
+        """How long the measurement with the first seed took: a forward and a backward pass."""
         return self._analysis.run.seconds
 
     @property
     def findings(self) -> list[Finding]:
-        """What is wrong or worth a note, problems first."""
+        """The findings: problems first, then notes."""
         return self._analysis.findings
 
     @property
@@ -121,22 +131,25 @@ class Probe:
         return all(one.level != "problem" for one in self.findings)
 
     def recipe_patch(self) -> str:
-        """Returns a recipe that makes the changes of `advice` and keeps all other values: see `fanin.init_module`.
+        """Returns a recipe that makes the changes of `advice` and keeps all other values. Pass it to `fanin.init_module`.
 
-        Without advice, the recipe only has the rule that keeps values.
+        Without advice, the recipe has one rule, which keeps all values.
         """
         from .patterns import recipe
 
         return recipe(self.rules, self._analysis.run.names)
 
     def to_json(self) -> dict[str, Any]:
-        """Returns the measurements as a dict of numbers, texts and lists. Its schema is docs/probe.schema.json."""
+        """Returns the measurements as a dict that json.dumps accepts. Its schema is docs/probe.schema.json."""
         from .to_json import to_json
 
         return to_json(self)
 
     def to_html(self, path: str | PathLike[str] | None = None) -> str:
-        """Returns a page with charts and tables, and writes it to the file `path`, if it is given. The page needs no network."""
+        """Returns an HTML page with charts and tables. If `path` is given, the page is also written to that file.
+
+        The page can be opened without a network.
+        """
         from .page import page
 
         text = page(self)

@@ -1,4 +1,4 @@
-"""What a module is to probe: a layer with weights, a norm, an activation or a container; and the numbers that theory needs."""
+"""Classifies modules for probe (weights, norm, activation, container, ...), and computes the properties that theory needs."""
 
 from __future__ import annotations
 
@@ -15,25 +15,28 @@ _TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 
 
 def is_hf_conv1d(module: nn.Module) -> bool:
-    """Returns whether a module is transformers' Conv1D: a linear layer whose weight is [in, out]."""
+    """Returns whether a module is the Conv1D of transformers, a linear layer whose weight has the shape [in, out]."""
     return type(module).__name__ == "Conv1D" and hasattr(module, "nf")
 
 
 def is_weight(module: nn.Module) -> bool:
-    """Returns whether a module multiplies its input by a weight."""
+    """Returns whether a module is a linear layer or a convolution."""
     return isinstance(module, (nn.Linear, *_CONVOLUTIONS, *_TRANSPOSED)) or is_hf_conv1d(module)
 
 
 def is_norm(module: nn.Module) -> bool:
-    """Returns whether a module normalizes: its class has "Norm" in its name, and its parameters have at most one axis."""
+    """Returns whether a module is a norm.
+
+    A norm has "norm" in the name of its class, and each of its parameters has at most one axis larger than 1.
+    """
     name = type(module).__name__.lower()
     return "norm" in name and all(one.dim() <= 1 or one.shape.numel() == max(one.shape) for one in module.parameters(False))
 
 
 def written_out_activation(module: nn.Module) -> str | None:
-    """Returns the activation function of a module such as transformers' NewGELUActivation, which computes it in several steps.
+    """Returns the name of the activation function of a module that computes it in several steps, else None.
 
-    The steps are not recorded as layers of their own.
+    An example is NewGELUActivation of transformers. Its steps are not recorded as layers of their own.
     """
     if any(True for _ in module.children()) or own_parameters(module):
         return None
@@ -55,7 +58,10 @@ def role_of(module: nn.Module) -> str:
 
 
 def unit_axis_of(module: nn.Module | None, output: Tensor, inherited: int | None) -> int:
-    """Returns the axis of the units of an output: 1 for feature maps of convolutions, else the last."""
+    """Returns the axis of a module's output that counts units: 1 for the channels of convolutions, else -1 for the features.
+
+    `inherited` is the unit axis of the module's input, if it is known. It is used for modules such as activations.
+    """
     if isinstance(module, (*_CONVOLUTIONS, *_TRANSPOSED, nn.modules.batchnorm._BatchNorm, nn.GroupNorm)):
         return 1 if output.dim() > 2 or output.dim() == 2 else -1
     if module is not None and (is_weight(module) or isinstance(module, (nn.Embedding, nn.LayerNorm))):
@@ -66,11 +72,15 @@ def unit_axis_of(module: nn.Module | None, output: Tensor, inherited: int | None
 
 
 def facts_of(module: nn.Module, inputs: list[Tensor]) -> dict[str, float]:
-    """Returns the numbers of a module that theory needs. Of norms, only torch's own are known: Gemma's multiply by 1 + weight.
+    """Returns the properties of a module that theory needs, by name. Empty for other modules.
 
-    For a layer with weights: `gain`, the mean square of its output for an input of mean square 1 by theory, and `bias`, the
-    mean square of its bias. For a norm: `scale` and `bias`, the mean squares of its parameters, and `eps`. For a batch norm that uses running statistics: `fixed_scale`, and whether they still
-    have their initial values. For dropout: `p`.
+    - A layer with weights has `gain`, the mean square of its output that theory predicts for an input of mean square 1 without the
+      bias; `fan`, the number of products in one value of the output; and `bias`, the mean square of its bias.
+    - A norm has `scale` and `bias`, the mean squares of its weight and its bias, and `eps`. Only norms of torch are supported: those
+      of Gemma, for example, multiply by 1 + weight.
+    - A batch norm that uses running statistics has `fixed_scale`, the mean square of its weight, and `is_new`, which is 1 if the
+      statistics have their initial values.
+    - Dropout in training mode has `p`, the probability of a 0.
     """
     if is_weight(module):
         weight = getattr(module, "weight", None)
@@ -93,6 +103,7 @@ def facts_of(module: nn.Module, inputs: list[Tensor]) -> dict[str, float]:
 
 
 def _is_plain_norm(module: nn.Module) -> bool:
+    """Returns whether a module is a norm of torch that normalizes by the statistics of its input, not by running statistics."""
     if isinstance(module, nn.modules.batchnorm._BatchNorm):
         return module.training or module.running_mean is None
     return isinstance(module, (nn.LayerNorm, nn.GroupNorm, nn.RMSNorm))
@@ -105,7 +116,7 @@ def _mean_square(tensor: object) -> float:
 
 
 def _terms(module: nn.Module, weight: Tensor, inputs: list[Tensor]) -> float:
-    """Returns the mean number of products in one value of the output. Products with padding are not counted."""
+    """Returns the number of products in one value of the output, as the mean over the output. Products with padding do not count."""
     if is_hf_conv1d(module):
         return float(weight.shape[0])
     if isinstance(module, _TRANSPOSED):

@@ -1,4 +1,4 @@
-"""One measured pass: the model is called, a loss is found or made, and its gradient is sent back."""
+"""Runs a model forward and backward once, and measures its layers, parameters and loss."""
 
 from __future__ import annotations
 
@@ -20,12 +20,16 @@ from .records import Run, Weights
 
 Loss = Callable[..., Tensor]
 
-#: Fields of an output that are the model's prediction. If an output has one of them, the others do not enter the projection.
+#: Names of the field of a model's output that holds its prediction, in transformers. If an output has one of these fields, the random
+#: projection in `objective` uses that field alone.
 _PREDICTIONS = ("logits", "last_hidden_state", "prediction_logits", "start_logits")
 
 
 def run(model: nn.Module, batch: Any, loss: Loss | None, seed: int) -> Run:
-    """Runs a model forward and backward once, and returns what was measured. Everything is restored afterwards."""
+    """Runs a model forward and backward once, and returns the measurements.
+
+    Afterwards the parameters, gradients, buffers and hooks of the model, and the states of all generators, are as they were before.
+    """
     began = time.perf_counter()
     inputs, targets = split(batch, loss)
     inputs, targets = copied(inputs), copied(targets)
@@ -60,7 +64,7 @@ def run(model: nn.Module, batch: Any, loss: Loss | None, seed: int) -> Run:
 
 
 def call(model: nn.Module, inputs: Any) -> Any:
-    """Calls a model as a training loop does: a mapping as keywords, a tuple or list as arguments, else one argument."""
+    """Calls a model with a batch. A mapping is passed as keywords, a tuple or list as arguments, anything else as one argument."""
     if isinstance(inputs, Mapping):
         return model(**inputs)
     if isinstance(inputs, (tuple, list)):
@@ -69,6 +73,7 @@ def call(model: nn.Module, inputs: Any) -> Any:
 
 
 def split(batch: Any, loss: Loss | None) -> tuple[Any, Any]:
+    """Returns the inputs and the targets of a batch. Without a loss function, the whole batch is inputs, and the targets are None."""
     if isinstance(batch, (Iterator, DataLoader)):
         raise TypeError(f"batch is a {type(batch).__name__}: pass one batch, such as next(iter(loader))")
     if type(batch).__module__ == "numpy":
@@ -81,7 +86,7 @@ def split(batch: Any, loss: Loss | None) -> tuple[Any, Any]:
 
 
 def copied(value: Any) -> Any:
-    """Returns a copy of the tensors in a batch, so that in-place operations of the model do not change the caller's."""
+    """Returns a batch with copies of its tensors, so that in-place operations of the model do not change the caller's tensors."""
     if isinstance(value, Tensor):
         return value.detach().clone()
     if isinstance(value, Mapping):
@@ -107,10 +112,10 @@ def _batch_size(inputs: Any) -> int | None:
 
 
 def objective(output: Any, tensors: list[Tensor], loss: Loss | None, targets: Any, seed: int) -> tuple[Tensor, float | None]:
-    """Returns what to send back, and the loss if there is one.
+    """Returns the scalar tensor on which `backward()` is called, and the loss as a float.
 
-    Without a loss, this is a random projection of the output. The gradient of the output then has independent values of mean 0
-    and variance 1, so p is 1 at the output.
+    Without a loss, the scalar is the sum of the output times standard normal noise, and the float is None. The gradient of the
+    output is then that noise: its values are independent, with mean 0 and variance 1.
     """
     if loss is not None:
         value = loss(output, targets)
@@ -153,7 +158,7 @@ def _prediction(output: Any, tensors: list[Tensor]) -> Tensor:
 
 
 def _describe_logits(run: Run, output: Any, tensors: list[Tensor], inputs: Any, targets: Any, loss: Loss | None) -> None:
-    """Finds the logits of a classifier: its targets are integers. Measures their spread within a prediction."""
+    """Sets `run.classes` and `run.logits` if the model is a classifier, which is a model with integer targets."""
     if run.loss is None:
         return
     labels = targets if loss is not None else _field(inputs, "labels")
@@ -168,9 +173,10 @@ def _describe_logits(run: Run, output: Any, tensors: list[Tensor], inputs: Any, 
 
 
 def _class_axis(logits: tuple[int, ...], labels: tuple[int, ...], is_torch: bool) -> int | None:
-    """Returns the axis of the classes: the one that the labels do not have, or None.
+    """Returns the axis of the logits that counts the classes, which is the axis that the labels do not have. None if it is not clear.
 
-    torch's cross_entropy has the classes second. transformers has them last, and so do losses that flatten logits and labels.
+    torch's cross_entropy expects the classes on axis 1. Models of transformers have them on the last axis, and so do losses that
+    flatten logits and labels.
     """
     second, last = logits[:1] + logits[2:] == labels, logits[:-1] == labels
     if second and (is_torch or not last):
@@ -196,9 +202,10 @@ def _weights(model: nn.Module) -> list[Weights]:
 
 @contextlib.contextmanager
 def _gradients_kept(value: Tensor, parameters: Sequence[Tensor]) -> Iterator[None]:
-    """Restores the gradients of leaves that are not parameters of the model, such as tensors that its loss uses.
+    """Restores, on exit, the gradients of leaf tensors that are not parameters of the model, such as tensors that its loss uses.
 
-    They would get none from `backward(inputs=parameters)`, but reentrant activation checkpointing forbids that.
+    `value.backward()` adds to their gradients. `value.backward(inputs=parameters)` would not, but reentrant activation checkpointing
+    forbids the argument `inputs`.
     """
     own = {id(one) for one in parameters}
     pending, seen, leaves = [value.grad_fn], set(), []
@@ -221,7 +228,7 @@ def _gradients_kept(value: Tensor, parameters: Sequence[Tensor]) -> Iterator[Non
 
 
 def _backward(model: nn.Module, value: Tensor, weights: list[Weights]) -> None:
-    """Sends the gradient back. Each parameter's gradient is measured and released as soon as it is complete."""
+    """Runs the backward pass from `value`. Each parameter's gradient is measured and freed as soon as it is complete."""
     by_name = {one.name: one for one in weights}
     parameters, handles = [], []
     for name, parameter in model.named_parameters():

@@ -1,4 +1,4 @@
-"""Findings about signals and gradients: at which layer they stop, saturate, vanish or explode."""
+"""Checks of signals (the outputs of layers) and gradients. Each check returns its findings: what is wrong, and at which layer."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from .trunk import Trunk
 
 
 def inputs(run: Run) -> list[Finding]:
+    """Finds inputs of the model that are not normalized: their mean square is above `INPUT`."""
     found = []
     for layer in run.layers:
         if layer.role == "input" and layer.q > INPUT:
@@ -33,7 +34,7 @@ def inputs(run: Run) -> list[Finding]:
 
 
 def blocked(run: Run, paths: Paths) -> list[Finding]:
-    """Finds the layer that passes no gradient on, if no gradient reaches the first layers with weights."""
+    """Finds the layer at which the gradient becomes 0, if no gradient reaches the first layer with weights."""
     carrying = [layer for layer in run.layers if layer.p is not None and layer.alias is None and layer.role in ("weight", "embedding")]
     if not carrying or carrying[0].p != 0 or run.layers[-1].p == 0:
         return []
@@ -49,12 +50,13 @@ def blocked(run: Run, paths: Paths) -> list[Finding]:
 
 
 def dead(run: Run, paths: Paths) -> list[Finding]:
+    """Finds activations most of whose units are dead, which means 0 for every input. Layers computed from these are left out."""
     found: list[Finding] = []
     reported: list[int] = []
     for layer in run.layers:
         if layer.dead is None or layer.dead < DEAD or layer.forward.unit_count < 16:
             continue
-        # Branches that begin at 0, by a norm weight of 0 for example, are not dead: their input becomes positive in training.
+        # An activation whose input is 0 is not reported. Some models initialize a branch to 0 on purpose, and training changes that.
         if all(run.layers[one].q == 0 for one in layer.sources) or any(paths.descends(layer.index, one) for one in reported):
             continue
         reported.append(layer.index)
@@ -65,6 +67,7 @@ def dead(run: Run, paths: Paths) -> list[Finding]:
 
 
 def saturated(run: Run, paths: Paths) -> list[Finding]:
+    """Finds activations such as tanh most of whose values are where the function is nearly flat."""
     found = []
     for layer in run.layers:
         if layer.saturated is not None and layer.alias is None and layer.saturated >= SATURATED:
@@ -75,6 +78,7 @@ def saturated(run: Run, paths: Paths) -> list[Finding]:
 
 
 def attention(run: Run) -> list[Finding]:
+    """Finds attention whose probabilities have a low entropy, so that each query attends to few keys."""
     found = []
     for one in run.attention:
         if one.entropy < ENTROPY:
@@ -87,6 +91,7 @@ def attention(run: Run) -> list[Finding]:
 
 
 def slopes(run: Run, trunk: Trunk, forward: Fit | None, backward: Fit | None) -> list[Finding]:
+    """Finds a signal or a gradient that vanishes or explodes along the trunk (the layers along which depth is counted)."""
     found = []
     norms = sum(layer.role == "norm" for layer in run.layers)
     limit = LOG_CHANGE_WITH_NORMS if 2 * norms >= len(trunk.points) else LOG_CHANGE
@@ -102,7 +107,10 @@ def _span(run: Run, trunk: Trunk) -> str:
 
 
 def words(what: str, fit: Fit, trunk: Trunk) -> str:
-    """Returns a sentence about a slope: what it does in each step, and over the whole depth."""
+    """Returns a sentence that says how the signal or the gradient changes in each step of depth, and over the whole depth.
+
+    `what` is "signal" or "gradient".
+    """
     verb, at = ("grows", "the last") if fit.slope > 0 else ("falls", "the last")
     at = "the first" if what == "gradient" else at
     factor = math.exp(fit.slope)
@@ -116,6 +124,7 @@ def words(what: str, fit: Fit, trunk: Trunk) -> str:
 
 
 def loss(run: Run, paths: Paths) -> list[Finding]:
+    """Finds a classifier whose first loss is well above ln(classes), the loss of equal probabilities, because its logits are large."""
     if run.loss is None or run.classes is None:
         return []
     excess = run.loss - math.log(run.classes)
@@ -130,7 +139,11 @@ def loss(run: Run, paths: Paths) -> list[Finding]:
 
 
 def collapse(run: Run, trunk: Trunk) -> list[Finding]:
-    """Finds that all inputs, or all tokens, look the same at the end of the trunk, and did not at its beginning."""
+    """Finds that all inputs, or all tokens, have nearly the same direction at the last layer of the trunk.
+
+    The trunk is the layers along which depth is counted. If inputs or tokens are alike at the first layer that was measured, and that
+    layer is not the first of the trunk, the finding is a note.
+    """
     if not trunk.points:
         return []
     last = run.layers[trunk.points[-1]]
@@ -150,7 +163,10 @@ def collapse(run: Run, trunk: Trunk) -> list[Finding]:
 
 
 def recurrent(run: Run) -> list[Finding]:
-    """Finds recurrent layers in which the gradient explodes along time. If it vanishes, which it does by torch's default, this is a note."""
+    """Finds recurrent layers in which the gradient explodes or vanishes along the time steps.
+
+    A gradient that vanishes is a note, because with torch's default initialization it does.
+    """
     found = []
     for one in run.recurrences:
         total = one.gradient * one.steps

@@ -1,4 +1,7 @@
-"""A probe as text for the terminal: findings, slopes, sparklines, and a table of the trunk."""
+"""Formats a probe as text for the terminal: findings, slopes, sparklines, and a table of the trunk.
+
+The trunk is the layers along which the depth of the model is counted.
+"""
 
 from __future__ import annotations
 
@@ -13,19 +16,19 @@ if TYPE_CHECKING:
     from .result import Probe
 
 _BARS = "▁▂▃▄▅▆▇█"
-#: The trunk of a deep model is shown by this many rows.
+#: The greatest number of evenly spaced layers in the table of the trunk. The last layer is always added.
 ROWS = 24
 
 
 def number(value: float | None, digits: int = 3) -> str:
-    """Returns a number with three digits, or "-" if there is none."""
+    """Returns a number with `digits` significant digits, or "-" for None and NaN."""
     if value is None or math.isnan(value):
         return "-"
     return f"{value:.{digits}g}"
 
 
 def sparkline(values: Sequence[float | None], width: int = 60) -> str:
-    """Returns a line of bars: logarithms of the values, of which at most `width` are shown. A gap is a value that is 0."""
+    """Returns a line of at most `width` bars that show the logarithms of the values. A value without a logarithm is a space."""
     step = max(1, math.ceil(len(values) / width))
     logs = [math.log(one) if one is not None and 0 < one < math.inf else None for one in values[::step]]
     known = [one for one in logs if one is not None]
@@ -40,7 +43,7 @@ def sparkline(values: Sequence[float | None], width: int = 60) -> str:
 
 def _slope(name: str, fit: Fit | None, unit: str) -> str:
     if fit is None:
-        return f"  {name:<9} no slope: a value on the way is 0, not finite or missing"
+        return f"  {name:<9} no slope: a value along the depth is 0, not finite or missing"
     text = f"  {name:<9} {fit.slope:+.4f} a {unit}"
     if math.isfinite(fit.low):
         text += f", 95 % over {fit.interval}: {fit.low:+.4f} to {fit.high:+.4f}"
@@ -68,7 +71,7 @@ def _passes(probe: Probe) -> str:
 
 
 def mean_field_text(probe: Probe) -> str:
-    """Returns a sentence about the fixed point of theory."""
+    """Returns a line with the fixed point, chi and the depth scale of mean-field theory. `probe.mean_field` must not be None."""
     field = probe.mean_field
     assert field is not None
     scale = field.depth_scale
@@ -81,7 +84,7 @@ def mean_field_text(probe: Probe) -> str:
 
 
 def loss_text(probe: Probe) -> str:
-    """Returns a sentence about the loss."""
+    """Returns a line with the loss and, for a classifier, the loss of equal probabilities. `probe.loss` must not be None."""
     if probe.classes is None:
         return f"loss {number(probe.loss, 4)}"
     return (
@@ -125,7 +128,7 @@ def _table(probe: Probe) -> list[str]:
 
 
 def verdicts(probe: Probe) -> list[str]:
-    """Returns a sentence about the signal, and one about the gradient."""
+    """Returns a sentence for each slope that exists: that of the signal, and that of the gradient."""
     trunk = probe._analysis.trunk
     found = []
     for what, fit in (("signal", probe.forward), ("gradient", probe.backward)):

@@ -1,16 +1,23 @@
-"""Mean-field theory: what the mean squares of signals and gradients are if weights are random and independent.
+"""Mean-field theory: predicts the mean squares of signals and gradients of a model whose weights are random and independent.
 
-Forward, with sigma_w^2 = fan_in * E[w^2] and sigma_b^2 = E[b^2] (Poole et al. 2016, arXiv 1606.05340, equation 3):
+q is the mean square of a layer's output, phi the activation function, z a standard normal variable, sigma_w^2 = fan_in * E[w^2] and
+sigma_b^2 = E[b^2]. The rule of each kind of layer is applied in order of execution.
 
-    q' = sigma_w^2 E[phi(sqrt(q) z)^2] + sigma_b^2,    z standard normal
+Linear layers and convolutions, with the activation before them (Poole et al. 2016, arXiv 1606.05340, equation 3):
 
-Backward (Schoenholz et al. 2017, arXiv 1611.01232, equations 5 and 18): the gradient is multiplied by
-chi = sigma_w^2 E[phi'(sqrt(q) z)^2] in each layer, and -1/ln(chi) layers is the depth over which it changes by a factor of e. At a
-sum of a stream and a branch, q is the sum of both, and each of them gets the whole gradient. A norm returns the mean square of its
-weight, and divides the gradient by its input's. Attention with nearly equal probabilities returns
-q (rho + (1 - rho) / n) for n keys whose values have the mean cosine rho (Noci et al. 2022, arXiv 2206.03126).
+    q' = sigma_w^2 E[phi(sqrt(q) z)^2] + sigma_b^2
 
-These rules are applied to each layer in order of execution. Where a module has no rule, its measured factor is used.
+Backward, each such layer multiplies the sum of squares of the gradient by chi = sigma_w^2 E[phi'(sqrt(q) z)^2]. The depth scale,
+-1/ln(chi) layers, is the depth over which this changes by a factor of e (Schoenholz et al. 2017, arXiv 1611.01232, equations 5, 18).
+
+Additions: q is the sum of the q of both operands, and each operand gets the whole gradient.
+
+Norms: q is the mean square of the weight. Backward, the sum of squares is multiplied by that and divided by the q of the input.
+
+Attention with nearly equal probabilities over n keys: q (rho + (1 - rho) / n), where q is that of the values and rho the mean cosine
+between the values of two tokens (Noci et al. 2022, arXiv 2206.03126).
+
+A layer without a rule multiplies q by the factor that was measured.
 """
 
 from __future__ import annotations
@@ -28,10 +35,10 @@ from .records import Layer
 
 @functools.cache
 def _grid() -> tuple[Tensor, Tensor]:
-    """Returns the points and the weights of the trapezoidal sums for integrals over the standard normal distribution.
+    """Returns the points and weights of a quadrature for expectations over the standard normal distribution.
 
-    The grid contains 0, where relu has its kink. It is not computed at import: a process that was forked may import this module,
-    and an operation of torch would wait there for threads of the parent process.
+    The points contain 0, where relu has its kink. They are not computed at import, because a forked process may import this module,
+    and an operation of torch would wait there for threads that only the parent process has.
     """
     points = torch.linspace(-9, 9, 3601, dtype=torch.float64)
     density = torch.exp(-points.square() / 2)
@@ -40,7 +47,10 @@ def _grid() -> tuple[Tensor, Tensor]:
 
 @functools.lru_cache(maxsize=4096)
 def _square_means(name: str, slope: float | None, q: float) -> tuple[float, float] | None:
-    """Returns E[phi(sqrt(q) z)^2] and E[phi'(sqrt(q) z)^2]."""
+    """Returns E[phi(sqrt(q) z)^2] and E[phi'(sqrt(q) z)^2] for the activation function phi called `name`, and z standard normal.
+
+    `slope` is the negative slope of leaky_relu. Returns None if the function is not known, or if q is negative or not finite.
+    """
     function = quadrature(name, slope)
     if function is None or not 0 <= q < math.inf:
         return None
@@ -50,25 +60,28 @@ def _square_means(name: str, slope: float | None, q: float) -> tuple[float, floa
         value = function(x)
         (derivative,) = torch.autograd.grad(value.sum(), x)
     if name == "relu" or name == "leaky_relu":
-        # At the kink, both slopes count half.
+        # At the kink of relu and leaky_relu, phi'^2 is taken as the mean of its values on both sides.
         derivative[len(grid) // 2] = math.sqrt((1 + (0.0 if name == "relu" else (slope or 0.01)) ** 2) / 2)
     return float((value.detach().square() * density).sum()), float((derivative.square() * density).sum())
 
 
 def forward_mean(layer: Layer, q: float) -> float | None:
-    """Returns E[phi(sqrt(q) z)^2] for the activation of a layer."""
+    """Returns E[phi(sqrt(q) z)^2] for the activation phi of a layer and z standard normal, or None if phi is not known."""
     found = None if layer.activation is None else _square_means(layer.activation, layer.facts.get("slope"), q)
     return None if found is None else found[0]
 
 
 def slope_mean(layer: Layer, q: float) -> float | None:
-    """Returns E[phi'(sqrt(q) z)^2] for the activation of a layer."""
+    """Returns E[phi'(sqrt(q) z)^2] for the activation phi of a layer and z standard normal, or None if phi is not known."""
     found = None if layer.activation is None else _square_means(layer.activation, layer.facts.get("slope"), q)
     return None if found is None else found[1]
 
 
 def _predicted(layer: Layer, sources: list[float], measured: list[float]) -> float | None:
-    """Returns the mean square of a layer's output for the given mean squares of its sources, or None if it has no rule."""
+    """Returns the mean square of a layer's output that theory predicts, or None if theory has no rule for the layer.
+
+    `sources` are the mean squares of the layer's inputs from which to predict. `measured` are the measured ones.
+    """
     facts = layer.facts
     if layer.role == "add" and len(sources) == 2:
         return sum(sources)
@@ -90,7 +103,11 @@ def _predicted(layer: Layer, sources: list[float], measured: list[float]) -> flo
 
 
 def predict_forward(layers: list[Layer]) -> None:
-    """Sets `local_q` and `theory_q` of every layer. Theory begins with the measured values of inputs and embeddings."""
+    """Sets `local_q` and `theory_q` of every layer.
+
+    `local_q` is predicted from the measured q of the layer's inputs, and `theory_q` from their predicted q. Layers without sources,
+    such as inputs and embeddings, keep their measured q.
+    """
     for layer in layers:
         sources = [layers[one] for one in layer.sources]
         if layer.alias is not None:
@@ -107,10 +124,10 @@ def predict_forward(layers: list[Layer]) -> None:
 
 
 def predict_backward(layers: list[Layer]) -> None:
-    """Sets `theory_p` of every layer, from the last one back.
+    """Sets `theory_p` of every layer that has a gradient, from the last layer back.
 
-    The sum of squares of a gradient is passed from each layer to its sources. Where a layer passes it on by no rule, its sources
-    have their measured value.
+    Each layer multiplies the sum of squares of its gradient by a factor and adds the result to its sources. If theory has no factor
+    for a layer, its sources keep their measured gradients.
     """
     sums: dict[int, float | None] = {}
     for layer in reversed(layers):
@@ -118,7 +135,7 @@ def predict_backward(layers: list[Layer]) -> None:
             continue
         size = layer.forward.count
         own = sums.get(layer.index)
-        # A layer that passes on to none is the output: theory begins there.
+        # Nothing was passed to this layer: it is the output, where the prediction starts, or a layer after it has no rule.
         own = layer.p * size if own is None else own
         layer.theory_p = own / size
         for one in layer.sources:
@@ -138,7 +155,10 @@ def predict_backward(layers: list[Layer]) -> None:
 
 
 def _gradient_factor(layer: Layer, source: Layer) -> float | None:
-    """Returns the factor by which a layer multiplies the sum of squares of a gradient, or None if it has no rule."""
+    """Returns the factor by which a layer multiplies the sum of squares of the gradient, or None if theory has no rule for the layer.
+
+    The factor is for the gradient of the input `source` relative to the gradient of the layer's output.
+    """
     facts, q = layer.facts, source.q if source.theory_q is None else source.theory_q
     if layer.role == "add":
         return 1.0
@@ -156,23 +176,36 @@ def _gradient_factor(layer: Layer, source: Layer) -> float | None:
 
 
 class MeanField(NamedTuple):
-    """The fixed point of a plain stack: q = sigma_w^2 E[phi(sqrt(q) z)^2] + sigma_b^2."""
+    """The fixed point of a plain stack, which is a stack of layers with weights and one activation function phi between them.
 
+    The fixed point q* solves q = sigma_w^2 E[phi(sqrt(q) z)^2] + sigma_b^2, where z is standard normal.
+    """
+
+    #: The name of phi, or "linear" if there is no activation function.
     activation: str
+    #: sigma_w^2 = fan_in * E[w^2], as the geometric mean over the hidden layers.
     weight_variance: float
+    #: sigma_b^2 = E[b^2], as the mean over the hidden layers.
     bias_variance: float
-    #: The fixed point q*, or None if q grows without bound or falls to 0.
+    #: The fixed point q*. None if q grows without bound or falls to 0, or if every q is a fixed point, as for relu.
     fixed_point: float | None
+    #: The factor of the gradient in each layer: sigma_w^2 E[phi'(sqrt(q*) z)^2]. Without a fixed point, at the last q computed.
     chi: float
 
     @property
     def depth_scale(self) -> float | None:
-        """-1/ln(chi), in layers: positive if the gradient vanishes, negative if it explodes, None at chi = 1."""
+        """The depth over which the gradient changes by a factor of e: -1/ln(chi) layers.
+
+        It is positive if the gradient vanishes, and negative if it explodes. It is None if chi is 1 or not positive.
+        """
         return None if self.chi <= 0 or abs(math.log(self.chi)) < 1e-9 else -1 / math.log(self.chi)
 
 
 def mean_field(layers: list[Layer], points: list[int]) -> MeanField | None:
-    """Returns the fixed point of a plain stack of weights and one activation function, or None if the model is another one."""
+    """Returns the fixed point of a plain stack of layers with weights and one activation function.
+
+    Returns None for a model that is not such a stack. `points` are the indices of the layers of the trunk.
+    """
     weights = [layers[one] for one in points]
     if len(weights) < 3 or any("gain" not in one.facts for one in weights):
         return None
@@ -204,7 +237,8 @@ def _fixed_point(activation: Layer | None, gain: float, bias: float, q: float) -
         if following is None or not 1e-30 < following < 1e30:
             break
         change, q = abs(following - q) / following, following
-        # At chi = 1, tanh falls to 0 as 1/depth. That is not a fixed point, and neither is each q of relu.
+        # q can stop changing without a fixed point. For relu, every q is unchanged at chi = 1. For tanh at chi = 1, q falls as
+        # 1/depth, so its changes become small.
         if change < 1e-9:
             settled = activation is not None and name not in ("relu", "leaky_relu")
             break
@@ -213,7 +247,7 @@ def _fixed_point(activation: Layer | None, gain: float, bias: float, q: float) -
 
 
 def _source_of(layers: list[Layer], layer: Layer) -> Layer | None:
-    """Returns the only source of a layer, or None if there are several. Dropout and reshaping are passed over."""
+    """Returns the layer that a layer reads, or None if it does not read exactly one. Dropout, Flatten and Identity are skipped."""
     while len(layer.sources) == 1:
         layer = layers[layer.sources[0]]
         while layer.alias is not None:

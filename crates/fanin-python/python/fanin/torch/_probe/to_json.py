@@ -1,4 +1,4 @@
-"""A probe as JSON. The schema is docs/probe.schema.json."""
+"""Converts a probe to JSON. The schema is docs/probe.schema.json."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FORMAT = "fanin-probe-1"
 
 
 def to_json(probe: Probe) -> dict[str, Any]:
-    """Returns the probe as a dict. Numbers that are not finite, or that do not exist, are None."""
+    """Returns the probe as a dict. Numbers that are missing or not finite are None."""
     positions = {layer.index: position for position, layer in enumerate(probe.layers)}
     run = probe._analysis.run
 

@@ -1,4 +1,4 @@
-"""The trunk of a model: the layers along which its depth is counted."""
+"""The trunk of a model: the sequence of layers along which its depth is counted, and how it is found."""
 
 from __future__ import annotations
 
@@ -12,31 +12,34 @@ from .._measure import plain_name
 from .records import Run
 from .roles import is_weight
 
-#: A class of modules is a block if its modules have this share of the weights of a model.
+#: The modules of a class can only be the blocks of a model if they contain this fraction of its layers with weights.
 COVERAGE = 0.6
 
 
 @dataclasses.dataclass
 class Trunk:
-    """The depth of a model: the outputs of its blocks or, in a model without blocks, of its layers with weights."""
+    """The layers along which the depth of a model is counted: its blocks or, in a model without blocks, its layers with weights."""
 
-    #: The class of the blocks, or "layer".
+    #: The name of the class of the blocks, or "layer" in a model without blocks.
     kind: str
-    #: The indices of the layers, in order of execution.
+    #: Indices into `Run.layers`, in order of execution.
     points: list[int]
 
     @property
     def unit(self) -> str:
-        """What one step of depth is called."""
+        """The word for one step of depth: "layer" or "block"."""
         return "layer" if self.kind == "layer" else "block"
 
 
 def find_trunk(model: nn.Module, run: Run) -> Trunk:
     """Returns the trunk of a model that has been run.
 
-    Blocks are the most numerous class of modules whose modules together have 60 % of the weights. In a model with residual
-    additions, at least half of its blocks have one. If there is no such class, the layers with weights on the longest path to
-    the output are the trunk. If there are fewer than three, but a module such as a recurrent cell is called more often, its calls are.
+    The blocks of a model are the modules of one class that run one after the other, have at least two layers with weights each, and
+    together have 60 % of the layers with weights. In a model with residual additions, at least half of the blocks must have one. If
+    several classes qualify, the one with the most blocks is chosen.
+
+    If no class qualifies, the trunk is the layers with weights on the longest path to the output. If these are fewer than three and
+    a module with weights is called more often, such as a recurrent cell, the trunk is the calls of that module.
     """
     kind = _block_class(model, run)
     if kind is not None:
@@ -60,7 +63,7 @@ def _steps(run: Run) -> list[int]:
 
 
 def _block_class(model: nn.Module, run: Run) -> tuple[str, set[str]] | None:
-    """Returns the name of the class of the blocks, and the names of its modules."""
+    """Returns the name of the class of the blocks, and the names of the blocks. None if no class qualifies: see `find_trunk`."""
     executed = {layer.module for layer in run.layers}
     modules = {plain_name(name): module for name, module in model.named_modules()}
     weights = [name for name, module in modules.items() if is_weight(module) or isinstance(module, nn.MultiheadAttention)]
@@ -74,13 +77,13 @@ def _block_class(model: nn.Module, run: Run) -> tuple[str, set[str]] | None:
     for kind, names in classes.items():
         members = set(names)
         outer = [name for name in names if not any(other in members for other in _parents(name))]
-        inside = collections.Counter(_first(weight, members) for weight in weights)
+        inside = collections.Counter(_outermost(weight, members) for weight in weights)
         blocks = [name for name in outer if inside[name] >= 2]
         covered = sum(inside[name] for name in blocks)
         if len(blocks) < 2 or covered < COVERAGE * len(weights):
             continue
         chosen = set(blocks)
-        adding = len({_first(one, chosen) for one in adders} - {None})
+        adding = len({_outermost(one, chosen) for one in adders} - {None})
         if adders and adding < len(blocks) / 2:
             continue
         if not _is_serial(run, _points(run, set(blocks)), last_readers):
@@ -99,8 +102,8 @@ def _parents(name: str) -> Iterator[str]:
         end = name.find(".", end + 1)
 
 
-def _first(name: str, chosen: set[str]) -> str | None:
-    """Returns the outermost chosen module that contains a module or is that module."""
+def _outermost(name: str, chosen: set[str]) -> str | None:
+    """Returns the outermost of the `chosen` modules that is the module `name` or contains it, or None."""
     return next((one for one in (*_parents(name), name) if one in chosen), None)
 
 
@@ -109,7 +112,7 @@ def _points(run: Run, blocks: set[str]) -> list[int]:
 
 
 def _last_readers(run: Run) -> list[int]:
-    """Returns, for each layer, the last layer that reads its output. A layer that returns it unchanged does not count."""
+    """Returns, for each layer, the last layer that reads its output. Layers that return their input unchanged do not count."""
     last = [layer.index for layer in run.layers]
     for layer in run.layers:
         if layer.alias is None:
@@ -124,7 +127,10 @@ def _base(run: Run, index: int) -> int:
 
 
 def _is_serial(run: Run, points: list[int], last_readers: list[int]) -> bool:
-    """Returns whether most blocks are read by the next block only. In a DenseNet, each layer reads all layers before it."""
+    """Returns whether the outputs of most blocks are not read after the next block.
+
+    A counterexample is a DenseNet, in which each layer reads the outputs of all layers before it.
+    """
     late = sum(last_readers[_base(run, one)] > following for one, following in zip(points, points[1:]))
     return 2 * late <= len(points)
 
@@ -135,10 +141,10 @@ def _gradient(run: Run, index: int) -> float:
 
 
 def longest_path(run: Run) -> list[int]:
-    """Returns the layers on the path to the output that has the most layers with weights, in order of execution.
+    """Returns the path to the output with the most layers with weights, as indices of layers in order of execution.
 
-    Where several paths have as many, this is the one that gets the greatest gradient: at an attention, that of the values. Queries
-    and keys get little gradient from probabilities that are nearly equal.
+    Where paths with equally many such layers meet, the path whose last layer has the largest gradient is taken. In attention this is
+    the path through the values: with nearly equal probabilities, queries and keys get little gradient.
     """
     depth: list[int] = []
     for layer in run.layers:

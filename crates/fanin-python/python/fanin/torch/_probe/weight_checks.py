@@ -1,4 +1,4 @@
-"""Findings about weights: those that differ from their peers, that are symmetric, too large, or not 0 where they should be."""
+"""Checks of weights. Each check returns its findings: weights that differ from their peers, are symmetric, or are too large."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from .finding import GAIN, STATISTICS, Finding, rounded
 from .paths import Paths
 from .records import Run
 
-#: The second matrix of a low-rank adapter, as peft, torchtune and diffusers call it.
+#: Matches the name of the second matrix of a low-rank adapter (LoRA) in peft, torchtune and diffusers.
 _ADAPTER = re.compile(r"lora[._]?(b|up)(?![a-z])", re.IGNORECASE)
 
 
 def differing(run: Run) -> list[Finding]:
+    """Finds parameters whose rms differs from that of their peers, which are the same parameter in other blocks."""
     found = []
     for one in peers.outliers(run.weights):
         name, count = one.weights.name, len(one.peers)
@@ -28,7 +29,7 @@ def differing(run: Run) -> list[Finding]:
 
 
 def symmetric(run: Run) -> list[Finding]:
-    """Finds weights whose rows are all equal, so that all units compute the same and get the same gradient."""
+    """Finds weights whose rows are all equal. All units of such a layer compute the same value and get the same gradient."""
     layers = {layer.module for layer in run.layers if layer.role == "weight"}
     found = []
     for one in run.weights:
@@ -39,7 +40,7 @@ def symmetric(run: Run) -> list[Finding]:
 
 
 def gain(run: Run, paths: Paths) -> list[Finding]:
-    """Finds layers that multiply the mean square by more than `GAIN`, if no norm follows."""
+    """Finds layers that multiply the mean square of the signal by more than `GAIN` and are not followed by a norm."""
     found = []
     for layer in run.layers:
         gain = layer.facts.get("gain", 0.0) if layer.role == "weight" else 0.0
@@ -50,7 +51,7 @@ def gain(run: Run, paths: Paths) -> list[Finding]:
 
 
 def adapters(run: Run) -> list[Finding]:
-    """Finds low-rank adapters whose second matrix is not 0, so that they change the model before the first step."""
+    """Finds low-rank adapters (LoRA) whose second matrix is not 0. They change the outputs of the model before training."""
     drawn = [one for one in run.weights if one.rms > 0 and len(one.shape) > 1 and _ADAPTER.search(one.name)]
     if not drawn:
         return []
@@ -60,7 +61,7 @@ def adapters(run: Run) -> list[Finding]:
 
 
 def statistics(run: Run) -> list[Finding]:
-    """Finds batch norms in evaluation mode whose running statistics are not those of their input."""
+    """Finds batch norms in evaluation mode whose running statistics do not match their input."""
     found = []
     for layer in run.layers:
         scale, variance = layer.facts.get("fixed_scale", 0.0), layer.forward.channel_variance
@@ -71,8 +72,8 @@ def statistics(run: Run) -> list[Finding]:
     layer, ratio = found[0]
     others = f", and those of {len(found) - 1} others" if len(found) > 1 else ""
     text = (
-        f"the running statistics of {layer.module}{others} are not those of its input: the variance of its output is "
-        f"{rounded(ratio)} times that of its weight"
+        f"the running statistics of {layer.module}{others} do not match its input: the variance of its output is "
+        f"{rounded(ratio)} times weight^2"
     )
     is_new = layer.facts.get("is_new", 0.0) > 0
     text += ". They still have their initial values: probe the model in training mode" if is_new else ""
