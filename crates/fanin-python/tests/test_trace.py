@@ -1,4 +1,4 @@
-"""trace_init: finds the initializer, the line and the numbers of each parameter, and tensors that nobody wrote."""
+"""trace_init finds the initializer of each parameter, with its line and its arguments, and tensors that nobody wrote."""
 
 import copy
 import inspect
@@ -15,7 +15,7 @@ from fanin.torch import fast_init, trace_init
 
 
 class Module(nn.Module):
-    """A module whose constructor calls a function with the module."""
+    """A module whose constructor calls `fill(self)`."""
 
     def __init__(self, fill):
         super().__init__()
@@ -77,7 +77,7 @@ def test_every_kind_of_write_is_described(write, expected):
     assert trace["w"].initializer == expected and not trace.unwritten
 
 
-def test_what_nobody_wrote_is_found():
+def test_elements_that_nobody_wrote_are_counted():
     def fill(module):
         module.a, module.b, module.c, module.d = parameter(3), parameter(4, 5), parameter(6), parameter(7)
         module.flat = torch.empty(30)
@@ -96,7 +96,7 @@ def test_what_nobody_wrote_is_found():
     assert "\nnot written: b, c, e, f" in str(trace)
 
 
-def test_a_module_and_its_function_are_traced():
+def test_the_function_that_initializes_a_module_is_traced():
     module = EveryScheme()
     with torch.no_grad():
         module.gates.fill_(3)
@@ -135,7 +135,7 @@ def test_ties_and_overwritten_draws_are_found():
 
 
 @pytest.mark.parametrize("name", SMALL)
-def test_models_are_the_same_and_every_parameter_has_a_writer(name):
+def test_tracing_does_not_change_a_model_and_finds_a_writer_for_every_parameter(name):
     torch.manual_seed(3)
     expected, after = SMALL[name]().state_dict(), torch.get_rng_state()
     for context in (torch.enable_grad, fast_init):

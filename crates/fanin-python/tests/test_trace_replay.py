@@ -1,4 +1,4 @@
-"""trace.replay and trace.recipe: `fanin init` writes the weights that torch built, or initializes as torch did."""
+"""With the text of trace.replay, `fanin init` computes the weights that torch built. trace.recipe has the same distributions."""
 
 import copy
 import json
@@ -34,7 +34,7 @@ def bits(tensor):
 
 
 def assert_replayed(make, folder, seed=7, **options):
-    """Checks that the replay of a trace writes the bytes of a module that was built without a trace. Returns the replay."""
+    """Checks that `fanin init` computes from a replay exactly the tensors of a module built without a trace. Returns the replay."""
     text = trace_init(build(make, seed)).replay(**options)
     expected = build(make, seed)().state_dict()
     got = written(text, folder)
@@ -78,7 +78,7 @@ MODELS = {
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_models_are_replayed_to_the_bit(name, tmp_path):
+def test_models_are_replayed_bit_for_bit(name, tmp_path):
     assert_replayed(MODELS[name], tmp_path)
 
 
@@ -127,13 +127,13 @@ class Writes(nn.Module):
         self.tied = self.left
 
 
-def test_every_kind_of_write_is_replayed_to_the_bit(tmp_path):
+def test_every_kind_of_write_is_replayed_bit_for_bit(tmp_path):
     text = assert_replayed(Writes, tmp_path)
     assert '"tied" = { shape = [20], copy = "left" }' in text and "hidden" not in text
 
 
 @pytest.mark.parametrize("seed", [0, -1, 2**63])
-def test_a_build_that_does_not_seed_is_replayed(seed, tmp_path):
+def test_a_build_that_continues_a_generator_is_replayed(seed, tmp_path):
     def make():
         return nn.Linear(20, 3)
 
@@ -146,12 +146,12 @@ def test_a_build_that_does_not_seed_is_replayed(seed, tmp_path):
     assert all(torch.equal(tensor, written(text, tmp_path)[name]) for name, tensor in make().state_dict().items())
 
 
-def test_a_large_constant_that_was_computed_is_replayed(tmp_path):
+def test_a_large_tensor_with_equal_computed_values_is_replayed_as_a_constant(tmp_path):
     text = assert_replayed(lambda: nn.ParameterList([nn.Parameter(nn.functional.pad(torch.zeros(5000), (0, 3)))]), tmp_path)
     assert 'fill = "zeros"' in text
 
 
-def test_what_a_replay_cannot_express_is_an_error_that_names_tensor_and_line():
+def test_a_write_that_a_replay_cannot_express_is_an_error_that_names_tensor_and_line():
     def make():
         module = nn.Linear(90, 80)
         nn.init.orthogonal_(module.weight)
@@ -169,10 +169,10 @@ def test_what_a_replay_cannot_express_is_an_error_that_names_tensor_and_line():
         trace_init(EveryScheme).replay()
 
 
-def test_values_that_were_not_recorded_are_an_error():
+def test_a_tensor_that_was_changed_without_a_recorded_write_is_an_error():
     trace = trace_init(build(lambda: nn.Linear(9, 8)))
     trace.module.bias.data.numpy()[3] = 2
-    with pytest.raises(ValueError, match="  bias: its values are not those of the recorded writes"):
+    with pytest.raises(ValueError, match="  bias: its values differ from the recorded writes"):
         trace.replay()
 
 

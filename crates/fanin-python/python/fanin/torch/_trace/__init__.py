@@ -1,1 +1,1 @@
-"""What `fanin.torch.trace_init` is made of: the recorder of writes, and the table, recipe and replay that are computed from it."""
+"""The implementation of `fanin.torch.trace_init`: it records writes to tensors, and shows them as a table, a recipe or a replay."""

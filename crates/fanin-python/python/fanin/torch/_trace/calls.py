@@ -1,7 +1,7 @@
-"""Finds the call of an initializer, and the line of code, from which an operator was called.
+"""Finds which call of an initializer, such as torch.nn.init.normal_, and which lines of code led to a call of a torch operator.
 
-The functions of torch.nn.init are found by their code on the Python stack, so it does not matter how a program has imported
-them. An initializer that other initializers call, as `uniform_` in transformers calls torch's, belongs to the outer call.
+Initializers are recognized by the code objects on the Python stack, so it does not matter how a program has imported them. If an
+initializer calls another one, as `uniform_` of transformers calls that of torch, the outer call counts.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ from functools import lru_cache
 from types import CodeType, FrameType
 from typing import Any, NamedTuple
 
+
 class Line(NamedTuple):
-    """A line of code that was running."""
+    """A line of code on the stack, with its file and its function."""
 
     file: str
     line: int
@@ -35,7 +36,7 @@ class Call:
 
 
 class Frame:
-    """A frame of the stack as it was at an event: its code, its instruction, and the frame outside."""
+    """A copy of a Python stack frame at one time: its code, the instruction that it was running, and its caller."""
 
     __slots__ = ("code", "instruction", "outer")
 
@@ -46,7 +47,7 @@ class Frame:
 
 
 class Caller:
-    """The stack of an event: its call of an initializer, if there is one, and the frames outside of this call."""
+    """Who called an operator: the call of an initializer, if there is one, and the stack of frames that called the initializer."""
 
     __slots__ = ("_frame", "call")
 
@@ -56,7 +57,7 @@ class Caller:
 
     @property
     def stack(self) -> tuple[Line, ...]:
-        """The lines from the one that called the initializer, outwards."""
+        """The lines of the stack. The first is the line that called the initializer or operator, the last is the outermost."""
         lines = []
         frame = self._frame
         while frame is not None:
@@ -67,7 +68,7 @@ class Caller:
 
 @lru_cache(maxsize=10_000)
 def _line(code: CodeType, instruction: int) -> Line:
-    """Returns the line of an instruction. Lines are looked up only when they are shown, because the search takes time."""
+    """Returns the line of code of an instruction. This is only called for lines that are shown, because the search takes time."""
     found = code.co_firstlineno
     for start, end, line in code.co_lines():
         if start <= instruction < end and line is not None:
@@ -76,10 +77,10 @@ def _line(code: CodeType, instruction: int) -> Line:
     return Line(code.co_filename, found, getattr(code, "co_qualname", code.co_name))
 
 
-#: How a function on the stack is treated. An INTERNAL function is passed over. An INITIALIZER is a call of its own.
+#: The kinds of functions on the stack: functions that are skipped, initializers, and all others, which end the search.
 _INTERNAL, _INITIALIZER, _OTHER = range(3)
 
-#: The modules whose functions with these names are initializers, and the arguments that are stored.
+#: The names of initializers, and of their arguments that are stored. Functions with these names in `_MODULES` are initializers.
 _ARGUMENTS: dict[str, tuple[str, ...]] = {
     "uniform_": ("a", "b"),
     "normal_": ("mean", "std"),
@@ -101,11 +102,11 @@ _ARGUMENTS: dict[str, tuple[str, ...]] = {
 }
 _TIMM = "timm.layers.weight_init"
 _MODULES = ("torch.nn.init", "transformers.initialization", _TIMM, "fanin.torch._init")
-#: Functions that are initializers only in timm. The `lecun_normal_` of transformers calls `trunc_normal_`, with other bounds
-#: than the scheme lecun_normal has. There, the call of `trunc_normal_` is stored.
+#: Functions that only count as initializers in timm. In transformers, `lecun_normal_` calls `trunc_normal_` with other bounds than
+#: fanin's scheme lecun_normal, so there the call of `trunc_normal_` is stored instead.
 _ONLY_TIMM = ("variance_scaling_", "lecun_normal_")
 
-#: Files whose functions are passed over, because they only pass a call on.
+#: Files whose functions are skipped on the stack, because they only forward calls.
 _INTERNAL_ENDINGS = (
     "torch/utils/_contextlib.py", "torch/utils/_device.py", "torch/_tensor.py", "torch/overrides.py", "torch/_ops.py",
     "torch/utils/_python_dispatch.py", "torch/_compile.py", "torch/_dynamo/eval_frame.py", "torch/functional.py",
@@ -115,19 +116,20 @@ _INTERNAL_ENDINGS = (
 
 
 class Frames:
-    """Reads the stack of the running thread.
+    """Reads the Python stack of the running thread.
 
-    The outer frames of an event are mostly those of the event before. A frame that is still running has the same frames
-    outside, so these are not read again.
+    Consecutive operators usually have the same outer frames. If a frame of the previous stack is still running, its callers are
+    unchanged, so they are not read again.
     """
 
     def __init__(self) -> None:
-        #: The kinds of the functions seen so far, by the id of their code. The code is stored to keep its id from other code.
+        #: The kinds of the functions seen so far, by the id of their code object. Storing the code object keeps its id unique.
         self._kinds: dict[int, tuple[CodeType, int]] = {}
-        #: The frames of the event before, from the outermost inwards. Keeping a frame ensures that no other frame has its id.
+        #: The frames of the previous stack, outermost first. Storing a frame keeps its id unique.
         self._running: list[tuple[FrameType, Frame | None]] = []
-        #: The position in `_running` of each frame, by the id of the frame.
+        #: The index in `_running` of each frame, by the id of the frame.
         self._positions: dict[int, int] = {}
+        #: The last call of an initializer, and its frame.
         self._call: Call | None = None
         self._frame: FrameType | None = None
 
@@ -137,7 +139,7 @@ class Frames:
         self._positions.clear()
 
     def caller(self) -> Caller:
-        """Returns the caller of the operator whose dispatch calls this method."""
+        """Returns the caller of the operator that is being dispatched. To be called from `__torch_dispatch__`."""
         kinds = self._kinds
         frame: FrameType | None = sys._getframe(2)
         initializer: FrameType | None = None
@@ -152,10 +154,10 @@ class Frames:
         return Caller(self._call_of(initializer), self._outer(frame))
 
     def _outer(self, frame: FrameType | None) -> Frame | None:
-        """Returns a frame and the frames outside of it, as they are now."""
+        """Returns a copy of a running frame and of its callers, as they are now."""
         positions, running = self._positions, self._running
         if running and running[-1][0] is frame and frame is not None:
-            # Often the function of the event before, which may run another instruction now.
+            # The innermost frame is the same as in the previous stack. It may run another instruction now.
             result = running[-2][1] if len(running) > 1 else None
             if self._kinds[id(frame.f_code)][1] != _INTERNAL:
                 result = Frame(frame.f_code, frame.f_lasti, result)
@@ -185,9 +187,9 @@ class Frames:
         return result
 
     def _call_of(self, frame: FrameType | None) -> Call | None:
-        """Returns the call of the initializer that runs in a frame. All events of one call get the same object."""
+        """Returns the call of the initializer that runs in a frame. Repeated calls with the same frame return the same object."""
         if frame is not self._frame:
-            # The frame is kept until the next event, so that another call cannot get a frame at the same address.
+            # The frame is stored, so that the frame of a later call cannot be the same object.
             self._frame = frame
             self._call = None
             if frame is not None:
@@ -198,6 +200,7 @@ class Frames:
         return self._call
 
     def _kind(self, frame: FrameType) -> int:
+        """Returns the kind of a frame's function, and stores it in `_kinds`."""
         code = frame.f_code
         kind = _OTHER
         module = frame.f_globals.get("__name__", "")
@@ -214,7 +217,7 @@ class Frames:
 
 
 def run(function: Callable[[], Any]) -> Any:
-    """Calls `function`. The frames outside of this function do not belong to the traced program."""
+    """Calls `function`. `Frames` ends the stack here: the callers of `run` do not belong to the traced program."""
     return function()
 
 

@@ -18,7 +18,7 @@ Exit codes: 0 done, 1 a tensor was not written, 2 wrong usage, or the module cou
 
 
 def trace_command(arguments: Sequence[str]) -> int:
-    """Runs the command with these arguments, and returns its exit code."""
+    """Runs `python -m fanin trace` with these arguments, and returns its exit code."""
     return run_command(_parser(), arguments, _run)
 
 

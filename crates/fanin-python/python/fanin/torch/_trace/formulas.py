@@ -1,4 +1,4 @@
-"""Finds formulas for recorded numbers: `0.02/sqrt(2*n_layer)` instead of 0.00408248290463863."""
+"""Finds formulas for recorded numbers, such as `0.02/sqrt(2*n_layer)` for 0.00408248290463863 in a model with 12 layers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _TOLERANCE = 1e-14
 
 
 class Variables(NamedTuple):
-    """The variables that a recipe has for a tensor. None for a variable that the tensor does not have."""
+    """The values of the variables that formulas for a tensor may contain. None if the tensor does not have the variable."""
 
     fan_in: int | None
     fan_out: int | None
@@ -30,9 +30,9 @@ def fans(shape: tuple[int, ...]) -> tuple[int | None, int | None]:
 
 
 def formulas(value: float, variables: Variables) -> list[str]:
-    """Returns texts that give a number, the best one first: formulas of the depth, formulas of the fans, the number itself.
+    """Returns texts with the value of a number, in this order: formulas of the depth, formulas of the fans, the number itself.
 
-    A short number has no formulas, because it was probably written as it is.
+    For a number of at most 7 characters, only the number is returned, because a program probably contains it literally.
     """
     literal = number(value)
     if len(literal) <= 7 and re.fullmatch(r"-?[0-9.e-]+", literal):
@@ -48,14 +48,14 @@ def formulas(value: float, variables: Variables) -> list[str]:
     both = fan_in + fan_out if fan_in and fan_out else None
     for text, fan in (("fan_in", fan_in), ("fan_out", fan_out), ("fan_in+fan_out", both), ("weight_fan_in", weight_fan_in)):
         factor = _nice(size * math.sqrt(fan)) if fan else None
-        # Any number is some short number divided by some fan, so only the usual factors count.
+        # Nearly every number is a short number divided by some fan, so only the usual factors 1 and sqrt(n) count.
         if factor is not None and (factor == "1" or factor.startswith("sqrt")):
             found.append(f"{sign}{factor}/sqrt({text})")
     return [*found, literal]
 
 
 def _nice(value: float) -> str | None:
-    """Returns a number as a short text, or None if no short text has this value."""
+    """Returns a text with the value of a number: three significant digits or sqrt(n) with an integer n. None if neither is exact."""
     for text in (f"{value:.3g}", f"sqrt({round(value * value)})"):
         exact = float(text) if not text.startswith("sqrt") else math.sqrt(round(value * value))
         if exact and abs(exact - value) <= _TOLERANCE * abs(value):

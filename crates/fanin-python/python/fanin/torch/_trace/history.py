@@ -1,17 +1,17 @@
-"""Turns recorded events into the writes of a tensor: which initializer, which line, what is left of it at the end."""
+"""Groups the recorded events of a tensor into steps, and finds which steps still determine its values at the end."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
-from . import places, specs
+from . import overlap, specs
 from .calls import Call
 from .operators import ALLOCATE, COPYING, WRITE
-from .recorder import Event, Place, Recorder
+from .recorder import Event, Memory, Recorder
 
 
 class Step(NamedTuple):
-    """Consecutive events that wrote to one tensor: those of one call of an initializer, or one event without a call."""
+    """One write to a tensor: all events of one call of an initializer, or one event outside of initializers."""
 
     events: list[Event]
     #: Whether the step gave every element of the tensor a value that does not depend on the value before.
@@ -31,29 +31,32 @@ class Step(NamedTuple):
 
 
 class History:
-    """The writes of a place, until a time."""
+    """The steps that wrote to the memory of a tensor.
 
-    def __init__(self, recorder: Recorder, place: Place, until: int | None = None):
+    If `until` is given, only events with smaller indices count. The index of an event is its position in the recorder's log.
+    """
+
+    def __init__(self, recorder: Recorder, memory: Memory, until: int | None = None):
         self.recorder = recorder
-        self.place = place
-        events = recorder.events.get(place.storage, [])
+        self.memory = memory
+        events = recorder.events.get(memory.storage, [])
         if until is not None:
             events = [event for event in events if event.index < until]
-        #: Where the memory comes from, if it was allocated while recording.
+        #: The event that allocated the memory. None if it was not allocated while recording.
         self.allocation: Event | None = None
         #: All steps, in order.
         self.steps: list[Step] = []
         self._add_steps(events)
-        #: The number of steps at the beginning whose values were all overwritten.
+        #: The number of steps, from the first on, whose values were all overwritten by later steps.
         self.superseded = next((n for n in range(len(self.steps) - 1, -1, -1) if self.steps[n].is_whole), 0)
 
     def _add_steps(self, events: list[Event]) -> None:
         group: list[Event] = []
         for event in events:
-            assert event.place is not None
+            assert event.memory is not None
             if event.effect.kind == ALLOCATE:
                 self.allocation = event
-            elif self.place.elements == 0 or places.coverage(event.place, self.place) != places.NONE:
+            elif self.memory.elements == 0 or overlap.coverage(event.memory, self.memory) != overlap.NONE:
                 if group and (event.call is None or event.call is not group[-1].call):
                     self._end_step(group)
                     group = []
@@ -63,48 +66,48 @@ class History:
 
     def _end_step(self, events: list[Event]) -> None:
         whole = any(
-            event.effect.overwrites and event.effect.covers and places.coverage(event.place, self.place) == places.ALL
+            event.effect.overwrites and event.effect.covers and overlap.coverage(event.memory, self.memory) == overlap.ALL
             for event in events
-            if event.place is not None
+            if event.memory is not None
         )
         self.steps.append(Step(events, whole))
 
     @property
     def left(self) -> list[Step]:
-        """The steps whose values are left in the tensor, at least in part."""
+        """The steps that the final values of the tensor may depend on: the last step that wrote all elements, and those after it."""
         return self.steps[self.superseded :]
 
     def unwritten(self) -> int:
-        """Returns the number of elements that certainly no step has written.
+        """Returns the number of elements that no step has written. If it is not certain which elements were written, returns 0.
 
-        Memory that was not allocated by a recorded operator, such as that of a NumPy array, has values already.
+        Memory that was not allocated by a recorded operator, such as that of a NumPy array, counts as written.
         """
-        is_new = self.allocation is not None or self.place.storage in self.recorder.existing
+        is_new = self.allocation is not None or self.memory.storage in self.recorder.existing
         if not is_new or any(step.is_whole for step in self.steps):
             return 0
-        written = [event for step in self.steps for event in step.events if event.effect.overwrites and event.place]
+        written = [event for step in self.steps for event in step.events if event.effect.overwrites and event.memory]
         if any(not event.effect.covers for step in self.steps for event in step.events):
-            return 0  # which elements were written depends on values
-        return places.missing([event.place for event in written if event.place is not None], self.place)
+            return 0  # Operators such as `scatter_` choose the elements by values, which are not recorded.
+        return overlap.missing([event.memory for event in written if event.memory is not None], self.memory)
 
     def was_read_between(self, start: int, end: int, call: Call | None) -> bool:
-        """Returns whether an event outside of `call` read the tensor between two times."""
-        for index, place in self.recorder.reads.get(self.place.storage, ()):
-            if start < index < end and places.coverage(place, self.place) != places.NONE:
+        """Returns whether an event outside of `call` read the tensor. Only events with indices between `start` and `end` count."""
+        for index, memory in self.recorder.reads.get(self.memory.storage, ()):
+            if start < index < end and overlap.coverage(memory, self.memory) != overlap.NONE:
                 event = self.recorder.log[index]
-                own = event.effect.kind == WRITE and event.place is not None and event.place.storage == place.storage
+                own = event.effect.kind == WRITE and event.memory is not None and event.memory.storage == memory.storage
                 if not own and (event.call is None or event.call is not call):
                     return True
         return False
 
 
-def copied_place(step: Step) -> Place | None:
-    """Returns the place that a step has copied, or None if the step is not a copy of all elements of a tensor."""
+def copied_memory(step: Step) -> Memory | None:
+    """Returns the memory from which a step copied, or None if the step is not a copy of a whole tensor."""
     event = step.last
     if step.call is not None or event.effect.name not in COPYING or len(event.sources) != 1:
         return None
     source = event.sources[0]
-    return source if event.place is not None and source.shape == event.place.shape else None
+    return source if event.memory is not None and source.shape == event.memory.shape else None
 
 
 def spec_of(step: Step) -> specs.Spec | None:

@@ -1,4 +1,4 @@
-"""What each operator of torch does with memory: whether it allocates, writes, returns new values, or only returns views."""
+"""Determines what an operator of torch does with memory: allocate, write to its arguments, return new values, or return views."""
 
 from __future__ import annotations
 
@@ -7,25 +7,25 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-#: The kinds of operators. VIEW: returns views or metadata, and neither reads nor writes values. ALLOCATE: returns memory that
-#: nobody has written. WRITE: writes to arguments. NEW: returns new values.
+#: The kinds of operators. VIEW: returns views or metadata, and neither reads nor writes values. ALLOCATE: returns unwritten memory,
+#: as torch.empty does. WRITE: writes to its arguments. NEW: returns new values.
 VIEW, ALLOCATE, WRITE, NEW = range(4)
 
 
 class Effect(NamedTuple):
     """What an operator does with memory."""
 
+    #: VIEW, ALLOCATE, WRITE or NEW.
     kind: int
-    #: The positions and the names of the arguments that the operator writes.
+    #: The arguments that the operator writes to: positions, and names for keyword-only arguments.
     written: tuple[int | str, ...] = ()
-    #: Whether every element of the written arguments gets a value that does not depend on the value before.
+    #: Whether the new values do not depend on the former values of the written arguments.
     overwrites: bool = True
-    #: Whether each written element depends only on constants and on the tensor arguments' elements at the same position.
-    #: If not, the operator may leave some elements as they were.
+    #: Whether every element of the written arguments is written. If not, the elements may be chosen by values, as in `scatter_`.
     covers: bool = True
     #: Whether the operator draws from a random generator.
     draws: bool = False
-    #: The name without namespace and overload, such as `normal_`.
+    #: The name of the operator without namespace and overload, such as `normal_`.
     name: str = ""
 
 
@@ -35,23 +35,23 @@ _ALLOCATING = {
     "_empty_affine_quantized",
 }  # fmt: skip
 
-#: Operators that read only the shape and the type of their tensor arguments. Their results are new.
+#: Operators that return new tensors and read only the shape and the dtype of their tensor arguments.
 SHAPE_ONLY = {"zeros_like", "ones_like", "full_like", "new_zeros", "new_ones", "new_full", "rand_like", "randn_like",
               "randint_like", *_ALLOCATING}  # fmt: skip
 
-#: Operators that change which memory a tensor has, and write nothing.
+#: Operators that change a tensor's storage, size or other metadata, and write no values.
 _REBINDING = {"set_", "resize_", "resize_as_", "_resize_output_", "set_data", "requires_grad_", "rename_", "swap_"}
 
-#: Operators that copy values, and may convert them to another type.
+#: Operators that copy values, and may convert them to another dtype.
 COPYING = {"copy_", "clone", "_to_copy", "copy", "contiguous"}
 
-#: In-place operators that overwrite all elements.
+#: In-place operators that overwrite all elements without reading them.
 _OVERWRITING = {
     "zero_", "fill_", "copy_", "normal_", "uniform_", "random_", "bernoulli_", "exponential_", "log_normal_", "cauchy_",
     "geometric_",
 }  # fmt: skip
 
-#: In-place operators that write only some elements, which depend on values.
+#: Beginnings of the names of in-place operators that may leave some elements as they are.
 _SCATTERING = (
     "index_", "masked_", "scatter", "put_", "_index_put_impl_", "fill_diagonal_", "tril_", "triu_", "map_",
 )  # fmt: skip
@@ -61,7 +61,7 @@ _effects: dict[Any, Effect] = {}
 
 
 def effect_of(operator: Any) -> Effect:
-    """Returns what an operator does with memory."""
+    """Returns what an operator does with memory. The result is cached."""
     found = _effects.get(operator)
     if found is None:
         found = _effects[operator] = _determine(operator)
@@ -92,9 +92,6 @@ def _determine(operator: Any) -> Effect:
     if operator.is_view or all(value.alias_info is not None for value in schema.returns):
         # This includes operators without results, such as assertions.
         return Effect(VIEW, name=name)
-    if not any("Tensor" in str(value.type) for value in schema.returns):
-        # The result is a number: the values of the arguments are read, and nothing is written.
-        return Effect(NEW, draws=draws, name=name)
     return Effect(NEW, draws=draws, name=name)
 
 

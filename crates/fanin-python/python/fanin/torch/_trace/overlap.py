@@ -1,82 +1,82 @@
-"""Compares the memory of tensors: whether one place covers another, and which elements are in none of several places."""
+"""Compares the memory of tensors: which elements of one tensor are also in the memory of others."""
 
 from __future__ import annotations
 
 import torch
 
-from .recorder import Place
+from .recorder import Memory
 
-#: How a place covers another one: it has none, some or all of its elements.
+#: How many elements of a tensor are also in the memory of another one.
 NONE, PART, ALL = range(3)
 
 
-def span(place: Place) -> tuple[int, int]:
-    """Returns the range of bytes (end exclusive) in the storage from the first to the last element of a place."""
-    last = sum((size - 1) * stride for size, stride in zip(place.shape, place.strides))
-    size = place.dtype.itemsize
-    return place.offset * size, (place.offset + last + 1) * size
+def span(memory: Memory) -> tuple[int, int]:
+    """Returns the range of bytes in the storage, end exclusive, from the first element of a tensor to its last."""
+    last = sum((size - 1) * stride for size, stride in zip(memory.shape, memory.strides))
+    size = memory.dtype.itemsize
+    return memory.offset * size, (memory.offset + last + 1) * size
 
 
-def is_dense(place: Place) -> bool:
-    """Returns whether a place has every element of its span exactly once."""
+def is_dense(memory: Memory) -> bool:
+    """Returns whether the elements of a tensor fill their span without gaps, in any order of the axes."""
     expected = 1
-    for stride, size in sorted((stride, size) for size, stride in zip(place.shape, place.strides) if size != 1):
+    for stride, size in sorted((stride, size) for size, stride in zip(memory.shape, memory.strides) if size != 1):
         if stride != expected:
             return False
         expected *= size
     return True
 
 
-def is_contiguous(place: Place) -> bool:
-    """Returns whether the elements of a place are in row-major order without gaps."""
+def is_contiguous(memory: Memory) -> bool:
+    """Returns whether the elements of a tensor are in row-major order without gaps."""
     expected = 1
-    for size, stride in zip(reversed(place.shape), reversed(place.strides)):
+    for size, stride in zip(reversed(memory.shape), reversed(memory.strides)):
         if size != 1 and stride != expected:
             return False
         expected *= size
     return True
 
 
-def coverage(place: Place, target: Place) -> int:
-    """Returns how many of the elements of `target` are in `place`: NONE, PART or ALL."""
-    if place.storage != target.storage or not place.elements or not target.elements:
+def coverage(memory: Memory, target: Memory) -> int:
+    """Returns how many elements of `target` are also in `memory`: NONE, PART or ALL."""
+    if memory.storage != target.storage or not memory.elements or not target.elements:
         return NONE
-    if place[1:4] == target[1:4] and place.dtype.itemsize == target.dtype.itemsize:
+    if memory[1:4] == target[1:4] and memory.dtype.itemsize == target.dtype.itemsize:
         return ALL
-    (first, end), (low, high) = span(place), span(target)
+    (first, end), (low, high) = span(memory), span(target)
     if end <= low or high <= first:
         return NONE
-    if is_dense(place) and first <= low and high <= end:
+    if is_dense(memory) and first <= low and high <= end:
         return ALL
-    if is_dense(place) and is_dense(target):
+    if is_dense(memory) and is_dense(target):
         return PART
-    inside = _mask([place], target)
+    inside = _mask([memory], target)
     return ALL if bool(inside.all()) else PART if bool(inside.any()) else NONE
 
 
-def missing(places: list[Place], target: Place) -> int:
-    """Returns the number of elements of `target` that are in none of the places."""
+def missing(written: list[Memory], target: Memory) -> int:
+    """Returns the number of elements of `target` that are in none of the tensors whose memory is in `written`."""
     if not target.elements:
         return 0
-    if not places:
+    if not written:
         return target.elements
-    return target.elements - int(_mask(places, target).sum())
+    return target.elements - int(_mask(written, target).sum())
 
 
-def _mask(places: list[Place], target: Place) -> torch.Tensor:
-    """Returns for each element of `target` whether one of the places has it."""
+def _mask(written: list[Memory], target: Memory) -> torch.Tensor:
+    """Returns, for each element of `target`, whether it is in the memory of any tensor in `written`."""
     size = target.dtype.itemsize
-    unit = min([size, *(place.dtype.itemsize for place in places)])
+    unit = min([size, *(memory.dtype.itemsize for memory in written)])
     low, high = span(target)
-    ends = [span(place) for place in places if place.elements]
+    ends = [span(memory) for memory in written if memory.elements]
     low, high = min([low, *(first for first, _ in ends)]), max([high, *(end for _, end in ends)])
-    memory = torch.zeros((high - low) // unit, dtype=torch.bool, device="cpu")
+    mask = torch.zeros((high - low) // unit, dtype=torch.bool, device="cpu")
 
-    def view(place: Place) -> torch.Tensor:
-        factor = place.dtype.itemsize // unit
-        shape, strides = place.shape, tuple(stride * factor for stride in place.strides)
-        return memory.as_strided((*shape, factor), (*strides, 1), place.offset * factor - low // unit)
+    def view(memory: Memory) -> torch.Tensor:
+        factor = memory.dtype.itemsize // unit
+        shape, strides = memory.shape, tuple(stride * factor for stride in memory.strides)
+        return mask.as_strided((*shape, factor), (*strides, 1), memory.offset * factor - low // unit)
 
-    for place in places:
-        view(place).fill_(True)
+    for memory in written:
+        view(memory).fill_(True)
     return view(target).all(-1)

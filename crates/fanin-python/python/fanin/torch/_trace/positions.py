@@ -1,8 +1,9 @@
-"""Finds where in the torch stream each recorded draw began: the seed, and the number of words that were drawn before.
+"""Finds the position in the torch stream at which each recorded draw began: the seed, and how many words were drawn before.
 
-A generator's state does not contain the number of words drawn since seeding, but only this number modulo 624, and the words of
-the current block of 624. The number is therefore counted, and each count is compared with the recorded state. If code that was
-not recorded has drawn or seeded in between, the state differs, and the position is searched for.
+The torch stream is the sequence of 32-bit words of torch's CPU generator, a Mersenne Twister. The state of the generator has the
+current block of 624 words and an index in this block, but not the number of blocks before it. So words are counted from draw to
+draw, and each count is checked against the recorded state. If they do not match, because code that was not recorded has drawn or
+seeded in between, the position is searched for.
 """
 
 from __future__ import annotations
@@ -13,46 +14,49 @@ from typing import NamedTuple
 import torch
 
 from ..._fanin import torch_advance
-from .places import is_contiguous
+from .overlap import is_contiguous
 from .recorder import Event, GeneratorState, Recorder, generator_state
 
-#: The number of words of a block of the Mersenne Twister.
+#: The number of words in a block of the Mersenne Twister.
 _BLOCK = 624
-#: The number of blocks that are searched for a position.
+#: The greatest number of blocks that are searched for a position.
 _MAX_BLOCKS = 100_000
-#: The number of words of a pair of normal values.
+#: The number of words that torch draws for two normal values, if it draws them one by one.
 _PAIR = 4
 
 
 class Start(NamedTuple):
-    """A position in the torch stream."""
+    """The position in the torch stream at which a draw begins."""
 
     seed: int
     #: The number of words that were drawn since the generator was seeded.
     at: int
-    #: The position at which a pair of normal values was drawn whose second value is stored in the generator, or None.
+    #: torch draws single normal values in pairs, and the generator stores the second value for the next draw. If it has one stored, this
+    #: is the position at which the pair was drawn, or -1 if that is not known. Otherwise None.
     pair: int | None
 
 
 class Draw(NamedTuple):
-    """What a draw takes from the generator: words, or normal values that are drawn in pairs. Both are None if not known."""
+    """How much an operator draws from the generator. Both numbers are None if this is not known."""
 
+    #: The number of words.
     words: int | None
+    #: The number of normal values, if they are drawn in pairs.
     normals: int | None
 
 
 def draw_of(event: Event) -> Draw:
-    """Returns what the operator of an event takes from the generator."""
-    place, name = event.place, event.effect.name
-    if place is None or place.dtype not in _WORDS:
+    """Returns how much the operator of an event draws from the generator."""
+    memory, name = event.memory, event.effect.name
+    if memory is None or memory.dtype not in _WORDS:
         return Draw(_permutation(event), None)
-    count, each = place.elements, _WORDS[place.dtype]
+    count, each = memory.elements, _WORDS[memory.dtype]
     if name in ("uniform_", "rand", "rand_like"):
         return Draw(count * each, None)
     if name in ("normal_", "randn", "randn_like", "normal"):
-        if count < 16 or not is_contiguous(place):
+        if count < 16 or not is_contiguous(memory):
             return Draw(None, count)
-        drawn = count - count % 16 if place.dtype.itemsize == 2 else count
+        drawn = count - count % 16 if memory.dtype.itemsize == 2 else count
         return Draw((drawn + (16 if count % 16 else 0)) * each, None)
     return Draw(None, None)
 
@@ -61,20 +65,22 @@ _WORDS = {torch.float32: 1, torch.float64: 2, torch.float16: 1, torch.bfloat16: 
 
 
 def _permutation(event: Event) -> int | None:
-    is_permutation = event.effect.name == "randperm" and event.place is not None
-    return max(event.place.elements - 1, 0) if is_permutation and event.place is not None else None
+    """Returns the number of words that `randperm` draws. None for other operators."""
+    is_permutation = event.effect.name == "randperm" and event.memory is not None
+    return max(event.memory.elements - 1, 0) if is_permutation and event.memory is not None else None
 
 
 class _Scratch:
-    """A generator that is moved to a position, so that its state can be compared with a recorded state."""
+    """A generator that is moved to positions in the torch stream, to compare its state with recorded states."""
 
     def __init__(self) -> None:
         self.generator = torch.Generator()
         self.seed, self.at = 0, -1
 
     def state(self, seed: int, at: int) -> GeneratorState:
+        """Returns the state after `at` words have been drawn since seeding with `seed`."""
         if self.seed != seed or self.at < 0 or at < self.at:
-            # torch takes seeds as signed numbers too.
+            # The state has the seed as an unsigned number. manual_seed accepts numbers of 2^63 and above as negative numbers.
             self.generator.manual_seed(seed if seed < 1 << 63 else seed - (1 << 64))
             self.seed, self.at = seed, 0
         if at > self.at:
@@ -83,7 +89,7 @@ class _Scratch:
         return generator_state(self.generator)
 
     def stored_normal(self, seed: int, pair: int) -> bytes:
-        """Returns the bytes of the second normal value of the pair that is drawn at a position."""
+        """Returns the bytes of the second value of the pair of normal values that is drawn at the position `pair`."""
         self.state(seed, pair)
         torch.empty(1, dtype=torch.float64, device="cpu").normal_(generator=self.generator)
         tail = generator_state(self.generator).tail
@@ -92,10 +98,10 @@ class _Scratch:
 
 
 def starts_of(recorder: Recorder) -> dict[int, Start]:
-    """Returns where in the stream each draw began, by the index of the event. Draws that were not found are left out."""
+    """Returns the position at which each draw began, by the index of its event. Draws whose position was not found are left out."""
     found: dict[int, Start] = {}
     scratch = _Scratch()
-    # The position of each generator after its last draw. `exact` is False if more words may have been drawn since.
+    # The position of each generator after its last draw.
     expected: dict[int, Start] = {}
     for event in recorder.log:
         if event.state is None:
@@ -111,7 +117,7 @@ def starts_of(recorder: Recorder) -> dict[int, Start]:
 
 
 def _locate(state: GeneratorState, expected: Start | None, scratch: _Scratch) -> Start | None:
-    """Returns the position at which a generator has a state, or None if it was not found."""
+    """Returns the position at which a generator has this state, or None if it was not found. `expected` is tried first."""
     (seed,) = struct.unpack_from("<Q", state.head)
     index = struct.unpack_from("<Q", state.head, 16)[0]
     first, pair = 0, None
@@ -122,7 +128,7 @@ def _locate(state: GeneratorState, expected: Start | None, scratch: _Scratch) ->
     if scratch.state(seed, 0).head == state.head:
         return _with_pair(state, Start(seed, 0, None), scratch)
     for begin in dict.fromkeys((first, 0)):
-        # The position is a multiple of 624 plus the index of the next word.
+        # The state has the index of the next word in its block, which is the position modulo 624.
         at = begin + (index - begin) % _BLOCK
         for position in range(at, at + _MAX_BLOCKS * _BLOCK, _BLOCK):
             if scratch.state(seed, position).head == state.head:
@@ -131,7 +137,7 @@ def _locate(state: GeneratorState, expected: Start | None, scratch: _Scratch) ->
 
 
 def _with_pair(state: GeneratorState, start: Start, scratch: _Scratch) -> Start:
-    """Returns a position with the pair whose second value the generator has stored: None if it has none, -1 if not known."""
+    """Returns `start` with `pair` set for the recorded state: None if no normal value is stored, -1 if it is not that of the pair."""
     if not state.tail[24]:
         return start._replace(pair=None)
     if start.pair is None or start.pair < 0 or scratch.stored_normal(start.seed, start.pair) != state.tail[8:16]:
@@ -140,7 +146,7 @@ def _with_pair(state: GeneratorState, start: Start, scratch: _Scratch) -> Start:
 
 
 def _after(start: Start, draw: Draw) -> Start:
-    """Returns the position after a draw. If it is not known, returns the position before, and the position is searched for."""
+    """Returns the position after a draw. If it is not known how much was drawn, returns `start`, from where `_locate` searches."""
     if draw.words is not None:
         return start._replace(at=start.at + draw.words)
     if not draw.normals:

@@ -1,4 +1,4 @@
-"""Writes a recipe from a trace: rules with patterns, formulas for numbers, and CHECK on what a recipe cannot express."""
+"""Writes a recipe from a trace: rules with name patterns, formulas for numbers, and CHECK comments on what a recipe cannot express."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 
 from ..._fanin import cover_names
 from .formulas import Variables, fans, formulas
-from .history import History, copied_place, spec_of
+from .history import History, copied_memory, spec_of
 from .recorder import Recorder
 from .replay import change_of, constant_step
 from .specs import Spec
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 
 
 class Rule(NamedTuple):
-    """What a recipe says of a tensor."""
+    """The rule of a recipe for one tensor."""
 
-    #: The possible values of the rule. All of them mean the same for this tensor.
+    #: Alternative specs. All of them mean the same for this tensor, such as `normal(std=0.02)` and a formula with the value 0.02.
     texts: list[str]
-    #: What the recipe cannot express, or an empty text.
+    #: What the recipe cannot express, for a CHECK comment, or an empty text.
     check: str = ""
 
 
@@ -36,10 +36,10 @@ def write(trace: InitTrace) -> str:
     rows = [tensor for tensor in tensors if tensor.tied_to is None]
     layers = _layers([tensor.name for tensor in rows])
     rules = {tensor.name: _rule(trace, tensor, layers and layers[0]) for tensor in rows}
-    # Of several texts for a number, the first one that most tensors have is used, so that few rules are needed.
+    # Of the alternatives, each tensor gets the one that most tensors have, so that few rules are needed.
     counts = Counter(text for rule in rules.values() for text in rule.texts)
     chosen = {name: (max(rule.texts, key=lambda text: counts[text]), rule.check) for name, rule in rules.items()}
-    # Rules for few tensors come first, so that the last rules can have general patterns.
+    # The first rule that matches a tensor counts. Rules for few tensors come first, so that the last rules can have general patterns.
     sizes = Counter(chosen.values())
     kinds = {choice: number for number, choice in enumerate(sorted(sizes, key=lambda choice: sizes[choice]))}
     lines = [f"# Recorded by fanin.torch.trace_init from {type(trace.module).__name__}: {len(tensors)} tensors.", ""]
@@ -58,7 +58,10 @@ def write(trace: InitTrace) -> str:
 
 
 def _layers(names: list[str]) -> tuple[int, str] | None:
-    """Returns the number of layers, and a pattern that matches one name of each layer. None if no names are repeated."""
+    """Returns the number of layers of a model, and a pattern that matches one tensor of each layer. None if there are no layers.
+
+    Layers are found by tensor names that differ only in one number, such as h.0.ln.weight and h.1.ln.weight.
+    """
     patterns: dict[str, set[str]] = {}
     for name in names:
         pattern, replaced = re.subn(r"(?<=\.)\d+(?=\.)", "*", name, count=1)
@@ -69,7 +72,7 @@ def _layers(names: list[str]) -> tuple[int, str] | None:
         return None
     count = counts.most_common(1)[0][0]
     for pattern, members in patterns.items():
-        # A star also matches dots, so the pattern may match more names than one of each layer.
+        # "*" also matches dots, so the pattern may match more than one name of each layer.
         if len(members) == count and sum(1 for _ in filter(re.compile(_regex(pattern)).fullmatch, names)) == count:
             return count, pattern
     return None
@@ -101,14 +104,14 @@ def _rule(trace: InitTrace, tensor: TracedTensor, layers: int | None) -> Rule:
 
 
 def _spec(recorder: Recorder, history: History) -> tuple[Spec, str] | None:
-    """Returns the spec that describes what is left in a tensor, and what the spec leaves out. None if there is none."""
+    """Returns a spec for the values of a tensor, and a text on later writes that the spec does not include. None if there is no spec."""
     left = history.left
     if not left or not left[0].is_whole:
         return None
     first = left[0]
     spec = spec_of(first)
     if spec is None:
-        source, factor = copied_place(first), 1.0
+        source, factor = copied_memory(first), 1.0
         if source is None:
             change = change_of(first.last)
             if change is None or "add" in change:
@@ -124,7 +127,7 @@ def _spec(recorder: Recorder, history: History) -> tuple[Spec, str] | None:
         spec = scaled
     parts: list[str] = []
     for step in left[1:]:
-        change = change_of(step.last) if len(step.events) == 1 and step.last.place == history.place else None
+        change = change_of(step.last) if len(step.events) == 1 and step.last.memory == history.memory else None
         scaled = None if change is None or "add" in change else _scaled(spec, change.get("mul", 1.0) / change.get("div", 1.0))
         if scaled is not None and not parts:
             spec = scaled
@@ -134,14 +137,14 @@ def _spec(recorder: Recorder, history: History) -> tuple[Spec, str] | None:
     return spec, check
 
 
-#: The arguments of each scheme that scale with the values.
+#: For each scheme, the arguments that must be multiplied by a factor to multiply the values by it.
 _SCALES = {"uniform": ("a", "b"), "normal": ("mean", "std"), "constant": ("val",), "orthogonal": ("gain",),
            "xavier_uniform": ("gain",), "xavier_normal": ("gain",), "trunc_normal": ("mean", "std", "a", "b")}  # fmt: skip
 _DEFAULTS = {"a": -2.0, "b": 2.0, "mean": 0.0, "std": 1.0, "gain": 1.0}
 
 
 def _scaled(spec: Spec, factor: float) -> Spec | None:
-    """Returns the spec of the values times a factor, or None if there is none."""
+    """Returns a spec whose values are `factor` times those of `spec`, or None if there is no such spec."""
     if factor == 1.0:
         return spec
     if spec.name not in _SCALES:
@@ -156,7 +159,7 @@ def _scaled(spec: Spec, factor: float) -> Spec | None:
 
 
 def _texts(spec: Spec, variables: Variables) -> list[str]:
-    """Returns the texts of a spec, with and without formulas for its numbers."""
+    """Returns alternative texts of a spec: with a formula for one of its numbers, and without."""
     low, high = spec.arguments.get("a"), spec.arguments.get("b")
     if spec.name == "uniform" and isinstance(high, float) and low == -high:
         texts = []

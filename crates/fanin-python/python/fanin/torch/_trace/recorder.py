@@ -1,8 +1,8 @@
-"""Records the operators of torch that write memory: what was written, by which line, and where in the generator's sequence.
+"""The class `Recorder`, a TorchDispatchMode that records every write of torch to memory, and the line of code that caused it.
 
-torch calls a dispatch mode for every operator of a thread. The mode keeps no tensor alive: it stores a tensor's *place*, which
-is the storage with the offset, shape and strides, and a weak reference to the storage. A storage with a weak reference keeps
-its address, so another storage never has the same address.
+torch calls a dispatch mode for every operator of a thread. The recorder keeps no tensor alive. For each tensor it stores a `Memory`:
+the address of the storage, with offset, shape and strides. A weak reference to the storage ensures that no later storage gets the
+same address.
 """
 
 from __future__ import annotations
@@ -22,11 +22,12 @@ _NUMBERS = (int, float)
 _storage_of = torch._C.TensorBase.untyped_storage
 
 
-class Place(NamedTuple):
-    """The memory of a tensor."""
+class Memory(NamedTuple):
+    """The memory of a tensor: which elements of which storage it has."""
 
-    #: The address of the storage object. It identifies the storage.
+    #: The address of the storage object, which identifies the storage.
     storage: int
+    #: The index of the first element in the storage, in elements.
     offset: int
     shape: tuple[int, ...]
     strides: tuple[int, ...]
@@ -42,42 +43,45 @@ class Place(NamedTuple):
 
 
 class GeneratorState(NamedTuple):
-    """The part of a generator's state that identifies its position in the sequence of random words."""
+    """The parts of a CPU generator's state that identify its position in its sequence of random words."""
 
-    #: The identity of the generator, and its state without all words of the Mersenne Twister but the first.
+    #: The id of the generator object.
     generator: int
+    #: The first bytes of the state: the seed, the index of the next word, and the first word of the current block.
     head: bytes
+    #: The last bytes of the state: the stored normal values.
     tail: bytes
 
 
 class Event:
-    """A write to the memory of a tensor, an allocation, or a read."""
+    """One call of an operator that wrote, allocated or read memory, or drew random values."""
 
-    __slots__ = ("arguments", "caller", "effect", "index", "place", "seconds", "sources", "state")
+    __slots__ = ("arguments", "caller", "effect", "index", "memory", "seconds", "sources", "state")
 
     def __init__(
         self,
         index: int,
         effect: Effect,
-        place: Place | None,
-        sources: tuple[Place, ...],
+        memory: Memory | None,
+        sources: tuple[Memory, ...],
         arguments: tuple[tuple[Any, ...], dict[str, Any]],
         caller: Caller,
         state: GeneratorState | None,
         seconds: float,
     ):
+        #: The index of this event in `Recorder.log`. Later events have larger indices.
         self.index = index
         self.effect = effect
-        #: The written memory. None if the operator only reads.
-        self.place = place
-        #: The tensors that the operator reads.
+        #: The memory that was written or allocated. None if the operator only reads or draws.
+        self.memory = memory
+        #: The memory that the operator reads.
         self.sources = sources
-        #: The operator's positional arguments and its keyword arguments. In place of each tensor, they have the class Tensor.
+        #: The positional arguments and the keyword arguments of the operator. Each tensor is replaced by the class Tensor.
         self.arguments = arguments
         self.caller = caller
-        #: The generator's state before the draw. None if the operator does not draw.
+        #: The state of the generator before the draw. None if the operator does not draw.
         self.state = state
-        #: The time that the operator took.
+        #: The run time of the operator, in seconds. 0 if the operator does not draw.
         self.seconds = seconds
 
     @property
@@ -87,43 +91,45 @@ class Event:
 
 
 class Recorder(TorchDispatchMode):
-    """A dispatch mode that records what operators write. The events of a storage are in `events`, by `Place.storage`."""
+    """Records, while it is entered as a context manager, which memory the operators of torch write, allocate and read."""
 
     supports_higher_order_operators = True
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
-        # Otherwise torch wraps `__torch_dispatch__` in a function that imports torch._dynamo and costs microseconds per call.
+        # If this returned True, torch would wrap `__torch_dispatch__` in a function that imports torch._dynamo, which costs
+        # microseconds per call.
         return False
 
     def __init__(self) -> None:
         super().__init__()
-        #: All events that wrote or allocated memory, or drew random values. The index of an event is its time.
+        #: All events in order.
         self.log: list[Event] = []
-        #: The events that wrote or allocated memory, by storage.
+        #: The events that wrote or allocated memory, by `Memory.storage`.
         self.events: dict[int, list[Event]] = {}
-        #: The times at which a storage was read, with the places that were read.
-        self.reads: dict[int, list[tuple[int, Place]]] = {}
-        #: The storages of tensors that existed before recording began. Only writes while recording count for them.
+        #: The indices of the events that read a storage, with the memory that they read, by `Memory.storage`.
+        self.reads: dict[int, list[tuple[int, Memory]]] = {}
+        #: Storages that existed before recording began and whose former values count as unwritten.
         self.existing: set[int] = set()
+        #: Weak references to storages, by `Memory.storage`.
         self._weak: dict[int, int] = {}
         self._frames = Frames()
 
     def close(self) -> None:
-        """Releases the memory that recording needs. The events stay."""
+        """Releases the stack frames that recording holds. To be called when recording has ended. Events are kept."""
         self._frames.close()
 
     def add_existing(self, module: nn.Module) -> None:
-        """Adds the storages of a module's parameters and buffers to `existing`."""
-        places = self._places([*module.parameters(), *module.buffers()])
-        self.existing.update(place.storage for place in places)
+        """Adds the storages of a module's parameters and buffers to `existing`, before recording begins."""
+        known = self._memory_of_each([*module.parameters(), *module.buffers()])
+        self.existing.update(memory.storage for memory in known)
 
     def __del__(self):
         for weak in self._weak.values():
             torch.UntypedStorage._free_weak_ref(weak)
 
-    def place_of(self, tensor: Tensor) -> Place | None:
-        """Returns the place of a tensor, or None if the tensor has no storage of its own."""
+    def memory_of(self, tensor: Tensor) -> Memory | None:
+        """Returns the memory of a tensor, or None if the tensor has no storage of its own."""
         if is_lazy(tensor):
             return None
         try:
@@ -133,11 +139,11 @@ class Recorder(TorchDispatchMode):
         key = storage._cdata
         if key not in self._weak:
             self._weak[key] = storage._weak_ref()  # type: ignore[assignment]
-        return Place(key, tensor.storage_offset(), tensor.shape, tensor.stride(), tensor.dtype)  # type: ignore[arg-type]
+        return Memory(key, tensor.storage_offset(), tensor.shape, tensor.stride(), tensor.dtype)  # type: ignore[arg-type]
 
-    def _places(self, values: Any) -> tuple[Place, ...]:
-        places = [self.place_of(tensor) for tensor in tensors_in(values)]
-        return tuple(place for place in places if place is not None)
+    def _memory_of_each(self, values: Any) -> tuple[Memory, ...]:
+        found = [self.memory_of(tensor) for tensor in tensors_in(values)]
+        return tuple(memory for memory in found if memory is not None)
 
     def __torch_dispatch__(self, operator, types, args=(), kwargs=None):
         kwargs = kwargs or {}
@@ -150,7 +156,7 @@ class Recorder(TorchDispatchMode):
             self._add_allocation(effect, result, caller)
             return result
         state = _state_before(args, kwargs) if effect.draws else None
-        # Only the time of draws is shown.
+        # Only the run time of draws is shown, so only that is measured.
         start = time.perf_counter() if effect.draws else 0.0
         result = operator(*args, **kwargs)
         seconds = time.perf_counter() - start if effect.draws else 0.0
@@ -161,21 +167,21 @@ class Recorder(TorchDispatchMode):
         return result
 
     def _add_allocation(self, effect: Effect, result: Any, caller: Caller) -> None:
-        """Records an operator that has returned memory that nobody has written."""
+        """Records an operator that has returned unwritten memory."""
         for tensor in (result,) if isinstance(result, Tensor) else tensors_in(result):
-            place = self.place_of(tensor)
-            if place is not None:
-                event = Event(len(self.log), effect, place, (), ((), {}), caller, None, 0.0)
+            memory = self.memory_of(tensor)
+            if memory is not None:
+                event = Event(len(self.log), effect, memory, (), ((), {}), caller, None, 0.0)
                 self.log.append(event)
-                self.events.setdefault(place.storage, []).append(event)
+                self.events.setdefault(memory.storage, []).append(event)
 
     def _add_writes(self, effect: Effect, args, kwargs, caller: Caller, state: GeneratorState | None, seconds: float):
         """Records an operator that has written to its arguments."""
         targets: list[Tensor]
-        sources: tuple[Place, ...]
+        sources: tuple[Memory, ...]
         arguments: tuple[tuple[Any, ...], dict[str, Any]]
         if effect.written == (0,) and all(type(arg) in _NUMBERS for arg in args[1:]):
-            # The most frequent case is treated first: an operator with one tensor and numbers.
+            # A fast path for the most frequent case: an operator with one tensor and numbers.
             targets, sources = list(args[:1]), ()
             arguments = (Tensor, *args[1:]), {name: _without_tensors(value) for name, value in kwargs.items()}
         else:
@@ -183,36 +189,36 @@ class Recorder(TorchDispatchMode):
             others: list[Any] = []
             for where, value in (*enumerate(args), *kwargs.items()):
                 (written if where in effect.written else others).append(value)
-            targets, sources = tensors_in(written), self._places(others)
+            targets, sources = tensors_in(written), self._memory_of_each(others)
             arguments = _plain(args, kwargs)
         for tensor in targets:
-            # The place is read after the operator, because an `out` argument may get other memory.
-            place = self.place_of(tensor)
-            if place is not None:
-                read = sources if effect.overwrites else (*sources, place)
-                self._add(Event(len(self.log), effect, place, read, arguments, caller, state, seconds))
+            # The memory is determined after the operator has run, because an `out` argument may have been resized.
+            memory = self.memory_of(tensor)
+            if memory is not None:
+                read = sources if effect.overwrites else (*sources, memory)
+                self._add(Event(len(self.log), effect, memory, read, arguments, caller, state, seconds))
                 state = None
 
     def _add_results(self, effect: Effect, args, kwargs, result, caller, state: GeneratorState | None, seconds: float):
         """Records an operator that has returned new values."""
-        sources = self._places((*args, *kwargs.values())) if effect.name not in SHAPE_ONLY else ()
+        sources = self._memory_of_each((*args, *kwargs.values())) if effect.name not in SHAPE_ONLY else ()
         arguments = _plain(args, kwargs)
         results = (result,) if isinstance(result, Tensor) else result if isinstance(result, (tuple, list)) else ()
-        places = [place for place in self._places(results) if all(place.storage != source.storage for source in sources)]
-        for place in places or (None,):
-            self._add(Event(len(self.log), effect, place, sources, arguments, caller, state, seconds))
+        new = [memory for memory in self._memory_of_each(results) if all(memory.storage != source.storage for source in sources)]
+        for memory in new or (None,):
+            self._add(Event(len(self.log), effect, memory, sources, arguments, caller, state, seconds))
             state = None
 
     def _add(self, event: Event) -> None:
         self.log.append(event)
         for source in event.sources:
             self.reads.setdefault(source.storage, []).append((event.index, source))
-        if event.place is not None:
-            self.events.setdefault(event.place.storage, []).append(event)
+        if event.memory is not None:
+            self.events.setdefault(event.memory.storage, []).append(event)
 
 
 def _plain(args: Any, kwargs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """Returns an operator's arguments with every tensor replaced by the class Tensor."""
+    """Returns the arguments of an operator with each tensor replaced by the class Tensor, and each generator by None."""
     return tuple(map(_without_tensors, args)), {name: _without_tensors(arg) for name, arg in kwargs.items()}
 
 
@@ -227,8 +233,8 @@ def _without_tensors(value: Any) -> Any:
     return None if isinstance(value, torch.Generator) else value
 
 
-#: A state of torch's CPU generator has the seed, two numbers of 32 bits and the next index, then 624 words of 64 bits, and the
-#: stored normals.
+#: The bytes at which the head of a CPU generator's state ends, and at which its tail begins. The state has the seed (8 bytes), two
+#: numbers of 4 bytes, the index of the next word (8 bytes), the 624 words of the block with 8 bytes each, and the stored normal values.
 _HEAD, _TAIL = 32, 24 + 624 * 8
 
 
@@ -239,7 +245,7 @@ def _state_before(args: Any, kwargs: Any) -> GeneratorState | None:
     """Returns the state of the CPU generator that an operator draws from."""
     generator = kwargs.get("generator") if kwargs else None
     if generator is None:
-        # `isinstance` would call a Python function for each argument.
+        # `type(...) is` is faster than `isinstance`, which calls a Python function of torch for each argument.
         generator = next((arg for arg in args if type(arg) is torch.Generator), _default_generator)
     if generator is not _default_generator and generator.device.type != "cpu":
         return None
@@ -247,6 +253,6 @@ def _state_before(args: Any, kwargs: Any) -> GeneratorState | None:
 
 
 def generator_state(generator: torch.Generator) -> GeneratorState:
-    """Returns the part of the state of a CPU generator that identifies its position."""
+    """Returns the parts of the state of a CPU generator that identify its position."""
     state = generator.get_state().numpy().tobytes()
     return GeneratorState(id(generator), state[:_HEAD], state[_TAIL:])

@@ -1,4 +1,4 @@
-"""Writes a recorded call or operator as a spec, such as `kaiming_uniform(a=sqrt(5))`."""
+"""Converts a recorded call of an initializer or operator to a spec, such as `kaiming_uniform(a=sqrt(5))`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _DEFAULTS = {name: dict(parameters) for name, parameters, _, _ in schemes()}
 
 
 def number(value: Any) -> str:
-    """Returns a number as a spec writes it. A number whose formula is known exactly is written as the formula."""
+    """Returns the text of a number in a spec. Square roots, their inverses and fractions are written as formulas if these are exact."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return str(value)
     if isinstance(value, int) or not math.isfinite(value):
@@ -37,13 +37,13 @@ def number(value: Any) -> str:
 
 
 class Spec(NamedTuple):
-    """A scheme with its arguments."""
+    """A spec: the name of a scheme, such as `normal`, and its arguments."""
 
     name: str
     arguments: dict[str, Any]
 
     def __str__(self) -> str:
-        """Returns the text of the spec, with those arguments that differ from the scheme's defaults."""
+        """Returns the text of the spec. Arguments that are the scheme's defaults are left out."""
         defaults = _DEFAULTS.get(self.name, {})
         texts = {key: value if isinstance(value, str) else number(value) for key, value in self.arguments.items()}
         if self.name == "constant":
@@ -58,14 +58,14 @@ def of_call(call: Call, events: list[Event]) -> Spec:
     if name in ("zeros", "ones"):
         return Spec("constant", {"val": int(name == "ones")})
     if name.startswith("kaiming") and arguments.get("nonlinearity") != "leaky_relu":
-        arguments.pop("a", None)  # only leaky_relu has a slope
+        arguments.pop("a", None)  # `a` is the slope of leaky_relu. Other nonlinearities ignore it.
     if name.startswith("trunc_normal") and any(event.effect.name == "erfinv_" for event in events):
         arguments["method"] = "inverse_cdf"
     return Spec(name, arguments)
 
 
 def of_operator(event: Event) -> Spec | None:
-    """Returns the spec of an operator that was called without an initializer, or None if no spec describes it."""
+    """Returns the spec of an operator that was not called by an initializer, or None if no spec describes it."""
     name = event.effect.name
     positional, _ = event.arguments
     if name == "uniform_":
@@ -85,7 +85,7 @@ def of_operator(event: Event) -> Spec | None:
 
 
 def constant(event: Event) -> float | int | None:
-    """Returns the value that an operator writes to all elements, or None if it does not write one number everywhere."""
+    """Returns the number that an operator writes to all elements, or None for operators that do not write one number."""
     name = event.effect.name
     if name in ("zero_", "zeros", "zeros_like", "new_zeros", "zero"):
         return 0

@@ -1,4 +1,4 @@
-"""Shows a trace as a table for a terminal, as HTML for a notebook, and as JSON."""
+"""Formats a trace as a table for a terminal, as HTML for a notebook, and as JSON."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _HEADER = ("name", "shape", "dtype", "initializer", "called from")
 
 
 def as_text(trace: InitTrace) -> str:
-    """Returns the table of a trace, in columns. In a terminal, tensors that nobody wrote are red."""
+    """Returns the table of a trace as text. In a terminal, tensors with elements that nobody wrote are red."""
     rows = [_row(tensor) for tensor in trace.values()]
     widths = [max(len(row[column]) for row in [_HEADER, *rows]) for column in range(4)]
     red, plain = ("\x1b[31m", "\x1b[0m") if _has_colors() else ("", "")
@@ -47,7 +47,7 @@ def as_json(trace: InitTrace, indent: int | None = None) -> str:
 
 
 def as_dict(trace: InitTrace) -> dict[str, Any]:
-    """Returns a trace as dictionaries and lists, as in the JSON text."""
+    """Returns a trace as a dict that json.dumps accepts."""
     return {
         "module": type(trace.module).__name__,
         "tensors": [_tensor_dict(tensor) for tensor in trace.values()],
@@ -123,7 +123,7 @@ def _where(tensor: TracedTensor) -> str:
 
 
 def _short(line: Line) -> str:
-    """Returns a line with the part of the file's path that begins at the package."""
+    """Returns the file, line number and function of a line. The path is relative to site-packages or the working directory."""
     file = line.file.replace("\\", "/")
     for folder in ("/site-packages/", "/dist-packages/", os.getcwd().replace("\\", "/") + "/"):
         if folder in file:

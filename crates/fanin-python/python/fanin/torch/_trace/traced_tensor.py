@@ -1,4 +1,4 @@
-"""The results of a trace: TracedTensor describes a parameter or buffer, and Write describes a write to it."""
+"""The results of a trace: `TracedTensor` describes a parameter or buffer, and `Write` describes one write to it."""
 
 from __future__ import annotations
 
@@ -8,45 +8,46 @@ from functools import cached_property
 from torch import Tensor, nn
 
 from .calls import Caller, Line
-from .history import History, Step, copied_place, spec_of
-from .places import ALL, coverage
-from .recorder import Place, Recorder
+from .history import History, Step, copied_memory, spec_of
+from .overlap import ALL, coverage
+from .recorder import Memory, Recorder
 
 
 @dataclass(frozen=True)
 class Write:
-    """A write to a parameter or buffer."""
+    """A write to a parameter or buffer: one call of an initializer, or of an operator outside of initializers."""
 
-    #: The name of the tensor, or None if it is a tensor that the module does not have at the end.
+    #: The name of the tensor, or None for a temporary tensor, which the module does not have at the end.
     tensor: str | None
     #: The initializer as a spec, such as `kaiming_uniform(a=sqrt(5))`. For other writes, the operator, such as `aten.mul_`.
     initializer: str
     #: Whether `initializer` is a spec.
     is_spec: bool
-    #: Whether the write gave all elements new values.
+    #: Whether the write gave all elements new values, which do not depend on their former values.
     is_whole: bool
-    #: Whether later writes replaced all of the values.
+    #: Whether a later write replaced all of the values.
     is_superseded: bool
     #: The number of elements that were drawn from a random generator.
     drawn: int
-    #: The time that the operators took.
+    #: The run time of the operators that drew random values.
     seconds: float
-    #: The tensors whose values were used or copied: names, or None for a tensor that the module does not have.
+    #: The names of the tensors whose values were read. None stands for a temporary tensor.
     sources: tuple[str | None, ...] = ()
-    #: The stacks of the write, and of the copy if the write is a copy.
+    #: The stack of the write. If the write is a copy, this is the stack of the write whose values were copied.
     _caller: Caller | None = field(default=None, repr=False, compare=False)
+    #: The stack of the copy, if the write is a copy.
     _copier: Caller | None = field(default=None, repr=False, compare=False)
 
     @property
     def stack(self) -> tuple[Line, ...]:
-        """The lines of code from the one that called the initializer or operator, outwards."""
+        """The lines of code on the stack. The first is the line that called the initializer or operator, the last the outermost."""
         return () if self._caller is None else self._caller.stack
 
     @property
     def copied_by(self) -> tuple[Line, ...]:
-        """For a copy, the lines that copied, from the innermost outwards. Empty if the write is not a copy.
+        """If the write is a copy, the lines of code on the stack of the copy, innermost first. Otherwise empty.
 
-        The initializer and the lines of a copy are those of the write that was copied.
+        `initializer` and `stack` of a copy describe the write whose values were copied.
         """
         return () if self._copier is None else self._copier.stack
 
@@ -70,12 +71,12 @@ class Write:
 
 
 class TracedTensor:
-    """A parameter or buffer, and how it got its values.
+    """A parameter or buffer, with the writes that gave it its values.
 
     Attributes
     ----------
     name, shape, dtype, device
-        The properties of the tensor. `dtype` is a text such as "float32".
+        The properties of the tensor. `dtype` is a text such as "float32", and `device` a text such as "cpu".
     kind
         "parameter" or "buffer".
     is_persistent
@@ -91,17 +92,17 @@ class TracedTensor:
         kind: str,
         is_persistent: bool,
         tied_to: str | None,
-        place: Place | None,
+        memory: Memory | None,
         names: Names,
     ):
         self.name = name
-        self.shape: tuple[int, ...] = () if place is None else tuple(place.shape)
+        self.shape: tuple[int, ...] = () if memory is None else tuple(memory.shape)
         self.dtype = str(tensor.dtype).removeprefix("torch.")
         self.device: str = tensor.device.type
         self.kind = kind
         self.is_persistent = is_persistent
         self.tied_to = tied_to
-        self._place = place
+        self._memory = memory
         self._names = names
 
     def __repr__(self) -> str:
@@ -109,7 +110,7 @@ class TracedTensor:
 
     @cached_property
     def _history(self) -> History | None:
-        return None if self._place is None else History(self._names.recorder, self._place)
+        return None if self._memory is None else History(self._names.recorder, self._memory)
 
     @cached_property
     def writes(self) -> list[Write]:
@@ -118,7 +119,7 @@ class TracedTensor:
         if history is None:
             return []
         steps = enumerate(history.steps)
-        return [_write(self.name, step, n < history.superseded, self._names, history.place) for n, step in steps]
+        return [_write(self.name, step, n < history.superseded, self._names, history.memory) for n, step in steps]
 
     @cached_property
     def unwritten(self) -> int:
@@ -127,13 +128,13 @@ class TracedTensor:
 
     @property
     def allocated(self) -> tuple[Line, ...]:
-        """The lines that allocated the memory, outwards. Empty if it was not allocated while recording."""
+        """The lines of code on the stack when the memory was allocated, innermost first. Empty if that was not recorded."""
         allocation = None if self._history is None else self._history.allocation
         return () if allocation is None else allocation.caller.stack
 
     @property
     def left(self) -> list[Write]:
-        """The writes whose values are left in the tensor, at least in part."""
+        """The writes that the final values may depend on: the last write to all elements, and the writes after it."""
         return [write for write in self.writes if not write.is_superseded]
 
     @property
@@ -149,7 +150,10 @@ class TracedTensor:
 
     @property
     def initializer(self) -> str | None:
-        """How the tensor got its values: a spec, with `, then ...` for each later write that changed the tensor."""
+        """How the tensor got its values: a spec or operator, with `, then ...` for each later write that changed the tensor.
+
+        None if no write to the tensor was recorded.
+        """
         left = self.left
         if not left:
             return None
@@ -172,41 +176,42 @@ def traced_tensors(module: nn.Module, recorder: Recorder) -> dict[str, TracedTen
         *((name, tensor, "parameter") for name, tensor in module.named_parameters(remove_duplicate=False)),
         *((name, tensor, "buffer") for name, tensor in module.named_buffers(remove_duplicate=False)),
     ]
-    places = {name: recorder.place_of(tensor) for name, tensor, _ in named}
-    names = Names(recorder, places)
+    memory_by_name = {name: recorder.memory_of(tensor) for name, tensor, _ in named}
+    names = Names(recorder, memory_by_name)
     found: dict[str, TracedTensor] = {}
-    first: dict[Place, str] = {}
+    first: dict[Memory, str] = {}
     for name, tensor, kind in named:
-        place = places[name]
-        tied = name if place is None else first.setdefault(place, name)
+        memory = memory_by_name[name]
+        tied = name if memory is None else first.setdefault(memory, name)
         tied_to = tied if tied != name else None
-        found[name] = TracedTensor(name, tensor, kind, name in saved, tied_to, place, names)
+        found[name] = TracedTensor(name, tensor, kind, name in saved, tied_to, memory, names)
     return found
 
 
 class Names:
-    """The names of the module's tensors, by place."""
+    """Finds the names of a module's tensors by their memory."""
 
-    def __init__(self, recorder: Recorder, places: dict[str, Place | None]):
+    def __init__(self, recorder: Recorder, memory_by_name: dict[str, Memory | None]):
         self.recorder = recorder
-        self._names: dict[int, list[tuple[str, Place]]] = {}
-        for name, place in places.items():
-            if place is not None:
-                self._names.setdefault(place.storage, []).append((name, place))
+        self._names: dict[int, list[tuple[str, Memory]]] = {}
+        for name, memory in memory_by_name.items():
+            if memory is not None:
+                self._names.setdefault(memory.storage, []).append((name, memory))
 
-    def find(self, place: Place) -> str | None:
-        """Returns the name of the tensor that has a place, or None if the module has no such tensor."""
-        for name, other in self._names.get(place.storage, ()):
-            if coverage(other, place) == ALL:
+    def find(self, memory: Memory) -> str | None:
+        """Returns the name of the module's tensor that contains `memory`, or None if there is none."""
+        for name, other in self._names.get(memory.storage, ()):
+            if coverage(other, memory) == ALL:
                 return name
         return None
 
 
-def _write(name: str | None, step: Step, is_superseded: bool, names: Names, place: Place) -> Write:
+def _write(name: str | None, step: Step, is_superseded: bool, names: Names, memory: Memory) -> Write:
+    """Returns the `Write` that describes a step. `name` and `memory` are those of the tensor that was written."""
     spec = spec_of(step)
     text, is_spec = None if spec is None else str(spec), True
     caller, copier = step.last.caller, None
-    sources = [] if text is not None else [s for s in step.last.sources if s.storage != place.storage]
+    sources = [] if text is not None else [s for s in step.last.sources if s.storage != memory.storage]
     if text is None:
         text, is_spec = _operator_text(step), False
         origin = _origin(step, names)
@@ -219,7 +224,7 @@ def _write(name: str | None, step: Step, is_superseded: bool, names: Names, plac
         is_spec=is_spec,
         is_whole=step.is_whole,
         is_superseded=is_superseded,
-        drawn=sum(event.place.elements for event in step.events if event.effect.draws and event.place is not None),
+        drawn=sum(event.memory.elements for event in step.events if event.effect.draws and event.memory is not None),
         seconds=sum(event.seconds for event in step.events),
         sources=tuple(names.find(source) for source in sources),
         _caller=caller,
@@ -233,8 +238,8 @@ def _operator_text(step: Step) -> str:
 
 
 def _origin(step: Step, names: Names) -> Write | None:
-    """Returns the write of the values that a step has copied. None if it copied nothing, or several writes' values."""
-    source = copied_place(step)
+    """Returns the write whose values a step has copied. None if the step is not a copy, or if several writes made the values."""
+    source = copied_memory(step)
     if source is None:
         return None
     history = History(names.recorder, source, until=step.last.index)
@@ -244,14 +249,14 @@ def _origin(step: Step, names: Names) -> Write | None:
 
 
 def overwritten_draws(tensors: dict[str, TracedTensor], recorder: Recorder) -> list[Write]:
-    """Returns the draws whose values were overwritten, or freed, before anything read them."""
+    """Returns the random draws whose values were overwritten or freed before anything read them."""
     found = []
     kept: set[int] = set()
     for tensor in tensors.values():
         history = tensor._history
         if history is None:
             continue
-        kept.add(history.place.storage)
+        kept.add(history.memory.storage)
         if tensor.tied_to is not None:
             continue
         for n, step in enumerate(history.steps[: history.superseded]):
@@ -261,9 +266,9 @@ def overwritten_draws(tensors: dict[str, TracedTensor], recorder: Recorder) -> l
     for storage, events in recorder.events.items():
         if storage in kept or storage in recorder.reads or not any(event.effect.draws for event in events):
             continue
-        place = max((event.place for event in events if event.place is not None), key=lambda place: place.elements)
-        for step in History(recorder, place).steps:
-            write = _write(None, step, True, Names(recorder, {}), place)
+        memory = max((event.memory for event in events if event.memory is not None), key=lambda memory: memory.elements)
+        for step in History(recorder, memory).steps:
+            write = _write(None, step, True, Names(recorder, {}), memory)
             if write.drawn:
                 found.append(write)
     return found
