@@ -1,4 +1,4 @@
-"""Small models with one bug of initialization each, after bugs in public projects, and the same models without the bug."""
+"""Small models with one initialization bug each, most of them from public projects, and the same models without the bug."""
 
 import copy
 import math
@@ -16,22 +16,23 @@ MODELS: list["Bug"] = []
 
 @dataclass
 class Bug:
-    """A bug, and what `check_init` must find."""
+    """A model with a bug, and the findings that `check_init` must have."""
 
     name: str
+    #: Builds the model with the bug.
     build: Callable[[], Any]
-    #: The findings: the name of each tensor, and the kind of its finding.
+    #: The kind of the finding for each tensor that must have one.
     found: dict[str, str]
     via: str = "eager"
     checkpoint: dict[str, torch.Tensor] | None = None
-    #: The shares of elements of some findings.
+    #: For some of the tensors, the share of their elements that is wrong.
     shares: dict[str, float] = field(default_factory=dict)
-    #: The model without the bug.
+    #: Builds the model without the bug.
     fixed: Callable[[], Any] | None = None
 
 
 def bug(found, **options):
-    """Adds a function to MODELS. The function is called with True for the model with the bug, and with False for the other."""
+    """A decorator that adds a bug to MODELS. The decorated function builds the model: with the bug if its argument is True."""
 
     def add(function):
         name = function.__name__
@@ -108,7 +109,7 @@ def rotary_buffer(broken):
     return Rotary()
 
 
-# A loader that replaces buffers with values by empty ones, because the checkpoint lacks them (transformers#48892).
+# A loader replaces initialized buffers that are not in the checkpoint by `torch.empty_like` (transformers#48892).
 @bug({"table": "unwritten"})
 def emptied_buffer(broken):
     model = Model()
@@ -118,7 +119,7 @@ def emptied_buffer(broken):
     return model
 
 
-# Parameters that are not in the checkpoint, and were created without values (sglang#26772).
+# A parameter is created by `torch.empty`, and is not in the checkpoint (sglang#26772).
 @bug({"gate": "unwritten"})
 def missing_in_the_checkpoint(broken):
     model = Model()
@@ -137,7 +138,7 @@ def loaded():
     return model
 
 
-# An initialization function that runs again after loading, and writes to parameter.data (transformers#46620).
+# The initialization function runs again after loading, and writes to parameter.data (transformers#46620).
 @bug({"linear.weight": "drawn", "linear.bias": "changed"}, checkpoint=LOADED)
 def drawn_after_loading(broken):
     model = loaded()
@@ -147,7 +148,7 @@ def drawn_after_loading(broken):
     return model
 
 
-# One parameter of many that is drawn after loading (transformers#45591, NemotronH).
+# One of several parameters is drawn again after loading (transformers#45591, NemotronH).
 @bug({"linear.bias": "drawn"}, checkpoint=LOADED, shares={"linear.bias": 1.0})
 def one_drawn_after_loading(broken):
     model = loaded()
@@ -157,7 +158,7 @@ def one_drawn_after_loading(broken):
     return model
 
 
-# Rows of a resized embedding that are drawn again together with the new ones (unsloth#4112).
+# When an embedding gets new rows, loaded rows are drawn again too (unsloth#4112).
 @bug({"embedding.weight": "drawn"}, checkpoint={"embedding.weight": torch.ones(8, 4)}, shares={"embedding.weight": 0.25})
 def rows_drawn_after_loading(broken):
     model = nn.ModuleDict({"embedding": nn.Embedding(8, 4)})
@@ -167,7 +168,7 @@ def rows_drawn_after_loading(broken):
     return model
 
 
-# Values that are changed after loading: a scale that is folded twice.
+# Loaded values are multiplied by a scale that the checkpoint already includes.
 @bug({"linear.weight": "changed"}, checkpoint=LOADED, shares={"linear.weight": 63 / 64})
 def changed_after_loading(broken):
     model = loaded()
@@ -176,7 +177,7 @@ def changed_after_loading(broken):
     return model
 
 
-# A fused parameter of which only some blocks are written.
+# Only some blocks of a fused parameter are written.
 @bug({"experts": "unwritten"}, shares={"experts": 0.75})
 def some_experts(broken):
     model = Model()
@@ -186,7 +187,7 @@ def some_experts(broken):
     return model
 
 
-# A parameter that is computed from memory that nobody wrote, in another type (flash-linear-attention: A_log).
+# A bfloat16 parameter is computed from float32 memory that nobody wrote (flash-linear-attention: A_log).
 @bug({"A_log": "unwritten"})
 def computed_from_empty(broken):
     class Mixer(Model):
@@ -200,7 +201,7 @@ def computed_from_empty(broken):
     return Mixer()
 
 
-# The constructor of old code: torch.Tensor(n) is unwritten memory.
+# The legacy constructor torch.Tensor(n) returns unwritten memory.
 @bug({"weight": "unwritten"})
 def legacy_constructor(broken):
     class Attention(nn.Module):
@@ -213,7 +214,7 @@ def legacy_constructor(broken):
     return Attention()
 
 
-# Integers that nobody wrote, and that index a table while the module is built.
+# Integers that nobody wrote are used as indices while the module is built.
 @bug({"position_ids": "unwritten", "positions": "unwritten"})
 def integer_indices(broken):
     class Positions(nn.Module):
@@ -228,14 +229,14 @@ def integer_indices(broken):
     return Positions()
 
 
-# to_empty after the initialization instead of before.
+# to_empty is called after the initialization instead of before.
 @bug({"weight": "unwritten", "bias": "unwritten"})
 def emptied_after_initialization(broken):
     model = nn.Linear(4, 4)
     return model.to_empty(device="cpu") if broken else model
 
 
-# A tie that to_empty breaks, because it gives memory to each name (Modalities#357).
+# to_empty breaks a tie, because it gives each of the two names its own memory (Modalities#357).
 @bug({"head.weight": "tie"}, via="meta")
 def broken_tie(broken):
     class Tied(nn.Module):
@@ -255,7 +256,7 @@ def broken_tie(broken):
     return Tied()
 
 
-# A parameter that is replaced by one that needs no gradient.
+# A trainable parameter is replaced by one with requires_grad=False.
 @bug({"linear.weight": "requires_grad"}, via="eager,meta")
 def lost_gradient(broken):
     class Replaced(Model):
@@ -267,7 +268,7 @@ def lost_gradient(broken):
     return Replaced()
 
 
-# A depth-scaled standard deviation that only the constructor applies (llm-foundry: two initialization functions).
+# Only the constructor divides the standard deviation by the square root of the depth, init_weights does not (llm-foundry).
 @bug({"linear.weight": "distribution"}, via="eager,meta")
 def another_scale(broken):
     class Scaled(Model):
@@ -282,7 +283,7 @@ def another_scale(broken):
     return Scaled()
 
 
-# A padding row that is zero only if the constructor drew the embedding.
+# The constructor of an embedding sets the padding row to zero, init_weights does not.
 @bug({"embedding.weight": "distribution"}, via="eager,meta")
 def padding_row(broken):
     class Padded(nn.Module):
@@ -299,7 +300,7 @@ def padding_row(broken):
     return Padded()
 
 
-# A module list that is registered only when the module has memory.
+# A submodule is not registered on the meta device.
 @bug({"extra.weight": "missing"}, via="eager,meta")
 def missing_on_meta(broken):
     class Conditional(Model):
@@ -316,7 +317,7 @@ def missing_on_meta(broken):
     return Conditional()
 
 
-# A tensor that is no buffer, so to_empty leaves it on the meta device.
+# A tensor is a plain attribute, not a buffer, so to_empty leaves it on the meta device.
 @bug({"mask": "meta"}, via="meta")
 def tensor_attribute(broken):
     class Masked(Model):
@@ -336,7 +337,7 @@ def tensor_attribute(broken):
     return Masked()
 
 
-# Layers that are copies of one layer that was initialized before.
+# A layer is a copy of another layer, and is not initialized again.
 @bug({"1.weight": "same_draws"})
 def copied_layers(broken):
     layer = nn.Linear(8, 8, bias=False)
@@ -346,7 +347,7 @@ def copied_layers(broken):
     return nn.Sequential(layer, other)
 
 
-# A layer that sets the seed itself.
+# Each layer calls torch.manual_seed with the same seed.
 @bug({"1.weight": "same_draws", "2.weight": "same_draws"})
 def same_seed(broken):
     def layer(seed):
@@ -356,7 +357,7 @@ def same_seed(broken):
     return nn.Sequential(*map(layer, range(3)))
 
 
-# Random values that no seed reaches.
+# Random values come from os.urandom, which no seed controls.
 @bug({"noise": "nondeterministic"})
 def hidden_generator(broken):
     model = nn.Module()
@@ -365,7 +366,7 @@ def hidden_generator(broken):
     return model
 
 
-# A logarithm of 0.
+# A parameter is the logarithm of 0.
 @bug({"bias": "non_finite"})
 def infinite_values(broken):
     model = nn.Module()
@@ -374,7 +375,7 @@ def infinite_values(broken):
     return model
 
 
-# A function that initializes the module and forgets a layer.
+# `build` returns a module and a function that initializes it, and the function forgets a layer.
 @bug({"1.weight": "unwritten"}, via="eager")
 def module_and_function(broken):
     with torch.device("meta"):
@@ -383,7 +384,7 @@ def module_and_function(broken):
     return model, (model[0].reset_parameters if broken else lambda: [layer.reset_parameters() for layer in model])
 
 
-# A vocabulary that is padded to a multiple of a number, with rows that nobody wrote.
+# A vocabulary is padded to a round size, and nobody writes the new rows.
 @bug({"embedding.weight": "unwritten"}, shares={"embedding.weight": 0.2})
 def padded_vocabulary(broken):
     model = nn.ModuleDict({"embedding": nn.Embedding(8, 4)})
@@ -392,7 +393,7 @@ def padded_vocabulary(broken):
     return model
 
 
-# A fused weight of which one block is written twice, and another one never.
+# One block of a fused weight is written twice, and another block never.
 @bug({"qkv": "unwritten"}, shares={"qkv": 1 / 3})
 def wrong_offset(broken):
     model = Model()
@@ -402,7 +403,7 @@ def wrong_offset(broken):
     return model
 
 
-# Rows that remain when the number of rows is not a multiple of the number of parts.
+# The rows are filled in 4 equal blocks, and the number of rows is not a multiple of 4.
 @bug({"table": "unwritten"}, shares={"table": 1 / 33})
 def remaining_rows(broken):
     model = Model()
@@ -415,7 +416,7 @@ def remaining_rows(broken):
     return model
 
 
-# A copy of a parameter that is initialized instead of the parameter.
+# A copy of the parameter is initialized instead of the parameter.
 @bug({"weight": "unwritten"})
 def initialized_copy(broken):
     model = nn.Module()
@@ -424,7 +425,7 @@ def initialized_copy(broken):
     return model
 
 
-# A complex parameter whose imaginary part nobody writes.
+# Nobody writes the imaginary part of a complex parameter.
 @bug({"filter": "unwritten"}, shares={"filter": 1.0})
 def real_part(broken):
     model = Model()
@@ -436,7 +437,7 @@ def real_part(broken):
     return model
 
 
-# A buffer that is enlarged.
+# A buffer is enlarged by resize_, and nobody writes the new elements.
 @bug({"table": "unwritten"}, shares={"table": 0.5})
 def enlarged_buffer(broken):
     model = Model()
@@ -447,7 +448,7 @@ def enlarged_buffer(broken):
     return model
 
 
-# A scale that init_weights multiplies, although to_empty has taken the ones away.
+# init_weights multiplies a scale in place, and to_empty has discarded the values that the constructor gave to it.
 @bug({"gamma": "unwritten"}, via="eager,meta")
 def multiplied_in_place(broken):
     class LayerScale(Model):
@@ -465,7 +466,7 @@ def multiplied_in_place(broken):
     return LayerScale()
 
 
-# A weight-normalized convolution: the initializer fills the computed weight, and not the parameters behind it (pytorch#180968).
+# With weight_norm, `conv.weight` is computed from two parameters. The initializer fills the result, not the parameters (pytorch#180968).
 @bug({f"conv.parametrizations.weight.original{n}": "unwritten" for n in (0, 1)}, via="meta")
 def weight_normalized(broken):
     class Encoder(nn.Module):
@@ -483,7 +484,7 @@ def weight_normalized(broken):
     return Encoder()
 
 
-# A generator with the same seed for each layer. The standard deviations differ, so the values do too.
+# Each parameter is drawn from a new generator with the same seed. The values differ only by their standard deviations.
 @bug({"out": "same_draws"})
 def same_seed_other_scale(broken):
     def weight(std, seed):
@@ -492,7 +493,7 @@ def same_seed_other_scale(broken):
     return nn.ParameterDict({"in": weight(0.02, 0), "out": weight(0.02 / math.sqrt(8), 0 if broken else 1)})
 
 
-# The same seed before each parameter. The shapes differ.
+# torch.manual_seed is called with the same seed before each parameter. The parameters have different shapes.
 @bug({"up": "same_draws"})
 def same_seed_other_shape(broken):
     def weight(shape, seed):

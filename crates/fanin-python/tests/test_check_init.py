@@ -1,4 +1,4 @@
-"""check_init finds each bug of a corpus and nothing else, and has no findings in correct models."""
+"""check_init finds each bug in `init_bugs` and nothing else, and has no findings in correct models."""
 
 import copy
 import json
@@ -19,7 +19,7 @@ def found(report):
 
 
 @pytest.mark.parametrize("bug", MODELS, ids=lambda bug: bug.name)
-def test_the_bug_is_found_and_nothing_else(bug):
+def test_a_bug_is_found_and_nothing_else(bug):
     report = check_init(bug.build, bug.checkpoint, via=bug.via)
     assert found(report) == bug.found, report
     shares = {finding.name: finding.share for finding in report.findings}
@@ -34,7 +34,7 @@ def test_the_model_without_the_bug_has_no_findings(bug):
     assert report.builds <= 3 * (1 + bug.via.count(","))
 
 
-def test_a_clean_check_needs_two_builds():
+def test_a_module_without_findings_is_built_twice():
     calls = []
 
     def build():
@@ -74,12 +74,12 @@ def test_a_finding_names_the_last_writer_and_the_line():
     assert (finding.allocated.file, finding.allocated.line) == (__file__, first + 2)
 
 
-def test_a_finding_on_both_paths_has_the_line_that_one_of_them_knows():
+def test_a_finding_on_both_paths_names_a_line_that_is_known_on_one_of_them():
     (finding,) = check_init(lambda: nn.ParameterDict({"weight": torch.empty(4)}), via="eager,meta").findings
     assert finding.via == ("eager", "meta") and finding.allocated is not None and finding.allocated.file == __file__
 
 
-def test_the_line_that_allocated_is_not_one_of_fanin():
+def test_the_line_that_allocated_memory_is_a_line_of_the_user():
     from fanin.torch._deferred import mode
 
     def build():
@@ -130,7 +130,7 @@ EMPTY = {
 
 @pytest.mark.parametrize("name", EMPTY)
 @pytest.mark.filterwarnings("ignore")
-def test_unwritten_memory_is_found_in_every_form(name):
+def test_unwritten_memory_is_found_after_every_operation_on_it(name):
     def build():
         module = nn.Module()
         module.register_buffer("buffer", EMPTY[name]())
@@ -154,7 +154,7 @@ def test_unwritten_memory_is_finite_in_every_float_type():
                 assert torch.isfinite(values).all(), dtype
 
 
-def test_two_large_patterns_differ_in_every_element_and_write_the_same_bytes_as_expected():
+def test_the_two_patterns_differ_in_every_element_of_a_large_tensor():
     from fanin.torch._check.fresh_memory import PATTERNS, PERIOD, FreshMemory
 
     for dtype in (torch.float32, torch.int64, torch.uint8):
@@ -179,7 +179,7 @@ def test_ties_and_views_are_reported_once_with_all_names():
     assert finding.names == ("a", "b", "c")
 
 
-def test_a_large_tensor_has_the_exact_share():
+def test_unwritten_elements_of_a_large_tensor_are_counted_exactly():
     def build():
         module = nn.Module()
         module.weight = nn.Parameter(torch.empty(1000, 1000, dtype=torch.bfloat16))
@@ -222,7 +222,7 @@ def test_a_lazy_module_is_not_examined_until_it_has_a_shape():
     assert report.is_good and not report.skipped
 
 
-def test_infinite_values_in_a_mask_are_no_finding():
+def test_infinite_values_in_a_buffer_are_not_a_finding():
     def build():
         module = nn.Module()
         module.register_buffer("mask", torch.full((3, 3), float("-inf")).triu(1))
@@ -231,7 +231,7 @@ def test_infinite_values_in_a_mask_are_no_finding():
     assert check_init(build).is_good
 
 
-def test_equal_tables_are_no_finding_and_equal_draws_are():
+def test_parameters_with_equal_draws_are_a_finding_and_equal_tables_are_not():
     def build():
         module = nn.ParameterDict({name: nn.Parameter(torch.arange(64.0).sin()) for name in "ab"})
         module["c"] = nn.Parameter(torch.randn(64))
@@ -242,8 +242,8 @@ def test_equal_tables_are_no_finding_and_equal_draws_are():
     assert found(check_init(build)) == {"d": "same_draws"}
 
 
-def test_the_same_distribution_from_other_draws_is_no_finding():
-    """The constructor and init_weights draw in another order, and some parameters are blocks of few draws."""
+def test_different_draws_from_the_same_distribution_are_not_a_finding():
+    """The constructor and init_weights draw in different orders. Two parameters consist of few draws."""
 
     class Shuffled(nn.Module):
         def __init__(self):
@@ -275,7 +275,7 @@ def test_a_constant_that_differs_on_the_meta_path_is_found():
     assert finding.kind == "distribution" and "eager: 2.5; meta: 1" in finding.detail
 
 
-def test_a_build_that_reads_unwritten_memory_as_an_index_out_of_range_is_a_finding():
+def test_an_unwritten_index_that_is_out_of_range_is_a_finding():
     def build():
         module = nn.Module()
         module.register_buffer("row", torch.arange(1.0)[torch.empty(3, dtype=torch.int64)])
@@ -285,7 +285,7 @@ def test_a_build_that_reads_unwritten_memory_as_an_index_out_of_range_is_a_findi
     assert (finding.kind, finding.name) == ("unwritten", "(build)") and "IndexError" in finding.detail
 
 
-def test_two_builds_with_other_tensors_have_no_verdict():
+def test_a_module_whose_shapes_differ_between_builds_is_nondeterministic():
     sizes = iter((3, 4, 5, 6))
     assert set(found(check_init(lambda: nn.Linear(2, next(sizes)))).values()) == {"nondeterministic"}
 
@@ -308,7 +308,7 @@ def test_checkpoints_are_read_from_files_folders_and_mappings(tmp_path):
         (finding,) = report.findings
         assert (finding.name, finding.kind, finding.elements) == ("bias", "changed", 1)
         assert any("unused" in note for note in report.notes)
-    with pytest.raises(ValueError, match="no name in the checkpoint .*: module.weight. The module has weight, bias"):
+    with pytest.raises(ValueError, match="no name in the checkpoint .*: the checkpoint has module.weight, the module has weight, bias"):
         check_init(build, {"module.weight": values["weight"]})
     with pytest.raises(FileNotFoundError, match="no such file"):
         check_init(build, tmp_path / "other")
@@ -344,7 +344,7 @@ def test_the_report_is_text_html_and_json_and_raises():
     assert_initialized(lambda: nn.Linear(2, 2), via="eager,meta")
 
 
-def test_the_tensors_inside_of_a_subclass_are_examined():
+def test_the_tensors_inside_of_a_tensor_subclass_are_examined():
     class Wrapped(nn.Module):
         def __init__(self):
             super().__init__()
@@ -378,8 +378,7 @@ def test_the_command_exits_with_1_on_findings(tmp_path):
     assert missing.returncode == 2 and "models has no 'other'" in missing.stderr
 
 
-def test_the_module_that_is_checked_is_the_module_that_is_built():
-    """The memory patterns change no values: a correct model has the same weights inside and outside of a check."""
+def test_a_correct_model_has_the_same_weights_inside_and_outside_of_a_check():
     built = []
 
     def build():

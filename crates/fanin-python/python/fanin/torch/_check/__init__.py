@@ -1,1 +1,1 @@
-"""What `fanin.torch.check_init` is made of: builds with patterns in unwritten memory, their comparison, and the report."""
+"""The implementation of `fanin.torch.check_init`: it builds a module with byte patterns in new memory, and compares the builds."""

@@ -1,4 +1,8 @@
-"""Builds a module on one of two paths: eagerly, or on the meta device, from which it is materialized and initialized."""
+"""Builds a module on one of two paths.
+
+On the eager path, the module is built as usual. On the meta path, it is built on the meta device, gets memory by `to_empty`, and is
+then initialized, as FSDP and torchtitan do.
+"""
 
 from __future__ import annotations
 
@@ -15,37 +19,38 @@ from torch import nn
 from .._module_tensors import NamedTensor, tensors_of
 from .fresh_memory import FreshMemory, Location, Pattern
 
-#: The paths, by the names that the argument `via` has.
+#: The values of the argument `via` of `check_init`.
 PATHS = ("eager", "meta")
 
-#: The methods that initialize a whole module, in the order in which they are looked for.
+#: The methods that initialize a whole module. The first one that the module has is used.
 _METHODS = ("init_weights", "init_states", "initialize_weights")
 
 
 class Built:
-    """A module that was built once."""
+    """The result of one build: the module, and how it was built."""
 
     def __init__(self, module: nn.Module, steps: list[str], allocated: dict[int, Location], before: Structure | None):
         self.module = module
-        #: How the module was built, as texts. The last one is the function that initialized the module.
+        #: The steps of the build, as texts such as 'to_empty(device="cpu")'. The last is the function that initialized the module.
         self.steps = steps
+        #: The lines that allocated memory, by address.
         self.allocated = allocated
-        #: The ties and gradients before the module was initialized. None if building and initializing are one step.
+        #: The ties and `requires_grad` before the module was initialized. None if `build` itself initializes the module.
         self.before = before
 
 
 class Structure:
-    """Which names of a module are one tensor, and which parameters require gradients."""
+    """Which names of a module belong to the same tensor (ties), and which tensors require gradients."""
 
     def __init__(self, tensors: list[NamedTensor]):
-        #: For each name of a tensor, all of its names.
+        #: For each name of a tensor with several names, all of its names.
         self.ties = {name: frozenset(named.names) for named in tensors for name in named.names if len(named.names) > 1}
         self.trainable = {name for named in tensors if named.tensor.requires_grad for name in named.names}
         self.parameters = {name for named in tensors if named.kind == "parameter" for name in named.names}
 
 
 def build_once(build: Callable[[], Any], via: str, pattern: Pattern, seed: int) -> Built:
-    """Builds and initializes a module. Unwritten memory has the pattern, and all generators have the seed."""
+    """Builds and initializes a module. New memory is filled with `pattern`, and the default generators are seeded with `seed`."""
     _seed(seed)
     with FreshMemory(pattern) as memory:
         with torch.device("meta") if via == "meta" else contextlib.nullcontext():
@@ -53,10 +58,10 @@ def build_once(build: Callable[[], Any], via: str, pattern: Pattern, seed: int) 
         before = Structure(tensors_of(module)) if via == "meta" or init is not None else None
         steps = ["build"]
         if via == "meta":
-            # Tensors that are not on the meta device lose their values here, too.
+            # `to_empty` also discards the values of tensors that are not on the meta device.
             module.to_empty(device="cpu")
             steps.append('to_empty(device="cpu")')
-            # The line that allocated the memory is the line above, which tells the user nothing.
+            # All memory was allocated by the call of `to_empty` above, which says nothing about the user's code.
             memory.allocated.clear()
         if init is None and via == "meta":
             init, step = find_init(module)
@@ -69,7 +74,7 @@ def build_once(build: Callable[[], Any], via: str, pattern: Pattern, seed: int) 
 
 
 def module_and_init(result: Any) -> tuple[nn.Module, Callable[..., Any] | None]:
-    """Returns the two parts of what `build` returned: a module, and a function that initializes it or None."""
+    """Splits what `build` returned into the module and the function that initializes it, which is None if there is none."""
     module, init = result if isinstance(result, tuple) and len(result) == 2 else (result, None)
     if not isinstance(module, nn.Module) or (init is not None and not callable(init)):
         raise TypeError(
@@ -80,7 +85,7 @@ def module_and_init(result: Any) -> tuple[nn.Module, Callable[..., Any] | None]:
 
 
 def call_init(init: Callable[..., Any], module: nn.Module) -> None:
-    """Calls a function that initializes a module. The module is passed if the function needs an argument."""
+    """Calls a function that initializes a module. It gets the module as its argument if it has a parameter without a default."""
     try:
         parameters = inspect.signature(init).parameters.values()
     except (TypeError, ValueError):
@@ -112,7 +117,7 @@ def find_init(module: nn.Module) -> tuple[Callable[..., Any], str]:
 
 
 def _required(method: Callable[..., Any]) -> bool:
-    """Returns whether a method has arguments without a default."""
+    """Returns whether a method has parameters without a default."""
     try:
         parameters = inspect.signature(method).parameters.values()
     except (TypeError, ValueError):
@@ -131,7 +136,7 @@ def _seed(seed: int) -> None:
 
 @contextlib.contextmanager
 def generators_kept() -> Iterator[None]:
-    """Restores the states of the default generators of torch, of Python's `random` and of NumPy."""
+    """Restores, on exit, the states of the default generators of torch, of Python's `random` and of NumPy."""
     numpy_random = sys.modules.get("numpy.random")
     state = random.getstate()
     numpy_state = numpy_random.get_state() if numpy_random is not None else None

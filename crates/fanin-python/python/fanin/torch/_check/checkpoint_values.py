@@ -1,4 +1,4 @@
-"""Compares the tensors of a built module with a checkpoint that the build loads."""
+"""Compares the tensors of a module with the checkpoint that the function `build` has loaded into it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Checkpoint = str | PathLike[str] | Mapping[str, Tensor]
 
 
 class CheckpointValues:
-    """The tensors of a checkpoint, which are read one at a time."""
+    """The tensors of a checkpoint by name. They are read one at a time."""
 
     def __init__(self, checkpoint: Checkpoint):
         self._read: dict[str, Callable[[], Tensor]] = {}
@@ -70,20 +70,21 @@ class Difference:
     """A tensor of a module that differs from the checkpoint."""
 
     def __init__(self, key: str, differing: Tensor, values: Tensor, detail: str):
-        #: The name in the checkpoint.
+        #: The name of the tensor in the checkpoint.
         self.key = key
         #: For each element, whether it differs.
         self.differing = differing
-        #: The values in the module, as a copy.
+        #: A copy of the values in the module.
         self.values = values
+        #: What was compared, for the report.
         self.detail = detail
 
 
 def compare(module: nn.Module, checkpoint: CheckpointValues) -> tuple[dict[str, Difference], list[str], set[str]]:
     """Compares a module with a checkpoint.
 
-    Returns the tensors that differ, by the first of their names; the names of the parameters that the checkpoint lacks; and the
-    names in the checkpoint that no tensor of the module has.
+    Returns three collections: the tensors that differ, by their first name in the module; the names of the module's parameters that
+    are not in the checkpoint; and the names in the checkpoint that are not in the module.
     """
     differences: dict[str, Difference] = {}
     absent = []
@@ -104,12 +105,13 @@ def compare(module: nn.Module, checkpoint: CheckpointValues) -> tuple[dict[str, 
 
 
 def _prefixes(module: nn.Module) -> tuple[str, ...]:
-    """Returns the prefixes that a name may have in addition, or lack, in a checkpoint of transformers."""
+    """Returns the prefixes that names in a checkpoint of transformers may have while the module's names do not, or the reverse."""
     prefix = getattr(module, "base_model_prefix", "")
     return (f"{prefix}.",) if isinstance(prefix, str) and prefix else ()
 
 
 def _keys(name: str, prefixes: tuple[str, ...]) -> Iterator[str]:
+    """Yields the names that a tensor of the module may have in a checkpoint."""
     yield name
     for prefix in prefixes:
         yield prefix + name
@@ -126,7 +128,7 @@ def _difference(tensor: Tensor, key: str, stored: Tensor) -> Difference | None:
         detail = f"the checkpoint has the shape {list(stored.shape)}"
         return Difference(key, everywhere, tensor.clone(), detail)
     if tensor.is_quantized or tensor.dtype.is_floating_point != stored.dtype.is_floating_point:
-        # A quantized load changes the values on purpose.
+        # Quantization changes the values on purpose, so they are not compared.
         return None
     expected = stored.to(tensor.dtype)
     differing = (tensor != expected) & ~(tensor.isnan() & expected.isnan()) if tensor.dtype.is_floating_point else tensor != expected

@@ -18,7 +18,7 @@ Exit codes: 0 no findings, 1 findings, 2 wrong usage, or the module could not be
 
 
 def check_command(arguments: Sequence[str]) -> int:
-    """Runs the command with these arguments, and returns its exit code."""
+    """Runs `python -m fanin check-init` with these arguments, and returns its exit code."""
     return run_command(_parser(), arguments, _run)
 
 
@@ -39,6 +39,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--via", default="eager", help='"eager" (the default), "meta", or "eager,meta" to compare both')
     parser.add_argument("--checkpoint", metavar="PATH", help="the checkpoint that the function loads")
     parser.add_argument("--allow", metavar="PATTERN", action="append", default=[], help="ignore tensors with these names; repeatable")
-    parser.add_argument("--seed", type=int, default=0, help="the seed of the default generators (default: 0)")
+    parser.add_argument("--seed", type=int, default=0, help="the seed for the default generators (default: 0)")
     parser.add_argument("--json", action="store_true", help="print JSON")
     return parser

@@ -1,4 +1,4 @@
-"""Compares the modules that two paths built: the eager path and the meta path."""
+"""Compares the module that was built eagerly with the one that was built on the meta device and then initialized (meta path)."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from .moments import difference
 from .path_check import Found, PathCheck
 from .snapshot import TensorState
 
-#: Below this number of elements, one build tells little about a distribution.
+#: Distributions of random values are only compared if there are at least this many elements.
 _MIN_SAMPLE = 16
 
 
 def compare_paths(eager: PathCheck, meta: PathCheck) -> None:
-    """Adds findings about what the second path does differently from the first."""
+    """Adds findings to the check of the meta path: missing tensors, lost ties and `requires_grad`, and other distributions."""
     if eager.via == "meta":
         eager, meta = meta, eager
     ours, theirs = meta.first.by_any_name, eager.first.by_any_name
@@ -24,7 +24,7 @@ def compare_paths(eager: PathCheck, meta: PathCheck) -> None:
         state = meta.first.states[name]
         if not any(found.kind == "requires_grad" and found.state is state for found in meta.found):
             meta.found.append(Found("requires_grad", state, 0))
-    # A tensor that is broken on one path needs no second finding.
+    # The distributions of tensors that already have a finding are not compared.
     broken = {
         name for found in [*eager.found, *meta.found] if found.kind != "tie" and found.state for name in found.state.names
     }
@@ -37,7 +37,10 @@ def compare_paths(eager: PathCheck, meta: PathCheck) -> None:
 
 
 def _difference(eager: PathCheck, theirs: TensorState, meta: PathCheck, ours: TensorState) -> str | None:
-    """Returns a description of how the distributions of a tensor differ, or None if they agree."""
+    """Returns a text on how the distributions of a tensor differ between the paths, or None if they agree.
+
+    `theirs` is the tensor on the eager path, `ours` that on the meta path.
+    """
     if ours.shape != theirs.shape or ours.dtype != theirs.dtype:
         return f"eager: {list(theirs.shape)} {theirs.dtype}, meta: {list(ours.shape)} {ours.dtype}"
     if ours.moments is None or theirs.moments is None:
@@ -46,7 +49,8 @@ def _difference(eager: PathCheck, theirs: TensorState, meta: PathCheck, ours: Te
     if what is None:
         return None
     if eager.is_drawn(theirs.name):
-        # Few draws, or draws that depend on each other, may differ as much between two seeds as between the two paths.
+        # If two seeds of the eager path differ as well, the difference between the paths may be chance. This happens with few draws,
+        # and with draws that depend on each other.
         again = eager.redrawn().states[theirs.name].moments
         if ours.moments.count < _MIN_SAMPLE and meta.is_drawn(ours.name):
             return None

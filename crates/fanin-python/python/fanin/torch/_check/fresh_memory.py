@@ -1,13 +1,15 @@
 """Fills new CPU memory with a byte pattern, so that values that depend on unwritten memory differ between two builds.
 
-`torch.empty` returns memory with arbitrary content. While a `FreshMemory` mode is on, torch calls it for every operator of its
-thread, and the mode fills the result of each operator that returns unwritten memory. The fill writes to the memory directly and
-not through an operator, so other modes do not see it.
+`torch.empty` returns memory with arbitrary content. While the dispatch mode `FreshMemory` is on, torch calls it for every operator of
+its thread, and the mode fills the result of each operator that returns unwritten memory. The fill writes to the memory directly and
+not through an operator, so other modes do not record it.
 
-The two patterns differ in every element. Their bytes depend on the position in the memory, so that they survive arithmetic such
-as the subtraction of a mean. For types of floats, every byte is 0x3e, 0x3f, 0xbe or 0xbf. Read as any float type, the memory is
-then finite, and for types of at most 32 bits the values are between 0.18 and 1.99 in size, so a sum with 1 does not round them
-away. Integers are 0 in the first pattern and 1 in the second, because code may use them as indices.
+There are two patterns, which differ in every element. Their bytes depend on the position in the memory. So the difference between the
+patterns survives arithmetic such as the subtraction of the mean.
+
+For float types, every byte is 0x3e, 0x3f, 0xbe or 0xbf. All values are then finite. For types of at most 32 bits, their absolute values
+are between 0.18 and 1.99, so that adding 1 does not round them away. Integers are 0 in the first pattern and 1 in the second, because
+code may use them as indices.
 """
 
 from __future__ import annotations
@@ -23,10 +25,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 _aten = torch.ops.aten
 
-#: The number of bytes after which a pattern repeats. It is a multiple of the size of every type.
+#: The number of bytes after which a pattern repeats. It is a multiple of the element size of every dtype.
 PERIOD = 1 << 18
 
-#: The operators whose result is unwritten memory.
+#: The operators that return unwritten memory.
 _ALLOCATING = {
     overload
     for name in (
@@ -46,7 +48,7 @@ _ALLOCATING = {
 #: The operators that may enlarge the memory of their first argument. The new part is unwritten.
 _RESIZING = {_aten.resize_.default, _aten.resize_as_.default}
 
-#: Frames of the folders of fanin.torch and torch are skipped in the search for the line that allocated memory.
+#: The folders of fanin.torch and torch. Code in these folders is skipped in the search for the line that allocated memory.
 _LIBRARIES = (os.path.dirname(os.path.dirname(os.path.abspath(__file__))), os.path.dirname(os.path.abspath(torch.__file__)))
 
 
@@ -73,12 +75,12 @@ def _integer_bytes(size: int) -> Tensor:
 
 
 def _integer_size(dtype: torch.dtype) -> int:
-    """Returns the number of bytes of an integer type, or 0 for all types of floats, which have one tile."""
+    """Returns the number of bytes of an integer dtype, or 0 for float and complex dtypes, which share one pattern."""
     return 0 if dtype.is_floating_point or dtype.is_complex else dtype.itemsize
 
 
 class Pattern:
-    """A byte pattern for unwritten memory. There are two, with the numbers 0 and 1."""
+    """One of the two byte patterns for unwritten memory. `number` is 0 or 1."""
 
     def __init__(self, number: int):
         self.number = number
@@ -86,11 +88,11 @@ class Pattern:
         self._bytes: dict[int, bytes] = {}
 
     def tile(self, dtype: torch.dtype) -> Tensor:
-        """Returns `PERIOD` bytes of the pattern, as it is written to memory of the type `dtype`."""
+        """Returns the first `PERIOD` bytes of the pattern for tensors of `dtype`."""
         size = _integer_size(dtype)
         if size not in self._tiles:
             if size == 0:
-                # XOR with 0x81 changes the sign and the lowest bit of every byte, so every element differs in sign and size.
+                # XOR with 0x81 changes the highest and the lowest bit of every byte, so every element differs in sign and size.
                 tile = _float_bytes() ^ (0x81 if self.number else 0)
             else:
                 tile = _integer_bytes(size) * self.number
@@ -107,7 +109,7 @@ class Pattern:
         return self._bytes[size][offset : offset + count]
 
     def write(self, address: int, start: int, end: int, dtype: torch.dtype) -> None:
-        """Writes the bytes `start..end` of memory at `address`. The content depends on the position in the memory only."""
+        """Writes the pattern to the bytes `start..end` (end exclusive) of the memory that begins at `address`."""
         tile = self.tile(dtype).data_ptr()
         while start < end:
             offset = start % PERIOD
@@ -116,7 +118,7 @@ class Pattern:
             start += count
 
     def expected(self, dtype: torch.dtype, start: int, count: int) -> Tensor:
-        """Returns the bytes that unwritten memory of the type `dtype` has at the positions `start..start + count`."""
+        """Returns the bytes of the pattern for tensors of `dtype` at the positions `start..start + count` of the memory."""
         tile = self.tile(dtype)
         offset = start % PERIOD
         if offset + count <= PERIOD:
@@ -130,19 +132,20 @@ PATTERNS = (Pattern(0), Pattern(1))
 
 
 class FreshMemory(TorchDispatchMode):
-    """A dispatch mode that fills unwritten CPU memory with a pattern, and records the lines that allocated the memory."""
+    """A dispatch mode that fills new CPU memory with a pattern, and records the lines of code that allocated the memory."""
 
     supports_higher_order_operators = True
 
     def __init__(self, pattern: Pattern):
         super().__init__()
         self.pattern = pattern
-        #: The line that allocated the memory at an address last.
+        #: For each address, the line of code that last allocated memory there.
         self.allocated: dict[int, Location] = {}
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
-        # torch would wrap `__torch_dispatch__`, which imports torch._dynamo (some seconds) and makes every operator slower.
+        # If this returned True, torch would wrap `__torch_dispatch__`. The wrapper imports torch._dynamo, which takes seconds, and
+        # makes every operator slower.
         return False
 
     def __torch_dispatch__(self, operator, types, args=(), kwargs=None):
@@ -173,7 +176,7 @@ class FreshMemory(TorchDispatchMode):
 
 
 def _caller() -> Location:
-    """Returns the innermost line that belongs neither to torch nor to fanin. If there is none, returns the innermost line."""
+    """Returns the innermost running line of code that belongs neither to torch nor to fanin. If there is none, the innermost line."""
     frame = first = sys._getframe(2)
     while frame is not None:
         if not frame.f_code.co_filename.startswith(_LIBRARIES):

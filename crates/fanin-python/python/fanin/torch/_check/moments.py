@@ -1,4 +1,4 @@
-"""Compares the distributions of a tensor that was built in two ways."""
+"""Compares the distributions of two tensors by statistical tests."""
 
 from __future__ import annotations
 
@@ -7,15 +7,16 @@ import math
 import torch
 from torch import Tensor
 
-#: The largest number of values of which a sample has copies.
+#: The greatest number of values in a sample.
 _SAMPLE = 4096
 
-#: The number of standard errors by which two statistics must differ. The rate of false alarms is below 1e-9 for each test.
+#: Two statistics differ if they are more than this many standard errors apart. Each test then gives a false alarm in less than 1e-9 of
+#: all cases.
 _DEVIATIONS = 6.5
 
 
 class Moments:
-    """Statistics of a tensor's values, and a sample of them."""
+    """Statistics of a tensor's values, and a sample of the values."""
 
     def __init__(self, values: Tensor):
         values = values.reshape(-1)
@@ -41,14 +42,18 @@ class Moments:
 
 
 def difference(a: Moments, b: Moments) -> str | None:
-    """Returns what differs between two distributions, or None if they agree. Both have the same number of values."""
+    """Returns which statistic differs between two tensors, such as "mean", or None if their distributions agree.
+
+    Both tensors must have the same number of values.
+    """
     if a.is_constant or b.is_constant:
         return None if (a.low, a.high) == (b.low, b.high) else "values"
     n = a.count
     pooled = (a.variance + b.variance) / 2
     if abs(a.mean - b.mean) > _DEVIATIONS * math.sqrt(2 * pooled / n):
         return "mean"
-    # The variance of the logarithm of a sample variance is (kurtosis - 1) / n. Few values estimate the kurtosis badly.
+    # The logarithm of a sample variance has the variance (kurtosis - 1) / n. For small n the estimate of the kurtosis is poor, so it is
+    # at least that of a normal distribution.
     kurtosis = max(a.kurtosis, b.kurtosis, 3.0 if n < 1000 else 1.2)
     error = math.sqrt(2 * (kurtosis - 1) / n)
     if n >= 16 and abs(math.log(a.variance / b.variance)) > _DEVIATIONS * error:
@@ -62,11 +67,11 @@ def difference(a: Moments, b: Moments) -> str | None:
 
 
 def _kolmogorov_smirnov(a: Tensor, b: Tensor) -> bool:
-    """Returns whether a two-sample test finds different distributions. Both samples are sorted."""
+    """Returns whether a two-sample Kolmogorov-Smirnov test finds different distributions. Both samples must be sorted."""
     both = torch.cat([a, b])
     below_a = torch.searchsorted(a, both, right=True) / len(a)
     below_b = torch.searchsorted(b, both, right=True) / len(b)
     distance = float((below_a - below_b).abs().max())
-    # The limit of the Kolmogorov distribution gives 2 exp(-2 d^2 m) for the rate of false alarms, which is 1e-9 here.
+    # For equal distributions, a distance of at least d has the probability 2 exp(-2 d^2 m) in the limit of large samples.
     m = len(a) * len(b) / (len(a) + len(b))
     return 2 * math.exp(-2 * distance**2 * m) < 1e-9

@@ -1,4 +1,4 @@
-"""Checks one path on which a module is built: builds it a few times, and compares the builds."""
+"""Checks one way of building a module, the eager path or the meta path: builds the module a few times, and compares the builds."""
 
 from __future__ import annotations
 
@@ -14,25 +14,27 @@ from .build_paths import Built, Structure, build_once
 from .checkpoint_values import CheckpointValues, Difference, compare
 from .fresh_memory import PATTERNS
 from .snapshot import Block, Snapshot, TensorState, block_bytes, differing_blocks, same_hash, shape_of, unwritten_elements
-from .twins import have_same_draws
+from .same_draws import have_same_draws
 from .writers import traced_build, was_drawn
 
-#: The smallest number of elements for which two parameters with the same values are a finding.
-_MIN_TWINS = 16
+#: Two parameters with the same random values are only a finding if they have at least this many elements.
+_MIN_SAME_DRAWS = 16
 
 
 class Found(NamedTuple):
-    """A finding without the parts that the report adds."""
+    """A finding of one path. `check_init` converts it to a `Finding` of the report."""
 
+    #: The kind of finding: a key of `report.KINDS`.
     kind: str
     #: The tensor, or None if the finding concerns the whole build.
     state: TensorState | None
+    #: The number of elements that are wrong, or 0 for the whole tensor.
     elements: int
     detail: str = ""
 
 
 class Builder:
-    """Calls `build`, and counts the calls and their time."""
+    """Calls the user's function `build`, and records the number of calls and their run time."""
 
     def __init__(self, build: Callable[[], Any]):
         self.build = build
@@ -40,7 +42,7 @@ class Builder:
         self.seconds = 0.0
 
     def once(self, via: str, number: int, seed: int) -> Built:
-        """Builds a module, with the pattern of this number in unwritten memory."""
+        """Builds a module. New memory is filled with the pattern of this number, 0 or 1."""
         start = time.perf_counter()
         try:
             return build_once(self.build, via, PATTERNS[number], seed)
@@ -50,12 +52,14 @@ class Builder:
 
 
 class PathCheck:
-    """The check of one path.
+    """The check of one path: the eager path or the meta path.
 
-    The first two builds have the same seed and different patterns in unwritten memory. An element that differs depends on
-    unwritten memory, or on something that no seed reaches. If the pattern itself is still in the element, this is certain.
-    Otherwise a third build, which repeats the first one, decides. A build with another seed shows which elements were drawn. It
-    is needed only if something is wrong with an element that may have been drawn.
+    The first two builds have the same seed, and different byte patterns in new memory. An element that differs between them either
+    depends on unwritten memory, or is not determined by the seed. If the element still has the pattern itself, it is unwritten.
+    Otherwise a third build, which repeats the first one, decides.
+
+    A build with another seed shows which elements were drawn. It is only made if something is wrong with an element that may have
+    been drawn.
     """
 
     def __init__(self, builder: Builder, via: str, seed: int, checkpoint: CheckpointValues | None, moments: bool):
@@ -63,18 +67,24 @@ class PathCheck:
         self.checkpoint, self.moments = checkpoint, moments
         self.found: list[Found] = []
         self.notes: list[str] = []
+        #: The `InitTrace` of one of the builds. None if none was traced.
         self.trace: Any = None
-        #: The tensors that depend on unwritten memory, by name, and the numbers of their elements.
+        #: For each tensor that depends on unwritten memory, the number of its elements that do.
         self._unwritten: dict[str, int] = defaultdict(int)
+        #: For each tensor, the blocks that differ between the first two builds for a reason that is not known yet.
         self._undecided: dict[str, list[Block]] = {}
+        #: The tensors that differ from the checkpoint.
         self._differences: dict[str, Difference] = {}
-        self._twins: list[list[str]] = []
+        #: Groups of parameters that seem to have the same random draws.
+        self._same_draws: list[list[str]] = []
+        #: The build with another seed.
         self._redrawn: Snapshot | None = None
 
     def run(self) -> None:
+        """Makes the builds, compares them, and adds the findings to `found`."""
         built = self._build(0, self.seed)
         self.steps = ", ".join(built.steps)
-        #: The function that initialized the module, in parentheses, or "" if `build` did.
+        #: The function that initialized the module, in parentheses, for the report. "" if `build` itself initialized it.
         self.init_text = f" ({built.steps[-1]})" if len(built.steps) > 1 else ""
         tensors = tensors_of(built.module)
         self.first = Snapshot(tensors, PATTERNS[0], moments=self.moments, allocated=built.allocated)
@@ -82,11 +92,11 @@ class PathCheck:
         self._check_structure(built)
         if self.checkpoint is not None:
             self._compare_with_checkpoint(built.module, self.checkpoint)
-        self._find_twins(tensors)
+        self._find_same_draws(tensors)
         # Only one build is in memory at a time.
         del built, tensors
         suspicious = any(state.looks_unwritten or state.non_finite for state in self.first.states.values())
-        self._compare_patterns(traced=suspicious or bool(self.found or self._differences or self._twins))
+        self._compare_patterns(traced=suspicious or bool(self.found or self._differences or self._same_draws))
         if self._undecided:
             self._repeat()
         for name, count in self._unwritten.items():
@@ -97,14 +107,14 @@ class PathCheck:
                 self._add("non_finite", name, 0, state.non_finite)
 
     def redrawn(self) -> Snapshot:
-        """Returns the snapshot of a build with another seed."""
+        """Returns the snapshot of a build with another seed. The module is built on the first call."""
         if self._redrawn is None:
             built = self._build(0, self.seed + 1)
             self._redrawn = Snapshot(tensors_of(built.module), PATTERNS[0], moments=self.moments, allocated={})
         return self._redrawn
 
     def is_drawn(self, name: str) -> bool:
-        """Returns whether another seed changes a tensor."""
+        """Returns whether a tensor has other values if the module is built with another seed."""
         other = self.redrawn().states.get(name)
         return other is not None and other.hashes != self.first.states[name].hashes
 
@@ -118,6 +128,7 @@ class PathCheck:
         self.found.append(Found(kind, self.first.states[name], elements, detail))
 
     def _check_structure(self, built: Built) -> None:
+        """Finds tensors on the meta device, and ties and `requires_grad` that initialization has lost."""
         for name, state in self.first.states.items():
             if state.is_on_meta:
                 self._add("meta", name)
@@ -132,6 +143,7 @@ class PathCheck:
         self._check_ties(_declared_ties(built.module), "in all_tied_weights_keys")
 
     def _check_ties(self, groups: set[frozenset[str]], where: str) -> None:
+        """Finds groups of names that should belong to one tensor, and do not. `where` says why they should."""
         by_name = self.first.by_any_name
         for group in sorted(groups, key=sorted):
             states = list({id(by_name[name]): by_name[name] for name in sorted(group) if name in by_name}.values())
@@ -140,41 +152,41 @@ class PathCheck:
                     self._add("tie", state.name, 0, f"it was tied to {states[0].name} {where}")
 
     def check_ties_of(self, other: PathCheck) -> None:
-        """Compares the ties with those of another path."""
+        """Finds ties that the module has on another path, and not on this one."""
         self._check_ties(set(other.structure.ties.values()), f"on the {other.via} path")
 
     def _compare_with_checkpoint(self, module: nn.Module, checkpoint: CheckpointValues) -> None:
         self._differences, absent, unused = compare(module, checkpoint)
         if unused and unused == checkpoint.names():
             some, names = _some(sorted(unused)), _some(list(self.first.states))
-            message = f"no name in the checkpoint is the name of a tensor of the module: {some}. The module has {names}"
+            message = f"no name in the checkpoint is a name of a tensor of the module: the checkpoint has {some}, the module has {names}"
             raise ValueError(f"{message}. Pass a mapping from the module's names to tensors")
         if absent:
             self.notes.append(f"the checkpoint lacks {len(absent)} parameters: {_some(absent)}")
         if unused:
-            self.notes.append(f"no tensor of the module has these {len(unused)} names of the checkpoint: {_some(sorted(unused))}")
+            self.notes.append(f"{len(unused)} names of the checkpoint are not in the module: {_some(sorted(unused))}")
 
-    def _find_twins(self, tensors: list[NamedTensor]) -> None:
-        """Finds groups of parameters with the same first values, perhaps scaled. Whether these were drawn is checked later."""
+    def _find_same_draws(self, tensors: list[NamedTensor]) -> None:
+        """Finds groups of parameters with the same first values, up to scale and mean. `_check_draws` checks if they were drawn."""
         groups: dict[Any, list[NamedTensor]] = defaultdict(list)
         for named in tensors:
             state = self.first.states[named.name]
-            if state.kind == "parameter" and state.is_float and state.requires_grad and state.elements >= _MIN_TWINS:
-                groups[_twin_key(state)].append(named)
+            if state.kind == "parameter" and state.is_float and state.requires_grad and state.elements >= _MIN_SAME_DRAWS:
+                groups[_same_draws_key(state)].append(named)
         for group in groups.values():
             if len(group) == 1:
                 continue
             first = plain_parts(group[0].tensor)[0]
             others = [named.name for named in group[1:] if have_same_draws(first, plain_parts(named.tensor)[0])]
             if others and _is_varied(first):
-                self._twins.append([group[0].name, *others])
+                self._same_draws.append([group[0].name, *others])
 
     def _compare_patterns(self, traced: bool) -> None:
-        """Builds with the second pattern, and compares the blocks that differ."""
+        """Builds with the second pattern, and finds the elements that differ from the first build."""
         try:
             built = self._build(1, self.seed, traced)
         except Exception as error:
-            # The first build succeeded, so the error depends on the content of unwritten memory.
+            # The first build succeeded, so the error depends on unwritten memory.
             detail = f"with other content in unwritten memory, it raises {type(error).__name__}: {error}"
             self.found.append(Found("unwritten", None, 0, detail))
             return
@@ -195,7 +207,11 @@ class PathCheck:
                     self._unwritten[name] += count
 
     def _repeat(self) -> None:
-        """Repeats the first build, which decides about the blocks in which the pattern itself was not found."""
+        """Repeats the first build, to decide about the undecided blocks.
+
+        If a block is as in the first build, the seed determines it. So the second build differs because of its other pattern: the
+        elements depend on unwritten memory. If the block is not as in the first build, the seed does not determine it.
+        """
         built = self._build(0, self.seed, traced=self.trace is None)
         third = {named.name: named.tensor for named in tensors_of(built.module)}
         for name, blocks in self._undecided.items():
@@ -212,14 +228,14 @@ class PathCheck:
                 self._add("nondeterministic", name, unknown)
 
     def _check_draws(self) -> None:
-        """Decides which values were drawn, if this matters: values that differ from the checkpoint, and equal parameters."""
+        """Adds findings that depend on whether values were drawn: differences from the checkpoint, and parameters with equal values."""
         for name, difference in self._differences.items():
             if name in self._unwritten:
                 continue
             self._add_difference(name, difference)
         kinds = ("nondeterministic", "unwritten")
         unreliable = {found.state.name for found in self.found if found.state is not None and found.kind in kinds}
-        for names in self._twins:
+        for names in self._same_draws:
             names = [name for name in names if name not in unreliable]
             for name in names[1:]:
                 if self._are_drawn(name, names[0]):
@@ -228,12 +244,12 @@ class PathCheck:
                     self._add("same_draws", name, state.elements, f"the same {what} as {names[0]}")
 
     def _are_drawn(self, *names: str) -> bool:
-        """Returns whether parameters that are equal were drawn, and not computed."""
-        # If a module sets the seed itself, only the trace shows that its values were drawn.
+        """Returns whether parameters with equal values were drawn from a generator, not computed."""
+        # If the module seeds the generator itself, another seed changes nothing, and only the trace shows that values were drawn.
         if all(was_drawn(self.trace, name) for name in names):
             return True
         other = self.redrawn().states
-        same = len({_twin_key(other[name]) for name in names if name in other}) == 1
+        same = len({_same_draws_key(other[name]) for name in names if name in other}) == 1
         return same and all(self.is_drawn(name) for name in names)
 
     def _add_difference(self, name: str, difference: Difference) -> None:
@@ -242,23 +258,24 @@ class PathCheck:
 
 
 def _declared_ties(module: nn.Module) -> set[frozenset[str]]:
-    """Returns the ties that a model of transformers declares."""
+    """Returns the ties that a model of transformers declares in `all_tied_weights_keys`, as pairs of names."""
     declared = getattr(module, "all_tied_weights_keys", None)
     return {frozenset(pair) for pair in declared.items()} if isinstance(declared, dict) else set()
 
 
-def _twin_key(state: TensorState) -> Any:
-    """Returns a key that two parameters have in common if they may have the same draws."""
+def _same_draws_key(state: TensorState) -> Any:
+    """Returns a key that is equal for two parameters if they may have the same random draws."""
     if state.draw_key is not None:
         return state.draw_key
     return state.dtype, state.elements, tuple(map(tuple, state.hashes))
 
 
 def _is_varied(part: Tensor) -> bool:
-    """Returns whether values may be random draws: more than half of the first values are different."""
+    """Returns whether values look like random draws: more than half of the first 64 values are distinct."""
     head = part.reshape(-1)[:64].float()
     return len(head.unique()) > len(head) // 2
 
 
 def _some(names: list[str]) -> str:
+    """Returns the first five names as text."""
     return ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")

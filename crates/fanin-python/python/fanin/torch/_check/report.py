@@ -1,4 +1,4 @@
-"""The result of `check_init`: findings, and their rendering as text, HTML and JSON."""
+"""The result of `check_init`: the class `InitReport` with its findings, shown as text, HTML or JSON."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-#: The kinds of findings: what is wrong, and what to do.
+#: For each kind of finding, two texts: what is wrong, and what to do. "{init}" is replaced by the name of the function that initializes
+#: the module.
 KINDS = {
     "unwritten": (
         "depends on unwritten memory",
@@ -28,7 +29,7 @@ KINDS = {
     ),
     "changed": (
         "differs from the checkpoint",
-        "The tensor was overwritten after the checkpoint was loaded, or the checkpoint's values never reached it. Load the "
+        "The tensor was overwritten after the checkpoint was loaded, or the checkpoint's values were not loaded into it. Load the "
         "checkpoint last, and compare the names in the checkpoint with those of the module.",
     ),
     "nondeterministic": (
@@ -38,7 +39,7 @@ KINDS = {
     ),
     "non_finite": (
         "has NaN or infinite values",
-        "Check the numbers that the initializer gets: a logarithm of 0, a division by 0, an overflow in a narrow type.",
+        "Check the arguments of the initializer: a logarithm of 0, a division by 0, an overflow in a dtype of few bits.",
     ),
     "distribution": (
         "has another distribution on the meta path",
@@ -66,17 +67,17 @@ KINDS = {
 }
 
 
-#: The kinds of findings that concern single elements.
+#: The kinds of findings for which the number of wrong elements is shown.
 _COUNTED = ("unwritten", "drawn", "changed", "nondeterministic")
 
-#: The number of findings of one kind that the text of a report shows.
+#: The greatest number of findings of one kind that a report shows as text.
 _ROWS = 40
 
 
 class InitError(AssertionError):
     """Raised by `InitReport.raise_if_any` and `assert_initialized`. The message lists the findings."""
 
-    # The name under which tracebacks show the class, and under which users import it.
+    # Tracebacks show this module as that of the class. Users import the class from there.
     __module__ = "fanin.torch"
 
 
@@ -86,6 +87,7 @@ class Writer:
 
     #: What was called, such as "normal(std=0.02)" or "torch.empty".
     initializer: str
+    #: The source file and the line of the call.
     file: str
     line: int
 
@@ -104,14 +106,16 @@ class Finding:
     name: str
     #: All names of the tensor. Tied parameters have several.
     names: tuple[str, ...]
-    #: The paths on which it was found: "eager", "meta" or both.
+    #: How the module was built when it was found: "eager", "meta" (see `check_init`), or both.
     via: tuple[str, ...]
     shape: tuple[int, ...]
+    #: The dtype as text, such as "float32".
     dtype: str
-    #: The number of elements that are wrong, and their share of the tensor.
+    #: The number of elements that are wrong.
     elements: int
+    #: `elements` divided by the number of elements of the tensor, in 0..=1.
     share: float
-    #: What else is known, as text. May be empty.
+    #: Details of the finding as text, such as the other tensor of a lost tie. May be empty.
     detail: str
     #: The last operation that wrote to the tensor, if it is known.
     last_writer: Writer | None
@@ -129,7 +133,7 @@ class Finding:
         return f"{self.name}: {self.title}: {self._row()[1]}"
 
     def _row(self) -> tuple[str, str]:
-        """Returns the tensor, and what is known about the finding, as texts."""
+        """Returns two texts: the tensor's name, dtype and shape; and the details of the finding."""
         if not self.dtype:
             return self.name, self.detail
         known = [f"{self.elements} elements ({self.share:.2%})" if self.share < 1 else "all elements"]
@@ -167,24 +171,25 @@ class Finding:
 
 @dataclass
 class InitReport:
-    """What `check_init` found."""
+    """The result of `check_init`: the findings, and how the module was checked. It is true if there are no findings."""
 
-    #: What is wrong.
+    #: Everything that is wrong.
     findings: list[Finding] = field(default_factory=list)
-    #: Findings in tensors that the argument `allow` names. They do not count.
+    #: Findings in tensors whose names match the argument `allow`. They do not count.
     allowed: list[Finding] = field(default_factory=list)
-    #: Tensors that could not be examined, by name, and the reasons.
+    #: The names of tensors that could not be examined, with the reasons.
     skipped: dict[str, str] = field(default_factory=dict)
-    #: Remarks that are no findings, such as patterns of `allow` that match nothing.
+    #: Remarks that are not findings, such as patterns of `allow` that match no finding.
     notes: list[str] = field(default_factory=list)
-    #: How each path built the module, by the name of the path.
+    #: The steps by which the module was built, as text, for "eager" and for "meta".
     steps: dict[str, str] = field(default_factory=dict)
-    #: The number of tensors that were examined.
+    #: The number of tensors of the module.
     tensors: int = 0
     #: The number of times that `build` was called.
     builds: int = 0
-    #: The time of the check, and the part of it that `build` took.
+    #: The duration of the check, in seconds.
     seconds: float = 0.0
+    #: The part of `seconds` during which `build` ran.
     build_seconds: float = 0.0
 
     @property
@@ -203,7 +208,7 @@ class InitReport:
         return [finding for finding in self.findings if finding.kind == kind]
 
     def raise_if_any(self) -> None:
-        """Raises `InitError` if there are findings. The message lists them."""
+        """Raises `InitError`, whose message lists the findings, if there are any."""
         __tracebackhide__ = True
         if self.findings:
             raise InitError(str(self))
@@ -259,12 +264,12 @@ class InitReport:
 
 
 def _row(finding: Finding) -> str:
-    place = finding.last_writer or finding.allocated
+    writer = finding.last_writer or finding.allocated
     cells: Sequence[str] = (
         f"{finding.name} {list(finding.shape)} {finding.dtype}",
         finding.title + (f": {finding.detail}" if finding.detail else ""),
         f"{finding.share:.2%}",
-        "" if place is None else str(place),
+        "" if writer is None else str(writer),
         finding.remedy,
     )
     red = ["<b style='color:#b00'>{}</b>", *["{}"] * (len(cells) - 1)]

@@ -1,4 +1,4 @@
-"""Finds parameters that have the same random draws, although their scales or shapes may differ."""
+"""Recognizes parameters that were filled from the same random draws. Their scales and shapes may differ."""
 
 from __future__ import annotations
 
@@ -7,18 +7,20 @@ import sys
 import torch
 from torch import Tensor
 
-#: The number of values that are compared. A draw of 16 or more normal values begins with the same values in any longer draw.
+#: The number of first values that are compared. Tensors of different sizes that are filled from the same generator state begin with
+#: the same values.
 HEAD = 64
 
-#: The smallest correlation of the first values of two parameters with the same draws. bf16 keeps 8 bits of each value.
+#: Two parameters have the same draws if the correlation of their first values is above this. It is below 1 because bfloat16 has only
+#: 8 significant bits.
 _CORRELATION = 0.999
 
 
 def draw_key(values: Tensor, view: memoryview) -> int | None:
-    """Returns a number that two parameters have in common if they have the same first draws. `view` has the bytes of `values`.
+    """Returns a number that is equal for two parameters with the same first draws. `view` has the bytes of `values`.
 
-    It consists of the signs of the first values. If nearly all signs are equal, the signs of differences of neighbours are used.
-    Returns None if there are few values, or if they are not varied.
+    The number consists of the signs of the first 64 values. If more than three quarters of the signs are equal, the signs of the
+    differences between neighbours are used instead. Returns None for fewer than 64 values, or if these signs are nearly all equal too.
     """
     if values.numel() < HEAD:
         return None
@@ -38,7 +40,7 @@ _SIGN_BITS = int.from_bytes(b"\x80" * HEAD, "little")
 
 
 def have_same_draws(a: Tensor, b: Tensor) -> bool:
-    """Returns whether the first values of two parameters agree, except for their mean and their scale."""
+    """Returns whether the first values of two parameters are equal up to mean and scale."""
     x, y = (_head(one) - _head(one).mean() for one in (a, b))
     return float(x @ y) > _CORRELATION * float(x.norm() * y.norm())
 

@@ -1,4 +1,4 @@
-"""Stores what a check needs to know about the tensors of a built module: hashes of blocks instead of copies of values."""
+"""The class `Snapshot`, which stores hashes and statistics of a module's tensors, so that builds can be compared without copies."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from torch import Tensor, nn
 from .._module_tensors import NamedTensor, bytes_of, is_on_meta, memory_key, plain_parts
 from .fresh_memory import PATTERNS, Location, Pattern
 from .moments import Moments
-from .twins import draw_key
+from .same_draws import draw_key
 
-#: The number of bytes of a block. Each block has one hash.
+#: The number of bytes in a block. A tensor is divided into blocks, and each block has one hash.
 BLOCK = 1 << 16
 
-#: The positions of a tensor at which `_looks_unwritten` compares the memory with the pattern, and the bytes that it compares.
+#: `_looks_unwritten` compares about `_SAMPLES` samples of a tensor with the pattern. Each sample has `_SAMPLE_BYTES` bytes.
 _SAMPLES, _SAMPLE_BYTES = 16, 16
 
 
 def shape_of(tensor: Tensor) -> tuple[int, ...]:
-    """Returns the shape of a tensor. The sizes of a nested tensor that are no numbers are -1."""
+    """Returns the shape of a tensor. Sizes of a nested tensor that are not plain integers are -1."""
     return tuple(size if type(size) is int else -1 for size in tensor.shape)
 
 
@@ -40,14 +40,14 @@ class TensorState:
         #: Why the tensor was not examined, or None.
         self.skipped: str | None = None
         self.is_on_meta = False
-        #: For each plain tensor of `plain_parts`: the hashes of its blocks.
+        #: For each plain tensor that `plain_parts` returns, the hashes of its blocks.
         self.hashes: list[array[int]] = []
-        #: Whether some of the memory has the pattern of unwritten memory. This is a hint and no proof.
+        #: Whether a sample of the memory has the pattern of unwritten memory. This is a hint, not a proof.
         self.looks_unwritten = False
         #: "NaN", "infinite" or None.
         self.non_finite: str | None = None
         self.moments: Moments | None = None
-        #: The result of `draw_key` for a parameter of floats.
+        #: The result of `draw_key`, for a floating-point parameter.
         self.draw_key: int | None = None
         #: The line that allocated the memory, if it is known.
         self.allocated: Location | None = None
@@ -70,7 +70,7 @@ class TensorState:
 
 
 class Snapshot:
-    """The states of the tensors that `tensors_of` returned, by name."""
+    """The states of all tensors of a module, by the first name of each tensor."""
 
     def __init__(self, tensors: list[NamedTensor], pattern: Pattern, *, moments: bool, allocated: dict[int, Location]):
         self.states: dict[str, TensorState] = {}
@@ -82,7 +82,7 @@ class Snapshot:
 
     @property
     def by_any_name(self) -> dict[str, TensorState]:
-        """The states by all names of their tensors."""
+        """The states of all tensors, by each of their names. Tied tensors have several names."""
         return {name: state for state in self.states.values() for name in state.names}
 
 
@@ -108,7 +108,7 @@ def _examine(state: TensorState, tensor: Tensor, pattern: Pattern, moments: bool
 
 
 def _looks_unwritten(part: Tensor, view: memoryview, pattern: Pattern) -> bool:
-    # Integers of the first pattern are 0, which is a common value.
+    # For integers, the first pattern is 0, which is a common value in written memory.
     if not (part.is_floating_point() or part.is_complex()):
         return False
     start = _position(part)
@@ -120,7 +120,7 @@ def _looks_unwritten(part: Tensor, view: memoryview, pattern: Pattern) -> bool:
 
 
 def _position(part: Tensor) -> int:
-    """Returns the position of a tensor's first byte in its memory. The pattern depends on it."""
+    """Returns the position of a tensor's first byte in its storage. The byte pattern of unwritten memory depends on it."""
     return part.data_ptr() - part.untyped_storage().data_ptr()
 
 
@@ -134,17 +134,19 @@ def _non_finite(part: Tensor, kind: str) -> str | None:
         return None
     if torch.isnan(part).any():
         return "NaN"
-    # Masks and limits are often infinite, and they are buffers.
+    # Buffers may be infinite on purpose, such as attention masks.
     return "infinite" if kind == "parameter" and torch.isinf(part).any() else None
 
 
 class Block:
-    """A block of a tensor of the second build that differs from the first build."""
+    """A block of a tensor in the second build that differs from the same block in the first build."""
 
     def __init__(self, part: int, index: int, size: int, values: Tensor):
+        #: The index of the plain tensor in `plain_parts`, and the index of the block in it.
         self.part, self.index = part, index
-        #: The number of bytes of an element.
+        #: The number of bytes in an element.
         self.size = size
+        #: The bytes of the block in the second build.
         self.values = values
 
     @property
@@ -152,7 +154,7 @@ class Block:
         return len(self.values) // self.size
 
     def differing(self, values: Tensor) -> int:
-        """Returns the number of elements that differ between the block and `values`, which has as many bytes."""
+        """Returns the number of elements that differ between the block and `values`, which must have as many bytes as the block."""
         return int((self.values != values).view(-1, self.size).any(1).sum())
 
 
@@ -162,7 +164,7 @@ def block_bytes(part: Tensor, index: int) -> Tensor:
 
 
 def differing_blocks(before: TensorState, tensor: Tensor) -> Iterator[tuple[Tensor, Block]]:
-    """Yields the blocks of a tensor whose hashes differ from those of an earlier build, each with its plain tensor."""
+    """Yields the blocks of a tensor whose hashes differ from those of an earlier build. Each comes with the plain tensor it is in."""
     for number, (part, hashes) in enumerate(zip(plain_parts(tensor), before.hashes)):
         view = bytes_of(part)
         for index, expected in enumerate(hashes):
@@ -171,10 +173,11 @@ def differing_blocks(before: TensorState, tensor: Tensor) -> Iterator[tuple[Tens
 
 
 def unwritten_elements(before: TensorState, part: Tensor, block: Block) -> int | None:
-    """Returns the number of unwritten elements of a block of the second build. Returns None if their number is unknown.
+    """Returns the number of unwritten elements in a block of the second build, or None if this cannot be determined.
 
-    An element is unwritten if it has the second pattern, and had the first pattern in the first build. The hash of the first
-    build proves this: it must be the hash of the block with the first pattern in these elements.
+    An element is unwritten if it has the first pattern in the first build, and the second pattern in the second build. Only a hash of
+    the first build is stored. So the first pattern is put into the elements that have the second pattern. If the result has the hash of
+    the first build, these elements are unwritten, and all others are equal in both builds.
     """
     start = _position(part) + block.index * BLOCK
     first, second = (pattern.expected(part.dtype, start, len(block.values)) for pattern in PATTERNS)
@@ -186,5 +189,5 @@ def unwritten_elements(before: TensorState, part: Tensor, block: Block) -> int |
 
 
 def same_hash(before: TensorState, block: Block, values: Tensor) -> bool:
-    """Returns whether `values`, the bytes of the same block in a later build, are those of the first build."""
+    """Returns whether `values`, the bytes of a block in a later build, are those that the block had in the first build."""
     return zlib.crc32(bytes_of(values.contiguous())) == before.hashes[block.part][block.index]
