@@ -1,4 +1,4 @@
-"""fast_init(defer=True): a deferred fill is done before anything reads the tensor, and dropped if it is overwritten first."""
+"""fast_init(defer=True) performs a deferred fill before anything reads the tensor, and drops it if it is overwritten first."""
 
 import contextlib
 import copy
@@ -24,7 +24,7 @@ from fanin.torch._deferred import mode, patches, queued_fill
 
 @contextlib.contextmanager
 def deferring():
-    """A context like `fast_init(defer=True)`, with the mode on from the beginning, so that fills of any size are deferred."""
+    """Like `fast_init(defer=True)`, but with the dispatch mode on from the beginning, so that fills of any size are deferred."""
     with fast_init(defer=True):
         mode.wake(torch.empty(0))
         yield
@@ -32,7 +32,7 @@ def deferring():
 
 @pytest.fixture
 def done(monkeypatch):
-    """A list of the fills that were done: for each call of Rust, a list with the number of values of each fill."""
+    """A list of the fills that were performed. For each call of Rust, it has a list with the number of values of each fill."""
     calls = []
     torch_flush, fill_plain = queued_fill.torch_flush, _torch_stream.fill_plain
 
@@ -50,12 +50,12 @@ def done(monkeypatch):
 
 
 @pytest.mark.parametrize("name", SMALL)
-def test_models_are_the_same(name):
+def test_models_are_the_same_with_deferred_fills(name):
     assert_same_models(build(SMALL[name], deferring), build(SMALL[name]))
 
 
 @pytest.mark.parametrize("name", SMALL)
-def test_models_are_the_same_whether_the_mode_turns_on_or_not(name):
+def test_models_are_the_same_with_the_default_threshold_for_deferring(name):
     def context():
         return fast_init(defer=True)
 
@@ -74,7 +74,7 @@ def test_the_mode_is_off_until_a_large_fill(done):
     assert torch._C._len_torch_dispatch_stack() == 0
 
 
-@pytest.mark.skipif(not os.path.exists("/proc/self/pagemap"), reason="only Linux says which pages were written to")
+@pytest.mark.skipif(not os.path.exists("/proc/self/pagemap"), reason="only Linux says which pages were written")
 def test_the_fill_that_turns_the_mode_on_is_deferred_if_its_memory_is_new(done):
     count = 1 << 25
 
@@ -92,7 +92,7 @@ def test_the_fill_that_turns_the_mode_on_is_deferred_if_its_memory_is_new(done):
     assert same(got[0], expected[0]) and done == [[count]] and torch.equal(torch.get_rng_state(), expected[3])
 
 
-def test_the_fill_that_turns_the_mode_on_is_done_if_its_memory_may_be_exposed(done):
+def test_the_fill_that_turns_the_mode_on_is_performed_at_once_if_its_memory_may_be_exposed(done):
     count = 1 << 24
     for make in (lambda: torch.zeros(count).add_(1), lambda: torch.from_numpy(np.empty(count, np.float32))):
         done.clear()
@@ -339,7 +339,7 @@ def test_the_generator_has_the_state_that_torch_leaves(name):
     assert torch.equal(torch.get_rng_state(), expected[3])
 
 
-def test_fills_of_memory_from_elsewhere_are_not_deferred(done):
+def test_fills_of_memory_that_was_not_allocated_in_the_context_are_not_deferred(done):
     array = np.zeros(5000, np.float32)
     before = torch.zeros(5000)
     with deferring():
@@ -360,7 +360,7 @@ def test_fills_of_memory_from_elsewhere_are_not_deferred(done):
         assert done[4:] == [[5001]]
 
 
-def test_an_exception_leaves_all_fills_done():
+def test_all_deferred_fills_are_performed_after_an_exception():
     def run():
         kept = torch.empty(4000)
         with pytest.raises(KeyError):
@@ -377,7 +377,7 @@ def test_an_exception_leaves_all_fills_done():
     assert not patches.queues and not patches.patches and "numpy" not in torch.Tensor.__dict__
 
 
-def test_a_write_from_another_thread_is_an_error():
+def test_a_write_from_another_thread_to_a_deferred_tensor_is_an_error():
     weight = None
     with pytest.raises(RuntimeError, match="leave out defer=True"):
         with deferring():
@@ -394,7 +394,7 @@ def test_a_write_from_another_thread_is_an_error():
     assert weight.sum() == 5000
 
 
-def test_other_fills_are_done_when_one_was_overwritten_by_another_thread():
+def test_the_other_deferred_fills_are_performed_before_that_error_is_raised():
     with pytest.raises(RuntimeError, match="leave out defer=True"):
         with deferring():
             kept, overwritten = torch.empty(5000).normal_(), torch.empty(5000).normal_()
@@ -402,7 +402,7 @@ def test_other_fills_are_done_when_one_was_overwritten_by_another_thread():
     assert kept.std() > 0.9 and overwritten.sum() == 5000
 
 
-def test_an_element_taken_before_the_fill_has_its_value():
+def test_an_element_that_was_indexed_before_the_fill_has_the_value_of_the_fill():
     def run():
         weight = torch.empty(50, 60)
         element = weight[0, 0]
@@ -415,7 +415,7 @@ def test_an_element_taken_before_the_fill_has_its_value():
     assert all(map(same, got[0], expected[0]))
 
 
-def test_fills_of_memory_that_a_file_shares_are_not_deferred(tmp_path):
+def test_fills_of_memory_mapped_files_are_not_deferred(tmp_path):
     file = tmp_path / "shared"
     file.write_bytes(bytes(4 * 5000))
     with deferring():
@@ -445,7 +445,7 @@ def test_the_mode_does_not_turn_on_in_a_backward_pass():
     assert torch.equal(x.grad, torch.empty(LARGE * 32).normal_()[:3])
 
 
-def test_sparse_gradients_work():
+def test_sparse_gradients_work_in_the_context():
     with deferring():
         module = nn.Embedding(100, 50, sparse=True)
         module(torch.tensor([1])).sum().backward()

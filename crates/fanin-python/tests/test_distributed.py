@@ -1,4 +1,4 @@
-"""torch.distributed: a model has the same weights on any mesh as in one process."""
+"""With torch.distributed, a model has the same weights on any mesh as in one process."""
 
 import sys
 
@@ -87,7 +87,7 @@ def test_wrapped_models_have_the_weights_of_one_process(ranks, tmp_path):
         assert found["compared"] > 200
         errors = found["errors"]
         assert "are gathered at present" in errors["gathered"] or ranks == 1
-        assert "that is no parameter" in errors["a part of a result"]
+        assert "that is not a parameter" in errors["a part of a result"]
         assert "head.weight" in errors["ds_shape"] and "77" in errors["ds_shape"]
         assert "embed.weight is a placeholder of DeepSpeed ZeRO-3" in errors["sharded_init of ZeRO-3"]
         for case in ("ds_status", "ds_tensor", "ds_secondary_tensor"):

@@ -1,4 +1,4 @@
-"""Tests of sharded_init in one process, of the regions of placements, of views, and of weights split without DTensor."""
+"""sharded_init in one process, the regions that a rank holds of a DTensor, and weights that are split without DTensor."""
 
 import itertools
 
@@ -23,11 +23,12 @@ def chunk(rows, count, index):
 
 
 def indices(size, mesh, coordinate, placements):
+    """Returns the indices of a vector that the rank at `coordinate` of a mesh holds."""
     along = intervals_of((size,), mesh, coordinate, placements)[0]
     return [index for start, end in along for index in range(start, end)]
 
 
-def test_splits_are_taken_in_the_order_in_which_they_were_made():
+def test_regions_of_a_vector_that_is_split_several_times_are_those_of_repeated_chunks():
     for size, a, b in itertools.product((0, 1, 5, 7, 12, 23), range(1, 5), range(1, 5)):
         rows = torch.arange(size)
         for i, j in itertools.product(range(a), range(b)):
@@ -46,7 +47,7 @@ def test_splits_are_taken_in_the_order_in_which_they_were_made():
             assert indices(size, (2, a, b), (1, i, j), copies) == strided
 
 
-def test_offsets_of_torch_are_wrong_for_sizes_that_do_not_divide_evenly():
+def test_torch_computes_wrong_offsets_for_sizes_that_do_not_divide_evenly():
     """fanin computes offsets itself, because `_compute_local_shape_and_global_offset` of torch returns wrong offsets.
 
     This test fails if torch fixes the function. fanin can then use it.
@@ -62,7 +63,7 @@ def test_offsets_of_torch_are_wrong_for_sizes_that_do_not_divide_evenly():
     assert differ > 0
 
 
-def test_a_strided_split_without_a_split_to_its_right_is_several_regions():
+def test_a_strided_shard_without_a_later_shard_has_several_regions():
     assert intervals_of((9,), (2,), (1,), (StridedShard(0, split_factor=3),)) == [[(2, 3), (5, 6), (8, 9)]]
 
 
@@ -89,7 +90,7 @@ def named(shape, spec, name, seed=5):
     return torch.from_numpy(fanin.filled(shape, spec, seed=seed, name=name))
 
 
-def test_layers_of_torch_are_filled_by_their_own_code():
+def test_layers_are_filled_by_their_own_reset_parameters():
     """sharded_init intercepts functions that layers imported earlier, and restores the generator's state at its end."""
     net = nn.Sequential(nn.Linear(30, 20), nn.MultiheadAttention(8, 2), nn.Embedding(9, 4, padding_idx=2), nn.GRU(3, 4))
     before = torch.get_rng_state()
@@ -149,7 +150,7 @@ def test_bf16_values_are_f32_values_rounded_once():
     assert torch.equal(initialized(net, like).weight, named((30, 40), "orthogonal", "weight").bfloat16())
 
 
-def test_a_parameter_that_is_not_written_to_is_an_error():
+def test_a_parameter_that_is_not_written_is_an_error():
     net = nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 3))
     with pytest.raises(ValueError, match="nothing was written to 1.weight, 1.bias"):
         initialized(net, lambda net: net[0].reset_parameters())
@@ -173,7 +174,7 @@ def test_names_are_without_the_prefixes_of_wrappers():
     net.a = nn.Parameter(torch.empty(2))
     net._orig_mod = nn.Module()
     net._orig_mod.a = nn.Parameter(torch.empty(2))
-    with pytest.raises(ValueError, match="are one name"):
+    with pytest.raises(ValueError, match="both have the name"):
         initialized(net, lambda net: None)
 
 
@@ -195,7 +196,7 @@ def test_weights_are_split_as_in_megatron(spec, dim, stride):
 
 
 @pytest.mark.parametrize("spec", ["normal", "orthogonal", "sparse(0.3)", "trunc_normal", "kaiming_normal"])
-def test_flat_ranges_are_those_of_zero_3(spec):
+def test_flat_ranges_of_all_ranks_join_to_the_whole_parameter(spec):
     shape = (7, 5, 3) if spec not in ("sparse(0.3)",) else (21, 5)
     whole = named(shape, spec, "w").flatten()
     for count in (1, 2, 3, 4):

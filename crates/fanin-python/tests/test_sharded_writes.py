@@ -1,4 +1,7 @@
-"""sharded_init counts an element as written only if initialization code gave it a known value, and names what is left."""
+"""sharded_init raises an error that names the parameters with elements that were not written.
+
+An element counts as written only if its value is known: it was not computed from unwritten memory, as `torch.empty` returns it.
+"""
 
 import pytest
 import torch
@@ -16,7 +19,7 @@ def initialized(module, work, **options):
 
 
 class Linear(nn.Linear):
-    """A layer whose bias the code of each test writes."""
+    """A layer whose bias is unwritten, and has the value NaN. Each test writes the bias in another way."""
 
     def __init__(self):
         super().__init__(4, 6, device="meta")
@@ -25,6 +28,8 @@ class Linear(nn.Linear):
 
 
 def with_weight(work):
+    """Returns a function that initializes the weight of a layer and then calls `work`, which writes the bias."""
+
     def both(net):
         nn.init.normal_(net.weight)
         with torch.no_grad():
@@ -47,6 +52,7 @@ def garbage(net):
     net.bias.add_(torch.empty(6))
 
 
+#: Functions that leave at least one element of the bias without a known value.
 UNWRITTEN = {
     "padded": lambda net: setattr(net.bias, "data", F.pad(net.bias.data, (0, 0))),
     "computed": lambda net: net.bias.copy_(torch.tanh(net.bias) * 0.5),
@@ -100,6 +106,7 @@ def temporary(net):
     net.bias.copy_(values.sqrt())
 
 
+#: Functions that give every element of the bias a known value.
 WRITTEN = {
     "padded": lambda net: (nn.init.zeros_(net.bias), setattr(net.bias, "data", F.pad(net.bias.data, (0, 0)))),
     "halves": lambda net: (nn.init.zeros_(net.bias[:3]), net.bias[3:].fill_(1.0)),
@@ -121,7 +128,7 @@ WRITTEN = {
 
 
 @pytest.mark.parametrize("case", WRITTEN)
-def test_an_element_with_a_known_value_is_written(case):
+def test_an_element_with_a_known_value_counts_as_written(case):
     net = initialized(Linear(), with_weight(WRITTEN[case]))
     assert net.bias.isfinite().all()
 
@@ -145,7 +152,7 @@ class WithBuffer(nn.Module):
         self.register_buffer("table", torch.arange(3.0), persistent=False)
 
 
-def test_a_buffer_that_to_empty_has_emptied_must_be_written():
+def test_a_buffer_must_be_written_after_to_empty():
     def layer(net):
         net.layer.reset_parameters()
 
@@ -157,9 +164,9 @@ def test_a_buffer_that_to_empty_has_emptied_must_be_written():
     with pytest.raises(ValueError, match=r"nothing was written to table \(a buffer\)"):
         initialized(emptied(), layer)
     initialized(emptied(), lambda net: (layer(net), net.table.copy_(torch.arange(3.0))))
-    # A constructor on the CPU has given its values to the buffer.
+    # Without to_empty, the buffer has the values that the constructor gave to it.
     assert torch.equal(initialized(WithBuffer(), layer).table, torch.arange(3.0))
-    # A parameter that is computed from an empty buffer is empty as well.
+    # A parameter that is computed from an unwritten buffer counts as unwritten.
     with pytest.raises(ValueError, match="layer.bias, table"):
         initialized(emptied(), lambda net: (layer(net), setattr(net.layer.bias, "data", net.table * 2)))
 
@@ -183,7 +190,7 @@ def bert(**sizes):
         return BertForMaskedLM(BertConfig(pad_token_id=3, **sizes)).to_empty(device="cpu")
 
 
-def test_tied_weights_of_transformers_are_initialized_by_the_module_of_the_source():
+def test_tied_weights_of_transformers_are_initialized_by_the_module_that_has_the_source():
     apart, tied = bert(), bert()
     tied.tie_weights()
     for net in (apart, tied):
@@ -193,14 +200,17 @@ def test_tied_weights_of_transformers_are_initialized_by_the_module_of_the_sourc
     assert not tied.cls.predictions.decoder.weight[3].any(), "the embedding keeps the zeros of its padding row"
 
 
-def test_weights_that_to_empty_separated_must_be_tied_again():
+def test_weights_that_to_empty_has_untied_must_be_tied_again():
     net = bert()
     with pytest.raises(ValueError, match="cls.predictions.decoder.weight must be tied to bert.embeddings.word_embeddings.weight"):
         initialized(net, lambda net: net.initialize_weights())
 
 
-def test_a_class_that_torch_derived_is_no_custom_code():
-    """GPT-2 scales the weights of c_proj in modules that have no parameters of their own."""
+def test_a_model_whose_class_fully_shard_has_replaced_is_initialized_as_before():
+    """transformers takes a model with a new class for custom code, and skips modules without parameters of their own.
+
+    GPT-2 scales the weights of c_proj when it initializes such modules.
+    """
     from transformers import GPT2Config, GPT2LMHeadModel
 
     with torch.device("meta"):

@@ -152,7 +152,7 @@ for strategy in STRATEGIES:
 
 
 def nested_wrapper():
-    """FSDP1 inside the wrapper of activation checkpoints, which has the attributes of the wrapped module."""
+    """FSDP1 inside the wrapper for activation checkpointing, which forwards attributes of the wrapped module."""
     net = Net()
     net.head = checkpoint_wrapper(FSDP(net.head, device_id=torch.device("cpu")))
     return FSDP(net, device_id=torch.device("cpu"))
@@ -194,7 +194,7 @@ for name, parameter in net.named_parameters():
 
 
 def by_parts(weight):
-    """Writes to parts of tensors that are like a parameter."""
+    """Writes to parts of a tensor that `zeros_like` returned for a parameter, and copies the tensor to the parameter."""
     made = torch.zeros_like(weight)
     made[:2] = 3.0
     made[2:, 1:] = torch.arange(4.0)
@@ -226,7 +226,7 @@ class Status(enum.Enum):
 
 
 def placeholder(parameter):
-    """Splits a parameter as ZeRO-3 does."""
+    """Replaces a parameter by an empty placeholder and this rank's partition of it, as DeepSpeed ZeRO-3 does."""
     shape, size = parameter.shape, -(-parameter.numel() // count)
     parameter.ds_shape, parameter.ds_numel = shape, parameter.numel()
     parameter.ds_tensor = torch.full((size,), torch.nan, dtype=parameter.dtype)
@@ -261,7 +261,7 @@ for attribute, value in {
     setattr(net.head.weight, attribute, value)
     error(attribute, lambda: fanin.torch.init_module(net, RECIPE))
     setattr(net.head.weight, attribute, before)
-# A gathered parameter and this rank's partition are both filled, because ZeRO-3 may drop the gathered one.
+# While a parameter is gathered, the whole parameter and this rank's partition are both filled, because ZeRO-3 frees the whole later.
 net.head.weight.data = torch.zeros(net.head.weight.ds_shape)
 net.head.weight.ds_status = Status.AVAILABLE
 net.head.weight.ds_tensor.fill_(0)

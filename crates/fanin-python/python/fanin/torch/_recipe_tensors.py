@@ -250,7 +250,8 @@ def _by_canonical_name(tensors: Iterator[tuple[str, RecipeTensor]]) -> dict[str,
         canonical = canonical_name(name)
         if canonical in names:
             raise ValueError(
-                f"{names[canonical]} and {name} are one name, {canonical}: they would get the same values"
+                f"{names[canonical]} and {name} both have the name {canonical} (without the prefixes of wrappers), so they "
+                "would get the same values"
             )
         names[canonical], found[canonical] = name, tensor
     return found

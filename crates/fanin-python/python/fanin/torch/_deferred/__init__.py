@@ -1,1 +1,1 @@
-"""Deferred fills, for `fast_init(defer=True)`."""
+"""The implementation of `fast_init(defer=True)`: fills are delayed until something reads the tensor."""

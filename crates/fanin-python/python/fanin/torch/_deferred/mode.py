@@ -10,15 +10,15 @@ stored, and the generator advances past the fill. Later, one of three things hap
 
 Reads and writes are detected in two ways:
 
-- torch calls a dispatch mode for every operator that the mode's thread executes. The schema of a torch operator states which
-  arguments the operator reads and writes. Nothing is known about other operators (those of libraries and subclasses, and
-  higher-order operators), so all deferred fills are performed before such an operator.
+- torch calls a dispatch mode for every operator that the mode's thread executes. The schema of one of torch's own operators states
+  which arguments it reads and writes. For other operators (those of libraries and tensor subclasses, and higher-order operators) this
+  is not known, so all deferred fills are performed before them.
 - Methods that read memory without an operator are patched (see `patches`).
 
 A fill is deferred only if its memory was allocated while the mode was on, and no patched method has exposed the memory since.
 
-The mode adds microseconds to each operator. For a small model, the added time is more than the time of all fills. The mode is
-therefore off until the first large fill. This first fill is also deferred if no page of its memory has been written to yet.
+The mode adds microseconds to each operator. For a small model, this takes longer than all of its fills. The mode is therefore off until
+the first large fill. That fill is itself deferred if no page of its memory has been written yet.
 
 Deferring is optional, because fanin cannot detect some reads of memory. The docstring of `fast_init` lists these reads.
 """
@@ -42,7 +42,7 @@ from .queued_fill import has_cpu_memory, storage_of
 
 _aten = torch.ops.aten
 
-#: Operators that read only the type and the shape of their argument, not its values.
+#: Operators that read only the dtype and the shape of their argument, not its values.
 _SHAPE_ONLY = {
     _aten.empty_like.default,
     _aten.zeros_like.default,
@@ -64,7 +64,7 @@ _ALLOCATING = {
     _aten.full.default,
 }
 
-#: Operators that return a new tensor whose memory other code can access, such as a mapped file.
+#: Operators that return a new tensor whose memory other code can access. `from_file` maps a file into memory.
 _SHARED = {_aten.from_file.default}
 
 #: The effects that an operator can have on its tensor arguments:
@@ -72,12 +72,12 @@ _SHARED = {_aten.from_file.default}
 #: _VIEW: returns views of the arguments, or reads only their shapes. _DRAW: draws random values into the first argument.
 #: _ALLOCATE: has no tensor arguments. _UNKNOWN: the effect is not known.
 _READ, _OVERWRITE, _VIEW, _DRAW, _ALLOCATE, _UNKNOWN = range(6)
-#: For each operator that was called before: its effect, and whether its result may have new memory.
+#: Maps each operator that was called before to its effect, and to whether its result may have newly allocated memory.
 _effects: dict[Any, tuple[int, bool]] = {}
 
 
 def _effect(operator: Any) -> tuple[int, bool]:
-    """Determines the entry of `_effects` for an operator. Stores and returns the entry. Called once for each operator."""
+    """Determines the effect of an operator, and whether its result may have newly allocated memory. Stores both in `_effects`."""
     if getattr(operator, "namespace", None) != "aten":
         effect = _UNKNOWN
     elif operator in (_aten.uniform_.default, _aten.normal_.default):
@@ -110,7 +110,7 @@ class DeferredMode(TorchDispatchMode):
         effect, is_new = _effects.get(operator) or _effect(operator)
         queue = self.queue
         if types or effect == _UNKNOWN:
-            # `types` has the Tensor subclasses of the arguments. An instance of a subclass may use the memory of other tensors.
+            # `types` lists the Tensor subclasses among the arguments. An instance of a subclass may use the memory of other tensors.
             queue.flush_all()
             return operator(*args, **kwargs)
         if effect == _ALLOCATE:
@@ -128,7 +128,7 @@ class DeferredMode(TorchDispatchMode):
                 if isinstance(arg, Tensor):
                     queue.flush(arg)
             result = operator(*args, **kwargs)
-            # The deferred fill is dropped only after the operator. If the operator raises, the fill must still be performed.
+            # The deferred fill is dropped after the operator, because it must still be performed if the operator raises.
             queue.drop(args[0])
         else:
             queue.flush_arguments(args, kwargs)
@@ -140,7 +140,7 @@ class DeferredMode(TorchDispatchMode):
         return result
 
     def wake(self, tensor: Tensor) -> None:
-        """Turns the mode on. Called before a large fill of `tensor`, so that this fill can be deferred too."""
+        """Turns the mode on. To be called before the first large fill, which is of `tensor`, so that it can be deferred too."""
         _sleeping.mode = None
         queue = self.queue
         queue.is_active = True
@@ -171,10 +171,10 @@ class DeferredMode(TorchDispatchMode):
 
 
 def _is_unwritten(storage) -> bool:
-    """Returns whether no page of a storage has been written to since the system allocated it.
+    """Returns whether no page of a storage has been written since the system allocated the pages.
 
-    The first and the last page are not checked, because the storage may share these pages with other memory. Returns False if
-    the state of the pages is unknown. Only Linux has /proc/self/pagemap, which states whether a page has been written to.
+    The first and the last page are not checked, because other memory may share them. Returns False if the state of the pages is
+    unknown: only Linux has /proc/self/pagemap, which says whether a page has been written.
     """
     page = mmap.PAGESIZE
     first, end = -(-storage.data_ptr() // page), (storage.data_ptr() + storage.nbytes()) // page
@@ -194,7 +194,7 @@ _sleeping = threading.local()
 
 
 def wake(tensor: Tensor) -> bool:
-    """Turns on this thread's deferred mode, and returns True. Returns False if there is no such mode or it must stay off."""
+    """Turns on the DeferredMode that this thread has entered, and returns True. Returns False if there is none or it must stay off."""
     mode = getattr(_sleeping, "mode", None)
     # During a backward pass, the mode must stay off, because autograd restores the stack of modes at the end of the pass.
     if mode is None or torch._C._current_graph_task_id() != -1:
@@ -207,7 +207,7 @@ _torch_stream.wake_mode = wake
 
 
 def _read_operator(operator, args, kwargs):
-    """Reads a call of `aten.uniform_` or `aten.normal_`. Returns UNIFORM or NORMAL, its two arguments, and the generator."""
+    """Parses a call of `aten.uniform_` or `aten.normal_`. Returns UNIFORM or NORMAL, the two arguments, and the generator."""
     if operator is _aten.uniform_.default:
         make_request, names = UNIFORM, ("from", "to")
     else:
@@ -224,15 +224,16 @@ def _request(operator, args, kwargs):
 
 
 def _fill_now(operator, args, kwargs) -> bool:
+    """Fills the tensor of a call of `aten.uniform_` or `aten.normal_` immediately. Returns False if torch must perform the fill."""
     make_request, numbers, generator = _read_operator(operator, args, kwargs)
     return fill(make_request, numbers, args[0], generator)
 
 
 def fill_under_mode(make_request, arguments, tensor: Tensor, generator) -> bool:
-    """Fills a tensor immediately, although this thread's deferred mode is on. Returns True if the tensor was filled.
+    """Fills a tensor immediately, although this thread's DeferredMode is on. Returns True if the tensor was filled.
 
-    Returns False if torch must perform the fill. The result is False for all uniform and normal fills: torch calls an operator
-    for these fills, and the deferred mode intercepts the operator.
+    Returns False if torch must perform the fill. This is so for all uniform and normal fills: torch performs them by an operator, and
+    the mode intercepts the operator.
     """
     if make_request is UNIFORM or make_request is NORMAL or torch._C._len_torch_dispatch_stack() != 1:
         return False

@@ -1,8 +1,7 @@
 """Patches of methods and functions that read memory without an operator, such as `Tensor.numpy` and `Tensor.data_ptr`.
 
-torch calls the dispatch mode of the module `mode` only for operators. A patched method therefore first performs the deferred
-fill of its tensor, which may be in the queue of any thread. Functions that turn modes off are also patched. They first perform
-all deferred fills.
+torch calls `DeferredMode` only for operators. A patched method first performs the deferred fill of its tensor, which may be in the
+queue of any thread. Functions that turn dispatch modes off are also patched. They first perform all deferred fills.
 """
 
 from __future__ import annotations
@@ -24,14 +23,18 @@ _lock = threading.RLock()
 queues: list[DeferredQueue] = []
 patches = Patches()
 
+#: The methods of Tensor that give other code access to a tensor's memory.
 _METHODS = ("numpy", "data_ptr", "const_data_ptr", "tolist", "untyped_storage", "apply_", "map_", "map2_", "__array__",
             "__dlpack__", "storage", "_typed_storage", "share_memory_", "__reduce_ex__",
             "__deepcopy__")  # fmt: skip
 
+#: The methods of torch.jit.RecursiveScriptModule that read parameters without operators.
 _SAVERS = ("save", "save_to_buffer", "_save_for_lite_interpreter", "_save_to_buffer_for_lite_interpreter")
 
 
 def _exposing_method(original):
+    """Returns a method that first performs the deferred fill of its tensor, and then calls `original`."""
+
     def method(self, *args, **kwargs):
         for queue in tuple(queues):
             queue.expose(self)
@@ -43,6 +46,8 @@ def _exposing_method(original):
 
 
 def _exposing_function(original):
+    """Returns a function that first performs the deferred fill of its first argument, and then calls `original`."""
+
     def function(tensor, *args, **kwargs):
         for queue in tuple(queues):
             queue.expose(tensor)
@@ -56,7 +61,7 @@ def _exposing_function(original):
 def _flushing_function(original):
     """Returns a function that first performs all deferred fills, and then calls `original`.
 
-    This function patches functions that turn modes off for a time, and functions that may read the memory of any tensor.
+    It replaces functions that turn dispatch modes off for a time, and functions that may read the memory of any tensor.
     """
 
     def function(*args, **kwargs):
@@ -68,7 +73,7 @@ def _flushing_function(original):
 
 
 def apply(queue: DeferredQueue) -> None:
-    """Adds a queue to `queues`. Also applies the patches if there was no queue before."""
+    """Adds a queue to `queues`. Applies the patches if this is the first queue."""
     with _lock:
         queues.append(queue)
         if len(queues) > 1:
@@ -103,7 +108,7 @@ def apply_to_importers() -> None:
 
 
 def remove(queue: DeferredQueue) -> None:
-    """Removes a queue from `queues`. If no queue is left, also removes the patches."""
+    """Removes a queue from `queues`. Removes the patches if this was the last queue."""
     with _lock:
         queues.remove(queue)
         if not queues:

@@ -23,15 +23,15 @@ _lock = threading.RLock()
 class DeferredQueue:
     """The deferred fills of a thread, and the storages whose fills may be deferred.
 
-    A fill is deferred only if its storage was allocated while the mode was on, and was not *exposed* since then. A storage is
-    exposed when code outside torch gets access to it, such as by a NumPy view or a raw pointer.
+    A fill is deferred only if its storage was allocated while `DeferredMode` was on, and has not been *exposed* since. A storage is
+    exposed when code outside torch gets access to it, for example by a NumPy view or a raw pointer.
     """
 
     def __init__(self):
-        #: The deferred fills. In all dicts of this class, the key is the address of the storage object (`_cdata`).
+        #: The deferred fills. The key of this dict and of those below is the address of the storage object (`_cdata`).
         self.fills: dict[int, QueuedFill] = {}
-        #: `queued_bytes` is the size of the fills that were deferred since the last call of `_drop_unused`. `kept_bytes` is the
-        #: size of the fills that the last call of `_drop_unused` did not drop.
+        #: `queued_bytes` counts the bytes of the fills that were deferred since the last call of `_drop_unused`. `kept_bytes` counts
+        #: the bytes of the fills that this call did not drop.
         self.queued_bytes = self.kept_bytes = 0
         #: The storages whose fills may be deferred. While a weak reference to a storage exists, its address is not reused.
         self.own: dict[int, StorageWeakRef] = {}
@@ -41,19 +41,16 @@ class DeferredQueue:
         self.is_active = False
 
     def add_storage(self, tensor: Tensor) -> None:
-        """Allows fills of a tensor's storage to be deferred. Called when the storage was newly allocated."""
+        """Allows fills of a tensor's storage to be deferred. To be called only for a newly allocated storage."""
         storage = storage_of(tensor)
         self.own[storage._cdata] = StorageWeakRef(storage)
 
     def add_result(self, args, result: Tensor) -> None:
-        """Allows fills of the storage of an operator's result to be deferred.
-
-        Does nothing if the storage may belong to an argument. The operator has not allocated such a storage.
-        """
+        """Allows fills of the storage of an operator's result to be deferred, unless an argument may use the same storage."""
         storage = storage_of(result)
         if storage._cdata in self.own:
             return
-        # Operators such as detach return a tensor that uses the memory of an argument.
+        # The result of an operator such as detach uses the memory of an argument.
         for arg in args:
             if isinstance(arg, Tensor) and (not has_cpu_memory(arg) or storage_of(arg)._cdata == storage._cdata):
                 return
@@ -93,8 +90,8 @@ class DeferredQueue:
     def _drop_unused(self) -> None:
         """Drops the deferred fills of storages that nothing else refers to.
 
-        `defer` calls this method only when the number of deferred bytes has doubled since the last call. The cost for each
-        deferred fill is therefore constant on average.
+        `defer` calls this method only when the number of deferred bytes has doubled since the last call, so its cost for each
+        deferred fill is constant on average.
         """
         for key in [key for key, fill in self.fills.items() if fill.is_unused()]:
             del self.fills[key]
@@ -102,7 +99,7 @@ class DeferredQueue:
         self.kept_bytes = sum(storage_of(fill.tensor).nbytes() for fill in self.fills.values())
 
     def drop(self, tensor: Tensor) -> None:
-        """Drops the deferred fill of a tensor's storage, if there is one. Called after the whole storage was overwritten."""
+        """Drops the deferred fill of a tensor's storage, if there is one. To be called after the whole storage was overwritten."""
         with _lock:
             self.fills.pop(storage_of(tensor)._cdata, None)
 
@@ -137,7 +134,7 @@ class DeferredQueue:
                         self.flush(item)
 
     def flush_all(self) -> None:
-        """Performs all deferred fills, except fills of storages that nothing else refers to. These fills are dropped."""
+        """Performs all deferred fills. Fills of storages that nothing else refers to are dropped instead."""
         if self.fills:
             with _lock:
                 fills = [fill for fill in self.fills.values() if not fill.is_unused()]
@@ -145,9 +142,9 @@ class DeferredQueue:
                 flush(fills)
 
     def expose(self, tensor: Tensor) -> None:
-        """Performs the deferred fill of a tensor's storage, and ensures that no later fill of this storage is deferred.
+        """Performs the deferred fill of a tensor's storage, and prevents later fills of the storage from being deferred.
 
-        Called when code outside torch gets access to the storage.
+        To be called when code outside torch gets access to the storage.
         """
         if type(tensor) in TENSOR_TYPES and has_cpu_memory(tensor):
             self.flush(tensor)
@@ -157,16 +154,19 @@ class DeferredQueue:
                 self.exposed[storage._cdata] = StorageWeakRef(storage)
 
     def expose_elements(self, result) -> None:
-        """Exposes the storage of each result of an operator that has a single element.
+        """Calls `expose` for each tensor with a single element in the result of an operator.
 
-        `torch.tensor([view, ...])` reads views of a single element without an operator, so such reads cannot be detected.
+        `torch.tensor([view, ...])` reads such tensors without an operator, so these reads cannot be detected later.
         """
         for view in result if isinstance(result, (list, tuple)) else (result,):
             if isinstance(view, Tensor) and view.numel() == 1:
                 self.expose(view)
 
     def fill(self, request: FillRequest, tensor: Tensor, generator) -> bool:
-        """Fills a tensor now, and returns True. Returns False if torch must perform the fill. Called while the mode is off."""
+        """Fills a tensor immediately, and returns True. Returns False if torch must perform the fill.
+
+        To be called while the dispatch mode is off.
+        """
         if not (is_plain(tensor) and is_cpu_generator(generator)):
             return False
         with _lock:

@@ -14,40 +14,42 @@ storage_of = torch._C.TensorBase.untyped_storage
 
 
 def has_cpu_memory(tensor: Tensor) -> bool:
-    """Returns whether a tensor is in CPU memory and has strides. Sparse and MKL-DNN tensors have no strides."""
+    """Returns whether a tensor is in CPU memory and has strides, unlike sparse and MKL-DNN tensors."""
     return tensor.layout is torch.strided and tensor.device.type == "cpu"
 
 
 def covers_storage(tensor: Tensor, count: int) -> bool:
-    """Returns whether a tensor of `count` elements is contiguous and has exactly the size of its storage."""
+    """Returns whether a tensor is contiguous and uses all of its storage. `count` is the number of its elements."""
     return tensor.is_contiguous() and storage_of(tensor).nbytes() == count * tensor.element_size()
 
 
 class QueuedFill:
-    """A deferred fill of a whole storage: the generator has advanced past the fill, but no value is written yet."""
+    """A deferred fill of a whole storage: the generator has advanced past the fill, but no value has been written yet."""
 
     __slots__ = ("count", "filled", "request", "state", "tensor", "version")
 
     def __init__(self, request: FillRequest, tensor: Tensor, count: int, state: Tensor):
         self.request = request
-        #: A new tensor on the memory to fill. An assignment `parameter.data = other` can give other memory to `tensor` itself.
+        #: A new tensor that shares the memory to fill. It keeps this memory even if the code runs `tensor.data = other`.
         self.tensor = tensor.detach()
+        #: The tensor that was filled.
         self.filled = weakref.ref(tensor)
         self.count = count
-        #: The state that the generator had before the fill.
+        #: The state of the generator before the fill.
         self.state = state
+        #: The version of the tensor before the fill. torch counts the in-place operations on a tensor as its version.
         self.version = tensor._version
 
     def deferred(self) -> DeferredFill:
-        """Returns the description of this fill that `torch_flush` takes as an argument."""
+        """Returns the description of this fill for `torch_flush`."""
         tensor = self.tensor
         return DeferredFill(self.request, data_ptr(tensor), DTYPES[tensor.dtype], self.count, data_ptr(self.state))
 
     def is_overwritten(self) -> bool:
-        """Returns whether an operation that the mode did not intercept has written to the tensor since the deferral."""
+        """Returns whether an operation that the mode did not intercept has written to the tensor since the fill was deferred."""
         filled = self.filled()
-        # Deferring the fill increments the version by 1. If the mode intercepts another write, the fill is no longer deferred.
-        # A larger version therefore means that the mode did not intercept a write.
+        # Deferring the fill increments the version by 1. When the mode intercepts another write, it performs or drops the fill. So a
+        # larger version means that there was a write that the mode did not intercept.
         return (
             filled is not None
             and storage_of(filled)._cdata == storage_of(self.tensor)._cdata
@@ -55,12 +57,12 @@ class QueuedFill:
         )
 
     def is_unused(self) -> bool:
-        """Returns whether this object has the only reference to the storage. Nothing can then read the values of the fill."""
+        """Returns whether only this object refers to the storage, so that nothing can read the values of the fill."""
         return torch._C._storage_Use_Count(storage_of(self.tensor)._cdata) <= _UNUSED_COUNT
 
 
 def _unused_count() -> int:
-    """Returns the use count of a storage that only one tensor uses. Reads the count in the same way as `is_unused`."""
+    """Returns the use count that `is_unused` reads for a storage that only one tensor uses."""
     tensor = torch.empty(1, device="cpu").detach()
     return torch._C._storage_Use_Count(storage_of(tensor)._cdata)
 

@@ -1,4 +1,4 @@
-"""Functions by which `sharded_init` writes to views of parameters."""
+"""Functions with which `sharded_init` writes to parameters and to views of them. Each rank writes only the part that it holds."""
 
 from __future__ import annotations
 
@@ -17,11 +17,14 @@ from .._regions import is_dtensor, local_of
 from .._torch_stream import read_arguments
 from .parameter_views import ParameterView, whole
 
-#: The schemes whose values do not depend on the shape. A slice gets the values that it has in a fill of the whole parameter.
+#: The schemes whose values do not depend on the shape. A fill of a slice then writes the values that a fill of the whole parameter
+#: would write there.
 _INDEPENDENT_OF_SHAPE = ("uniform", "normal", "trunc_normal")
 
 
 def _kaiming(make: Callable[..., Initializer]) -> Callable[..., Initializer | None]:
+    """Returns a function with the arguments of torch's `kaiming_uniform_` and `kaiming_normal_`, as `INITIALIZERS` needs it."""
+
     def initializer(tensor: Tensor, a: float = 0, mode: str = "fan_in", nonlinearity: str = "leaky_relu"):
         if 0 in tensor.shape:
             warnings.warn("Initializing zero-element tensors is a no-op", stacklevel=4)
@@ -31,8 +34,8 @@ def _kaiming(make: Callable[..., Initializer]) -> Callable[..., Initializer | No
     return initializer
 
 
-#: For each function of torch.nn.init that writes to a tensor: a function of the same arguments that returns the initializer. It
-#: returns a number instead for a constant fill, and None if nothing must be written.
+#: Maps each function of torch.nn.init that fills a tensor to a function with the same arguments. That function returns the initializer:
+#: a number for a constant fill, or None if nothing is to be written.
 INITIALIZERS: dict[str, Callable[..., Initializer | float | None]] = {
     "uniform_": lambda tensor, a=0.0, b=1.0: _schemes.uniform(float(a), float(b)),
     "normal_": lambda tensor, mean=0.0, std=1.0: _schemes.normal(float(mean), float(std)),
@@ -52,6 +55,8 @@ INITIALIZERS: dict[str, Callable[..., Initializer | float | None]] = {
 
 
 def _method(make: Callable[..., Initializer], names: tuple[str, str]):
+    """Returns a function with the arguments of `Tensor.uniform_` or `Tensor.normal_`, as `METHODS` needs it."""
+
     def initializer(*args, **kwargs) -> Initializer | None:
         read = read_arguments(names, args, **kwargs)
         # If the arguments are invalid, the caller calls torch, and torch raises its own error.
@@ -60,8 +65,8 @@ def _method(make: Callable[..., Initializer], names: tuple[str, str]):
     return initializer
 
 
-#: For the methods `uniform_` and `normal_` of Tensor: a function that takes the arguments of the method. It returns the
-#: initializer, or None if the arguments are invalid.
+#: Maps the methods `uniform_` and `normal_` of Tensor to functions with the same arguments. These return the initializer, or None if
+#: the arguments are invalid.
 METHODS = {
     "uniform_": _method(_schemes.uniform, ("from", "to")),
     "normal_": _method(_schemes.normal, ("mean", "std")),
@@ -69,10 +74,9 @@ METHODS = {
 
 
 def fill(view: ParameterView, spec: Initializer | float | None, seed: int) -> None:
-    """Fills this rank's part of a view of a parameter.
+    """Fills the part of a parameter's view that this rank holds, and marks the whole view as written.
 
-    `spec` is an initializer, a number for a constant fill, or None. If `spec` is None, nothing is written, but the view is
-    marked as written.
+    `spec` is an initializer, or a number for a constant fill. If it is None, no values are written.
     """
     named = view.named
     check_memory(named.tensor, named.name)
@@ -87,8 +91,8 @@ def fill(view: ParameterView, spec: Initializer | float | None, seed: int) -> No
     plan = spec.resolve(view.shape, dtype)
     scheme = str(spec).split("(")[0]
     if scheme.startswith(("xavier_", "kaiming_")) and not view.is_itself:
-        # The standard deviation is computed from the fans of the view. The values are those that a uniform or normal fill of
-        # the whole parameter, with this standard deviation, has at the indices of the view.
+        # The standard deviation follows from the fans of the view. With that standard deviation, the view gets the values that a
+        # uniform or normal fill of the whole parameter has there.
         bound = math.sqrt(3.0) * plan.std
         spec = _schemes.uniform(-bound, bound) if scheme.endswith("_uniform") else _schemes.normal(0.0, plan.std)
         scheme = "uniform"
@@ -101,7 +105,7 @@ def fill(view: ParameterView, spec: Initializer | float | None, seed: int) -> No
             fill_region(part.memory, prepared, part.start)
     elif view.is_reshaped:
         raise ValueError(
-            f"{named.name}: {scheme}_ of the parameter in another shape, {view.shape}: fill it in its own shape"
+            f"{named.name}: {scheme}_ cannot fill the parameter through a view of another shape, {view.shape}: fill the parameter itself"
         )
     else:
         prepared = Prepared(spec, view.shape, dtype, seed, view.name)
@@ -111,7 +115,7 @@ def fill(view: ParameterView, spec: Initializer | float | None, seed: int) -> No
 
 
 def apply_elementwise(view: ParameterView, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-    """Applies an in-place method of Tensor to those elements of a view that this rank holds."""
+    """Applies an elementwise in-place method of Tensor to the elements of a view that this rank holds."""
     with torch.no_grad():
         for part in view.local_regions():
             getattr(part.memory, method)(*args, **kwargs)
@@ -119,9 +123,9 @@ def apply_elementwise(view: ParameterView, method: str, args: tuple[Any, ...], k
 
 
 def copy(view: ParameterView, source: Tensor) -> None:
-    """Copies `source` into this rank's part of a view.
+    """Copies `source` to the part of a view that this rank holds.
 
-    `source` is an ordinary tensor, which every rank has, or a DTensor with the same placements as the parameter.
+    `source` is a DTensor with the same placements as the parameter, or an ordinary tensor that is the same on every rank.
     """
     named = view.named
     with torch.no_grad():

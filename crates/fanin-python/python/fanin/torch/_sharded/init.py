@@ -7,7 +7,7 @@ Initialization code writes to parameters in two ways, which are intercepted diff
   reference calls fanin.
 - By methods of tensors. A function mode, which applies to one thread, intercepts them (see `mode`).
 
-torch does all other operations on a parameter that is not a DTensor.
+Other operations on a parameter that is not a DTensor are left to torch.
 """
 
 from __future__ import annotations
@@ -32,19 +32,22 @@ _lock = threading.RLock()
 _entered = 0
 _HOOK = "_fanin_sharded_init"
 
-#: Three dicts by the name of a function of torch.nn.init that writes to its argument: the original code objects, functions that
-#: have these code objects, and the signatures.
+#: The original code objects of the functions of torch.nn.init, by the name of the function.
 _codes: dict[str, types.CodeType] = {}
+#: Copies of the functions of torch.nn.init that have the original code objects, by name.
 _originals: dict[str, Callable[..., Any]] = {}
+#: The signatures of the functions of torch.nn.init, by name.
 _signatures: dict[str, inspect.Signature] = {}
 
 
 def _functions() -> dict[str, types.FunctionType]:
+    """Returns the functions of torch.nn.init that fill a tensor, by name."""
     found = {name: getattr(_torch, name, None) for name in INITIALIZERS}
     return {name: function for name, function in found.items() if isinstance(function, types.FunctionType)}
 
 
 def _install() -> None:
+    """Replaces the code objects of the functions of torch.nn.init, so that each of them calls `_call`."""
     for name, function in _functions().items():
         original = types.FunctionType(
             function.__code__, function.__globals__, name, function.__defaults__, function.__closure__
@@ -58,13 +61,17 @@ def _install() -> None:
 
 
 def _remove() -> None:
+    """Gives the functions of torch.nn.init their original code objects again."""
     for name, code in _codes.items():
         getattr(_torch, name).__code__ = code
     _codes.clear()
 
 
 def _call(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """Does a call of the function `name` of torch.nn.init. fanin does it inside sharded_init if possible, and else torch."""
+    """Runs a call of the function `name` of torch.nn.init.
+
+    If this thread is inside sharded_init and the tensor belongs to the module, fanin fills the tensor. Otherwise torch does.
+    """
     mode: ShardedMode | None = getattr(_thread, "mode", None)
     if mode is None:
         return _originals[name](*args, **kwargs)
@@ -86,27 +93,26 @@ class sharded_init:
     """A context manager inside which a module's own initialization code writes values of the native stream.
 
     Inside, call the model's own code: `reset_parameters` of its modules, its `init_weights`, or the `init_weights` or
-    `_init_weights` of transformers. fanin does all calls of torch.nn.init, `normal_` and `uniform_` in this code. The value at
-    an index of a parameter depends only on the call, the seed, the parameter's name and the index. The weights are therefore
-    the same in one process and on any mesh. Each rank fills the part that it holds, without communication.
+    `_init_weights` of transformers. Wherever this code calls a function of torch.nn.init, `normal_` or `uniform_`, fanin fills the
+    parameter. A value depends only on the call, the seed, the parameter's name and the index in the parameter. So the weights are the
+    same in one process and on any mesh. Each rank fills the part that it holds, without communication.
 
     Slices and views of a parameter may be filled as well. `uniform_`, `normal_` and `trunc_normal_` then write the values that
     the same fill of the whole parameter has at the indices of the slice. `orthogonal_` and `sparse_` fill the slice as a
     separate matrix, whose name contains the slice, such as `rnn.weight_hh_l0[64:128]`.
 
-    torch does draws into other tensors, such as `torch.rand(n)`, whose result the code may copy into a parameter. For these
-    draws, the default generator is seeded with `seed` at the beginning of the context, and its former state is restored at the
-    end. The values are the same on every rank if every rank makes the same draws.
+    Random tensors that are not parameters, such as the result of `torch.rand(n)`, are drawn by torch. The code may copy them into a
+    parameter. For these draws, torch's default generator is seeded with `seed` at the beginning of the context, and its former state
+    is restored at the end. The values are the same on every rank if every rank makes the same draws.
 
-    At the end of the context, ValueError is raised if an element of a parameter has no known value. An element has a known value if
-    the code has written it, from values that were not computed from unwritten memory. After `to_empty`, this also applies to
-    buffers.
+    At the end of the context, ValueError is raised if the code has not written every element of every parameter. Elements that were
+    computed from unwritten memory count as not written. After `to_empty`, the same applies to buffers.
 
-    Models of transformers have the same weights with and without `fully_shard` (see `TransformersModels`). Tied weights are
-    initialized by the module of their source alone. Weights that `to_empty` has separated must be tied again, as `init_weights`
-    does. Parameters that were loaded from a checkpoint keep their values.
+    Models of transformers get the same weights with and without `fully_shard`. Tied weights are initialized once, by the module that
+    has the source of the tie. Weights that `to_empty` has untied must be tied again inside the context, as `init_weights` does.
+    Parameters that were loaded from a checkpoint keep their values.
 
-    Parameters of which this rank holds a flat range (FSDP1, DeepSpeed ZeRO-3) are an error.
+    FSDP1 and DeepSpeed ZeRO-3 are not supported, because they give each rank a flat range of a parameter. They raise ValueError.
 
     Parameters
     ----------

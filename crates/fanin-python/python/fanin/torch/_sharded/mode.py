@@ -2,11 +2,11 @@
 
 It does three things:
 
-- It fills parameters by `normal_` and `uniform_`, with values of the native stream.
-- It does operations on a DTensor that torch would do with communication or on a copy: indexing, views, and `copy_` from an
+- For `normal_` and `uniform_` of a parameter, it writes values of the native stream.
+- It performs operations on a DTensor for which torch would communicate, or would work on a copy: indexing, views, and `copy_` from an
   ordinary tensor.
-- It records which elements of a parameter were written to, and which tensors have no known values. An operation that reads
-  memory without known values, as in `bias.data = pad(bias.data)`, does not count as a write.
+- It records which elements of a parameter were written, and which tensors have *known values*. A tensor has known values unless it
+  was computed from unwritten memory. Writing unknown values, as in `bias.data = pad(bias.data)` after `to_empty`, does not count.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ _VIEWS = frozenset(
     "transpose swapaxes swapdims permute movedim moveaxis squeeze unsqueeze diagonal unfold hsplit vsplit dsplit".split()
 )
 _SET_DATA = Tensor.data.__set__  # type: ignore[attr-defined]
-#: Attributes of a tensor that return views of the tensor: the key is the getter, and the value is the attribute's name.
+#: Maps the getters of attributes that return views of a tensor to the names of the attributes.
 _VIEW_ATTRIBUTES = {getattr(Tensor, name).__get__: name for name in ("T", "mT", "H", "mH")}
 
-#: Functions that draw from torch's generator. Calling them with a DTensor is an error: each rank would draw separately, so the
+#: Functions that draw from torch's generator. They are an error for a DTensor, because each rank would draw separately, so that the
 #: values would depend on the mesh.
 _DRAWS = frozenset(
     "random_ exponential_ geometric_ cauchy_ log_normal_ bernoulli_ bernoulli rand_like randn_like randint_like normal "
@@ -47,8 +47,8 @@ _ARITHMETIC = frozenset(
     "abs_ exp_ log_ log1p_ expm1_ sqrt_ rsqrt_ reciprocal_ square_ sin_ cos_ tanh_ sigmoid_ erf_ erfinv_ round_ floor_ "
     "ceil_ trunc_ sign_".split()
 )
-#: In-place methods that overwrite all elements, and do not read them. All other in-place methods compute elements from their
-#: former values, or change a part of the elements.
+#: In-place methods that overwrite all elements without reading them. All other in-place methods compute elements from their former
+#: values, or change only some elements.
 _OVERWRITING = _CONSTANT | frozenset(
     "__setitem__ copy_ normal_ uniform_ random_ exponential_ geometric_ cauchy_ log_normal_ bernoulli_ apply_ map_ map2_ "
     "constant_ ones_ zeros_ eye_ dirac_ xavier_uniform_ xavier_normal_ kaiming_uniform_ kaiming_normal_ trunc_normal_ "
@@ -60,18 +60,19 @@ _NOT_WRITING = frozenset(
     "as_strided_ resize_ resize_as_ set_".split()
 )
 
-#: Functions whose result has no known values.
+#: Functions that return unwritten memory.
 _EMPTY = frozenset("empty empty_like empty_strided empty_permuted new_empty new_empty_strided".split())
-#: Functions that read only the shape and the type of their first argument.
+#: Functions that read only the shape and the dtype of their first argument.
 _SHAPE_ONLY = frozenset("new_zeros new_ones new_full".split())
 
 
 def _writes(name: str) -> bool:
+    """Returns whether a method writes to its tensor, judged by its name."""
     return name == "__setitem__" or (name.endswith("_") and not name.endswith("__") and name not in _NOT_WRITING)
 
 
 def _tensors(values: Any) -> Iterator[Tensor]:
-    """Returns the tensors among some values, and in lists, tuples and dicts of values."""
+    """Yields the tensors among values, including those in lists, tuples and dicts."""
     for value in values:
         if isinstance(value, Tensor):
             yield value
@@ -82,35 +83,35 @@ def _tensors(values: Any) -> Iterator[Tensor]:
 
 
 def _is_empty(tensors: ModuleTensors) -> bool:
-    """Returns whether no parameter was ever written to, as after `to_empty`. Then the buffers have no values either."""
+    """Returns whether no parameter was ever written, as after `to_empty`. The buffers are then taken as unwritten too."""
     parameters = [local_of(one.tensor) for one in tensors.by_id.values() if one.is_parameter]
     parameters = [one for one in parameters if not nn.parameter.is_lazy(one) and one.numel()]
     return bool(parameters) and not any(one.is_inference() or one._version for one in parameters)
 
 
 class ShardedMode(TorchFunctionMode):
-    """The function mode of a thread that is inside `sharded_init`."""
+    """The function mode that is on in a thread while the thread is inside `sharded_init`."""
 
     def __init__(self, module: nn.Module, seed: int, ignored: frozenset[int]):
         super().__init__()
         self.tensors = ModuleTensors(module, ignored)
         self.seed = seed
         if not _is_empty(self.tensors):
-            # The buffers have the values that the constructors of the modules gave to them.
+            # Buffers have values: the constructors of the modules have written them.
             for named in self.tensors.by_id.values():
                 if not named.is_parameter:
                     whole(named).mark_written()
-        #: Tensors that functions such as `empty_like` have returned for a parameter, by the id of the tensor. A fill of such a
-        #: tensor writes the values that the same fill of the parameter writes.
+        #: Tensors that functions such as `empty_like` returned for a parameter, by the id of the tensor. A fill writes the same values to
+        #: such a tensor as to the parameter.
         self.likes: dict[int, tuple[Tensor, ParameterView]] = {}
-        #: Which of the other tensors have known values.
+        #: Records which tensors that do not belong to the module have known values.
         self.log = StorageLog()
 
     def find(self, tensor: Any, function: str) -> ParameterView | None:
-        """Returns the ParameterView that describes a tensor, or None if the tensor does not belong to a parameter.
+        """Returns the parameter, or the view of a parameter, that a tensor is. None if the tensor belongs to no parameter.
 
-        A tensor that `empty_like` has returned for a parameter is treated as the parameter. `function` is the name of the
-        called function, for error messages.
+        A tensor that `empty_like` returned for a parameter counts as the parameter. `function` is the name of the function that was
+        called, for error messages.
         """
         if not isinstance(tensor, Tensor) or nn.parameter.is_lazy(tensor):
             return None
@@ -119,25 +120,25 @@ class ShardedMode(TorchFunctionMode):
             return like[1]
         view = self.tensors.find(tensor)
         if view is None:
-            # The tensor may be a parameter that the module got after the last update.
+            # The code may have added a parameter to the module since the last update.
             self.tensors.update()
             view = self.tensors.find(tensor)
         if view is None and is_dtensor(tensor):
             raise ValueError(
-                f"{function} of a DTensor of shape {tuple(tensor.shape)} that is no parameter or buffer of the module: it has no "
-                "name, so its values would differ from rank to rank"
+                f"{function} of a DTensor of shape {tuple(tensor.shape)} that is not a parameter or buffer of the module: it has no "
+                "name, so its values would depend on the mesh"
             )
         if view is None and self.tensors.is_local(tensor):
             raise ValueError(f"{function} of the local tensor of a DTensor: initialize the parameter, which has the global shape")
         return view
 
     def fill(self, view: ParameterView, spec: Any) -> None:
-        """Fills a view of a parameter or of a tensor like a parameter, and records the write."""
+        """Fills a view of a parameter, or of a tensor that `empty_like` returned for it, and records the write."""
         fill(view, spec, self.seed)
         self._log_like(view)
 
     def unwritten(self) -> list[NamedTensor]:
-        """Returns the parameters and buffers with elements that have no known values."""
+        """Returns the parameters and buffers with elements that were not written, or that were computed from unwritten memory."""
         self.tensors.update()
         left = []
         for named in {id(one): one for one in self.tensors.by_id.values()}.values():
@@ -150,7 +151,7 @@ class ShardedMode(TorchFunctionMode):
         name = getattr(func, "__name__", "")
         tensor = args[0] if args else None
         if name == "__get__" and func not in _VIEW_ATTRIBUTES:
-            # Attributes such as `shape` and `data` compute no values.
+            # Reading an attribute such as `shape` or `data` computes no values.
             return func(*args, **kwargs)
         if name in METHODS and isinstance(tensor, Tensor):
             spec = METHODS[name](*args[1:], **kwargs)
@@ -172,7 +173,7 @@ class ShardedMode(TorchFunctionMode):
         return self._call(func, name, args, kwargs)
 
     def _call(self, func, name, args, kwargs):
-        """Calls a function of torch, and records which elements it has written to and whether its result has known values."""
+        """Calls a function of torch, and records which elements it has written, and whether its result has known values."""
         tensor = args[0] if args else None
         if isinstance(tensor, Tensor) and _writes(name):
             values = [*args[2:], *kwargs.values()] if name == "__setitem__" else [*args[1:], *kwargs.values()]
@@ -195,7 +196,7 @@ class ShardedMode(TorchFunctionMode):
                 read = (*args, *(value for key, value in kwargs.items() if key != "out"))
                 self._record_write(out, "copy_", self._are_known(read))
             for one in made:
-                # A view has the memory of an argument, which is recorded already.
+                # A view uses the memory of an argument, for which this is recorded already.
                 if storage_of(one)._cdata not in memory:
                     self.log.set(one, is_known)
         return result
@@ -212,10 +213,11 @@ class ShardedMode(TorchFunctionMode):
         return result
 
     def _are_known(self, values) -> bool:
-        """Returns whether all tensors among some values have known values."""
+        """Returns whether all tensors among some arguments have known values."""
         return all(self._is_known(one) for one in _tensors(values))
 
     def _is_known(self, tensor: Tensor) -> bool:
+        """Returns whether a tensor has known values: it was not computed from unwritten memory."""
         if not tensor.numel() or nn.parameter.is_lazy(tensor):
             return True
         like = self.likes.get(id(tensor))
@@ -223,28 +225,31 @@ class ShardedMode(TorchFunctionMode):
             view = like[1] if like is not None else self.tensors.find(tensor)
             is_written = view is None or view.is_written
         except ValueError:
-            # The tensor is not a region of the parameter. It is known if all elements of the parameter are.
+            # The tensor is a part of the parameter, but not a region. Its values are known if those of the whole parameter are.
             owner = self.tensors.owner(tensor)
             view, is_written = None, owner is None or owner.written.is_complete
         logged = self.log.get(tensor)
         return logged is True or (is_written and (view is not None or logged is None))
 
     def _assigned(self, tensor: Tensor, index: Any) -> Tensor | None:
-        """Returns the view of a tensor that `tensor[index] = values` writes to, or None if the index selects single elements."""
+        """Returns the tensor whose elements `tensor[index] = values` writes: a view of `tensor`, or `tensor` itself.
+
+        Returns None if the index selects some elements that are not a view.
+        """
         selected = tensor[index]
         if storage_of(selected)._cdata == storage_of(tensor)._cdata:
             return selected
         return tensor if selected.numel() == tensor.numel() else None
 
     def _record_write(self, target: Tensor | None, name: str, is_known: bool) -> None:
-        """Records a write to all elements of a tensor. `is_known` is whether the written values are known."""
+        """Records that the method `name` has written a tensor. `is_known` is whether the arguments have known values."""
         if target is None or not target.numel():
             return
         like = self.likes.get(id(target))
         try:
             view = like[1] if like is not None else self.tensors.find(target)
         except ValueError:
-            # The tensor is not a region of the parameter, as a diagonal is not.
+            # The tensor is a part of the parameter, but not a region, such as a diagonal.
             owner = self.tensors.owner(target)
             view, name = whole(owner) if owner is not None else None, "fill_diagonal_"
         if view is None:
@@ -257,7 +262,7 @@ class ShardedMode(TorchFunctionMode):
 
     def _record_write_to(self, view: ParameterView, name: str, is_known: bool) -> None:
         if not is_known:
-            # Some elements have values that were computed from unknown values.
+            # Some elements now have unknown values. Which ones is not recorded, so none count as written.
             view.named.written.clear()
             self.log.set(view.named.tensor, False)
         elif name in _OVERWRITING:
@@ -265,12 +270,12 @@ class ShardedMode(TorchFunctionMode):
         self._log_like(view)
 
     def _log_like(self, view: ParameterView) -> None:
-        """Records whether a tensor like a parameter has known values, so that tensors computed from it have them as well."""
+        """If a view belongs to a tensor that `empty_like` returned for a parameter, records whether that tensor has known values."""
         if id(view.named.tensor) in self.likes:
             self.log.set(view.named.tensor, view.named.written.is_complete)
 
     def _set_data(self, func, tensor: Tensor, data: Tensor):
-        """Does `tensor.data = data`."""
+        """Runs `tensor.data = data`, and records whether the new data has known values."""
         is_known = self._is_known(data)
         result = func(tensor, data)
         self.tensors.update()
@@ -282,18 +287,19 @@ class ShardedMode(TorchFunctionMode):
         return result
 
     def _call_on_dtensor(self, func, name, args, kwargs):
-        """Does an operation on a DTensor or on a view of its twin, and returns the result.
+        """Runs an operation on a DTensor, or on a view of its twin, and returns the result.
 
-        A view of a DTensor is computed as a view of its twin (see `parameter_views`). A write to the DTensor, or to a view of
-        its twin, writes to the local tensor of this rank. torch does all other operations.
+        The twin of a DTensor is a tensor on the meta device with the DTensor's global shape (see `parameter_views`). A view of the
+        DTensor is represented by a view of its twin. A write to the DTensor, or to such a view, changes the local tensor of this
+        rank. All other operations are left to torch.
         """
         tensor = args[0]
         is_view = name in _VIEWS or func in _VIEW_ATTRIBUTES
         view = self.tensors.find(tensor) if is_view or _writes(name) else None
         if view is None and name == "__setitem__" and is_dtensor(tensor):
             raise ValueError(
-                f"an assignment to a part of a DTensor of shape {tuple(tensor.shape)} that is no parameter: torch would write to a "
-                "copy on some ranks, so assign to the parameter, or to an ordinary tensor, which copy_ accepts"
+                f"an assignment to a part of a DTensor of shape {tuple(tensor.shape)} that is not a parameter: torch would write to "
+                "a copy on some ranks. Assign to the parameter, or assign to an ordinary tensor and copy it with copy_"
             )
         if view is None or view.named.twin is None:
             return self._call(func, name, args, kwargs)
@@ -323,6 +329,7 @@ class ShardedMode(TorchFunctionMode):
         return tensor
 
     def _like(self, func, name, args, kwargs):
+        """Calls a function such as `empty_like`. If its argument is a parameter, adds the result to `likes`."""
         made = func(*args, **kwargs)
         if not isinstance(made, Tensor):
             return made
@@ -330,7 +337,7 @@ class ShardedMode(TorchFunctionMode):
         self.log.set(made, is_known)
         view = self.tensors.find(args[0]) if args[0].numel() else None
         if view is not None and view.is_itself and made.shape == args[0].shape:
-            # The dict also holds the tensor, because no other tensor gets the same id while this tensor lives.
+            # The dict also refers to the tensor. While the tensor exists, no other tensor has the same id.
             named = NamedTensor(view.named.name, made)
             self.likes[id(made)] = (made, whole(named))
             self.tensors.add_like(named)

@@ -1,4 +1,4 @@
-"""Finds the parameter that a tensor is a view of, and the indices of the parameter that the view covers.
+"""Finds out of which parameter a tensor is a view, and which indices of the parameter the view covers.
 
 Initialization code writes to views of parameters, as in `weight[padding_idx].fill_(0)`, `weight.chunk(4)` and
 `weight.view(rows, -1)`. A view of an ordinary parameter shares the parameter's memory. For a DTensor, torch would compute a
@@ -23,7 +23,11 @@ from .written import Coverage, storage_of
 
 
 class NamedTensor:
-    """A parameter or buffer, its name without the prefixes of wrappers, and a DTensor's twin (see the module docstring)."""
+    """A parameter or buffer with its name, and with the record of the elements that were written.
+
+    `name` has no prefixes of wrappers such as `_orig_mod`. `twin` is None unless the parameter is a DTensor. It is then a tensor on the
+    meta device with the DTensor's global shape.
+    """
 
     __slots__ = ("_storage", "is_parameter", "name", "tensor", "twin", "written")
 
@@ -31,7 +35,7 @@ class NamedTensor:
         self.name = name
         self.tensor = tensor
         self.is_parameter = isinstance(tensor, nn.Parameter)
-        #: The elements of the tensor's present memory that were written to.
+        #: The elements that were written since the tensor got its present memory.
         self.written = Coverage(() if nn.parameter.is_lazy(tensor) else self.shape)
         self._storage = _weak_storage(tensor)
         self.twin = None
@@ -50,35 +54,35 @@ class NamedTensor:
 
     @property
     def base(self) -> Tensor:
-        """The tensor whose views are computed: the twin if the parameter is a DTensor, and else the parameter itself."""
+        """The tensor whose views represent views of the parameter: the twin of a DTensor, otherwise the parameter itself."""
         return self.tensor if self.twin is None else self.twin
 
 
 class LocalRegion(NamedTuple):
     """A region of a ParameterView that this rank holds."""
 
-    #: The index, in the parameter, of the region's first element.
+    #: The index of the region's first element in the parameter.
     start: tuple[int, ...]
-    #: The memory of the region, as a tensor with the dimensions of the parameter.
+    #: The elements of the region, as a tensor with the dimensions of the parameter.
     memory: Tensor
-    #: The same region, with indices of the view instead of the parameter.
+    #: The region in the coordinates of the view.
     region: Region
-    #: The memory of the region, as a tensor with the dimensions of the view.
+    #: The elements of the region, as a tensor with the dimensions of the view. It shares its memory with `memory`.
     view: Tensor
 
 
 class ParameterView:
-    """A view of a parameter, which covers a range of indices along each dimension of the parameter.
+    """A view of a parameter that covers a range of indices along each dimension of the parameter.
 
-    Each dimension of the view is a dimension of the parameter, or was inserted and has size 1. If the view lacks a dimension of
-    the parameter, the range along this dimension has one index.
+    Each dimension of the view is a dimension of the parameter, or has size 1 and was inserted. If a dimension of the parameter is not
+    in the view, the view covers one index along it. A view may also be the whole parameter in another shape: see `is_reshaped`.
     """
 
     def __init__(
         self, named: NamedTensor, start: tuple[int, ...], size: tuple[int, ...], axes: tuple[int | None, ...], shape
     ):
         self.named = named
-        #: `start` is the index, in the parameter, of the view's first element. `size` is the tuple of the ranges' lengths.
+        #: `start` is the index of the view's first element in the parameter. `size` has the length of each range of indices.
         self.start, self.size = start, size
         #: For each dimension of the view, the dimension of the parameter, or None for an inserted dimension.
         self.axes = axes
@@ -110,15 +114,15 @@ class ParameterView:
 
     @property
     def is_written(self) -> bool:
-        """Whether every element of the view was written to."""
+        """Whether every element of the view was written."""
         return self.named.written.covers(self.start, self.size)
 
     def mark_written(self) -> None:
-        """Records that every element of the view was written to."""
+        """Records that every element of the view was written."""
         self.named.written.add(self.start, self.size)
 
     def local_regions(self) -> Iterator[LocalRegion]:
-        """Returns the regions of the view that this rank holds."""
+        """Yields the regions of the view that this rank holds."""
         local = local_of(self.named.tensor).detach()
         for region in regions_of(self.named.tensor, self.named.name):
             low = [max(a, b) for a, b in zip(region.start, self.start)]
@@ -150,18 +154,18 @@ class ParameterView:
 
 
 class ModuleTensors:
-    """The parameters and buffers of a module. `find` returns the one that shares memory with a given tensor."""
+    """The parameters and buffers of a module, which can be found by tensors that share memory with them."""
 
     def __init__(self, module: nn.Module, ignored: frozenset[int] = frozenset()):
         self.module = module
-        #: The ids of parameters that `find` does not find, because writes to them have no effect.
+        #: The ids of parameters that `find` ignores. They are stand-ins for tied parameters (see `TransformersModels`).
         self.ignored = ignored
         #: The parameters and buffers, by the id of the tensor.
         self.by_id: dict[int, NamedTensor] = {}
-        #: The parameters and buffers that use each storage, by the address of the storage object. A DTensor uses the storages
-        #: of its local tensor and of its twin.
+        #: The parameters and buffers in each storage, by the address of the storage object. A DTensor is in two storages: that of its
+        #: local tensor, and that of its twin.
         self.by_storage: dict[int, list[NamedTensor]] = {}
-        #: Tensors that are like a parameter, but not in the module.
+        #: Tensors that are not in the module, and that functions such as `empty_like` returned for a parameter.
         self.likes: list[NamedTensor] = []
         self.update()
 
@@ -175,7 +179,8 @@ class ModuleTensors:
             canonical = canonical_name(name)
             if canonical in names:
                 raise ValueError(
-                    f"{names[canonical]} and {name} are one name, {canonical}: they would get the same values"
+                    f"{names[canonical]} and {name} both have the name {canonical} (without the prefixes of wrappers), so they "
+                    "would get the same values"
                 )
             names[canonical] = name
             before = self.by_id.get(id(tensor))
@@ -185,7 +190,7 @@ class ModuleTensors:
         self.by_id = by_id
         self.by_storage = {}
         for key, named in by_id.items():
-            # Two parameters with the same elements in memory are one tensor, as tied parameters are.
+            # Parameters that share all of their memory, such as tied parameters, count as one tensor.
             by_id[key] = self._same_memory(named)
             if by_id[key] is named:
                 self._add(named)
@@ -193,7 +198,7 @@ class ModuleTensors:
             self._add(named)
 
     def _same_memory(self, named: NamedTensor) -> NamedTensor:
-        """Returns the tensor that was added before and has the same elements in memory, or `named` if there is none."""
+        """Returns the tensor that was added before and shares all of its memory with `named`. If there is none, returns `named`."""
         tensor = named.tensor
         if nn.parameter.is_lazy(tensor) or named.twin is not None:
             return named
@@ -205,7 +210,7 @@ class ModuleTensors:
         return named
 
     def add_like(self, named: NamedTensor) -> None:
-        """Adds a tensor that is not in the module, but like one of its parameters, so that `find` finds it."""
+        """Adds a tensor that a function such as `empty_like` returned for a parameter, so that `find` finds it."""
         self.likes.append(named)
         self._add(named)
 
@@ -214,7 +219,7 @@ class ModuleTensors:
             self.by_storage.setdefault(_storage(tensor), []).append(named)
 
     def find(self, tensor: Tensor) -> ParameterView | None:
-        """Returns the ParameterView that describes a tensor, or None if the tensor shares memory with no parameter.
+        """Returns the parameter, or the view of a parameter, that a tensor is. None if the tensor shares memory with no parameter.
 
         Raises
         ------
@@ -259,22 +264,22 @@ def _storage(tensor: Tensor) -> int:
 
 
 def _weak_storage(tensor: Tensor) -> StorageWeakRef | None:
-    """Returns a weak reference to a tensor's storage, so that its address is not reused. None if there is no storage."""
+    """Returns a weak reference to a tensor's storage, or None if it has none. While the reference exists, the address is not reused."""
     if nn.parameter.is_lazy(tensor) or local_of(tensor).layout is not torch.strided:
         return None
     return StorageWeakRef(storage_of(tensor))
 
 
 def _extent(tensor: Tensor) -> int:
-    """Returns the length of the memory from a tensor's first element to its last element (inclusive), in elements."""
+    """Returns the number of elements of the storage from a tensor's first element to its last element (inclusive)."""
     return sum((n - 1) * s for n, s in zip(tensor.shape, tensor.stride())) + 1 if tensor.numel() else 0
 
 
 def _view(named: NamedTensor, tensor: Tensor) -> ParameterView:
     """Returns the ParameterView for `tensor`, which shares memory with `named.base`.
 
-    The storage offset of `tensor` determines where the ranges begin. The strides of `tensor` determine which dimension of the
-    parameter each of its dimensions is.
+    The storage offset of `tensor` determines the indices at which the view begins. The strides determine to which dimensions of the
+    parameter the dimensions of `tensor` belong.
     """
     base = named.base
     shape, strides = named.shape, base.stride()
@@ -300,7 +305,7 @@ def _view(named: NamedTensor, tensor: Tensor) -> ParameterView:
     else:
         if remainder == 0:
             return ParameterView(named, tuple(start), tuple(size), tuple(axes), tensor.shape)
-    # The tensor is not a region of the parameter. It may be the whole parameter in another shape, in row-major order.
+    # The tensor is not a region of the parameter. It may be the whole parameter, reshaped.
     if tensor.is_contiguous() and base.is_contiguous() and prod(tensor.shape) == prod(shape):
         flat = whole(named)
         return ParameterView(named, flat.start, flat.size, (), tensor.shape)

@@ -7,31 +7,32 @@ from torch import nn
 
 
 class TransformersModels:
-    """The models of transformers in a module, as `sharded_init` changes them for its context.
+    """Changes the models of transformers in a module while `sharded_init` is entered, and undoes the changes afterwards.
 
-    - transformers marks a module as initialized even if the module is on the meta device, and skips modules with this mark. The
-      marks are removed.
-    - `fully_shard` gives a module a new class, whose module is torch's. transformers then takes the model for custom code, and
-      skips modules without parameters of their own. `is_custom_code` therefore answers for the original class.
-    - transformers initializes a model before it ties weights. `to_empty` keeps DTensors tied, so two modules would initialize
-      the same parameter, and the last one would win. A tied name that is not the source of its weights therefore gets a
-      parameter on the meta device, which is replaced by the tied parameter again at the end.
+    - transformers marks modules as initialized even on the meta device, and then skips them. The marks are removed.
+    - `fully_shard` gives a model a class that is defined in torch. transformers then treats the model as custom code, and skips
+      modules without parameters of their own. So `is_custom_code` is set to what it is for the original class.
+    - transformers initializes a model before it ties weights. `to_empty` keeps DTensors tied, so two modules would initialize the
+      same parameter, one after the other. Only the source of a tie shall do this. The other modules get a stand-in: a parameter on the
+      meta device, which is replaced by the tied parameter at the end.
     """
 
     def __init__(self, module: nn.Module):
-        #: The models, and the names of their modules.
+        #: The models of transformers, with their names in `module`.
         self._models = [(name, one) for name, one in module.named_modules() if isinstance(_ties(one), dict)]
+        #: The models whose `is_custom_code` was set.
         self._classes: list[nn.Module] = []
-        #: For each tied name: the module that has the name, the attribute, the tied parameter, and its stand-in.
+        #: For each stand-in: the module that has it, the name of the attribute, the tied parameter, and the stand-in.
         self._standins: list[tuple[nn.Module, str, nn.Parameter, nn.Parameter]] = []
         self._module = module
 
     @property
     def standins(self) -> frozenset[int]:
-        """The ids of the stand-ins."""
+        """The ids of the stand-ins, which are parameters on the meta device in place of tied parameters."""
         return frozenset(id(standin) for *_, standin in self._standins)
 
     def enter(self) -> None:
+        """Makes the changes."""
         for one in self._module.modules():
             one.__dict__.pop("_is_hf_initialized", None)
         for _, model in self._models:
@@ -48,7 +49,7 @@ class TransformersModels:
                 self._standins.append((owner, attribute, parameter, standin))
 
     def leave(self) -> None:
-        """Undoes the changes. A tied name that the code in the context has assigned a parameter to keeps this parameter."""
+        """Undoes the changes. A stand-in that the code in the context has replaced by another parameter stays replaced."""
         for model in self._classes:
             model.__dict__.pop("is_custom_code", None)
         for owner, attribute, parameter, standin in self._standins:
@@ -68,6 +69,7 @@ class TransformersModels:
                     )
 
     def _tied_names(self):
+        """Yields the two ends of each tie, the target and the source. Each is a module and the name of its parameter."""
         for _, model in self._models:
             for target, source in _ties(model).items():
                 owners = [_owner(model, name) for name in (target, source)]
@@ -76,11 +78,12 @@ class TransformersModels:
 
 
 def _ties(model: nn.Module):
+    """Returns the ties that a model of transformers declares, as a dict from names to names of sources. None for other modules."""
     return model.__dict__.get("all_tied_weights_keys")
 
 
 def _owner(model: nn.Module, name: str) -> tuple[nn.Module, str] | None:
-    """Returns the module that has the parameter `name` of a model, and the name of the parameter in it. None if there is none."""
+    """Returns the submodule that has the parameter `name` of a model, and the parameter's name in it. None if there is none."""
     path, _, attribute = name.rpartition(".")
     try:
         owner = model.get_submodule(path)
@@ -95,7 +98,7 @@ def _parameter(model: nn.Module, name: str) -> nn.Parameter | None:
 
 
 def original_class(module: nn.Module) -> type:
-    """Returns the class that a module had before `fully_shard`, `replicate` or a parametrization gave it a class of torch."""
+    """Returns the class of a module. After `fully_shard`, `replicate` or a parametrization, this is the class that it had before."""
     kind = type(module)
     if not kind.__module__.startswith("torch."):
         return kind

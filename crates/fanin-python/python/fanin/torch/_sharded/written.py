@@ -1,4 +1,4 @@
-"""Records which memory was written to: the regions of a parameter, and the storages of other tensors."""
+"""Records what was written: which regions of a parameter, and which storages of other tensors."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from .._regions import local_of
 
 
 def storage_of(tensor: Tensor) -> torch.UntypedStorage:
-    """Returns the storage of a tensor, or of a DTensor's local tensor."""
+    """Returns the storage of a tensor. For a DTensor, this is the storage of its local tensor."""
     return torch._C.TensorBase.untyped_storage(local_of(tensor))
 
 
 class Coverage:
-    """The elements of a tensor that were written to, as regions of the tensor."""
+    """The elements of a tensor that were written, as a list of regions."""
 
     __slots__ = ("_is_complete", "_regions", "shape")
 
     def __init__(self, shape: tuple[int, ...]):
         self.shape = shape
         self._is_complete = 0 in shape
-        #: For each region: the range of indices along each dimension.
+        #: Each region is a range of indices (start, end exclusive) along each dimension.
         self._regions: list[tuple[tuple[int, int], ...]] = []
 
     def add(self, start: tuple[int, ...], size: tuple[int, ...]) -> None:
-        """Adds the region of the given size that begins at the index `start`."""
+        """Records that the region of this size that begins at the index `start` was written."""
         region = tuple((first, first + count) for first, count in zip(start, size))
         if size == self.shape:
             self._is_complete = True
@@ -34,7 +34,7 @@ class Coverage:
             last = self._regions[-1] if self._regions else None
             differing = [i for i, (a, b) in enumerate(zip(last, region)) if a != b] if last else []
             if last and len(differing) == 1 and last[differing[0]][1] == region[differing[0]][0]:
-                # The region continues the last one, as in a loop over rows.
+                # The region is adjacent to the last one, as in a loop over rows. The two are merged.
                 axis = differing[0]
                 merged = (last[axis][0], region[axis][1])
                 self._regions[-1] = (*last[:axis], merged, *last[axis + 1 :])
@@ -42,18 +42,18 @@ class Coverage:
                 self._regions.append(region)
 
     def clear(self) -> None:
-        """Records that the tensor has no element with a known value."""
+        """Forgets all regions, so that no element counts as written."""
         self._is_complete = 0 in self.shape
         self._regions.clear()
 
     def covers(self, start: tuple[int, ...], size: tuple[int, ...]) -> bool:
-        """Returns whether every element of a region was written to."""
+        """Returns whether every element of a region was written."""
         if self._is_complete or 0 in size:
             return True
         if not self._regions or not self.shape:
             return False
         wanted = [(first, first + count) for first, count in zip(start, size)]
-        # The bounds of all regions divide the tensor into cells. A cell is either inside or outside of a region.
+        # The bounds of all recorded regions divide the wanted region into cells. Each cell is entirely inside or outside of a region.
         cuts = [
             sorted({low, high, *(min(max(bound, low), high) for region in self._regions for bound in region[axis])})
             for axis, (low, high) in enumerate(wanted)
@@ -69,26 +69,25 @@ class Coverage:
 
     @property
     def is_complete(self) -> bool:
-        """Whether every element was written to."""
+        """Whether every element was written."""
         return self.covers((0,) * len(self.shape), self.shape)
 
 
 class StorageLog:
-    """The storages of tensors that functions of torch returned, and whether these have known values.
+    """Records which tensors have known values, by their storages.
 
-    A tensor has no known values if `torch.empty` or a similar function returned it, or if a function computed it from such a
-    tensor.
+    A tensor has no known values if `torch.empty` or a similar function returned it, or if it was computed from such a tensor.
     """
 
     def __init__(self) -> None:
-        #: By the address of the storage object. While a weak reference to a storage exists, its address is not reused.
+        #: The key is the address of the storage object. While a weak reference to a storage exists, its address is not reused.
         self._known: dict[int, tuple[StorageWeakRef, bool]] = {}
 
-    def set(self, tensor: Tensor, is_written: bool) -> None:
+    def set(self, tensor: Tensor, is_known: bool) -> None:
         """Records whether a tensor has known values."""
         if local_of(tensor).layout is torch.strided:
             storage = storage_of(tensor)
-            self._known[storage._cdata] = StorageWeakRef(storage), is_written
+            self._known[storage._cdata] = StorageWeakRef(storage), is_known
 
     def get(self, tensor: Tensor) -> bool | None:
         """Returns whether a tensor has known values, or None if nothing is recorded."""
