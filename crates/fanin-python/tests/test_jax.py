@@ -1,4 +1,4 @@
-"""JAX: the weights do not depend on the sharding, neither in one process nor in several."""
+"""fanin.jax: the weights do not depend on the sharding, neither in one process nor in several."""
 
 import socket
 
@@ -11,11 +11,11 @@ import processes
 jax = pytest.importorskip("jax")
 
 
-def test_any_sharding_has_the_weights_of_one_array(tmp_path):
+def test_any_sharding_has_the_weights_of_an_unsharded_array(tmp_path):
     assert processes.run("jax_shardings.py", 1, tmp_path, 0)[0] == 7 * (1 + 2 + 4 * 5)
 
 
-def test_two_processes_of_two_devices_have_the_weights_of_one_array(tmp_path):
+def test_two_processes_with_two_devices_each_have_the_weights_of_an_unsharded_array(tmp_path):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -42,11 +42,11 @@ def test_initializers_have_the_signature_of_jax():
     np.testing.assert_array_equal(half, fanin.filled(5, "normal", seed=3).astype(jnp.bfloat16))
     with pytest.raises(ValueError, match="fewer than 2"):
         fanin.jax.initializer("xavier_normal")(jax.random.key(0), (3,))
-    with pytest.raises(TypeError, match="cannot be drawn"):
+    with pytest.raises(TypeError, match="cannot be filled"):
         init(jax.random.key(0), (3,), jnp.int32)
 
 
-def test_a_slice_is_computed_once(monkeypatch):
+def test_a_slice_that_several_devices_hold_is_computed_once(monkeypatch):
     import fanin.jax
 
     made = []
@@ -65,7 +65,7 @@ def test_a_slice_is_computed_once(monkeypatch):
     assert made == [(0, 0)]
 
 
-def test_schemes_for_the_axes_of_torch_are_refused():
+def test_schemes_that_need_the_axis_order_of_torch_are_errors():
     import fanin.jax
 
     for spec in ["sparse(0.5)", "dirac", "idinit", "zero_hadamard", "normal(std=1/sqrt(fan_in))", "stacked(sparse(0.5))"]:

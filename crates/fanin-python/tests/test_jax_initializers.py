@@ -1,4 +1,4 @@
-"""fanin.jax: initializers read their arguments as jax.nn.initializers does, and have its distributions."""
+"""The initializers of fanin.jax accept the same arguments as jax.nn.initializers, and have the same distributions."""
 
 import itertools
 import warnings
@@ -45,7 +45,7 @@ def outcome(call):
 
 @pytest.mark.parametrize("name", ALL)
 def test_types_and_warnings_are_those_of_jax(name):
-    """JAX's functions are only traced, because compiling all of them takes long."""
+    """The functions of JAX are only traced by `jax.eval_shape`, because compiling all of them takes long."""
     for dtype in (None, "float16", "float32", "float64", "bfloat16", "float8_e4m3fn", float, np.float64, jnp.float64):
         if name == "orthogonal" and str(dtype) in ("float16", "bfloat16", "float8_e4m3fn"):
             continue  # JAX factorizes no matrices of this type.
@@ -114,7 +114,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("case", BAD)
-def test_bad_arguments_raise_what_jax_raises(case):
+def test_wrong_arguments_raise_the_same_class_of_error_as_in_jax(case):
     found, expected = outcome(lambda: BAD[case](ours)), outcome(lambda: BAD[case](theirs))
     assert isinstance(expected[0], type), "JAX accepts this"
     assert found[0] is expected[0], (found, expected)
@@ -126,7 +126,7 @@ def test_arrays_without_elements_are_returned(name, shape):
     assert outcome(lambda: ALL[name](ours)(KEY, shape)) == outcome(lambda: ALL[name](theirs)(KEY, shape)) == (("float32", shape), False)
 
 
-def test_other_forms_of_shapes_and_keys_are_accepted():
+def test_every_form_of_shapes_and_keys_that_jax_accepts_is_accepted():
     init = ours.normal()
     assert init(KEY, 3).shape == (3,) and init(KEY, [3, np.int64(2)]).shape == (3, 2) and init(KEY, ()).shape == ()
     assert (init(jax.random.key_data(KEY), (3,)) == init(KEY, (3,))).all()
@@ -198,7 +198,7 @@ def test_names_and_signatures_are_those_of_jax():
         assert name in ours.__all__
 
 
-def test_shardings_yield_regions(tmp_path):
+def test_each_device_gets_its_region_of_a_sharded_array(tmp_path):
     found = processes.run("jax_out_sharding.py", 1, tmp_path)[0]
     assert found["wrong"] == [] and found["compared"] == 2 * 2 * 4 * 4 + 4
     assert found["largest"] == 24, "no callback draws the whole array"
@@ -207,7 +207,7 @@ def test_shardings_yield_regions(tmp_path):
     assert "must be a NamedSharding" in errors["type"] and "has 2 axes" in errors["too many axes"]
 
 
-def test_leaves_that_are_copied_or_skipped_stay_as_they_are():
+def test_leaves_that_a_recipe_copies_or_skips_are_returned_unchanged():
     recipe = fanin.Recipe('[init]\n"rng" = "skip"\n"mask" = "copy"\n"*" = "normal"')
     tree = {"rng": jax.random.key(3), "mask": jnp.zeros(3, jnp.complex64), "w": jax.ShapeDtypeStruct((4, 3), jnp.float8_e4m3fn)}
     made = fanin.jax.init_tree(tree, recipe, seed=1)
@@ -219,11 +219,11 @@ def test_leaves_that_are_copied_or_skipped_stay_as_they_are():
     assert made["rng"].dtype == tree["rng"].dtype and made["w"].dtype == jnp.float8_e5m2
 
 
-def test_leaves_that_cannot_be_drawn_are_named():
+def test_errors_name_the_leaf_that_cannot_be_filled():
     for leaf, needle in (
-        (jax.random.key(3), "a.rng holds PRNG keys"),
-        (jax.random.split(jax.random.key(3), 4), "a.rng holds PRNG keys"),
-        (jnp.zeros(3, jnp.complex64), "a.rng: an array of complex64"),
+        (jax.random.key(3), "a.rng has PRNG keys"),
+        (jax.random.split(jax.random.key(3), 4), "a.rng has PRNG keys"),
+        (jnp.zeros(3, jnp.complex64), "a.rng: arrays of complex64"),
         (3.0, "a.rng: a leaf of type float"),
     ):
         with pytest.raises(TypeError, match=needle):

@@ -33,7 +33,7 @@ def arrays(model):
     return [np.asarray(weight) for weight in model.weights]
 
 
-def test_each_weight_has_a_stream_of_its_own():
+def test_each_weight_has_its_own_values():
     init = Initializer(SPEC, seed=3)
     one, two = (keras.layers.Dense(4, kernel_initializer=init, name=name) for name in ("one", "two"))
     for layer in (one, two):
@@ -45,8 +45,8 @@ def test_each_weight_has_a_stream_of_its_own():
     assert len(set(firsts)) == len(firsts)
 
 
-def test_parts_of_one_variable_have_streams_of_their_own():
-    """An LSTM calls the initializer of its bias twice, for the parts beside the forget gate."""
+def test_parts_of_one_variable_have_their_own_values():
+    """An LSTM calls the initializer of its bias twice: for the part before the forget gate, and for the part after it."""
     layer = keras.layers.LSTM(5, bias_initializer=Initializer("normal", seed=3), name="lstm")
     layer.build((None, 8, 6))
     path = layer.cell.bias.path
@@ -55,7 +55,7 @@ def test_parts_of_one_variable_have_streams_of_their_own():
     np.testing.assert_array_equal(bias[10:], fanin.filled(10, "normal", seed=3, name=f"{path}:1"))
 
 
-def test_variables_that_are_created_in_a_stateless_scope_have_their_own_names():
+def test_a_variable_that_is_created_in_a_stateless_scope_has_the_values_of_its_name():
     init = Initializer("normal", seed=3)
     layer = keras.layers.Dense(4, kernel_initializer=init, name="one")
     with keras.StatelessScope():
@@ -64,7 +64,7 @@ def test_variables_that_are_created_in_a_stateless_scope_have_their_own_names():
     np.testing.assert_array_equal(layer.kernel, fanin.filled((3, 4), "normal", seed=3, name="one/kernel"))
 
 
-def test_calls_outside_of_layers_have_streams_of_their_own():
+def test_each_call_outside_of_layers_has_its_own_values():
     init = Initializer("normal", seed=3)
     first, second = np.asarray(init((5,))), np.asarray(init((5,)))
     np.testing.assert_array_equal(first, fanin.filled(5, "normal", seed=3, name="weight"))
@@ -105,7 +105,7 @@ def test_wrong_arguments_are_errors():
         (lambda: Initializer("dirac"), ValueError, "axes of torch.*not for those of Keras"),
         (lambda: Initializer("normal", seed=1.5), TypeError, "seed = 1.5"),
         (lambda: Initializer("normal", name=3), TypeError, "name = 3"),
-        (lambda: Initializer("normal")((3,), "int32"), TypeError, "cannot be drawn"),
+        (lambda: Initializer("normal")((3,), "int32"), TypeError, "cannot be filled"),
         (lambda: Initializer("xavier_normal")((3,)), ValueError, "fewer than 2"),
     ):
         with pytest.raises(kind, match=needle):

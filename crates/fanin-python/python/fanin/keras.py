@@ -1,4 +1,4 @@
-"""An initializer for Keras 3 with values of the native stream, for every backend.
+"""An initializer for Keras 3 that takes its values from fanin's native stream. It works with every backend.
 
 >>> import keras
 >>> init = Initializer("he_normal(layout=kernel_in_out)", seed=0)
@@ -27,24 +27,25 @@ __all__ = ["Initializer"]
 
 @keras.saving.register_keras_serializable(package="fanin", name="Initializer")
 class Initializer(keras.initializers.Initializer):  # type: ignore[misc]
-    """A Keras initializer with values of the native stream.
+    """A Keras initializer that takes its values from fanin's native stream.
 
     The values depend on the spec, the seed, the shape, the dtype, and a name. By default, the name is the path of the variable,
-    such as "sequential/dense/kernel". Each weight therefore has its own values, even if several layers share the initializer. A
-    model that is cloned, or built again with the same layer names, has the same values. Keras names unnamed layers by the order
-    of their creation. Give names to layers whose values must not depend on this order. For calls that create no variable, the
-    names are "weight", "weight:1", "weight:2", and so on.
+    such as "sequential/dense/kernel". Each weight therefore has its own values, even if several layers share the initializer. If a
+    model is cloned, or built again with the same layer names, it has the same values again.
+
+    Keras names unnamed layers in the order of their creation. Give names to layers whose values must not depend on this order. If an
+    initializer is called without creating a variable, its calls have the names "weight", "weight:1", "weight:2", and so on.
 
     Parameters
     ----------
     spec
-        The distribution: a spec, or a `fanin.Initializer`. Keras kernels have the shape [..., in, out], so a scheme that uses
-        fans needs `layout=kernel_in_out`.
+        A spec, or a `fanin.Initializer`. Keras kernels have the shape [..., in, out], so a scheme that uses fans needs
+        `layout=kernel_in_out`.
     seed
         The seed of the native stream.
     name
-        A name that replaces the path of the variable. It is for a single call. Further calls get the names `name:1`, `name:2`,
-        and so on.
+        A name that is used instead of the path of the variable. The first call has this name. Further calls have the names
+        `name:1`, `name:2`, and so on.
 
     Examples
     --------
@@ -69,7 +70,10 @@ class Initializer(keras.initializers.Initializer):  # type: ignore[misc]
         self._calls: dict[str, tuple[Any, int]] = {}
 
     def __call__(self, shape: Sequence[int], dtype: Any = None, layout: Any = None) -> Any:
-        """Returns a tensor of the backend. `layout` is a `keras.distribution.TensorLayout` or a sharding of JAX."""
+        """Returns a new tensor of the Keras backend with the shape and the dtype.
+
+        `layout` is a `keras.distribution.TensorLayout` or, with the JAX backend, a sharding.
+        """
         shape, dtype = tuple(shape), keras.backend.standardize_dtype(dtype)
         name = self._next_name()
         backend = keras.backend.backend()
@@ -89,13 +93,14 @@ class Initializer(keras.initializers.Initializer):  # type: ignore[misc]
         return values if layout is None else keras.distribution.distribute_tensor(values, layout)
 
     def get_config(self) -> dict[str, Any]:
-        """Returns the arguments of the initializer, which JSON can represent."""
+        """Returns the arguments of the initializer as a dict of JSON values."""
         return {"spec": str(self.spec), "seed": self.seed, "name": self.name}
 
     def _next_name(self) -> str:
+        """Returns the name for the present call. Each call for the same variable gets another name."""
         variable = _variable() if self.name is None else None
         name = self.name or str(getattr(variable, "path", "weight"))
-        # An initializer may be called several times for one variable, such as for the parts of a bias.
+        # Keras may call an initializer several times for one variable, for example for the parts of a bias.
         last, count = self._calls.get(name, (variable, 0))
         count = count if last is variable else 0
         self._calls[name] = variable, count + 1
@@ -103,9 +108,9 @@ class Initializer(keras.initializers.Initializer):  # type: ignore[misc]
 
 
 def _variable() -> keras.Variable | None:
-    """Returns the variable that Keras creates at present, or None.
+    """Returns the variable that Keras is creating, or None if it is creating none.
 
-    Keras calls an initializer with the shape and the type only. The variable is found in the frames of the callers.
+    Keras does not pass the variable to the initializer. It is found in the stack frames of the callers.
     """
     frame = sys._getframe(1)
     while frame is not None:
@@ -117,7 +122,7 @@ def _variable() -> keras.Variable | None:
 
 
 def _ml_dtype(name: str) -> Any:
-    """Returns a type that NumPy itself does not have."""
+    """Returns a dtype that NumPy itself does not have, such as bfloat16, from the package ml_dtypes."""
     import ml_dtypes
 
     return getattr(ml_dtypes, name)

@@ -1,6 +1,6 @@
-"""JAX arrays with values of the native stream. The values do not depend on how an array is sharded.
+"""JAX arrays with values of fanin's native stream. The values do not depend on how an array is sharded.
 
-A JAX array and a torch tensor with the same spec, seed, name, shape and type have the same values.
+A JAX array and a torch tensor with the same spec, seed, name, shape and dtype have the same values.
 
 >>> import jax
 >>> mesh = jax.make_mesh((1,), ("x",))
@@ -38,27 +38,33 @@ def fill_sharded(
     name: str = "weight",
     dtype: Any = jnp.float32,
 ) -> jax.Array:
-    """Returns a new sharded array. Each process computes only the slices that its own devices hold.
+    """Returns a new sharded array that is filled from a spec. Each process computes only the slices that its devices hold.
 
-    A value depends only on the spec, the seed, the name, the global shape, the type and the index. If several devices of a
-    process hold the same slice, the process computes the slice once. `jax.make_array_from_callback` copies the slices to the
-    devices.
+    A value depends only on the spec, the seed, the name, the global shape, the dtype and the index. The values are computed on the
+    host. If several devices of a process hold the same slice, it is computed once.
 
     Parameters
     ----------
     shape
-        The global shape.
+        The global shape of the array.
     sharding
         The sharding of the array, or a PartitionSpec for the mesh of `jax.set_mesh`.
     spec
-        The distribution: a spec, such as "normal(std=0.02)", or an `Initializer`.
+        A spec, such as "normal(std=0.02)", or a `fanin.Initializer`.
     seed
         The seed of the native stream.
     name
-        The name of the tensor. Tensors of different names have independent values.
+        The name of the array. Arrays with different names have independent values.
     dtype
-        The type of the values: float32, float64, float16, bfloat16, float8_e4m3fn or float8_e5m2. Without `jax_enable_x64`,
+        The dtype of the array: float32, float64, float16, bfloat16, float8_e4m3fn or float8_e5m2. Without `jax_enable_x64`,
         float64 becomes float32, with JAX's warning.
+
+    Raises
+    ------
+    ValueError
+        If the spec is invalid for the shape.
+    TypeError
+        If fanin cannot fill arrays of this dtype.
     """
     shape, dtype = canonical(shape, dtype)
     placed: Any = concrete(named_sharding(sharding))
@@ -90,18 +96,17 @@ def init_tree(
     settings: Mapping[str, float] | None = None,
     separator: str = ".",
 ) -> Any:
-    """Returns a pytree of new arrays, which are filled from a recipe. The rules match the names of the leaves.
+    """Returns a pytree of new arrays that are filled from a recipe. The rules of the recipe match the names of the leaves.
 
-    Raises ValueError if no rule matches a leaf, or if a rule matches no leaf. An integer leaf can only be filled with a
-    constant. A leaf that the recipe copies or skips is returned unchanged. A leaf of another type, such as a typed PRNG key, must
-    be copied or skipped.
+    A leaf that the recipe copies or skips is returned unchanged. An integer leaf can only be filled with a constant. A leaf that is
+    not numeric, such as a typed PRNG key, must be copied or skipped.
 
     Parameters
     ----------
     tree
         A pytree whose leaves are arrays, or the `jax.ShapeDtypeStruct` objects that `jax.eval_shape` returns. Each new array
-        has the shape and the type of its leaf. It also has the leaf's sharding. If the leaf has no sharding, the new array is
-        on the first local device.
+        has the shape, the dtype and the sharding of its leaf. If the leaf has no sharding, the new array is on the first local
+        device.
     recipe
         A `Recipe`, the name of a built-in model, or a recipe file.
     seed
@@ -109,7 +114,14 @@ def init_tree(
     settings
         The values of the recipe's variables, by name.
     separator
-        The text between the keys of a path. The name of a leaf is its path, such as "params.dense.kernel".
+        The text between the keys in the name of a leaf. The name is the leaf's path, such as "params.dense.kernel".
+
+    Raises
+    ------
+    ValueError
+        If no rule matches a leaf, if a rule is never used, or if two leaves have the same name.
+    TypeError
+        If a leaf that the recipe fills is not an array of numbers.
 
     Examples
     --------
@@ -126,9 +138,12 @@ def init_tree(
     for name in leaves:
         first = seen.setdefault(canonical_name(name), name)
         if first != name:
-            raise ValueError(f"{first} and {name} are one name, {canonical_name(name)}: they would get the same values")
+            raise ValueError(
+                f"{first} and {name} both have the name {canonical_name(name)} (without the prefixes of wrappers), so they would get "
+                "the same values"
+            )
     if len(leaves) < len(named):
-        raise ValueError(f"two paths are one name with the separator {separator!r}: choose another")
+        raise ValueError(f"two leaves have the same name with the separator {separator!r}: choose another separator")
     rows = [(name, _stored_type(name, leaf, recipe), list(leaf.shape)) for name, leaf in leaves.items()]
     made: dict[str, Any] = {}
     for one in recipe.plan(rows, dict(settings or {})):
@@ -155,7 +170,7 @@ def init_tree(
 
 
 def names(tree: Any, separator: str = ".") -> list[str]:
-    """Returns the names of a tree's leaves, in the order of the leaves. `init_tree` uses the same names.
+    """Returns the names of a pytree's leaves, in the order of the leaves. `init_tree` uses the same names.
 
     >>> names({"dense": {"kernel": 0, "bias": 0}})
     ['dense.bias', 'dense.kernel']
@@ -176,24 +191,24 @@ def initializer(
 ) -> Callable[..., jax.Array]:
     """Returns an initializer with the call signature of `jax.nn.initializers`: `(key, shape, dtype, out_sharding)`.
 
-    Shapes, types and keys are read as JAX reads them, with the same defaults, warnings and errors. `out_sharding` is a
-    NamedSharding, or a PartitionSpec for the mesh of `jax.set_mesh`. Each device then gets its own region, and no device or
-    process computes the whole array. Under `jax.jit`, callbacks on the host compute the values.
+    Shapes, dtypes and keys have the same defaults, warnings and errors as in JAX. `out_sharding` is a NamedSharding, or a
+    PartitionSpec for the mesh of `jax.set_mesh`. With it, each device gets only its own part of the array, and no device or process
+    computes the whole array. Under `jax.jit`, the values are computed by callbacks on the host.
 
     Parameters
     ----------
     spec
-        The distribution: a spec, or an `Initializer`. The kernels of JAX have the shape [..., in, out], so a scheme that
-        uses fans needs `layout=kernel_in_out` or the arguments `in_axis` and `out_axis`.
+        A spec, or a `fanin.Initializer`. JAX kernels have the shape [..., in, out], so a scheme that uses fans needs
+        `layout=kernel_in_out` or the arguments `in_axis` and `out_axis`.
     seed
         The seed of the native stream. If a seed is given, the key is ignored. By default, the seed is derived from the key.
     name
-        The name of the tensor.
+        The name of the array. Arrays with different names have independent values.
     dtype
-        The type if the call has none. The default is JAX's default type.
+        The dtype for calls without one. The default is JAX's default dtype.
     in_axis, out_axis, batch_axis
-        The axes of inputs, of outputs, and of independent weights, as in `jax.nn.initializers.variance_scaling`. If one of these
-        is given, the others are -2, -1 and () by default.
+        The axes of inputs, of outputs, and of independent weights, as in `jax.nn.initializers.variance_scaling`. If one of them is
+        given, the others default to -2, -1 and () in this order.
 
     Examples
     --------
@@ -216,14 +231,14 @@ def initializer(
 
 
 def _stored_type(name: str, leaf: Any, recipe: Recipe) -> str:
-    """Returns the name that a leaf's type has in safetensors."""
+    """Returns the name of a leaf's dtype in safetensors, such as "BF16". If the recipe keeps the leaf, any name will do."""
     if not hasattr(leaf, "dtype") or not hasattr(leaf, "shape"):
-        raise TypeError(f"{name}: a leaf of type {type(leaf).__name__} is no array")
+        raise TypeError(f"{name}: a leaf of type {type(leaf).__name__} is not an array")
     if recipe.keeps_values(name):
         # The leaf is not filled, so its type does not matter.
         return str(leaf.dtype)
     if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
-        raise TypeError(f"{name} holds PRNG keys of type {leaf.dtype}, which cannot be drawn: the recipe must copy or skip it")
+        raise TypeError(f"{name} has PRNG keys of dtype {leaf.dtype}, which cannot be filled: the recipe must copy or skip it")
     dtype = np.dtype(leaf.dtype)
     if dtype.name in DTYPES:
         return DTYPES[dtype.name].upper()
@@ -231,7 +246,7 @@ def _stored_type(name: str, leaf: Any, recipe: Recipe) -> str:
         return "BOOL"
     if dtype.kind in "iu":
         return f"{'U' if dtype.kind == 'u' else 'I'}{dtype.itemsize * 8}"
-    raise TypeError(f"{name}: an array of {dtype} cannot be initialized here: the recipe may copy or skip it")
+    raise TypeError(f"{name}: arrays of {dtype} cannot be filled: the recipe must copy or skip it")
 
 
 from . import initializers as initializers  # noqa: E402  (initializers imports fill_sharded)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-#: The dtypes of JAX arrays that fanin can fill, and the names of these dtypes in Rust.
+#: Maps the dtypes of JAX arrays that fanin can fill to the names that the Rust module uses for them.
 DTYPES = {
     "float32": "f32",
     "float64": "f64",
@@ -16,19 +16,23 @@ DTYPES = {
 
 
 class DTypeError(TypeError, ValueError):
-    """An error for a dtype that fanin cannot draw. Also a ValueError, as the error of `jax.random` for such a dtype."""
+    """Raised for a dtype that fanin cannot fill. It is also a ValueError, because `jax.random` raises ValueError for such a dtype."""
 
 
 def dtype_name_of(name: str, dtype: np.dtype) -> str:
-    """Returns the name of a dtype in Rust. `name` is the name of the array in the error message."""
+    """Returns the name that the Rust module uses for a dtype. `name` is the name of the array, for the error message."""
     dtype_name = DTYPES.get(dtype.name)
     if dtype_name is None:
-        raise DTypeError(f"{name}: an array of {dtype} cannot be drawn: {', '.join(DTYPES)} can")
+        raise DTypeError(f"{name}: arrays of {dtype} cannot be filled: the dtype must be one of {', '.join(DTYPES)}")
     return dtype_name
 
 
 def bits_of(array: np.ndarray) -> tuple[np.ndarray, str | None]:
-    """Returns the memory of an array in a type of NumPy, and the name of the type of its bits if NumPy lacks this type."""
+    """Returns an array with a dtype of NumPy that shares the memory of `array`, and how its bits are to be read.
+
+    NumPy has no bfloat16 and no float8. For these, the result has unsigned integers, and the second value is the name of the dtype.
+    Otherwise the second value is None.
+    """
     dtype_name = DTYPES[array.dtype.name]
     if dtype_name == "bf16":
         return array.view(np.uint16), dtype_name

@@ -1,4 +1,4 @@
-"""Initializers with the call signature of `jax.nn.initializers`, for `fanin.jax.initializer` and `fanin.jax.initializers`."""
+"""The class `NamedInitializer`, which is what `fanin.jax.initializer` and the functions of `fanin.jax.initializers` return."""
 
 from __future__ import annotations
 
@@ -15,9 +15,20 @@ from ._dtypes import bits_of, dtype_name_of
 
 
 class NamedInitializer:
-    """An initializer of JAX: a callable with the parameters `key`, `shape`, `dtype` and `out_sharding`.
+    """An initializer for JAX: a callable with the parameters `key`, `shape`, `dtype` and `out_sharding`.
 
-    `spec_of` returns the fanin initializer for a shape. `fill_sharded` is `fanin.jax.fill_sharded`.
+    Parameters
+    ----------
+    spec_of
+        A function that returns the `fanin.Initializer` for a shape.
+    fill_sharded
+        The function `fanin.jax.fill_sharded`. It is an argument because the module that has it imports this one.
+    seed
+        The seed of the native stream. If it is None, the seed is derived from the key of each call.
+    name
+        The name of the array.
+    dtype
+        The dtype for calls without one.
     """
 
     def __init__(
@@ -38,7 +49,7 @@ class NamedInitializer:
         spec = self._spec_of(shape)
         text = str(spec)
         if not jnp.issubdtype(dtype, jnp.floating) and text.split("(")[0] in ("zeros", "ones", "constant"):
-            # JAX's constants may have any type.
+            # JAX's initializers of constants accept any dtype.
             return jnp.full(shape, spec.resolve(shape, "f64").mean, dtype, device=named_sharding(out_sharding))
         dtype_name = dtype_name_of(self._name, dtype)
         words = self._words(key)
@@ -46,7 +57,7 @@ class NamedInitializer:
         sharding = named_sharding(out_sharding)
         if text.split("(")[0] == "orthogonal" and len(shape) > 1 and 0 in shape:
             return jnp.zeros(shape, dtype, device=sharding)
-        # Errors of the spec are raised now, not in a callback.
+        # This raises the errors of the spec now, and not in a callback.
         spec.resolve(shape, dtype_name)
         if not is_traced:
             seed = self._seed_of(words)
@@ -58,11 +69,11 @@ class NamedInitializer:
         return self._sharded_callback(spec, shape, dtype, words, sharding)
 
     def _words(self, key: Any) -> Any:
-        """Returns the data of a key, or None if the seed does not depend on the key."""
+        """Returns the words of a key, an array of uint32. None if a seed was given, so that the key is ignored."""
         if self._seed is not None:
             return None
         words = jax.random.key_data(key)
-        # A key has one dimension of data. JAX's random functions reject arrays of keys in the same way.
+        # The data of a single key has one dimension. Arrays of keys are an error, as in the random functions of JAX.
         if words.ndim != 1:
             raise ValueError(
                 f"{self._name}: accepts a single key, but was given a key array of shape {words.shape[:-1]}: use jax.vmap"
@@ -70,13 +81,13 @@ class NamedInitializer:
         return words
 
     def _seed_of(self, words: Any) -> int:
-        """Returns the seed: the one that was given, or else the last 8 bytes of the key."""
+        """Returns the seed that was given. If there is none, returns the last 8 bytes of the key as an integer."""
         if self._seed is not None:
             return self._seed
         return int.from_bytes(np.asarray(words, np.uint32).tobytes()[-8:].rjust(8, b"\0"), "little")
 
     def _region(self, spec, shape, dtype, seed, start, size) -> np.ndarray:
-        """Returns the region of the array that begins at the index `start`."""
+        """Returns a region of an array of shape `shape`: the region of shape `size` that begins at the index `start`."""
         array = np.empty(size, dtype)
         if array.size:
             memory, bits = bits_of(array)
@@ -84,7 +95,7 @@ class NamedInitializer:
         return array
 
     def _callback(self, spec, shape, dtype, words, size, start):
-        """Returns a traced array whose values a callback on the host computes when the program runs."""
+        """Returns a traced array. A callback on the host computes its values when the compiled program runs."""
 
         def draw(start, *words):
             at = tuple(int(one) for one in np.asarray(start))
@@ -95,7 +106,7 @@ class NamedInitializer:
         return jax.pure_callback(draw, jax.ShapeDtypeStruct(size, dtype), start, *given, vmap_method="sequential")
 
     def _sharded_callback(self, spec, shape, dtype, words, sharding: jax.sharding.NamedSharding):
-        """Returns a traced sharded array. Each device has a callback that computes the device's own region."""
+        """Returns a traced sharded array. For each device, a callback on the host computes the part of the array that it holds."""
         mesh, names = sharding.mesh, _axis_names(sharding.spec, len(shape))
         counts = [prod(mesh.shape[one] for one in along) for along in names]
         for axis, (size, count) in enumerate(zip(shape, counts)):
@@ -124,13 +135,13 @@ class NamedInitializer:
 
 
 def canonical(shape: Any, dtype: Any) -> tuple[tuple[int, ...], np.dtype]:
-    """Returns a shape and a type as JAX reads them, with the defaults, warnings and errors of JAX."""
+    """Converts a shape and a dtype to a tuple and a NumPy dtype, with the defaults, warnings and errors of JAX."""
     result = jax.eval_shape(lambda: jnp.zeros(shape, dtype))
     return tuple(result.shape), np.dtype(result.dtype)
 
 
 def _axis_names(spec: jax.sharding.PartitionSpec, ndim: int) -> list[tuple[str, ...]]:
-    """Returns the names of the mesh axes that shard each axis of an array."""
+    """Returns, for each axis of an array with `ndim` axes, the names of the mesh axes along which it is sharded."""
     if len(spec) > ndim:
         raise ValueError(f"out_sharding {spec} has {len(spec)} axes, but the shape has {ndim}")
     names = [() if one is None else (one,) if isinstance(one, str) else tuple(one) for one in spec]
@@ -138,7 +149,7 @@ def _axis_names(spec: jax.sharding.PartitionSpec, ndim: int) -> list[tuple[str, 
 
 
 def named_sharding(out_sharding: Any) -> Any:
-    """Returns the sharding that an argument `out_sharding` describes. A PartitionSpec applies to the mesh of the context."""
+    """Converts the argument `out_sharding` to a sharding. A PartitionSpec gets the mesh of `jax.set_mesh`. None stays None."""
     if out_sharding is None or isinstance(out_sharding, jax.sharding.Sharding):
         mesh = getattr(out_sharding, "mesh", None)
         return None if mesh is not None and mesh.empty else out_sharding
@@ -155,14 +166,16 @@ def named_sharding(out_sharding: Any) -> Any:
 
 
 def concrete(sharding: Any) -> Any:
-    """Returns a sharding with the devices of the mesh of the context, if the sharding has a mesh without devices."""
+    """Returns a sharding whose mesh has devices. A sharding with an abstract mesh gets the mesh of `jax.set_mesh` instead."""
     if isinstance(sharding, jax.sharding.NamedSharding) and not isinstance(sharding.mesh, jax.sharding.Mesh):
         return jax.sharding.NamedSharding(jax.sharding.get_mesh(), sharding.spec)
     return sharding
 
 
 def letters(shape: tuple[int, ...], in_axis: Any, out_axis: Any, batch_axis: Any) -> str:
-    """Returns the axis layout in letters for the arguments of JAX's `variance_scaling`.
+    """Returns fanin's axis layout for the arguments `in_axis`, `out_axis` and `batch_axis` of JAX's `variance_scaling`.
+
+    The layout has one letter for each axis of the shape: i (input), o (output), e (independent weights) or k (kernel).
 
     >>> letters((3, 3, 8, 16), -2, -1, ())
     'kkio'
@@ -184,6 +197,6 @@ def letters(shape: tuple[int, ...], in_axis: Any, out_axis: Any, batch_axis: Any
 
 
 def with_layout(spec: Initializer, layout: str) -> Initializer:
-    """Returns an initializer with an axis layout. Raises ValueError if the scheme has no argument `layout`."""
+    """Adds the argument `layout` to an initializer. Raises ValueError if its scheme has no such argument."""
     text = str(spec)
     return Initializer(f"{text[:-1]}, layout={layout})" if text.endswith(")") else f"{text}(layout={layout})")

@@ -1,8 +1,10 @@
-"""The initializers of `jax.nn.initializers`, with the same names, arguments, defaults and errors.
+"""The initializers of `jax.nn.initializers`, with the same names, arguments, defaults, errors and distributions.
 
-The distributions are those of JAX. The values are those of the native stream: a value depends only on the seed, which is derived
-from the key, and on the name, shape, type and index. It does not depend on the sharding. Each function has two more arguments:
-`seed` replaces the key, and `name` is the name of the tensor.
+The values come from fanin's native stream, not from `jax.random`. A value depends only on the seed, which is derived from the key, and
+on the name, shape, dtype and index. It does not depend on the sharding.
+
+The functions that return random initializers have two more arguments. `seed` replaces the key. `name` is the name of the array: arrays
+with different names have independent values.
 
 >>> import jax
 >>> import fanin.jax.initializers as init
@@ -45,6 +47,7 @@ __all__ = [
 
 
 def _made(text_of: Callable[[tuple[int, ...]], str], dtype: Any, seed: int | None, name: str) -> NamedInitializer:
+    """Returns an initializer. `text_of` returns the text of its spec for a shape."""
     return NamedInitializer(lambda shape: Initializer(text_of(shape)), fill_sharded, seed=seed, name=name, dtype=dtype)
 
 
@@ -99,24 +102,24 @@ def variance_scaling(
     seed: int | None = None,
     name: str = "weight",
 ) -> NamedInitializer:
-    """Returns an initializer with variance scale / n, where n is the fan that `mode` names.
+    """Returns an initializer for a distribution with mean 0 and variance scale / n, where n is the fan that `mode` selects.
 
     Parameters
     ----------
     scale
-        The scale, a positive number.
+        The numerator of the variance, a positive number.
     mode
         "fan_in", "fan_out", "fan_avg" or "fan_geo_avg".
     distribution
         "truncated_normal", "normal" or "uniform".
     in_axis, out_axis, batch_axis
-        The axes of the inputs, of the outputs, and of independent weights. The other axes are those of a kernel.
+        The axes of the inputs, of the outputs, and of independent weights. All other axes count as positions of a kernel.
     dtype
-        The default type.
+        The dtype for calls without one.
     seed
         The seed of the native stream. If a seed is given, the key is ignored. By default, the seed is derived from the key.
     name
-        The name of the tensor.
+        The name of the array. Arrays with different names have independent values.
     """
 
     def text(shape: tuple[int, ...]) -> str:
@@ -127,6 +130,8 @@ def variance_scaling(
 
 
 def _scaled(scale: float, mode: str, distribution: str, title: str) -> Callable[..., NamedInitializer]:
+    """Returns a function called `title` that calls `variance_scaling` with these arguments."""
+
     def make(
         in_axis: int | Sequence[int] = -2,
         out_axis: int | Sequence[int] = -1,
@@ -156,7 +161,11 @@ he_normal = kaiming_normal = _scaled(2.0, "fan_in", "truncated_normal", "he_norm
 def orthogonal(
     scale: float = 1.0, column_axis: int = -1, dtype: Any = None, *, seed: int | None = None, name: str = "weight"
 ) -> NamedInitializer:
-    """Returns an initializer for `scale` times a semi-orthogonal matrix. `column_axis` has the columns of the matrix."""
+    """Returns an initializer for `scale` times a matrix with orthonormal columns or rows.
+
+    The array is a matrix whose columns are along `column_axis`. All other axes together are its rows. If there are not more columns
+    than rows, the columns are orthonormal, otherwise the rows.
+    """
 
     def text(shape: tuple[int, ...]) -> str:
         if len(shape) < 2:
@@ -170,9 +179,10 @@ def orthogonal(
 def delta_orthogonal(
     scale: float = 1.0, column_axis: int = -1, dtype: Any = None, *, seed: int | None = None, name: str = "weight"
 ) -> NamedInitializer:
-    """Returns an initializer for an orthogonal matrix at the center of a kernel, and zeros elsewhere (Xiao et al. 2018).
+    """Returns an initializer for convolution kernels: `scale` times an orthogonal matrix at the center, and zeros elsewhere.
 
-    `column_axis` is -1 or -2. There are not more inputs than outputs, so the distribution is the same for both.
+    The source is Xiao et al. 2018. The shape has 3, 4 or 5 axes, and the last two are the inputs and the outputs. ValueError is raised
+    if there are more inputs than outputs. `column_axis` is accepted as in JAX, and has no effect on the distribution.
     """
 
     def text(shape: tuple[int, ...]) -> str:
