@@ -1,4 +1,4 @@
-"""verify, audit, inspect and diff give the results of the command line, for files, arrays and modules."""
+"""verify, audit, inspect and diff of the Python package have the results of the command line, for files, arrays and modules."""
 
 import copy
 import json
@@ -116,7 +116,7 @@ def test_every_type_and_memory_order_is_read():
     assert fanin.diff(big_endian, {"w": np.arange(5, dtype="f4")}).same
 
 
-def test_tied_and_wrapped_modules_are_verified_as_they_are_initialized():
+def test_tied_and_wrapped_modules_that_a_recipe_initialized_pass_verification():
     class Tied(nn.Module):
         def __init__(self):
             super().__init__()

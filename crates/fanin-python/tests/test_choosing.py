@@ -1,4 +1,4 @@
-"""docs/choosing.md: its numbers are those of docs/choosing.json, its pictures are small, and its recipes fit its networks."""
+"""docs/choosing.md shows the numbers of docs/choosing.json, its pictures are small, and its recipes fit its networks."""
 
 import importlib
 import json
@@ -33,7 +33,7 @@ def test_the_page_shows_the_measured_numbers(scripts):
     assert scripts("page").render(page, changed) != page
 
 
-def test_the_results_are_those_of_the_experiments(scripts):
+def test_there_are_results_for_every_experiment_and_scheme(scripts):
     experiments = scripts("experiments").EXPERIMENTS
     assert list(RESULTS["experiments"]) == [one.key for one in experiments]
     for one in experiments:
@@ -49,7 +49,7 @@ def test_pictures_are_small_and_have_dark_colours():
         assert len(text.encode()) < 60_000 and "prefers-color-scheme: dark" in text, key
 
 
-def test_every_recipe_fits_its_network_and_signals_can_be_followed(scripts):
+def test_every_recipe_fits_its_network_and_the_signal_is_measured_at_each_point(scripts):
     experiments, training, signals = (scripts(name) for name in ("experiments", "training", "signals"))
     for one in experiments.EXPERIMENTS:
         for scheme in one.schemes:
@@ -64,8 +64,10 @@ def test_every_recipe_fits_its_network_and_signals_can_be_followed(scripts):
     ("name", "factor"), [("Xavier", 0.5), ("Kaiming", 1.0), ("orthogonal, gain sqrt(2)", 1.0)]
 )  # fmt: skip
 def test_measured_slopes_are_those_of_theory(name, factor):
-    """relu halves the mean square. Geometric means over networks of width n lie below: by about 5 / (4 n) a layer for Gaussian
-    weights (Hanin and Nica 2020), which is 0.02 here for each of 2 layers.
+    """In theory, a layer with relu multiplies the mean square of the signal by half the gain squared, which is `factor`.
+
+    The measured slopes are smaller, because they come from geometric means over networks of finite width n. For Gaussian weights, ln of
+    the mean square falls by about 5 / (4 n) more in each layer (Hanin and Nica 2020). Here, this is 0.02 for each of 2 layers.
     """
     scheme = next(one for one in RESULTS["experiments"]["mlp-relu"]["schemes"] if one["name"] == name)
     inner = scheme["signal"][:-1]

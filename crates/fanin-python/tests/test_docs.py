@@ -3,11 +3,11 @@
 A comment before each snippet says how it is run:
 
 - `<!-- run: python -->`, `<!-- run: pytest -->`, `<!-- run: sh -->`, `<!-- run: ray -->`, or with a number of processes `<!-- run: torchrun 2 -->`;
-- `<!-- run: file NAME -->`: it is written to a file, which a later command reads. In docs/recipes.md, `<!-- NAME.json -->` and
-  `<!-- on ... -->` do so too: the text after "on" is a recipe, recipe.toml;
+- `<!-- run: file NAME -->`: the snippet is written to this file, which a later command reads. In docs/recipes.md,
+  `<!-- NAME.json -->` does the same, and `<!-- on ... -->` writes the snippet, a recipe, to recipe.toml;
 - `<!-- not run: REASON -->`.
 
-`<!-- $ COMMAND -->` is a command that readers do not see.
+`<!-- $ COMMAND -->` is a shell command that runs, and that readers of the page do not see.
 """
 
 import importlib.metadata
@@ -28,10 +28,10 @@ import fanin
 import fanin.torch
 
 ROOT = Path(__file__).parents[3]
-#: commands.md has only help texts, and the pages in docs/python only docstrings.
+#: docs/commands.md and docs/python are left out: they have only help texts and docstrings.
 PAGES = [ROOT / "README.md", *sorted(page for page in (ROOT / "docs").glob("*.md") if page.name not in ("README.md", "commands.md"))]
 STEP = re.compile(r"^<!-- (.*?) -->\n(?:```(\w*)\n(.*?)^```$)?", re.DOTALL | re.MULTILINE)
-#: A snippet in one of these languages must have a comment. `` is a snippet without a language.
+#: A snippet in one of these languages must have a comment. The empty text stands for snippets without a language.
 LANGUAGES = ("", "python", "sh", "toml", "json")
 ABOUT = ("run: ", "not run: ")
 #: Models of several gigabytes are planned, and not written.
@@ -40,7 +40,7 @@ SCRIPTS = Path(sysconfig.get_path("scripts"))
 
 
 class Snippet(NamedTuple):
-    """A step of a page: `runner` and `argument` are the words of its comment."""
+    """A snippet or hidden command of a page. `runner` and `argument` come from its comment: `run: RUNNER ARGUMENT`."""
 
     page: str
     runner: str

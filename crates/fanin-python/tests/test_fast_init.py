@@ -1,4 +1,4 @@
-"""fast_init: models have the same weights, and the generator has the same state, as without fast_init."""
+"""With fast_init, models have the same weights, and the generator has the same state, as without it."""
 
 import contextlib
 import threading
@@ -32,7 +32,7 @@ def assert_same_models(got, expected):
 
 
 @pytest.mark.parametrize("name", SMALL)
-def test_models_are_the_same(name):
+def test_models_are_the_same_with_and_without_fast_init(name):
     assert_same_models(build(SMALL[name], fast_init), build(SMALL[name]))
 
 
@@ -85,7 +85,7 @@ def test_the_context_nests_and_restores_torch():
     assert torch.Tensor.normal_ is original
 
 
-def test_a_method_that_other_code_has_patched_stays():
+def test_a_method_that_other_code_has_patched_stays_patched():
     original = torch.Tensor.normal_
     try:
         with fast_init():

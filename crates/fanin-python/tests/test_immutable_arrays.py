@@ -23,7 +23,7 @@ class Subclass(np.ndarray):
 
 
 class Unversioned:
-    """An array of a library that is older than DLPack 1.0, whose capsules cannot say that memory is read-only."""
+    """An array of a library that implements DLPack before version 1.0, which cannot say that memory is read-only."""
 
     def __init__(self, array):
         self.array, self.shape, self.dtype = array, array.shape, array.dtype
@@ -36,7 +36,7 @@ class Unversioned:
 
 
 class Copying:
-    """An array of a library whose capsules have a copy of its values."""
+    """An array of a library that exports a copy of its values through DLPack."""
 
     def __init__(self, array):
         self.array, self.shape, self.dtype = array, array.shape, array.dtype

@@ -15,7 +15,7 @@ def named(shape, name, seed=5):
 
 
 class Fused(nn.Module):
-    """A fused parameter, which hooks show in state_dict as two parameters with other names."""
+    """A fused parameter. With a hook, state_dict has two tensors with other names instead of it."""
 
     def __init__(self, show):
         super().__init__()
@@ -36,7 +36,7 @@ def split(change):
 
 
 @pytest.mark.parametrize("change", [torch.clone, lambda part: part.half().float(), lambda part: part.t().contiguous()])
-def test_a_parameter_that_a_hook_shows_as_copies_is_an_error(change):
+def test_a_parameter_that_a_hook_replaces_by_copies_in_state_dict_is_an_error(change):
     net = nn.Sequential(nn.Linear(3, 3), Fused(split(change)))
     before = net[0].weight.clone()
     with pytest.raises(ValueError, match="1.wqk is not among the tensors of state_dict.*1.wq, 1.wk"):
@@ -44,7 +44,7 @@ def test_a_parameter_that_a_hook_shows_as_copies_is_an_error(change):
     assert torch.equal(net[0].weight, before) and net[1].wqk.isnan().all()
 
 
-def test_views_and_new_names_that_a_hook_returns_are_filled():
+def test_parameters_that_a_hook_renames_or_splits_into_views_are_filled():
     net = Fused(split(lambda part: part))
     assert [p.name for p in fanin.init_module(net, NORMAL, seed=5)] == ["wq", "wk"]
     assert torch.equal(net.wqk, torch.cat([named((3, 4), "wq"), named((3, 4), "wk")]))
@@ -69,7 +69,7 @@ def test_views_that_miss_a_part_of_a_parameter_are_an_error():
             fanin.init_module(Fused(show), NORMAL)
 
 
-def test_a_parameter_that_a_hook_hides_is_filled_under_its_own_name():
+def test_a_parameter_that_a_hook_removes_from_state_dict_is_filled_under_its_own_name():
     net = Fused(lambda state, prefix, tensor: None)
     fanin.init_module(net, NORMAL, seed=5)
     assert torch.equal(net.wqk, named((6, 4), "wqk"))
@@ -100,7 +100,7 @@ def compiled_layer(net):
 @pytest.mark.parametrize(
     "layer", [nn.Linear(4, 3), nn.Conv2d(4, 2, 3), nn.Embedding(5, 2), nn.LayerNorm(3), nn.BatchNorm1d(3), nn.GroupNorm(1, 3)]
 )
-def test_a_parameter_without_elements_whose_layer_has_some_is_an_error(layer):
+def test_an_empty_parameter_whose_module_declares_another_shape_is_an_error(layer):
     layer.weight = nn.Parameter(torch.empty(0))
     net = nn.Sequential(nn.Linear(2, 2), layer)
     before = net[0].weight.clone()
@@ -129,7 +129,7 @@ def test_parameters_without_memory_of_their_own_are_errors():
 
 
 class Pair(nn.Module):
-    """Two parameters that are different objects, but share memory."""
+    """A module with two parameters that are different objects, but share memory."""
 
     def __init__(self, share):
         super().__init__()
@@ -138,7 +138,7 @@ class Pair(nn.Module):
         self.second = nn.Parameter(share(self.first.data))
 
 
-def test_a_parameter_with_the_memory_of_another_is_filled_once():
+def test_two_parameters_that_share_all_of_their_memory_are_filled_once():
     net = Pair(lambda data: data)
     assert [p.name for p in fanin.init_module(net, NORMAL, seed=5)] == ["bias", "first"]
     assert torch.equal(net.second, named((4, 4), "first"))

@@ -1,4 +1,4 @@
-"""lsuv_ gives the output of each layer variance 1, and leaves everything but weights as it was."""
+"""lsuv_ scales weights so that the output of each layer has variance 1, and changes nothing but the weights."""
 
 import pytest
 import torch
@@ -9,7 +9,7 @@ from fanin.torch import lsuv_
 
 
 class Mixed(nn.Module):
-    """A layer that is called three times, a norm, dropout, a convolution, and a head that an embedding shares."""
+    """A model with a layer that is called three times, a norm, dropout, a convolution, and a head tied to the embedding."""
 
     def __init__(self):
         super().__init__()
@@ -28,7 +28,7 @@ class Mixed(nn.Module):
 
 
 def outputs(model, batch):
-    """Returns the variance of all outputs of each layer."""
+    """Returns the variance of the outputs of each layer, over all calls of the layer."""
     found = {}
     handles = [
         module.register_forward_hook(lambda module, args, output, name=name: found.setdefault(name, []).append(output.flatten()))
@@ -43,7 +43,7 @@ def outputs(model, batch):
 
 
 @pytest.mark.parametrize("orthogonal", [True, False])
-def test_variances_are_1(orthogonal):
+def test_the_outputs_of_layers_have_variance_1(orthogonal):
     torch.manual_seed(0)
     model, batch = Mixed().eval(), torch.randint(0, 30, (256,))
     model.norm.train()
@@ -72,7 +72,7 @@ def test_the_orthogonal_matrices_are_drawn_from_the_given_generator():
     assert torch.allclose(first @ first.T, torch.eye(8) * (first @ first.T)[0, 0], atol=1e-5)
 
 
-def test_what_cannot_be_scaled_is_an_error():
+def test_wrong_arguments_and_layers_that_cannot_be_scaled_are_errors():
     with pytest.raises(ValueError, match="the output of 0 has variance 0: its input is constant or not finite"):
         lsuv_(nn.Sequential(nn.Linear(4, 4, bias=False)), torch.zeros(3, 4))
     with pytest.raises(ValueError, match="ReLU has no linear layer and no convolution"):

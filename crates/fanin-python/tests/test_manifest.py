@@ -1,4 +1,4 @@
-"""`fanin.torch.manifest` lists the tensors of a module without memory, and `fanin.Recipe.draft` reads the file that it writes."""
+"""`fanin.torch.manifest` lists the tensors of a module on the meta device, and `fanin.Recipe.draft` reads the file that it writes."""
 
 import json
 
@@ -15,7 +15,7 @@ def gpt2():
     return transformers.GPT2LMHeadModel(config)
 
 
-def test_a_module_on_the_meta_device_has_the_manifest_of_its_checkpoint(tmp_path):
+def test_the_manifest_of_a_module_on_the_meta_device_is_that_of_its_checkpoint(tmp_path):
     with torch.device("meta"):
         rows = fanin.torch.manifest(gpt2(), tmp_path / "m.json")
     gpt2().save_pretrained(tmp_path / "model")
@@ -23,7 +23,7 @@ def test_a_module_on_the_meta_device_has_the_manifest_of_its_checkpoint(tmp_path
     assert fanin.manifest(tmp_path / "m.json") == rows
 
 
-def test_a_draft_for_the_manifest_follows_the_code_of_the_model(tmp_path):
+def test_a_drafted_recipe_has_the_standard_deviations_of_the_model_code(tmp_path):
     with torch.device("meta"):
         model = gpt2()
         rows = fanin.torch.manifest(model, tmp_path / "m.json")

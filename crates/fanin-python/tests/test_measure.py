@@ -1,4 +1,4 @@
-"""The sums that probe is built on are exact, and a model that was observed is as it was before."""
+"""The sums that probe computes are exact, and observing a model does not change the model."""
 
 import random
 import warnings
@@ -46,7 +46,7 @@ def test_added_moments_are_those_of_the_joined_tensors():
 
 
 class Changing(nn.Module):
-    """A module whose forward pass changes everything that a forward pass can change, except parameters."""
+    """A module whose forward pass changes buffers, attributes, the training mode, its input and the states of generators."""
 
     def __init__(self):
         super().__init__()
@@ -66,7 +66,7 @@ class Changing(nn.Module):
         return torch.relu_(self.norm(self.linear(self.linear(x)))) + torch.rand(6)
 
 
-def test_a_model_that_was_observed_is_as_it_was_before():
+def test_observing_a_model_does_not_change_it():
     model = Changing().eval()
     model.norm.train()
     model.linear.weight.grad = torch.ones(6, 6)
@@ -89,7 +89,7 @@ def test_a_model_that_was_observed_is_as_it_was_before():
     assert (np.random.get_state()[1] == generators[2]).all() and torch.is_grad_enabled()
 
 
-def test_what_cannot_be_restored_is_an_error():
+def test_a_model_that_cannot_be_restored_is_an_error():
     class Writes(nn.Linear):
         def forward(self, x):
             with torch.no_grad():
@@ -108,7 +108,7 @@ def test_what_cannot_be_restored_is_an_error():
         pass
 
 
-def test_tensors_are_found_in_any_output():
+def test_tensors_are_found_in_nested_outputs():
     from transformers.modeling_outputs import BaseModelOutput
 
     a, b = torch.ones(2), torch.zeros(3)

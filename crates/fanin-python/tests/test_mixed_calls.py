@@ -1,7 +1,7 @@
-"""Random sequences of calls that draw from several generators.
+"""Random sequences of calls have the same results whether torch alone runs them, or torch and fanin in turn.
 
-Each sequence runs twice: once by torch alone, and once with some calls done by fanin. The results must be bitwise equal. A seed
-determines a sequence. The tests run a few fixed seeds. `python test_mixed_calls.py 1000 2000` runs the seeds 1000..2000.
+Each sequence draws from several generators and runs twice. The results must be bitwise equal. A sequence is determined by its seed. The
+tests run a few fixed seeds. `python test_mixed_calls.py 1000 2000` runs the seeds 1000..2000 (end exclusive).
 """
 
 import contextlib
@@ -20,8 +20,8 @@ from fanin.torch._deferred import mode
 
 DTYPES = [torch.float32] * 4 + [torch.float64, torch.float16, torch.bfloat16]
 
-#: Lengths of tensors around limits: multiples of 16 (torch draws groups of 16 normal values), 624 (the generator produces its
-#: 32-bit words in blocks of 624), and 2048, 4096 and 8192 (fanin fills tensors of at least 8192 values).
+#: Lengths of tensors near the sizes at which code paths change: multiples of 16 (torch draws groups of 16 normal values), 624 (the
+#: generator produces its 32-bit words in blocks of 624), and 2048, 4096 and 8192 (fanin fills tensors of at least 8192 values).
 LENGTHS = [1, 2, 3, 15, 16, 17, 31, 33, 623, 625, 2047, 2048, 2049, 2063, 2065, 4097, 8191, 8192, 8193, 8207, 8209]
 
 
@@ -107,7 +107,7 @@ DRAWS = {"uniform_", "normal_", "trunc_normal_", "sparse_", "orthogonal_", "xavi
 
 
 def play(seed, calls, modules):
-    """Runs a random sequence of `calls` calls. A randomly chosen one of the two `modules` does each call.
+    """Runs a random sequence of `calls` calls. Each call uses one of the two `modules`, chosen at random.
 
     Returns the tensor, the error and the warnings of each call, and the final states of the generators.
     """

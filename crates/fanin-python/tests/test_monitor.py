@@ -1,4 +1,4 @@
-"""Monitor: its numbers equal those that are computed by hand, and it changes nothing about the training."""
+"""The numbers of Monitor equal numbers that are computed without it, and a monitor does not change the training."""
 
 import copy
 import json
@@ -141,7 +141,7 @@ def test_records_are_shown_and_logged():
     assert repr(monitor) == "Monitor(Sequential, every=1, 3 records)"
 
 
-def test_the_trainer_of_transformers_calls_it(tmp_path):
+def test_the_trainer_of_transformers_calls_the_monitor(tmp_path):
     transformers = pytest.importorskip("transformers")
     pytest.importorskip("accelerate")
     config = transformers.GPT2Config(n_layer=1, n_embd=16, n_head=2, vocab_size=20, n_positions=8, bos_token_id=0, eos_token_id=0)
@@ -159,7 +159,7 @@ def test_the_trainer_of_transformers_calls_it(tmp_path):
     assert record.parameters["transformer.h.0.mlp.c_fc.weight"].update > 0
 
 
-def test_the_callback_of_transformers_brackets_each_step():
+def test_the_callback_of_transformers_begins_and_ends_each_step():
     """Without accelerate, which Trainer needs: the events are called in the order in which Trainer calls them."""
     pytest.importorskip("transformers")
     model = build()
@@ -201,7 +201,7 @@ def fit_by_lightning(lightning, folder, every, *, accumulate=1, error=None):
     return monitor
 
 
-def test_the_trainer_of_lightning_calls_it(tmp_path):
+def test_the_trainer_of_lightning_calls_the_monitor(tmp_path):
     lightning = pytest.importorskip("lightning.pytorch")
     monitor = fit_by_lightning(lightning, tmp_path, 2)
     assert [one.step for one in monitor.records] == [0, 2]

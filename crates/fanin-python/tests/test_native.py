@@ -25,7 +25,7 @@ SPECS = ["normal(std=0.02)", "uniform(-1, 1)", "trunc_normal", "orthogonal(gain=
 
 @pytest.mark.parametrize("spec", SPECS)
 @pytest.mark.parametrize("dtype", ["float32", "float64", "float16"])
-def test_values_do_not_depend_on_the_memory(spec, dtype):
+def test_values_do_not_depend_on_the_memory_order(spec, dtype):
     expected = fanin.filled((37, 23), spec, dtype=dtype, seed=5, name="w")
     assert expected.dtype == dtype and expected.flags.c_contiguous
     fortran = np.empty((37, 23), dtype, order="F")
@@ -53,7 +53,7 @@ def test_bf16_needs_no_other_package():
     np.testing.assert_array_equal(half.view(np.float16), fanin.filled((50, 40), "normal", dtype=np.float16, seed=1))
 
 
-def test_rows_of_a_large_array_are_those_of_the_whole_array():
+def test_rows_that_are_filled_alone_equal_the_rows_of_the_whole_array():
     whole = fanin.filled((3000, 2999), "sparse(0.2)", seed=3)
     rows = np.empty((1000, 2999), np.float32)
     for start in (0, 1000, 2000):
@@ -217,7 +217,7 @@ def test_initializers_are_compared_hashed_and_pickled_by_value():
         assert formula
 
 
-def test_specs_use_the_shape_and_functions_of_values():
+def test_specs_may_contain_fans_shapes_and_functions_of_other_specs():
     w = fanin.filled((6, 4), "normal(std=1/sqrt(fan_in))", seed=1, name="w")
     assert (w == fanin.filled((6, 4), "normal(std=0.5)", seed=1, name="w")).all()
     assert fanin.Initializer("normal(std=1/shape[0])").resolve((8, 2)).std == 0.125

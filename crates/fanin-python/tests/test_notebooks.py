@@ -29,7 +29,7 @@ def test_the_notebooks_have_outputs_without_paths_of_a_machine():
         assert "/tmp/" not in text and " at 0x" not in text
 
 
-def test_recipes_and_plans_show_themselves_in_a_notebook():
+def test_recipes_and_plans_are_shown_as_html_in_a_notebook():
     recipe = fanin.Recipe('[init]\n"*.<x>" = "zeros"\n"*" = "normal(std=0.02)"')
     assert recipe._repr_html_() == (
         "<pre>[init]\n&quot;*.&lt;x&gt;&quot; = &quot;zeros&quot;\n&quot;*&quot; = &quot;normal(std=0.02)&quot;</pre>"

@@ -22,7 +22,7 @@ n_layer = { count = "layers.*.norm.weight" }
 
 
 class Module(nn.Module):
-    """Initializes its children first, and then each of its own parameters by the function of this name in `_param_init`."""
+    """A module as in torchtitan. It initializes its submodules, and then its parameters by the functions in `_param_init`."""
 
     _param_init = None
 
@@ -90,7 +90,7 @@ def built(tied=False, seed=7):
 
 
 @pytest.mark.parametrize("tied", [False, True])
-def test_init_states_gives_the_values_of_init_module(tied):
+def test_init_states_writes_the_same_values_as_init_module(tied):
     model = built(tied)
     model.init_states()
     expected = Decoder(tied)
@@ -155,7 +155,7 @@ def test_a_function_increments_the_version_and_needs_no_grad_mode():
 
 
 class Fused(Module):
-    """As torchtitan's fused projection: `state_dict()` shows the parts of the parameter `wqkv`, and not the parameter."""
+    """Like the fused projection of torchtitan: `state_dict()` has three parts of the parameter `wqkv` instead of the parameter."""
 
     def __init__(self):
         super().__init__()

@@ -54,7 +54,7 @@ def test_the_plugin_does_not_import_torch():
     subprocess.run([sys.executable, "-c", program], check=True)
 
 
-def test_one_changed_bit_is_named():
+def test_a_tensor_with_one_changed_bit_is_named():
     first = nn.Sequential(nn.Linear(4, 3), nn.BatchNorm1d(3))
     second = nn.Sequential(nn.Linear(4, 3), nn.BatchNorm1d(3))
     second.load_state_dict(first.state_dict())

@@ -1,4 +1,4 @@
-"""fanin draws on the torch stream only what has the bits of this torch on this CPU. The rest is left to torch."""
+"""fanin replaces only those fills of torch whose values it reproduces bit for bit on this CPU. Torch performs the others."""
 
 import ctypes
 import json
@@ -71,7 +71,7 @@ def test_values_are_those_of_torch_at_each_capability(capability):
 
 @pytest.fixture
 def fresh():
-    """Forgets what was compared before, and what is compared in the test."""
+    """Clears the cache of comparisons between fanin and torch before the test, and restores it after the test."""
     before = dict(_same_bits._same)
     _same_bits._same.clear()
     yield
@@ -80,7 +80,7 @@ def fresh():
 
 
 def planted(monkeypatch, kind, dtype):
-    """Makes one bit of fanin's values differ for a distribution and a type."""
+    """Flips one bit of the values that fanin computes for one distribution and one dtype, in the comparison with torch."""
     original, equal = _same_bits.torch_fill, _same_bits._equal
     current = []
 
@@ -114,7 +114,7 @@ CALLS = {
         (UNIFORM, torch.float32, {(k, d) for k in (UNIFORM, TRUNC_NORMAL) for d in DTYPES if d != torch.float64}),
     ],
 )
-def test_a_difference_is_left_to_torch_with_one_warning(kind, dtype, left, monkeypatch, fresh):
+def test_fills_that_differ_from_torch_are_left_to_torch_with_one_warning(kind, dtype, left, monkeypatch, fresh):
     planted(monkeypatch, kind, dtype)
     filled = []
     original = _torch_stream.torch_fill
@@ -147,7 +147,7 @@ def test_the_comparison_changes_no_generator_and_no_mode(fresh):
     assert not _same_bits.is_same(NORMAL, torch.float8_e4m3fn)
 
 
-def test_the_outcome_is_remembered(fresh, monkeypatch):
+def test_the_result_of_a_comparison_is_cached(fresh, monkeypatch):
     _same_bits.is_same(NORMAL, torch.float32)
     monkeypatch.setattr(_same_bits, "_compare", None)
     assert isinstance(_same_bits.is_same(NORMAL, torch.float32), bool)

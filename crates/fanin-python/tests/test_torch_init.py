@@ -18,7 +18,7 @@ import fanin.torch as init
 
 DTYPES = [torch.float32, torch.float64, torch.float16, torch.bfloat16]
 
-#: Shapes whose numbers of values are around the limits between code paths: 16 (torch draws groups of 16 normal values), 8192
+#: Shapes whose numbers of values are near the sizes at which code paths change: 16 (torch draws groups of 16 normal values), 8192
 #: (fanin fills tensors of at least this size), and 65536 (fills of at least this size release the GIL).
 SHAPES = [(0,), (3,), (1, 15), (16, 16), (7, 293), (8192,), (2, 4096), (91, 92), (33, 4, 7, 7), (300, 251), (3, 2, 9, 50, 11)]
 
@@ -221,7 +221,7 @@ class Subclass(torch.Tensor):
         return super().__torch_function__(function, types, args, kwargs or {})
 
 
-def test_tensors_that_are_not_plain_go_to_torch():
+def test_torch_fills_tensors_that_fanin_does_not_support():
     def meta():
         return init.normal_(torch.empty(9000, device="meta"))
 
@@ -242,7 +242,7 @@ def test_tensors_that_are_not_plain_go_to_torch():
     assert outcome(lambda: init.normal_(frozen))[1] == outcome(lambda: torch.nn.init.normal_(frozen))[1]
 
 
-def test_modes_and_transforms_see_the_call():
+def test_modes_and_transforms_receive_the_call():
     from torch.overrides import TorchFunctionMode
     from torch.utils._python_dispatch import TorchDispatchMode
 
