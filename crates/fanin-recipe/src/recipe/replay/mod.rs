@@ -6,9 +6,11 @@
 //! of PyTorch's CPU generator. From a replay, the values of each tensor can be computed independently of the other
 //! tensors and in any order.
 
+mod copies;
 mod definition;
 mod parse;
 mod step;
+mod written;
 
 use std::path::Path;
 

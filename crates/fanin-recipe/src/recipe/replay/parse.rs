@@ -12,8 +12,10 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::super::source::{Source, Span};
+use super::copies::Copies;
 use super::definition::{Replay, ReplayTensor};
 use super::step::{Start, Step, StepKind, Values, View};
+use super::written::WrittenCheck;
 use crate::error::{Result, did_you_mean};
 use crate::manifest::Entry;
 use crate::stored_type::StoredType;
@@ -38,6 +40,7 @@ pub(super) fn parse(text: &str, path: &Path) -> Result<Replay> {
         .map_err(|error| span_of(error.span().unwrap_or_default()).error(error.message().trim_end(), ""))?;
     let mut parser = Parser { source: &source, seed: 0, dtype: StoredType::F32, read: HashMap::new() };
     let mut lists: [Vec<(ReplayTensor, Span)>; 2] = Default::default();
+    let mut copies = Copies::default();
     // The table [replay] is read first, because it contains the default seed and dtype of all tensors.
     let mut tables: Vec<_> = table.get_ref().iter().collect();
     tables.sort_by_key(|(key, _)| {
@@ -57,6 +60,7 @@ pub(super) fn parse(text: &str, path: &Path) -> Result<Replay> {
             "tensors" | "temporary" => {
                 for (name, value) in content {
                     let tensor = parser.tensor(name.get_ref(), &span_of(name.span()), value)?;
+                    copies.add(&tensor, &span_of(name.span()))?;
                     parser.read.insert(name.get_ref().to_string(), tensor.entry.clone());
                     lists[usize::from(key.get_ref() == "temporary")].push((tensor, span_of(name.span())));
                 }
@@ -74,9 +78,9 @@ pub(super) fn parse(text: &str, path: &Path) -> Result<Replay> {
     if tensors.is_empty() {
         return Err(span_of(0..0).error("the replay has no tensors", "list them under [tensors]"));
     }
-    let mut indices = HashMap::new();
+    let (mut indices, mut written) = (HashMap::new(), WrittenCheck::default());
     for (index, (tensor, span)) in tensors.iter().chain(&temporary).enumerate() {
-        check_written(tensor, span)?;
+        written.check(tensor, span)?;
         if indices.insert(tensor.entry.name.clone(), index).is_some() {
             return Err(span.error("the name is used twice", "rename the temporary tensor"));
         }
@@ -148,7 +152,7 @@ impl Parser<'_> {
         if tensor.strides.as_ref().is_some_and(|strides| strides.len() != tensor.entry.shape.len()) {
             return Err(self.span(&table["strides"]).error("there must be one stride for each axis", ""));
         }
-        if tensor.view().count().is_none() || tensor.view().end().is_none() {
+        if fanin::element_count(&tensor.entry.shape).is_err() || tensor.view().end().is_none() {
             return Err(self.span(shape).error("the shape has too many elements", ""));
         }
         match table.get("steps") {
@@ -382,27 +386,4 @@ impl Parser<'_> {
 fn draws_nothing(distribution: Distribution) -> bool {
     use Distribution::{Constant, Dirac, Eye, Hadamard, RepeatedEye};
     matches!(distribution, Constant { .. } | Eye | Dirac { .. } | Hadamard { .. } | RepeatedEye { .. })
-}
-
-/// Returns an error if the steps do not write every element of a tensor, or if a step changes an element that no step
-/// has written.
-fn check_written(tensor: &ReplayTensor, span: &Span) -> Result {
-    let changes =
-        |step: &Step| matches!(step.kind, StepKind::Multiply(_) | StepKind::Divide(_) | StepKind::Add(_));
-    if tensor.steps.first().is_some_and(|step| step.view.is_none() && !changes(step)) {
-        return Ok(());
-    }
-    let whole = tensor.view();
-    let mut written = vec![false; whole.end().unwrap_or_default()];
-    for step in &tensor.steps {
-        let view = step.view.as_ref().unwrap_or(&whole);
-        let mut changed = false;
-        view.for_each(|position| changed |= !std::mem::replace(&mut written[position], true));
-        if changed && changes(step) {
-            return Err(span.error("a step changes elements that no step has written", ""));
-        }
-    }
-    let mut complete = true;
-    whole.for_each(|position| complete &= written[position]);
-    if complete { Ok(()) } else { Err(span.error("the steps do not write all elements", "add a step")) }
 }

@@ -79,11 +79,12 @@ pub struct View {
 }
 
 impl View {
-    /// Returns the strides of a contiguous tensor in row-major order.
+    /// Returns the strides of a contiguous tensor in row-major order. A stride that does not fit in `usize` is
+    /// `usize::MAX`.
     pub fn row_major(shape: &[usize]) -> Vec<usize> {
-        let mut strides = vec![1; shape.len()];
+        let mut strides = vec![1usize; shape.len()];
         for axis in (1..shape.len()).rev() {
-            strides[axis - 1] = strides[axis] * shape[axis].max(1);
+            strides[axis - 1] = strides[axis].saturating_mul(shape[axis].max(1));
         }
         strides
     }
@@ -104,7 +105,7 @@ impl View {
         last.try_fold(self.offset, |end, reach| end.checked_add(reach?))?.checked_add(1)
     }
 
-    /// Calls `visit` with the position in memory of each element, in row-major order.
+    /// Calls `visit` with the position in memory of each element, in row-major order. [`View::end`] must not be `None`.
     pub fn for_each(&self, mut visit: impl FnMut(usize)) {
         if self.shape.contains(&0) {
             return;
@@ -112,6 +113,8 @@ impl View {
         let Some((&size, outer)) = self.shape.split_last() else { return visit(self.offset) };
         let stride = self.strides[outer.len()];
         let (mut index, mut position) = (vec![0; outer.len()], self.offset);
+        // The position after the last element of an axis can be larger than `usize::MAX`. It is computed modulo 2^64, and
+        // the subtraction of the whole axis gives the position of the first element again.
         loop {
             (0..size).for_each(|step| visit(position + step * stride));
             let mut axis = outer.len();
@@ -119,14 +122,42 @@ impl View {
                 let Some(next) = axis.checked_sub(1) else { return };
                 axis = next;
                 index[axis] += 1;
-                position += self.strides[axis];
+                position = position.wrapping_add(self.strides[axis]);
                 if index[axis] < outer[axis] {
                     break;
                 }
-                position -= outer[axis] * self.strides[axis];
+                position = position.wrapping_sub(outer[axis].wrapping_mul(self.strides[axis]));
                 index[axis] = 0;
             }
         }
+    }
+
+    /// Returns the elements as runs: the length of a run, and a view of the first element of each run. A run is a range
+    /// of positions without gaps.
+    pub(super) fn runs(&self) -> (usize, View) {
+        if self.shape.contains(&0) {
+            return (0, View { offset: 0, shape: vec![0], strides: vec![1] });
+        }
+        let mut axes: Vec<(usize, usize)> = self
+            .strides
+            .iter()
+            .copied()
+            .zip(self.shape.iter().copied())
+            .filter(|&(_, size)| size != 1)
+            .collect();
+        axes.sort_unstable();
+        let mut length = 1;
+        let mut starts = View { offset: self.offset, shape: Vec::new(), strides: Vec::new() };
+        for (stride, size) in axes {
+            // The strides are in ascending order, so no axis after the first that leaves gaps extends the run.
+            if stride <= length {
+                length += (size - 1) * stride;
+            } else {
+                starts.shape.push(size);
+                starts.strides.push(stride);
+            }
+        }
+        (length, starts)
     }
 }
 
@@ -150,5 +181,42 @@ mod tests {
         assert_eq!(positions(0, &[2, 0, 3], &[9, 9, 9]), [0usize; 0]);
         assert_eq!(positions(1, &[2, 3], &[1, 2]), [1, 3, 5, 2, 4, 6]);
         assert_eq!(positions(0, &[2, 2, 2], &View::row_major(&[2, 2, 2])), [0, 1, 2, 3, 4, 5, 6, 7]);
+    }
+
+    #[test]
+    fn runs_have_the_same_elements_as_the_view() {
+        for (offset, shape, strides) in [
+            (5, &[][..], &[][..]),
+            (0, &[2, 3], &[3, 1]),
+            (1, &[2, 3], &[1, 2]),
+            (0, &[3, 4], &[2, 1]),
+            (0, &[3, 4], &[9, 2]),
+            (2, &[4, 2, 3], &[0, 40, 7]),
+            (0, &[2, 1, 3], &[3, 99, 1]),
+            (0, &[2, 0, 3], &[3, 3, 1]),
+            (0, &[2, 2, 5], &[50, 10, 1]),
+        ] {
+            let view = View { offset, shape: shape.to_vec(), strides: strides.to_vec() };
+            let (mut expected, mut found) = (Vec::new(), Vec::new());
+            view.for_each(|position| expected.push(position));
+            let (length, starts) = view.runs();
+            starts.for_each(|start| found.extend(start..start + length));
+            for positions in [&mut expected, &mut found] {
+                positions.sort_unstable();
+                positions.dedup();
+            }
+            assert_eq!(found, expected, "{view:?}");
+        }
+        let contiguous = View { offset: 0, shape: vec![3, 1 << 40], strides: vec![1 << 40, 1] };
+        assert_eq!(contiguous.runs().0, 3 << 40);
+    }
+
+    #[test]
+    fn strides_near_the_largest_number_do_not_overflow() {
+        assert_eq!(View::row_major(&[0, 1 << 40, 1 << 40]), [usize::MAX, 1 << 40, 1]);
+        let view = View { offset: 0, shape: vec![3, 1], strides: vec![i64::MAX as usize, i64::MAX as usize] };
+        let mut found = Vec::new();
+        view.for_each(|position| found.push(position));
+        assert_eq!((found, view.end()), (vec![0, i64::MAX as usize, usize::MAX - 1], Some(usize::MAX)));
     }
 }
