@@ -143,7 +143,7 @@ class PathCheck:
         self._check_ties(_declared_ties(built.module), "in all_tied_weights_keys")
 
     def _check_ties(self, groups: set[frozenset[str]], where: str) -> None:
-        """Finds groups of names that should belong to one tensor, and do not. `where` says why they should."""
+        """Finds names that should belong to the same tensor, and do not. `where` says where they do: it ends the text of the finding."""
         by_name = self.first.by_any_name
         for group in sorted(groups, key=sorted):
             states = list({id(by_name[name]): by_name[name] for name in sorted(group) if name in by_name}.values())

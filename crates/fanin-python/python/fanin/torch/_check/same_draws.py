@@ -35,7 +35,7 @@ def draw_key(values: Tensor, view: memoryview) -> int | None:
     return sum(rise << n for n, rise in enumerate(rises))
 
 
-#: The sign bits of `HEAD` bytes.
+#: A mask that selects the highest bit of each of `HEAD` bytes.
 _SIGN_BITS = int.from_bytes(b"\x80" * HEAD, "little")
 
 

@@ -1,4 +1,4 @@
-"""Observes the logits of attention, and their gradients, in attention by scaled_dot_product_attention or by a softmax."""
+"""Observes the logits of attention and their gradients, whether a model uses scaled_dot_product_attention or a softmax."""
 
 from __future__ import annotations
 

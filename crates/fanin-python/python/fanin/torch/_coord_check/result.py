@@ -75,9 +75,9 @@ class Finding:
     module: str
     #: Which size depends on the width: "initial size", "own change" or "change".
     what: str
-    #: The number of training steps after which it does.
+    #: The number of training steps after which the size was measured.
     step: int
-    #: The exponent.
+    #: The exponent a, if the size is proportional to width^a.
     slope: float
     #: The finding in words, with a remedy.
     text: str

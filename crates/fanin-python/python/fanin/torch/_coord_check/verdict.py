@@ -98,7 +98,10 @@ def _power(exponent: float) -> str:
 
 
 def first_known(slopes: Sequence[Slope | None]) -> tuple[int, Slope | None]:
-    """Returns the first step that has a slope, and the slope, or (0, None). A module without a gradient in step 1 has none there."""
+    """Returns the index and the value of the first slope that is not None, or (0, None) if all are None. The index is the step.
+
+    The slope of step 1 is None for a module whose first gradient is 0.
+    """
     return next(((step, one) for step, one in enumerate(slopes) if one is not None), (0, None))
 
 

@@ -118,7 +118,7 @@ def _unsolved(candidate: Candidate, analysis: Analysis) -> list[Finding]:
 
 
 def _helps(candidate: Candidate, before: Analysis, after: Analysis) -> bool:
-    """Returns whether a change lowers the number of problems, or halves the problems that it is for, without a new kind of problem."""
+    """Returns whether a change helps: it solves some of its problems or halves all of them, and causes no new kind of problem."""
     kinds = {one.kind for one in _problems(before)}
     if any(one.kind not in kinds for one in _problems(after)):
         return False

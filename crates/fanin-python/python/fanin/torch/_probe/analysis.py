@@ -71,7 +71,10 @@ def _curves(run: Run, trunk: Trunk) -> tuple[list[float], list[float]]:
 
 
 def _example_curves(run: Run, trunk: Trunk) -> tuple[list[list[float]], list[list[float]]]:
-    """Returns what `_curves` returns, but a curve for each input of the batch. Empty if inputs were not measured separately."""
+    """Returns the signal and the gradient along the trunk as `_curves` does, but with one curve for each input of the batch.
+
+    The lists are empty if inputs were not measured separately.
+    """
     points = [run.layers[one] for one in trunk.points]
     signals = [one.forward.examples for one in points]
     gradients = [
@@ -86,7 +89,7 @@ def _example_curves(run: Run, trunk: Trunk) -> tuple[list[list[float]], list[lis
 
 
 def _add_details(found: fit.Fit, predicted: list[float], examples: list[list[float]]) -> None:
-    """Sets `theory`, the slope that theory predicts, and `inputs`, the range of the slopes of single inputs, of a fit."""
+    """Sets two fields of a fit: `theory`, the slope that theory predicts, and `inputs`, the range of the slopes of single inputs."""
     by_theory = fit.fit([predicted])
     found.theory = None if by_theory is None else by_theory.slope
     slopes = [one.slope for one in (fit.fit([curve]) for curve in examples) if one is not None]

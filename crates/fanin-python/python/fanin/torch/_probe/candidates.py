@@ -88,9 +88,9 @@ def _scaled_as_peers(analysis: Analysis, findings: list[Finding]) -> list[Candid
 
 
 def _new_weights(analysis: Analysis, findings: list[Finding]) -> list[Candidate]:
-    """Gives the parameters that findings name new values, and sets the biases of their modules to 0.
+    """Draws new values for the weights that findings name, and sets the biases of their modules to 0.
 
-    Parameters with one axis become 1 if they are weights, else 0.
+    Weights with one axis, such as those of norms, become 1.
     """
     by_name = {one.name: one for one in analysis.run.weights}
     names: dict[str, str] = {}
@@ -109,7 +109,11 @@ def _new_weights(analysis: Analysis, findings: list[Finding]) -> list[Candidate]
 
 
 def _new_spec(analysis: Analysis, weights: Weights) -> str:
-    """Returns a normal distribution with the median rms of healthy peers or, with fewer than two, the spec for the activation."""
+    """Returns the spec for new values of a weight.
+
+    If at least two of its peers are healthy, this is a normal distribution with their median rms. Otherwise it depends on the
+    activation function that follows the weight. Peers are the same parameter in other blocks.
+    """
     same = [one for one in peers.groups(analysis.run.weights)[weights.group] if one is not weights]
     healthy = [one for one in same if one.forward.is_finite and one.rms > 0 and not one.rows_are_equal]
     if len(healthy) >= 2:
@@ -135,7 +139,7 @@ def following_activation(analysis: Analysis, layer: Layer) -> str | None:
 
 
 def _spec(activation: str | None) -> str:
-    """Returns the spec that keeps the size of signals before an activation function. None is the identity."""
+    """Returns the spec of a weight that keeps the size of signals, given the activation function after it. None means none."""
     name = _GAINS.get(activation or "linear", activation or "linear")
     if name in ("tanh", "linear", "sigmoid"):
         # tanh and the identity have slope 1 at 0, so that small signals keep their size. The sigmoid has slope 1/4 there.
@@ -185,7 +189,7 @@ def _scaled_branches(analysis: Analysis, findings: list[Finding]) -> list[Candid
         weights = by_name.get(name or "")
         if name is None or weights is None or last.index <= residual.stream:
             continue
-        # Equal weights of different blocks get equal specs, so that one rule covers them.
+        # A weight gets the same spec in all blocks, so that one rule covers all of them.
         same = peers.groups(analysis.run.weights)[weights.group]
         value = statistics.median(one.rms for one in same) / math.sqrt(count)
         scaled[name] = _constant(float(f"{value:.4g}")) if len(weights.shape) < 2 else _normal(value)

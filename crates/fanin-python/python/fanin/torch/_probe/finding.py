@@ -10,7 +10,7 @@ LOG_CHANGE = 6.0
 #: The same limit for models with norms. A norm makes the scale of the signal before it irrelevant. Batch norm makes the gradient of a
 #: relu network grow by pi / (pi - 1) in each layer. 50 such layers are allowed, because healthy models of timm reach 31.
 LOG_CHANGE_WITH_NORMS = 50 * math.log(math.pi / (math.pi - 1))
-#: The fraction of an activation's units that are dead, and the fraction of its values that are saturated, from which it is a problem.
+#: An activation is a problem if at least the fraction DEAD of its units is dead, or the fraction SATURATED of its values is saturated.
 DEAD, SATURATED = 0.9, 0.5
 #: Attention is a problem if the entropy of its probabilities, divided by that of equal probabilities, is below this.
 ENTROPY = 0.2
@@ -50,7 +50,7 @@ SOURCES = {
 
 @dataclasses.dataclass
 class Finding:
-    """A problem of a model's initialization, or a note about it, that the measurements show."""
+    """One result of a probe in words: a problem of the model's initialization, or a note about it."""
 
     #: The kind of finding, such as "dead": a key of `SOURCES`.
     kind: str

@@ -39,7 +39,11 @@ def find(run: Run, trunk: Trunk, forward: Fit | None, backward: Fit | None) -> l
 
 
 def _not_finite(run: Run) -> list[Finding]:
-    """Finds NaN and infinite values: in all parameters, else in the first such output, else in the last such gradient."""
+    """Finds NaN and infinite values.
+
+    If parameters have them, all of these parameters are reported. Otherwise the first layer whose output has them is reported or, if
+    no output has them, the last layer whose gradient has them.
+    """
     found = []
     for weights in run.weights:
         if not weights.forward.is_finite:

@@ -1,4 +1,4 @@
-"""The class `Paths`, which follows the layers of a model from a layer back to those that it was computed from, and forward."""
+"""The class `Paths`, which searches the graph of layers: from which layers a layer was computed, and which layers use it."""
 
 from __future__ import annotations
 
@@ -46,7 +46,10 @@ class Paths:
         return self._run.first_names.get(f"{layer.module}.weight" if layer.module else "weight")
 
     def source_of_zeros(self, layer: Layer) -> Layer:
-        """Returns the layer at which a signal becomes 0: no source of it has an output of 0. The search goes back from `layer`."""
+        """Returns the layer that makes a signal 0, given a later layer.
+
+        From `layer`, the search goes back to a source whose output is 0, as long as there is one.
+        """
         while True:
             zero = next((self._run.layers[one] for one in layer.sources if self._run.layers[one].q == 0), None)
             if zero is None:

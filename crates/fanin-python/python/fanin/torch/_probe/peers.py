@@ -15,9 +15,9 @@ from torch import nn
 from .._measure import plain_name
 from .records import Weights
 
-#: The greatest factor by which the rms of a parameter may differ from the median of its nearest peers. It must be above 1.73, which the
-#: first layer has if weights are scaled by 1/sqrt(layer), and below 2, which swapped fans give in a layer whose output has 4 times the
-#: size of its input.
+#: A parameter is reported if its rms differs from the median of its nearest peers by more than this factor. In models that scale weights
+#: by 1/sqrt(layer), the factor of the first layer is 1.73, which must not be reported. If fan_in and fan_out are swapped in a layer that
+#: widens 4 times, the factor is 2, which must be reported.
 FACTOR = 1.8
 #: The number of peers that a parameter is compared with: the nearest in order of depth.
 NEAREST = 3
@@ -152,7 +152,8 @@ def _is_near(rms: float, expected: float, limit: float) -> bool:
 def _scales(one: Weights, fans: dict[str, tuple[int, ...]]) -> list[float]:
     """Returns 1, sqrt(fan_in) and, for weights, sqrt(fan_out) of a parameter.
 
-    The rms of peers times one of these factors is equal for all of them if their initializer depends on that fan, or on no fan.
+    Initializers have an rms that is constant, or proportional to 1/sqrt(fan_in) or 1/sqrt(fan_out). So the rms times one of these
+    numbers is equal for peers of different shapes.
     """
     shape = one.shape if len(one.shape) > 1 else fans.get(one.module, ())
     if len(shape) < 2:

@@ -159,13 +159,13 @@ class Weights:
 class Run:
     """The measurements of one forward and one backward pass of a model."""
 
-    #: In order of execution.
+    #: The layers in order of execution.
     layers: list[Layer]
     residuals: list[Residual]
     attention: list[Attention]
     weights: list[Weights]
     recurrences: list[Recurrence] = dataclasses.field(default_factory=list)
-    #: None if the model has no loss, so that a random projection of the output was used.
+    #: The loss, or None if the model has none, so that a random projection of the output was used.
     loss: float | None = None
     #: The number of classes, if the model is a classifier whose integer targets are known.
     classes: int | None = None
@@ -173,7 +173,7 @@ class Run:
     logits: float | None = None
     #: The index of the layer that is the model's prediction.
     output: int | None = None
-    #: How long the pass took, with its measurements.
+    #: The duration of the forward and the backward pass with the measurements, in seconds.
     seconds: float = 0.0
     #: The number of inputs in the batch.
     batch: int | None = None

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from .records import Recurrence
 
-#: The greatest number of time steps, and of inputs of the batch, that are computed again.
+#: The greatest number of time steps, and of inputs of the batch, with which `measure` computes a recurrent layer again.
 STEPS, INPUTS = 64, 8
 
 

@@ -117,7 +117,7 @@ class Probe:
 
     @property
     def seconds(self) -> float:
-        """How long the measurement with the first seed took: a forward and a backward pass."""
+        """The duration of the measurement with the first seed, in seconds."""
         return self._analysis.run.seconds
 
     @property

@@ -139,10 +139,9 @@ def loss(run: Run, paths: Paths) -> list[Finding]:
 
 
 def collapse(run: Run, trunk: Trunk) -> list[Finding]:
-    """Finds that all inputs, or all tokens, have nearly the same direction at the last layer of the trunk.
+    """Finds models whose outputs at the end of the trunk have nearly the same direction for all inputs, or for all tokens.
 
-    The trunk is the layers along which depth is counted. If inputs or tokens are alike at the first layer that was measured, and that
-    layer is not the first of the trunk, the finding is a note.
+    The trunk is the layers along which depth is counted.
     """
     if not trunk.points:
         return []

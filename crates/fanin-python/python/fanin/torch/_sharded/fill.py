@@ -23,7 +23,7 @@ _INDEPENDENT_OF_SHAPE = ("uniform", "normal", "trunc_normal")
 
 
 def _kaiming(make: Callable[..., Initializer]) -> Callable[..., Initializer | None]:
-    """Returns a function with the arguments of torch's `kaiming_uniform_` and `kaiming_normal_`, as `INITIALIZERS` needs it."""
+    """Returns a function for `INITIALIZERS` with the arguments of torch's `kaiming_uniform_` and `kaiming_normal_`."""
 
     def initializer(tensor: Tensor, a: float = 0, mode: str = "fan_in", nonlinearity: str = "leaky_relu"):
         if 0 in tensor.shape:
@@ -34,7 +34,7 @@ def _kaiming(make: Callable[..., Initializer]) -> Callable[..., Initializer | No
     return initializer
 
 
-#: Maps each function of torch.nn.init that fills a tensor to a function with the same arguments. That function returns the initializer:
+#: Maps each function of torch.nn.init that fills a tensor to a function with the same arguments. That function returns an initializer,
 #: a number for a constant fill, or None if nothing is to be written.
 INITIALIZERS: dict[str, Callable[..., Initializer | float | None]] = {
     "uniform_": lambda tensor, a=0.0, b=1.0: _schemes.uniform(float(a), float(b)),
@@ -55,11 +55,11 @@ INITIALIZERS: dict[str, Callable[..., Initializer | float | None]] = {
 
 
 def _method(make: Callable[..., Initializer], names: tuple[str, str]):
-    """Returns a function with the arguments of `Tensor.uniform_` or `Tensor.normal_`, as `METHODS` needs it."""
+    """Returns a function for `METHODS` with the arguments of `Tensor.uniform_` or `Tensor.normal_`, whose names are `names`."""
 
     def initializer(*args, **kwargs) -> Initializer | None:
         read = read_arguments(names, args, **kwargs)
-        # If the arguments are invalid, the caller calls torch, and torch raises its own error.
+        # If the arguments are invalid, None is returned. ShardedMode then calls torch, which raises its own error.
         return None if read is None else make(float(read[0]), float(read[1]))
 
     return initializer

@@ -108,7 +108,7 @@ class ShardedMode(TorchFunctionMode):
         self.log = StorageLog()
 
     def find(self, tensor: Any, function: str) -> ParameterView | None:
-        """Returns the parameter, or the view of a parameter, that a tensor is. None if the tensor belongs to no parameter.
+        """Returns the ParameterView of a tensor, if the tensor is a parameter or a view of one. Otherwise None.
 
         A tensor that `empty_like` returned for a parameter counts as the parameter. `function` is the name of the function that was
         called, for error messages.
@@ -232,9 +232,9 @@ class ShardedMode(TorchFunctionMode):
         return logged is True or (is_written and (view is not None or logged is None))
 
     def _assigned(self, tensor: Tensor, index: Any) -> Tensor | None:
-        """Returns the tensor whose elements `tensor[index] = values` writes: a view of `tensor`, or `tensor` itself.
+        """Returns a tensor with exactly the elements that `tensor[index] = values` writes: a view of `tensor`, or `tensor` itself.
 
-        Returns None if the index selects some elements that are not a view.
+        Returns None if there is no such view, because the index selects some elements by a list or a mask.
         """
         selected = tensor[index]
         if storage_of(selected)._cdata == storage_of(tensor)._cdata:

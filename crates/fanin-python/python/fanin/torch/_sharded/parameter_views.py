@@ -1,4 +1,4 @@
-"""Finds out of which parameter a tensor is a view, and which indices of the parameter the view covers.
+"""Determines whether a tensor is a view of a parameter, and which indices of the parameter the view covers.
 
 Initialization code writes to views of parameters, as in `weight[padding_idx].fill_(0)`, `weight.chunk(4)` and
 `weight.view(rows, -1)`. A view of an ordinary parameter shares the parameter's memory. For a DTensor, torch would compute a
@@ -219,7 +219,7 @@ class ModuleTensors:
             self.by_storage.setdefault(_storage(tensor), []).append(named)
 
     def find(self, tensor: Tensor) -> ParameterView | None:
-        """Returns the parameter, or the view of a parameter, that a tensor is. None if the tensor shares memory with no parameter.
+        """Returns the ParameterView of a tensor, if the tensor is a parameter or a view of one. Otherwise None.
 
         Raises
         ------

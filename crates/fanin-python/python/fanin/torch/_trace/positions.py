@@ -21,7 +21,7 @@ from .recorder import Event, GeneratorState, Recorder, generator_state
 _BLOCK = 624
 #: The greatest number of blocks that are searched for a position.
 _MAX_BLOCKS = 100_000
-#: The number of words that torch draws for two normal values, if it draws them one by one.
+#: The number of words that torch draws for a pair of normal values.
 _PAIR = 4
 
 
@@ -31,8 +31,8 @@ class Start(NamedTuple):
     seed: int
     #: The number of words that were drawn since the generator was seeded.
     at: int
-    #: torch draws single normal values in pairs, and the generator stores the second value for the next draw. If it has one stored, this
-    #: is the position at which the pair was drawn, or -1 if that is not known. Otherwise None.
+    #: torch computes normal values in pairs. If it needs only one, the generator stores the other for the next draw. In that case, this is
+    #: the position at which the pair was drawn, or -1 if it is not known. None if the generator has stored no value.
     pair: int | None
 
 
@@ -89,7 +89,7 @@ class _Scratch:
         return generator_state(self.generator)
 
     def stored_normal(self, seed: int, pair: int) -> bytes:
-        """Returns the bytes of the second value of the pair of normal values that is drawn at the position `pair`."""
+        """Returns the bytes of the value that the generator stores if a pair of normal values is drawn at the position `pair`."""
         self.state(seed, pair)
         torch.empty(1, dtype=torch.float64, device="cpu").normal_(generator=self.generator)
         tail = generator_state(self.generator).tail
@@ -137,7 +137,10 @@ def _locate(state: GeneratorState, expected: Start | None, scratch: _Scratch) ->
 
 
 def _with_pair(state: GeneratorState, start: Start, scratch: _Scratch) -> Start:
-    """Returns `start` with `pair` set for the recorded state: None if no normal value is stored, -1 if it is not that of the pair."""
+    """Returns `start` with its field `pair` corrected for a recorded state.
+
+    The field becomes None if the generator has stored no normal value, and -1 if the stored value is not from the pair at that position.
+    """
     if not state.tail[24]:
         return start._replace(pair=None)
     if start.pair is None or start.pair < 0 or scratch.stored_normal(start.seed, start.pair) != state.tail[8:16]:

@@ -104,7 +104,10 @@ def _rule(trace: InitTrace, tensor: TracedTensor, layers: int | None) -> Rule:
 
 
 def _spec(recorder: Recorder, history: History) -> tuple[Spec, str] | None:
-    """Returns a spec for the values of a tensor, and a text on later writes that the spec does not include. None if there is no spec."""
+    """Returns a spec for the values of a tensor, and a text that names later writes that the spec does not include.
+
+    Returns None if no spec describes the values.
+    """
     left = history.left
     if not left or not left[0].is_whole:
         return None

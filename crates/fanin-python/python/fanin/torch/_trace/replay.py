@@ -161,7 +161,7 @@ def _where(event: Event) -> str:
 
 
 def _view(memory: Memory, target: Memory) -> dict[str, Any]:
-    """Returns the key `view` of a step that writes to `memory`, a part of `target`. Empty if `memory` is all of `target`."""
+    """Returns the key `view` of a step, which says which part of the tensor `target` the step writes. Empty if it writes all of it."""
     if memory[1:4] == target[1:4]:
         return {}
     shape, strides = list(memory.shape), list(memory.strides)
@@ -169,7 +169,7 @@ def _view(memory: Memory, target: Memory) -> dict[str, Any]:
 
 
 def change_of(event: Event) -> dict[str, float] | None:
-    """Returns the step for an operator that adds a number to a tensor, or multiplies or divides it by one. None for other operators."""
+    """Returns the step for an operator that combines a tensor with a number: add, sub, mul or div. None for other operators."""
     name = event.effect.name.rstrip("_")
     positional, named = event.arguments
     memory = event.memory
@@ -185,7 +185,7 @@ def change_of(event: Event) -> dict[str, float] | None:
     if name == "sub":
         name, value = "add", -value
     if name == "add":
-        # torch rounds a number that it adds to the dtype of the tensor, but not a number that it multiplies or divides by.
+        # torch rounds an added number to the dtype of the tensor, and does not round a factor or a divisor.
         value = torch.tensor(value, dtype=memory.dtype, device="cpu").item()
     return {name: float(value)} if name in ("mul", "div", "add") else None
 
