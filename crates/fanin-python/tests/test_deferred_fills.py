@@ -31,7 +31,7 @@ def deferring():
 
 
 @pytest.fixture
-def done(monkeypatch):
+def performed(monkeypatch):
     """A list of the fills that were performed. For each call of Rust, it has a list with the number of values of each fill."""
     calls = []
     torch_flush, fill_plain = queued_fill.torch_flush, _torch_stream.fill_plain
@@ -65,17 +65,17 @@ def test_models_are_the_same_with_the_default_threshold_for_deferring(name):
 LARGE = _torch_stream.MIN_DEFERRED_VALUES
 
 
-def test_the_mode_is_off_until_a_large_fill(done):
+def test_the_mode_is_off_until_a_large_fill(performed):
     with fast_init(defer=True):
         torch.empty(LARGE - 1).normal_()
-        assert torch._C._len_torch_dispatch_stack() == 0 and done == [[LARGE - 1]]
+        assert torch._C._len_torch_dispatch_stack() == 0 and performed == [[LARGE - 1]]
         torch.empty(LARGE + 1).normal_()
         assert torch._C._len_torch_dispatch_stack() == 1
     assert torch._C._len_torch_dispatch_stack() == 0
 
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/pagemap"), reason="only Linux says which pages were written")
-def test_the_fill_that_turns_the_mode_on_is_deferred_if_its_memory_is_new(done):
+def test_the_fill_that_turns_the_mode_on_is_deferred_if_its_memory_is_new(performed):
     count = 1 << 25
 
     def run():
@@ -85,38 +85,38 @@ def test_the_fill_that_turns_the_mode_on_is_deferred_if_its_memory_is_new(done):
         return new
 
     expected = outcome(run)
-    done.clear()
+    performed.clear()
     with fast_init(defer=True):
         got = outcome(run)
-        assert done == []
-    assert same(got[0], expected[0]) and done == [[count]] and torch.equal(torch.get_rng_state(), expected[3])
+        assert performed == []
+    assert same(got[0], expected[0]) and performed == [[count]] and torch.equal(torch.get_rng_state(), expected[3])
 
 
-def test_the_fill_that_turns_the_mode_on_is_performed_at_once_if_its_memory_may_be_exposed(done):
+def test_the_fill_that_turns_the_mode_on_is_performed_at_once_if_its_memory_may_be_exposed(performed):
     count = 1 << 24
     for make in (lambda: torch.zeros(count).add_(1), lambda: torch.from_numpy(np.empty(count, np.float32))):
-        done.clear()
+        performed.clear()
         with fast_init(defer=True):
             make().normal_()
-            assert done == [[count]]
-    done.clear()
+            assert performed == [[count]]
+    performed.clear()
     with fast_init(defer=True):
         new = torch.empty(count)
         view = new.numpy()
         new.normal_()
-        assert view[:5].any() and done == [[count]]
+        assert view[:5].any() and performed == [[count]]
 
 
 @pytest.mark.slow
-def test_gpt2_in_its_real_size_is_the_same_and_draws_each_value_once(done):
+def test_gpt2_in_its_real_size_is_the_same_and_draws_each_value_once(performed):
     make = BUILT_IN["gpt2"].build
     got = build(make, deferring)
     assert_same_models(got, build(make))
-    drawn = sum(map(sum, done))
+    drawn = sum(map(sum, performed))
     assert drawn <= sum(p.numel() for p in got[0].parameters())
 
 
-def test_a_fill_that_is_overwritten_is_not_drawn(done):
+def test_a_fill_that_is_overwritten_is_not_drawn(performed):
     def make():
         weight = torch.empty(300, 200)
         nn.init.kaiming_uniform_(weight)
@@ -132,8 +132,8 @@ def test_a_fill_that_is_overwritten_is_not_drawn(done):
     expected = outcome(make)
     with deferring():
         got = outcome(make)
-        assert done == []
-    assert all(map(same, got[0], expected[0])) and done == [[60000]]
+        assert performed == []
+    assert all(map(same, got[0], expected[0])) and performed == [[60000]]
     assert torch.equal(torch.get_rng_state(), expected[3])
 
 
@@ -301,15 +301,15 @@ GENERATORS = {
     "large": lambda: torch.empty((1 << 20) + 21).normal_(),
     "larger": lambda: torch.empty((1 << 21) + 3, dtype=torch.float64).uniform_(),
     "half": lambda: torch.empty((1 << 20) + 17, dtype=torch.float16).normal_(),
-    "another thread": lambda: elsewhere(lambda: torch.rand(5)),
-    "another thread's fill": lambda: elsewhere(lambda: torch.empty(5000).normal_()),
+    "another thread": lambda: in_another_thread(lambda: torch.rand(5)),
+    "another thread's fill": lambda: in_another_thread(lambda: torch.empty(5000).normal_()),
     "the object in torch.random": lambda: torch.rand(5, generator=torch.random.default_generator),
     "the object": lambda: torch.default_generator.get_state(),
     "nothing": lambda: None,
 }
 
 
-def elsewhere(work):
+def in_another_thread(work):
     """Calls `work` in another thread, and returns the result of `work`."""
     results = []
     thread = threading.Thread(target=lambda: results.append(work()))
@@ -339,25 +339,25 @@ def test_the_generator_has_the_state_that_torch_leaves(name):
     assert torch.equal(torch.get_rng_state(), expected[3])
 
 
-def test_fills_of_memory_that_was_not_allocated_in_the_context_are_not_deferred(done):
+def test_fills_of_memory_that_was_not_allocated_in_the_context_are_not_deferred(performed):
     array = np.zeros(5000, np.float32)
     before = torch.zeros(5000)
     with deferring():
         torch.from_numpy(array).normal_()
         assert array.any()
         before.normal_()
-        assert before.tolist() and done == [[5000], [5000]]
+        assert before.tolist() and performed == [[5000], [5000]]
         exposed = torch.zeros(5000)
         view = exposed.numpy()
         exposed.normal_()
         assert view.any()
         part = torch.empty(5000)[10:]
         part.normal_()
-        assert done == [[5000], [5000], [5000], [4990]]
+        assert performed == [[5000], [5000], [5000], [4990]]
         deferred = torch.empty(5001).normal_()
-        assert len(done) == 4
+        assert len(performed) == 4
         deferred.sum()
-        assert done[4:] == [[5001]]
+        assert performed[4:] == [[5001]]
 
 
 def test_all_deferred_fills_are_performed_after_an_exception():
@@ -394,11 +394,11 @@ def test_a_write_from_another_thread_to_a_deferred_tensor_is_an_error():
     assert weight.sum() == 5000
 
 
-def test_the_other_deferred_fills_are_performed_before_that_error_is_raised():
+def test_fills_of_other_tensors_are_performed_when_another_thread_has_written_to_one():
     with pytest.raises(RuntimeError, match="leave out defer=True"):
         with deferring():
             kept, overwritten = torch.empty(5000).normal_(), torch.empty(5000).normal_()
-            elsewhere(lambda: overwritten.zero_().add_(1))
+            in_another_thread(lambda: overwritten.zero_().add_(1))
     assert kept.std() > 0.9 and overwritten.sum() == 5000
 
 
@@ -456,7 +456,7 @@ def test_sparse_gradients_work_in_the_context():
 def test_another_thread_cannot_leave_the_context():
     context = fast_init(defer=True)
     with context:
-        error = elsewhere(lambda: pytest.raises(RuntimeError, context.__exit__, None, None, None).value)
+        error = in_another_thread(lambda: pytest.raises(RuntimeError, context.__exit__, None, None, None).value)
         assert "entered in another thread" in str(error)
     assert not patches.queues and "normal_" not in torch.Tensor.__dict__
 

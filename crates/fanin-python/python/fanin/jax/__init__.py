@@ -161,7 +161,7 @@ def init_tree(
 
             made[one.name] = jax.make_array_from_callback(tuple(leaf.shape), sharding, constant)
         elif one.spec is None:
-            raise ValueError(f"{one.name}: the recipe says {one.scheme}, but init_tree can only fill arrays from schemes")
+            raise ValueError(f"{one.name}: init_tree cannot fill an array by the rule {one.scheme}: use a scheme, copy or skip")
         else:
             made[one.name] = fill_sharded(
                 leaf.shape, sharding, one.spec, seed=seed, name=one.name, dtype=leaf.dtype
@@ -231,11 +231,11 @@ def initializer(
 
 
 def _stored_type(name: str, leaf: Any, recipe: Recipe) -> str:
-    """Returns the name of a leaf's dtype in safetensors, such as "BF16". If the recipe keeps the leaf, any name will do."""
+    """Returns the name of a leaf's dtype in safetensors, such as "BF16". For a leaf that the recipe does not fill, any text."""
     if not hasattr(leaf, "dtype") or not hasattr(leaf, "shape"):
         raise TypeError(f"{name}: a leaf of type {type(leaf).__name__} is not an array")
     if recipe.keeps_values(name):
-        # The leaf is not filled, so its type does not matter.
+        # The recipe does not fill the leaf, so its dtype does not matter.
         return str(leaf.dtype)
     if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
         raise TypeError(f"{name} has PRNG keys of dtype {leaf.dtype}, which cannot be filled: the recipe must copy or skip it")

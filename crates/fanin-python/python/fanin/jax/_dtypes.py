@@ -28,10 +28,10 @@ def dtype_name_of(name: str, dtype: np.dtype) -> str:
 
 
 def bits_of(array: np.ndarray) -> tuple[np.ndarray, str | None]:
-    """Returns an array with a dtype of NumPy that shares the memory of `array`, and how its bits are to be read.
+    """Returns an array with a dtype of NumPy that shares the memory of `array`, and the name of the dtype or None.
 
-    NumPy has no bfloat16 and no float8. For these, the result has unsigned integers, and the second value is the name of the dtype.
-    Otherwise the second value is None.
+    NumPy has no bfloat16 and no float8. For these, the returned array has unsigned integers of the same size, and the name says what
+    their bits are. For other dtypes, `array` itself and None are returned.
     """
     dtype_name = DTYPES[array.dtype.name]
     if dtype_name == "bf16":

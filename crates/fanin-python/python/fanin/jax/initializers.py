@@ -67,7 +67,7 @@ def constant(value: float, dtype: Any = None) -> NamedInitializer:
 
 
 def uniform(scale: float = 1e-2, dtype: Any = None, *, seed: int | None = None, name: str = "weight") -> NamedInitializer:
-    """Returns an initializer for the uniform distribution on `0..scale` (`scale` exclusive)."""
+    """Returns an initializer for the uniform distribution between 0 and `scale` (exclusive)."""
     return _made(lambda shape: f"uniform(0, {float(scale)!r})", dtype, seed, name)
 
 
@@ -85,7 +85,10 @@ def truncated_normal(
     seed: int | None = None,
     name: str = "weight",
 ) -> NamedInitializer:
-    """Returns an initializer for the normal distribution truncated to [lower * stddev, upper * stddev]."""
+    """Returns an initializer for a normal distribution with mean 0 that is truncated to [lower * stddev, upper * stddev].
+
+    `stddev` is the standard deviation before truncation.
+    """
     bounds = f"a={float(lower)!r}, b={float(upper)!r}"
     return _made(lambda shape: f"trunc_normal_tf(std={float(stddev)!r}, {bounds})", dtype, seed, name)
 

@@ -158,13 +158,13 @@ class PathCheck:
     def _compare_with_checkpoint(self, module: nn.Module, checkpoint: CheckpointValues) -> None:
         self._differences, absent, unused = compare(module, checkpoint)
         if unused and unused == checkpoint.names():
-            some, names = _some(sorted(unused)), _some(list(self.first.states))
+            some, names = _first_names(sorted(unused)), _first_names(list(self.first.states))
             message = f"no name in the checkpoint is a name of a tensor of the module: the checkpoint has {some}, the module has {names}"
             raise ValueError(f"{message}. Pass a mapping from the module's names to tensors")
         if absent:
-            self.notes.append(f"the checkpoint lacks {len(absent)} parameters: {_some(absent)}")
+            self.notes.append(f"the checkpoint lacks {len(absent)} parameters: {_first_names(absent)}")
         if unused:
-            self.notes.append(f"{len(unused)} names of the checkpoint are not in the module: {_some(sorted(unused))}")
+            self.notes.append(f"{len(unused)} names of the checkpoint are not in the module: {_first_names(sorted(unused))}")
 
     def _find_same_draws(self, tensors: list[NamedTensor]) -> None:
         """Finds groups of parameters with the same first values, up to scale and mean. `_check_draws` checks if they were drawn."""
@@ -276,6 +276,6 @@ def _is_varied(part: Tensor) -> bool:
     return len(head.unique()) > len(head) // 2
 
 
-def _some(names: list[str]) -> str:
+def _first_names(names: list[str]) -> str:
     """Returns the first five names as text."""
     return ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")

@@ -108,13 +108,13 @@ class Recorder:
     def _measure_own(self, module: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
         if self._is_busy:
             return
-        before = self._again(module, self._parameters[module], args, kwargs)
+        before = self._call_again(module, self._parameters[module], args, kwargs)
         pairs = list(zip(tensors_of(output), tensors_of(before)))
         if pairs:
             after, reference = pairs[0]
             self._own[module] = moments(after.detach() - reference).rms
 
-    def _again(self, module: nn.Module, parameters: dict[str, Tensor], args: Any, kwargs: Any) -> Any:
+    def _call_again(self, module: nn.Module, parameters: dict[str, Tensor], args: Any, kwargs: Any) -> Any:
         """Calls a module again with other parameters. Its buffers and the states of the generators do not change."""
         self._is_busy = True
         self._captured.clear()
@@ -172,7 +172,7 @@ class Recorder:
             return
         # Without this, the second call would append to the key-value cache of the first one.
         kwargs = {name: None if name.startswith(("past_key_value", "layer_past")) else one for name, one in kwargs.items()}
-        self._again(module, self._initial(module), args, kwargs)
+        self._call_again(module, self._initial(module), args, kwargs)
         for (logits_of, after), before in zip(self._hosts[module], self._captured):
             if logits_of.direction is not None and before.shape == after.shape == logits_of.direction.shape:
                 size = abs(float(((after - before) * logits_of.direction).sum())) / math.sqrt(after.numel())
@@ -180,7 +180,7 @@ class Recorder:
         self._hosts[module].clear()
 
     def _record(self, name: str, kind: str, has_parameters: bool, value: Tensor, own: float | None) -> Output:
-        # `Call` has a number too, but that also counts the calls that `_again` makes.
+        # `Call` has a number too, but that also counts the calls that `_call_again` makes.
         number = self._counts[name] = self._counts.get(name, 0) + 1
         label = name if number == 1 else f"{name}#{number}"
         if not self._step:

@@ -7,7 +7,7 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from .slopes import Slope
-from .verdict import LIMIT, first_known
+from .verdict import LIMIT, first_slope
 
 if TYPE_CHECKING:
     from .result import CoordCheck, Module
@@ -41,7 +41,7 @@ def _columns(check: CoordCheck) -> list[str]:
 
 
 def _slopes(module: Module) -> list[Slope | None]:
-    return [module.size_slopes[0], module.size_slopes[-1], *module.change_slopes[1:], first_known(module.own_slopes)[1]]
+    return [module.size_slopes[0], module.size_slopes[-1], *module.change_slopes[1:], first_slope(module.own_slopes)[1]]
 
 
 def _shown(check: CoordCheck) -> list[Module]:

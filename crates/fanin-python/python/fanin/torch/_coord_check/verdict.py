@@ -57,7 +57,7 @@ def _own_change(module: Module) -> Finding | None:
 
     The own change is the effect of the updates of the module's own parameters.
     """
-    step, own = first_known(module.own_slopes)
+    step, own = first_slope(module.own_slopes)
     if own is None or abs(own.value) <= LIMIT or abs(own.value - module.input_slope) <= LIMIT:
         return None
     verb = "grows" if own.value > 0 else "vanishes"
@@ -97,7 +97,7 @@ def _power(exponent: float) -> str:
     return f"by {power}" if halves > 0 else f"by 1/{power}"
 
 
-def first_known(slopes: Sequence[Slope | None]) -> tuple[int, Slope | None]:
+def first_slope(slopes: Sequence[Slope | None]) -> tuple[int, Slope | None]:
     """Returns the index and the value of the first slope that is not None, or (0, None) if all are None. The index is the step.
 
     The slope of step 1 is None for a module whose first gradient is 0.
@@ -110,7 +110,7 @@ def _parametrization(modules: Sequence[Module], findings: Sequence[Finding]) -> 
         return "muP"
     if any(one.what != "own change" for one in findings):
         return "other"
-    first = {one: first_known(one.own_slopes)[1] for one in modules if one.own is not None and one.kind != LOGITS}
+    first = {one: first_slope(one.own_slopes)[1] for one in modules if one.own is not None and one.kind != LOGITS}
     hidden = [slope.value for one, slope in first.items() if slope is not None and not one.has_fixed_shape]
     outputs = [slope.value for one, slope in first.items() if slope is not None and one.has_fixed_shape]
     # The input of the first hidden layer has the same size at all widths, so the own change of that layer does not grow.

@@ -53,7 +53,7 @@ def saturated_share(name: str, output: Tensor, is_open: Tensor | None = None) ->
     return float(saturated.double().mean()) if saturated.numel() else None
 
 
-def quadrature(name: str, slope: float | None = None) -> Callable[[Tensor], Tensor] | None:
+def function_of(name: str, slope: float | None = None) -> Callable[[Tensor], Tensor] | None:
     """Returns the activation function called `name`, or None if probe does not know it. `slope` is that of leaky_relu below 0."""
     if name == "leaky_relu":
         return lambda x: F.leaky_relu(x, 0.01 if slope is None else slope)

@@ -51,16 +51,16 @@ def analyze(model: nn.Module, runs: Sequence[Run]) -> Analysis:
     backward = fit.fit([one[1] for one in curves])
     points = [merged.layers[one] for one in trunk.points]
     if forward is not None:
-        _add_details(forward, [_of(one.theory_q) for one in points], examples[0])
+        _add_details(forward, [_or_nan(one.theory_q) for one in points], examples[0])
     if backward is not None:
-        _add_details(backward, [_of(one.theory_p) * one.forward.count for one in reversed(points)], examples[1])
+        _add_details(backward, [_or_nan(one.theory_p) * one.forward.count for one in reversed(points)], examples[1])
     plain = theory.mean_field(merged.layers, trunk.points) if trunk.kind == "layer" else None
     result = Analysis(merged, trunk, forward, backward, plain, [])
     result.findings = find(merged, trunk, forward, backward)
     return result
 
 
-def _of(value: float | None) -> float:
+def _or_nan(value: float | None) -> float:
     return math.nan if value is None else value
 
 

@@ -8,12 +8,12 @@ import statistics
 from collections.abc import Sequence
 
 #: The 97.5 % quantiles of Student's t distribution for 1, 2, ... degrees of freedom.
-_T = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131)
+_QUANTILES = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131)
 
 
 def student_t(degrees: int) -> float:
     """Returns the 97.5 % quantile of Student's t distribution."""
-    return _T[degrees - 1] if degrees <= len(_T) else 1.96 + 2.55 / degrees
+    return _QUANTILES[degrees - 1] if degrees <= len(_QUANTILES) else 1.96 + 2.55 / degrees
 
 
 @dataclasses.dataclass

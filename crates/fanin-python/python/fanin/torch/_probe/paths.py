@@ -19,7 +19,7 @@ class Paths:
                 self._consumers.setdefault(one, []).append(layer.index)
 
     @functools.cached_property
-    def main(self) -> list[int]:
+    def main_path(self) -> list[int]:
         """The indices of the layers on the path to the output that has the most layers with weights."""
         return longest_path(self._run)
 
@@ -58,7 +58,7 @@ class Paths:
 
     def last_weight(self) -> Layer | None:
         """Returns the last layer with weights on the path to the output."""
-        layers = [self._run.layers[one] for one in self.main]
+        layers = [self._run.layers[one] for one in self.main_path]
         return next((layer for layer in reversed(layers) if layer.role == "weight"), None)
 
     def is_last_weight(self, layer: Layer) -> bool:

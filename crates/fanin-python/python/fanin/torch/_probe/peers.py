@@ -106,7 +106,7 @@ def outliers(weights: list[Weights]) -> list[Outlier]:
                 nearest = _nearest(position, members)
             else:
                 continue
-            outlier = _compared(one, nearest, fans)
+            outlier = _outlier(one, nearest, fans)
             if outlier is not None:
                 found.append(outlier)
     return found
@@ -118,7 +118,7 @@ def _nearest(index: int, members: list[Weights]) -> list[Weights]:
     return [members[other] for other in sorted(around, key=lambda other: (abs(other - index), other))[:NEAREST]]
 
 
-def _compared(one: Weights, peers: list[Weights], fans: dict[str, tuple[int, ...]]) -> Outlier | None:
+def _outlier(one: Weights, peers: list[Weights], fans: dict[str, tuple[int, ...]]) -> Outlier | None:
     """Returns an outlier if the parameter `one` differs from its peers while most of the peers agree with each other, else None."""
     if not peers or not all(math.isfinite(other.rms) for other in (one, *peers)):
         return None

@@ -98,7 +98,7 @@ def slopes(run: Run, trunk: Trunk, forward: Fit | None, backward: Fit | None) ->
     for kind, what, fit in (("forward", "signal", forward), ("backward", "gradient", backward)):
         if fit is None or fit.depth < 3 or abs(fit.total) <= limit:
             continue
-        found.append(Finding(kind, "problem", _span(run, trunk), words(what, fit, trunk), abs(fit.total), limit))
+        found.append(Finding(kind, "problem", _span(run, trunk), slope_text(what, fit, trunk), abs(fit.total), limit))
     return found
 
 
@@ -106,7 +106,7 @@ def _span(run: Run, trunk: Trunk) -> str:
     return f"{run.layers[trunk.points[0]].name} to {run.layers[trunk.points[-1]].name}"
 
 
-def words(what: str, fit: Fit, trunk: Trunk) -> str:
+def slope_text(what: str, fit: Fit, trunk: Trunk) -> str:
     """Returns a sentence that says how the signal or the gradient changes in each step of depth, and over the whole depth.
 
     `what` is "signal" or "gradient".

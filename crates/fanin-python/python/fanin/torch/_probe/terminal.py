@@ -9,7 +9,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from .signal_checks import words
+from .signal_checks import slope_text
 from .fit import Fit
 
 if TYPE_CHECKING:
@@ -133,5 +133,5 @@ def verdicts(probe: Probe) -> list[str]:
     found = []
     for what, fit in (("signal", probe.forward), ("gradient", probe.backward)):
         if fit is not None:
-            found.append(words(what, fit, trunk))
+            found.append(slope_text(what, fit, trunk))
     return found

@@ -29,12 +29,12 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from .activations import quadrature
+from .activations import function_of
 from .records import Layer
 
 
 @functools.cache
-def _grid() -> tuple[Tensor, Tensor]:
+def _quadrature() -> tuple[Tensor, Tensor]:
     """Returns the points and weights of a quadrature for expectations over the standard normal distribution.
 
     The points contain 0, where relu has its kink. They are not computed at import, because a forked process may import this module,
@@ -51,10 +51,10 @@ def _square_means(name: str, slope: float | None, q: float) -> tuple[float, floa
 
     `slope` is the negative slope of leaky_relu. Returns None if the function is not known, or if q is negative or not finite.
     """
-    function = quadrature(name, slope)
+    function = function_of(name, slope)
     if function is None or not 0 <= q < math.inf:
         return None
-    grid, density = _grid()
+    grid, density = _quadrature()
     with torch.enable_grad():
         x = (math.sqrt(q) * grid).requires_grad_()
         value = function(x)

@@ -132,7 +132,10 @@ def copy(view: ParameterView, source: Tensor) -> None:
         if is_dtensor(source):
             placements = named.tensor.placements  # type: ignore[attr-defined]
             if not view.is_itself or tuple(source.placements) != tuple(placements):  # type: ignore[attr-defined]
-                raise ValueError(f"{named.name}: copy_ from a DTensor of other placements would need communication")
+                raise ValueError(
+                    f"{named.name}: copy_ from a DTensor needs the placements of the parameter, {tuple(placements)}: call redistribute "
+                    "on the DTensor first"
+                )
             local_of(named.tensor).copy_(local_of(source))
         elif view.is_reshaped:
             source = source.expand(view.shape).reshape(named.shape)

@@ -41,20 +41,20 @@ def formulas(value: float, variables: Variables) -> list[str]:
     found = []
     if variables.n_layer is not None:
         for text, count in (("sqrt(2*n_layer)", 2 * variables.n_layer), ("sqrt(n_layer)", variables.n_layer)):
-            factor = _nice(size * math.sqrt(count))
+            factor = _short_text(size * math.sqrt(count))
             if factor is not None and "sqrt" not in factor:
                 found.append(f"{sign}{factor}/{text}")
     fan_in, fan_out, weight_fan_in, _ = variables
     both = fan_in + fan_out if fan_in and fan_out else None
     for text, fan in (("fan_in", fan_in), ("fan_out", fan_out), ("fan_in+fan_out", both), ("weight_fan_in", weight_fan_in)):
-        factor = _nice(size * math.sqrt(fan)) if fan else None
+        factor = _short_text(size * math.sqrt(fan)) if fan else None
         # Nearly every number is a short number divided by some fan, so only the usual factors 1 and sqrt(n) count.
         if factor is not None and (factor == "1" or factor.startswith("sqrt")):
             found.append(f"{sign}{factor}/sqrt({text})")
     return [*found, literal]
 
 
-def _nice(value: float) -> str | None:
+def _short_text(value: float) -> str | None:
     """Returns a text with the value of a number: three significant digits or sqrt(n) with an integer n. None if neither is exact."""
     for text in (f"{value:.3g}", f"sqrt({round(value * value)})"):
         exact = float(text) if not text.startswith("sqrt") else math.sqrt(round(value * value))

@@ -25,7 +25,7 @@ _MAX_BLOCKS = 100_000
 _PAIR = 4
 
 
-class Start(NamedTuple):
+class Position(NamedTuple):
     """The position in the torch stream at which a draw begins."""
 
     seed: int
@@ -70,7 +70,7 @@ def _permutation(event: Event) -> int | None:
     return max(event.memory.elements - 1, 0) if is_permutation and event.memory is not None else None
 
 
-class _Scratch:
+class _MovedGenerator:
     """A generator that is moved to positions in the torch stream, to compare its state with recorded states."""
 
     def __init__(self) -> None:
@@ -97,17 +97,17 @@ class _Scratch:
         return tail[8:16]
 
 
-def starts_of(recorder: Recorder) -> dict[int, Start]:
+def starts_of(recorder: Recorder) -> dict[int, Position]:
     """Returns the position at which each draw began, by the index of its event. Draws whose position was not found are left out."""
-    found: dict[int, Start] = {}
-    scratch = _Scratch()
+    found: dict[int, Position] = {}
+    moved = _MovedGenerator()
     # The position of each generator after its last draw.
-    expected: dict[int, Start] = {}
+    expected: dict[int, Position] = {}
     for event in recorder.log:
         if event.state is None:
             continue
         state = event.state
-        start = _locate(state, expected.get(state.generator), scratch)
+        start = _locate(state, expected.get(state.generator), moved)
         if start is None:
             expected.pop(state.generator, None)
             continue
@@ -116,39 +116,39 @@ def starts_of(recorder: Recorder) -> dict[int, Start]:
     return found
 
 
-def _locate(state: GeneratorState, expected: Start | None, scratch: _Scratch) -> Start | None:
+def _locate(state: GeneratorState, expected: Position | None, moved: _MovedGenerator) -> Position | None:
     """Returns the position at which a generator has this state, or None if it was not found. `expected` is tried first."""
     (seed,) = struct.unpack_from("<Q", state.head)
     index = struct.unpack_from("<Q", state.head, 16)[0]
     first, pair = 0, None
     if expected is not None and expected.seed == seed:
-        if scratch.state(seed, expected.at).head == state.head:
-            return _with_pair(state, expected, scratch)
+        if moved.state(seed, expected.at).head == state.head:
+            return _with_pair(state, expected, moved)
         first, pair = expected.at, expected.pair
-    if scratch.state(seed, 0).head == state.head:
-        return _with_pair(state, Start(seed, 0, None), scratch)
+    if moved.state(seed, 0).head == state.head:
+        return _with_pair(state, Position(seed, 0, None), moved)
     for begin in dict.fromkeys((first, 0)):
         # The state has the index of the next word in its block, which is the position modulo 624.
         at = begin + (index - begin) % _BLOCK
         for position in range(at, at + _MAX_BLOCKS * _BLOCK, _BLOCK):
-            if scratch.state(seed, position).head == state.head:
-                return _with_pair(state, Start(seed, position, pair), scratch)
+            if moved.state(seed, position).head == state.head:
+                return _with_pair(state, Position(seed, position, pair), moved)
     return None
 
 
-def _with_pair(state: GeneratorState, start: Start, scratch: _Scratch) -> Start:
+def _with_pair(state: GeneratorState, start: Position, moved: _MovedGenerator) -> Position:
     """Returns `start` with its field `pair` corrected for a recorded state.
 
     The field becomes None if the generator has stored no normal value, and -1 if the stored value is not from the pair at that position.
     """
     if not state.tail[24]:
         return start._replace(pair=None)
-    if start.pair is None or start.pair < 0 or scratch.stored_normal(start.seed, start.pair) != state.tail[8:16]:
+    if start.pair is None or start.pair < 0 or moved.stored_normal(start.seed, start.pair) != state.tail[8:16]:
         return start._replace(pair=-1)
     return start
 
 
-def _after(start: Start, draw: Draw) -> Start:
+def _after(start: Position, draw: Draw) -> Position:
     """Returns the position after a draw. If it is not known how much was drawn, returns `start`, from where `_locate` searches."""
     if draw.words is not None:
         return start._replace(at=start.at + draw.words)

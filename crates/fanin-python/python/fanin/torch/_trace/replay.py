@@ -17,7 +17,7 @@ from ..._fanin import replay_differences
 from . import specs
 from .history import History, Step, copied_memory
 from .overlap import is_contiguous, span
-from .positions import Start, draw_of, starts_of
+from .positions import Position, draw_of, starts_of
 from .recorder import Event, Memory, Recorder
 
 _DTYPES = {
@@ -138,7 +138,7 @@ class _Program:
         return _start_keys(start, draw_of(event).normals is not None, event)
 
 
-def _start_keys(start: Start, in_pairs: bool, event: Event) -> dict[str, Any]:
+def _start_keys(start: Position, in_pairs: bool, event: Event) -> dict[str, Any]:
     keys: dict[str, Any] = {"at": start.at, "seed": start.seed if start.seed < 1 << 63 else start.seed - (1 << 64)}
     if in_pairs and start.pair is not None:
         if start.pair < 0:
