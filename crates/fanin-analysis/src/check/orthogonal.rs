@@ -106,9 +106,9 @@ pub(crate) fn departure(view: &TensorView<'_>, gain: f64) -> Result<f64> {
     Ok((0..VECTORS).map(departure).fold(0.0, |a, b| if b > a || b.is_nan() { b } else { a }))
 }
 
-/// Returns whether a row has about the Euclidean norm `gain`, as orthogonal rows have. `squares` is the sum of the
-/// squares of its values. Of a matrix with more rows than columns, a column takes the place of the row. The test is
-/// false for nearly all matrices that are not orthogonal.
+/// Returns whether a row can be a row of an orthogonal matrix times `gain`: whether its Euclidean norm is about `gain`.
+/// `squares` is the sum of the squares of the row. If the matrix has more rows than columns, the sum is that of a
+/// column. The result is false for nearly all matrices that are not orthogonal.
 pub(crate) fn is_plausible(squares: f64, gain: f64, tolerance: f64) -> bool {
     (squares / (gain * gain) - 1.0).abs() < 3.0 * tolerance
 }

@@ -17,24 +17,27 @@ pub(crate) struct ReferenceDistribution {
     pub(crate) moments: Moments,
     /// The bin edges in ascending order, each with the probability that a value is below the edge.
     edges: Vec<(f64, f64)>,
-    /// A table for finding the bin of a value.
+    /// The table with which [`bin`](Self::bin) finds the bin of a value.
     search: BinSearch,
 }
 
-/// A table for finding the bin of a value. The range from the first bin edge to the last one is divided into equal
-/// steps. A value is above all edges of lower steps, and below all edges of higher ones, because the step of a value is
-/// computed by operations that preserve the order. So the value is compared only with the edges of its step.
+/// A table that speeds up the search for the bin of a value. The range from the first bin edge to the last one is
+/// divided into equal steps.
+///
+/// The step of a value is computed by operations that preserve the order of values. A value is therefore above all
+/// edges in lower steps and below all edges in higher steps, and is compared only with the edges in its own step.
 #[derive(Debug, Clone)]
 struct BinSearch {
     /// The first edge.
     first: f64,
-    /// The number of steps divided by the length of the range.
+    /// The reciprocal of the length of a step.
     steps_per_unit: f64,
-    /// For each step, the number of edges of lower steps.
+    /// For each step, the number of edges in lower steps.
     below: Vec<u16>,
-    /// The largest number of edges of a step.
+    /// The largest number of edges in one step.
     compared: usize,
-    /// The edges in ascending order, followed by infinities, so that edges with an index above the last can be compared.
+    /// The edges in ascending order, followed by `compared` infinities, so that `compared` edges from any index on can
+    /// be read.
     edges: Vec<f64>,
 }
 
@@ -42,6 +45,7 @@ impl BinSearch {
     /// The number of steps.
     const STEPS: usize = 1 << 13;
 
+    /// Builds the table for edges in ascending order.
     fn new(edges: &[(f64, f64)]) -> Self {
         let edges: Vec<f64> = edges.iter().map(|(edge, _)| *edge).collect();
         let (first, last) = (edges.first().copied().unwrap_or(0.0), edges.last().copied().unwrap_or(0.0));
@@ -57,11 +61,11 @@ impl BinSearch {
         search
     }
 
-    /// Returns the step of a value.
+    /// Returns the step that contains `x`. A value outside of the range is in the first or the last step.
     #[inline]
     fn step(&self, x: f64) -> usize {
-        // Adding 2^52 rounds a number between 0 and 2^52 to an integer, which is then in the low bits. This is faster
-        // than `as usize`, which takes care of all other numbers.
+        // If 2^52 is added to a number between 0 and 2^52, the number is rounded to an integer, which is then in the
+        // low bits of the sum. This is faster than `as usize`, which also handles negative numbers and NaN.
         const SHIFT: f64 = (1u64 << 52) as f64;
         const LAST: f64 = (BinSearch::STEPS - 1) as f64;
         let step = (x - self.first) * self.steps_per_unit;
@@ -73,7 +77,7 @@ impl BinSearch {
     #[inline]
     fn bin(&self, x: f64) -> usize {
         let below = usize::from(self.below[self.step(x)]);
-        // Nearly always, no step has more than one edge.
+        // For most distributions, no step has more than one edge.
         if self.compared == 1 {
             below + usize::from(x >= self.edges[below])
         } else {

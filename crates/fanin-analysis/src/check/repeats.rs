@@ -2,12 +2,12 @@
 //! and two shards use the same random numbers.
 //!
 //! The values are read once and searched in two ways.
-//! - Ranges: a hash is computed for every window of `WINDOW` consecutive values. Each new value shifts the hash to the
-//!   left by `SHIFT` bits, so that older values drop out of it (the gear hash of Xia et al. 2014). Windows whose hash is
-//!   at most a limit are recorded. In a large tensor, this limit gives about `KEPT` recorded windows. The hash of a
-//!   window depends on its values only, not on its position. If a range of values occurs twice, the same windows are
-//!   therefore recorded in both occurrences. In a tensor of n values, a repeated range of k n / `KEPT` values is missed
-//!   with a probability of about e^-k.
+//! - Ranges: a hash is computed for every window of `WINDOW` consecutive values. Each value shifts the hash to the left
+//!   by `SHIFT` bits before it is added, so values before the window have no effect on it (the gear hash of Xia et al.
+//!   2014). Windows whose hash is at most a limit are recorded. In a large tensor, this limit gives about `KEPT`
+//!   recorded windows. The hash of a window depends on its values only, not on its position. If a range of values
+//!   occurs twice, the same windows are therefore recorded in both occurrences. In a tensor of n values, a repeated
+//!   range of k n / `KEPT` values is missed with a probability of about e^-k.
 //! - Rows: a hash is computed for every row, and recorded if rows are so long that they are not equal by chance. If
 //!   there are more than `MAX_ROWS` rows, only rows whose hash is at most a limit are recorded. Up to `MAX_ROWS` rows,
 //!   two equal rows are always found.
@@ -20,10 +20,10 @@ use super::tensor_view::matrix;
 /// 1e-15, even for bf16.
 const WINDOW: usize = 64_usize.div_ceil(SHIFT as usize);
 
-/// The number of bits by which a value shifts the hash of a window.
+/// The number of bits by which the hash of a window is shifted before a value is added.
 const SHIFT: u32 = 5;
 
-/// The base of the polynomial hash of a row, and of that of a tensor.
+/// The base of the polynomial hashes of a row and of a tensor.
 const BASE: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// The approximate number of windows of a large tensor that are recorded. In a tensor of n random values, the
@@ -130,10 +130,11 @@ fn mix(mut bits: u64) -> u64 {
     bits ^ (bits >> 31)
 }
 
-/// Returns whether a window has at least `WINDOW` - 2 distinct values. Windows with fewer distinct values are not
-/// recorded, because they may be equal by chance.
+/// Returns whether a window has at least `WINDOW` - 2 distinct values. `window` has the bit patterns of its values.
+/// Windows with fewer distinct values are not recorded, because they may be equal by chance.
 fn is_distinctive(window: [u64; WINDOW]) -> bool {
-    // A set of 64 elements, one for each value of a hash. It has at most as many elements as there are distinct values.
+    // `set` has a bit for each value of a hash of 6 bits. It has at most as many bits as there are distinct values, so
+    // this test avoids most sorts.
     let set = window.iter().fold(0u64, |set, bits| set | 1 << (mix(*bits) >> 58));
     set.count_ones() as usize + 2 >= WINDOW || {
         let mut sorted = window;
@@ -142,8 +143,8 @@ fn is_distinctive(window: [u64; WINDOW]) -> bool {
     }
 }
 
-/// Returns whether two hashes are equal, by a hash table with linear probing. The hashes must be evenly distributed. The
-/// second number of each pair is not used.
+/// Returns whether two of the hashes are equal. `hashes` has pairs of a hash and an index, of which only the hash is
+/// used. The function uses a hash table with linear probing, which is fast because the hashes are evenly distributed.
 fn has_equal(hashes: &[(u64, usize)]) -> bool {
     let size = (2 * hashes.len() + 1).next_power_of_two();
     let mut table = vec![None; size];
@@ -210,7 +211,7 @@ impl RepeatSearch {
         self.last[WINDOW - kept..].copy_from_slice(&values[values.len() - kept..]);
     }
 
-    /// Adds the values of a range of a chunk. The range is within a row.
+    /// Adds the values `range` of a chunk. They must be in one row.
     fn add_to_row(&mut self, chunk: &[f64], range: Range<usize>) {
         let (mut rolling, mut row_hash, mut power) = (self.rolling, self.row_hash, self.power);
         let (position, max_hash) = (self.position, self.max_hash);
@@ -231,7 +232,8 @@ impl RepeatSearch {
         self.column += range.len();
     }
 
-    /// Returns the bits of the last `WINDOW` values before the index `end` of a chunk.
+    /// Returns the bit patterns of the `WINDOW` values before the index `end` of a chunk. The first of them may be in
+    /// the previous chunks.
     fn window(&self, chunk: &[f64], end: usize) -> [u64; WINDOW] {
         let value = |k: usize| match (end + k).checked_sub(WINDOW) {
             Some(index) => chunk[index],

@@ -25,7 +25,7 @@ pub(super) struct Scan<'a> {
     pub(super) repeats: RepeatSearch,
     /// The sample in which modes are searched.
     pub(super) sample: ValueSample,
-    /// The first column, if the tensor has two axes.
+    /// The values of the first column of a view with two axes. Empty for other views.
     first_column: Vec<f64>,
 }
 
@@ -57,7 +57,7 @@ impl<'a> Scan<'a> {
         let read = |part: Part<'_>| -> Result<(Summary, RepeatSearch, ValueSample, Vec<f64>)> {
             let (mut summary, mut repeats) = (empty(), RepeatSearch::new(view.shape(), part.first));
             let mut sample = ValueSample::new(count, part.first);
-            // The distance to the first value of the next row.
+            // The number of values from the start of the next chunk to the start of a row.
             let (mut first_column, mut distance) = (Vec::new(), 0);
             part.view.values(|values| {
                 if width > 0 {
@@ -107,9 +107,10 @@ impl<'a> Scan<'a> {
         self.view.values(take)
     }
 
-    /// Returns the sum of the squares of the first row of `view`, or of its first column if it has more rows than columns.
-    /// `view` is this view or a block of it that starts at the first value. Returns `None` for tensors of more than two
-    /// axes that have more rows than columns.
+    /// Returns the sum of the squares of the first row of `view`, or of its first column if it has more rows than
+    /// columns. `view` is the view of this scan, or a block of it that starts at the first value.
+    ///
+    /// Returns `None` if the first column is needed and is not stored, because the view has more than two axes.
     ///
     /// # Errors
     /// Returns an error if the file cannot be read.
@@ -121,7 +122,8 @@ impl<'a> Scan<'a> {
             view.slice(0, 0..1).values(|values| sum += squares(values))?;
             return Ok(Some(sum));
         }
-        // Reading a column takes as long as reading the whole tensor, so it was done with the first reading.
+        // Reading one column of a file takes as long as reading the whole tensor. The column was therefore stored when
+        // the values were read for the first time.
         Ok(self.first_column.get(..rows).map(squares))
     }
 

@@ -17,7 +17,8 @@ pub(super) struct CoarserType {
 impl CoarserType {
     /// Counts the next values of a tensor of type f32 or f64.
     pub(super) fn add(&mut self, values: &[f64]) {
-        // A type with n bits of mantissa can represent values of which all but the first n of 52 bits are 0.
+        // A type with n mantissa bits represents a value exactly if only the first n of the value's 52 mantissa bits in
+        // f64 can be 1.
         let ends_after = |x: f64, bits: u32| x.to_bits() << (12 + bits) == 0;
         for &x in values {
             let magnitude = x.abs();

@@ -6,10 +6,10 @@ use crate::check::p_value::correlation;
 use crate::check::test_result::TestResult;
 use crate::signs::sign;
 
-/// The number of sums of the sketch of a row or a column.
+/// The number of sums in the sketch of a row or of a column.
 const SKETCH: usize = 8;
 
-/// The smallest number of values of a line that is sketched. Sums of fewer values are far from normal.
+/// The smallest number of values of a row or column that is sketched. The sums over fewer values are far from normal.
 const MIN_LENGTH: usize = 16 * SKETCH;
 
 /// The largest distance between two rows, or two columns, up to which every distance is tested.
@@ -96,17 +96,17 @@ fn symmetry(matrix: &Matrix<'_>) -> Option<TestResult> {
     (pairs as usize >= MIN_PAIRS).then(|| TestResult::new("symmetry", p, text))
 }
 
-/// The sketch of a row or a column: each value, with a random sign, is added to one of a few sums (the count sketch of
-/// Charikar, Chen and Farach-Colton 2002). The scalar product of two sketches is an unbiased estimate of the scalar
-/// product of the lines. The sums are independent if the values are.
+/// The sketch of a row or column: `SKETCH` sums of its values with pseudo-random signs. Each value is in one of the
+/// sums (the count sketch of Charikar, Chen and Farach-Colton 2002). The scalar product of two sketches is an unbiased
+/// estimate of the scalar product of the two rows or columns. If the values are independent, so are the sums.
 type Sketch = [f32; SKETCH];
 
-/// Returns `count` random signs.
+/// Returns `count` fixed pseudo-random signs, as 1 or -1.
 fn signs(count: usize) -> Vec<f32> {
     (0..count as u64).map(|n| sign(n + 0x5bd1_e995) as f32).collect()
 }
 
-/// Returns the sketch of each row.
+/// Returns the sketch of each row of the matrix.
 fn sketches_of_rows(matrix: &Matrix<'_>) -> Vec<Sketch> {
     let signs = signs(matrix.columns);
     let (blocks_of_signs, last_signs) = signs.as_chunks::<SKETCH>();
@@ -126,7 +126,7 @@ fn sketches_of_rows(matrix: &Matrix<'_>) -> Vec<Sketch> {
     matrix.values.chunks(matrix.columns).map(sketch).collect()
 }
 
-/// Returns the sketch of each column.
+/// Returns the sketch of each column of the matrix.
 fn sketches_of_columns(matrix: &Matrix<'_>) -> Vec<Sketch> {
     let mut sums: [Vec<f32>; SKETCH] = std::array::from_fn(|_| vec![0f32; matrix.columns]);
     for ((n, row), sign) in matrix.values.chunks(matrix.columns).enumerate().zip(signs(matrix.rows)) {
@@ -135,8 +135,12 @@ fn sketches_of_columns(matrix: &Matrix<'_>) -> Vec<Sketch> {
     (0..matrix.columns).map(|column| std::array::from_fn(|k| sums[k][column])).collect()
 }
 
-/// Tests whether lines at some distance are correlated, and reports the distance with the smallest p-value. The tested
-/// distances are all short ones, and those between corresponding lines of equal parts, such as shards.
+/// Tests whether lines (rows or columns) at some distance are correlated. `lines` has the sketch of each line, and
+/// `name` is "rows" or "columns".
+///
+/// The tested distances are those up to `ALL_LAGS`, and the distances between corresponding lines of 2 to `MAX_PARTS`
+/// equal parts. The result is for the distance with the smallest p-value. Its p-value is multiplied by the number of
+/// tested distances.
 fn between_lines(name: &str, lines: &[Sketch]) -> Option<TestResult> {
     if lines.len() < 4 {
         return None;

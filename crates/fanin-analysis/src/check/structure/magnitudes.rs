@@ -76,7 +76,7 @@ impl Magnitudes {
         }
     }
 
-    /// Adds values of the current row.
+    /// Adds the next values of the current row. They must not extend beyond its end.
     fn add_to_row(&mut self, values: &[f64]) {
         const BLOCK: usize = 256;
         let tile = (self.start / self.width + self.finished) / self.width;
