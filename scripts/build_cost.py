@@ -27,7 +27,8 @@ def seconds(whose: int) -> float:
 
 def wrap(command: list[str]) -> int:
     """Runs a compiler, and appends the package, the CPU time and the CPU time of this process to the file of times."""
-    done = subprocess.run(command)
+    # Cargo gives the compiler the open files of its job server.
+    done = subprocess.run(command, close_fds=False)
     times = seconds(resource.RUSAGE_CHILDREN), seconds(resource.RUSAGE_SELF)
     with open(os.environ[TIMES], "a") as file:
         file.write(f"{os.environ.get('CARGO_PKG_NAME', '')}\t{times[0]}\t{times[1]}\n")

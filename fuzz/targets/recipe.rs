@@ -33,6 +33,13 @@ fuzz_target!(|text: &str| {
     let flat = recipe.flatten(&MODEL);
     let again = Recipe::parse(&flat, path).unwrap_or_else(|error| panic!("{error}\n{flat}"));
     let again = again.plan(&MODEL, &[]).unwrap_or_else(|error| panic!("{error}\n{flat}"));
-    let described = |planned: &[Planned]| -> Vec<String> { planned.iter().map(Planned::description).collect() };
+    // Everything except the positions of the rules, which differ.
+    let described = |planned: &[Planned]| -> Vec<String> {
+        let of = |planned: &Planned| {
+            let Planned { entry, pattern, location: _, action, plan, integer, tied, chosen_dtype } = planned;
+            format!("{entry:?} {pattern:?} {action:?} {plan:?} {integer:?} {tied:?} {chosen_dtype:?}")
+        };
+        planned.iter().map(of).collect()
+    };
     assert_eq!(described(&planned), described(&again), "{flat}");
 });

@@ -14,7 +14,7 @@ fuzz_target!(|text: &str| {
     let Ok(init) = text.parse::<Init>() else { return };
     let printed = init.to_string();
     assert_eq!(printed.parse::<Init>().expect("a printed spec is a spec").to_string(), printed);
-    for shape in [&[][..], &[0], &[5], &[4, 6], &[3, 2, 2, 2]] {
+    for shape in [&[][..], &[0], &[4, 0], &[5], &[4, 6], &[3, 2, 2, 2]] {
         let Ok(plan) = init.resolve(shape, DType::F32) else { continue };
         assert!(!plan.std().is_nan(), "{printed} {shape:?}");
         let mut values = vec![UNWRITTEN; shape.iter().product()];

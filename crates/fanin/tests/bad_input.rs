@@ -239,6 +239,28 @@ fn shapes_that_do_not_fit_the_buffer_are_errors() {
 }
 
 #[test]
+fn the_moments_of_empty_tensors_are_numbers() {
+    for spec in [
+        "arange",
+        "log(arange(1, 1))",
+        "eye",
+        "idinit",
+        "zero_hadamard",
+        "blocks(normal, zeros)",
+        "stacked(normal)",
+        "constant(2)",
+        "uniform",
+    ] {
+        for shape in [[0, 4], [4, 0], [0, 0]] {
+            let Ok(plan) = common::spec(spec).resolve(&shape, DType::F32) else { continue };
+            assert!(!plan.mean().is_nan() && !plan.std().is_nan(), "{spec} {shape:?}");
+        }
+    }
+    let plan = common::spec("arange").resolve(&[0], DType::F32).unwrap();
+    assert_eq!((plan.mean(), plan.std()), (0.0, 0.0));
+}
+
+#[test]
 fn empty_tensors_can_be_filled() {
     for spec in [
         "normal",

@@ -29,6 +29,16 @@ fn error_of(text: &str) -> String {
 }
 
 #[test]
+fn a_printed_spec_whose_argument_is_not_a_number_parses() {
+    for text in
+        ["sparse(nan)", "normal(std=nan)", "constant(-nan)", "kaiming_normal(nonlinearity=leaky_relu(nan))"]
+    {
+        let printed = parse(text).to_string();
+        assert_eq!(parse(&printed).to_string(), printed, "{text}");
+    }
+}
+
+#[test]
 fn the_spec_that_an_initializer_prints_parses_into_the_same_initializer() {
     let more = [
         "trunc_normal(method=rejection)",

@@ -75,9 +75,9 @@ impl Plan {
         match self.distribution {
             Distribution::Hadamard { scale } => {
                 let side = rows.max(columns).next_power_of_two();
-                scale * sum_of_signs(rows, columns, side) as f64 / self.len() as f64
+                scale * sum_of_signs(rows, columns, side) as f64 / self.len().max(1) as f64
             }
-            Distribution::RepeatedEye { value } => value / columns as f64,
+            Distribution::RepeatedEye { value } => value / columns.max(1) as f64,
             _ => 0.0,
         }
     }

@@ -122,10 +122,10 @@ fn square(x: f64) -> f64 {
 }
 
 /// Returns the mean and the standard deviation over the last axis. The element at `index` of this axis is
-/// `value(index)`.
+/// `value(index)`. If the axis is empty, both are 0.
 pub(super) fn moments_of_sequence(plan: &Plan, value: impl Fn(usize) -> f64) -> (f64, f64) {
     let length = plan.shape.last().copied().unwrap_or(1);
-    let count = length as f64;
+    let count = length.max(1) as f64;
     let mean = (0..length).map(&value).sum::<f64>() / count;
     let variance = (0..length).map(|index| square(value(index) - mean)).sum::<f64>() / count;
     (mean, variance.sqrt())

@@ -54,7 +54,7 @@ impl Plan {
             }
             Distribution::Hadamard { scale } => (scale * scale - self.mean() * self.mean()).max(0.0).sqrt(),
             Distribution::RepeatedEye { value } => {
-                let fraction = 1.0 / self.matrix().1 as f64;
+                let fraction = 1.0 / self.matrix().1.max(1) as f64;
                 value.abs() * (fraction * (1.0 - fraction)).sqrt()
             }
             Distribution::Arange { start, step } => {
@@ -105,14 +105,14 @@ impl Plan {
             }
             _ => 0,
         };
-        count as f64 / self.len() as f64
+        count as f64 / self.len().max(1) as f64
     }
 
     /// Returns the mean and the mean square over all elements of a plan of blocks.
     fn moments_of_blocks(&self) -> (f64, f64) {
         let (mut first, mut second) = (0.0, 0.0);
         for block in &self.blocks {
-            let fraction = block.plan.len() as f64 / self.len() as f64;
+            let fraction = block.plan.len() as f64 / self.len().max(1) as f64;
             let (mean, std) = (block.plan.mean(), block.plan.std());
             first += fraction * mean;
             second += fraction * (std * std + mean * mean);

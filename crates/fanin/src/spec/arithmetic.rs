@@ -123,7 +123,8 @@ impl Scanner<'_> {
         }
         match name {
             "inf" => Ok(f64::INFINITY),
-            "nan" => Ok(f64::NAN),
+            // An initializer prints NaN as Rust does.
+            "nan" | "NaN" => Ok(f64::NAN),
             "pi" => Ok(std::f64::consts::PI),
             _ => {
                 let known = self.variables.names();

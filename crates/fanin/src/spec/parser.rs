@@ -20,7 +20,7 @@
 //! term       = unary { ("*" | "/") unary }
 //! unary      = [ "+" | "-" ] unary | power
 //! power      = atom [ ("^" | "**") unary ]
-//! atom       = number | "inf" | "nan" | "pi" | variable | "(" expression ")"
+//! atom       = number | "inf" | "nan" | "NaN" | "pi" | variable | "(" expression ")"
 //!            | [ "math" "." ] ( "sqrt" | "log" | "exp" | "abs" | "floor" ) "(" expression ")"
 //!            | ( "min" | "max" ) "(" expression { "," expression } ")"
 //!            | factor "(" expression { "," expression } ")"    a function of crate::scaling: gpt2_residual(n_layer)
@@ -354,7 +354,7 @@ impl Scanner<'_> {
     /// Returns true if an expression can begin with `name`, such as `sqrt`, `pi`, a variable or a scaling factor. Any
     /// other name is the name of a nonlinearity.
     fn begins_expression(&self, name: &str) -> bool {
-        ["sqrt", "math", "inf", "nan", "pi"].contains(&name)
+        ["sqrt", "math", "inf", "nan", "NaN", "pi"].contains(&name)
             || FUNCTIONS.contains(&name)
             || ["fan_in", "fan_out", "shape", "index"].contains(&name)
             || self.variables.get(name).is_some()
