@@ -22,6 +22,7 @@ import platform
 import statistics
 import subprocess
 import sys
+import textwrap
 import time
 from pathlib import Path
 from typing import Any, Callable
@@ -100,9 +101,13 @@ def models(options: argparse.Namespace) -> None:
     import models
 
     results = models.main(options.quick, options.only)
-    print(models.table(results))
+    many = [] if options.only else models.measure_many(options.quick)
+    print(models.table(results), models.many_text(many), sep="\n\n")
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    write({"machine": machine(cores), "models": results}, "models.json", options)
+    target = write({"machine": machine(cores), "models": results, "many": many}, "models.json", options)
+    if options.save:
+        replace(target / "performance.md", "models", models.table(results).split("\n"))
+        replace(target / "performance.md", "many", textwrap.wrap(models.many_text(many), 130))
 
 
 def peer_table(cases: list[dict[str, Any]]) -> list[str]:

@@ -4,9 +4,13 @@
 generator, must be the same as with torch alone. Then the construction is timed. In each round, the model is built in all
 three ways, in the same process.
 
+The time is measured twice: wall time, and the CPU time in user mode of all threads, which does not include page faults.
+
 Large models are measured twice. The first measurement uses newly allocated memory, as in a process that builds one model. The
 second measurement is made in a separate process, which reuses its memory from one build to the next. The difference between
 the two is the time of page faults.
+
+Finally, `MANY` models are built in the three ways. A context must not make a model slower that takes longer than `SHORT` to build.
 """
 
 from __future__ import annotations
@@ -16,6 +20,7 @@ import gc
 import hashlib
 import json
 import os
+import resource
 import statistics
 import subprocess
 import sys
@@ -34,6 +39,13 @@ import model_configs  # noqa: E402
 #: The time in seconds after which no further round of a model is started. Every model gets at least three rounds.
 BUDGET = 150.0
 ROUNDS = 5
+
+#: The number of small models of timm and of transformers, half of each, that are built to find a model that a context makes slower.
+MANY = 60
+#: The time in seconds of a build by torch below which a model of these is left out.
+SHORT = 0.02
+#: The number of rounds of each of these models.
+MANY_ROUNDS = 5
 
 WAYS: dict[str, Callable[[], ContextManager[Any]]] = {
     "plain": contextlib.nullcontext,
@@ -54,13 +66,15 @@ MODELS = [
 ]
 
 
-def build(builder: Callable[[], torch.nn.Module], way: str) -> tuple[float, torch.nn.Module]:
-    """Builds a model in one of `WAYS`. Returns the time in seconds, and the model."""
+def build(builder: Callable[[], torch.nn.Module], way: str) -> tuple[float, float, torch.nn.Module]:
+    """Builds a model in one of `WAYS`. Returns the wall time and the user CPU time in seconds, and the model."""
     torch.manual_seed(0)
+    user = resource.getrusage(resource.RUSAGE_SELF).ru_utime
     started = time.perf_counter()
     with WAYS[way]():
         model = builder()
-    return time.perf_counter() - started, model
+    wall = time.perf_counter() - started
+    return wall, resource.getrusage(resource.RUSAGE_SELF).ru_utime - user, model
 
 
 def digest(model: torch.nn.Module) -> str:
@@ -75,37 +89,78 @@ def digest(model: torch.nn.Module) -> str:
 def measure(name: str, builder: Callable[[], torch.nn.Module], quick: bool) -> dict[str, Any]:
     """Checks that all ways give the same weights, and measures them. Returns the median and the minimum time of each way."""
     print(f"{name} ...", end=" ", file=sys.stderr, flush=True)
-    expected = None
-    for way in WAYS:
-        _, model = build(builder, way)
-        found = digest(model), torch.get_rng_state()
-        expected = expected or found
-        if found[0] != expected[0] or not torch.equal(found[1], expected[1]):
-            sys.exit(f"{name}, {way}: the weights or the generator differ from those of torch alone")
-        del model
-        gc.collect()
-    times: dict[str, list[float]] = {way: [] for way in WAYS}
+    compare(name, builder)
+    times: dict[str, list[tuple[float, float]]] = {way: [] for way in WAYS}
     begun = time.perf_counter()
     while len(times["plain"]) < (1 if quick else ROUNDS):
         for way in WAYS:
             # A small model is built many times in each round, because one build is too short for the clock.
-            seconds, model = build(builder, way)
+            wall, user, model = build(builder, way)
             del model
-            repeats = min(200, max(1, round(0.1 / seconds)))
+            repeats = min(200, max(1, round(0.1 / wall)))
             for _ in range(repeats - 1):
-                more, model = build(builder, way)
-                seconds += more
+                more, more_user, model = build(builder, way)
+                wall, user = wall + more, user + more_user
                 del model
-            times[way].append(seconds / repeats)
+            times[way].append((wall / repeats, user / repeats))
             gc.collect()
         if time.perf_counter() - begun > BUDGET and len(times["plain"]) >= 3:
             break
     print(f"{len(times['plain'])} rounds", file=sys.stderr)
     return {
         "name": name,
-        "seconds": {way: statistics.median(of_way) for way, of_way in times.items()},
-        "least": {way: min(of_way) for way, of_way in times.items()},
+        "seconds": {way: statistics.median(wall for wall, _ in of_way) for way, of_way in times.items()},
+        "least": {way: min(wall for wall, _ in of_way) for way, of_way in times.items()},
+        "user": {way: min(user for _, user in of_way) for way, of_way in times.items()},
     }
+
+
+def compare(name: str, builder: Callable[[], torch.nn.Module]) -> None:
+    """Builds a model once in each way. Ends the program if the weights or the state of the generator differ."""
+    expected = None
+    for way in WAYS:
+        model = build(builder, way)[-1]
+        found = digest(model), torch.get_rng_state()
+        expected = expected or found
+        if found[0] != expected[0] or not torch.equal(found[1], expected[1]):
+            sys.exit(f"{name}, {way}: the weights or the generator differ from those of torch alone")
+        del model
+        gc.collect()
+
+
+def measure_many(quick: bool) -> list[dict[str, Any]]:
+    """Builds `MANY` small models in each way. Returns the minimum wall time of each way, for each model over `SHORT`."""
+    import draft_models
+
+    of_timm = [(name, draft_models.timm_model(name)) for name in draft_models.TIMM[: MANY // 2]]
+    of_transformers = [(name, draft_models.transformers_model(name)) for name in draft_models.TRANSFORMERS[: MANY // 2]]
+    results = []
+    for name, builder in [*of_timm, *of_transformers][:: 20 if quick else 1]:
+        compare(name, builder)
+        least = dict.fromkeys(WAYS, float("inf"))
+        for _ in range(MANY_ROUNDS):
+            for way in WAYS:
+                wall, _, model = build(builder, way)
+                least[way] = min(least[way], wall)
+                del model
+        gc.collect()
+        print(f"{name}: {least['plain']:.3f} s", *(f"{least['plain'] / least[way]:.2f}" for way in WAYS), file=sys.stderr)
+        if least["plain"] >= SHORT:
+            results.append({"name": name, "least": least})
+    return results
+
+
+def many_text(results: list[dict[str, Any]]) -> str:
+    """Returns the least and the median speedup of the models of `measure_many`, as a sentence."""
+    if not results:
+        return f"None of the models took over {SHORT * 1000:.0f} ms to build."
+    speedups = {way: sorted((r["least"]["plain"] / r["least"][way], r["name"]) for r in results) for way in ("fast_init", "deferred")}
+    texts = []
+    for way, call in (("fast_init", "fast_init()"), ("deferred", "fast_init(defer=True)")):
+        ratios = [ratio for ratio, _ in speedups[way]]
+        worst, name = speedups[way][0]
+        texts.append(f"With `{call}`, the smallest speedup is {worst:.2f}x ({name}), and the median {statistics.median(ratios):.1f}x.")
+    return f"{len(results)} models of timm and transformers that torch builds in over {SHORT * 1000:.0f} ms: " + " ".join(texts)
 
 
 def main(quick: bool, only: str | None) -> list[dict[str, Any]]:
@@ -131,13 +186,16 @@ def in_kept_memory(name: str) -> dict[str, Any]:
 
 
 def table(results: list[dict[str, Any]]) -> str:
-    lines = ["| model | plain | `fast_init()` | goal | `fast_init(defer=True)` | goal |", "|---|---|---|---|---|---|"]
+    lines = [
+        "| model | torch alone | `fast_init()` | in user time | goal | `fast_init(defer=True)` | in user time | goal |",
+        "|---" * 8 + "|",
+    ]
     for result in results:
-        seconds, least, goals = result["seconds"], result["least"], result["goals"]
+        seconds, least, user, goals = result["seconds"], result["least"], result["user"], result["goals"]
         cells = [result["name"], f"{seconds['plain']:.3g} s"]
         for way, goal in zip(("fast_init", "deferred"), goals):
             ratios = (of["plain"] / of[way] for of in (seconds, least))
-            cells += ["{:.2g}x ({:.2g}x)".format(*ratios), f"{goal}x" if goal else ""]
+            cells += ["{:.2g}x ({:.2g}x)".format(*ratios), f"{user['plain'] / max(user[way], 1e-9):.2g}x", f"{goal}x" if goal else ""]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
