@@ -36,7 +36,7 @@ def wrap(command: list[str]) -> int:
 
 
 def trees() -> tuple[dict[str, set[str]], dict[str, str]]:
-    """Returns the packages that each package of the build needs, itself included, and the licences."""
+    """Returns the packages that each package of the build needs, including itself, and the licence of each package."""
     command = ["cargo", "tree", "--locked", "-p", "fanin-cli", "-e", "normal,build", "--prefix", "depth", "--no-dedupe", "-f", " {p}\t{l}"]
     needs: dict[str, set[str]] = {}
     licences, path = {}, []

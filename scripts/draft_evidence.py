@@ -75,9 +75,9 @@ def _spread(part: np.ndarray) -> tuple[float, int]:
 
 
 def difference(real: dict[str, Any], draft: dict[str, Any]) -> str | None:
-    """Returns a text that says how the values by a draft differ from the real ones, or None if no difference is found.
+    """Returns a text that says how the values that a draft gives differ from the real ones, or None if no difference is found.
 
-    `real` and `draft` are summaries by `evidence`.
+    `real` and `draft` are summaries that `evidence` returned.
     """
     if real["count"] != draft["count"]:
         return f"{real['count']} values, not {draft['count']}"

@@ -24,7 +24,7 @@ ACTIVATIONS = {"relu": nn.ReLU, "tanh": nn.Tanh, "gelu": nn.GELU, "selu": nn.SEL
 
 
 class MLP(nn.Module):
-    """`depth` linear layers, with an activation between each two of them."""
+    """`depth` linear layers, with an activation between consecutive layers."""
 
     def __init__(self, activation: str, width: int = 128, depth: int = DEPTH, inputs: int = 64, outputs: int = 10):
         super().__init__()

@@ -319,8 +319,8 @@ fn no_safetensors(folder: &Path) -> String {
 /// Compares an index with the files that the index names. Returns a message for each inconsistency that does not
 /// prevent reading.
 ///
-/// `file_of_name` contains the index in `paths` of the file of each tensor. `size` is the number of bytes of all
-/// tensors.
+/// `file_of_name` maps the name of each tensor to the position of its file in `paths`. `size` is the total size of all
+/// tensors in bytes.
 ///
 /// # Errors
 /// Returns an error if a file does not have a tensor that the index assigns to this file, or if a file has a tensor

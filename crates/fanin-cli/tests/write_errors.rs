@@ -339,8 +339,8 @@ fn a_limit_on_file_sizes_is_an_error_and_leaves_no_file() {
     std::fs::write(fixture.path("out.safetensors"), "old").unwrap();
     let before = fixture.files();
     let program = Fixture::program().display().to_string();
-    // The unit of `ulimit -f` is 512 or 1024 bytes, depending on the shell, so the limit is 5 or 10 MB. The file would
-    // have 40 MB.
+    // The unit of `ulimit -f` is 512 or 1024 bytes, depending on the shell, so the limit is about 5 or 10 MB. The complete
+    // file would be 40 MB, so the write fails.
     let command =
         format!("ulimit -f 10000; '{program}' fill normal --shape 10000000 -o out.safetensors --force");
     let output = std::process::Command::new("sh")

@@ -64,10 +64,10 @@ def test_every_recipe_fits_its_network_and_the_signal_is_measured_at_each_point(
     ("name", "factor"), [("Xavier", 0.5), ("Kaiming", 1.0), ("orthogonal, gain sqrt(2)", 1.0)]
 )  # fmt: skip
 def test_measured_slopes_are_those_of_theory(name, factor):
-    """In theory, a layer with relu multiplies the mean square of the signal by half the gain squared, which is `factor`.
+    """In theory, a layer with relu multiplies the mean square of the signal by `factor`, which is `gain**2 / 2`.
 
-    The measured slopes are smaller, because they come from geometric means over networks of finite width n. For Gaussian weights, ln of
-    the mean square falls by about 5 / (4 n) more in each layer (Hanin and Nica 2020). Here, this is 0.02 for each of 2 layers.
+    The measured slope of ln(mean square) per layer is smaller, because it comes from geometric means over networks of finite width n.
+    For Gaussian weights, it is smaller by about 5 / (4 n) (Hanin and Nica 2020).
     """
     scheme = next(one for one in RESULTS["experiments"]["mlp-relu"]["schemes"] if one["name"] == name)
     inner = scheme["signal"][:-1]

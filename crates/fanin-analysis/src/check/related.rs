@@ -116,7 +116,7 @@ fn correlations(tensors: &[Signed]) -> Vec<Relation> {
             }
             let r: f32 = units[first].iter().zip(&units[second]).map(|(a, b)| a * b).sum();
             let n = units[first].len() as f64;
-            // A pair with a small correlation is left out before the distribution function, which is slow, is computed.
+            // Pairs with a small correlation are skipped here, because the distribution function is slow.
             if f64::from(r * r) * n < 20.0 {
                 return None;
             }

@@ -87,7 +87,8 @@ pub(super) fn fill_by_index_in_sequence(
     region: &Region,
     out: Values<'_>,
 ) {
-    // Each chunk consists of whole groups of words, because a sequential source cannot produce a group twice.
+    // Each chunk consists of whole groups of words. If a chunk ended inside a group, the next chunk would need the same
+    // group again, and a sequential source cannot produce a group twice.
     const { assert!(CHUNK.is_multiple_of(GROUP_32) && CHUNK.is_multiple_of(GROUP_64)) };
     values!(out, out => for (number, out) in out.chunks_mut(CHUNK).enumerate() {
         check();

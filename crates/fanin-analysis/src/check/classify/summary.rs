@@ -104,15 +104,17 @@ impl Summary {
 
     /// Adds finite values to the counts, the sums and the range.
     fn add_finite(&mut self, values: &[f64]) {
-        let Some(first) = values.first() else { return };
-        let smallest = self.smallest_plausible;
-        self.ones += values.iter().filter(|x| **x == 1.0).count() as u64;
-        let implausible = |x: &f64| ((*x != 0.0) & (x.abs() < smallest)) | (x.abs() > 1e15);
-        self.implausible += values.iter().filter(|x| implausible(x)).count() as u64;
-
-        // The compiler makes SIMD instructions of these comparisons, but not of `f64::min`, which takes care of NaN.
-        let min = values.iter().fold(*first, |min, x| if *x < min { *x } else { min });
-        let max = values.iter().fold(*first, |max, x| if *x > max { *x } else { max });
+        if values.is_empty() {
+            return;
+        }
+        let (min, max, magnitude) = extremes(values);
+        if min <= 1.0 && max >= 1.0 {
+            self.ones += values.iter().filter(|x| **x == 1.0).count() as u64;
+        }
+        if magnitude < self.smallest_plausible || max > 1e15 || min < -1e15 {
+            let implausible = |x: &&f64| self.is_subnormal(**x) || x.abs() > 1e15;
+            self.implausible += values.iter().filter(implausible).count() as u64;
+        }
         let count = |wanted: f64| values.iter().filter(|x| **x == wanted).count() as u64;
         if min <= self.min {
             let before = if min == self.min { self.count_at_min } else { 0 };
@@ -180,6 +182,29 @@ impl Summary {
     pub(super) fn norm(&self) -> f64 {
         (self.squares + self.mean * self.mean * self.finite as f64).sqrt()
     }
+}
+
+/// Returns the smallest value, the largest value and the smallest magnitude. There are several partial results, so that
+/// the compiler can use SIMD instructions.
+fn extremes(values: &[f64]) -> (f64, f64, f64) {
+    const LANES: usize = 8;
+    // Unlike `f64::min` and `f64::max`, these do not handle NaN, and are single instructions.
+    let least = |a: f64, b: f64| if b < a { b } else { a };
+    let most = |a: f64, b: f64| if b > a { b } else { a };
+    let (mut min, mut max) = ([f64::INFINITY; LANES], [f64::NEG_INFINITY; LANES]);
+    let mut magnitude = min;
+    let mut add = |k: usize, x: f64| {
+        min[k] = least(min[k], x);
+        max[k] = most(max[k], x);
+        magnitude[k] = least(magnitude[k], x.abs());
+    };
+    let (chunks, rest) = values.as_chunks::<LANES>();
+    for chunk in chunks {
+        (0..LANES).for_each(|k| add(k, chunk[k]));
+    }
+    rest.iter().for_each(|x| add(0, *x));
+    let smallest = |lanes: [f64; LANES]| lanes.into_iter().fold(f64::INFINITY, f64::min);
+    (smallest(min), max.into_iter().fold(f64::NEG_INFINITY, f64::max), smallest(magnitude))
 }
 
 /// Returns the sum of a function of the values. There are several partial sums, so that the compiler can use SIMD

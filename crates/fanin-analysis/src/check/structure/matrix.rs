@@ -1,7 +1,7 @@
 //! Matrices of standardized values.
 
-/// The kurtosis below which values count as light-tailed. Sums of a few dozen squares of such values have about the
-/// same tails as those of normal values, whose kurtosis is 3, or lighter ones.
+/// The kurtosis below which values count as light-tailed. Normal values have a kurtosis of 3. The tails of a sum of a few
+/// dozen squares of light-tailed values are about as heavy as for normal values, or lighter.
 pub(super) const LIGHT_TAILED: f64 = 3.3;
 
 /// The number of values whose sum is computed in f32.

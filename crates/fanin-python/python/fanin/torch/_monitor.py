@@ -33,13 +33,13 @@ class ModuleStatistics:
 
 @dataclasses.dataclass(frozen=True)
 class ParameterStatistics:
-    """A parameter in one step. Each number is a root mean square."""
+    """Root mean squares of a parameter in one step."""
 
-    #: Before the step.
+    #: The root mean square of the weights before the step.
     weight: float
-    #: Of the gradient, or None if the parameter got none.
+    #: The root mean square of the gradient, or None if the parameter got no gradient.
     gradient: float | None
-    #: Of the change of the parameter in this step.
+    #: The root mean square of the difference between the weights after and before the step.
     update: float
 
 

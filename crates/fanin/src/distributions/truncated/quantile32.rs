@@ -78,16 +78,18 @@ impl SmallerTail {
     }
 }
 
-/// A method that finds the smaller tail of a word.
+/// A method that finds the smaller tail of a word: the probability of all values beyond the word's quantile, on the side
+/// on which this is smaller.
 trait FindSmallerTail {
     /// Returns the smaller tail at the position of a word. Implementations are `#[inline(always)]`.
     fn smaller_tail<F: SimdF32>(&self, word: F::Bits, word_mass: f32) -> F;
 }
 
-/// The method for an interval with equal tails beyond its ends.
+/// The method for an interval with the same probability below its lower end and above its upper end. The smaller tail is
+/// then on the side of the end that is nearer.
 #[derive(Debug, Clone, Copy)]
 struct NearerEnd {
-    /// The probability beyond either end.
+    /// The probability below the lower end, which is also the probability above the upper end.
     tail: f32,
 }
 

@@ -39,9 +39,12 @@ impl Cost {
         Self { compute: if words > 1.0 { 150.0 } else { 7.0 }, words, sequences: 1.0 }
     }
 
-    /// Returns the cost of truncated normal values by rejection of normal proposals. torch draws normal proposals only
-    /// if more than three in ten proposals are accepted. Words are counted for the first rejection pass only, because
-    /// all threads pass over the same number of words between two passes.
+    /// Returns the cost of truncated normal values that are drawn by rejecting normal proposals. torch uses this method
+    /// only if more than 30 % of the proposals are accepted, so a value takes 1 to 3.3 proposals. The factor 2.5 is
+    /// between the two.
+    ///
+    /// Only the words of the first rejection pass are counted. Between two later passes, every thread skips the same
+    /// number of words, which does not affect how the work is best divided.
     pub(super) fn of_bounded_normals<W: Wide>() -> Self {
         Self { compute: 2.5 * Self::of_normals::<W>().compute, ..Self::of_normals::<W>() }
     }

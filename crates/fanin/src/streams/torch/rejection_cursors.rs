@@ -9,12 +9,12 @@ type StateReaders = Vec<StateReader>;
 /// 20 megabytes.
 pub(super) const KEPT: usize = 1 << 12;
 
-/// The state readers of the later passes, which are all rejection passes after the first pass. The values are processed
-/// in blocks. All passes over a block are made before the next block.
+/// The state readers of the later passes. A later pass is any rejection pass after the first one.
 ///
-/// The state readers of each of the first `max_kept` later passes are stored, because their positions at the end of a
-/// block are the positions at which the next block begins. All further passes share one set of state readers, which is
-/// created again for each block.
+/// The values are processed in blocks. All passes over a block are made before the next block begins. In each pass, the
+/// next block continues at the word at which the previous block ended. For the first `max_kept` later passes, the state
+/// readers are therefore stored between blocks. To limit the memory, all further passes share one set of state readers,
+/// which is created again for each block and moved to the right word.
 pub(super) struct RejectionCursors<S> {
     /// A function that creates the state readers of the first later pass.
     start: S,

@@ -19,7 +19,7 @@ from .trunk import Trunk, find_trunk
 class Analysis:
     """The measurements with one or several seeds, and what was derived from them."""
 
-    #: The measurements with the first seed. The sums of the other seeds are added to it.
+    #: The measurements with the first seed, to which the sums that were measured with each of the other seeds are added.
     run: Run
     #: The layers along which the depth is counted.
     trunk: Trunk

@@ -1,7 +1,7 @@
 """The class `Recorder`, which records and measures the layers of a model while the model runs.
 
-A layer is one call of a module or, between modules, one call of an activation function, an addition or an attention function. Hooks
-report calls of modules, and a `TorchFunctionMode` reports calls of functions. Each output is measured as soon as it is computed, so
+A layer is one call of a module, or one call of a function in the `forward` of a module: an activation function, an addition or an
+attention function. Hooks report calls of modules, and a `TorchFunctionMode` reports calls of functions. Each output is measured as soon as it is computed, so
 later in-place operations do not change the measurement. The recorder refers to tensors by weak references, so it keeps none alive.
 """
 

@@ -210,7 +210,7 @@ class ModuleTensors:
         return named
 
     def add_like(self, named: NamedTensor) -> None:
-        """Adds a tensor that a function such as `empty_like` returned for a parameter, so that `find` finds it."""
+        """Adds a tensor that a function such as `empty_like` returned when it was called with a parameter. `find` then recognizes it."""
         self.likes.append(named)
         self._add(named)
 

@@ -39,7 +39,7 @@ def write(trace: InitTrace) -> str:
     # Of the alternatives, each tensor gets the one that most tensors have, so that few rules are needed.
     counts = Counter(text for rule in rules.values() for text in rule.texts)
     chosen = {name: (max(rule.texts, key=lambda text: counts[text]), rule.check) for name, rule in rules.items()}
-    # The first rule that matches a tensor counts. Rules for few tensors come first, so that the last rules can have general patterns.
+    # Only the first rule that matches a tensor applies. Specific rules come first, so that later rules can have general patterns.
     sizes = Counter(chosen.values())
     kinds = {choice: number for number, choice in enumerate(sorted(sizes, key=lambda choice: sizes[choice]))}
     lines = [f"# Recorded by fanin.torch.trace_init from {type(trace.module).__name__}: {len(tensors)} tensors.", ""]
