@@ -198,7 +198,11 @@ class Recorder:
 
 
 def _has_own_change(module: nn.Module) -> bool:
-    """Returns whether the own change of a module is measured: not for containers, whose own change mixes those of its submodules."""
+    """Returns whether the own change of a module is measured.
+
+    It is measured for modules without submodules, and for MultiheadAttention. That of other modules would mix the own changes of
+    their submodules.
+    """
     return isinstance(module, nn.MultiheadAttention) or not any(True for _ in module.children())
 
 

@@ -96,7 +96,7 @@ class Attention:
     logits: float
     #: 1 / (number of keys of a query), averaged over the queries.
     inverse_keys: float
-    #: The index of the layer that is the output of the attention. None if only its softmax was recorded.
+    #: The index of the layer that is the output of the attention. None unless the model calls scaled_dot_product_attention.
     layer: int | None = None
 
 

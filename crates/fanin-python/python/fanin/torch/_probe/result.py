@@ -93,7 +93,8 @@ class Probe:
     def mean_field(self) -> MeanField | None:
         """The fixed point and the depth scale of mean-field theory. None unless the model is a plain stack of layers.
 
-        A plain stack has at least three layers with weights, the same activation function between all of them, and nothing else.
+        A plain stack has at least three layers with weights and the same activation function between all of them. Apart from dropout
+        and reshaping, it has no other layers.
         """
         return self._analysis.mean_field
 

@@ -29,7 +29,7 @@ class Write:
     is_superseded: bool
     #: The number of elements that were drawn from a random generator.
     drawn: int
-    #: The run time of the operators that drew random values.
+    #: The run time of the operators that drew random values, in seconds.
     seconds: float
     #: The names of the tensors whose values were read. None stands for a temporary tensor.
     sources: tuple[str | None, ...] = ()
