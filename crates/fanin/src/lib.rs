@@ -181,10 +181,11 @@ pub mod streams;
 mod tensor;
 mod threads;
 pub mod torch;
+mod warning;
 
 pub use cancel::CancelToken;
 pub use dtype::{DType, Element, F8E4M3, F8E5M2, Values};
-pub use error::{Error, SpecError, Warning, nearest};
+pub use error::{Error, SpecError, nearest};
 pub use gain::Gain;
 pub use half;
 pub use init::Initializer;
@@ -201,3 +202,4 @@ pub use streams::{
 };
 pub use tensor::TensorMut;
 pub use threads::{Team, Threads};
+pub use warning::Warning;

@@ -17,7 +17,7 @@
 //! `sparsity = 1.5`, `groups = 0`. When an error is returned, no value has been written. `sparse_` draws the positions
 //! of the zeros from the given generator, whereas torch always draws these positions from its global generator.
 
-use crate::error::{Error, Warning};
+use crate::error::Error;
 use crate::gain::Gain;
 use crate::init::{self, Initializer};
 use crate::nonlinearity::Nonlinearity;
@@ -25,6 +25,7 @@ use crate::plan::Plan;
 use crate::shape::{AxisLayout, Fan};
 pub use crate::streams::torch::Torch as Generator;
 use crate::tensor::TensorMut;
+use crate::warning::Warning;
 
 /// Returns the gain of the nonlinearity with this name in torch. `param` is the slope of `leaky_relu` (0.01 if `None`).
 ///

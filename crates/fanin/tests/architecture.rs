@@ -11,7 +11,7 @@ use imports::{Graph, sources};
 /// The top-level modules of the crate `fanin`, in layers, lowest layer first. A module may import from its own layer
 /// and from lower layers.
 const LAYERS: [&[&str]; 6] = [
-    &["dtype", "simd", "math", "rng", "cancel", "threads", "error"],
+    &["dtype", "simd", "math", "rng", "cancel", "threads", "error", "warning"],
     &["shape", "nonlinearity", "gain", "scaling", "linalg", "distributions"],
     &["tensor", "plan", "region"],
     &["streams", "init"],

@@ -4,9 +4,10 @@
 use super::any::{Blocks, Init, Stacked};
 use super::initializer::{Initializer, initializer};
 use crate::dtype::DType;
-use crate::error::{Error, Warning};
+use crate::error::Error;
 use crate::plan::{Block, Distribution, Plan};
 use crate::shape::element_count;
+use crate::warning::Warning;
 
 /// Returns an initializer of a fused parameter, which consists of blocks along axis 0 (or [`Blocks::axis`]).
 ///

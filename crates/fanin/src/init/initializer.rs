@@ -1,11 +1,12 @@
 //! The trait `Initializer`, and functions that its implementations share.
 
 use crate::dtype::{DType, Element};
-use crate::error::{Error, Warning};
+use crate::error::Error;
 use crate::plan::{Distribution, Plan};
 use crate::shape::element_count;
 use crate::streams::Stream;
 use crate::tensor::TensorMut;
+use crate::warning::Warning;
 
 /// A scheme with its arguments. An initializer computes a [`Plan`] from a shape and an element type, and fills memory
 /// according to this plan.

@@ -2,10 +2,11 @@
 
 use super::initializer::{Initializer, empty_plan, initializer, unless, write_spec};
 use crate::dtype::DType;
-use crate::error::{Error, Warning};
+use crate::error::Error;
 use crate::nonlinearity::Nonlinearity;
 use crate::plan::{Distribution, Plan, finite};
 use crate::shape::{AxisLayout, Fan};
+use crate::warning::Warning;
 
 /// An initializer whose values have the variance `gain^2 / fan`. Created by [`kaiming_uniform`] and [`kaiming_normal`].
 #[derive(Debug, Clone, Copy, PartialEq)]

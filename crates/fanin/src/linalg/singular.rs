@@ -13,8 +13,9 @@
 //! 1990). Nearly all of the error of the result therefore comes from the two stages of the reduction. The error is a
 //! modest multiple of `n * eps * norm` (see [`singular_values`]).
 
+use super::panel::{factor, reflection};
 use super::product::View;
-use super::qr::{Qr, factor, reflection};
+use super::qr::Qr;
 use super::transpose::transpose;
 use crate::cancel::check;
 use crate::simd::{Kernel, Level, SimdIsa, dispatch};

@@ -2,8 +2,8 @@
 
 use super::distribution::Distribution;
 use crate::dtype::DType;
-use crate::error::Warning;
 use crate::shape::Fans;
+use crate::warning::Warning;
 
 /// The shape, the element type and the distribution of a tensor. The parameters of the distribution have been computed
 /// and checked, but no value has been generated.

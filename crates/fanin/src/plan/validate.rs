@@ -4,8 +4,9 @@ use super::distribution::{Distribution, Truncation};
 use super::types::Plan;
 use crate::distributions::truncated;
 use crate::dtype::DType;
-use crate::error::{Error, Warning};
+use crate::error::Error;
 use crate::shape::element_count;
+use crate::warning::Warning;
 
 impl Plan {
     /// Returns a plan for a tensor of shape `shape` and type `dtype` whose values have the distribution `distribution`.

@@ -1,6 +1,6 @@
-//! Nonlinearities: their functions, derivatives and gains.
+//! Nonlinearities: their names, functions, derivatives and gains.
 
-use std::f64::consts::{PI, SQRT_2};
+mod functions;
 
 use crate::error::{Error, nearest};
 use crate::math::normal_mean;
@@ -156,11 +156,6 @@ const BEYOND_TORCH: [Nonlinearity; 16] = [
 /// The nonlinearities in torch's table for which a spec can select the forward gain, as in `forward(tanh)`.
 static FORWARD: [Nonlinearity; 4] =
     [Nonlinearity::Relu, Nonlinearity::Selu, Nonlinearity::Sigmoid, Nonlinearity::Tanh];
-
-// The constants lambda and alpha of SELU (Klambauer et al. 2017, equation 14). With these constants, values with the
-// mean 0 and the variance 1 keep this mean and variance from layer to layer.
-const SELU_SCALE: f64 = 1.050_700_987_355_480_5;
-const SELU_ALPHA: f64 = 1.673_263_242_354_377_2;
 
 impl Nonlinearity {
     /// torch's default slope of a leaky_relu.
@@ -323,92 +318,6 @@ impl Nonlinearity {
             other => other,
         }
     }
-
-    /// Returns the value of the nonlinearity at `x`. The function is defined as in `torch.nn.functional`, with torch's
-    /// default arguments.
-    pub fn apply(self, x: f64) -> f64 {
-        match self.function() {
-            Nonlinearity::Celu | Nonlinearity::Elu => x.max(0.0) + libm::expm1(x.min(0.0)),
-            Nonlinearity::Gelu => x * libm::erfc(-x / SQRT_2) / 2.0,
-            Nonlinearity::GeluTanh => x * (1.0 + libm::tanh(gelu_tanh_argument(x))) / 2.0,
-            Nonlinearity::Hardsigmoid => hardsigmoid(x),
-            Nonlinearity::Hardswish => x * hardsigmoid(x),
-            Nonlinearity::Hardtanh => x.clamp(-1.0, 1.0),
-            Nonlinearity::LeakyRelu { slope } => {
-                if x > 0.0 {
-                    x
-                } else {
-                    slope * x
-                }
-            }
-            Nonlinearity::Logsigmoid => -softplus(-x),
-            Nonlinearity::Mish => x * libm::tanh(softplus(x)),
-            Nonlinearity::QuickGelu => x * sigmoid(1.702 * x),
-            Nonlinearity::Relu => x.max(0.0),
-            Nonlinearity::Relu6 => x.clamp(0.0, 6.0),
-            Nonlinearity::ReluSquared => x.max(0.0) * x.max(0.0),
-            Nonlinearity::Selu => SELU_SCALE * (x.max(0.0) + SELU_ALPHA * libm::expm1(x.min(0.0))),
-            Nonlinearity::Sigmoid => sigmoid(x),
-            Nonlinearity::Silu => x * sigmoid(x),
-            Nonlinearity::Sine { omega } => libm::sin(omega * x),
-            Nonlinearity::Softplus => softplus(x),
-            Nonlinearity::Softsign => x / (1.0 + x.abs()),
-            Nonlinearity::Tanh => libm::tanh(x),
-            Nonlinearity::Tanhshrink => x - libm::tanh(x),
-            // Only `Linear` remains, because `function` returns neither `Forward` nor a synonym of `Linear`.
-            _ => x,
-        }
-    }
-
-    /// Returns the derivative of the nonlinearity at `x`. At a kink, the result is the derivative on one side.
-    pub fn derivative(self, x: f64) -> f64 {
-        let select = |condition: bool, inside: f64, outside: f64| if condition { inside } else { outside };
-        match self.function() {
-            Nonlinearity::Celu | Nonlinearity::Elu => select(x > 0.0, 1.0, libm::exp(x)),
-            Nonlinearity::Gelu => {
-                let density = libm::exp(-x * x / 2.0) / (2.0 * PI).sqrt();
-                0.5 * libm::erfc(-x / SQRT_2) + x * density
-            }
-            Nonlinearity::GeluTanh => {
-                let argument = gelu_tanh_argument(x);
-                let slope = (2.0 / PI).sqrt() * (1.0 + 3.0 * 0.044_715 * x * x);
-                0.5 * (1.0 + libm::tanh(argument)) + 0.5 * x * tanh_derivative(argument) * slope
-            }
-            Nonlinearity::Hardsigmoid => select(x.abs() < 3.0, 1.0 / 6.0, 0.0),
-            Nonlinearity::Hardswish => select(x.abs() < 3.0, x / 3.0 + 0.5, select(x > 0.0, 1.0, 0.0)),
-            Nonlinearity::Hardtanh => select(x.abs() < 1.0, 1.0, 0.0),
-            Nonlinearity::LeakyRelu { slope } => select(x > 0.0, 1.0, slope),
-            Nonlinearity::Logsigmoid => sigmoid(-x),
-            Nonlinearity::Mish => {
-                let softplus = softplus(x);
-                libm::tanh(softplus) + x * tanh_derivative(softplus) * sigmoid(x)
-            }
-            Nonlinearity::QuickGelu => sigmoid(1.702 * x) + 1.702 * x * sigmoid_derivative(1.702 * x),
-            Nonlinearity::Relu => select(x > 0.0, 1.0, 0.0),
-            Nonlinearity::Relu6 => select(x > 0.0 && x < 6.0, 1.0, 0.0),
-            Nonlinearity::ReluSquared => 2.0 * x.max(0.0),
-            Nonlinearity::Selu => SELU_SCALE * select(x > 0.0, 1.0, SELU_ALPHA * libm::exp(x)),
-            Nonlinearity::Sigmoid => sigmoid_derivative(x),
-            Nonlinearity::Silu => sigmoid(x) + x * sigmoid_derivative(x),
-            Nonlinearity::Sine { omega } => omega * libm::cos(omega * x),
-            Nonlinearity::Softplus => sigmoid(x),
-            Nonlinearity::Softsign => 1.0 / ((1.0 + x.abs()) * (1.0 + x.abs())),
-            Nonlinearity::Tanh => tanh_derivative(x),
-            Nonlinearity::Tanhshrink => libm::tanh(x) * libm::tanh(x),
-            // Only `Linear` remains, because `function` returns neither `Forward` nor a synonym of `Linear`.
-            _ => 1.0,
-        }
-    }
-
-    /// Returns the points other than 0 at which the nonlinearity or its derivative jumps, in ascending order.
-    pub const fn kinks(self) -> &'static [f64] {
-        match self.function() {
-            Nonlinearity::Hardtanh => &[-1.0, 1.0],
-            Nonlinearity::Hardsigmoid | Nonlinearity::Hardswish => &[-3.0, 3.0],
-            Nonlinearity::Relu6 => &[6.0],
-            _ => &[],
-        }
-    }
 }
 
 impl std::fmt::Display for Nonlinearity {
@@ -441,31 +350,6 @@ impl std::str::FromStr for Nonlinearity {
     }
 }
 
-fn sigmoid(x: f64) -> f64 {
-    1.0 / (1.0 + libm::exp(-x))
-}
-
-fn sigmoid_derivative(x: f64) -> f64 {
-    sigmoid(x) * (1.0 - sigmoid(x))
-}
-
-fn tanh_derivative(x: f64) -> f64 {
-    1.0 - libm::tanh(x) * libm::tanh(x)
-}
-
-fn softplus(x: f64) -> f64 {
-    x.max(0.0) + libm::log1p(libm::exp(-x.abs()))
-}
-
-fn hardsigmoid(x: f64) -> f64 {
-    (x / 6.0 + 0.5).clamp(0.0, 1.0)
-}
-
-/// Returns the argument of `tanh` in the tanh approximation of GELU.
-fn gelu_tanh_argument(x: f64) -> f64 {
-    (2.0 / PI).sqrt() * (x + 0.044_715 * x * x * x)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -474,7 +358,7 @@ mod tests {
     fn forward_gains_agree_with_an_independent_integration() {
         // The expected gains were computed by mpmath.quad with 30 digits. The interval was split at the kinks.
         for (nonlinearity, gain) in [
-            (Nonlinearity::Relu, SQRT_2),
+            (Nonlinearity::Relu, std::f64::consts::SQRT_2),
             (Nonlinearity::ReluSquared, (2f64 / 3.0).sqrt()),
             (Nonlinearity::Tanh, 1.592_537_419_722_831),
             (Nonlinearity::Sigmoid, 1.846_228_545_338_605),
@@ -501,17 +385,6 @@ mod tests {
         for omega in [0.5, 2.0] {
             let quadrature = forward_gain(|x| (omega * x).sin());
             assert!((Nonlinearity::Sine { omega }.gain() - quadrature).abs() < 1e-11);
-        }
-    }
-
-    #[test]
-    fn derivatives_agree_with_difference_quotients() {
-        let names = Nonlinearity::names().map(|name| name.parse().unwrap());
-        for nonlinearity in names.chain([Nonlinearity::Sine { omega: 30.0 }]) {
-            for x in [-7.0, -3.3, -2.9, -0.7, 0.3, 2.5, 4.0, 6.5] {
-                let quotient = (nonlinearity.apply(x + 1e-6) - nonlinearity.apply(x - 1e-6)) / 2e-6;
-                assert!((quotient - nonlinearity.derivative(x)).abs() < 1e-6, "{nonlinearity} {x}");
-            }
         }
     }
 
