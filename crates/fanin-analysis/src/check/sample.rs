@@ -88,9 +88,10 @@ impl SampleStatistics {
         self.add_counted(reference, &counted);
     }
 
-    /// Adds values that all statistics include.
+    /// Adds finite values, without zeros if `skip_zeros` is true, to all statistics except the counts of zeros, NaN and
+    /// infinities.
     fn add_counted(&mut self, reference: &ReferenceDistribution, values: &[f64]) {
-        // Several partial sums, so that the compiler can use SIMD instructions.
+        // Separate partial sums allow the compiler to use SIMD instructions.
         const LANES: usize = 8;
         let Some(last) = values.last() else { return };
         let (mean, inverse) = (reference.moments.mean, 1.0 / reference.moments.std);

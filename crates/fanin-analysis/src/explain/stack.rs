@@ -64,8 +64,9 @@ impl LayerStack {
     }
 }
 
-/// Returns a word for the change of a mean square that was 1 before the first layer. `factor` is the mean square after
-/// the last layer. `last` is the factor by which the last layer changed the mean square.
+/// Returns a word for the change of a mean square through a stack of layers, such as `kept` or `vanished`. The mean
+/// square was 1 before the first layer. `factor` is the mean square after the last layer, and `last` is the factor by
+/// which the last layer changed it.
 pub fn verdict(factor: f64, last: f64) -> &'static str {
     match factor {
         x if x.is_nan() => "NaN",

@@ -54,7 +54,8 @@ pub struct Spectrum {
 pub enum Method {
     /// All singular values were computed, up to rounding.
     Exact,
-    /// The largest and the smallest singular value were estimated by the Lanczos process. The norm is a lower bound.
+    /// The largest and the smallest singular value were estimated by the Lanczos process. [`Spectrum::norm`] is then a
+    /// lower bound on the largest one, and [`Spectrum::least`] an upper bound on the smallest one.
     Lanczos {
         /// The number of rows of the matrix that were used.
         rows: usize,

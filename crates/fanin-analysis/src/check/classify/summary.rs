@@ -72,7 +72,7 @@ impl Summary {
         self.add_finite(&finite);
     }
 
-    /// Counts the zeros, and the rows of zeros.
+    /// Counts the zeros among the next values, adjacent zeros, and rows that are all zeros.
     fn add_zeros(&mut self, values: &[f64]) {
         for &x in values {
             let zero = x == 0.0;
@@ -90,7 +90,7 @@ impl Summary {
         }
     }
 
-    /// Counts the values of rows, for `count` values other than 0.
+    /// Advances by `count` values that are not 0, without reading them. Their rows are not rows of zeros.
     fn skip_row_values(&mut self, count: usize) {
         self.after_zero = false;
         if self.width > 0 {
@@ -102,7 +102,7 @@ impl Summary {
         }
     }
 
-    /// Adds finite values to the counts, the sums and the range.
+    /// Adds finite values to the sums, to the range, and to the counts of ones and implausible values.
     fn add_finite(&mut self, values: &[f64]) {
         if values.is_empty() {
             return;
@@ -184,11 +184,12 @@ impl Summary {
     }
 }
 
-/// Returns the smallest value, the largest value and the smallest magnitude. There are several partial results, so that
-/// the compiler can use SIMD instructions.
+/// Returns the smallest value, the largest value and the smallest magnitude of finite values. Separate partial results
+/// allow the compiler to use SIMD instructions.
 fn extremes(values: &[f64]) -> (f64, f64, f64) {
     const LANES: usize = 8;
-    // Unlike `f64::min` and `f64::max`, these do not handle NaN, and are single instructions.
+    // Unlike `f64::min` and `f64::max`, these closures do not handle NaN. The compiler therefore makes a single
+    // instruction of each.
     let least = |a: f64, b: f64| if b < a { b } else { a };
     let most = |a: f64, b: f64| if b > a { b } else { a };
     let (mut min, mut max) = ([f64::INFINITY; LANES], [f64::NEG_INFINITY; LANES]);
@@ -207,8 +208,7 @@ fn extremes(values: &[f64]) -> (f64, f64, f64) {
     (smallest(min), max.into_iter().fold(f64::NEG_INFINITY, f64::max), smallest(magnitude))
 }
 
-/// Returns the sum of a function of the values. There are several partial sums, so that the compiler can use SIMD
-/// instructions.
+/// Returns the sum of a function of the values. Separate partial sums allow the compiler to use SIMD instructions.
 fn sum_of(values: &[f64], function: impl Fn(f64) -> f64) -> f64 {
     const LANES: usize = 8;
     let mut sums = [0.0; LANES];

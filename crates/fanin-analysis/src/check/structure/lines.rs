@@ -25,8 +25,8 @@ impl Sums {
     }
 }
 
-/// The largest number of columns, or of indices of the second axis, for which sums are stored. If there are more, no sums
-/// are stored.
+/// The largest number of columns, or of slices along the second axis, whose sums are stored. If there are more, none of
+/// their sums are stored.
 const MAX_LINES: usize = 1 << 20;
 
 /// The sums of the lines of a tensor: rows, columns and slices.

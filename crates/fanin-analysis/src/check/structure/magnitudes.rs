@@ -35,7 +35,7 @@ pub(super) struct Magnitudes {
     columns: Vec<u64>,
     /// The sum of the hashes of the values of the current row.
     row: u64,
-    /// The number of values of the current row.
+    /// The number of values of the current row that were added so far.
     filled: usize,
     /// The number of complete rows.
     finished: usize,

@@ -1,18 +1,20 @@
 //! Matrices of standardized values.
 
-/// The kurtosis below which values count as light-tailed. Normal values have a kurtosis of 3. The tails of a sum of a few
-/// dozen squares of light-tailed values are about as heavy as for normal values, or lighter.
+/// The kurtosis below which values count as light-tailed. Normal values have a kurtosis of 3. A sum of a few dozen
+/// squares of light-tailed values has tails that are about as heavy as those of a sum for normal values, or lighter.
 pub(super) const LIGHT_TAILED: f64 = 3.3;
 
-/// The number of values whose sum is computed in f32.
+/// The largest number of products that are added in f32. The sums of several such groups are added in f64.
 const SHORT: usize = 4096;
 
-/// Standardized values as a matrix. Axes from the second are flattened into columns.
+/// The standardized values of a tensor as a matrix. All axes after the first are flattened into columns.
 #[derive(Debug)]
 pub(super) struct Matrix<'a> {
     /// The shape of the tensor.
     pub(super) shape: &'a [usize],
+    /// The number of rows.
     pub(super) rows: usize,
+    /// The number of columns.
     pub(super) columns: usize,
     /// The skewness of the distribution of the values.
     pub(super) skewness: f64,
@@ -41,7 +43,7 @@ pub(super) fn dot(a: &[f32], b: &[f32]) -> f64 {
     sum
 }
 
-/// Returns the sum of a vector, computed like [`dot`].
+/// Returns the sum of the values of a vector, computed as their scalar product with ones by [`dot`].
 pub(super) fn sum(values: &[f32]) -> f64 {
     const ONES: [f32; SHORT] = [1.0; SHORT];
     values.chunks(SHORT).map(|chunk| dot(chunk, &ONES[..chunk.len()])).sum()

@@ -113,17 +113,17 @@ impl Structure {
     pub(crate) fn finish(&mut self) {
         let values = std::mem::take(&mut self.values);
         let (&[rows, ..], true) = (&self.shape[..], self.sums) else { return };
-        // A value that is NaN or infinite has its own test, and would spoil all sums.
+        // NaN and infinite values would make all sums NaN or infinite. Another test reports them.
         let all_small = values.iter().fold(true, |all, x| all & (x.abs() < 1e6));
         let mean_square = dot(&values, &values) / values.len() as f64;
-        // Values that are all equal have another test.
+        // If all values are equal, other tests report this.
         if values.len() < MIN_VALUES || !all_small || mean_square == 0.0 {
             self.sums = false;
             return;
         }
         let (columns, skewness) = (values.len() / rows, self.moments.skewness);
         let matrix = Matrix { shape: &self.shape, rows, columns, skewness, values: &values, mean_square };
-        // For values with heavier tails, the limits of random matrices hold only for larger ones.
+        // For light-tailed values, the limit distributions of random matrices already hold for small matrices.
         if self.moments.kurtosis < LIGHT_TAILED {
             self.results.extend(spectrum::tests(&matrix));
         }
