@@ -37,7 +37,8 @@ import fanin.torch
 #: Models with more parameters are not built.
 LARGEST = 20_000_000
 
-#: Pairs of a test of a field's name and the reduced value of the field. The first test that is true decides.
+#: The reduced values of a configuration's fields. Each value has a function that tests a field's name. The first function that
+#: returns true for a name gives the value of the field.
 SIZES: list[tuple[Callable[[str], bool], int]] = [
     (lambda name: name in ("num_hidden_layers", "num_layers", "n_layer", "n_layers", "depth", "num_blocks"), 2),
     (lambda name: name.endswith(("_layers", "_depth")) and name.startswith(("num_", "encoder", "decoder", "n_")), 2),

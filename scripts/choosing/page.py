@@ -83,7 +83,7 @@ def scheme(results: Results, key: str, name: str) -> dict[str, Any]:
 
 
 def conclusions(results: Results) -> str:
-    """Returns the table of recommendations. The reasons have measured numbers."""
+    """Returns the table of recommendations. The reasons in the table quote measured numbers."""
 
     def score(key: str, name: str) -> str:
         return f"{statistics.median(scheme(results, key, name)['score']):.0%}"

@@ -170,7 +170,7 @@ fn resume_keeps_correct_files_and_reports_an_error_for_all_others() {
     refused(&fixture, &shards, &["another size"]);
     init(&fixture, &[&shards[..], &["--force"]].concat());
     assert!(folder(&fixture, "out") == whole);
-    // The checkpoint is a single file in this case.
+    // `--resume` also keeps a checkpoint that is a single file.
     init(&fixture, &["-o", "o.safetensors", "--resume"]);
     let stderr = init(&fixture, &["-o", "o.safetensors", "--resume"]);
     assert!(stderr.contains("1 already complete"), "{stderr}");

@@ -239,8 +239,8 @@ fn indices_above_2_to_the_32_are_not_truncated_to_32_bits() {
             assert_eq!(corner.iter().sum::<f32>(), 2.0);
             continue;
         }
-        // If indices were truncated to 32 bits, the values at the index minus 2^32 would be the same. The test asserts
-        // that they differ.
+        // If indices were truncated to 32 bits, the value at an index would equal the value at the index minus 2^32. The
+        // test asserts that the two differ.
         let low = 69_998u64 * 70_000 + 69_900 - (1 << 32);
         let mut wrapped = vec![9f32; 100];
         let tensor = TensorMut::contiguous(&mut wrapped, &[1, 100]).unwrap();
