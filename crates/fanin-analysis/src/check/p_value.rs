@@ -14,8 +14,9 @@ pub(crate) fn standardized_sum(z: f64, skewness: f64, n: f64) -> f64 {
 
 /// Returns the two-sided p-value of a normal deviate `z`, times `exp(correction)`.
 ///
-/// The correction is an exponent of Cramér's theorem. The theorem holds if `z` is small compared with the square root
-/// of the number of terms. The exponent is therefore clamped to the range from 0 to `z^2 / 4`.
+/// `correction` is the exponent by which Cramér's theorem corrects the tail of the normal distribution. The theorem
+/// holds if `z` is small compared with the square root of the number of terms. The exponent is therefore clamped to the
+/// range from 0 to `z^2 / 4`.
 pub(crate) fn corrected_normal(z: f64, correction: f64) -> f64 {
     let p = erfc(z.abs() / std::f64::consts::SQRT_2);
     // Beyond 38 standard deviations, p underflows to 0. The product of p and e^correction would be NaN if e^correction

@@ -121,8 +121,8 @@ impl Estimate {
     fn candidates(&self, dtype: DType) -> Vec<Univariate> {
         let Self { count, mean, std, .. } = *self;
         let mut candidates = Vec::new();
-        // Of n uniform values, the largest distance from the mean is less than the distance of the bound by a fraction
-        // of about 1/n.
+        // The n values of a uniform distribution do not reach its bounds: a bound is farther from the mean than all
+        // values, by a fraction of about 1/n.
         let mut reach = self.reach() * (1.0 + 1.0 / count);
         if (reach / 3f64.sqrt() / std - 1.0).abs() < 0.05 + grid::epsilon(dtype) / 2.0 + 3.0 / count.sqrt() {
             // In a type of 8 bits, the standard deviation gives a better estimate of the bound than the largest value.
