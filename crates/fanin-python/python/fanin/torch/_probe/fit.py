@@ -44,8 +44,8 @@ class Fit:
 
     @property
     def total(self) -> float:
-        """The slope times the number of layers or blocks."""
-        return self.slope * self.depth
+        """The change of the logarithm from one end of the depth to the other: the slope times the number of steps."""
+        return self.slope * (self.depth - 1)
 
 
 def fit(curves: Sequence[Sequence[float]]) -> Fit | None:

@@ -111,15 +111,15 @@ def slope_text(what: str, fit: Fit, trunk: Trunk) -> str:
 
     `what` is "signal" or "gradient".
     """
-    verb, at = ("grows", "the last") if fit.slope > 0 else ("falls", "the last")
-    at = "the first" if what == "gradient" else at
+    verb = "grows" if fit.slope > 0 else "falls"
+    at, start = ("the first", "the last") if what == "gradient" else ("the last", "the first")
     factor = math.exp(fit.slope)
     step = f"{factor:.3g} times" if fit.slope > 0 else f"{1 - factor:.1%}"
     total = math.exp(max(-690.0, min(690.0, fit.total)))
     reached = f"{total:.1g} times" if total < 0.1 or total >= 1000 else f"{total:.3g} times"
     return (
         f"the {'mean square' if what == 'signal' else 'sum of squares'} of the {what} {verb} {'to ' if fit.slope > 0 else 'by '}{step} in each {trunk.unit}: "
-        f"over {fit.depth} {trunk.unit}s, {at} {trunk.unit} has {reached} as much (ln {fit.slope:+.3f} a {trunk.unit})"
+        f"{at} of {fit.depth} {trunk.unit}s has {reached} as much as {start} (ln {fit.slope:+.3f} a {trunk.unit})"
     )
 
 

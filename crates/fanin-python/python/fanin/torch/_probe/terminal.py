@@ -49,14 +49,14 @@ def _slope(name: str, fit: Fit | None, unit: str) -> str:
         text += f", 95 % over {fit.interval}: {fit.low:+.4f} to {fit.high:+.4f}"
     if fit.theory is not None:
         text += f", theory {fit.theory:+.4f}"
-    return text + f", x {number(math.exp(max(-700.0, min(700.0, fit.total))))} over {fit.depth} {unit}s"
+    return text + f", x {number(math.exp(max(-700.0, min(700.0, fit.total))))} from one end of {fit.depth} {unit}s to the other"
 
 
 def terminal(probe: Probe) -> str:
     """Returns the probe as text."""
     lines = [f"{probe.model}: {probe.parameter_count:,} parameters, {len(probe.trunk)} {probe.unit}s, {_passes(probe)}", ""]
     lines += _findings(probe)
-    lines += ["", "ln of the mean square, along the depth"]
+    lines += ["", "the logarithm of the mean square of the signal and of the sum of squares of the gradient, along the depth"]
     lines += [_slope("signal", probe.forward, probe.unit), _slope("gradient", probe.backward, probe.unit)]
     if probe.mean_field is not None:
         lines.append("  " + mean_field_text(probe))

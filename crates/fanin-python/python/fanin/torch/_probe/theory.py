@@ -61,7 +61,7 @@ def _square_means(name: str, slope: float | None, q: float) -> tuple[float, floa
         (derivative,) = torch.autograd.grad(value.sum(), x)
     if name == "relu" or name == "leaky_relu":
         # At the kink of relu and leaky_relu, phi'^2 is taken as the mean of its values on both sides.
-        derivative[len(grid) // 2] = math.sqrt((1 + (0.0 if name == "relu" else (slope or 0.01)) ** 2) / 2)
+        derivative[len(grid) // 2] = math.sqrt((1 + (0.0 if name == "relu" else 0.01 if slope is None else slope) ** 2) / 2)
     return float((value.detach().square() * density).sum()), float((derivative.square() * density).sum())
 
 
