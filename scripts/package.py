@@ -124,8 +124,10 @@ def wheel(out: Path, sdist: Path, native: bool) -> Path:
         module = next(name for name in names if re.fullmatch(r"fanin/_fanin.*\.(so|pyd)", name))
         if module.endswith(".so") and platform.system() == "Linux":
             stripped(archive.read(module))
-    for name in ("fanin/py.typed", "fanin/_fanin.pyi", "fanin/torch/__init__.py"):
-        check(name in names, f"{built.name} does not have {name}")
+    # Modules, and also type stubs and the style sheets and scripts of HTML pages.
+    folder = "crates/fanin-python/python/"
+    for name in run("git", "ls-files", folder, quiet=True).splitlines():
+        check(name.removeprefix(folder) in names, f"{built.name} does not have {name}")
     for name in LICENSES:
         check(any(other.endswith(f"licenses/{name}") for other in names), f"{built.name} does not have {name}")
     check(not any("tests/" in name or name.endswith(".pyc") for name in names), f"{built.name} has files that it should not have")
