@@ -1,13 +1,17 @@
 """Measures how well `fanin audit` distinguishes trained weights from fresh ones. docs/checks.md has the results.
 
-    python scripts/trained_or_fresh.py --fanin target/release/fanin [--seeds 3] [--fresh 100]
+    python scripts/trained_or_fresh.py --fanin target/release/fanin [--seeds 1001 1002 1003] [--steps 0 10 400] [--fresh 100]
+                                       [--keep FOLDER]
 
 Small networks (a GPT, a convolutional network, an MLP) are trained with SGD and AdamW to predict the next byte of the source text
-of Python's standard library. They are audited after several numbers of steps. With --fresh, freshly initialized models of timm and
-transformers are also audited. None of their weights should be called trained.
+of Python's standard library. They are audited after several numbers of steps. `audit` searches torch's random numbers under a few
+seeds, such as 0 and 42, so the rates are higher for these. With --fresh, freshly initialized models of timm and transformers are
+also audited. None of their weights should be called trained. With --keep, the checkpoints are stored, and a second run does not
+train again.
 """
 
 import argparse
+import contextlib
 import json
 import math
 import subprocess
@@ -19,7 +23,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-STEPS = (0, 10, 50, 100, 400)
+STEPS = (0, 10, 50, 100, 400, 1000)
 CONTEXT = 32
 
 
@@ -100,69 +104,105 @@ def text():
     return torch.tensor(list(b"".join(path.read_bytes() for path in sorted(folder.glob("*.py"))[:60])))
 
 
+def parameters(model):
+    """Returns the parameters of a model by name. Tied ones occur once."""
+    known, tensors = set(), {}
+    for name, value in model.state_dict().items():
+        if value.data_ptr() not in known and "running" not in name and "num_batches" not in name:
+            known.add(value.data_ptr())
+            tensors[name] = value.detach().clone().contiguous()
+    return tensors
+
+
+def train(model_type, optimizer_of, seed, steps, path_of):
+    """Trains a model, and saves it at `path_of(step)` for each of `steps`."""
+    data = text()
+    torch.manual_seed(seed)
+    model = model_type()
+    optimizer = optimizer_of(model.parameters())
+    for step in range(max(steps) + 1):
+        if step in steps:
+            save_file(parameters(model), path_of(step))
+        start = torch.randint(len(data) - CONTEXT - 1, (32,))
+        x = torch.stack([data[s : s + CONTEXT] for s in start])
+        y = torch.stack([data[s + 1 : s + CONTEXT + 1] for s in start])
+        out = model(x)
+        loss = nn.functional.cross_entropy(out.flatten(0, 1), y[:, -out.shape[1] :].flatten())
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+
+
+VERDICTS = ("not fresh", "seed found", "cannot tell", "fresh")
+
+
+def verdict(tensor):
+    """Returns one of VERDICTS. A matrix is also not fresh if only the search under a few seeds showed it."""
+    if tensor["kind"] in ("fresh", "orthogonal"):
+        return "fresh"
+    if tensor["kind"] == "compatible with fresh":
+        return "cannot tell"
+    by_seed = any(note.startswith("has the values that torch draws") for note in tensor["notes"])
+    return "seed found" if by_seed else "not fresh"
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--fanin", required=True)
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--seeds", type=int, nargs="*", default=[1001, 1002, 1003])
+    parser.add_argument("--steps", type=int, nargs="*", default=STEPS)
+    parser.add_argument("--keep", type=Path, help="a folder in which the checkpoints are stored")
     parser.add_argument("--fresh", type=int, default=0, help="the number of fresh models of timm and transformers")
     parser.add_argument("--verbose", action="store_true")
     arguments = parser.parse_args()
-    data = text()
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "x.safetensors"
+    steps = arguments.steps
 
-        def audit(model):
-            known, tensors = set(), {}
-            for name, value in model.state_dict().items():
-                if value.data_ptr() not in known and "running" not in name and "num_batches" not in name:
-                    known.add(value.data_ptr())
-                    tensors[name] = value.detach().clone().contiguous()
-            save_file(tensors, file)
-            ran = subprocess.run([arguments.fanin, "audit", str(file), "--json", "-q"], capture_output=True, text=True)
-            assert ran.returncode in (0, 1), ran.stderr
-            return json.loads(ran.stdout)["tensors"]
+    def audit(file):
+        ran = subprocess.run([arguments.fanin, "audit", str(file), "--json", "-q"], capture_output=True, text=True)
+        assert ran.returncode in (0, 1), ran.stderr
+        return [tensor for tensor in json.loads(ran.stdout)["tensors"] if len(tensor["shape"]) >= 2]
 
-        print("| model | optimizer | " + " | ".join(f"{steps} steps" for steps in STEPS) + " |")
-        caught, total = Counter(), Counter()
+    with contextlib.ExitStack() as stack:
+        folder = arguments.keep or Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        folder.mkdir(parents=True, exist_ok=True)
+        print("| model | optimizer | " + " | ".join(f"{step} steps" for step in steps) + " |")
+        print("|---|---|" + "---|" * len(steps))
+        total = {step: Counter() for step in steps}
         for model_type in (GPT, CNN, MLP):
             for name, optimizer_of in OPTIMIZERS.items():
-                cells = []
-                counts = {steps: [0, 0] for steps in STEPS}
-                for seed in range(arguments.seeds):
-                    torch.manual_seed(seed)
-                    model = model_type()
-                    optimizer = optimizer_of(model.parameters())
-                    for step in range(max(STEPS) + 1):
-                        if step in STEPS:
-                            for tensor in audit(model):
-                                if len(tensor["shape"]) >= 2:
-                                    fresh = tensor["kind"] in ("fresh", "compatible with fresh", "orthogonal")
-                                    counts[step][0] += not fresh
-                                    counts[step][1] += 1
-                                    if arguments.verbose and fresh == (step > 0):
-                                        print(model_type.__name__, name, step, tensor["name"], tensor["kind"], tensor["notes"])
-                        start = torch.randint(len(data) - CONTEXT - 1, (32,))
-                        x = torch.stack([data[s : s + CONTEXT] for s in start])
-                        y = torch.stack([data[s + 1 : s + CONTEXT + 1] for s in start])
-                        out = model(x)
-                        loss = nn.functional.cross_entropy(out.flatten(0, 1), y[:, -out.shape[1] :].flatten())
-                        optimizer.zero_grad()
-                        loss.backward()
-                        optimizer.step()
-                for steps in STEPS:
-                    cells.append(f"{counts[steps][0]} of {counts[steps][1]}")
-                    caught[steps] += counts[steps][0]
-                    total[steps] += counts[steps][1]
+                counts = {step: Counter() for step in steps}
+                for seed in arguments.seeds:
+
+                    def path_of(step):
+                        return folder / f"trained-{model_type.__name__}-{name.replace(' ', '_')}-{seed}-{step}.safetensors"
+
+                    if not all(path_of(step).exists() for step in steps):
+                        train(model_type, optimizer_of, seed, steps, path_of)
+                    for step in steps:
+                        for tensor in audit(path_of(step)):
+                            found = verdict(tensor)
+                            counts[step][found] += 1
+                            if arguments.verbose and (found in ("fresh", "cannot tell")) == (step > 0):
+                                print(model_type.__name__, name, seed, step, tensor["name"], tensor["kind"], tensor["notes"])
+                cells = [" / ".join(str(counts[step][found]) for found in VERDICTS) for step in steps]
                 print(f"| {model_type.__name__} | {name} | " + " | ".join(cells) + " |", flush=True)
-        print("| all | | " + " | ".join(f"{100 * caught[s] / total[s]:.1f} %" for s in STEPS) + " |")
+                for step in steps:
+                    total[step] += counts[step]
+        cells = [" / ".join(str(total[step][found]) for found in VERDICTS) for step in steps]
+        print("| all | | " + " | ".join(cells) + " |")
+        for what, verdicts in (("without seeds", VERDICTS[:1]), ("with seeds", VERDICTS[:2])):
+            found = {step: sum(total[step][name] for name in verdicts) for step in steps}
+            rates = [f"{100 * found[step] / max(1, sum(total[step].values())):.1f} %" for step in steps]
+            print(f"| not fresh, {what} | | " + " | ".join(rates) + " |")
 
         kinds = Counter()
+        file = folder / "fresh.safetensors"
         for name, model in fresh_models(arguments.fresh):
-            for tensor in audit(model):
-                if len(tensor["shape"]) >= 2:
-                    kinds[tensor["kind"]] += 1
-                    if tensor["kind"] == "trained or other" or tensor["problems"]:
-                        print(f"not fresh: {name} {tensor['name']} {tensor['shape']} {tensor['notes']} {tensor['problems']}")
+            save_file(parameters(model), file)
+            for tensor in audit(file):
+                kinds[tensor["kind"]] += 1
+                if tensor["kind"] == "trained or other" or tensor["problems"]:
+                    print(f"not fresh: {name} {tensor['name']} {tensor['shape']} {tensor['notes']} {tensor['problems']}")
         if arguments.fresh:
             print(f"fresh matrices of {arguments.fresh} models: {dict(kinds)}")
 

@@ -10,7 +10,8 @@ use serde::Serialize;
 use crate::check::classify::{classify, names, schemes::schemes};
 use crate::check::each_tensor::each_tensor;
 use crate::check::related::{Relation, Signed, relations};
-use crate::check::{Classification, Kind, Univariate};
+use crate::check::seeds::{self, Candidate, TorchDraw};
+use crate::check::{Classification, Kind, Univariate, grid};
 use crate::error::Result;
 
 /// The classification of every tensor of a checkpoint.
@@ -67,8 +68,23 @@ impl Audit {
         let tensors = tensors.map(|(entry, classification)| AuditedTensor { entry, classification });
         let mut audit = Self { tensors: tensors.collect() };
         audit.tensors.iter_mut().for_each(AuditedTensor::use_name);
+        audit.find_seeds(checkpoint)?;
         audit.compare_tensors();
         Ok(audit)
+    }
+
+    /// Searches tensors that are compatible with fresh in torch's random numbers under the usual seeds.
+    fn find_seeds(&mut self, checkpoint: &Checkpoint) -> Result {
+        let tensors = self.tensors.iter().enumerate();
+        let candidates: Vec<Candidate> = tensors.filter_map(|(n, tensor)| tensor.seed_candidate(n)).collect();
+        let values = self.tensors.iter().map(|tensor| tensor.entry.values()).sum();
+        let draws = seeds::find(checkpoint, &candidates, values)?;
+        for (candidate, draw) in candidates.iter().zip(draws) {
+            if let Some(draw) = draw {
+                self.tensors[candidate.tensor].use_draw(draw);
+            }
+        }
+        Ok(())
     }
 
     /// Adds a message to each tensor whose values are equal to those of an earlier tensor, or related to them.
@@ -131,9 +147,15 @@ impl Audit {
         self.count(|classification| !classification.problems.is_empty())
     }
 
-    /// Returns the number of tensors that look freshly initialized.
+    /// Returns the number of tensors that are fresh, or compatible with a fresh initialization.
     pub fn fresh(&self) -> usize {
         self.count(|classification| classification.kind.is_fresh())
+    }
+
+    /// Returns the number of tensors that are compatible with a fresh initialization, but may have been trained a little.
+    pub fn compatible(&self) -> usize {
+        let tensors = self.tensors.iter();
+        tensors.filter(|tensor| tensor.classification.kind.is_fresh() && !tensor.is_surely_fresh()).count()
     }
 
     /// Returns the number of tensors that look trained, or follow no known distribution.
@@ -163,6 +185,39 @@ impl AuditedTensor {
         }
     }
 
+    /// Returns this tensor, which has index `tensor`, as a candidate for the search in torch's random numbers. Returns
+    /// `None` if the values cannot be torch's, or if they are known to be fresh.
+    fn seed_candidate(&self, tensor: usize) -> Option<Candidate> {
+        let Self { entry, classification } = self;
+        let Kind::Fresh(distribution) = classification.kind else { return None };
+        let known = match distribution {
+            Univariate::Uniform { low, high } => low == -high,
+            Univariate::Normal { mean, .. } => mean == 0.0 && distribution.is_normal(),
+        };
+        let dtype = entry.dtype.float().filter(|dtype| (2..=4).contains(&dtype.size()))?;
+        let searched = known && entry.shape.len() >= 2 && !classification.unchanged;
+        // A factor rounds the values of f32 again.
+        let rounding = 0.5 * grid::epsilon(dtype) + 5e-7;
+        searched.then_some(Candidate { tensor, distribution, rounding })
+    }
+
+    /// Uses the knowledge that torch drew the values. They are fresh if they were not changed but for rounding.
+    fn use_draw(&mut self, TorchDraw { seed, word, change }: TorchDraw) {
+        let classification = &mut self.classification;
+        let source = format!("torch draws after manual_seed({seed}) and {word} random words");
+        if change.fraction < 0.01 {
+            classification.unchanged = true;
+            classification.notes.push(format!("has the values that {source}"));
+        } else if change.fraction > 0.5 {
+            classification.description = Some(classification.kind.description());
+            classification.kind = Kind::Other;
+            let percent = short(100.0 * change.size);
+            classification
+                .notes
+                .push(format!("has the values that {source}, changed by {percent} %: trained?"));
+        }
+    }
+
     fn report(&self) -> TensorReport<'_> {
         let Self { entry, classification } = self;
         TensorReport {
@@ -180,19 +235,24 @@ impl AuditedTensor {
         }
     }
 
-    /// Returns the name of the kind. The values of a vector, of a matrix with a side below 12, and of a tensor with
-    /// fewer than 4096 values are too few to show a short training. If such a tensor is fresh, its kind is `compatible
-    /// with fresh`.
+    /// Returns the name of the kind. Random values are called fresh if they are an unchanged draw of a known generator, if
+    /// they are orthogonal, or if there are so many that hardly any training keeps them independent. Other values are
+    /// compatible with a fresh initialization, but may have been trained a little.
     pub fn kind(&self) -> &'static str {
-        const MIN_SIDE: usize = 12;
-        const MIN_VALUES: usize = 4096;
-        let columns: usize = self.entry.shape.iter().skip(1).product();
-        let rows = self.entry.shape.first().copied().unwrap_or(1);
-        let telling = rows.min(columns) >= MIN_SIDE && self.entry.values() >= MIN_VALUES;
         match self.classification.kind {
-            Kind::Fresh(_) if !telling => "compatible with fresh",
+            kind if kind.is_fresh() && !self.is_surely_fresh() => "compatible with fresh",
             kind => kind.name(),
         }
+    }
+
+    /// Returns whether the values are fresh beyond doubt.
+    fn is_surely_fresh(&self) -> bool {
+        const MIN_SIDE: usize = 12;
+        const MIN_VALUES: usize = 1 << 20;
+        let columns: usize = self.entry.shape.iter().skip(1).product();
+        let rows = self.entry.shape.first().copied().unwrap_or(1);
+        let many = rows.min(columns) >= MIN_SIDE && self.entry.values() >= MIN_VALUES;
+        self.classification.unchanged || many || matches!(self.classification.kind, Kind::Orthogonal(_))
     }
 
     /// Returns a description of the values: the spec of the fitted distribution, the value of a constant, or how the

@@ -19,6 +19,7 @@ pub(crate) mod reference;
 pub(crate) mod related;
 pub(crate) mod repeats;
 pub(crate) mod sample;
+pub(crate) mod seeds;
 pub(crate) mod signature;
 pub(crate) mod structure;
 pub(crate) mod tensor;

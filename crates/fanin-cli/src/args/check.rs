@@ -90,8 +90,12 @@ What is reported as a defect:
   embedding and an output layer with equal values are not a defect.
 
 Trained or fresh:
-  A tensor is called fresh if its values follow a known distribution and are independent of one
-  another. A matrix that was trained only a little can still look freshly initialized.
+  A tensor is called fresh if its values are an unchanged draw of torch's CPU generator or of the
+  native stream, or if it has a million values or more that follow a known distribution and are
+  independent of one another. A smaller tensor with such values is called compatible with fresh: it
+  may be the draw of another generator, or trained a little. A tensor is called trained if its values
+  are not independent, if only some of its rows are an unchanged draw, or if it has the values that
+  torch draws under a common seed, with changes.
 
 Exit code: 0 if there is no defect, 1 if there is one.")]
 pub struct Audit {

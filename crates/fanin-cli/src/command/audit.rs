@@ -45,8 +45,10 @@ fn show(audit: &Audit) -> Result {
     }
     let tensors = text::counted(audit.tensors.len() as u64, "tensor");
     output::line(format!(
-        "\n{tensors}: {} freshly initialized, {} trained or of no known distribution, {} with problems",
-        audit.fresh(),
+        "\n{tensors}: {} freshly initialized, {} compatible with fresh, {} trained or of no known distribution, \
+         {} with problems",
+        audit.fresh() - audit.compatible(),
+        audit.compatible(),
         audit.other(),
         audit.wrong()
     ))

@@ -19,8 +19,8 @@ fn audit_recognizes_distributions_and_reports_damage() {
     for (name, kind, distribution) in [
         ("h.0.attn.weight", "fresh", "normal(std="),
         ("h.1.attn.weight", "fresh", "normal(std="),
-        ("h.0.trunc.weight", "fresh", "trunc_normal(std="),
-        ("h.0.conv.weight", "fresh", "uniform(a="),
+        ("h.0.trunc.weight", "compatible with fresh", "trunc_normal(std="),
+        ("h.0.conv.weight", "compatible with fresh", "uniform(a="),
         ("h.0.rnn.weight", "orthogonal", "orthogonal(gain="),
         ("h.0.norm.weight", "constant", "1"),
         ("h.0.bias", "constant", "0"),
@@ -134,7 +134,9 @@ fn audit_reports_a_value_that_is_far_too_frequent() {
     };
     for dtype in ["F32", "F16", "BF16"] {
         let (code, tensor) = audit(dtype, &noise);
-        assert_eq!((code, tensor["kind"].as_str()), (0, Some("fresh")), "{dtype}: {tensor}");
+        // Only f32 values show which generator drew them.
+        let kind = if dtype == "F32" { "fresh" } else { "compatible with fresh" };
+        assert_eq!((code, tensor["kind"].as_str()), (0, Some(kind)), "{dtype}: {tensor}");
         // In each case, one in `every` values is replaced by the same value, which is `sigma` standard deviations from
         // the mean.
         for (every, sigma) in
@@ -151,7 +153,8 @@ fn audit_reports_a_value_that_is_far_too_frequent() {
             let named = problems.contains("values are exactly") || problems.contains("are outliers");
             assert!(code == 1 && named, "{dtype} 1/{every} at {sigma}: {tensor}");
             if sigma.abs() > 4.0 {
-                assert_eq!(tensor["kind"], "fresh", "{dtype} 1/{every} at {sigma}: {tensor}");
+                let kind = tensor["kind"].as_str().unwrap_or_default();
+                assert!(kind.ends_with("fresh"), "{dtype} 1/{every} at {sigma}: {tensor}");
             }
         }
     }

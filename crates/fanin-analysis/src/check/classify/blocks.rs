@@ -14,15 +14,32 @@ use crate::error::Result;
 /// The largest number of equal blocks along an axis into which a tensor is divided.
 const MAX_BLOCKS: usize = 8;
 
+/// The largest number of blocks that may have fewer than `MIN_LINES` rows or columns. Rows of a trained matrix differ from
+/// one another, and a few of them fit a distribution of their own.
+const MAX_SMALL_BLOCKS: usize = 4;
+
+/// The smallest number of rows or columns of a block, if there are many blocks.
+const MIN_LINES: usize = 12;
+
 /// The largest number of matrices that are recognized as a stack. A stack is a tensor of three or more axes, divided
 /// along its first axis.
 const MAX_STACK: usize = 1024;
+
+/// A tensor that was divided into blocks.
+pub(super) struct Divided {
+    /// The kind of the tensor.
+    pub(super) kind: Kind,
+    /// The description of the blocks.
+    pub(super) description: String,
+    /// Whether each block is an unchanged draw of a known generator, orthogonal or constant.
+    pub(super) unchanged: bool,
+}
 
 /// A function that classifies one block of a tensor. It is passed as an argument, because its module imports this
 /// module.
 type Classify = dyn Fn(&Scan<'_>) -> Result<Classification>;
 
-/// Returns the kind and the description of a tensor that consists of equal blocks along one axis, each of which is
+/// Divides a tensor that consists of equal blocks along one axis, each of which is
 /// fresh, orthogonal or constant. Returns `None` for other tensors.
 ///
 /// A division into blocks is tried if `structure` shows that the mean squares of slices along the axis differ within
@@ -36,9 +53,13 @@ pub(super) fn of(
     structure: &Structure,
     classify: &Classify,
     problems: &mut Vec<String>,
-) -> Result<Option<(Kind, String)>> {
+) -> Result<Option<Divided>> {
     let shape = scan.shape();
     for (axis, count) in divisions(shape) {
+        let is_stack = shape.len() > 2 && (axis, count) == (0, shape[0]);
+        if !is_stack && count > MAX_SMALL_BLOCKS && shape[axis] / count < MIN_LINES {
+            continue;
+        }
         let alike =
             !structure.is_alike_in_blocks(shape, axis, 1) && structure.is_alike_in_blocks(shape, axis, count);
         if alike && let Some(found) = divided(scan, (axis, count), false, classify, problems)? {
@@ -48,7 +69,7 @@ pub(super) fn of(
     Ok(None)
 }
 
-/// Returns the kind and the description of a tensor that consists of equal blocks along one axis, all of which are
+/// Divides a tensor that consists of equal blocks along one axis, all of which are
 /// orthogonal. Returns `None` for other tensors.
 ///
 /// `whole` is whether the tensor as a whole is orthogonal. Some of its blocks are then orthogonal too and prove
@@ -62,7 +83,7 @@ pub(super) fn orthogonal(
     whole: bool,
     classify: &Classify,
     problems: &mut Vec<String>,
-) -> Result<Option<(Kind, String)>> {
+) -> Result<Option<Divided>> {
     let (rows, columns) = scan.matrix();
     let stack = scan.shape().len() > 2;
     // Several square orthogonal matrices above one another have orthogonal columns together. Blocks that are longer
@@ -114,7 +135,7 @@ impl Group {
     }
 }
 
-/// Classifies each of the `count` blocks along `axis`. Returns the kind and the description of the tensor.
+/// Classifies each of the `count` blocks along `axis`.
 ///
 /// Returns `None` if a block is neither fresh nor orthogonal nor constant, if a block has problems, or if all blocks
 /// have the same distribution and the tensor is not a stack. If `orthogonal` is true, all blocks must be orthogonal,
@@ -126,8 +147,9 @@ fn divided(
     orthogonal: bool,
     classify: &Classify,
     problems: &mut Vec<String>,
-) -> Result<Option<(Kind, String)>> {
+) -> Result<Option<Divided>> {
     let mut blocks: Vec<Group> = Vec::new();
+    let mut unchanged = true;
     for number in 0..count {
         let view = block(scan, axis, count, number);
         let found = classify(&Scan::of(view, scan.dtype, &() as &dyn Progress)?)?;
@@ -139,6 +161,7 @@ fn divided(
         if !known || !found.problems.is_empty() {
             return Ok(None);
         }
+        unchanged &= found.unchanged || !matches!(found.kind, Kind::Fresh(_));
         let std = found.std.unwrap_or_default();
         let error = std / (2.0 * scan.count() as f64 / count as f64).sqrt();
         blocks.push(Group { kind: found.kind, std, error, blocks: 1 });
@@ -166,7 +189,7 @@ fn divided(
         [_] if !orthogonal => return Ok(None),
         _ => format!("blocks({}{axis_text})", texts.join("; ")),
     };
-    Ok(Some((Kind::Blocks { axis, count }, description)))
+    Ok(Some(Divided { kind: Kind::Blocks { axis, count }, description, unchanged }))
 }
 
 /// Returns a message if up to a quarter of the matrices of a stack have another standard deviation than the median

@@ -18,6 +18,7 @@ mod scan;
 pub(crate) mod schemes;
 mod summary;
 mod tables;
+mod unchanged;
 
 use fanin_checkpoint::{Checkpoint, Progress};
 
@@ -25,9 +26,11 @@ use super::orthogonal;
 use super::repeats::Repeat;
 use super::test_result::TestResult;
 use crate::error::Result;
+use blocks::Divided;
 use fit::Fitted;
 use kind::{Classification, Kind};
 use scan::Scan;
+use unchanged::{Origin, origin};
 
 /// The smallest number of finite values for which a distribution is recognized.
 const MIN_VALUES: u64 = 64;
@@ -106,10 +109,9 @@ fn kind_of(scan: &Scan<'_>, search_blocks: bool, found: &mut Classification) -> 
     }
     let gain = orthogonal_gain(scan)?;
     if search_blocks
-        && let Some((kind, description)) =
-            blocks::orthogonal(scan, gain.is_some(), &classify_block, &mut found.problems)?
+        && let Some(divided) = blocks::orthogonal(scan, gain.is_some(), &classify_block, &mut found.problems)?
     {
-        (found.kind, found.description) = (kind, Some(description));
+        found.use_blocks(divided);
         return Ok(());
     }
     if let Some(gain) = gain {
@@ -135,14 +137,36 @@ fn kind_of(scan: &Scan<'_>, search_blocks: bool, found: &mut Classification) -> 
         found.kind = Kind::Other;
         let has_problems = found.problems.len() > before;
         if let Some(structure) = structure.filter(|_| search_blocks && !has_problems)
-            && let Some((kind, description)) =
-                blocks::of(scan, &structure, &classify_block, &mut found.problems)?
+            && let Some(divided) = blocks::of(scan, &structure, &classify_block, &mut found.problems)?
         {
-            (found.kind, found.description) = (kind, Some(description));
+            found.use_blocks(divided);
             found.notes.clear();
         }
     }
+    if let Kind::Fresh(distribution) = found.kind {
+        use_origin(origin(scan, &distribution)?, found);
+    }
     Ok(())
+}
+
+impl Classification {
+    fn use_blocks(&mut self, Divided { kind, description, unchanged }: Divided) {
+        (self.kind, self.description, self.unchanged) = (kind, Some(description), unchanged);
+    }
+}
+
+/// Changes the kind of values that follow a known distribution and are independent of one another, if some were changed
+/// since they were drawn.
+fn use_origin(origin: Origin, found: &mut Classification) {
+    found.unchanged = origin == Origin::Unchanged;
+    if let Origin::PartlyChanged { unchanged, changed } = origin {
+        found.description = Some(found.kind.description());
+        found.kind = Kind::Other;
+        found.notes.push(format!(
+            "{unchanged} rows are an unchanged draw of a known generator, and {changed} were changed since: an embedding \
+             of which not all tokens were used in training?"
+        ));
+    }
 }
 
 /// Adds a message for each test that shows that the values are not independent of one another. Copies are problems,

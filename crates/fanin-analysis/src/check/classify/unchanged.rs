@@ -1,0 +1,391 @@
+//! Recognition of values that a known generator has drawn and that were not changed since.
+//!
+//! Generators draw an f32 value from 24 or 32 random bits. So the values, or functions of them, are multiples of a step:
+//! - torch's uniform values on `[-b, b)` are multiples of `b / 2^23`, those of the native stream of `b / 2^31`.
+//! - torch's normal values come in pairs `r cos t` and `r sin t`, whose angle `t` is a multiple of `2 pi / 2^24`.
+//! - The squared radius of the native stream's pairs is `-2 ln(1 - k / 2^24)` times the variance, with an integer `k`.
+//!
+//! An f32 has more digits than these multiples near 0, so a changed value is rarely one. One step of an optimizer leaves no
+//! trace of the multiples. Values of another generator have none either: that a trace is missing says nothing.
+//!
+//! If some rows of a matrix have the trace and others have not, the latter were changed. An optimizer does this to the rows
+//! of an embedding that were not used.
+
+use std::f64::consts::TAU;
+
+use fanin::{DType, Torch};
+
+use super::scan::Scan;
+use crate::check::distribution::Univariate;
+use crate::error::Result;
+
+/// The largest number of values that are read, from the first on.
+const MAX_VALUES: usize = 1 << 16;
+
+/// The number of values of the native stream's uniform distribution of which enough are multiples of its step.
+const NATIVE_UNIFORM: usize = 1 << 18;
+
+/// The smallest number of values.
+const MIN_VALUES: usize = 256;
+
+/// The largest multiple that is compared. The rounding of an f32 is a small fraction of the step up to it.
+const MAX_MULTIPLE: f64 = (1 << 19) as f64;
+
+/// The largest number of values that are compared for each tried step.
+const MAX_COMPARED: usize = 400;
+
+/// The smallest number of standard errors by which the agreement with a step must exceed that of other values. Up to a
+/// million steps are tried.
+const MIN_SIGNIFICANCE: f64 = 10.0;
+
+/// Where the values of a tensor come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// All values are those of a generator.
+    Unchanged,
+    /// The rows of a matrix are those of a generator, but for some that were changed.
+    PartlyChanged {
+        /// The number of rows that are those of the generator.
+        unchanged: usize,
+        /// The number of rows that were changed.
+        changed: usize,
+    },
+    /// The generator is unknown, or the values were changed.
+    Unknown,
+}
+
+/// The smallest number of agreements of a row that tell whether it was changed.
+const MIN_PAIRS: f64 = 8.0;
+
+/// Whether a value is a multiple of a step.
+#[derive(Debug, Clone, Copy)]
+struct Agreement {
+    /// The row of the value.
+    row: usize,
+    /// The cosine of 2 pi times the distance from the nearest multiple, in steps: 1 for a multiple, and 0 on average for
+    /// other values.
+    cosine: f64,
+}
+
+/// Searches for a generator that has drawn the values, which follow this distribution.
+///
+/// # Errors
+/// Returns an error if the file cannot be read.
+pub(super) fn origin(scan: &Scan<'_>, distribution: &Univariate) -> Result<Origin> {
+    if scan.dtype != DType::F32 || scan.count() < MIN_VALUES {
+        return Ok(Origin::Unknown);
+    }
+    let width = scan.count() / scan.shape()[0];
+    let found = of_values(&first_values(scan, MAX_VALUES)?, width, distribution);
+    match *distribution {
+        Univariate::Uniform { low, high }
+            if found == Origin::Unknown && low == -high && scan.count() >= NATIVE_UNIFORM =>
+        {
+            let values = first_values(scan, 2 * NATIVE_UNIFORM)?;
+            let trace = multiples(&values, width, high * 0.5f64.powi(31));
+            Ok(trace.map_or(Origin::Unknown, |agreements| verdict(&agreements)))
+        }
+        _ => Ok(found),
+    }
+}
+
+/// Returns the first values of a tensor, at most `most`. torch draws the last group of a tensor again if it is incomplete, so
+/// its values are left out.
+fn first_values(scan: &Scan<'_>, most: usize) -> Result<Vec<f64>> {
+    let rows = scan.shape()[0];
+    let width = scan.count() / rows;
+    let mut values = Vec::with_capacity(most.min(scan.count()));
+    scan.view.slice(0, 0..(most / width).clamp(1, rows)).values(|chunk| {
+        let left = most - values.len();
+        values.extend_from_slice(&chunk[..chunk.len().min(left)]);
+    })?;
+    let whole_groups = scan.count() / Torch::GROUP * Torch::GROUP;
+    if whole_groups != scan.count() {
+        values.truncate(whole_groups - Torch::GROUP);
+    }
+    Ok(values)
+}
+
+/// Searches for a generator that has drawn the values of rows of `width` values.
+fn of_values(values: &[f64], width: usize, distribution: &Univariate) -> Origin {
+    let trace = match *distribution {
+        Univariate::Uniform { low, high } if low == -high => multiples(values, width, high * 0.5f64.powi(23)),
+        Univariate::Normal { mean, std, .. } if mean == 0.0 && distribution.is_normal() => {
+            angles(values, width).or_else(|| {
+                let radii = pairs(values, width, 16).map(|(row, x, y)| (row, x * x + y * y));
+                let uncertainty = 4.0 * (2.0 / values.len() as f64).sqrt();
+                Steps::Radii.agreements(radii, 2.0 * std * std * 0.5f64.powi(24), uncertainty)
+            })
+        }
+        _ => None,
+    };
+    trace.map_or(Origin::Unknown, |agreements| verdict(&agreements))
+}
+
+/// Returns how the magnitudes of uniform values agree with multiples of a step, or `None` if they do not. The bounds, and so
+/// the step, are known from the largest value.
+fn multiples(values: &[f64], width: usize, step: f64) -> Option<Vec<Agreement>> {
+    let magnitudes = values.iter().enumerate().map(|(n, x)| (n / width, x.abs()));
+    Steps::Equal.agreements(magnitudes, step, 8.0 / values.len() as f64)
+}
+
+/// Returns the pairs of values `distance` apart in groups of twice as many values, each with its row. Pairs of zeros, as in
+/// the row of a padding token, are left out, and so are pairs of values of two rows.
+fn pairs(values: &[f64], width: usize, distance: usize) -> impl Iterator<Item = (usize, f64, f64)> {
+    let of_group = move |(number, group): (usize, &[f64])| {
+        let (first, second) = group.split_at(distance);
+        let pair = move |k: usize, x: f64, y: f64| {
+            let index = number * 2 * distance + k;
+            let row = index / width;
+            let valid = row == (index + distance) / width && (x != 0.0 || y != 0.0);
+            valid.then_some((row, x, y))
+        };
+        let found: Vec<_> =
+            first.iter().zip(second).enumerate().filter_map(|(k, (x, y))| pair(k, *x, *y)).collect();
+        found
+    };
+    values.chunks_exact(2 * distance).enumerate().flat_map(of_group)
+}
+
+/// Returns how the angles of torch's pairs agree with multiples of `2 pi / 2^24`, or `None` if they do not. The angles do not
+/// depend on the standard deviation.
+fn angles(values: &[f64], width: usize) -> Option<Vec<Agreement>> {
+    const STEP: f64 = TAU / 16_777_216.0;
+    let of_pair = |(row, x, y): (usize, f64, f64)| {
+        let angle = y.atan2(x);
+        let angle = if angle < 0.0 { angle + TAU } else { angle };
+        let nearest = (angle / STEP).round();
+        // torch rounds the angle to f32.
+        let rounded = |multiple: f64| f64::from(multiple as f32 * 0.5f32.powi(24) * TAU as f32);
+        let distance = |offset: f64| ((angle - rounded(nearest + offset)) / STEP).abs();
+        let distance = [-1.0, 0.0, 1.0].map(distance).into_iter().fold(0.5, f64::min);
+        Agreement { row, cosine: (TAU * distance).cos() }
+    };
+    // A few pairs tell of most tensors that they were not drawn by torch.
+    let few =
+        pairs(&values[..values.len().min(1 << 13)], width, Torch::GROUP / 2).map(of_pair).collect::<Vec<_>>();
+    significance(&few).filter(|significance| *significance > MIN_SIGNIFICANCE / 2.0)?;
+    let agreements: Vec<Agreement> = pairs(values, width, Torch::GROUP / 2).map(of_pair).collect();
+    significance(&agreements).filter(|significance| *significance > MIN_SIGNIFICANCE)?;
+    Some(agreements)
+}
+
+/// Returns the number of standard errors by which the mean agreement exceeds that of other values, or `None` if there are
+/// too few.
+fn significance(agreements: &[Agreement]) -> Option<f64> {
+    let count = agreements.len() as f64;
+    let sum: f64 = agreements.iter().map(|agreement| agreement.cosine).sum();
+    // The variance of a cosine is 1/2.
+    (agreements.len() >= 60).then(|| sum / (count / 2.0).sqrt())
+}
+
+/// The values that an integer `k` gives, divided by the step.
+#[derive(Debug, Clone, Copy)]
+enum Steps {
+    /// `k`.
+    Equal,
+    /// `-ln(1 - k / 2^24) 2^24`: half a squared radius.
+    Radii,
+}
+
+impl Steps {
+    /// Returns the value of an integer, in steps.
+    fn value(self, integer: f64) -> f64 {
+        match self {
+            Self::Equal => integer,
+            Self::Radii => -(-integer * 0.5f64.powi(24)).ln_1p() * 2f64.powi(24),
+        }
+    }
+
+    /// Returns the number, near an integer, that gives a value.
+    fn integer(self, value: f64) -> f64 {
+        match self {
+            Self::Equal => value,
+            Self::Radii => -(-value * 0.5f64.powi(24)).exp_m1() * 2f64.powi(24),
+        }
+    }
+
+    /// Searches for the step of which the values are multiples, near `step`, up to a relative uncertainty. Returns how the
+    /// values agree with it, or `None` if there is no such step. Each value has the number of its row.
+    fn agreements(
+        self,
+        values: impl Iterator<Item = (usize, f64)>,
+        step: f64,
+        uncertainty: f64,
+    ) -> Option<Vec<Agreement>> {
+        let mut values: Vec<_> = values.filter(|(_, x)| *x > 0.0 && *x < step * MAX_MULTIPLE).collect();
+        values.sort_unstable_by(|a, b| a.1.total_cmp(&b.1));
+        let agreement = |&(row, x): &(usize, f64), step: f64| Agreement {
+            row,
+            cosine: (TAU * self.integer(x / step)).cos(),
+        };
+        // The smallest values have the fewest possible integers. One that was changed has none.
+        for &(_, smallest) in values.iter().take(6) {
+            let first = self.integer(smallest / step * (1.0 - uncertainty)).floor().max(1.0);
+            let last = self.integer(smallest / step * (1.0 + uncertainty)).ceil();
+            let candidates =
+                (first as u64..=last as u64).map(|integer| smallest / self.value(integer as f64));
+            let sum = |step: f64, values: &[(usize, f64)]| -> f64 {
+                values.iter().map(|value| agreement(value, step).cosine).sum()
+            };
+            let compared = &values[..values.len().min(MAX_COMPARED)];
+            let few = &compared[..compared.len().min(24)];
+            let promising = candidates.filter(|step| sum(*step, few) > 0.25 * few.len() as f64);
+            let best = promising.max_by(|a, b| sum(*a, compared).total_cmp(&sum(*b, compared)));
+            if let Some(step) = best {
+                let found: Vec<Agreement> = values.iter().map(|value| agreement(value, step)).collect();
+                let compared = &found[..compared.len()];
+                if significance(compared).is_some_and(|significance| significance > MIN_SIGNIFICANCE) {
+                    return Some(found);
+                }
+            }
+        }
+        None
+    }
+}
+
+/// Returns what the agreements of values say, of which some are multiples of a step.
+fn verdict(agreements: &[Agreement]) -> Origin {
+    // Rounding moves one value in a hundred by a quarter of a step, and a change moves every second one.
+    let off = agreements.iter().filter(|agreement| agreement.cosine < 0.0).count();
+    if off * 40 < agreements.len() {
+        return Origin::Unchanged;
+    }
+    let rows = agreements.iter().map(|agreement| agreement.row).max().unwrap_or(0) + 1;
+    let mut sums = vec![(0.0, 0.0); rows];
+    for Agreement { row, cosine } in agreements {
+        sums[*row].0 += cosine;
+        sums[*row].1 += 1.0;
+    }
+    sums.retain(|(_, count)| *count >= MIN_PAIRS);
+    let mean = |&(sum, count): &(f64, f64)| sum / count;
+    let is_unchanged = |row: &&(f64, f64)| mean(row) > 0.6;
+    let is_changed = |row: &&(f64, f64)| mean(row) < 0.3;
+    let (unchanged, changed): (Vec<_>, Vec<_>) =
+        sums.iter().filter(|row| is_unchanged(row) || is_changed(row)).partition(is_unchanged);
+    let mean_of = |rows: &[&(f64, f64)]| {
+        rows.iter().map(|row| row.0).sum::<f64>() / rows.iter().map(|row| row.1).sum::<f64>()
+    };
+    let alternations =
+        sums.windows(2).filter(|pair| is_unchanged(&&pair[0]) != is_unchanged(&&pair[1])).count();
+    // Several roundings blur the multiples of all rows alike, so the two kinds of rows must be far apart. A matrix that is
+    // made of two draws has one or two alternations.
+    let distinct = unchanged.len() >= 4
+        && changed.len() >= 4
+        && mean_of(&unchanged) > 0.8
+        && mean_of(&changed) < 0.2
+        && alternations >= 4;
+    match distinct {
+        true => Origin::PartlyChanged { unchanged: unchanged.len(), changed: changed.len() },
+        false => Origin::Unknown,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use fanin::init::Init;
+    use fanin::{Initializer as _, Native, Stream, TensorMut};
+
+    use super::*;
+
+    /// Returns values that a stream draws from a spec, and the distribution that is fitted to them.
+    fn drawn(stream: &mut dyn Stream, spec: &str, shape: &[usize]) -> (Vec<f32>, Univariate) {
+        let plan = spec.parse::<Init>().unwrap().resolve(shape, DType::F32).unwrap();
+        let mut values = vec![0f32; plan.len()];
+        stream.fill(&plan, TensorMut::contiguous(&mut values, shape).unwrap()).unwrap();
+        let distribution = fitted(&values, Univariate::of(&plan).unwrap());
+        (values, distribution)
+    }
+
+    /// Returns the distribution with parameters as they are estimated from values.
+    fn fitted(values: &[f32], distribution: Univariate) -> Univariate {
+        let squares: f64 = values.iter().map(|x| f64::from(*x).powi(2)).sum();
+        let reach = values.iter().fold(0f32, |most, x| most.max(x.abs()));
+        let reach = f64::from(reach) * (1.0 + 1.0 / values.len() as f64);
+        match distribution {
+            Univariate::Uniform { .. } => Univariate::Uniform { low: -reach, high: reach },
+            _ => Univariate::normal(0.0, (squares / values.len() as f64).sqrt()),
+        }
+    }
+
+    fn origin_of(values: &[f32], width: usize, distribution: &Univariate) -> Origin {
+        let values: Vec<f64> = values.iter().map(|x| f64::from(*x)).collect();
+        of_values(&values, width, distribution)
+    }
+
+    const SPECS: [&str; 4] =
+        ["normal(std=0.02)", "normal(std=1)", "uniform(-0.0442, 0.0442)", "kaiming_uniform(a=sqrt(5))"];
+
+    #[test]
+    fn draws_of_both_streams_are_recognized_and_changed_ones_are_not() {
+        for (spec, seed) in SPECS.iter().flat_map(|spec| (0..3).map(move |seed| (spec, seed))) {
+            for shape in [[64, 128], [192, 192]] {
+                let mut torch = Torch::new(seed);
+                let native = Native::new(seed);
+                let mut native = native.tensor("a");
+                let streams: [&mut dyn Stream; 2] = [&mut torch, &mut native];
+                for (n, stream) in streams.into_iter().enumerate() {
+                    let (mut values, distribution) = drawn(stream, spec, &shape);
+                    let found = origin_of(&values, shape[1], &distribution);
+                    let recognized = n == 0 || spec.starts_with("normal");
+                    assert_eq!(
+                        found == Origin::Unchanged,
+                        recognized,
+                        "{spec} {shape:?} {seed} stream {n}: {found:?}"
+                    );
+                    // A factor rounds each value again.
+                    values.iter_mut().for_each(|x| *x *= 0.4082);
+                    let distribution = fitted(&values, distribution);
+                    let scaled = origin_of(&values, shape[1], &distribution);
+                    assert_eq!(scaled, found, "{spec} {shape:?} {seed} stream {n}");
+                    values.iter_mut().enumerate().for_each(|(k, x)| *x += 1e-5 * ((k * k) as f32).sin());
+                    let distribution = fitted(&values, distribution);
+                    assert_eq!(
+                        origin_of(&values, shape[1], &distribution),
+                        Origin::Unknown,
+                        "{spec} {shape:?}"
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn many_uniform_values_of_the_native_stream_are_recognized() {
+        let native = Native::new(5);
+        let (values, distribution) = drawn(&mut native.tensor("a"), "kaiming_uniform", &[1024, 500]);
+        let Univariate::Uniform { high, .. } = distribution else { panic!("{distribution:?}") };
+        let values: Vec<f64> = values.iter().map(|x| f64::from(*x)).collect();
+        let trace = multiples(&values, 500, high * 0.5f64.powi(31)).unwrap();
+        assert_eq!(verdict(&trace), Origin::Unchanged);
+    }
+
+    #[test]
+    fn values_drawn_in_f64_have_no_trace() {
+        for (spec, seed) in SPECS.iter().flat_map(|spec| (0..3).map(move |seed| (spec, seed))) {
+            let shape = [128, 96];
+            let plan = spec.parse::<Init>().unwrap().resolve(&shape, DType::F64).unwrap();
+            let mut values = vec![0f64; plan.len()];
+            Torch::new(seed).fill(&plan, TensorMut::contiguous(&mut values, &shape).unwrap()).unwrap();
+            let values: Vec<f32> = values.iter().map(|x| *x as f32).collect();
+            let distribution = fitted(&values, Univariate::of(&plan).unwrap());
+            assert_eq!(origin_of(&values, 96, &distribution), Origin::Unknown, "{spec} {seed}");
+        }
+    }
+
+    #[test]
+    fn changed_rows_among_unchanged_ones_are_counted() {
+        let (mut values, distribution) = drawn(&mut Torch::new(3), "normal(std=1)", &[256, 16]);
+        let changed = |row: usize| row % 5 == 2;
+        for (row, values) in values.chunks_mut(16).enumerate().filter(|(row, _)| changed(*row)) {
+            values.iter_mut().enumerate().for_each(|(k, x)| *x += 1e-4 * ((row * 16 + k) as f32).cos());
+        }
+        let found = origin_of(&values, 16, &distribution);
+        let Origin::PartlyChanged { unchanged, changed } = found else { panic!("{found:?}") };
+        assert!(unchanged >= 200 && (40..=51).contains(&changed), "{found:?}");
+        // A matrix of two draws, of which one has no trace.
+        let (mut values, _) = drawn(&mut Torch::new(3), "normal(std=1)", &[256, 16]);
+        values[128 * 16..].iter_mut().enumerate().for_each(|(k, x)| *x += 1e-4 * (k as f32).cos());
+        assert_eq!(origin_of(&values, 16, &distribution), Origin::Unknown);
+    }
+}

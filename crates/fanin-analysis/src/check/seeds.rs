@@ -1,0 +1,260 @@
+//! Search for the values of a tensor in torch's stream of random numbers, under the seeds that are used most.
+//!
+//! A trained tensor still begins with the values that torch drew, a little changed: the change is far below one standard
+//! deviation at first. Most values are still in the same half of the distribution, and so is the highest bit of the random
+//! word from which each was computed. So the bits of 128 consecutive values are compared with every position of the stream of
+//! each seed. That they agree by chance has a probability below 10^-9 for all positions together.
+//!
+//! Where the bits agree, the values are drawn again, and the difference tells whether the tensor was changed and how much.
+
+use std::f64::consts::LN_2;
+
+use fanin::{DType, Stream as _, TensorMut, Torch, init};
+use fanin_checkpoint::Checkpoint;
+use rayon::prelude::*;
+
+use super::distribution::Univariate;
+use super::tensor_view::TensorView;
+use crate::error::Result;
+
+/// The seeds, those used most first.
+const SEEDS: [u64; 10] = [0, 42, 1, 1234, 1337, 123, 2, 3, 12345, 2024];
+
+/// The number of values whose bits are compared.
+const BITS: usize = 128;
+
+/// The largest number of bits that differ, because the change moved a value to the other half.
+const MAX_ERRORS: u32 = 6;
+
+/// The smallest number of bits that are compared. The bits of values next to the middle of the distribution are not.
+const MIN_BITS: u32 = 90;
+
+/// The largest number of random words of a seed that are searched.
+const MAX_WORDS: usize = 1 << 22;
+
+/// The number of tensors that are searched under every seed. The others are searched under the seed of one of these.
+const FIRST: usize = 2;
+
+/// The number of values whose difference is measured.
+const MAX_COMPARED: usize = 1 << 16;
+
+/// A tensor whose values may be torch's.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Candidate {
+    /// The index of the tensor in the manifest.
+    pub(crate) tensor: usize,
+    /// The distribution of the values.
+    pub(crate) distribution: Univariate,
+    /// The largest relative change of a value by rounding.
+    pub(crate) rounding: f64,
+}
+
+/// Values of torch's stream.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct TorchDraw {
+    /// The seed.
+    pub(crate) seed: u64,
+    /// The number of random words between the seed and the first value.
+    pub(crate) word: usize,
+    pub(crate) change: Change,
+}
+
+/// How values differ from a multiple of those that torch drew.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Change {
+    /// The fraction of the values that differ by more than rounding.
+    pub(crate) fraction: f64,
+    /// The root mean square of the differences, as a fraction of that of the values.
+    pub(crate) size: f64,
+}
+
+/// The highest bits of the words of the first values, and which of them are known.
+#[derive(Debug, Clone, Copy)]
+struct Pattern {
+    bits: u128,
+    known: u128,
+}
+
+/// Searches each candidate under the seeds. Returns the draw of each, or `None` if it was not found. `values` is the number
+/// of values of the checkpoint.
+///
+/// # Errors
+/// Returns an error if the file cannot be read.
+pub(crate) fn find(
+    checkpoint: &Checkpoint,
+    candidates: &[Candidate],
+    values: usize,
+) -> Result<Vec<Option<TorchDraw>>> {
+    let mut found = vec![None; candidates.len()];
+    let read = |candidate: &Candidate| first_values(checkpoint, candidate, MAX_COMPARED);
+    let mut patterns: Vec<(usize, Pattern)> = Vec::new();
+    for (n, candidate) in candidates.iter().enumerate() {
+        let first = first_values(checkpoint, candidate, BITS)?;
+        patterns.extend(Pattern::new(&first, &candidate.distribution).map(|pattern| (n, pattern)));
+    }
+    if patterns.is_empty() || 4 * values > MAX_WORDS {
+        return Ok(found);
+    }
+    // Modules draw their parameters when they are made, and many models draw them again.
+    let words = (4 * values).max(1 << 16);
+    let tried = &patterns[..patterns.len().min(FIRST)];
+    let occurs = |seed: &&u64| {
+        let stream = HighestBits::new(**seed, words);
+        tried.iter().any(|(_, pattern)| stream.position(pattern).is_some())
+    };
+    let Some(&seed) = SEEDS.par_iter().find_first(occurs) else { return Ok(found) };
+    let stream = HighestBits::new(seed, words);
+    for (n, pattern) in patterns {
+        if let Some(word) = stream.position(&pattern) {
+            let values = read(&candidates[n])?;
+            let change = change(&values, seed, word, &candidates[n]);
+            found[n] = change.map(|change| TorchDraw { seed, word, change });
+        }
+    }
+    Ok(found)
+}
+
+/// Returns the first values of a tensor, at most `count`.
+fn first_values(checkpoint: &Checkpoint, candidate: &Candidate, count: usize) -> Result<Vec<f64>> {
+    let view = TensorView::whole(checkpoint, candidate.tensor);
+    let width: usize = view.shape()[1..].iter().product();
+    let rows = count.div_ceil(width.max(1)).min(view.shape()[0]);
+    let mut values = Vec::new();
+    view.slice(0, 0..rows).values(|chunk| values.extend_from_slice(chunk))?;
+    values.truncate(count);
+    Ok(values)
+}
+
+impl Pattern {
+    /// Returns the pattern of the first values of a tensor, or `None` if they are too few or too uncertain.
+    fn new(values: &[f64], distribution: &Univariate) -> Option<Self> {
+        if values.len() < BITS {
+            return None;
+        }
+        let (mut bits, mut known) = (0u128, 0u128);
+        // The fraction of the standard deviation within which a value may be in the other half.
+        const MARGIN: f64 = 0.1;
+        let mut set = |word: usize, x: f64, margin: f64| {
+            bits |= u128::from(x >= 0.0) << word;
+            known |= u128::from(x.abs() > margin) << word;
+        };
+        match *distribution {
+            Univariate::Uniform { high, .. } => {
+                values.iter().enumerate().for_each(|(word, x)| set(word, *x, MARGIN * high));
+            }
+            Univariate::Normal { std, .. } => {
+                for (number, group) in values.chunks_exact(Torch::GROUP).enumerate() {
+                    for k in 0..Torch::GROUP / 2 {
+                        let (x, y) = (group[k] / std, group[k + Torch::GROUP / 2] / std);
+                        let word = number * Torch::GROUP + k;
+                        // The first word gives the radius, and the second the angle from 0 to 2 pi.
+                        set(word, x * x + y * y - 2.0 * LN_2, 3.0 * MARGIN);
+                        set(word + Torch::GROUP / 2, -y, MARGIN);
+                    }
+                }
+            }
+        }
+        (known.count_ones() >= MIN_BITS).then_some(Self { bits, known })
+    }
+}
+
+/// The highest bits of the words of torch's stream from which f32 values are computed.
+struct HighestBits {
+    bits: Vec<u64>,
+}
+
+impl HighestBits {
+    fn new(seed: u64, words: usize) -> Self {
+        let mut torch = Torch::new(seed);
+        // torch uses 24 bits of a word.
+        let word = |bits: u64, n: usize, torch: &mut Torch| bits | u64::from(torch.word() >> 23 & 1) << n;
+        let bits = (0..words / 64).map(|_| (0..64).fold(0, |bits, n| word(bits, n, &mut torch))).collect();
+        Self { bits }
+    }
+
+    /// Returns the first position at which the bits agree with a pattern.
+    fn position(&self, pattern: &Pattern) -> Option<usize> {
+        let half = |n: u32| ((pattern.bits >> (64 * n)) as u64, (pattern.known >> (64 * n)) as u64);
+        let ((bits, known), (next_bits, next_known)) = (half(0), half(1));
+        let agrees = |words: &[u64], shift: u32| {
+            let at = |n: usize| match shift {
+                0 => words[n],
+                _ => words[n] >> shift | words[n + 1] << (64 - shift),
+            };
+            let errors = ((at(0) ^ bits) & known).count_ones();
+            errors <= MAX_ERRORS && errors + ((at(1) ^ next_bits) & next_known).count_ones() <= MAX_ERRORS
+        };
+        let found = |(n, words): (usize, &[u64])| {
+            (0..64).find(|shift| agrees(words, *shift)).map(|shift| n * 64 + shift as usize)
+        };
+        self.bits.windows(3).enumerate().find_map(found)
+    }
+}
+
+/// Compares the values of a candidate with those that torch draws from this word on. Returns `None` if they are not related
+/// after all. Zeros, as in the row of a padding token, are left out, and so are values near the bounds of a uniform
+/// distribution: torch moves a value that is rounded to the upper bound to the lower one.
+fn change(values: &[f64], seed: u64, word: usize, candidate: &Candidate) -> Option<Change> {
+    // The last group of a tensor may be drawn again.
+    let count = (values.len() / Torch::GROUP).checked_sub(1)? * Torch::GROUP;
+    let shape = [count];
+    let (plan, limit) = match candidate.distribution {
+        Univariate::Uniform { .. } => (init::uniform(-1.0, 1.0).resolve(&shape, DType::F32), 0.98),
+        Univariate::Normal { .. } => (init::normal(0.0, 1.0).resolve(&shape, DType::F32), f64::INFINITY),
+    };
+    let mut drawn = vec![0f32; count];
+    let mut torch = Torch::new(seed);
+    torch.advance(word as u64);
+    torch.fill(&plan.ok()?, TensorMut::contiguous(&mut drawn, &shape).ok()?).ok()?;
+    let drawn = drawn.into_iter().map(f64::from);
+    let is_compared = |(x, y): &(f64, f64)| *x != 0.0 && *y != 0.0 && y.abs() < limit;
+    let pairs: Vec<(f64, f64)> = values.iter().copied().zip(drawn).filter(is_compared).collect();
+    // The median is the factor of most values, even if some were drawn again.
+    let mut ratios: Vec<f64> = pairs.iter().map(|(x, y)| x / y).collect();
+    ratios.sort_unstable_by(f64::total_cmp);
+    let factor = *ratios.get(ratios.len() / 2)?;
+    let changed =
+        ratios.iter().filter(|ratio| (*ratio / factor - 1.0).abs() > 3.0 * candidate.rounding).count();
+    let squares =
+        |term: &dyn Fn(&(f64, f64)) -> f64| pairs.iter().map(|pair| term(pair).powi(2)).sum::<f64>();
+    let size = (squares(&|(x, y)| x - factor * y) / squares(&|(_, y)| factor * y)).sqrt();
+    (size < 0.7).then_some(Change { fraction: changed as f64 / ratios.len() as f64, size })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn drawn(seed: u64, word: u64, count: usize, distribution: &Univariate) -> Vec<f64> {
+        let plan = match *distribution {
+            Univariate::Uniform { low, high } => init::uniform(low, high).resolve(&[count], DType::F32),
+            Univariate::Normal { std, .. } => init::normal(0.0, std).resolve(&[count], DType::F32),
+        };
+        let mut values = vec![0f32; count];
+        let mut torch = Torch::new(seed);
+        torch.advance(word);
+        torch.fill(&plan.unwrap(), TensorMut::contiguous(&mut values, &[count]).unwrap()).unwrap();
+        values.into_iter().map(f64::from).collect()
+    }
+
+    #[test]
+    fn changed_values_are_found_in_the_stream_of_their_seed_and_nowhere_else() {
+        for distribution in [Univariate::normal(0.0, 0.02), Univariate::Uniform { low: -0.3, high: 0.3 }] {
+            for change_of_std in [0.0, 1e-3, 0.05, 0.15] {
+                let values = drawn(42, 12_345, 4096, &distribution);
+                let noise = drawn(7, 0, 4096, &distribution);
+                let changed: Vec<f64> =
+                    values.iter().zip(noise).map(|(x, y)| x + change_of_std * y).collect();
+                let pattern = Pattern::new(&changed[..BITS], &distribution).unwrap();
+                let word = HighestBits::new(42, 1 << 16).position(&pattern);
+                assert_eq!(word, Some(12_345), "{distribution:?} {change_of_std}");
+                let candidate = Candidate { tensor: 0, distribution, rounding: 1e-6 };
+                let Change { fraction, size } = change(&changed, 42, 12_345, &candidate).unwrap();
+                assert!((size - change_of_std).abs() <= 0.1 * change_of_std + 1e-6, "{size} {change_of_std}");
+                assert_eq!(fraction > 0.9, change_of_std > 0.0, "{fraction} {change_of_std}");
+                assert_eq!(fraction < 0.01, change_of_std == 0.0, "{fraction} {change_of_std}");
+                assert_eq!(HighestBits::new(43, 1 << 16).position(&pattern), None);
+            }
+        }
+    }
+}
