@@ -152,7 +152,8 @@ impl Audit {
         self.count(|classification| classification.kind.is_fresh())
     }
 
-    /// Returns the number of tensors that are compatible with a fresh initialization, but may have been trained a little.
+    /// Returns the number of tensors that are compatible with a fresh initialization, but may have been trained a
+    /// little.
     pub fn compatible(&self) -> usize {
         let tensors = self.tensors.iter();
         tensors.filter(|tensor| tensor.classification.kind.is_fresh() && !tensor.is_surely_fresh()).count()
@@ -235,9 +236,9 @@ impl AuditedTensor {
         }
     }
 
-    /// Returns the name of the kind. Random values are called fresh if they are an unchanged draw of a known generator, if
-    /// they are orthogonal, or if there are so many that hardly any training keeps them independent. Other values are
-    /// compatible with a fresh initialization, but may have been trained a little.
+    /// Returns the name of the kind. Random values are called fresh if they are an unchanged draw of a known generator,
+    /// if they are orthogonal, or if there are so many that hardly any training keeps them independent. Other values
+    /// are compatible with a fresh initialization, but may have been trained a little.
     pub fn kind(&self) -> &'static str {
         match self.classification.kind {
             kind if kind.is_fresh() && !self.is_surely_fresh() => "compatible with fresh",

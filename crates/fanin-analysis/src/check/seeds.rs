@@ -1,11 +1,13 @@
 //! Search for the values of a tensor in torch's stream of random numbers, under the seeds that are used most.
 //!
-//! A trained tensor still begins with the values that torch drew, a little changed: the change is far below one standard
-//! deviation at first. Most values are still in the same half of the distribution, and so is the highest bit of the random
-//! word from which each was computed. So the bits of 128 consecutive values are compared with every position of the stream of
-//! each seed. That they agree by chance has a probability below 10^-9 for all positions together.
+//! A trained tensor still begins with the values that torch drew, a little changed: the change is far below one
+//! standard deviation at first. Most values are still in the same half of the distribution, and so is the highest bit
+//! of the random word from which each was computed. So the bits of 128 consecutive values are compared with every
+//! position of the stream of each seed. That they agree by chance has a probability below 10^-9 for all positions
+//! together.
 //!
-//! Where the bits agree, the values are drawn again, and the difference tells whether the tensor was changed and how much.
+//! Where the bits agree, the values are drawn again, and the difference tells whether the tensor was changed and how
+//! much.
 
 use std::f64::consts::LN_2;
 
@@ -75,8 +77,8 @@ struct Pattern {
     known: u128,
 }
 
-/// Searches each candidate under the seeds. Returns the draw of each, or `None` if it was not found. `values` is the number
-/// of values of the checkpoint.
+/// Searches each candidate under the seeds. Returns the draw of each, or `None` if it was not found. `values` is the
+/// number of values of the checkpoint.
 ///
 /// # Errors
 /// Returns an error if the file cannot be read.
@@ -191,9 +193,9 @@ impl HighestBits {
     }
 }
 
-/// Compares the values of a candidate with those that torch draws from this word on. Returns `None` if they are not related
-/// after all. Zeros, as in the row of a padding token, are left out, and so are values near the bounds of a uniform
-/// distribution: torch moves a value that is rounded to the upper bound to the lower one.
+/// Compares the values of a candidate with those that torch draws from this word on. Returns `None` if they are not
+/// related after all. Zeros, as in the row of a padding token, are left out, and so are values near the bounds of a
+/// uniform distribution: torch moves a value that is rounded to the upper bound to the lower one.
 fn change(values: &[f64], seed: u64, word: usize, candidate: &Candidate) -> Option<Change> {
     // The last group of a tensor may be drawn again.
     let count = (values.len() / Torch::GROUP).checked_sub(1)? * Torch::GROUP;

@@ -14,8 +14,8 @@ use crate::error::Result;
 /// The largest number of equal blocks along an axis into which a tensor is divided.
 const MAX_BLOCKS: usize = 8;
 
-/// The largest number of blocks that may have fewer than `MIN_LINES` rows or columns. Rows of a trained matrix differ from
-/// one another, and a few of them fit a distribution of their own.
+/// The largest number of blocks that may have fewer than `MIN_LINES` rows or columns. Rows of a trained matrix differ
+/// from one another, and a few of them fit a distribution of their own.
 const MAX_SMALL_BLOCKS: usize = 4;
 
 /// The smallest number of rows or columns of a block, if there are many blocks.

@@ -111,8 +111,8 @@ pub struct Classification {
     pub zeros: Option<u64>,
     /// A hash of all values with their row-major indices. Tensors with the same values have the same hash.
     pub hash: u64,
-    /// Whether the values are an unchanged draw of torch's generator or of the native stream. If not, they may still be an
-    /// unchanged draw of another generator, or rounded to a narrower type.
+    /// Whether the values are an unchanged draw of torch's generator or of the native stream. If not, they may still be
+    /// an unchanged draw of another generator, or rounded to a narrower type.
     pub unchanged: bool,
     /// A description of the values that `kind` does not include. It describes the blocks of [`Kind::Blocks`], or a
     /// normal distribution that no known initializer gives to a tensor of this name. `None` if the description follows

@@ -1,15 +1,17 @@
 //! Recognition of values that a known generator has drawn and that were not changed since.
 //!
-//! Generators draw an f32 value from 24 or 32 random bits. So the values, or functions of them, are multiples of a step:
+//! Generators draw an f32 value from 24 or 32 random bits. So the values, or functions of them, are multiples of a
+//! step:
 //! - torch's uniform values on `[-b, b)` are multiples of `b / 2^23`, those of the native stream of `b / 2^31`.
 //! - torch's normal values come in pairs `r cos t` and `r sin t`, whose angle `t` is a multiple of `2 pi / 2^24`.
 //! - The squared radius of the native stream's pairs is `-2 ln(1 - k / 2^24)` times the variance, with an integer `k`.
 //!
-//! An f32 has more digits than these multiples near 0, so a changed value is rarely one. One step of an optimizer leaves no
-//! trace of the multiples. Values of another generator have none either: that a trace is missing says nothing.
+//! An f32 has more digits than these multiples near 0, so a changed value is rarely one. One step of an optimizer
+//! leaves no trace of the multiples. Values of another generator have none either: that a trace is missing says
+//! nothing.
 //!
-//! If some rows of a matrix have the trace and others have not, the latter were changed. An optimizer does this to the rows
-//! of an embedding that were not used.
+//! If some rows of a matrix have the trace and others have not, the latter were changed. An optimizer does this to the
+//! rows of an embedding that were not used.
 
 use std::f64::consts::TAU;
 
@@ -62,8 +64,8 @@ const MIN_PAIRS: f64 = 8.0;
 struct Agreement {
     /// The row of the value.
     row: usize,
-    /// The cosine of 2 pi times the distance from the nearest multiple, in steps: 1 for a multiple, and 0 on average for
-    /// other values.
+    /// The cosine of 2 pi times the distance from the nearest multiple, in steps: 1 for a multiple, and 0 on average
+    /// for other values.
     cosine: f64,
 }
 
@@ -89,8 +91,8 @@ pub(super) fn origin(scan: &Scan<'_>, distribution: &Univariate) -> Result<Origi
     }
 }
 
-/// Returns the first values of a tensor, at most `most`. torch draws the last group of a tensor again if it is incomplete, so
-/// its values are left out.
+/// Returns the first values of a tensor, at most `most`. torch draws the last group of a tensor again if it is
+/// incomplete, so its values are left out.
 fn first_values(scan: &Scan<'_>, most: usize) -> Result<Vec<f64>> {
     let rows = scan.shape()[0];
     let width = scan.count() / rows;
@@ -122,15 +124,15 @@ fn of_values(values: &[f64], width: usize, distribution: &Univariate) -> Origin 
     trace.map_or(Origin::Unknown, |agreements| verdict(&agreements))
 }
 
-/// Returns how the magnitudes of uniform values agree with multiples of a step, or `None` if they do not. The bounds, and so
-/// the step, are known from the largest value.
+/// Returns how the magnitudes of uniform values agree with multiples of a step, or `None` if they do not. The bounds,
+/// and so the step, are known from the largest value.
 fn multiples(values: &[f64], width: usize, step: f64) -> Option<Vec<Agreement>> {
     let magnitudes = values.iter().enumerate().map(|(n, x)| (n / width, x.abs()));
     Steps::Equal.agreements(magnitudes, step, 8.0 / values.len() as f64)
 }
 
-/// Returns the pairs of values `distance` apart in groups of twice as many values, each with its row. Pairs of zeros, as in
-/// the row of a padding token, are left out, and so are pairs of values of two rows.
+/// Returns the pairs of values `distance` apart in groups of twice as many values, each with its row. Pairs of zeros,
+/// as in the row of a padding token, are left out, and so are pairs of values of two rows.
 fn pairs(values: &[f64], width: usize, distance: usize) -> impl Iterator<Item = (usize, f64, f64)> {
     let of_group = move |(number, group): (usize, &[f64])| {
         let (first, second) = group.split_at(distance);
@@ -147,8 +149,8 @@ fn pairs(values: &[f64], width: usize, distance: usize) -> impl Iterator<Item = 
     values.chunks_exact(2 * distance).enumerate().flat_map(of_group)
 }
 
-/// Returns how the angles of torch's pairs agree with multiples of `2 pi / 2^24`, or `None` if they do not. The angles do not
-/// depend on the standard deviation.
+/// Returns how the angles of torch's pairs agree with multiples of `2 pi / 2^24`, or `None` if they do not. The angles
+/// do not depend on the standard deviation.
 fn angles(values: &[f64], width: usize) -> Option<Vec<Agreement>> {
     const STEP: f64 = TAU / 16_777_216.0;
     let of_pair = |(row, x, y): (usize, f64, f64)| {
@@ -170,8 +172,8 @@ fn angles(values: &[f64], width: usize) -> Option<Vec<Agreement>> {
     Some(agreements)
 }
 
-/// Returns the number of standard errors by which the mean agreement exceeds that of other values, or `None` if there are
-/// too few.
+/// Returns the number of standard errors by which the mean agreement exceeds that of other values, or `None` if there
+/// are too few.
 fn significance(agreements: &[Agreement]) -> Option<f64> {
     let count = agreements.len() as f64;
     let sum: f64 = agreements.iter().map(|agreement| agreement.cosine).sum();
@@ -205,8 +207,8 @@ impl Steps {
         }
     }
 
-    /// Searches for the step of which the values are multiples, near `step`, up to a relative uncertainty. Returns how the
-    /// values agree with it, or `None` if there is no such step. Each value has the number of its row.
+    /// Searches for the step of which the values are multiples, near `step`, up to a relative uncertainty. Returns how
+    /// the values agree with it, or `None` if there is no such step. Each value has the number of its row.
     fn agreements(
         self,
         values: impl Iterator<Item = (usize, f64)>,
@@ -268,8 +270,8 @@ fn verdict(agreements: &[Agreement]) -> Origin {
     };
     let alternations =
         sums.windows(2).filter(|pair| is_unchanged(&&pair[0]) != is_unchanged(&&pair[1])).count();
-    // Several roundings blur the multiples of all rows alike, so the two kinds of rows must be far apart. A matrix that is
-    // made of two draws has one or two alternations.
+    // Several roundings blur the multiples of all rows alike, so the two kinds of rows must be far apart. A matrix that
+    // is made of two draws has one or two alternations.
     let distinct = unchanged.len() >= 4
         && changed.len() >= 4
         && mean_of(&unchanged) > 0.8
