@@ -1,17 +1,21 @@
 //! Searches for pairs of tensors whose values are related: by a factor, by transposition, by a common beginning or end,
 //! or by a correlation.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use rayon::prelude::*;
 use statrs::function::beta::beta_reg;
 
 use super::signature::Signature;
+use super::structure::dot;
 use super::test_result::TestResult;
 
 /// The largest number of tensors with which a tensor is compared by its sketch. They are the next tensors in the list
 /// that have as many values.
 const MAX_COMPARED: usize = 2048;
+
+/// The number of tensors that are compared together with the following ones.
+const TOGETHER: usize = 16;
 
 /// A tensor, or a block of a tensor, with its signature.
 #[derive(Debug)]
@@ -41,7 +45,7 @@ pub(crate) struct Relation {
 /// correlation is multiplied by the number of compared pairs.
 pub(crate) fn relations(tensors: &[Signed]) -> Vec<Relation> {
     let mut relations = common_orders(tensors);
-    let known: Vec<(usize, usize)> = relations.iter().map(|found| (found.first, found.second)).collect();
+    let known: HashSet<(usize, usize)> = relations.iter().map(|found| (found.first, found.second)).collect();
     let correlated = correlations(tensors).into_iter();
     relations.extend(correlated.filter(|found| !known.contains(&(found.first, found.second))));
     relations.sort_by_key(|found| (found.second, found.first));
@@ -52,6 +56,7 @@ pub(crate) fn relations(tensors: &[Signed]) -> Vec<Relation> {
 /// end, or in the first or last column.
 fn common_orders(tensors: &[Signed]) -> Vec<Relation> {
     let mut seen: HashMap<u64, (usize, usize, bool)> = HashMap::new();
+    let mut reported: HashSet<(usize, usize)> = HashSet::new();
     let mut relations: Vec<Relation> = Vec::new();
     for (second, tensor) in tensors.iter().enumerate() {
         for (end, order) in tensor.signature.orders.iter().enumerate() {
@@ -61,8 +66,10 @@ fn common_orders(tensors: &[Signed]) -> Vec<Relation> {
                 continue;
             };
             let a = &tensors[first];
-            let reported = relations.iter().any(|found| (found.first, found.second) == (first, second));
-            if first == second || reported || (a.values, a.hash) == (tensor.values, tensor.hash) {
+            if first == second
+                || (a.values, a.hash) == (tensor.values, tensor.hash)
+                || !reported.insert((first, second))
+            {
                 continue;
             }
             let text = text(&a.name, (other, end), order.reversed != reversed, a.values == tensor.values);
@@ -102,29 +109,32 @@ fn correlations(tensors: &[Signed]) -> Vec<Relation> {
             n * (n - 1.0).min(2.0 * MAX_COMPARED as f64) / 2.0
         })
         .sum();
-    let mut tasks: Vec<(usize, &[usize])> = Vec::new();
+    // A task compares a few tensors with those that follow. Their sketches stay in the cache.
+    let mut tasks: Vec<(&[usize], usize)> = Vec::new();
     for group in by_size.values().filter(|group| tensors[group[0]].values >= 64) {
-        for (k, &first) in group.iter().enumerate() {
-            tasks.push((first, &group[k + 1..group.len().min(k + 1 + MAX_COMPARED)]));
-        }
+        tasks.extend((0..group.len()).step_by(TOGETHER).map(|start| (group.as_slice(), start)));
     }
-    let found = tasks.into_par_iter().flat_map_iter(|(first, others)| {
-        let (tensors, units) = (tensors, &units);
-        others.iter().filter_map(move |&second| {
-            if tensors[first].hash == tensors[second].hash {
-                return None;
-            }
-            let r: f32 = units[first].iter().zip(&units[second]).map(|(a, b)| a * b).sum();
-            let n = units[first].len() as f64;
-            // Pairs with a small correlation are skipped here, because the distribution function is slow.
-            if f64::from(r * r) * n < 20.0 {
-                return None;
-            }
-            // The squared correlation r^2 of two samples of n independent normal values is Beta(1/2, (n - 1)/2)
-            // distributed.
-            let p = beta_reg((n - 1.0) / 2.0, 0.5, 1.0 - f64::from(r * r).min(1.0)) * pairs;
-            let text = format!("has a correlation of about {r:+.2} with {}", tensors[first].name);
-            (p < 1.0).then(|| Relation { first, second, result: TestResult::new("related", p, text) })
+    let compare = &|first: usize, second: usize| {
+        if tensors[first].hash == tensors[second].hash {
+            return None;
+        }
+        let r = dot(&units[first], &units[second]);
+        let n = units[first].len() as f64;
+        // Pairs with a small correlation are skipped here, because the distribution function is slow.
+        if r * r * n < 20.0 {
+            return None;
+        }
+        // The squared correlation r^2 of two samples of n independent normal values is Beta(1/2, (n - 1)/2)
+        // distributed.
+        let p = beta_reg((n - 1.0) / 2.0, 0.5, 1.0 - (r * r).min(1.0)) * pairs;
+        let text = format!("has a correlation of about {r:+.2} with {}", tensors[first].name);
+        (p < 1.0).then(|| Relation { first, second, result: TestResult::new("related", p, text) })
+    };
+    let found = tasks.into_par_iter().flat_map_iter(|(group, start)| {
+        let end = group.len().min(start + TOGETHER);
+        (start + 1..group.len().min(end + MAX_COMPARED)).flat_map(move |second| {
+            let firsts = start.max(second.saturating_sub(MAX_COMPARED))..end.min(second);
+            firsts.filter_map(move |first| compare(group[first], group[second]))
         })
     });
     found.collect()

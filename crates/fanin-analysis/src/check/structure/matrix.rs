@@ -26,7 +26,7 @@ pub(super) struct Matrix<'a> {
 
 /// Returns the scalar product of two vectors. The products of each chunk of 4096 values are added in f32, and the sums
 /// of the chunks in f64.
-pub(super) fn dot(a: &[f32], b: &[f32]) -> f64 {
+pub(in crate::check) fn dot(a: &[f32], b: &[f32]) -> f64 {
     const LANES: usize = 16;
     let mut sum = 0.0;
     for (a, b) in a.chunks(SHORT).zip(b.chunks(SHORT)) {

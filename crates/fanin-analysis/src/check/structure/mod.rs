@@ -28,7 +28,8 @@ use super::test_result::TestResult;
 use coarser_type::CoarserType;
 use lines::Lines;
 use magnitudes::Magnitudes;
-use matrix::{LIGHT_TAILED, Matrix, dot};
+pub(super) use matrix::dot;
+use matrix::{LIGHT_TAILED, Matrix};
 
 /// The smallest number of values of a tensor whose structure is tested.
 pub(crate) const MIN_VALUES: usize = 64;
