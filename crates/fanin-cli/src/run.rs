@@ -35,7 +35,7 @@ pub fn run_from(arguments: Vec<OsString>) -> u8 {
         Err(error) if error.is_broken_pipe() => 0,
         Err(Error::CheckFailed) => 1,
         Err(error) => {
-            output::message(format_args!("\u{1b}[1m\u{1b}[31merror:\u{1b}[0m {error}"));
+            output::error(&error);
             2
         }
     }

@@ -1,5 +1,8 @@
 //! Formats numbers, sizes and names for terminal output.
 
+use std::collections::HashMap;
+use std::hash::Hash;
+
 /// Formats a number with four significant digits and without trailing zeros, for example `0.02` or `-1.235e-8`. If the
 /// absolute value is below 1,000,000, all digits before the decimal point are shown, for example `123457`.
 pub fn short(x: f64) -> String {
@@ -78,10 +81,8 @@ pub fn shape(shape: &[usize]) -> String {
 /// Escapes the control characters of a name, so that a name from a file cannot move the cursor, change the colors of a
 /// terminal, or change the direction in which text is shown.
 pub fn escaped(name: &str) -> String {
-    // The marks, embeddings, overrides and isolates of Unicode's bidirectional algorithm.
-    let changes_direction = |character: char| matches!(character, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     name.chars().fold(String::new(), |mut text, character| {
-        if character.is_control() || changes_direction(character) {
+        if is_control(character) {
             text.extend(character.escape_default());
         } else {
             text.push(character);
@@ -90,17 +91,28 @@ pub fn escaped(name: &str) -> String {
     })
 }
 
+/// Returns whether a character controls a terminal, or the direction in which text is shown: the marks, embeddings,
+/// overrides and isolates of Unicode's bidirectional algorithm.
+pub fn is_control(character: char) -> bool {
+    character.is_control()
+        || matches!(character, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
 /// Groups items by their texts. Each element of `all` is an item and its text. Returns each distinct text and its
 /// items, in the order in which the texts first occur.
-pub fn grouped<T, Text: Eq>(all: impl Iterator<Item = (T, Text)>) -> Vec<(Text, Vec<T>)> {
-    let mut by_text: Vec<(Text, Vec<T>)> = Vec::new();
+pub fn grouped<T, Text: Eq + Hash>(all: impl Iterator<Item = (T, Text)>) -> Vec<(Text, Vec<T>)> {
+    let mut indices: HashMap<Text, usize> = HashMap::new();
+    let mut groups: Vec<Vec<T>> = Vec::new();
     for (item, text) in all {
-        match by_text.iter_mut().find(|(known, _)| *known == text) {
-            Some((_, items)) => items.push(item),
-            None => by_text.push((text, vec![item])),
+        let index = *indices.entry(text).or_insert(groups.len());
+        if index == groups.len() {
+            groups.push(Vec::new());
         }
+        groups[index].push(item);
     }
-    by_text
+    let mut texts: Vec<(Text, usize)> = indices.into_iter().collect();
+    texts.sort_unstable_by_key(|(_, index)| *index);
+    texts.into_iter().map(|(text, _)| text).zip(groups).collect()
 }
 
 #[cfg(test)]
@@ -130,5 +142,11 @@ mod tests {
         assert_eq!(bytes(12), "12 B");
         assert_eq!(shape(&[64, 3]), "64 x 3");
         assert_eq!([0.0, 999.6, 53e6, 1.25e9].map(rough), ["0", "1 k", "53 M", "1.2 G"]);
+    }
+
+    #[test]
+    fn groups_are_in_the_order_of_their_first_items() {
+        let grouped = grouped([(1, "b"), (2, "a"), (3, "b"), (4, "c")].into_iter());
+        assert_eq!(grouped, [("b", vec![1, 3]), ("a", vec![2]), ("c", vec![4])]);
     }
 }

@@ -20,6 +20,7 @@ use super::grid;
 use super::p_value;
 use super::reference::ReferenceDistribution;
 use super::test_result::TestResult;
+use fanin_recipe::text::short;
 
 /// The statistics of a sample of values that is compared with a reference distribution.
 #[derive(Debug, Clone)]
@@ -243,7 +244,9 @@ impl SampleStatistics {
         let n = self.count as f64;
         let z = self.sum / n.sqrt();
         let found = mean + self.sum / n * std;
-        let text = format!("mean {found:.6e}, expected {mean:.6e}: {}", in_standard_errors(z));
+        // The mean of a symmetric distribution is 0 up to rounding.
+        let planned = if mean.abs() < 1e-12 * std { 0.0 } else { mean };
+        let text = format!("mean {found:.6e}, expected {planned:.6e}: {}", in_standard_errors(z));
         TestResult::new("mean", p_value::standardized_sum(z, skewness, n), text)
     }
 
@@ -264,7 +267,12 @@ impl SampleStatistics {
         let found = (self.squares / n).sqrt();
         let percent = (found - 1.0) * 100.0;
         let found = found * std;
-        let text = format!("std {found:.6e}, expected {std:.6e}: {percent:+.2} %, {}", in_standard_errors(z));
+        let ratio = if percent < 1000.0 {
+            format!("{percent:+.2} %")
+        } else {
+            format!("{} times as large", short(1.0 + percent / 100.0))
+        };
+        let text = format!("std {found:.6e}, expected {std:.6e}: {ratio}, {}", in_standard_errors(z));
         TestResult::new("std", p, text)
     }
 
@@ -308,8 +316,10 @@ impl SampleStatistics {
             ("smallest", self.min, distribution.cdf(smallest.1), distribution.cdf(smallest.0)),
         ] {
             let deviation = (x - reference.moments.mean) / std;
+            let distance =
+                if deviation.abs() < 1e4 { format!("{deviation:+.2}") } else { format!("{deviation:+.0e}") };
             let text =
-                format!("{name} value {x:.4e}, {deviation:+.2} std from the mean, of {} values", self.count);
+                format!("{name} value {x:.4e}, {distance} std from the mean, of {} values", self.count);
             results.push(TestResult::new("outlier", n * at_least, text.clone()));
             // The test `tail` is left out if the value is 5.4 or more standard deviations from the mean. torch computes
             // normal f32 values from 24 random bits, so they end at 5.77 standard deviations, and are unevenly spaced

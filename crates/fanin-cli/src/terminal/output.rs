@@ -4,6 +4,7 @@ use std::io::Write as _;
 
 use serde::Serialize;
 
+use super::json::EscapingFormatter;
 use crate::error::Result;
 use fanin_recipe::text;
 
@@ -31,10 +32,28 @@ pub fn message(text: impl std::fmt::Display) {
 /// Returns an error if the text cannot be written.
 pub fn json(value: &impl Serialize) -> Result {
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());
-    serde_json::to_writer_pretty(&mut out, value).map_err(std::io::Error::from)?;
+    let formatter = EscapingFormatter::default();
+    let mut serializer = serde_json::Serializer::with_formatter(&mut out, formatter);
+    value.serialize(&mut serializer).map_err(std::io::Error::from)?;
     writeln!(out)?;
     out.flush()?;
     Ok(())
+}
+
+/// Writes an error to standard error. Names of files and tensors in its text may have control characters, which are
+/// escaped.
+pub fn error(error: &impl std::fmt::Display) {
+    message(format_args!("\u{1b}[1m\u{1b}[31merror:\u{1b}[0m {}", escaped_lines(&error.to_string())));
+}
+
+/// Escapes the control characters of a text other than line breaks and tabs.
+fn escaped_lines(text: &str) -> String {
+    text.split_inclusive(['\n', '\t'])
+        .map(|part| {
+            let line = part.trim_end_matches(['\n', '\t']);
+            text::escaped(line) + &part[line.len()..]
+        })
+        .collect()
 }
 
 /// Writes warnings to standard error, unless `quiet` is true. Each item is the name of a tensor or file, and a message
@@ -51,6 +70,9 @@ pub fn warnings<'a>(items: impl Iterator<Item = (&'a str, String)>, quiet: bool)
             0 => String::new(),
             more => format!(" and {more} more"),
         };
-        message(format_args!("\u{1b}[1m\u{1b}[33mwarning:\u{1b}[0m {text} ({shown}{more})"));
+        message(format_args!(
+            "\u{1b}[1m\u{1b}[33mwarning:\u{1b}[0m {} ({shown}{more})",
+            escaped_lines(&text)
+        ));
     }
 }
