@@ -2,6 +2,8 @@
 
 use fanin::{Distribution, Plan};
 
+pub use crate::closed_form::short_numbers;
+
 /// Returns the distribution of a plan with its parameters as text, such as `N(0, 0.02^2)`.
 pub fn text(plan: &Plan) -> String {
     match plan.distribution() {

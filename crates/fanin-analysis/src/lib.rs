@@ -16,12 +16,14 @@
 
 pub mod audit;
 pub mod check;
+mod closed_form;
 pub mod describe;
 pub mod diff;
 mod error;
 pub mod explain;
 mod histogram;
 pub mod inspect;
+mod outliers;
 mod signs;
 pub mod stats;
 pub mod verify;

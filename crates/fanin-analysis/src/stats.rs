@@ -1,6 +1,8 @@
 //! Computes the count, the moments, the range and the histogram of a tensor's values.
 
 use crate::histogram::{MAX_BARS, RunningHistogram};
+use crate::outliers::Extremes;
+pub use crate::outliers::IndexedValue;
 
 /// The count, moments, range and histogram of a tensor's values. The values are added chunk by chunk.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -15,6 +17,10 @@ pub struct Stats {
     pub infinite: u64,
     /// The statistics of the finite values; `None` if no value is finite.
     finite: Option<FiniteStats>,
+    /// The smallest and the largest values, until all values are added.
+    extremes: Extremes,
+    /// The outliers, after all values are added.
+    outliers: Vec<IndexedValue>,
 }
 
 /// Moments, range and histogram of finite values.
@@ -32,6 +38,7 @@ struct FiniteStats {
 impl Stats {
     /// Adds the next values.
     pub(crate) fn add(&mut self, values: &[f64]) {
+        let first = self.count;
         self.count += values.len() as u64;
         let (mut count, mut sum) = (0u64, 0.0);
         let (mut min, mut max) = (f64::INFINITY, f64::NEG_INFINITY);
@@ -49,6 +56,7 @@ impl Stats {
         if count == 0 {
             return;
         }
+        self.extremes.add(first, values, (min, max));
         let finite = self.finite.get_or_insert_with(|| FiniteStats {
             count: 0,
             mean: 0.0,
@@ -74,14 +82,23 @@ impl Stats {
         finite.max = finite.max.max(max);
     }
 
-    /// Reduces the number of bins of the histogram, to save memory. This method is called after the last value is
-    /// added.
+    /// Determines the outliers, and reduces the number of bins of the histogram, to save memory. This method is called
+    /// after the last value is added.
     pub(crate) fn finish(&mut self) {
+        let extremes = std::mem::take(&mut self.extremes);
+        if let Some((mean, std)) = self.mean().zip(self.std()) {
+            self.outliers = extremes.outliers(mean, std);
+        }
         if let Some(FiniteStats { min, max, histogram, .. }) = &mut self.finite
             && min < max
         {
             histogram.compact(*min, *max);
         }
+    }
+
+    /// Returns the values that are more than 6 standard deviations from the mean, the farthest first. There are at most 8.
+    pub fn outliers(&self) -> &[IndexedValue] {
+        &self.outliers
     }
 
     /// Returns the mean of the finite values, or `None` if no value is finite.

@@ -54,6 +54,19 @@ fn dom_of(browser: &Path, fixture: &Fixture, page: &str) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
+/// Runs a script in a copy of the page `b.html`, and returns the text that the script appended to the page. The copy has a
+/// policy that allows the script.
+fn seen(browser: &Path, fixture: &Fixture, script: &str) -> String {
+    let page = String::from_utf8(fixture.bytes("b.html")).unwrap();
+    let policy = page.split("script-src ").nth(1).unwrap().split('"').next().unwrap();
+    let page = page.replace(policy, "'unsafe-inline'");
+    let page = page.replace("</body>", &format!("<script type=\"module\">{script}</script></body>"));
+    std::fs::write(fixture.path("script.html"), page).unwrap();
+    let dom = dom_of(browser, fixture, "script.html");
+    let seen = dom.split("<pre id=\"seen\">").nth(1).unwrap_or_else(|| panic!("no end: {dom}"));
+    seen.split("</pre>").next().unwrap().replace("&lt;", "<").replace("&gt;", ">")
+}
+
 /// A script that operates the page, and appends what is visible after each step to the page. The policy of the page
 /// would block this script, so the test runs the script in a copy of the page with another policy.
 const CLICKS: &str = r##"
@@ -73,15 +86,18 @@ head("tensor").click(); say("tensor " + sorted("tensor"), seen());
 head("shape").click(); head("shape").click(); say("shape " + sorted("shape"), seen());
 type("H.1 bf16"); say("filter", seen() + " = " + get("shown").textContent);
 type("nothing"); say("filter", seen() + " = " + get("shown").textContent);
-type(""); get("warned").click(); say("warned", seen() + " = " + get("shown").textContent);
-get("warned").click(); say("all", get("shown").textContent);
+const choose = (value) => { get("warned").value = value; get("warned").dispatchEvent(new Event("change")); };
+type(""); choose("any"); say("warned", seen() + " = " + get("shown").textContent);
+choose("0"); say("this warning", seen() + " = " + get("shown").textContent);
+choose(""); say("all", get("shown").textContent);
 get("sort").value = "-1"; get("sort").dispatchEvent(new Event("change")); say("select", seen());
-const name = document.querySelector("#t0 .name"), more = document.querySelector("#t0 .more");
-say("closed", more.offsetHeight + " " + name.getAttribute("aria-expanded"));
-name.click(); say("open", (more.offsetHeight > 100) + " " + name.getAttribute("aria-expanded"));
-const chart = more.querySelector("use").getBoundingClientRect();
+const name = document.querySelector("#t0 .name"), more = () => document.querySelector("#t0 .more");
+say("closed", more() + " " + name.getAttribute("aria-expanded"));
+name.click(); say("open", (more().offsetHeight > 100) + " " + name.getAttribute("aria-expanded"));
+const chart = more().querySelector("g .bars").getBoundingClientRect();
 say("chart", chart.width > 200 && chart.height > 90);
-get("close").click(); say("close", more.offsetHeight + " " + get("close").hidden);
+say("facts", [...more().querySelectorAll("dt")].map((term) => term.textContent).join(", "));
+get("close").click(); say("close", more() + " " + get("close").hidden);
 type("h.10"); document.querySelector("#warnings a").click();
 await new Promise((done) => setTimeout(done, 200));
 say("link", document.activeElement.textContent + " = " + get("shown").textContent);
@@ -111,20 +127,12 @@ fn the_page_sorts_rows_filters_rows_and_opens_details_in_a_browser() {
     std::fs::write(fixture.path("planned.toml"), rules("normal(std=0.4)")).unwrap();
     fixture.good(&["init", "used.toml", "--like", "b.json", "-o", "b.safetensors"]);
     fixture.good(&["inspect", "b.safetensors", "--recipe", "planned.toml", "--html", "b.html"]);
-    let page = String::from_utf8(fixture.bytes("b.html")).unwrap();
     // In the unchanged page, the script must have run under the policy of the page, and the name that contains markup
     // must be shown as text.
     let own = dom_of(&browser, &fixture, "b.html");
     assert!(own.contains("<option value=\"1\">tensor ▼</option>"), "the page's script did not run");
-    assert!(own.contains("<bdi>&lt;img src=x") && !own.contains("<img") && !own.contains("<title>hurt"));
-    // The copy of the page contains the script `CLICKS`, and has a policy that allows this script.
-    let policy = page.split("script-src ").nth(1).unwrap().split('"').next().unwrap();
-    let clicking = page.replace(policy, "'unsafe-inline'");
-    let clicking = clicking.replace("</body>", &format!("<script type=\"module\">{CLICKS}</script></body>"));
-    std::fs::write(fixture.path("clicks.html"), clicking).unwrap();
-    let dom = dom_of(&browser, &fixture, "clicks.html");
-    let seen = dom.split("<pre id=\"seen\">").nth(1).unwrap_or_else(|| panic!("no end: {dom}"));
-    let seen = seen.split("</pre>").next().unwrap().replace("&lt;", "<").replace("&gt;", ">");
+    assert!(own.contains("<bdi>&lt;img src=x") && !own.contains("<img src") && !own.contains("<title>hurt"));
+    let seen = seen(&browser, &fixture, CLICKS);
     let hostile = "<img src=x onerror=\"document.title='hurt'\">";
     let right = format!(
         "start: h.2.weight h.10.weight h.1.weight h.1.bias {hostile}
@@ -136,17 +144,57 @@ shape descending: h.1.weight h.2.weight h.10.weight h.1.bias {hostile}
 filter: h.1.weight h.1.bias = 2 of 5
 filter:  = 0 of 5
 warned: h.2.weight = 1 of 5
+this warning: h.2.weight = 1 of 5
 all: 5 of 5
 select: h.2.weight h.10.weight h.1.weight h.1.bias {hostile}
-closed: 0 false
+closed: null false
 open: true true
 chart: true
-close: 0 true
+facts: values, rule, scheme, distribution, planned mean, std, standard error of the std, mean, std, min, max, zeros, NaN, infinite, matrix shape, spectral norm, smallest singular value, condition number
+close: null true
 link: h.2.weight = 5 of 5
 lit: 1 1
 fits: true
 title: b.safetensors – fanin inspect
 "
     );
+    assert_eq!(seen, right);
+}
+
+/// A script that turns the pages of the table.
+const TURNS: &str = r##"
+const out = [];
+const say = (what, value) => out.push(what + ": " + value);
+const get = (id) => document.getElementById(id);
+const rows = () => document.querySelectorAll("#tensors tbody").length + " from " + document.querySelector("#tensors bdi").textContent;
+const pager = document.querySelector(".pager"), [previous, next] = pager.querySelectorAll("button");
+const state = () => pager.querySelector("span").textContent + " " + previous.disabled + " " + next.disabled;
+say("first", rows() + ", " + state());
+next.click(); next.click(); say("last", rows() + ", " + state());
+previous.click(); say("middle", rows() + ", " + state());
+location.hash = "#t7"; await new Promise((done) => setTimeout(done, 200));
+say("link", document.activeElement.textContent + ", " + state());
+get("filter").value = "h.59"; get("filter").dispatchEvent(new Event("input"));
+say("filtered", rows() + " " + pager.hidden);
+const pre = document.createElement("pre"); pre.id = "seen"; pre.textContent = out.join("\n") + "\n"; document.body.append(pre);
+"##;
+
+#[test]
+fn a_table_of_many_tensors_has_pages_in_a_browser() {
+    let Some(browser) = browser() else { return };
+    let fixture = Fixture::new();
+    let entry = |n: usize| format!("\"h.{n}.bias\": {{\"dtype\": \"F32\", \"shape\": [2]}}");
+    let manifest = (0..600).map(entry).collect::<Vec<_>>().join(", ");
+    std::fs::write(fixture.path("b.json"), format!("{{{manifest}}}")).unwrap();
+    std::fs::write(fixture.path("b.toml"), "[init]\n\"*\" = \"zeros\"\n").unwrap();
+    fixture.good(&["init", "b.toml", "--like", "b.json", "-o", "b.safetensors"]);
+    fixture.good(&["inspect", "b.safetensors", "--html", "b.html"]);
+    let seen = seen(&browser, &fixture, TURNS);
+    let right = "first: 250 from h.0.bias, rows 1 to 250 of 600 true false
+last: 100 from h.500.bias, rows 501 to 600 of 600 false true
+middle: 250 from h.250.bias, rows 251 to 500 of 600 false false
+link: h.7.bias, rows 1 to 250 of 600 true false
+filtered: 11 from h.59.bias true
+";
     assert_eq!(seen, right);
 }

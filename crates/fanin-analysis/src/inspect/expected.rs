@@ -4,6 +4,7 @@ use fanin::{Distribution, Plan};
 use statrs::function::beta::beta_reg;
 
 use crate::check::Univariate;
+use crate::check::reference::ReferenceDistribution;
 use crate::stats::Stats;
 
 /// Returns the expected number of finite values in each bar of a histogram. A bar is the interval from one edge to the
@@ -35,6 +36,13 @@ pub(super) fn counts(plan: &Plan, edges: &[f64], stats: &Stats) -> Option<Vec<f6
         counts[bar] += zeros;
     }
     Some(counts)
+}
+
+/// Returns the standard error of the std of `count` values of a distribution, divided by the std of the distribution. Returns
+/// `None` if the standard error of so few values says little about their std.
+pub(super) fn std_error(reference: &ReferenceDistribution, count: u64) -> Option<f64> {
+    let usable = reference.is_testable() && reference.has_normal_sums(count);
+    usable.then(|| ((reference.moments.kurtosis - 1.0) / (4.0 * count as f64)).sqrt())
 }
 
 /// Returns P(X < x) for an entry X of a random orthogonal matrix from the Haar measure. `size` is the length of the

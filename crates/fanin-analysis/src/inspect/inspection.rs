@@ -2,9 +2,10 @@
 
 use fanin_checkpoint::{Checkpoint, Progress};
 use fanin_recipe::{Entry, Manifest, Planned, StoredType};
+use rayon::prelude::*;
 
 use super::expected;
-use super::spectrum::Spectrum;
+use super::spectrum::{MAX_VALUES, Spectrum};
 use super::warnings;
 use crate::check::ModelComparison;
 use crate::check::each_tensor::each_tensor;
@@ -52,6 +53,9 @@ pub struct TensorInspection {
     pub entry: Entry,
     /// The tensor's plan. `None` if there is no recipe, or if the recipe does not define the tensor's values.
     pub planned: Option<Planned>,
+    /// The standard error of the std of this number of values, divided by the planned std. `None` if there is no plan, or
+    /// if the planned values are not independent.
+    pub std_error: Option<f64>,
     /// The statistics of the tensor's values.
     pub stats: Stats,
     /// The histogram of the tensor's values.
@@ -104,6 +108,10 @@ impl Inspection {
             TensorInspection::new(checkpoint, tensor, planned, &references, request.spectra, progress)
         };
         let mut tensors = each_tensor(checkpoint, plans, inspect)?;
+        if request.spectra {
+            add_large_spectra(checkpoint, &mut tensors, progress)?;
+        }
+        tensors.iter_mut().for_each(|tensor| tensor.add_warnings(&references));
         for mismatch in mismatches {
             tensors[mismatch.tensor].warnings.push(mismatch.text);
         }
@@ -153,18 +161,36 @@ impl TensorInspection {
         (self.entry.dtype.is_read() || self.entry.values() == 0).then_some(count)
     }
 
-    /// Inspects the tensor at index `tensor` of the checkpoint's manifest.
+    /// Returns the index along each axis of the value at a row-major index.
+    pub fn index(&self, row_major: u64) -> Vec<u64> {
+        let mut rest = row_major;
+        let mut index: Vec<u64> = self
+            .entry
+            .shape
+            .iter()
+            .rev()
+            .map(|&size| {
+                let position = rest % size as u64;
+                rest /= size as u64;
+                position
+            })
+            .collect();
+        index.reverse();
+        index
+    }
+
+    /// Inspects the tensor at index `index` of the checkpoint's manifest.
     fn new(
         checkpoint: &Checkpoint,
-        tensor: usize,
+        index: usize,
         planned: Option<Planned>,
         references: &References,
         spectra: bool,
         progress: &dyn Progress,
     ) -> Result<Self> {
-        let entry = checkpoint.manifest.entries[tensor].clone();
+        let entry = checkpoint.manifest.entries[index].clone();
         let mut stats = Stats::default();
-        checkpoint.values(tensor, |values| {
+        checkpoint.values(index, |values| {
             stats.add(values);
             report_read(progress, &entry, values.len());
         })?;
@@ -173,13 +199,62 @@ impl TensorInspection {
         let (edges, counts) = stats.bars();
         let expected = plan.and_then(|plan| expected::counts(plan, &edges, &stats));
         let histogram = Histogram { edges, counts, planned: expected };
-        let finite = stats.nans + stats.infinite == 0 && entry.dtype.is_read();
-        let spectrum = if spectra && finite { Spectrum::of(checkpoint, tensor)? } else { None };
-        if spectra {
-            progress.add(0, entry.bytes());
-        }
         let reference = plan.and_then(|plan| references.get(plan));
-        let warnings = warnings::of(&entry, &stats, planned.as_ref(), reference, spectrum.as_ref());
-        Ok(Self { entry, planned, stats, histogram, spectrum, warnings })
+        let std_error = reference.and_then(|reference| expected::std_error(reference, entry.values() as u64));
+        let mut tensor =
+            Self { entry, planned, std_error, stats, histogram, spectrum: None, warnings: Vec::new() };
+        if spectra && !tensor.has_large_spectrum() {
+            if tensor.is_finite() {
+                tensor.spectrum = Spectrum::of(checkpoint, index)?;
+            }
+            progress.add(0, tensor.entry.bytes());
+        }
+        Ok(tensor)
     }
+
+    /// Returns whether all values were read and are finite.
+    fn is_finite(&self) -> bool {
+        self.stats.nans + self.stats.infinite == 0 && self.entry.dtype.is_read()
+    }
+
+    /// Returns whether the singular values are estimated from many values in memory.
+    fn has_large_spectrum(&self) -> bool {
+        self.is_finite() && Spectrum::large_size(&self.entry).is_some()
+    }
+
+    fn add_warnings(&mut self, references: &References) {
+        let plan = self.planned.as_ref().and_then(|planned| planned.plan.as_ref());
+        let reference = plan.and_then(|plan| references.get(plan));
+        let Self { entry, stats, planned, spectrum, .. } = self;
+        self.warnings = warnings::of(entry, stats, planned.as_ref(), reference, spectrum.as_ref());
+    }
+}
+
+/// Estimates the singular values of large matrices. The matrices that are in memory together have at most [`MAX_VALUES`]
+/// values, whatever the number of threads.
+fn add_large_spectra(
+    checkpoint: &Checkpoint,
+    tensors: &mut [TensorInspection],
+    progress: &dyn Progress,
+) -> Result {
+    let large: Vec<usize> = (0..tensors.len()).filter(|&index| tensors[index].has_large_spectrum()).collect();
+    let mut rest = large.as_slice();
+    while !rest.is_empty() {
+        let (mut values, mut count) = (0, 0);
+        for &index in rest {
+            values += Spectrum::large_size(&tensors[index].entry).unwrap_or(0);
+            if count > 0 && (values > MAX_VALUES || checkpoint.is_sequential()) {
+                break;
+            }
+            count += 1;
+        }
+        let (batch, after) = rest.split_at(count);
+        let spectra = batch.par_iter().map(|&index| Spectrum::of(checkpoint, index));
+        for (&index, spectrum) in batch.iter().zip(spectra.collect::<Result<Vec<_>>>()?) {
+            tensors[index].spectrum = spectrum;
+            progress.add(0, tensors[index].entry.bytes());
+        }
+        rest = after;
+    }
+    Ok(())
 }

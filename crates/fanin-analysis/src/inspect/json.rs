@@ -72,6 +72,7 @@ struct PlannedReport<'a> {
     distribution: Option<String>,
     mean: f64,
     std: f64,
+    std_error: Option<f64>,
     low: f64,
     high: f64,
 }
@@ -85,7 +86,14 @@ struct Measured<'a> {
     zeros: Option<u64>,
     nans: Option<u64>,
     infinite: Option<u64>,
+    outliers: Vec<Outlier>,
     histogram: HistogramReport<'a>,
+}
+
+#[derive(Serialize)]
+struct Outlier {
+    index: Vec<u64>,
+    value: f64,
 }
 
 #[derive(Serialize)]
@@ -158,7 +166,7 @@ impl Serialize for Inspection {
 
 impl TensorInspection {
     fn report(&self) -> TensorReport<'_> {
-        let Self { entry, planned, stats, histogram, spectrum, warnings } = self;
+        let Self { entry, planned, std_error, stats, histogram, spectrum, warnings } = self;
         let depth = NamedPosition::parse(&entry.name);
         TensorReport {
             name: &entry.name,
@@ -167,7 +175,7 @@ impl TensorInspection {
             values: entry.values(),
             bytes: entry.bytes(),
             depth: depth.map(|NamedPosition { position, role }| Depth { position, role }),
-            planned: planned.as_ref().map(PlannedReport::new),
+            planned: planned.as_ref().map(|planned| PlannedReport::new(planned, *std_error)),
             measured: Measured {
                 mean: stats.mean(),
                 std: stats.std(),
@@ -176,6 +184,11 @@ impl TensorInspection {
                 zeros: self.count(stats.zeros),
                 nans: self.count(stats.nans),
                 infinite: self.count(stats.infinite),
+                outliers: stats
+                    .outliers()
+                    .iter()
+                    .map(|outlier| Outlier { index: self.index(outlier.index), value: outlier.value })
+                    .collect(),
                 histogram: HistogramReport {
                     edges: &histogram.edges,
                     counts: &histogram.counts,
@@ -189,7 +202,7 @@ impl TensorInspection {
 }
 
 impl<'a> PlannedReport<'a> {
-    fn new(planned: &'a Planned) -> Self {
+    fn new(planned: &'a Planned, std_error: Option<f64>) -> Self {
         let plan = planned.plan.as_ref();
         let (low, high) = plan.map_or((planned.mean(), planned.mean()), fanin::Plan::bounds);
         Self {
@@ -198,6 +211,7 @@ impl<'a> PlannedReport<'a> {
             distribution: plan.map(describe::text),
             mean: planned.mean(),
             std: planned.std(),
+            std_error: std_error.map(|error| error * planned.std()),
             low,
             high,
         }

@@ -29,7 +29,7 @@ const EXACT: u128 = 1 << 28;
 
 /// The largest number of values of a matrix that are in memory at once, as f32. Of a larger matrix, only evenly spaced
 /// rows are read.
-const MAX_VALUES: usize = 1 << 26;
+pub(super) const MAX_VALUES: usize = 1 << 26;
 
 /// The number of steps of the Lanczos process.
 const STEPS: usize = 16;
@@ -66,6 +66,13 @@ pub enum Method {
 }
 
 impl Spectrum {
+    /// Returns the number of values of a tensor that [`Spectrum::of`] has in memory, if they are many. Returns `None` if
+    /// the tensor is not a matrix, or if all singular values are computed.
+    pub(super) fn large_size(entry: &Entry) -> Option<usize> {
+        let (rows, columns) = matrix(entry)?;
+        (!is_exact(rows, columns)).then(|| used_rows(rows, columns) * columns)
+    }
+
     /// Computes the largest and the smallest singular value of the tensor at index `number` of the checkpoint's
     /// manifest. All values must be finite. Returns `None` if the tensor is not a matrix, or if the computation does
     /// not converge.
@@ -75,14 +82,13 @@ impl Spectrum {
     pub(crate) fn of(checkpoint: &Checkpoint, number: usize) -> Result<Option<Self>> {
         let entry = checkpoint.manifest.entries[number].clone();
         let Some((rows, columns)) = matrix(&entry) else { return Ok(None) };
-        let (short, long) = (rows.min(columns), rows.max(columns));
-        if (short as u128).pow(2) * long as u128 <= EXACT && entry.values() <= MAX_VALUES / 4 {
+        if is_exact(rows, columns) {
             let mut values = Vec::with_capacity(entry.values());
             checkpoint.values(number, |chunk| values.extend_from_slice(chunk))?;
             return Ok(exact(&values, rows, columns));
         }
         let mut values = Vec::new();
-        let used = rows.min((MAX_VALUES / columns).max(1));
+        let used = used_rows(rows, columns);
         if used == rows {
             checkpoint.values(number, |chunk| values.extend(chunk.iter().map(|&x| x as f32)))?;
         } else {
@@ -119,6 +125,17 @@ impl Spectrum {
 fn matrix(entry: &Entry) -> Option<(usize, usize)> {
     let (rows, columns) = (*entry.shape.first()?, entry.shape.get(1..)?.iter().product());
     (entry.dtype.float().is_some() && entry.shape.len() >= 2 && rows * columns > 1).then_some((rows, columns))
+}
+
+/// Returns whether all singular values of a matrix are computed.
+fn is_exact(rows: usize, columns: usize) -> bool {
+    let (short, long) = (rows.min(columns), rows.max(columns));
+    (short as u128).pow(2) * long as u128 <= EXACT && rows * columns <= MAX_VALUES / 4
+}
+
+/// Returns the number of rows from which the singular values are estimated.
+fn used_rows(rows: usize, columns: usize) -> usize {
+    rows.min((MAX_VALUES / columns).max(1))
 }
 
 /// Computes all singular values. Returns the largest and the smallest, or `None` if the computation does not converge.

@@ -8,6 +8,7 @@ use crate::args::Inspect;
 use crate::error::{Error, Result};
 use crate::terminal::progress::TerminalProgress;
 use crate::terminal::{output, table};
+use fanin_analysis::describe::short_numbers;
 use fanin_analysis::inspect::{self, Inspection, PAGE_BEGIN};
 use fanin_checkpoint::write_atomically;
 use fanin_recipe::text;
@@ -114,7 +115,7 @@ fn show(inspection: &Inspection) -> Result {
         let planned = tensor.planned.as_ref();
         let mut row = vec![text::escaped(&entry.name), entry.dtype.to_string(), text::shape(&entry.shape)];
         if let Some(planned) = planned {
-            row.push(planned.action.to_string());
+            row.push(short_numbers(&planned.action.to_string()));
             row.extend([planned.mean(), planned.std()].map(text::short));
         } else if with_plan {
             row.extend([const { String::new() }; 3]);

@@ -1,5 +1,6 @@
 //! `fanin verify`, which checks a checkpoint against its recipe.
 
+use fanin_analysis::describe::short_numbers;
 use fanin_analysis::verify::{Request, Verification};
 use fanin_checkpoint::ModelSource;
 use fanin_recipe::{Planned, Recipe, text};
@@ -50,9 +51,9 @@ fn show(found: &Verification) -> Result {
         for deviation in &tensor.deviations {
             rows.add_row([
                 text::escaped(&tensor.planned.entry.name),
-                tensor.planned.action.to_string(),
+                short_numbers(&tensor.planned.action.to_string()),
                 deviation.test.to_owned(),
-                deviation.text.clone(),
+                text::escaped(&deviation.text),
             ]);
         }
     }
@@ -68,7 +69,7 @@ fn show(found: &Verification) -> Result {
         output::line(table::text(&rows))?;
     }
     for deviation in &found.rules {
-        output::line(&deviation.text)?;
+        output::line(text::escaped(&deviation.text))?;
     }
     if let Some((stream, seed)) = found.recorded {
         let stream = stream.name();
@@ -102,16 +103,11 @@ fn show(found: &Verification) -> Result {
 
 /// Returns the reasons why tensors were not checked, each with the names of the tensors.
 fn unchecked(found: &Verification) -> Vec<(&str, Vec<&str>)> {
-    let mut reasons: Vec<(&str, Vec<&str>)> = Vec::new();
-    for tensor in found.unchecked() {
-        let (reason, name) =
-            (tensor.unchecked.as_deref().unwrap_or_default(), tensor.planned.entry.name.as_str());
-        match reasons.iter_mut().find(|(known, _)| *known == reason) {
-            Some((_, names)) => names.push(name),
-            None => reasons.push((reason, vec![name])),
-        }
-    }
-    reasons
+    text::grouped(
+        found.unchecked().map(|tensor| {
+            (tensor.planned.entry.name.as_str(), tensor.unchecked.as_deref().unwrap_or_default())
+        }),
+    )
 }
 
 fn warnings_of(planned: &Planned) -> impl Iterator<Item = (&str, String)> {

@@ -281,6 +281,8 @@ class Measured:
     infinite: int | None
     #: A histogram: the edges of its bins, the measured counts and, with a recipe, the expected counts.
     histogram: dict[str, Any]
+    #: The values more than 6 std from the mean, the farthest first and at most 8. Each has an `index` and a `value`.
+    outliers: list[dict[str, Any]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -296,7 +298,8 @@ class InspectedTensor:
     warnings: list[str]
     #: The numbers in the tensor's name, such as layer indices, and the name with `*` in their place. None without numbers.
     depth: dict[str, Any] | None = None
-    #: The scheme, rule, distribution, mean, std, and bounds (low, high) that the recipe gives. None without a recipe.
+    #: The scheme, rule, distribution, mean, std, standard error of the std (std_error), and bounds (low, high) that the recipe
+    #: gives. None without a recipe.
     planned: dict[str, Any] | None = None
     #: Statistics of the singular values. None if the singular values were not computed.
     spectrum: dict[str, Any] | None = None

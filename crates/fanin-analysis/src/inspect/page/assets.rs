@@ -3,14 +3,19 @@
 /// The style sheet of the page.
 pub(super) const STYLE: &str = include_str!("style.css");
 
-/// The script of the page.
-pub(super) const SCRIPT: &str = include_str!("script.js");
+/// The script of the page, which is a module.
+pub(super) const SCRIPT: &str = concat!(
+    include_str!("numbers.js"),
+    include_str!("tensors.js"),
+    include_str!("charts.js"),
+    include_str!("table.js")
+);
 
 /// The content security policy of the page. It allows only the style sheet and the script with these SHA-256 digests,
 /// and forbids the page to load anything.
 pub(super) const POLICY: &str = "default-src 'none'; base-uri 'none'; form-action 'none'; \
-                                 style-src 'sha256-M2GHxAB9+bKcyyUZFpMiA6EbB81IIAuzYPU0nMXYxtU='; \
-                                 script-src 'sha256-BBhliVIJeKSGQ2MzFwJEn+uQmGQmO6eCxhK+4FepPao='";
+                                 style-src 'sha256-FBxFCTt8p0M+lEU+3rpNRfRhpMvAA9XXr26P2vwS9L0='; \
+                                 script-src 'sha256-K93mNm3wjvnOL6hZ/AuLdjuMyxchO12jEB/Re/C3SwM='";
 
 #[cfg(test)]
 mod tests {

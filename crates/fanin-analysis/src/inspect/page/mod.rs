@@ -5,16 +5,21 @@
 //! policy of the page allows only the page's own script and style sheet, and forbids the page to load anything.
 
 mod assets;
-mod axis;
-mod chart;
-mod table;
+mod data;
 
 use assets::{POLICY, SCRIPT, STYLE};
+use data::Data;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use super::depth::StdByDepth;
 use super::inspection::{Inspection, MISSING};
+use fanin_recipe::Entry;
 use fanin_recipe::text::{self, escaped};
+
+/// The largest number of distinct warnings, and of missing tensors, that are listed at the top of the page.
+const MAX_LISTED: usize = 40;
+
+/// The largest number of tensors that are listed with a warning.
+const MAX_LINKS: usize = 8;
 
 /// The text at the beginning of every page. A file that begins with this text is such a page, so the command line may
 /// overwrite it.
@@ -23,7 +28,7 @@ pub const PAGE_BEGIN: &str = "<!DOCTYPE html><html lang=\"en\"><head><meta chars
 impl Inspection {
     /// Returns the inspection as an HTML page.
     pub fn to_html(&self) -> String {
-        let depth = StdByDepth::of(self);
+        let data = Data::new(self, MAX_LISTED);
         let page = html! {
             (DOCTYPE)
             html lang="en" {
@@ -42,21 +47,28 @@ impl Inspection {
                         p.note { (self.subtitle()) }
                     }
                     main {
-                        (self.warnings())
+                        (self.warnings(&data))
                         (self.overview())
-                        @if depth.positions.len() > 1 {
-                            section {
-                                h2 #depth { "Std by depth" }
-                                (chart::depth(self, &depth))
+                        noscript {
+                            p { "The charts and the table of tensors need JavaScript. " code { "fanin inspect" } " without --html prints the table." }
+                        }
+                        @if data.has_depth() {
+                            section data-script hidden {
+                                h2 { "Std by depth" }
+                                div #depth {}
                             }
                         }
-                        section {
+                        section data-script hidden {
                             h2 #table { "Tensors" }
-                            (self.controls())
-                            div.scroll tabindex="0" role="region" aria-labelledby="table" { (table::table(self)) }
+                            (controls())
+                            div.scroll tabindex="0" role="region" aria-labelledby="table" {
+                                table #tensors { thead { tr {} } }
+                            }
+                            (pager())
                         }
                     }
-                    script { (PreEscaped(SCRIPT)) }
+                    script #data type="application/json" { (PreEscaped(data.json())) }
+                    script type="module" { (PreEscaped(SCRIPT)) }
                 }
             }
         };
@@ -74,14 +86,14 @@ impl Inspection {
         }
     }
 
-    /// Returns the section of warnings. Each text is shown once, with links to the tensors that have this warning.
-    fn warnings(&self) -> Markup {
-        let all = self.tensors.iter().enumerate();
-        let grouped = text::grouped(all.flat_map(|(index, tensor)| {
-            tensor.warnings.iter().map(move |warning| (index, warning.as_str()))
-        }));
-        let with_warnings = self.tensors.iter().filter(|tensor| !tensor.warnings.is_empty()).count();
-        let tensors = with_warnings + self.missing.len();
+    /// Returns the section of warnings. Each text is shown once, with links to the first of the tensors that
+    /// have this warning.
+    fn warnings(&self, data: &Data) -> Markup {
+        let mut owners: Vec<Vec<usize>> = vec![Vec::new(); data.warnings.len()];
+        for (&tensor, warnings) in &data.warned {
+            warnings.iter().for_each(|&warning| owners[warning].push(tensor));
+        }
+        let tensors = data.warned.len() + self.missing.len();
         let good = tensors == 0;
         html! {
             section #warnings class=(if good { "good" } else { "bad" }) {
@@ -102,13 +114,22 @@ impl Inspection {
                     }
                 }
                 ul {
-                    @for entry in &self.missing { li { (MISSING) ": " bdi { (escaped(&entry.name)) } } }
-                    @for (warning, tensors) in &grouped {
+                    (missing(&self.missing))
+                    @for (warning, tensors) in owners.iter().enumerate().take(data.listed) {
                         li {
-                            (warning) " "
-                            @if tensors.len() > 8 {
-                                details { summary { (tensors.len()) " tensors" } (self.links(tensors)) }
-                            } @else { (self.links(tensors)) }
+                            (data.warnings[warning]) " "
+                            (self.links(&tensors[..tensors.len().min(MAX_LINKS)]))
+                            @if tensors.len() > MAX_LINKS {
+                                button.link type="button" data-warning=(warning) {
+                                    "all " (text::count(tensors.len() as u64)) " in the table"
+                                }
+                            }
+                        }
+                    }
+                    @if data.warnings.len() > data.listed {
+                        li {
+                            (text::counted((data.warnings.len() - data.listed) as u64, "other warning")) ": "
+                            button.link type="button" data-warning="any" { "all tensors with warnings in the table" }
                         }
                     }
                 }
@@ -167,18 +188,45 @@ impl Inspection {
             }
         }
     }
+}
 
-    /// Returns the controls that filter and sort the table of tensors.
-    fn controls(&self) -> Markup {
-        let total = self.tensors.len();
-        html! {
-            div.controls {
-                label { "Filter " input #filter type="search" placeholder="attn weight F32" autocomplete="off" spellcheck="false"; }
-                label { input #warned type="checkbox"; " with warnings only" }
-                label.narrow { "Sort by " select #sort { option value="-1" { "file order" } } }
-                button #close type="button" hidden { "Close all" }
-                output #shown role="status" { (total) " of " (total) }
+/// Returns the list items of the tensors that the checkpoint lacks.
+fn missing(entries: &[Entry]) -> Markup {
+    let names = entries.iter().take(MAX_LISTED);
+    let others = entries.len().saturating_sub(MAX_LISTED);
+    html! {
+        @for entry in names { li { (MISSING) ": " bdi { (escaped(&entry.name)) } } }
+        @if others > 0 { li { (MISSING) ": " (text::count(others as u64)) " others" } }
+    }
+}
+
+/// Returns the controls above the table.
+fn controls() -> Markup {
+    html! {
+        div.controls {
+            label { "Filter " input #filter type="search" placeholder="attn weight F32" autocomplete="off" spellcheck="false"; }
+            label hidden {
+                "Warnings "
+                select #warned {
+                    option value="" { "all tensors" }
+                    option value="any" { "tensors with warnings" }
+                }
             }
+            label.narrow { "Sort by " select #sort { option value="-1" { "file order" } } }
+            button #close type="button" hidden { "Close all" }
+            output #shown role="status" {}
+            (pager())
+        }
+    }
+}
+
+/// Returns the buttons with which the pages of the table are chosen.
+fn pager() -> Markup {
+    html! {
+        div.pager hidden {
+            button type="button" data-step="-1" { "‹ Previous" }
+            span {}
+            button type="button" data-step="1" { "Next ›" }
         }
     }
 }

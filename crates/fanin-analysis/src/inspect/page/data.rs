@@ -1,0 +1,372 @@
+//! The data of the page as JSON. The script of the page creates the table and the charts from the data.
+//!
+//! 30,000 tensors take less than 5 MB. Columns have one item for each tensor, numbers have the digits that are shown, texts
+//! that many tensors have in common are written once, and a histogram is a short text.
+
+use std::collections::{BTreeMap, HashMap};
+
+use serde::Serialize;
+
+use crate::describe::{self, short_numbers};
+use crate::inspect::depth::StdByDepth;
+use crate::inspect::inspection::{Histogram, Inspection, TensorInspection};
+use crate::inspect::spectrum::{Method, Spectrum};
+use fanin_recipe::Planned;
+use fanin_recipe::text::{self, escaped, short};
+
+/// The number of significant digits of a number.
+const DIGITS: usize = 6;
+
+/// The height of the highest bar of a histogram.
+const HIGHEST: f64 = 91.0;
+
+/// The largest length of the labels below the chart of stds by depth, in characters.
+const LABEL_WIDTH: usize = 80;
+
+/// The largest number of positions that the chart of stds by depth distinguishes by more than one number, such as the layer
+/// and the expert.
+const MAX_POSITIONS: usize = 400;
+
+/// The data of a page. A member of the type `Vec` has one item for each tensor, unless its description says otherwise. A
+/// member of the type `BTreeMap` has an item for some of the tensors.
+#[derive(Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Data {
+    /// The number of UTF-16 code units at the start of the name that are those of the name before it.
+    kept: Vec<usize>,
+    /// The rest of the name.
+    names: Vec<String>,
+    /// The index of the type and shape in `kinds`.
+    kind: Vec<usize>,
+    /// The distinct types and shapes.
+    kinds: Vec<TensorKind>,
+    /// The index of the plan in `plans`, or -1.
+    plan: Vec<i64>,
+    /// The distinct plans.
+    plans: Vec<PlanData>,
+    mean: Vec<Option<f64>>,
+    std: Vec<Option<f64>>,
+    min: Vec<Option<f64>>,
+    max: Vec<Option<f64>>,
+    /// The number of zeros. `None` if the values are not read.
+    zeros: Vec<Option<u64>>,
+    /// The numbers of NaN and of infinite values.
+    non_finite: BTreeMap<usize, [u64; 2]>,
+    /// The indices and the values of the outliers.
+    outliers: BTreeMap<usize, Vec<(String, f64)>>,
+    /// The largest measured or planned number of values in a bar.
+    top: Vec<f64>,
+    /// The heights of the bars: see [`heights`].
+    bars: Vec<String>,
+    /// The planned heights of the bars. The text is empty if there are none.
+    planned: Vec<String>,
+    norm: Vec<Option<f64>>,
+    least: Vec<Option<f64>>,
+    /// The tensors that are not of full rank.
+    singular: Vec<usize>,
+    /// How the singular values were estimated. Tensors whose singular values are exact have no item.
+    lanczos: BTreeMap<usize, String>,
+    /// The distinct warnings.
+    pub(super) warnings: Vec<String>,
+    /// The indices in `warnings` of the warnings about a tensor.
+    pub(super) warned: BTreeMap<usize, Vec<usize>>,
+    /// The number of warnings, from the first, that are listed at the top of the page.
+    pub(super) listed: usize,
+    depth: Option<DepthData>,
+}
+
+/// A type and shape, as text, with the number of values.
+#[derive(Debug, Serialize)]
+struct TensorKind {
+    dtype: String,
+    shape: String,
+    values: usize,
+    size: String,
+    /// The shape as a matrix.
+    matrix: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct PlanData {
+    rule: String,
+    /// The spec with its numbers in short form.
+    scheme: String,
+    /// The exact spec, if it differs from `scheme`.
+    spec: Option<String>,
+    distribution: Option<String>,
+    mean: f64,
+    std: f64,
+    /// The relative standard error of the std.
+    error: Option<f64>,
+}
+
+/// The chart of stds by depth.
+#[derive(Debug, Serialize)]
+struct DepthData {
+    /// The number of positions.
+    positions: usize,
+    /// The positions that have a label, and their labels.
+    labels: Vec<(usize, String)>,
+    series: Vec<SeriesData>,
+    others: usize,
+}
+
+/// The tensors of a role: the positions and the indices, each as the difference from the one before it.
+#[derive(Debug, Serialize)]
+struct SeriesData {
+    role: String,
+    position: Vec<i64>,
+    tensor: Vec<i64>,
+}
+
+impl Data {
+    /// Returns the data of an inspection. Of the warnings, the first `most_listed` are listed at the top of the page.
+    pub(super) fn new(inspection: &Inspection, most_listed: usize) -> Self {
+        let mut data = Self { depth: DepthData::new(inspection), ..Self::default() };
+        let (mut kinds, mut plans, mut warnings) = (HashMap::new(), HashMap::new(), HashMap::new());
+        let mut last_name = String::new();
+        for (index, tensor) in inspection.tensors.iter().enumerate() {
+            let name = escaped(&tensor.entry.name);
+            let kept = common_start(&last_name, &name);
+            data.kept.push(name[..kept].encode_utf16().count());
+            data.names.push(name[kept..].to_owned());
+            last_name = name;
+
+            let entry = &tensor.entry;
+            let kind = *kinds.entry((entry.dtype, entry.shape.as_slice())).or_insert_with(|| {
+                data.kinds.push(TensorKind::new(tensor));
+                data.kinds.len() - 1
+            });
+            data.kind.push(kind);
+            let plan = tensor.planned.as_ref().map(|planned| {
+                let key = (planned.pattern.as_str(), planned.action.to_string(), kind);
+                *plans.entry(key).or_insert_with(|| {
+                    data.plans.push(PlanData::new(planned, tensor.std_error));
+                    data.plans.len() - 1
+                })
+            });
+            data.plan.push(plan.map_or(-1, |plan| plan as i64));
+            for text in &tensor.warnings {
+                let warning = *warnings.entry(text.as_str()).or_insert_with(|| {
+                    data.warnings.push(escaped(text));
+                    data.warnings.len() - 1
+                });
+                data.warned.entry(index).or_default().push(warning);
+            }
+            data.add_statistics(index, tensor);
+            data.add_spectrum(index, tensor.spectrum.as_ref());
+        }
+        data.listed = data.warnings.len().min(most_listed);
+        data
+    }
+
+    fn add_statistics(&mut self, index: usize, tensor: &TensorInspection) {
+        let stats = &tensor.stats;
+        // If all values are near a number other than 0, the number has more digits.
+        let digits = match stats.min().zip(stats.max()) {
+            Some((min, max)) if min < max => {
+                let ratio = min.abs().max(max.abs()) / (max / 2.0 - min / 2.0);
+                (DIGITS + ratio.log10().max(0.0) as usize).min(17)
+            }
+            _ => DIGITS,
+        };
+        self.mean.push(stats.mean().map(|mean| rounded(mean, digits - 1)));
+        self.std.push(stats.std().map(|std| rounded(std, DIGITS)));
+        self.min.push(stats.min().map(|min| rounded(min, digits)));
+        self.max.push(stats.max().map(|max| rounded(max, digits)));
+        self.zeros.push(tensor.count(stats.zeros));
+        if stats.nans + stats.infinite > 0 {
+            self.non_finite.insert(index, [stats.nans, stats.infinite]);
+        }
+        if !stats.outliers().is_empty() {
+            let outlier = |outlier: &crate::stats::IndexedValue| {
+                let index: Vec<String> =
+                    tensor.index(outlier.index).iter().map(ToString::to_string).collect();
+                (format!("[{}]", index.join(", ")), rounded(outlier.value, DIGITS))
+            };
+            self.outliers.insert(index, stats.outliers().iter().map(outlier).collect());
+        }
+        let Histogram { counts, planned, .. } = &tensor.histogram;
+        let counts: Vec<f64> = counts.iter().map(|&count| count as f64).collect();
+        let planned = planned.as_deref().unwrap_or_default();
+        let top = counts.iter().chain(planned).copied().fold(1.0, f64::max);
+        self.top.push(rounded(top, 4));
+        self.bars.push(heights(&counts, top));
+        self.planned.push(heights(planned, top));
+    }
+
+    fn add_spectrum(&mut self, index: usize, spectrum: Option<&Spectrum>) {
+        self.norm.push(spectrum.map(|spectrum| rounded(spectrum.norm, DIGITS)));
+        self.least.push(spectrum.and_then(|spectrum| spectrum.least).map(|least| rounded(least, DIGITS)));
+        let Some(spectrum) = spectrum else { return };
+        if spectrum.condition() == Some(f64::INFINITY) {
+            self.singular.push(index);
+        }
+        if let Method::Lanczos { rows, error } = spectrum.method {
+            let rows = if rows < spectrum.rows {
+                format!("{} evenly spaced rows", text::count(rows as u64))
+            } else {
+                "all rows".to_owned()
+            };
+            let error = short(error * 100.0);
+            let text = format!("16 Lanczos steps on {rows}; a singular value within {error} % of the norm");
+            self.lanczos.insert(index, text);
+        }
+    }
+
+    /// Returns whether there is a chart of stds by depth.
+    pub(super) fn has_depth(&self) -> bool {
+        self.depth.is_some()
+    }
+
+    /// Returns the data as JSON for a `script` element. The text contains no `<`, which could end the element.
+    pub(super) fn json(&self) -> String {
+        let json = serde_json::to_string(self).expect("the data has no map whose keys are not numbers");
+        // JSON has `<` in strings alone, where it may be escaped.
+        json.replace('<', "\\u003c")
+    }
+}
+
+impl TensorKind {
+    fn new(tensor: &TensorInspection) -> Self {
+        let entry = &tensor.entry;
+        let matrix = match entry.shape.as_slice() {
+            [rows, trailing @ ..] if !trailing.is_empty() => {
+                Some(text::shape(&[*rows, trailing.iter().product()]))
+            }
+            _ => None,
+        };
+        Self {
+            dtype: entry.dtype.to_string(),
+            shape: text::shape(&entry.shape),
+            values: entry.values(),
+            size: text::bytes(entry.bytes()),
+            matrix,
+        }
+    }
+}
+
+impl PlanData {
+    fn new(planned: &Planned, error: Option<f64>) -> Self {
+        let spec = escaped(&planned.action.to_string());
+        let scheme = short_numbers(&spec);
+        Self {
+            rule: escaped(&planned.pattern),
+            spec: (spec != scheme).then_some(spec),
+            scheme,
+            distribution: planned.plan.as_ref().map(|plan| short_numbers(&describe::text(plan))),
+            mean: planned.mean(),
+            std: planned.std(),
+            error: error.map(|error| rounded(error, 4)),
+        }
+    }
+}
+
+impl DepthData {
+    fn new(inspection: &Inspection) -> Option<Self> {
+        let depth = StdByDepth::of(inspection);
+        if depth.positions.len() < 2 {
+            return None;
+        }
+        let (positions, indices) = shown_positions(&depth.positions);
+        let labels: Vec<String> = positions
+            .iter()
+            .map(|position| position.iter().map(u64::to_string).collect::<Vec<_>>().join("."))
+            .collect();
+        let longest = labels.iter().map(String::len).max().unwrap_or(1);
+        let every = (labels.len() * (longest + 1)).div_ceil(LABEL_WIDTH);
+        let series = depth.series.iter().map(|series| SeriesData {
+            role: escaped(&series.role),
+            position: differences(series.points.iter().map(|point| indices[point.position])),
+            tensor: differences(series.points.iter().map(|point| point.tensor)),
+        });
+        Some(Self {
+            positions: positions.len(),
+            series: series.collect(),
+            others: depth.others,
+            labels: labels.into_iter().enumerate().step_by(every).collect(),
+        })
+    }
+}
+
+/// Returns the distinct positions that the chart shows, and the index in them of each of `positions`, which must be sorted.
+/// The leading numbers that all positions have in common are left out. Of very many positions, only one number is shown.
+fn shown_positions(positions: &[Vec<u64>]) -> (Vec<&[u64]>, Vec<usize>) {
+    let length = positions.iter().map(Vec::len).min().unwrap_or(0);
+    let same =
+        (0..length).take_while(|&k| positions.iter().all(|position| position[k] == positions[0][k])).count();
+    let numbers = if positions.len() > MAX_POSITIONS { 1 } else { usize::MAX };
+    let mut shown: Vec<&[u64]> = Vec::new();
+    let indices = positions.iter().map(|position| {
+        let position = &position[same..];
+        let position = &position[..position.len().min(numbers)];
+        if shown.last() != Some(&position) {
+            shown.push(position);
+        }
+        shown.len() - 1
+    });
+    let indices = indices.collect();
+    (shown, indices)
+}
+
+/// Returns each number minus the number before it.
+fn differences(numbers: impl Iterator<Item = usize>) -> Vec<i64> {
+    let mut before = 0;
+    numbers.map(|number| number as i64 - std::mem::replace(&mut before, number as i64)).collect()
+}
+
+/// Returns the length in bytes of the longest common start of two names.
+fn common_start(a: &str, b: &str) -> usize {
+    let same = a.chars().zip(b.chars()).take_while(|(a, b)| a == b);
+    same.map(|(character, _)| character.len_utf8()).sum()
+}
+
+/// Returns a number rounded to this many significant digits.
+fn rounded(x: f64, digits: usize) -> f64 {
+    format!("{x:.*e}", digits - 1).parse().unwrap_or(x)
+}
+
+/// Returns the heights of bars as text, a character for each bar: `#` is 0, and the characters after it in ASCII are 1 to
+/// 91. `top` is the number of values of the height 91. A number above 0 has a height of at least 1.
+fn heights(counts: &[f64], top: f64) -> String {
+    let height = |&count: &f64| {
+        let height = (count / top * HIGHEST).round().clamp(0.0, HIGHEST) as u8;
+        char::from(b'#' + height.max(u8::from(count > 0.5)))
+    };
+    counts.iter().map(height).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn heights_are_characters() {
+        assert_eq!(heights(&[0.0, 1.0, 1e6, 5e5, 0.2], 1e6), "#$~Q#");
+        assert_eq!(heights(&[], 1.0), "");
+    }
+
+    #[test]
+    fn numbers_have_the_digits_that_are_shown() {
+        assert_eq!(rounded(0.020_012_345_6, 6), 0.020_012_3);
+        assert_eq!(rounded(-1_234_567.0, 6), -1_234_570.0);
+        assert_eq!(rounded(f64::MAX, 6), 1.797_69e308);
+        assert!(rounded(f64::NAN, 6).is_nan());
+    }
+
+    #[test]
+    fn many_positions_are_shown_by_their_first_number() {
+        let few: Vec<Vec<u64>> = vec![vec![7, 0, 1], vec![7, 0, 2], vec![7, 3, 0]];
+        assert_eq!(shown_positions(&few), (vec![&[0, 1][..], &[0, 2], &[3, 0]], vec![0, 1, 2]));
+        let many: Vec<Vec<u64>> = (0..900).map(|n| vec![7, n / 300, n % 300]).collect();
+        let (shown, indices) = shown_positions(&many);
+        assert_eq!((shown, indices[299], indices[300], indices[899]), (vec![&[0][..], &[1], &[2]], 0, 1, 2));
+    }
+
+    #[test]
+    fn names_share_their_start_with_the_name_before() {
+        assert_eq!(common_start("h.0.weight", "h.1.weight"), 2);
+        assert_eq!(common_start("h\u{e9}\u{e8}", "h\u{e9}\u{e9}"), 3);
+        assert_eq!(differences([3, 4, 2].into_iter()), [3, 1, -2]);
+    }
+}
