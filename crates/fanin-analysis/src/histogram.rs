@@ -58,8 +58,12 @@ impl RunningHistogram {
         self.bins[(((x - self.low) / self.width) as usize).min(last)] += 1;
     }
 
-    /// Replaces the bins with `MAX_BARS` bins from `min` to `max`, to save memory.
+    /// Replaces the bins with `MAX_BARS` bins from `min` to `max`, or with one bin if both are equal, to save memory.
     pub(crate) fn compact(&mut self, min: f64, max: f64) {
+        if min == max {
+            self.bins = vec![self.bins.iter().sum()];
+            return;
+        }
         let bars = self.bars::<MAX_BARS>(min, max);
         *self = Self { low: min, width: max / MAX_BARS as f64 - min / MAX_BARS as f64, bins: bars.to_vec() };
     }

@@ -89,9 +89,7 @@ impl Stats {
         if let Some((mean, std)) = self.mean().zip(self.std()) {
             self.outliers = extremes.outliers(mean, std);
         }
-        if let Some(FiniteStats { min, max, histogram, .. }) = &mut self.finite
-            && min < max
-        {
+        if let Some(FiniteStats { min, max, histogram, .. }) = &mut self.finite {
             histogram.compact(*min, *max);
         }
     }
