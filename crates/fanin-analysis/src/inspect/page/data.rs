@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, HashMap};
 
 use serde::Serialize;
 
+use super::depth_data::DepthData;
 use crate::describe::{self, short_numbers};
-use crate::inspect::depth::StdByDepth;
 use crate::inspect::inspection::{Histogram, Inspection, TensorInspection};
 use crate::inspect::spectrum::{Method, Spectrum};
 use fanin_recipe::Planned;
@@ -19,13 +19,6 @@ const DIGITS: usize = 6;
 
 /// The height of the highest bar of a histogram.
 const HIGHEST: f64 = 91.0;
-
-/// The largest length of the labels below the chart of stds by depth, in characters.
-const LABEL_WIDTH: usize = 80;
-
-/// The largest number of positions that the chart of stds by depth distinguishes by more than one number, such as the layer
-/// and the expert.
-const MAX_POSITIONS: usize = 400;
 
 /// The data of a page. A member of the type `Vec` has one item for each tensor, unless its description says otherwise. A
 /// member of the type `BTreeMap` has an item for some of the tensors.
@@ -44,6 +37,7 @@ pub(super) struct Data {
     plan: Vec<i64>,
     /// The distinct plans.
     plans: Vec<PlanData>,
+    /// The mean of the finite values, and so on. `None` if no value is finite.
     mean: Vec<Option<f64>>,
     std: Vec<Option<f64>>,
     min: Vec<Option<f64>>,
@@ -60,7 +54,9 @@ pub(super) struct Data {
     bars: Vec<String>,
     /// The planned heights of the bars. The text is empty if there are none.
     planned: Vec<String>,
+    /// The largest singular value, or `None` if there is none.
     norm: Vec<Option<f64>>,
+    /// The smallest singular value, or `None` if it is not known.
     least: Vec<Option<f64>>,
     /// The tensors that are not of full rank.
     singular: Vec<usize>,
@@ -72,6 +68,7 @@ pub(super) struct Data {
     pub(super) warned: BTreeMap<usize, Vec<usize>>,
     /// The number of warnings, from the first, that are listed at the top of the page.
     pub(super) listed: usize,
+    /// The chart of stds by depth, or `None` if there are fewer than two positions.
     depth: Option<DepthData>,
 }
 
@@ -98,25 +95,6 @@ struct PlanData {
     std: f64,
     /// The relative standard error of the std.
     error: Option<f64>,
-}
-
-/// The chart of stds by depth.
-#[derive(Debug, Serialize)]
-struct DepthData {
-    /// The number of positions.
-    positions: usize,
-    /// The positions that have a label, and their labels.
-    labels: Vec<(usize, String)>,
-    series: Vec<SeriesData>,
-    others: usize,
-}
-
-/// The tensors of a role: the positions and the indices, each as the difference from the one before it.
-#[derive(Debug, Serialize)]
-struct SeriesData {
-    role: String,
-    position: Vec<i64>,
-    tensor: Vec<i64>,
 }
 
 impl Data {
@@ -262,59 +240,6 @@ impl PlanData {
     }
 }
 
-impl DepthData {
-    fn new(inspection: &Inspection) -> Option<Self> {
-        let depth = StdByDepth::of(inspection);
-        if depth.positions.len() < 2 {
-            return None;
-        }
-        let (positions, indices) = shown_positions(&depth.positions);
-        let labels: Vec<String> = positions
-            .iter()
-            .map(|position| position.iter().map(u64::to_string).collect::<Vec<_>>().join("."))
-            .collect();
-        let longest = labels.iter().map(String::len).max().unwrap_or(1);
-        let every = (labels.len() * (longest + 1)).div_ceil(LABEL_WIDTH);
-        let series = depth.series.iter().map(|series| SeriesData {
-            role: escaped(&series.role),
-            position: differences(series.points.iter().map(|point| indices[point.position])),
-            tensor: differences(series.points.iter().map(|point| point.tensor)),
-        });
-        Some(Self {
-            positions: positions.len(),
-            series: series.collect(),
-            others: depth.others,
-            labels: labels.into_iter().enumerate().step_by(every).collect(),
-        })
-    }
-}
-
-/// Returns the distinct positions that the chart shows, and the index in them of each of `positions`, which must be sorted.
-/// The leading numbers that all positions have in common are left out. Of very many positions, only one number is shown.
-fn shown_positions(positions: &[Vec<u64>]) -> (Vec<&[u64]>, Vec<usize>) {
-    let length = positions.iter().map(Vec::len).min().unwrap_or(0);
-    let same =
-        (0..length).take_while(|&k| positions.iter().all(|position| position[k] == positions[0][k])).count();
-    let numbers = if positions.len() > MAX_POSITIONS { 1 } else { usize::MAX };
-    let mut shown: Vec<&[u64]> = Vec::new();
-    let indices = positions.iter().map(|position| {
-        let position = &position[same..];
-        let position = &position[..position.len().min(numbers)];
-        if shown.last() != Some(&position) {
-            shown.push(position);
-        }
-        shown.len() - 1
-    });
-    let indices = indices.collect();
-    (shown, indices)
-}
-
-/// Returns each number minus the number before it.
-fn differences(numbers: impl Iterator<Item = usize>) -> Vec<i64> {
-    let mut before = 0;
-    numbers.map(|number| number as i64 - std::mem::replace(&mut before, number as i64)).collect()
-}
-
 /// Returns the length in bytes of the longest common start of two names.
 fn common_start(a: &str, b: &str) -> usize {
     let same = a.chars().zip(b.chars()).take_while(|(a, b)| a == b);
@@ -355,18 +280,8 @@ mod tests {
     }
 
     #[test]
-    fn many_positions_are_shown_by_their_first_number() {
-        let few: Vec<Vec<u64>> = vec![vec![7, 0, 1], vec![7, 0, 2], vec![7, 3, 0]];
-        assert_eq!(shown_positions(&few), (vec![&[0, 1][..], &[0, 2], &[3, 0]], vec![0, 1, 2]));
-        let many: Vec<Vec<u64>> = (0..900).map(|n| vec![7, n / 300, n % 300]).collect();
-        let (shown, indices) = shown_positions(&many);
-        assert_eq!((shown, indices[299], indices[300], indices[899]), (vec![&[0][..], &[1], &[2]], 0, 1, 2));
-    }
-
-    #[test]
     fn names_share_their_start_with_the_name_before() {
         assert_eq!(common_start("h.0.weight", "h.1.weight"), 2);
         assert_eq!(common_start("h\u{e9}\u{e8}", "h\u{e9}\u{e9}"), 3);
-        assert_eq!(differences([3, 4, 2].into_iter()), [3, 1, -2]);
     }
 }

@@ -1,11 +1,13 @@
 //! Renders an inspection as an HTML page. The page is one file that contains its style sheet and its script, so it can
 //! be opened offline.
 //!
-//! Names and texts in a checkpoint may contain malicious HTML. The crate `maud` escapes them. The content security
+//! Names and texts in a checkpoint may contain malicious HTML. The crate `maud` escapes them, and the data
+//! of the script has no `<`. The content security
 //! policy of the page allows only the page's own script and style sheet, and forbids the page to load anything.
 
 mod assets;
 mod data;
+mod depth_data;
 
 use assets::{POLICY, SCRIPT, STYLE};
 use data::Data;
