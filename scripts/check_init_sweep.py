@@ -6,7 +6,7 @@
     python scripts/check_init_sweep.py --confirm transformers.jsonl
 
 Models are built from configurations. Fields with known names, such as hidden_size, are set to small values. Nothing is
-downloaded. The check of a class takes at most --seconds. The results are appended to the output file, one JSON object a line.
+downloaded. The check of a class takes at most --seconds of CPU time. The results are appended to the output file, one JSON object a line.
 Classes with a result in the output file are skipped, so the sweep can be interrupted and continued.
 """
 
@@ -65,8 +65,8 @@ def limit(seconds: int) -> None:
     def stop(*_: Any) -> None:
         raise Timeout(f"more than {seconds} s")
 
-    signal.signal(signal.SIGALRM, stop)
-    signal.alarm(seconds)
+    signal.signal(signal.SIGPROF, stop)
+    signal.setitimer(signal.ITIMER_PROF, seconds)
 
 
 def shrink(config: Any, level: int) -> None:
@@ -183,7 +183,7 @@ def sweep(options: argparse.Namespace) -> None:
     start = time.monotonic()
     with open(options.output, "a", encoding="utf-8") as output:
         for name, model in models:
-            if name in done or options.only not in name:
+            if name in done or options.only not in name or name < options.first:
                 continue
             if time.monotonic() - start > options.total:
                 print("stopped: run again to continue")
@@ -196,7 +196,7 @@ def sweep(options: argparse.Namespace) -> None:
             except (Exception, Timeout) as error:
                 row["error"] = f"{type(error).__name__}: {error}".splitlines()[0][:300]
             finally:
-                signal.alarm(0)
+                signal.setitimer(signal.ITIMER_PROF, 0)
             output.write(json.dumps(row) + "\n")
             output.flush()
 
@@ -255,8 +255,9 @@ def main() -> None:
     parser.add_argument("--via", default="eager")
     parser.add_argument("--output", type=Path, default=Path("check_init.jsonl"))
     parser.add_argument("--only", default="", help="check only classes whose name has this text")
+    parser.add_argument("--first", default="", help="leave out classes whose name is before this one in alphabetical order")
     parser.add_argument("--count", type=int, default=60, help="the number of architectures of timm")
-    parser.add_argument("--seconds", type=int, default=60, help="the time limit of one class")
+    parser.add_argument("--seconds", type=int, default=60, help="the limit of CPU time for one class")
     parser.add_argument("--total", type=float, default=float("inf"), help="stop after this many seconds")
     parser.add_argument("--confirm", type=Path, metavar="FILE", help="instead of a sweep, confirm the findings in FILE without check_init")
     parser.add_argument("--summary", type=Path, metavar="FILE", help="instead of a sweep, print a summary of the results in FILE")

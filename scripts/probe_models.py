@@ -26,7 +26,7 @@ import torch
 import fanin.torch
 from fanin.torch._probe.paths import Paths
 
-#: The largest number of parameters of a model of timm, and the time limit of one model in seconds.
+#: The largest number of parameters of a model of timm, and the limit of CPU time of one model in seconds.
 LARGEST, SECONDS = 12e6, 300
 #: The fields of configurations that are reduced, by kind: numbers of layers, widths, heads, hidden sizes of MLPs, experts, and
 #: others with their new values. `IMAGES` lists the configurations whose models take images.
@@ -186,12 +186,12 @@ def main():
     if os.path.exists(arguments.log) and not arguments.only:
         with open(arguments.log) as file:
             done = {line.split()[-1] for line in file if line.startswith("done ")}
-    signal.signal(signal.SIGALRM, _give_up)
+    signal.signal(signal.SIGPROF, _give_up)
     models = timm_models if arguments.library == "timm" else transformers_models
     for key, make in models():
         if key in done or (arguments.only and key not in arguments.only):
             continue
-        signal.alarm(SECONDS)
+        signal.setitimer(signal.ITIMER_PROF, SECONDS)
         try:
             lines = describe(*make())
         except Exception as error:
@@ -199,7 +199,7 @@ def main():
             if arguments.only:
                 traceback.print_exc()
         finally:
-            signal.alarm(0)
+            signal.setitimer(signal.ITIMER_PROF, 0)
         with open(arguments.log, "a") as file:
             file.write("\n".join([*lines, f"done {key}", ""]))
     with open(arguments.log) as file:

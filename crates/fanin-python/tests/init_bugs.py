@@ -501,3 +501,21 @@ def same_seed_other_shape(broken):
         return nn.Parameter(torch.rand(shape, dtype=torch.bfloat16))
 
     return nn.ParameterDict({"down": weight((16, 64), 0), "up": weight((64, 32), 0 if broken else 1)})
+
+
+# The meta path draws from another distribution with the same mean and standard deviation.
+@bug({"linear.weight": "distribution"}, via="eager,meta")
+def same_variance_other_distribution(broken):
+    class Uniform(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.linear = nn.Linear(64, 64, bias=False)
+            init.normal_(self.linear.weight, std=0.02)
+
+        def init_weights(self):
+            if broken:
+                init.uniform_(self.linear.weight, -0.02 * math.sqrt(3), 0.02 * math.sqrt(3))
+            else:
+                init.normal_(self.linear.weight, std=0.02)
+
+    return Uniform()

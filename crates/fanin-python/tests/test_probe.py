@@ -200,6 +200,26 @@ def test_an_unusual_model_is_measured_and_does_not_change():
     assert torch.equal(generator, torch.get_rng_state()) and torch.is_grad_enabled()
 
 
+def test_a_compiled_block_is_measured_like_one_that_is_not_and_stays_compiled():
+    """Needs no C++ compiler: the backend counts its calls, and returns the captured graph."""
+    compilations = []
+
+    def backend(graph, inputs):
+        compilations.append(graph)
+        return graph.forward
+
+    torch.manual_seed(0)
+    block = nn.Sequential(nn.Linear(8, 8), nn.GELU(), nn.Linear(8, 8))
+    plain = nn.Sequential(nn.Linear(8, 8), copy.deepcopy(block), nn.Linear(8, 4))
+    compiled = nn.Sequential(plain[0], torch.compile(block, backend=backend), plain[2])
+    batch = torch.randn(6, 8)
+    expected = compiled(batch)
+    assert len(compilations) == 1
+    ours, theirs = probe(compiled, batch), probe(plain, batch)
+    assert [(one.name, one.q, one.p) for one in ours.layers] == [(one.name, one.q, one.p) for one in theirs.layers]
+    assert torch.equal(compiled(batch), expected) and len(compilations) == 1 and compiled[1]._orig_mod is block
+
+
 def test_a_model_that_raises_an_error_does_not_change():
     class Fails(nn.Module):
         def __init__(self):

@@ -11,6 +11,9 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
 
+_PLAIN = frozenset((Tensor, nn.Parameter))
+
+
 class NamedTensor:
     """A tensor of a module, with all the names under which the module has it."""
 
@@ -30,10 +33,11 @@ def tensors_of(module: nn.Module) -> list[NamedTensor]:
     found: dict[Any, NamedTensor] = {}
     for name, kind, tensor in _named(module):
         key = memory_key(tensor)
-        if key not in found:
-            found[key] = NamedTensor(tensor, kind)
-        if name not in found[key].names:
-            found[key].names.append(name)
+        named = found.get(key)
+        if named is None:
+            named = found[key] = NamedTensor(tensor, kind)
+        if name not in named.names:
+            named.names.append(name)
     return list(found.values())
 
 
@@ -44,16 +48,20 @@ def _named(module: nn.Module) -> Iterator[tuple[str, str, Tensor]]:
         yield name, "buffer", buffer
     for prefix, child in module.named_modules():
         for attribute, value in vars(child).items():
-            if isinstance(value, Tensor):
+            if attribute not in _OF_MODULES and isinstance(value, Tensor):
                 yield f"{prefix}.{attribute}" if prefix else attribute, "attribute", value
+
+
+#: The attributes that every module has. None is a tensor.
+_OF_MODULES = frozenset(vars(nn.Module()))
 
 
 def memory_key(tensor: Tensor) -> Any:
     """Returns a key that is equal for two tensors if and only if they are the same elements in the same memory."""
-    if type(tensor) in (Tensor, nn.Parameter) and tensor.layout is torch.strided and tensor.device.type != "meta":
-        storage = tensor.untyped_storage()
-        if storage.data_ptr():
-            return storage.data_ptr(), tensor.storage_offset(), tuple(tensor.shape), tensor.stride(), tensor.dtype
+    if type(tensor) in _PLAIN and tensor.layout is torch.strided and not tensor.is_meta:
+        address = tensor.untyped_storage().data_ptr()
+        if address:
+            return address, tensor.storage_offset(), tensor.shape, tensor.stride(), tensor.dtype
     return id(tensor)
 
 
@@ -70,7 +78,13 @@ def plain_parts(tensor: Tensor) -> list[Tensor]:
 
     Raises TypeError for tensors whose memory is unknown.
     """
+    kind = type(tensor)
     tensor = tensor.detach()
+    if kind in _PLAIN and tensor.is_cpu and tensor.layout is torch.strided and tensor.dtype in STORED and not tensor.is_nested:
+        # The most frequent case is treated first. No type in `STORED` is a quantized type.
+        if tensor.is_conj() or tensor.is_neg():
+            tensor = tensor.resolve_conj().resolve_neg()
+        return [tensor.contiguous()]
     if hasattr(tensor, "to_local"):
         return plain_parts(tensor.to_local())
     if is_traceable_wrapper_subclass(tensor):

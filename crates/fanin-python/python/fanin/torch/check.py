@@ -27,6 +27,7 @@ from ._check.compare_paths import compare_paths
 from ._check.path_check import Builder, Found, PathCheck
 from ._check.report import KINDS, Finding, InitError, InitReport, Writer
 from ._check.writers import writer_of
+from ._trace.calls import line_of
 
 __all__ = ["Finding", "InitError", "InitReport", "Writer", "assert_initialized", "check_init"]
 
@@ -174,7 +175,10 @@ def _finding(found: Found, check: PathCheck) -> Finding:
         names = (BUILD,)
         return Finding(found.kind, BUILD, names, (check.via,), (), "", 0, 1.0, found.detail, None, None, remedy)
     elements = found.elements or state.elements
-    allocated = None if state.allocated is None else Writer("torch.empty", *state.allocated)
+    allocated = None
+    if state.allocated is not None:
+        line = line_of(*state.allocated)
+        allocated = Writer("torch.empty", line.file, line.line)
     return Finding(
         kind=found.kind,
         name=state.name,

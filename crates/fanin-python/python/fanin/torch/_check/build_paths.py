@@ -17,7 +17,7 @@ import torch
 from torch import nn
 
 from .._module_tensors import NamedTensor, tensors_of
-from .fresh_memory import FreshMemory, Location, Pattern
+from .fresh_memory import FreshMemory, Instruction, Pattern
 
 #: The values of the argument `via` of `check_init`.
 PATHS = ("eager", "meta")
@@ -29,7 +29,7 @@ _METHODS = ("init_weights", "init_states", "initialize_weights")
 class Built:
     """The result of one build: the module, and how it was built."""
 
-    def __init__(self, module: nn.Module, steps: list[str], allocated: dict[int, Location], before: Structure | None):
+    def __init__(self, module: nn.Module, steps: list[str], allocated: dict[int, Instruction], before: Structure | None):
         self.module = module
         #: The steps of the build, as texts such as 'to_empty(device="cpu")'. The last is the function that initialized the module.
         self.steps = steps
@@ -127,11 +127,19 @@ def _required(method: Callable[..., Any]) -> bool:
 
 
 def _seed(seed: int) -> None:
-    torch.manual_seed(seed)
+    # `torch.manual_seed` also stores calls, with their stacks, for devices that do not exist. This takes as long as a small build.
+    seed_torch = torch.manual_seed if _has_other_devices() else torch.default_generator.manual_seed
+    seed_torch(seed)
     random.seed(seed)
     numpy_random = sys.modules.get("numpy.random")
     if numpy_random is not None:
         numpy_random.seed(seed % 2**32)
+
+
+def _has_other_devices() -> bool:
+    """Returns whether torch has generators besides that of the CPU."""
+    backend = getattr(torch, "accelerator", torch.cuda)  # torch.accelerator is new in torch 2.6
+    return bool(backend.is_available())
 
 
 @contextlib.contextmanager
@@ -141,7 +149,8 @@ def generators_kept() -> Iterator[None]:
     state = random.getstate()
     numpy_state = numpy_random.get_state() if numpy_random is not None else None
     try:
-        with torch.random.fork_rng():
+        # Without devices, it takes time to find out that there are none.
+        with torch.random.fork_rng(devices=None if _has_other_devices() else []):
             yield
     finally:
         random.setstate(state)

@@ -17,20 +17,23 @@ from __future__ import annotations
 import ctypes
 import os
 import sys
-from typing import NamedTuple
+from types import CodeType
 
 import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
+
+from .._call_operator import call_operator
 
 _aten = torch.ops.aten
 
 #: The number of bytes after which a pattern repeats. It is a multiple of the element size of every dtype.
 PERIOD = 1 << 18
 
-#: The operators that return unwritten memory.
+#: The ids of the operators that return unwritten memory. The hash of an operator is a Python function, and torch keeps these
+#: operators forever.
 _ALLOCATING = {
-    overload
+    id(overload)
     for name in (
         "empty",
         "empty_like",
@@ -45,21 +48,15 @@ _ALLOCATING = {
     for overload in (getattr(getattr(_aten, name), one) for one in getattr(_aten, name).overloads())
 }
 
-#: The operators that may enlarge the memory of their first argument. The new part is unwritten.
-_RESIZING = {_aten.resize_.default, _aten.resize_as_.default}
+#: The ids of the operators that may enlarge the memory of their first argument. The new part is unwritten.
+_RESIZING = {id(_aten.resize_.default), id(_aten.resize_as_.default)}
 
 #: The folders of fanin.torch and torch. Code in these folders is skipped in the search for the line that allocated memory.
 _LIBRARIES = (os.path.dirname(os.path.dirname(os.path.abspath(__file__))), os.path.dirname(os.path.abspath(torch.__file__)))
 
 
-class Location(NamedTuple):
-    """A line of source code."""
-
-    file: str
-    line: int
-
-    def __str__(self) -> str:
-        return f"{self.file}:{self.line}"
+#: A line of source code that was running: its function, and the instruction in it. `line_of` looks up the file and the line.
+Instruction = tuple[CodeType, int]
 
 
 def _float_bytes() -> Tensor:
@@ -85,11 +82,17 @@ class Pattern:
     def __init__(self, number: int):
         self.number = number
         self._tiles: dict[int, Tensor] = {}
-        self._bytes: dict[int, bytes] = {}
+        self._tiles_by_type: dict[torch.dtype, Tensor] = {}
+        self._bytes: dict[torch.dtype, bytes] = {}
 
     def tile(self, dtype: torch.dtype) -> Tensor:
         """Returns the first `PERIOD` bytes of the pattern for tensors of `dtype`."""
-        size = _integer_size(dtype)
+        found = self._tiles_by_type.get(dtype)
+        if found is None:
+            found = self._tiles_by_type[dtype] = self._tile(_integer_size(dtype))
+        return found
+
+    def _tile(self, size: int) -> Tensor:
         if size not in self._tiles:
             if size == 0:
                 # XOR with 0x81 changes the highest and the lowest bit of every byte, so every element differs in sign and size.
@@ -101,12 +104,12 @@ class Pattern:
 
     def bytes_at(self, dtype: torch.dtype, start: int, count: int) -> bytes:
         """Returns the same bytes as `expected`, as a `bytes` object. `count` must be at most 64."""
-        size = _integer_size(dtype)
-        if size not in self._bytes:
+        found = self._bytes.get(dtype)
+        if found is None:
             tile = ctypes.string_at(self.tile(dtype).data_ptr(), PERIOD)
-            self._bytes[size] = tile + tile[:64]
+            found = self._bytes[dtype] = tile + tile[:64]
         offset = start % PERIOD
-        return self._bytes[size][offset : offset + count]
+        return found[offset : offset + count]
 
     def write(self, address: int, start: int, end: int, dtype: torch.dtype) -> None:
         """Writes the pattern to the bytes `start..end` (end exclusive) of the memory that begins at `address`."""
@@ -140,7 +143,9 @@ class FreshMemory(TorchDispatchMode):
         super().__init__()
         self.pattern = pattern
         #: For each address, the line of code that last allocated memory there.
-        self.allocated: dict[int, Location] = {}
+        self.allocated: dict[int, Instruction] = {}
+        #: Whether a function belongs to torch or to fanin, by the id of its code. The code is stored to keep its id from other code.
+        self._functions: dict[int, tuple[CodeType, bool]] = {}
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
@@ -149,10 +154,10 @@ class FreshMemory(TorchDispatchMode):
         return False
 
     def __torch_dispatch__(self, operator, types, args=(), kwargs=None):
-        if operator in _RESIZING:
+        if id(operator) in _RESIZING:
             return self._resize(operator, args, kwargs or {})
-        result = operator(*args, **kwargs) if kwargs else operator(*args)
-        if operator in _ALLOCATING and type(result) is Tensor and result.device.type == "cpu":
+        result = call_operator(operator, args, kwargs)
+        if id(operator) in _ALLOCATING and type(result) is Tensor and result.is_cpu:
             self._fill(result, 0)
         return result
 
@@ -163,7 +168,20 @@ class FreshMemory(TorchDispatchMode):
         address, end = storage.data_ptr(), storage.nbytes()
         if address and start < end:
             self.pattern.write(address, start, end, tensor.dtype)
-            self.allocated[address] = _caller()
+            self.allocated[address] = self._caller()
+
+    def _caller(self) -> Instruction:
+        """Returns the innermost line that belongs neither to torch nor to fanin. If there is none, returns the innermost line."""
+        frame = first = sys._getframe(3)
+        while frame is not None:
+            code = frame.f_code
+            known = self._functions.get(id(code))
+            if known is None:
+                known = self._functions[id(code)] = code, code.co_filename.startswith(_LIBRARIES)
+            if not known[1]:
+                return code, frame.f_lasti
+            frame = frame.f_back  # type: ignore[assignment]
+        return first.f_code, first.f_lasti
 
     def _resize(self, operator, args, kwargs):
         tensor = args[0]
@@ -173,13 +191,3 @@ class FreshMemory(TorchDispatchMode):
         if plain:
             self._fill(tensor, before)
         return result
-
-
-def _caller() -> Location:
-    """Returns the innermost running line of code that belongs neither to torch nor to fanin. If there is none, the innermost line."""
-    frame = first = sys._getframe(2)
-    while frame is not None:
-        if not frame.f_code.co_filename.startswith(_LIBRARIES):
-            return Location(frame.f_code.co_filename, frame.f_lineno)
-        frame = frame.f_back  # type: ignore[assignment]
-    return Location(first.f_code.co_filename, first.f_lineno)

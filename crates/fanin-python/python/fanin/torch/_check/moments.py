@@ -14,6 +14,9 @@ _SAMPLE = 4096
 #: all cases.
 _DEVIATIONS = 6.5
 
+#: Below this number of values, the variance of Geary's statistic is too uncertain.
+_MIN_GEARY = 256
+
 
 class Moments:
     """Statistics of a tensor's values, and a sample of the values."""
@@ -28,6 +31,8 @@ class Moments:
         self.variance = float((centred * centred).mean()) if self.count else 0.0
         fourth = float((centred**4).mean()) if self.variance else 0.0
         self.kurtosis = fourth / self.variance**2 if self.variance**2 else 0.0
+        #: Geary's statistic, which is the mean of |x - mean| divided by the standard deviation, and its variance times `count`.
+        self.geary, self.geary_variance = _geary(centred / math.sqrt(self.variance)) if self.kurtosis else (0.0, 0.0)
         self.zeros = int((wide == 0).sum())
         self.sample = wide[:: max(1, self.count // _SAMPLE)][:_SAMPLE].sort().values.clone()
 
@@ -58,12 +63,25 @@ def difference(a: Moments, b: Moments) -> str | None:
     error = math.sqrt(2 * (kurtosis - 1) / n)
     if n >= 16 and abs(math.log(a.variance / b.variance)) > _DEVIATIONS * error:
         return "standard deviation"
+    # Distributions of the same variance: Geary's statistic is 0.80 for a normal and 0.87 for a uniform distribution.
+    if n >= _MIN_GEARY and abs(a.geary - b.geary) > _DEVIATIONS * math.sqrt((a.geary_variance + b.geary_variance) / n):
+        return "distribution"
     zeros = a.zeros + b.zeros
     if abs(a.zeros - b.zeros) > 5 * math.sqrt(zeros):
         return "number of zeros"
     if n >= 16 and _kolmogorov_smirnov(a.sample, b.sample):
         return "distribution"
     return None
+
+
+def _geary(standardized: Tensor) -> tuple[float, float]:
+    """Returns Geary's statistic of values with mean 0 and variance 1, and its variance times the number of values."""
+    sizes = standardized.abs()
+    result = float(sizes.mean())
+    # The influence of each value on the statistic: through its size, the standard deviation and the mean.
+    influence = sizes - result / 2 * standardized.square() - float(standardized.sign().mean()) * standardized
+    # The variance is 0 for two values of equal size and the opposite sign, and 0.025 for a uniform distribution.
+    return result, max(float(influence.var(correction=0)), 0.02)
 
 
 def _kolmogorov_smirnov(a: Tensor, b: Tensor) -> bool:

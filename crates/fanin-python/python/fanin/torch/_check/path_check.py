@@ -97,7 +97,7 @@ class PathCheck:
         del built, tensors
         suspicious = any(state.looks_unwritten or state.non_finite for state in self.first.states.values())
         self._compare_patterns(traced=suspicious or bool(self.found or self._differences or self._same_draws))
-        if self._undecided:
+        if self._undecided or (self._unwritten and self.trace is None):
             self._repeat()
         for name, count in self._unwritten.items():
             self._add("unwritten", name, count)
@@ -211,6 +211,7 @@ class PathCheck:
 
         If a block is as in the first build, the seed determines it. So the second build differs because of its other pattern: the
         elements depend on unwritten memory. If the block is not as in the first build, the seed does not determine it.
+        The build is traced, if none was before.
         """
         built = self._build(0, self.seed, traced=self.trace is None)
         third = {named.name: named.tensor for named in tensors_of(built.module)}

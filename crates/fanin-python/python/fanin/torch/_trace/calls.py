@@ -35,15 +35,9 @@ class Call:
         self.arguments = arguments
 
 
-class Frame:
-    """A copy of a Python stack frame at one time: its code, the instruction that it was running, and its caller."""
-
-    __slots__ = ("code", "instruction", "outer")
-
-    def __init__(self, code: CodeType, instruction: int, outer: Frame | None):
-        self.code = code
-        self.instruction = instruction
-        self.outer = outer
+#: A copy of a Python stack frame at one time: its code, the instruction that it was running, and its caller. A tuple is made faster
+#: than an object of a class.
+Frame = tuple[CodeType, int, Any]
 
 
 class Caller:
@@ -61,13 +55,13 @@ class Caller:
         lines = []
         frame = self._frame
         while frame is not None:
-            lines.append(_line(frame.code, frame.instruction))
-            frame = frame.outer
+            code, instruction, frame = frame
+            lines.append(line_of(code, instruction))
         return tuple(lines)
 
 
 @lru_cache(maxsize=10_000)
-def _line(code: CodeType, instruction: int) -> Line:
+def line_of(code: CodeType, instruction: int) -> Line:
     """Returns the line of code of an instruction. This is only called for lines that are shown, because the search takes time."""
     found = code.co_firstlineno
     for start, end, line in code.co_lines():
@@ -111,7 +105,7 @@ _INTERNAL_ENDINGS = (
     "torch/utils/_contextlib.py", "torch/utils/_device.py", "torch/_tensor.py", "torch/overrides.py", "torch/_ops.py",
     "torch/utils/_python_dispatch.py", "torch/_compile.py", "torch/_dynamo/eval_frame.py", "torch/functional.py",
     "torch/nn/parameter.py", "fanin/torch/_fast_init.py", "fanin/torch/_torch_stream.py", "fanin/torch/_deferred/mode.py",
-    "fanin/torch/_check/fresh_memory.py",
+    "fanin/torch/_check/fresh_memory.py", "fanin/torch/_call_operator.py",
 )  # fmt: skip
 
 
@@ -138,8 +132,11 @@ class Frames:
         self._running.clear()
         self._positions.clear()
 
-    def caller(self) -> Caller:
-        """Returns the caller of the operator that is being dispatched. To be called from `__torch_dispatch__`."""
+    def caller(self) -> tuple[Call | None, Frame | None]:
+        """Returns the caller of the operator that is being dispatched, as the arguments of `Caller`.
+
+        To be called from `__torch_dispatch__`.
+        """
         kinds = self._kinds
         frame: FrameType | None = sys._getframe(2)
         initializer: FrameType | None = None
@@ -151,18 +148,18 @@ class Frames:
             if kind == _INITIALIZER:
                 initializer = frame
             frame = frame.f_back
-        return Caller(self._call_of(initializer), self._outer(frame))
+        call = self._call if initializer is self._frame else self._call_of(initializer)
+        running = self._running
+        if frame is None or not running or running[-1][0] is not frame:
+            return call, self._outer(frame)
+        # Often the function of the event before, which may run another instruction now.
+        result = frame.f_code, frame.f_lasti, running[-2][1] if len(running) > 1 else None
+        running[-1] = frame, result
+        return call, result
 
     def _outer(self, frame: FrameType | None) -> Frame | None:
         """Returns a copy of a running frame and of its callers, as they are now."""
         positions, running = self._positions, self._running
-        if running and running[-1][0] is frame and frame is not None:
-            # The innermost frame is the same as in the previous stack. It may run another instruction now.
-            result = running[-2][1] if len(running) > 1 else None
-            if self._kinds[id(frame.f_code)][1] != _INTERNAL:
-                result = Frame(frame.f_code, frame.f_lasti, result)
-            running[-1] = frame, result
-            return result
         inner: list[FrameType] = []
         while frame is not None and frame.f_code is not _BUILD:
             if id(frame) in positions:
@@ -181,22 +178,21 @@ class Frames:
             code = frame.f_code
             found = self._kinds.get(id(code))
             if (found[1] if found is not None else self._kind(frame)) != _INTERNAL:
-                result = Frame(code, frame.f_lasti, result)
+                result = code, frame.f_lasti, result
             positions[id(frame)] = len(running)
             running.append((frame, result))
         return result
 
     def _call_of(self, frame: FrameType | None) -> Call | None:
         """Returns the call of the initializer that runs in a frame. Repeated calls with the same frame return the same object."""
-        if frame is not self._frame:
-            # The frame is stored, so that the frame of a later call cannot be the same object.
-            self._frame = frame
-            self._call = None
-            if frame is not None:
-                local = frame.f_locals
-                name = frame.f_code.co_name
-                arguments = {key: local[key] for key in _ARGUMENTS[name] if key in local}
-                self._call = Call(frame.f_globals.get("__name__", ""), name, arguments)
+        # The frame is stored, so that the frame of a later call cannot be the same object.
+        self._frame = frame
+        self._call = None
+        if frame is not None:
+            local = frame.f_locals
+            name = frame.f_code.co_name
+            arguments = {key: local[key] for key in _ARGUMENTS[name] if key in local}
+            self._call = Call(frame.f_globals.get("__name__", ""), name, arguments)
         return self._call
 
     def _kind(self, frame: FrameType) -> int:

@@ -57,15 +57,17 @@ _SCATTERING = (
 )  # fmt: skip
 
 
-_effects: dict[Any, Effect] = {}
+#: The effects by the id of the operator, because the hash of an operator is a Python function. The operator is stored to keep its
+#: id from other operators.
+_effects: dict[int, tuple[Any, Effect]] = {}
 
 
 def effect_of(operator: Any) -> Effect:
     """Returns what an operator does with memory. The result is cached."""
-    found = _effects.get(operator)
+    found = _effects.get(id(operator))
     if found is None:
-        found = _effects[operator] = _determine(operator)
-    return found
+        found = _effects[id(operator)] = operator, _determine(operator)
+    return found[1]
 
 
 def _determine(operator: Any) -> Effect:

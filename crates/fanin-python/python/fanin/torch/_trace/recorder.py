@@ -8,6 +8,7 @@ same address.
 from __future__ import annotations
 
 import time
+from ctypes import string_at
 from typing import Any, NamedTuple
 
 import torch
@@ -15,10 +16,13 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from .calls import Call, Caller, Frames
+from .._call_operator import call_operator
+from .calls import Call, Caller, Frame, Frames
 from .operators import ALLOCATE, SHAPE_ONLY, VIEW, WRITE, Effect, effect_of, tensors_in
 
 _NUMBERS = (int, float)
+_NO_ARGUMENTS: tuple[tuple[Any, ...], dict[str, Any]] = ((), {})
+_new_tuple: Any = tuple.__new__
 _storage_of = torch._C.TensorBase.untyped_storage
 
 
@@ -56,7 +60,7 @@ class GeneratorState(NamedTuple):
 class Event:
     """One call of an operator that wrote, allocated or read memory, or drew random values."""
 
-    __slots__ = ("arguments", "caller", "effect", "index", "memory", "seconds", "sources", "state")
+    __slots__ = ("arguments", "call", "effect", "frame", "index", "memory", "seconds", "sources", "state")
 
     def __init__(
         self,
@@ -65,7 +69,8 @@ class Event:
         memory: Memory | None,
         sources: tuple[Memory, ...],
         arguments: tuple[tuple[Any, ...], dict[str, Any]],
-        caller: Caller,
+        call: Call | None,
+        frame: Frame | None,
         state: GeneratorState | None,
         seconds: float,
     ):
@@ -78,16 +83,19 @@ class Event:
         self.sources = sources
         #: The positional arguments and the keyword arguments of the operator. Each tensor is replaced by the class Tensor.
         self.arguments = arguments
-        self.caller = caller
-        #: The state of the generator before the draw. None if the operator does not draw.
+        #: The call of an initializer, such as torch.nn.init.normal_, during which the event happened.
+        self.call = call
+        #: The frame that called the initializer or the operator.
+        self.frame = frame
+        #: The generator's state before the draw. None if the operator does not draw.
         self.state = state
         #: The run time of the operator, in seconds. 0 if the operator does not draw.
         self.seconds = seconds
 
     @property
-    def call(self) -> Call | None:
-        """The call of an initializer, such as torch.nn.init.normal_, during which the event happened."""
-        return self.caller.call
+    def caller(self) -> Caller:
+        """The stack of the event."""
+        return Caller(self.call, self.frame)
 
 
 class Recorder(TorchDispatchMode):
@@ -139,51 +147,55 @@ class Recorder(TorchDispatchMode):
         key = storage._cdata
         if key not in self._weak:
             self._weak[key] = storage._weak_ref()  # type: ignore[assignment]
-        return Memory(key, tensor.storage_offset(), tensor.shape, tensor.stride(), tensor.dtype)  # type: ignore[arg-type]
+        # This is `Memory(...)` without a call of a Python function.
+        return _new_tuple(Memory, (key, tensor.storage_offset(), tensor.shape, tensor.stride(), tensor.dtype))
 
     def _memory_of_each(self, values: Any) -> tuple[Memory, ...]:
         found = [self.memory_of(tensor) for tensor in tensors_in(values)]
         return tuple(memory for memory in found if memory is not None)
 
     def __torch_dispatch__(self, operator, types, args=(), kwargs=None):
-        kwargs = kwargs or {}
         effect = effect_of(operator)
         if effect.kind == VIEW:
-            return operator(*args, **kwargs)
-        caller = self._frames.caller()
+            return call_operator(operator, args, kwargs)
+        call, frame = self._frames.caller()
         if effect.kind == ALLOCATE:
-            result = operator(*args, **kwargs)
-            self._add_allocation(effect, result, caller)
+            result = call_operator(operator, args, kwargs)
+            self._add_allocation(effect, result, call, frame)
             return result
-        state = _state_before(args, kwargs) if effect.draws else None
-        # Only the run time of draws is shown, so only that is measured.
-        start = time.perf_counter() if effect.draws else 0.0
-        result = operator(*args, **kwargs)
-        seconds = time.perf_counter() - start if effect.draws else 0.0
-        if effect.kind == WRITE:
-            self._add_writes(effect, args, kwargs, caller, state, seconds)
+        state, seconds = None, 0.0
+        if effect.draws:
+            # Only the run time of draws is shown, so only that is measured.
+            state = _state_before(args, kwargs)
+            start = time.perf_counter()
+            result = call_operator(operator, args, kwargs)
+            seconds = time.perf_counter() - start
         else:
-            self._add_results(effect, args, kwargs, result, caller, state, seconds)
+            result = call_operator(operator, args, kwargs)
+        if effect.kind == WRITE:
+            self._add_writes(effect, args, kwargs or {}, call, frame, state, seconds)
+        else:
+            self._add_results(effect, args, kwargs or {}, result, call, frame, state, seconds)
         return result
 
-    def _add_allocation(self, effect: Effect, result: Any, caller: Caller) -> None:
-        """Records an operator that has returned unwritten memory."""
+    def _add_allocation(self, effect: Effect, result: Any, call: Call | None, frame: Frame | None) -> None:
+        """Records an operator that has returned memory that nobody has written."""
         for tensor in (result,) if isinstance(result, Tensor) else tensors_in(result):
             memory = self.memory_of(tensor)
             if memory is not None:
-                event = Event(len(self.log), effect, memory, (), ((), {}), caller, None, 0.0)
+                event = Event(len(self.log), effect, memory, (), _NO_ARGUMENTS, call, frame, None, 0.0)
                 self.log.append(event)
                 self.events.setdefault(memory.storage, []).append(event)
 
-    def _add_writes(self, effect: Effect, args, kwargs, caller: Caller, state: GeneratorState | None, seconds: float):
+    def _add_writes(self, effect: Effect, args, kwargs, call, frame, state: GeneratorState | None, seconds: float):
         """Records an operator that has written to its arguments."""
-        targets: list[Tensor]
+        targets: tuple[Tensor, ...] | list[Tensor]
         sources: tuple[Memory, ...]
         arguments: tuple[tuple[Any, ...], dict[str, Any]]
-        if effect.written == (0,) and all(type(arg) in _NUMBERS for arg in args[1:]):
-            # A fast path for the most frequent case: an operator with one tensor and numbers.
-            targets, sources = list(args[:1]), ()
-            arguments = (Tensor, *args[1:]), {name: _without_tensors(value) for name, value in kwargs.items()}
+        if effect.written == (0,) and not any([type(arg) not in _NUMBERS for arg in args[1:]]):
+            # The most frequent case is treated first: an operator with one tensor and numbers.
+            targets, sources = args[:1], ()
+            arguments = (Tensor, *args[1:]), {name: _without_tensors(value) for name, value in kwargs.items()} if kwargs else {}
         else:
             written: list[Any] = []
             others: list[Any] = []
@@ -196,17 +208,17 @@ class Recorder(TorchDispatchMode):
             memory = self.memory_of(tensor)
             if memory is not None:
                 read = sources if effect.overwrites else (*sources, memory)
-                self._add(Event(len(self.log), effect, memory, read, arguments, caller, state, seconds))
+                self._add(Event(len(self.log), effect, memory, read, arguments, call, frame, state, seconds))
                 state = None
 
-    def _add_results(self, effect: Effect, args, kwargs, result, caller, state: GeneratorState | None, seconds: float):
+    def _add_results(self, effect: Effect, args, kwargs, result, call, frame, state: GeneratorState | None, seconds: float):
         """Records an operator that has returned new values."""
         sources = self._memory_of_each((*args, *kwargs.values())) if effect.name not in SHAPE_ONLY else ()
         arguments = _plain(args, kwargs)
         results = (result,) if isinstance(result, Tensor) else result if isinstance(result, (tuple, list)) else ()
         new = [memory for memory in self._memory_of_each(results) if all(memory.storage != source.storage for source in sources)]
         for memory in new or (None,):
-            self._add(Event(len(self.log), effect, memory, sources, arguments, caller, state, seconds))
+            self._add(Event(len(self.log), effect, memory, sources, arguments, call, frame, state, seconds))
             state = None
 
     def _add(self, event: Event) -> None:
@@ -245,14 +257,18 @@ def _state_before(args: Any, kwargs: Any) -> GeneratorState | None:
     """Returns the state of the CPU generator that an operator draws from."""
     generator = kwargs.get("generator") if kwargs else None
     if generator is None:
-        # `type(...) is` is faster than `isinstance`, which calls a Python function of torch for each argument.
-        generator = next((arg for arg in args if type(arg) is torch.Generator), _default_generator)
+        generator = _default_generator
+        for arg in args:
+            # `isinstance` would call a Python function for each argument.
+            if type(arg) is torch.Generator:
+                generator = arg
     if generator is not _default_generator and generator.device.type != "cpu":
         return None
     return generator_state(generator)
 
 
 def generator_state(generator: torch.Generator) -> GeneratorState:
-    """Returns the parts of the state of a CPU generator that identify its position."""
-    state = generator.get_state().numpy().tobytes()
-    return GeneratorState(id(generator), state[:_HEAD], state[_TAIL:])
+    """Returns the part of the state of a CPU generator that identifies its position."""
+    state = generator.get_state()
+    address = state.data_ptr()
+    return GeneratorState(id(generator), string_at(address, _HEAD), string_at(address + _TAIL, state.numel() - _TAIL))

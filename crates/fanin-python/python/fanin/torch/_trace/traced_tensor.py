@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 
+import torch
 from torch import Tensor, nn
 
 from .calls import Caller, Line
@@ -79,8 +80,6 @@ class TracedTensor:
         The properties of the tensor. `dtype` is a text such as "float32", and `device` a text such as "cpu".
     kind
         "parameter" or "buffer".
-    is_persistent
-        Whether the tensor is in the module's state_dict.
     tied_to
         The name of an earlier tensor with the same memory, or None.
     """
@@ -90,23 +89,26 @@ class TracedTensor:
         name: str,
         tensor: Tensor,
         kind: str,
-        is_persistent: bool,
         tied_to: str | None,
         memory: Memory | None,
         names: Names,
     ):
         self.name = name
         self.shape: tuple[int, ...] = () if memory is None else tuple(memory.shape)
-        self.dtype = str(tensor.dtype).removeprefix("torch.")
+        self.dtype = _type_name(tensor.dtype)
         self.device: str = tensor.device.type
         self.kind = kind
-        self.is_persistent = is_persistent
         self.tied_to = tied_to
         self._memory = memory
         self._names = names
 
     def __repr__(self) -> str:
         return f"TracedTensor({self.name!r}, shape={self.shape}, dtype={self.dtype}, initializer={self.initializer!r})"
+
+    @property
+    def is_persistent(self) -> bool:
+        """Whether the tensor is in the module's state_dict."""
+        return self.name in self._names.saved
 
     @cached_property
     def _history(self) -> History | None:
@@ -169,34 +171,44 @@ def _text(write: Write) -> str:
     return text
 
 
+@lru_cache
+def _type_name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
+
+
 def traced_tensors(module: nn.Module, recorder: Recorder) -> dict[str, TracedTensor]:
     """Returns a TracedTensor for each parameter and buffer of a module, by name."""
-    saved = module.state_dict(keep_vars=True).keys()
     named: list[tuple[str, Tensor, str]] = [
         *((name, tensor, "parameter") for name, tensor in module.named_parameters(remove_duplicate=False)),
         *((name, tensor, "buffer") for name, tensor in module.named_buffers(remove_duplicate=False)),
     ]
     memory_by_name = {name: recorder.memory_of(tensor) for name, tensor, _ in named}
-    names = Names(recorder, memory_by_name)
+    names = Names(recorder, memory_by_name, module)
     found: dict[str, TracedTensor] = {}
     first: dict[Memory, str] = {}
     for name, tensor, kind in named:
         memory = memory_by_name[name]
         tied = name if memory is None else first.setdefault(memory, name)
         tied_to = tied if tied != name else None
-        found[name] = TracedTensor(name, tensor, kind, name in saved, tied_to, memory, names)
+        found[name] = TracedTensor(name, tensor, kind, tied_to, memory, names)
     return found
 
 
 class Names:
     """Finds the names of a module's tensors by their memory."""
 
-    def __init__(self, recorder: Recorder, memory_by_name: dict[str, Memory | None]):
+    def __init__(self, recorder: Recorder, memory_by_name: dict[str, Memory | None], module: nn.Module | None = None):
         self.recorder = recorder
+        self._module = module
         self._names: dict[int, list[tuple[str, Memory]]] = {}
         for name, memory in memory_by_name.items():
             if memory is not None:
                 self._names.setdefault(memory.storage, []).append((name, memory))
+
+    @cached_property
+    def saved(self) -> frozenset[str]:
+        """The names in the module's state_dict."""
+        return frozenset(() if self._module is None else self._module.state_dict(keep_vars=True))
 
     def find(self, memory: Memory) -> str | None:
         """Returns the name of the module's tensor that contains `memory`, or None if there is none."""

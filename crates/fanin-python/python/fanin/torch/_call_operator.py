@@ -1,0 +1,35 @@
+"""Calls operators from within dispatch modes. Frequent operators are called in a way that takes half the time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+_aten = torch.ops.aten
+_methods = torch._C.TensorBase
+
+#: The functions of torch's Python interface that call one operator and have the operator's arguments.
+_FUNCTIONS: dict[Any, Any] = {
+    _aten.empty.memory_format: torch.empty,
+    _aten.zeros.default: torch.zeros,
+    _aten.ones.default: torch.ones,
+    _aten.uniform_.default: _methods.uniform_,
+    _aten.normal_.default: _methods.normal_,
+    _aten.fill_.Scalar: _methods.fill_,
+    _aten.zero_.default: _methods.zero_,
+}
+#: The same by the id of the operator, because the hash of an operator is a Python function. torch keeps these operators forever.
+_BY_ID = {id(operator): function for operator, function in _FUNCTIONS.items()}
+_PLAIN = (Tensor, nn.Parameter)
+_is_function_mode_enabled = torch._C._is_torch_function_mode_enabled
+
+
+def call_operator(operator: Any, args: tuple[Any, ...], kwargs: dict[str, Any] | None) -> Any:
+    """Returns `operator(*args, **kwargs)`, where `operator` is the first argument of `__torch_dispatch__`."""
+    function = _BY_ID.get(id(operator))
+    # The functions, unlike the operators, are visible to function modes and to subclasses with __torch_function__.
+    if function is None or _is_function_mode_enabled() or (args and isinstance(args[0], Tensor) and type(args[0]) not in _PLAIN):
+        return operator(*args, **kwargs) if kwargs else operator(*args)
+    return function(*args, **kwargs) if kwargs else function(*args)
