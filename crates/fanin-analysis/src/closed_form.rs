@@ -8,8 +8,8 @@ const MAX_TERM: f64 = 999.0;
 /// The largest number whose square root is a short form.
 const MAX_ROOT: f64 = 1e7;
 
-/// The numbers that are divided by a square root in common schemes.
-const NUMERATORS: [&str; 8] = ["1", "0.02", "0.01", "0.006", "0.2", "0.5", "2", "0.4"];
+/// The numbers that are divided by a square root in common schemes, in the order in which they are tried.
+const NUMERATORS: [&str; 8] = ["0.02", "1", "0.01", "0.006", "0.2", "0.5", "2", "0.4"];
 
 /// Returns a text, such as a spec, with its long decimal numbers in short form: as a square root, as a number divided by a
 /// square root, or as a fraction, if one of these is equal up to rounding. Other numbers are rounded to four significant
@@ -47,31 +47,33 @@ fn number_text(x: f64) -> String {
         return rounded;
     }
     let is_near = |a: f64, b: f64| (a / b - 1.0).abs() <= 4.0 * f64::EPSILON;
-    let root = (x * x).round();
-    if (1.0..=MAX_ROOT).contains(&root) && is_near(root.sqrt(), x) {
-        return format!("sqrt({root})");
-    }
-    for numerator in NUMERATORS {
-        let value: f64 = numerator.parse().unwrap_or(1.0);
-        let root = (value / x).powi(2).round();
-        if (2.0..=MAX_ROOT).contains(&root) && is_near(value / root.sqrt(), x) {
-            return format!("{numerator}/sqrt({root})");
-        }
-    }
     let fraction = (2..=MAX_TERM as u32).map(f64::from).find_map(|denominator| {
         let numerator = (x * denominator).round();
         let is_fraction = (1.0..=MAX_TERM).contains(&numerator) && is_near(numerator / denominator, x);
         is_fraction.then(|| format!("{numerator}/{denominator}"))
     });
+    let root = || {
+        let root = (x * x).round();
+        let is_root = (1.0..=MAX_ROOT).contains(&root) && is_near(root.sqrt(), x);
+        is_root.then(|| format!("sqrt({root})"))
+    };
+    let divided_by_root = || {
+        NUMERATORS.iter().find_map(|numerator| {
+            let value: f64 = numerator.parse().unwrap_or(1.0);
+            let root = (value / x).powi(2).round();
+            let is_root = (2.0..=MAX_ROOT).contains(&root) && is_near(value / root.sqrt(), x);
+            is_root.then(|| format!("{numerator}/sqrt({root})"))
+        })
+    };
     let root_of_fraction = || {
         (2..=16u32).map(f64::from).find_map(|denominator| {
             let numerator = (x * x * denominator).round();
             let root = (numerator / denominator).sqrt();
-            let is_root = (1.0..=MAX_TERM).contains(&numerator) && is_near(root, x);
+            let is_root = (2.0..=MAX_TERM).contains(&numerator) && is_near(root, x);
             is_root.then(|| format!("sqrt({numerator}/{denominator})"))
         })
     };
-    fraction.or_else(root_of_fraction).unwrap_or(rounded)
+    fraction.or_else(root).or_else(root_of_fraction).or_else(divided_by_root).unwrap_or(rounded)
 }
 
 #[cfg(test)]
