@@ -30,7 +30,9 @@ unsafe fn slice<'a>(memory: *mut f32, count: usize) -> &'a mut [f32] {
 pub unsafe extern "C" fn rand_uniform(memory: *mut f32, count: usize) {
     let mut rng = SmallRng::seed_from_u64(0);
     // SAFETY: guaranteed by the caller.
-    rng.fill(unsafe { slice(memory, count) });
+    for value in unsafe { slice(memory, count) } {
+        *value = rng.random();
+    }
 }
 
 /// # Safety
