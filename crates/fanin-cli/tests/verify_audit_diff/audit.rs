@@ -18,7 +18,7 @@ fn audit_recognizes_distributions_and_reports_damage() {
     let report = audit(0);
     for (name, kind, distribution) in [
         ("h.0.attn.weight", "fresh", "normal(std="),
-        ("h.1.attn.weight", "fresh", "normal(std="),
+        ("h.1.attn.weight", "compatible with fresh", "normal(std="),
         ("h.0.trunc.weight", "compatible with fresh", "trunc_normal(std="),
         ("h.0.conv.weight", "compatible with fresh", "uniform(a="),
         ("h.0.rnn.weight", "orthogonal", "orthogonal(gain="),

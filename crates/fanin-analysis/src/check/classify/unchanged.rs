@@ -25,13 +25,10 @@ use crate::error::Result;
 const MAX_VALUES: usize = 1 << 16;
 
 /// The number of values of the native stream's uniform distribution of which enough are multiples of its step.
-const NATIVE_UNIFORM: usize = 1 << 18;
+const NATIVE_UNIFORM: usize = 200_000;
 
 /// The smallest number of values.
 const MIN_VALUES: usize = 256;
-
-/// The largest multiple that is compared. The rounding of an f32 is a small fraction of the step up to it.
-const MAX_MULTIPLE: f64 = (1 << 19) as f64;
 
 /// The largest number of values that are compared for each tried step.
 const MAX_COMPARED: usize = 400;
@@ -83,7 +80,7 @@ pub(super) fn origin(scan: &Scan<'_>, distribution: &Univariate) -> Result<Origi
         Univariate::Uniform { low, high }
             if found == Origin::Unknown && low == -high && scan.count() >= NATIVE_UNIFORM =>
         {
-            let values = first_values(scan, 2 * NATIVE_UNIFORM)?;
+            let values = first_values(scan, 1 << 19)?;
             let trace = multiples(&values, width, high * 0.5f64.powi(31));
             Ok(trace.map_or(Origin::Unknown, |agreements| verdict(&agreements)))
         }
@@ -207,6 +204,15 @@ impl Steps {
         }
     }
 
+    /// Returns the largest integer that is compared. The rounding of an f32 is a small fraction of the step up to it. A
+    /// squared radius has the roundings of two values.
+    fn largest(self) -> f64 {
+        match self {
+            Self::Equal => 2f64.powi(20),
+            Self::Radii => 2f64.powi(19),
+        }
+    }
+
     /// Searches for the step of which the values are multiples, near `step`, up to a relative uncertainty. Returns how
     /// the values agree with it, or `None` if there is no such step. Each value has the number of its row.
     fn agreements(
@@ -215,7 +221,7 @@ impl Steps {
         step: f64,
         uncertainty: f64,
     ) -> Option<Vec<Agreement>> {
-        let mut values: Vec<_> = values.filter(|(_, x)| *x > 0.0 && *x < step * MAX_MULTIPLE).collect();
+        let mut values: Vec<_> = values.filter(|(_, x)| *x > 0.0 && *x < step * self.largest()).collect();
         values.sort_unstable_by(|a, b| a.1.total_cmp(&b.1));
         let agreement = |&(row, x): &(usize, f64), step: f64| Agreement {
             row,
@@ -355,7 +361,7 @@ mod tests {
     #[test]
     fn many_uniform_values_of_the_native_stream_are_recognized() {
         let native = Native::new(5);
-        let (values, distribution) = drawn(&mut native.tensor("a"), "kaiming_uniform", &[1024, 500]);
+        let (values, distribution) = drawn(&mut native.tensor("a"), "kaiming_uniform", &[400, 500]);
         let Univariate::Uniform { high, .. } = distribution else { panic!("{distribution:?}") };
         let values: Vec<f64> = values.iter().map(|x| f64::from(*x)).collect();
         let trace = multiples(&values, 500, high * 0.5f64.powi(31)).unwrap();
