@@ -297,6 +297,37 @@ def test_models_without_faults_have_no_problem(build, plant):
     assert result.ok, result.findings
 
 
+class Excite(nn.Module):
+    """A convolution with a squeeze-and-excite block, whose first layer has a gain of 48 as in timm's EfficientNet."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.bn = nn.Conv2d(96, 96, 3, padding=1, bias=False), nn.BatchNorm2d(96)
+        self.reduce, self.expand, self.gate = nn.Conv2d(96, 4, 1), nn.Conv2d(4, 96, 1), nn.Sigmoid()
+        nn.init.kaiming_normal_(self.reduce.weight, mode="fan_out")
+
+    def forward(self, x):
+        y = F.relu(self.bn(self.conv(x)))
+        return x + y * self.gate(self.expand(F.silu(self.reduce(y.mean((2, 3), keepdim=True)))))
+
+
+def excite():
+    blocks = [Excite() for _ in range(3)]
+    return nn.Sequential(nn.Conv2d(3, 96, 1), *blocks, nn.Flatten(), nn.Linear(96 * 64, 10)), torch.randn(8, 3, 8, 8), None
+
+
+def test_a_large_gain_before_a_gate_is_a_problem_only_if_the_gate_is_saturated():
+    def large(model, batch):
+        for block in model[1:4]:
+            block.reduce.weight.mul_(300)
+
+    model, batch, loss = planted(excite, None)
+    assert probe(model, batch, loss=loss, advise=False).ok
+    model, batch, loss = planted(excite, large)
+    found = {(one.kind, one.module) for one in probe(model, batch, loss=loss, advise=False).findings}
+    assert any(kind == "saturated" for kind, _ in found), found
+
+
 def test_advice_stops_the_explosion_of_a_recurrent_network():
     model, batch, loss = planted(relu_rnn, scaled("rnn.weight_hh_l0", 1.6))
     result = probe(model, batch, loss=loss)

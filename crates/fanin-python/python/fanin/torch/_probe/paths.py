@@ -93,3 +93,22 @@ class Paths:
             else:
                 return False
         return found
+
+    def is_gate(self, layer: Layer) -> bool:
+        """Returns whether a layer's output is only used to compute gates: it goes through sigmoids, which bound its effect.
+
+        Between the layer and the sigmoids there may be weights and activations, as in squeeze-and-excite blocks.
+        """
+        pending, found = list(self._consumers.get(layer.index, ())), False
+        while pending:
+            consumer = self._run.layers[pending.pop()]
+            if consumer.activation in ("sigmoid", "hardsigmoid") and consumer.role == "activation":
+                found = True
+            elif consumer.alias is not None or consumer.role in ("weight", "activation", "container", "dropout", "tensor"):
+                users = self._consumers.get(consumer.index)
+                if not users:
+                    return False
+                pending.extend(users)
+            else:
+                return False
+        return found

@@ -40,11 +40,15 @@ def symmetric(run: Run) -> list[Finding]:
 
 
 def gain(run: Run, paths: Paths) -> list[Finding]:
-    """Finds layers that multiply the mean square of the signal by more than `GAIN` and are not followed by a norm."""
+    """Finds layers that multiply the mean square of the signal by more than `GAIN`.
+
+    Layers that are followed by a norm are left out, and so are those that compute gates. If they saturate the gates, `saturated`
+    finds it.
+    """
     found = []
     for layer in run.layers:
         gain = layer.facts.get("gain", 0.0) if layer.role == "weight" else 0.0
-        if gain > GAIN and not paths.is_normalized(layer):
+        if gain > GAIN and not paths.is_normalized(layer) and not paths.is_gate(layer):
             text = f"{layer.name} multiplies the mean square of the signal by {rounded(gain)} (fan_in E[w^2])"
             found.append(Finding("gain", "problem", layer.module, text, gain, GAIN, paths.weight_name(layer)))
     return found
