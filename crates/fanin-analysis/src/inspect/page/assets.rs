@@ -14,7 +14,7 @@ pub(super) const SCRIPT: &str = concat!(
 /// The content security policy of the page. It allows only the style sheet and the script with these SHA-256 digests,
 /// and forbids the page to load anything.
 pub(super) const POLICY: &str = "default-src 'none'; base-uri 'none'; form-action 'none'; \
-                                 style-src 'sha256-CkpynxwJmg7UtLAwX5JZPNJ9SE6UTzFL8u7thJi91ik='; \
+                                 style-src 'sha256-OdxfUBAqoE171v5gtxlvWhqQSpV4l3V7Y4F5+zCiHTU='; \
                                  script-src 'sha256-K93mNm3wjvnOL6hZ/AuLdjuMyxchO12jEB/Re/C3SwM='";
 
 #[cfg(test)]
