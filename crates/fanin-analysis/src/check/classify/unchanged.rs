@@ -33,6 +33,10 @@ const MIN_VALUES: usize = 256;
 /// The largest number of values that are compared for each tried step.
 const MAX_COMPARED: usize = 400;
 
+/// The largest number of steps that are tried for a tensor. A small tensor, whose smallest value is many steps, would need
+/// more, and remains unknown.
+const MAX_STEPS: u64 = 2048;
+
 /// The smallest number of standard errors by which the agreement with a step must exceed that of other values. Up to a
 /// million steps are tried.
 const MIN_SIGNIFICANCE: f64 = 10.0;
@@ -228,9 +232,14 @@ impl Steps {
             cosine: (TAU * self.integer(x / step)).cos(),
         };
         // The smallest values have the fewest possible integers. One that was changed has none.
+        let mut tried = 0;
         for &(_, smallest) in values.iter().take(6) {
             let first = self.integer(smallest / step * (1.0 - uncertainty)).floor().max(1.0);
             let last = self.integer(smallest / step * (1.0 + uncertainty)).ceil();
+            tried += (last - first) as u64;
+            if tried > MAX_STEPS {
+                break;
+            }
             let candidates =
                 (first as u64..=last as u64).map(|integer| smallest / self.value(integer as f64));
             let sum = |step: f64, values: &[(usize, f64)]| -> f64 {
@@ -238,7 +247,9 @@ impl Steps {
             };
             let compared = &values[..values.len().min(MAX_COMPARED)];
             let few = &compared[..compared.len().min(24)];
-            let promising = candidates.filter(|step| sum(*step, few) > 0.25 * few.len() as f64);
+            let agrees = |step: f64, values: &[(usize, f64)]| sum(step, values) > 0.25 * values.len() as f64;
+            let promising =
+                candidates.filter(|&step| agrees(step, &few[..few.len().min(8)]) && agrees(step, few));
             let best = promising.max_by(|a, b| sum(*a, compared).total_cmp(&sum(*b, compared)));
             if let Some(step) = best {
                 let found: Vec<Agreement> = values.iter().map(|value| agreement(value, step)).collect();
