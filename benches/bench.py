@@ -76,7 +76,7 @@ def main() -> None:
         variables = {name: str(count) for name in ("RAYON_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")}
         child = subprocess.run(
             [sys.executable, __file__, "--child", str(count), *sys.argv[1:]],
-            env={**os.environ, **variables, "JAX_PLATFORMS": "cpu"},
+            env={**os.environ, **variables, "JAX_PLATFORMS": "cpu", "KERAS_BACKEND": "jax"},
             stdout=subprocess.PIPE,
             check=False,
         )
