@@ -23,7 +23,8 @@ static MODEL: LazyLock<Manifest> = LazyLock::new(|| {
         .iter()
         .map(|(name, shape)| format!(r#""{name}": {{"dtype": "F32", "shape": {shape}}}"#))
         .collect();
-    Manifest::from_json(&format!("{{{}}}", members.join(", ")), Path::new("model.json")).expect("a valid manifest")
+    Manifest::from_json(&format!("{{{}}}", members.join(", ")), Path::new("model.json"))
+        .expect("a valid manifest")
 });
 
 fuzz_target!(|text: &str| {
