@@ -11,6 +11,7 @@ use crate::check::classify::{classify, names, schemes::schemes};
 use crate::check::each_tensor::each_tensor;
 use crate::check::related::{Relation, Signed, relations};
 use crate::check::seeds::{self, Candidate, TorchDraw};
+use crate::check::tensor_view::matrix;
 use crate::check::{Classification, Kind, Univariate, grid};
 use crate::error::Result;
 
@@ -178,11 +179,8 @@ impl AuditedTensor {
         let Self { entry, classification } = self;
         let normal = matches!(classification.kind, Kind::Fresh(Univariate::Normal { .. }));
         if normal && names::is_never_normal(&entry.name, &entry.shape) {
-            classification.description = Some(classification.kind.description());
-            classification.kind = Kind::Other;
-            classification
-                .notes
-                .push("no known initializer draws a bias or a norm's weight as a normal".to_owned());
+            let reason = "no known initializer draws a bias or a norm's weight as a normal";
+            classification.set_not_fresh(reason.to_owned());
         }
     }
 
@@ -210,12 +208,9 @@ impl AuditedTensor {
             classification.unchanged = true;
             classification.notes.push(format!("has the values that {source}"));
         } else if change.fraction > 0.5 {
-            classification.description = Some(classification.kind.description());
-            classification.kind = Kind::Other;
             let percent = short(100.0 * change.size);
             classification
-                .notes
-                .push(format!("has the values that {source}, changed by {percent} %: trained?"));
+                .set_not_fresh(format!("has the values that {source}, changed by {percent} %: trained?"));
         }
     }
 
@@ -237,8 +232,9 @@ impl AuditedTensor {
     }
 
     /// Returns the name of the kind. Random values are called fresh if they are an unchanged draw of a known generator,
-    /// if they are orthogonal, or if there are so many that hardly any training keeps them independent. Other values
-    /// are compatible with a fresh initialization, but may have been trained a little.
+    /// or if they are orthogonal. A matrix of at least 2^20 independent values is called fresh too, because training
+    /// nearly always makes that many values dependent. Other random values are compatible with a fresh initialization,
+    /// but may have been trained a little.
     pub fn kind(&self) -> &'static str {
         match self.classification.kind {
             kind if kind.is_fresh() && !self.is_surely_fresh() => "compatible with fresh",
@@ -250,8 +246,7 @@ impl AuditedTensor {
     fn is_surely_fresh(&self) -> bool {
         const MIN_SIDE: usize = 12;
         const MIN_VALUES: usize = 1 << 20;
-        let columns: usize = self.entry.shape.iter().skip(1).product();
-        let rows = self.entry.shape.first().copied().unwrap_or(1);
+        let (rows, columns) = matrix(&self.entry.shape);
         let many = rows.min(columns) >= MIN_SIDE && self.entry.values() >= MIN_VALUES;
         self.classification.unchanged || many || matches!(self.classification.kind, Kind::Orthogonal(_))
     }

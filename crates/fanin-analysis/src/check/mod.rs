@@ -11,6 +11,7 @@ pub(crate) mod distribution;
 pub(crate) mod each_tensor;
 pub(crate) mod generate;
 pub(crate) mod grid;
+pub(crate) mod lanes;
 pub(crate) mod mismatch;
 pub(crate) mod model;
 pub(crate) mod orthogonal;

@@ -17,6 +17,7 @@
 
 use super::distribution::Moments;
 use super::grid;
+use super::lanes::{extremes, sum_of, sum_of_pairs};
 use super::p_value;
 use super::reference::ReferenceDistribution;
 use super::test_result::TestResult;
@@ -92,35 +93,15 @@ impl SampleStatistics {
     /// Adds finite values, without zeros if `skip_zeros` is true, to all statistics except the counts of zeros, NaN and
     /// infinities.
     fn add_counted(&mut self, reference: &ReferenceDistribution, values: &[f64]) {
-        // Separate partial sums allow the compiler to use SIMD instructions.
-        const LANES: usize = 8;
         let Some(last) = values.last() else { return };
         let (mean, inverse) = (reference.moments.mean, 1.0 / reference.moments.std);
         let standardize = |x: f64| (x - mean) * inverse;
-        let (mut sum, mut squares, mut products) = ([0.0; LANES], [0.0; LANES], [0.0; LANES]);
-        let (mut min, mut max) = ([self.min; LANES], [self.max; LANES]);
-        let mut add = |k: usize, x: f64| {
-            let distance = standardize(x);
-            sum[k] += distance;
-            squares[k] += distance * distance;
-            min[k] = if x < min[k] { x } else { min[k] };
-            max[k] = if x > max[k] { x } else { max[k] };
-        };
-        let (chunks, rest) = values.as_chunks::<LANES>();
-        for chunk in chunks {
-            (0..LANES).for_each(|k| add(k, chunk[k]));
-        }
-        rest.iter().for_each(|&x| add(0, x));
-
-        products[0] += self.last * standardize(values[0]);
-        let (firsts, first_rest) = values[..values.len() - 1].as_chunks::<LANES>();
-        let (seconds, second_rest) = values[1..].as_chunks::<LANES>();
-        for (first, second) in firsts.iter().zip(seconds) {
-            (0..LANES).for_each(|k| products[k] += standardize(first[k]) * standardize(second[k]));
-        }
-        for (&first, &second) in first_rest.iter().zip(second_rest) {
-            products[0] += standardize(first) * standardize(second);
-        }
+        self.sum += sum_of(values, standardize);
+        self.squares += sum_of(values, |x| standardize(x).powi(2));
+        self.products += self.last * standardize(values[0]);
+        self.products += sum_of_pairs(values, |x, next| standardize(x) * standardize(next));
+        let (min, max, _) = extremes(values);
+        (self.min, self.max) = (self.min.min(min), self.max.max(max));
         for &x in values {
             self.bins[reference.bin(x)] += 1;
         }
@@ -128,11 +109,6 @@ impl SampleStatistics {
         self.count += values.len() as u64;
         self.pairs += values.len() as u64;
         self.last = standardize(*last);
-        self.sum += sum.iter().sum::<f64>();
-        self.squares += squares.iter().sum::<f64>();
-        self.products += products.iter().sum::<f64>();
-        self.min = min.into_iter().fold(self.min, f64::min);
-        self.max = max.into_iter().fold(self.max, f64::max);
     }
 
     /// Merges the statistics of `next`. The values of `next` follow those of `self` in the tensor.

@@ -88,27 +88,29 @@ pub(crate) fn find(
     values: usize,
 ) -> Result<Vec<Option<TorchDraw>>> {
     let mut found = vec![None; candidates.len()];
-    let read = |candidate: &Candidate| first_values(checkpoint, candidate, MAX_COMPARED);
+    if 4 * values > MAX_WORDS {
+        return Ok(found);
+    }
     let mut patterns: Vec<(usize, Pattern)> = Vec::new();
     for (n, candidate) in candidates.iter().enumerate() {
         let first = first_values(checkpoint, candidate, BITS)?;
         patterns.extend(Pattern::new(&first, &candidate.distribution).map(|pattern| (n, pattern)));
     }
-    if patterns.is_empty() || 4 * values > MAX_WORDS {
+    if patterns.is_empty() {
         return Ok(found);
     }
     // Modules draw their parameters when they are made, and many models draw them again.
     let words = (4 * values).max(1 << 16);
     let tried = &patterns[..patterns.len().min(FIRST)];
-    let occurs = |seed: &&u64| {
-        let stream = HighestBits::new(**seed, words);
-        tried.iter().any(|(_, pattern)| stream.position(pattern).is_some())
+    let stream_with_one = |&seed: &u64| {
+        let stream = HighestBits::new(seed, words);
+        let occurs = tried.iter().any(|(_, pattern)| stream.position(pattern).is_some());
+        occurs.then_some((seed, stream))
     };
-    let Some(&seed) = SEEDS.par_iter().find_first(occurs) else { return Ok(found) };
-    let stream = HighestBits::new(seed, words);
+    let Some((seed, stream)) = SEEDS.par_iter().find_map_first(stream_with_one) else { return Ok(found) };
     for (n, pattern) in patterns {
         if let Some(word) = stream.position(&pattern) {
-            let values = read(&candidates[n])?;
+            let values = first_values(checkpoint, &candidates[n], MAX_COMPARED)?;
             let change = change(&values, seed, word, &candidates[n]);
             found[n] = change.map(|change| TorchDraw { seed, word, change });
         }

@@ -121,3 +121,13 @@ pub struct Classification {
     /// Numbers by which the values are compared with those of other tensors. `None` if the values are not random.
     pub(crate) signature: Option<Signature>,
 }
+
+impl Classification {
+    /// Sets the kind of values that follow a known distribution, but are not fresh, to [`Kind::Other`]. The distribution
+    /// remains the description. `reason` becomes a note.
+    pub(crate) fn set_not_fresh(&mut self, reason: String) {
+        self.description = Some(self.kind.description());
+        self.kind = Kind::Other;
+        self.notes.push(reason);
+    }
+}

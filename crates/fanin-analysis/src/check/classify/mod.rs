@@ -160,9 +160,7 @@ impl Classification {
 fn use_origin(origin: Origin, found: &mut Classification) {
     found.unchanged = origin == Origin::Unchanged;
     if let Origin::PartlyChanged { unchanged, changed } = origin {
-        found.description = Some(found.kind.description());
-        found.kind = Kind::Other;
-        found.notes.push(format!(
+        found.set_not_fresh(format!(
             "{unchanged} rows are an unchanged draw of a known generator, and {changed} were changed since: an embedding \
              of which not all tokens were used in training?"
         ));

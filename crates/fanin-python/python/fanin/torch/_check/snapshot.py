@@ -198,8 +198,8 @@ def differing_blocks(before: TensorState, tensor: Tensor) -> Iterator[tuple[Tens
 def unwritten_elements(before: TensorState, part: Tensor, block: Block) -> int | None:
     """Returns the number of unwritten elements in a block of the second build, or None if this cannot be determined.
 
-    An element is unwritten if it has the first pattern in the first build, and the second pattern in the second build. Only a hash of
-    the first build is stored. So the first pattern is put into the elements that have the second pattern. If the result has the hash of
+    An element is unwritten if it has the first pattern in the first build, and the second pattern in the second build. Of a
+    large module, only hashes of the first build are stored. So the first pattern is put into the elements that have the second pattern. If the result has the hash of
     the first build, these elements are unwritten, and all others are equal in both builds.
     """
     start = _position(part) + block.index * BLOCK
