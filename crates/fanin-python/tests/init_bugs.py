@@ -187,7 +187,7 @@ def some_experts(broken):
     return model
 
 
-# A bfloat16 parameter is computed from float32 memory that nobody wrote (flash-linear-attention: A_log).
+# A bfloat16 parameter is computed from float32 memory that no code wrote (flash-linear-attention: A_log).
 @bug({"A_log": "unwritten"})
 def computed_from_empty(broken):
     class Mixer(Model):
@@ -214,7 +214,7 @@ def legacy_constructor(broken):
     return Attention()
 
 
-# Integers that nobody wrote are used as indices while the module is built.
+# Integers that no code wrote are used as indices while the module is built.
 @bug({"position_ids": "unwritten", "positions": "unwritten"})
 def integer_indices(broken):
     class Positions(nn.Module):
@@ -384,7 +384,7 @@ def module_and_function(broken):
     return model, (model[0].reset_parameters if broken else lambda: [layer.reset_parameters() for layer in model])
 
 
-# A vocabulary is padded to a round size, and nobody writes the new rows.
+# A vocabulary is padded to a round size, and no code writes the new rows.
 @bug({"embedding.weight": "unwritten"}, shares={"embedding.weight": 0.2})
 def padded_vocabulary(broken):
     model = nn.ModuleDict({"embedding": nn.Embedding(8, 4)})
@@ -425,7 +425,7 @@ def initialized_copy(broken):
     return model
 
 
-# Nobody writes the imaginary part of a complex parameter.
+# No code writes the imaginary part of a complex parameter.
 @bug({"filter": "unwritten"}, shares={"filter": 1.0})
 def real_part(broken):
     model = Model()
@@ -437,7 +437,7 @@ def real_part(broken):
     return model
 
 
-# A buffer is enlarged by resize_, and nobody writes the new elements.
+# A buffer is enlarged by resize_, and no code writes the new elements.
 @bug({"table": "unwritten"}, shares={"table": 0.5})
 def enlarged_buffer(broken):
     model = Model()

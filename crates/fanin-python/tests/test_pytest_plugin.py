@@ -26,7 +26,7 @@ def test_a_good_model(assert_initialized, assert_same_weights):
     assert_initialized(lambda: nn.Linear(4, 2))
     assert_same_weights(lambda: nn.Linear(4, 2), lambda: nn.Linear(4, 2))
 
-def test_a_weight_that_nobody_wrote(assert_initialized):
+def test_a_weight_that_no_code_wrote(assert_initialized):
     assert_initialized(Scale)
 
 def test_other_weights(assert_same_weights):

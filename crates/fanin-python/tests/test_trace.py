@@ -1,4 +1,4 @@
-"""trace_init finds the initializer of each parameter, with its line and its arguments, and tensors that nobody wrote."""
+"""trace_init finds the initializer of each parameter, with its line and its arguments, and tensors that no code wrote."""
 
 import copy
 import inspect
@@ -77,7 +77,7 @@ def test_every_kind_of_write_is_described(write, expected):
     assert trace["w"].initializer == expected and not trace.unwritten
 
 
-def test_elements_that_nobody_wrote_are_counted():
+def test_elements_that_no_code_wrote_are_counted():
     def fill(module):
         module.a, module.b, module.c, module.d = parameter(3), parameter(4, 5), parameter(6), parameter(7)
         module.flat = torch.empty(30)

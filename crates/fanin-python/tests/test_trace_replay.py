@@ -256,5 +256,5 @@ def test_a_recipe_has_formulas_patterns_and_checks():
     assert '"*.c_proj.weight" = "normal(std=0.02/sqrt(2*n_layer))"' in text and "n_layer = { count = " in text
     assert '"lm_head.weight" = "transformer.wte.weight"' in text and "CHECK" not in text
     text = trace_init(build(EveryScheme)).recipe()
-    assert "# CHECK nobody wrote 60 elements" in text and '= "skip"' in text
+    assert "# CHECK no code wrote 60 elements" in text and '= "skip"' in text
     assert "# CHECK later writes changed the tensor: zeros" in text

@@ -162,11 +162,13 @@ fn the_front_page_links_to_every_public_item() {
 }
 
 #[test]
-fn the_rust_example_in_the_readme_equals_the_example_that_the_tests_run() {
+fn the_rust_example_in_both_readmes_equals_the_example_that_the_tests_run() {
     let read = |path: &str| std::fs::read_to_string(workspace().join(path)).unwrap();
     let example = read("crates/fanin/examples/readme.rs");
     let (_, code) = example.split_once("\n\n").unwrap();
-    assert!(read("README.md").contains(&format!("```rust\n{code}```")));
+    for readme in ["README.md", "crates/fanin/README.md"] {
+        assert!(read(readme).contains(&format!("```rust\n{code}```")), "{readme}");
+    }
 }
 
 #[test]

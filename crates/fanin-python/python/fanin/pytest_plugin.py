@@ -12,7 +12,7 @@ import pytest
 
 @pytest.fixture
 def assert_initialized() -> Callable[..., None]:
-    """Returns `fanin.torch.assert_initialized`, which fails if a model has weights that nobody wrote."""
+    """Returns `fanin.torch.assert_initialized`, which fails if a model has weights that no code wrote."""
     from .torch import assert_initialized
 
     return assert_initialized

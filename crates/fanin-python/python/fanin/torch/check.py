@@ -1,4 +1,4 @@
-"""Finds weights that nobody initialized, and weights that were drawn again after they were loaded.
+"""Finds weights that no code initialized, and weights that were drawn again after they were loaded.
 
 >>> import torch, fanin.torch
 >>> class Scale(torch.nn.Module):
@@ -44,10 +44,10 @@ def check_init(
     via: str | Sequence[str] = "eager",
     seed: int = 0,
 ) -> InitReport:
-    """Builds a module a few times, and reports elements that nobody wrote and other faults of its initialization.
+    """Builds a module a few times, and reports elements that no code wrote and other faults of its initialization.
 
     All new CPU memory has a byte pattern while the module is built. The first two builds have the same seed and different
-    patterns. An element that differs depends on memory that nobody wrote, even if it was computed from this memory. If nothing
+    patterns. An element that differs depends on memory that no code wrote, even if it was computed from this memory. If nothing
     is wrong, there are two builds for each path. Otherwise there may be one or two more.
 
     The states of the default generators of torch, NumPy and Python are the same afterwards as before. The module is not kept.

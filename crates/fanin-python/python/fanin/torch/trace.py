@@ -44,7 +44,7 @@ class InitTrace(Mapping[str, "TracedTensor"]):
 
     @cached_property
     def unwritten(self) -> list[str]:
-        """The names of the tensors that have elements that nobody wrote."""
+        """The names of the tensors that have elements that no code wrote."""
         return [name for name, tensor in self._tensors.items() if tensor.unwritten]
 
     @cached_property

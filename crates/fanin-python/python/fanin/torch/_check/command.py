@@ -32,7 +32,7 @@ def _run(options: argparse.Namespace) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = command_parser(
         "check-init",
-        "Builds a module a few times, and reports elements that nobody wrote and other faults of its initialization.",
+        "Builds a module a few times, and reports elements that no code wrote and other faults of its initialization.",
         _EPILOG,
     )
     parser.add_argument("build", metavar="MODULE:FUNCTION", help="the function that builds the module")

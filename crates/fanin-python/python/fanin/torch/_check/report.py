@@ -13,7 +13,7 @@ from typing import Any
 KINDS = {
     "unwritten": (
         "depends on unwritten memory",
-        "Nobody wrote these elements, or they were computed from memory that nobody wrote. Write them where the tensor is "
+        "No code wrote these elements, or they were computed from memory that no code wrote. Write them where the tensor is "
         "created, or in the function that initializes the module{init}. If a buffer is meant to stay empty, pass its name to "
         "`allow`.",
     ),
@@ -83,7 +83,7 @@ class InitError(AssertionError):
 
 @dataclass(frozen=True)
 class Writer:
-    """The last operation that wrote to a tensor, or the allocation of a tensor that nobody wrote."""
+    """The last operation that wrote to a tensor, or the allocation of a tensor that no code wrote."""
 
     #: What was called, such as "normal(std=0.02)" or "torch.empty".
     initializer: str
@@ -144,7 +144,7 @@ class Finding:
         if self.last_writer is not None:
             known.append(f"last writer: {self.last_writer}")
         elif self.kind == "unwritten":
-            known.append("nobody wrote it" if self.allocated is None else f"allocated at {self.allocated.file}:{self.allocated.line}")
+            known.append("no code wrote it" if self.allocated is None else f"allocated at {self.allocated.file}:{self.allocated.line}")
         if self.kind not in _COUNTED:
             del known[0]
         return f"{self.name} {self.dtype}{list(self.shape)}", "; ".join(known)

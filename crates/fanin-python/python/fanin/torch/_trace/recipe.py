@@ -84,7 +84,7 @@ def _regex(pattern: str) -> str:
 
 def _rule(trace: InitTrace, tensor: TracedTensor, layers: int | None) -> Rule:
     if tensor.unwritten:
-        return Rule(["skip"], f"nobody wrote {tensor.unwritten} elements")
+        return Rule(["skip"], f"no code wrote {tensor.unwritten} elements")
     value = trace.module.state_dict(keep_vars=True)[tensor.name]
     if not value.dtype.is_floating_point:
         step = constant_step(value) if isinstance(value, torch.Tensor) and value.device.type == "cpu" else None

@@ -179,7 +179,7 @@ class Recorder(TorchDispatchMode):
         return result
 
     def _add_allocation(self, effect: Effect, result: Any, call: Call | None, frame: Frame | None) -> None:
-        """Records an operator that has returned memory that nobody has written."""
+        """Records an operator that has returned memory that no code has written."""
         for tensor in (result,) if isinstance(result, Tensor) else tensors_in(result):
             memory = self.memory_of(tensor)
             if memory is not None:

@@ -17,7 +17,7 @@ _HEADER = ("name", "shape", "dtype", "initializer", "called from")
 
 
 def as_text(trace: InitTrace) -> str:
-    """Returns the table of a trace as text. In a terminal, tensors with elements that nobody wrote are red."""
+    """Returns the table of a trace as text. In a terminal, tensors with elements that no code wrote are red."""
     rows = [_row(tensor) for tensor in trace.values()]
     widths = [max(len(row[column]) for row in [_HEADER, *rows]) for column in range(4)]
     red, plain = ("\x1b[31m", "\x1b[0m") if _has_colors() else ("", "")

@@ -125,7 +125,7 @@ class TracedTensor:
 
     @cached_property
     def unwritten(self) -> int:
-        """The number of elements that nobody wrote. 0 for a tensor on the meta device."""
+        """The number of elements that no code wrote. 0 for a tensor on the meta device."""
         return 0 if self._history is None or self.device == "meta" else self._history.unwritten()
 
     @property
@@ -141,13 +141,13 @@ class TracedTensor:
 
     @property
     def writer(self) -> Write | None:
-        """The last write to the whole tensor. If there is none, the last write. None if nobody wrote the tensor."""
+        """The last write to the whole tensor. If there is none, the last write. None if no code wrote the tensor."""
         whole = [write for write in self.writes if write.is_whole]
         return whole[-1] if whole else self.writes[-1] if self.writes else None
 
     @property
     def last(self) -> Write | None:
-        """The last write, which may be to a part of the tensor. None if nobody wrote the tensor."""
+        """The last write, which may be to a part of the tensor. None if no code wrote the tensor."""
         return self.writes[-1] if self.writes else None
 
     @property
