@@ -1,8 +1,9 @@
-"""Measures `fanin.torch.trace_init` on models of usual sizes: its time, the size of the replay file, and whether it is exact.
+"""Measures `fanin.torch.trace_init` on models of usual sizes.
 
     python scripts/measure_trace.py [MODEL ...]
 
-The script prints the table of docs/trace.md. A time is the smallest CPU time of three builds.
+The script prints the table of docs/trace.md: the time that the trace takes, the size of the replay file, and whether the replay
+reproduces the tensors exactly. Each time is the smallest CPU time of three builds of the model.
 """
 
 from __future__ import annotations

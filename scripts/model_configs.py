@@ -234,7 +234,10 @@ AUDITED: dict[str, Callable[[], nn.Module]] = {
 
 
 class EveryScheme(nn.Module):
-    """A module with a parameter for each scheme. Most of its sizes are not divisible by the numbers of ranks in the tests."""
+    """A module with one parameter for each initialization scheme.
+
+    Most dimensions of its parameters are not divisible by the numbers of processes in the tests.
+    """
 
     def __init__(self, **where):
         super().__init__()

@@ -1,5 +1,5 @@
-//! Runs `verify` and `audit` on correct files of every element type, from the smallest scale to the largest, and from
-//! one value on. No test may fail, no p-value may be NaN, and nothing may panic.
+//! Runs `verify` and `audit` on correct files of every element type. Their scales are from the smallest to the largest,
+//! and their tensors have one value or more. No statistical test may fail, no p-value may be NaN, and nothing may panic.
 
 mod common;
 

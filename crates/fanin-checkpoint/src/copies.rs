@@ -42,7 +42,8 @@ pub(crate) fn fit(source: &[usize], target: &[usize]) -> Option<Fit> {
 /// The number of new rows that are computed in one pass over the old rows.
 const ROWS: usize = 16;
 
-/// The factor by which the covariance of the old rows is multiplied, as in transformers.
+/// The covariance of new rows, divided by that of the old rows. `resize_token_embeddings` of the library transformers
+/// uses the same factor.
 const COVARIANCE_FACTOR: f64 = 1e-9;
 
 impl CopySource {

@@ -101,9 +101,9 @@ impl TensorRange {
     }
 }
 
-/// Returns the position at the row-major index `value` of `tensor`, which has `count` values. A position is a pair of a
-/// tensor and an index in this tensor. If `value` is the end of a tensor with values, the result is the beginning of
-/// the next tensor.
+/// Returns the position `(tensor, value)`: the row-major index `value` in the tensor with this number. The tensor has
+/// `count` values. If `value` is one past its last value, returns the first position of the next tensor instead. A
+/// tensor without values has no last value, so `(tensor, 0)` is returned for it.
 fn next_position(tensor: usize, value: usize, count: usize) -> (usize, usize) {
     if value == count && count > 0 { (tensor + 1, 0) } else { (tensor, value) }
 }

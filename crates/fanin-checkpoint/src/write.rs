@@ -112,8 +112,8 @@ fn write_all(
 
 /// Writes `files` under temporary names, and calls `finish` for each written file. Returns the results of `finish`.
 ///
-/// `finish` runs on another thread, so that the values of the next file are generated while the end of a file is
-/// synchronized with the disk.
+/// `finish` runs on another thread. It waits until the file is on disk, and meanwhile the values of the next file are
+/// generated.
 fn write_files(
     files: &[FilePlan],
     values: CheckpointValues<'_>,

@@ -29,8 +29,8 @@ pub enum ParameterValues<T> {
     Drawn {
         /// The values, in row-major order.
         values: T,
-        /// True if the parameter is tied. Other parameters may then get clones of the same values. If clones of `T`
-        /// share memory, the caller must copy the values before changing the values.
+        /// True if the parameter is tied. Other parameters may then get clones of `values`. If clones of `T` share
+        /// memory, copy the elements into new memory before you change them.
         is_shared: bool,
     },
     /// The values of an integer parameter.

@@ -230,8 +230,8 @@ impl TensorInspection {
     }
 }
 
-/// Estimates the singular values of large matrices. The matrices that are in memory together have at most [`MAX_VALUES`]
-/// values, whatever the number of threads.
+/// Estimates the singular values of large matrices. At any time, the matrices in memory have at most [`MAX_VALUES`]
+/// elements in total. This limit does not depend on the number of threads.
 fn add_large_spectra(
     checkpoint: &Checkpoint,
     tensors: &mut [TensorInspection],

@@ -152,7 +152,7 @@ fn lanczos(values: &[f32], rows: usize, columns: usize) -> Option<(f64, f64, f64
     let size = rows.min(columns);
     let steps = STEPS.min(size);
     let mut basis: Vec<Vec<f64>> = Vec::new();
-    let (mut diagonal, mut beside) = (Vec::new(), Vec::new());
+    let (mut diagonal, mut superdiagonal) = (Vec::new(), Vec::new());
     let mut next: Vec<f64> = (0..size as u64).map(sign).collect();
     let mut length = (size as f64).sqrt();
     for _ in 0..steps {
@@ -169,14 +169,14 @@ fn lanczos(values: &[f32], rows: usize, columns: usize) -> Option<(f64, f64, f64
             }
         }
         length = dot(&next, &next).sqrt();
-        beside.push(length);
+        superdiagonal.push(length);
         // The Krylov space is exhausted, so further steps add nothing.
         if length <= diagonal[0].abs() * 1e-12 {
             break;
         }
     }
-    let last = beside.pop()?;
-    let eigen = eigen(diagonal, beside)?;
+    let last = superdiagonal.pop()?;
+    let eigen = eigen(diagonal, superdiagonal)?;
     let least = eigen.iter().fold(f64::INFINITY, |least, pair| least.min(pair.0)).max(0.0);
     let (most, component) = eigen.into_iter().max_by(|a, b| a.0.total_cmp(&b.0))?;
     let residual = last * component.abs();
@@ -184,21 +184,23 @@ fn lanczos(values: &[f32], rows: usize, columns: usize) -> Option<(f64, f64, f64
 }
 
 /// Returns the eigenvalues of a symmetric tridiagonal matrix in any order, each with the last component of its unit
-/// eigenvector. `diagonal` has the entries on the diagonal, and `beside` those next to it.
+/// eigenvector. `diagonal` has the `n` entries on the diagonal, and `superdiagonal` has the `n - 1` entries directly above
+/// it.
 ///
 /// The function uses the implicit QL method (Martin and Wilkinson 1968). It computes only the last row of the matrix of
-/// eigenvectors, as Golub and Welsch (1969) do. Returns `None` if the method does not converge, which is known to
-/// happen only if an entry is infinite or NaN.
-fn eigen(mut diagonal: Vec<f64>, mut beside: Vec<f64>) -> Option<Vec<(f64, f64)>> {
+/// eigenvectors, as Golub and Welsch (1969) do. Returns `None` if the method does not converge. The only
+/// known cases are matrices with an infinite or NaN entry.
+fn eigen(mut diagonal: Vec<f64>, mut superdiagonal: Vec<f64>) -> Option<Vec<(f64, f64)>> {
     let size = diagonal.len();
     let mut components = vec![0.0; size];
     *components.last_mut()? = 1.0;
-    beside.resize(size, 0.0);
+    superdiagonal.resize(size, 0.0);
     for first in 0..size {
         for sweep in 0.. {
             // The block ends at the first off-diagonal entry that is zero up to rounding.
-            let small =
-                |k: usize| beside[k].abs() <= f64::EPSILON * (diagonal[k].abs() + diagonal[k + 1].abs());
+            let small = |k: usize| {
+                superdiagonal[k].abs() <= f64::EPSILON * (diagonal[k].abs() + diagonal[k + 1].abs())
+            };
             let end = (first..size - 1).find(|&k| small(k)).unwrap_or(size - 1);
             if end == first {
                 break;
@@ -207,15 +209,15 @@ fn eigen(mut diagonal: Vec<f64>, mut beside: Vec<f64>) -> Option<Vec<(f64, f64)>
                 return None;
             }
             // The QL step begins with Wilkinson's shift.
-            let half = (diagonal[first + 1] - diagonal[first]) / (2.0 * beside[first]);
-            let mut g =
-                diagonal[end] - diagonal[first] + beside[first] / (half + half.hypot(1.0).copysign(half));
+            let half = (diagonal[first + 1] - diagonal[first]) / (2.0 * superdiagonal[first]);
+            let mut g = diagonal[end] - diagonal[first]
+                + superdiagonal[first] / (half + half.hypot(1.0).copysign(half));
             let (mut sine, mut cosine, mut shift) = (1.0, 1.0, 0.0);
             let mut deflated = false;
             for k in (first..end).rev() {
-                let (f, b) = (sine * beside[k], cosine * beside[k]);
+                let (f, b) = (sine * superdiagonal[k], cosine * superdiagonal[k]);
                 let length = f.hypot(g);
-                beside[k + 1] = length;
+                superdiagonal[k + 1] = length;
                 if length == 0.0 {
                     diagonal[k + 1] -= shift;
                     deflated = true;
@@ -233,9 +235,9 @@ fn eigen(mut diagonal: Vec<f64>, mut beside: Vec<f64>) -> Option<Vec<(f64, f64)>
             }
             if !deflated {
                 diagonal[first] -= shift;
-                beside[first] = g;
+                superdiagonal[first] = g;
             }
-            beside[end] = 0.0;
+            superdiagonal[end] = 0.0;
         }
     }
     Some(diagonal.into_iter().zip(components).collect())

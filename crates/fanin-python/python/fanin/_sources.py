@@ -34,13 +34,14 @@ _STORED = {
     "complex64": "C64",
 }
 
-#: The form of a source that Rust reads. For a checkpoint: its path. For arrays: a list of (name, dtype, shape), and a function
-#: that takes an index into the list and returns the array's address, its size in bytes, and the object that owns the memory.
+#: A source in the form that is passed to Rust. A checkpoint is passed as its path. Arrays are passed as a pair: a list of
+#: (name, dtype, shape), and a function that takes an index into the list. The function returns the array's address, its size in
+#: bytes, and the object that owns the memory.
 Native = str | tuple[list[tuple[str, str, list[int]]], Callable[[int], tuple[int, int, Any]]]
 
 
 def native_source(source: Source, argument: str = "source") -> tuple[Native, str]:
-    """Converts a source to the form that Rust reads. Returns the converted source and its name in reports."""
+    """Converts a source to the form that is passed to Rust. Returns the converted source and its name in reports."""
     if isinstance(source, (str, PathLike)):
         path = fspath(source)
         return path, os.fspath(path)

@@ -37,10 +37,13 @@ pub(super) struct Data {
     plan: Vec<i64>,
     /// The distinct plans.
     plans: Vec<PlanData>,
-    /// The mean of the finite values, and so on. `None` if no value is finite.
+    /// For each tensor, the mean of its finite values. `None` if no value is finite.
     mean: Vec<Option<f64>>,
+    /// The standard deviation, as `mean`.
     std: Vec<Option<f64>>,
+    /// The smallest finite value, as `mean`.
     min: Vec<Option<f64>>,
+    /// The largest finite value, as `mean`.
     max: Vec<Option<f64>>,
     /// The number of zeros. `None` if the values are not read.
     zeros: Vec<Option<u64>>,

@@ -57,7 +57,11 @@ _OF_MODULES = frozenset(vars(nn.Module()))
 
 
 def memory_key(tensor: Tensor) -> Any:
-    """Returns a key that is equal for two tensors if and only if they are the same elements in the same memory."""
+    """Returns a key of the elements in memory that a tensor refers to.
+
+    Two plain tensors have equal keys if they have the same storage, offset, shape, strides and dtype. Any other tensor has a key
+    that no other tensor object has.
+    """
     if type(tensor) in _PLAIN and tensor.layout is torch.strided and not tensor.is_meta:
         address = tensor.untyped_storage().data_ptr()
         if address:

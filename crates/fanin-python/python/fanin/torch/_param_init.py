@@ -1,4 +1,4 @@
-"""The function `param_init`, which gives a recipe the form in which torchtitan initializes its models."""
+"""The function `param_init`, which converts a recipe to the dict that torchtitan takes as `param_init`."""
 
 from __future__ import annotations
 

@@ -57,7 +57,7 @@ def preserved(model: nn.Module, *, may_write: bool = False) -> Iterator[None]:
 
 
 class _ModuleState:
-    """The attributes of a module, and its tables of parameters, buffers and modules."""
+    """A copy of the attributes of a module, and of its dicts of parameters, buffers and submodules. `restore` restores them."""
 
     TABLES = ("_parameters", "_buffers", "_modules")
 

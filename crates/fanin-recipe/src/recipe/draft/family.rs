@@ -19,8 +19,13 @@ pub(super) struct Family {
     tensors: Vec<String>,
     /// The code that the rules follow, for example "T5PreTrainedModel of transformers".
     pub(super) code: String,
-    /// The numbers that specs use, by name: the default value; a table with `field`, the path in config.json if it is not the
-    /// name, and `default`; or a table with `count`, a pattern for names of tensors. The default is a number or "none".
+    /// The numbers that specs of this family can use. A key is the name of a number. Its value has one of three forms:
+    ///
+    /// - A default. The number is the field of config.json with the same name, or the default if there is no such field.
+    /// - A table with `field` and `default`. The number is the field of config.json at the path `field`.
+    /// - A table with `count`, a pattern. The number is the number of tensors whose names match it.
+    ///
+    /// The default "none" means that the number is unknown if config.json does not have it.
     #[serde(default)]
     pub(super) numbers: toml::Table,
     /// Values that fields of config.json must have. A model with another value is not of the family.

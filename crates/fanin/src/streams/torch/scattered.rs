@@ -85,8 +85,8 @@ pub(super) fn normals_at<W: Wide>(
     (mean, std): (f64, f64),
     out: &mut [W],
 ) {
-    // Each value is computed from a radius and an angle. The words of the angle are half a group after the words of the
-    // radius.
+    // Each value is computed from a radius and an angle (Box-Muller). In the sequence of words, those for the angle come
+    // half a group after those for the radius.
     const HALF: usize = GROUP / 2;
     let each = W::WORDS;
     let (mut first, mut sine) = ([0; BATCH], [false; BATCH]);

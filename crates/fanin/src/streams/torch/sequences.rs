@@ -106,11 +106,11 @@ impl Torch {
         });
     }
 
-    /// Fills `out` with the values of `slice` on several threads. Each thread draws one partition with a separate copy
-    /// of the generator, which first jumps to the words of the partition.
+    /// Fills `out` with the values of `slice` on several threads. Each thread draws one partition of `out`. It uses a
+    /// copy of the generator that has been moved forward to the first word of the partition.
     ///
-    /// `draw(cursor, first, out)` must fill `out` with the consecutive values from the row-major index `first` on. This
-    /// method advances the generator by `words` words in total.
+    /// `draw(cursor, first, part)` must fill `part` with consecutive values of the tensor, from the row-major index
+    /// `first` on. It takes its words from `cursor`. In total, this method advances the generator by `words` words.
     pub(super) fn draw_runs<W: Wide>(
         &mut self,
         cost: Cost,

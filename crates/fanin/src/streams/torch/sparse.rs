@@ -148,11 +148,11 @@ impl ShuffleSteps {
         Self { rows, zeros, divisors, reciprocals }
     }
 
-    /// Replaces each word by its remainder modulo the divisor of the word's step.
+    /// Replaces word k by the remainder `word % divisors[k]`.
     ///
-    /// The remainder is `word - quotient * divisor`, where the quotient is rounded to the nearest integer. If the
-    /// rounded quotient is too high by one, the remainder is negative, and the divisor is added to the remainder. The
-    /// remainder is exact, because all numbers are integers less than 2^53.
+    /// The function computes `word - quotient * divisor`, where `quotient` is `word / divisor` rounded to the nearest
+    /// integer. If the rounded quotient is too high by one, this difference is negative, and `divisor` is added to it.
+    /// The result is exact, because all numbers are integers of magnitude less than 2^53.
     #[inline(always)]
     fn remainders(&self, words: &mut [u32]) {
         const SHIFT: f64 = (1u64 << 52) as f64;

@@ -73,7 +73,7 @@ class PathCheck:
         self._unwritten: dict[str, int] = defaultdict(int)
         #: For each tensor, the blocks that differ between the first two builds for a reason that is not known yet.
         self._undecided: dict[str, list[Block]] = {}
-        #: The tensors that differ from the checkpoint.
+        #: By tensor name, the elements whose values differ from those in the checkpoint.
         self._differences: dict[str, Difference] = {}
         #: Groups of parameters that seem to have the same random draws.
         self._same_draws: list[list[str]] = []

@@ -157,7 +157,7 @@ class Recorder(TorchFunctionMode):
         return self._measure(a), self._measure(b)
 
     def _measure(self, tensor: Tensor) -> int:
-        """Returns the index of the layer whose output is a tensor. If there is none, the tensor is recorded as a layer of its own."""
+        """Returns the index of the layer whose output is this tensor. If there is none, first records the tensor as a new layer."""
         known = self.layer_of(tensor)
         return self._append_function("tensor", "tensor", tensor).index if known is None else known
 

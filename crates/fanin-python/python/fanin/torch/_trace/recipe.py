@@ -36,7 +36,7 @@ def write(trace: InitTrace) -> str:
     rows = [tensor for tensor in tensors if tensor.tied_to is None]
     layers = _layers([tensor.name for tensor in rows])
     rules = {tensor.name: _rule(trace, tensor, layers and layers[0]) for tensor in rows}
-    # Of the alternatives, each tensor gets the one that most tensors have, so that few rules are needed.
+    # If a tensor has several alternative specs, it gets the one that occurs for the largest number of tensors. Then fewer rules are needed.
     counts = Counter(text for rule in rules.values() for text in rule.texts)
     chosen = {name: (max(rule.texts, key=lambda text: counts[text]), rule.check) for name, rule in rules.items()}
     # Only the first rule that matches a tensor applies. Specific rules come first, so that later rules can have general patterns.
