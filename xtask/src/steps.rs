@@ -52,13 +52,21 @@ pub fn cargo() -> Command {
     Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
 }
 
+/// Makes a command run in the root folder of the workspace. Python programs write the bytecode of the modules that they
+/// import into `target/`. If each program compiled these modules again, importing torch or transformers would take three
+/// times as long, and the tests start hundreds of programs.
+fn set_up(command: &mut Command) -> &mut Command {
+    let bytecode = target().join("pycache");
+    command.current_dir(root()).env_remove("PYTHONDONTWRITEBYTECODE").env("PYTHONPYCACHEPREFIX", bytecode)
+}
+
 /// Runs a command in the root folder of the workspace.
 ///
 /// # Errors
 /// Returns an error if the command cannot be started, or if its exit code is not 0.
 pub fn run(command: &mut Command) -> Result {
     eprintln!("+ {command:?}");
-    let status = command.current_dir(root()).status().map_err(|error| format!("{command:?}: {error}"))?;
+    let status = set_up(command).status().map_err(|error| format!("{command:?}: {error}"))?;
     if status.success() { Ok(()) } else { Err(format!("{command:?}: {status}")) }
 }
 
@@ -69,8 +77,7 @@ pub fn run(command: &mut Command) -> Result {
 pub fn run_side_by_side(commands: Vec<Command>) -> Result {
     std::thread::scope(|scope| {
         let run = |mut command: Command| {
-            let output =
-                command.current_dir(root()).output().map_err(|error| format!("{command:?}: {error}"))?;
+            let output = set_up(&mut command).output().map_err(|error| format!("{command:?}: {error}"))?;
             eprintln!("+ {command:?}");
             eprint!("{}", String::from_utf8_lossy(&output.stdout));
             eprint!("{}", String::from_utf8_lossy(&output.stderr));

@@ -12,6 +12,7 @@ use crate::check::each_tensor::each_tensor;
 use crate::check::related::{Relation, Signed, relations};
 use crate::check::seeds::{self, Candidate, TorchDraw};
 use crate::check::tensor_view::matrix;
+use crate::check::trained_bias::is_trained_bias;
 use crate::check::{Classification, Kind, Univariate, grid};
 use crate::error::Result;
 
@@ -70,6 +71,7 @@ impl Audit {
         let mut audit = Self { tensors: tensors.collect() };
         audit.tensors.iter_mut().for_each(AuditedTensor::use_name);
         audit.find_seeds(checkpoint)?;
+        audit.use_biases();
         audit.compare_tensors();
         Ok(audit)
     }
@@ -86,6 +88,26 @@ impl Audit {
             }
         }
         Ok(())
+    }
+
+    /// Sets the kind of f32 weights to [`Kind::Other`] if they are compatible with fresh, and the bias of their layer
+    /// was trained. Weights that torch's CPU generator drew again after the training keep their kind, because they are
+    /// recognized in f32.
+    fn use_biases(&mut self) {
+        let numbers: HashMap<&str, usize> =
+            self.tensors.iter().enumerate().map(|(n, tensor)| (tensor.entry.name.as_str(), n)).collect();
+        let is_trained = |weight: &AuditedTensor| {
+            let Some(layer) = weight.entry.name.strip_suffix(".weight") else { return false };
+            let Some(&number) = numbers.get(format!("{layer}.bias").as_str()) else { return false };
+            let AuditedTensor { entry, classification } = &self.tensors[number];
+            let (_, fan_in) = matrix(&weight.entry.shape);
+            weight.is_undecided() && fan_in > 0 && is_trained_bias(classification, entry.values(), fan_in)
+        };
+        let trained: Vec<bool> = self.tensors.iter().map(is_trained).collect();
+        for (tensor, _) in self.tensors.iter_mut().zip(trained).filter(|(_, trained)| *trained) {
+            let reason = "no known generator drew these f32 values, and the bias of the layer was trained";
+            tensor.classification.set_not_fresh(reason.to_owned());
+        }
     }
 
     /// Adds a message to each tensor whose values are equal to those of an earlier tensor, or related to them.
@@ -178,7 +200,7 @@ impl AuditedTensor {
     fn use_name(&mut self) {
         let Self { entry, classification } = self;
         let normal = matches!(classification.kind, Kind::Fresh(Univariate::Normal { .. }));
-        if normal && names::is_never_normal(&entry.name, &entry.shape) {
+        if normal && !classification.unchanged && names::is_never_normal(&entry.name, &entry.shape) {
             let reason = "no known initializer draws a bias or a norm's weight as a normal";
             classification.set_not_fresh(reason.to_owned());
         }
@@ -240,6 +262,12 @@ impl AuditedTensor {
             kind if kind.is_fresh() && !self.is_surely_fresh() => "compatible with fresh",
             kind => kind.name(),
         }
+    }
+
+    /// Returns whether the f32 values follow a known distribution, but may have been trained a little.
+    fn is_undecided(&self) -> bool {
+        let random = matches!(self.classification.kind, Kind::Fresh(_));
+        random && self.entry.dtype == StoredType::F32 && !self.is_surely_fresh()
     }
 
     /// Returns whether the values are fresh beyond doubt.

@@ -48,9 +48,8 @@ def test_public_names_have_docs():
 
 def test_stubs_match_the_module():
     pytest.importorskip("mypy")
-    for command in (["mypy.stubtest", "fanin._fanin"], ["mypy", "--strict-equality", "-p", "fanin"]):
-        done = subprocess.run([sys.executable, "-m", *command], capture_output=True, text=True)
-        assert done.returncode == 0, done.stdout + done.stderr
+    done = subprocess.run([sys.executable, "-m", "mypy.stubtest", "fanin._fanin"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 PROGRAM = """
@@ -90,13 +89,45 @@ planned: list[fanin.Planned] = fanin.init_module(layer, "gpt2", seed=7)
 """
 
 
-@pytest.mark.parametrize("program", [PROGRAM, TORCH_PROGRAM])
-def test_mypy_strict_accepts_a_program_and_finds_a_mistake(program, tmp_path):
+#: A line with a mistake for each program, and the kind of error that mypy must report for it.
+WRONG_LINES = {
+    "program": ("seed: str = fanin.filled(3, 'zeros')", "assignment"),
+    "torch_program": ("init.normal_(layer.weight, meen=1)", "call-arg"),
+}
+
+#: mypy checks the package itself with its defaults, and the programs as with `--strict`. One run checks all of them, because
+#: most of its time is for the types of torch.
+MYPY_CONFIG = """
+[mypy]
+strict_equality = True
+[mypy-program.*,torch_program.*]
+disallow_any_generics = True
+disallow_subclassing_any = True
+disallow_untyped_calls = True
+disallow_untyped_defs = True
+disallow_incomplete_defs = True
+check_untyped_defs = True
+disallow_untyped_decorators = True
+warn_unused_ignores = True
+warn_return_any = True
+implicit_reexport = False
+extra_checks = True
+"""
+
+
+def test_mypy_accepts_the_package_and_strict_programs_and_finds_mistakes(tmp_path):
     pytest.importorskip("mypy")
-    (tmp_path / "program.py").write_text(program)
-    command = [sys.executable, "-m", "mypy", "--strict", "program.py"]
+    (tmp_path / "mypy.ini").write_text(MYPY_CONFIG)
+    expected = {}
+    for (name, (wrong, code)), program in zip(WRONG_LINES.items(), [PROGRAM, TORCH_PROGRAM], strict=True):
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / "__init__.py").write_text("")
+        (folder / "right.py").write_text(program)
+        (folder / "wrong.py").write_text(program + wrong)
+        expected[f"{name}{os.sep}wrong.py:{len((program + wrong).splitlines())}"] = f"[{code}]"
+    command = [sys.executable, "-m", "mypy", "-p", "fanin", *(word for name in WRONG_LINES for word in ("-p", name))]
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
-    assert done.returncode == 0, done.stdout + done.stderr
-    wrong = {PROGRAM: "seed: str = fanin.filled(3, 'zeros')", TORCH_PROGRAM: "init.normal_(layer.weight, meen=1)"}[program]
-    (tmp_path / "program.py").write_text(program + wrong)
-    assert subprocess.run(command, capture_output=True, cwd=tmp_path).returncode == 1
+    errors = [line for line in done.stdout.splitlines() if ": error:" in line]
+    found = {line.partition(": error:")[0]: line.rpartition("  ")[2] for line in errors}
+    assert done.returncode == 1 and found == expected, done.stdout + done.stderr

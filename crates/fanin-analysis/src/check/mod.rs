@@ -26,6 +26,7 @@ pub(crate) mod structure;
 pub(crate) mod tensor;
 pub(crate) mod tensor_view;
 pub(crate) mod test_result;
+pub(crate) mod trained_bias;
 
 pub use classify::kind::{Classification, Kind};
 pub use compare::ValueDifference;
