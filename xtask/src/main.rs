@@ -31,7 +31,7 @@ cargo xtask python      create the Python environment in target/ and print its i
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let mut steps = Steps::default();
+    let mut steps = Steps::new();
     let done = match arguments.as_slice() {
         ["test", options @ ..] => match options_of_test(options) {
             Some((tier, part)) => test::all(&mut steps, tier, part),

@@ -8,12 +8,22 @@ use std::time::{Duration, Instant};
 pub type Result<T = ()> = std::result::Result<T, String>;
 
 /// The finished steps, each with its name and duration.
-#[derive(Default)]
 pub struct Steps {
+    start: Instant,
     done: Vec<(String, Duration)>,
 }
 
 impl Steps {
+    /// Returns an empty list of steps.
+    pub fn new() -> Self {
+        Self { start: Instant::now(), done: Vec::new() }
+    }
+
+    /// Adds steps that another thread has run at the same time.
+    pub fn append(&mut self, other: Self) {
+        self.done.extend(other.done);
+    }
+
     /// Runs `work`, and records its duration under `name`.
     pub fn step<T>(&mut self, name: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
         let start = Instant::now();
@@ -22,17 +32,16 @@ impl Steps {
         result
     }
 
-    /// Prints the duration of each step.
+    /// Prints the duration of each step, and the time since the first one began.
     pub fn report(&self) {
         if self.done.is_empty() {
             return;
         }
-        let total: Duration = self.done.iter().map(|(_, time)| *time).sum();
         eprintln!();
         for (name, time) in &self.done {
             eprintln!("{:7.1} s  {name}", time.as_secs_f64());
         }
-        eprintln!("{:7.1} s  in all", total.as_secs_f64());
+        eprintln!("{:7.1} s  in all", self.start.elapsed().as_secs_f64());
     }
 }
 

@@ -42,27 +42,28 @@ pub fn all(steps: &mut Steps, tier: Tier, part: Option<Part>) -> Result {
         return quick(steps);
     }
     let wanted = |this: Part| part.is_none_or(|part| part == this);
-    // Another thread installs the Python packages while the crates are built.
     std::thread::scope(|scope| {
+        // Another thread installs the Python packages while the crates are built.
         let packages =
             (wanted(Part::Python) || wanted(Part::Torch)).then(|| scope.spawn(python::environment));
         if wanted(Part::Rust) {
             rust(steps, tier)?;
         }
-        if wanted(Part::Adapters) {
-            adapters(steps)?;
-        }
-        let Some(packages) = packages else { return Ok(()) };
-        let python = steps.step("wait for the Python packages", || {
-            packages.join().expect("installing packages does not panic")
-        })?;
-        if wanted(Part::Python) {
-            python_package(steps, &python)?;
-        }
-        if wanted(Part::Torch) {
-            comparisons(steps, &python, tier)?;
-        }
-        Ok(())
+        // The adapters are built while the Python tests run, because many of these wait for processes that they start.
+        let adapters = wanted(Part::Adapters).then(|| scope.spawn(adapters));
+        let tested = packages.map_or(Ok(()), |packages| {
+            let python = steps.step("wait for the Python packages", || {
+                packages.join().expect("installing packages does not panic")
+            })?;
+            if wanted(Part::Python) {
+                python_package(steps, &python)?;
+            }
+            if wanted(Part::Torch) { comparisons(steps, &python, tier) } else { Ok(()) }
+        });
+        let Some(adapters) = adapters else { return tested };
+        let (others, result) = adapters.join().expect("testing the adapters does not panic");
+        steps.append(others);
+        tested.and(result)
     })
 }
 
@@ -109,9 +110,11 @@ fn rust(steps: &mut Steps, tier: Tier) -> Result {
         })
     })?;
     if tier == Tier::Slow {
+        // Of the other tests, some need no threads, and some check the distributions of values that the goldens fix.
         steps.step("the library without features", || {
-            let bare = ["--package", "fanin", "--no-default-features", "--lib", "--tests"];
-            run(cargo().arg("test").args(bare))
+            let tests = ["regions", "cancel", "blocks", "bad_input", "torch_goldens", "value_stability"];
+            let tests = tests.into_iter().flat_map(|test| ["--test", test]);
+            run(cargo().args(["test", "--package", "fanin", "--no-default-features", "--lib"]).args(tests))
         })?;
     }
     Ok(())
@@ -121,9 +124,15 @@ fn rust(steps: &mut Steps, tier: Tier) -> Result {
 /// often. All adapters share one target folder.
 const ADAPTERS: [&str; 2] = ["adapters/fanin-candle", "adapters/fanin-burn"];
 
-/// Runs the tests of the adapters. Some of these tests compare a saved model with a checkpoint that the command line
-/// writes.
-fn adapters(steps: &mut Steps) -> Result {
+/// Runs the tests of the adapters, and returns the steps. Some of these tests compare a saved model with a checkpoint
+/// that the command line writes.
+fn adapters() -> (Steps, Result) {
+    let mut steps = Steps::new();
+    let result = test_adapters(&mut steps);
+    (steps, result)
+}
+
+fn test_adapters(steps: &mut Steps) -> Result {
     let binary = binary(steps)?;
     for adapter in ADAPTERS {
         steps.step(adapter, || run(cargo_in(adapter, "test").env("FANIN", &binary)))?;
@@ -156,8 +165,9 @@ fn python_package(steps: &mut Steps, python: &Path) -> Result {
     python::stubs(steps, true)?;
     steps.step("build and install the wheel", || python::install_wheel(python, "dev"))?;
     let mut pytest = Command::new(python);
-    // One process per CPU. All tests of a file run in the same process, because they share what their file builds.
-    let processes = ["--numprocesses", "auto", "--dist", "loadfile", "--durations", "15"];
+    // One process per CPU. `conftest.py` sets the groups of tests that run in the same process, and their order.
+    let processes =
+        ["--numprocesses", "auto", "--dist", "loadgroup", "--no-loadscope-reorder", "--durations", "15"];
     pytest.args(["-m", "pytest"]).args(processes).env("HF_HUB_OFFLINE", "1");
     let mut jax = Command::new(python);
     jax.arg(root().join("tests/torch/compare_jax.py"));

@@ -12,7 +12,7 @@ use crate::check::each_tensor::each_tensor;
 use crate::check::related::{Relation, Signed, relations};
 use crate::check::seeds::{self, Candidate, TorchDraw};
 use crate::check::tensor_view::matrix;
-use crate::check::trained_bias::is_trained_bias;
+use crate::check::trained_vector::is_trained_vector;
 use crate::check::{Classification, Kind, Univariate, grid};
 use crate::error::Result;
 
@@ -71,7 +71,7 @@ impl Audit {
         let mut audit = Self { tensors: tensors.collect() };
         audit.tensors.iter_mut().for_each(AuditedTensor::use_name);
         audit.find_seeds(checkpoint)?;
-        audit.use_biases();
+        audit.use_trained_vectors();
         audit.compare_tensors();
         Ok(audit)
     }
@@ -90,23 +90,47 @@ impl Audit {
         Ok(())
     }
 
-    /// Sets the kind of f32 weights to [`Kind::Other`] if they are compatible with fresh, and the bias of their layer
-    /// was trained. Weights that torch's CPU generator drew again after the training keep their kind, because they are
-    /// recognized in f32.
-    fn use_biases(&mut self) {
-        let numbers: HashMap<&str, usize> =
-            self.tensors.iter().enumerate().map(|(n, tensor)| (tensor.entry.name.as_str(), n)).collect();
-        let is_trained = |weight: &AuditedTensor| {
-            let Some(layer) = weight.entry.name.strip_suffix(".weight") else { return false };
-            let Some(&number) = numbers.get(format!("{layer}.bias").as_str()) else { return false };
-            let AuditedTensor { entry, classification } = &self.tensors[number];
-            let (_, fan_in) = matrix(&weight.entry.shape);
-            weight.is_undecided() && fan_in > 0 && is_trained_bias(classification, entry.values(), fan_in)
+    /// Sets the kind of f32 weights that are compatible with fresh to [`Kind::Other`], if the bias of their layer was
+    /// trained, or most vectors of the checkpoint were. Weights that torch's CPU generator drew again after the training
+    /// keep their kind, because they are recognized in f32.
+    fn use_trained_vectors(&mut self) {
+        let names = self.tensors.iter().enumerate().map(|(n, tensor)| (tensor.entry.name.as_str(), n));
+        let numbers: HashMap<&str, usize> = names.collect();
+        let same_layer = |name: &str, last: &str| {
+            let (layer, _) = name.rsplit_once('.')?;
+            numbers.get(format!("{layer}.{last}").as_str()).map(|&number| &self.tensors[number])
         };
-        let trained: Vec<bool> = self.tensors.iter().map(is_trained).collect();
-        for (tensor, _) in self.tensors.iter_mut().zip(trained).filter(|(_, trained)| *trained) {
-            let reason = "no known generator drew these f32 values, and the bias of the layer was trained";
-            tensor.classification.set_not_fresh(reason.to_owned());
+        let is_trained = |AuditedTensor { entry, classification }: &AuditedTensor| {
+            let weight = same_layer(&entry.name, "weight").filter(|weight| weight.entry.shape.len() > 1);
+            let fan_in = weight.map(|weight| matrix(&weight.entry.shape).1.max(1));
+            is_trained_vector(classification, entry.values(), fan_in)
+        };
+        let vectors = self.tensors.iter().filter(|tensor| {
+            names::is_never_normal(&tensor.entry.name, &tensor.entry.shape)
+                && !matches!(tensor.classification.kind, Kind::TooFew | Kind::Empty)
+        });
+        let trained: Vec<bool> = vectors.map(is_trained).collect();
+        let count = trained.iter().filter(|trained| **trained).count();
+        let is_model_trained = count >= 3 && 2 * count > trained.len();
+        let reason = |weight: &AuditedTensor| {
+            let name = weight.entry.name.as_str();
+            let bias = if name.ends_with(".weight") { same_layer(name, "bias") } else { None };
+            let is_constant = bias.is_some_and(|bias| matches!(bias.classification.kind, Kind::Constant(_)));
+            match bias {
+                _ if !weight.is_undecided() => None,
+                Some(bias) if is_trained(bias) => Some("the bias of the layer was"),
+                // A layer that was added to a trained model has a bias of zeros, and an adapter has no bias.
+                _ if is_constant || names::is_adapter(name) => None,
+                _ => is_model_trained.then_some("most biases and norms of the checkpoint were"),
+            }
+        };
+        let reasons: Vec<Option<&str>> = self.tensors.iter().map(reason).collect();
+        for (tensor, reason) in self.tensors.iter_mut().zip(reasons) {
+            if let Some(what) = reason {
+                tensor.classification.set_not_fresh(format!(
+                    "neither torch's CPU generator nor the native stream draws these f32 values, and {what} trained"
+                ));
+            }
         }
     }
 
@@ -196,11 +220,13 @@ impl Audit {
 
 impl AuditedTensor {
     /// Sets the kind of a normal vector to [`Kind::Other`] if its name is that of a bias or of the weight of a
-    /// normalization layer. Initializers set such weights to 1 or 0, and biases to a constant or to uniform values.
+    /// normalization layer. Initializers set such weights to 1 or 0, and biases to a constant or to uniform values. The
+    /// vision transformers of Flax and timm are an exception: their biases are normal with a standard deviation of 1e-6.
     fn use_name(&mut self) {
         let Self { entry, classification } = self;
-        let normal = matches!(classification.kind, Kind::Fresh(Univariate::Normal { .. }));
-        if normal && !classification.unchanged && names::is_never_normal(&entry.name, &entry.shape) {
+        let Kind::Fresh(Univariate::Normal { std, .. }) = classification.kind else { return };
+        let known = classification.unchanged || (5e-7..2e-6).contains(&std);
+        if !known && names::is_never_normal(&entry.name, &entry.shape) {
             let reason = "no known initializer draws a bias or a norm's weight as a normal";
             classification.set_not_fresh(reason.to_owned());
         }
@@ -264,9 +290,10 @@ impl AuditedTensor {
         }
     }
 
-    /// Returns whether the f32 values follow a known distribution, but may have been trained a little.
+    /// Returns whether the tensor is an f32 matrix whose values follow a known distribution, but may have been trained a
+    /// little.
     fn is_undecided(&self) -> bool {
-        let random = matches!(self.classification.kind, Kind::Fresh(_));
+        let random = matches!(self.classification.kind, Kind::Fresh(_)) && self.entry.shape.len() > 1;
         random && self.entry.dtype == StoredType::F32 && !self.is_surely_fresh()
     }
 

@@ -26,7 +26,7 @@ pub(crate) mod structure;
 pub(crate) mod tensor;
 pub(crate) mod tensor_view;
 pub(crate) mod test_result;
-pub(crate) mod trained_bias;
+pub(crate) mod trained_vector;
 
 pub use classify::kind::{Classification, Kind};
 pub use compare::ValueDifference;

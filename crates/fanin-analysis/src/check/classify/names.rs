@@ -8,6 +8,12 @@ pub(crate) fn is_never_normal(name: &str, shape: &[usize]) -> bool {
     shape.len() == 1 && (gain || last.contains("bias"))
 }
 
+/// Returns whether a tensor with this name belongs to an adapter, which is added to a trained model.
+pub(crate) fn is_adapter(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    name.contains("lora") || name.contains("adapter")
+}
+
 /// Returns whether two tensors with the names `a` and `b` are often tied (share their values): whether one is an
 /// embedding, and the other an embedding or an output layer.
 pub(crate) fn can_be_tied(a: &str, b: &str) -> bool {

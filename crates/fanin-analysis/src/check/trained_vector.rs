@@ -1,0 +1,54 @@
+//! Evidence that a model was trained, from the values of its biases and of its normalization layers.
+
+use super::classify::kind::{Classification, Kind};
+use super::distribution::Univariate;
+
+/// Returns whether a bias, or the weight or bias of a normalization layer, was trained. `values` is the number of its
+/// values. `fan_in` is the fan-in of the weight of the same layer, by the rule of `torch.nn.Linear`. It is `None` for
+/// normalization layers.
+///
+/// Initializers set the vectors of normalization layers to constants. They set other biases to a constant, or to
+/// uniform values on [-b, b) with b = 1 / sqrt(fan_in). Other values are therefore trained, but for special biases such
+/// as those of Mamba's `dt_proj`, whose values all have one sign.
+pub(crate) fn is_trained_vector(vector: &Classification, values: usize, fan_in: Option<usize>) -> bool {
+    match (vector.kind, fan_in) {
+        (Kind::Fresh(Univariate::Uniform { low, high }), Some(fan_in)) if !vector.unchanged => {
+            // The estimated bounds are at most 1 / values further out than the largest value.
+            let largest = (1.0 + 2.0 / values as f64) / (fan_in as f64).sqrt();
+            low.abs().max(high.abs()) > largest
+        }
+        (Kind::Other, Some(_)) => {
+            vector.mean.zip(vector.std).is_some_and(|(mean, std)| mean.abs() < 2.0 * std)
+        }
+        (Kind::Other, None) => true,
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn vector(kind: Kind, mean: f64) -> Classification {
+        Classification { kind, mean: Some(mean), std: Some(0.1), ..Classification::default() }
+    }
+
+    #[test]
+    fn a_bias_is_trained_if_no_initializer_sets_its_values() {
+        let uniform = |bound: f64| vector(Kind::Fresh(Univariate::Uniform { low: -bound, high: bound }), 0.0);
+        let trained = |bias: &Classification| is_trained_vector(bias, 128, Some(100));
+        assert!(!trained(&uniform(0.1005)) && trained(&uniform(0.11)));
+        assert!(!trained(&vector(Kind::Constant(0.0), 0.0)) && !trained(&vector(Kind::TooFew, 0.0)));
+        assert!(trained(&vector(Kind::Other, 0.05)));
+        // The biases of Mamba's `dt_proj` are inverse softpluses of small numbers.
+        assert!(!trained(&vector(Kind::Other, -4.6)));
+        // torch drew this bias, whatever its bound is.
+        assert!(!trained(&Classification { unchanged: true, ..uniform(0.5) }));
+    }
+
+    #[test]
+    fn the_weight_of_a_norm_is_trained_if_its_values_are_not_constant() {
+        assert!(is_trained_vector(&vector(Kind::Other, 1.0), 128, None));
+        assert!(!is_trained_vector(&vector(Kind::Constant(1.0), 1.0), 128, None));
+    }
+}
