@@ -293,7 +293,8 @@ impl AuditedTensor {
     /// Returns whether the tensor is an f32 matrix whose values follow a known distribution, but may have been trained a
     /// little.
     fn is_undecided(&self) -> bool {
-        let random = matches!(self.classification.kind, Kind::Fresh(_)) && self.entry.shape.len() > 1;
+        let kind = self.classification.kind;
+        let random = matches!(kind, Kind::Fresh(_) | Kind::Blocks { .. }) && self.entry.shape.len() > 1;
         random && self.entry.dtype == StoredType::F32 && !self.is_surely_fresh()
     }
 

@@ -21,6 +21,7 @@ pub(crate) fn is_trained_vector(vector: &Classification, values: usize, fan_in: 
             vector.mean.zip(vector.std).is_some_and(|(mean, std)| mean.abs() < 2.0 * std)
         }
         (Kind::Other, None) => true,
+        (Kind::Fresh(_), None) => !vector.unchanged,
         _ => false,
     }
 }
@@ -49,6 +50,8 @@ mod tests {
     #[test]
     fn the_weight_of_a_norm_is_trained_if_its_values_are_not_constant() {
         assert!(is_trained_vector(&vector(Kind::Other, 1.0), 128, None));
+        let uniform = vector(Kind::Fresh(Univariate::Uniform { low: 0.9, high: 1.1 }), 1.0);
+        assert!(is_trained_vector(&uniform, 128, None));
         assert!(!is_trained_vector(&vector(Kind::Constant(1.0), 1.0), 128, None));
     }
 }

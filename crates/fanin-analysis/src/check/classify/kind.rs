@@ -126,7 +126,7 @@ impl Classification {
     /// Sets the kind of values that follow a known distribution, but are not fresh, to [`Kind::Other`]. The distribution
     /// remains the description. `reason` becomes a note.
     pub(crate) fn set_not_fresh(&mut self, reason: String) {
-        self.description = Some(self.kind.description());
+        self.description.get_or_insert_with(|| self.kind.description());
         self.kind = Kind::Other;
         self.notes.push(reason);
     }
