@@ -57,3 +57,57 @@ fn a_draw_that_was_rounded_or_scaled_is_not_trained() {
         assert_eq!(kind(scaled).0, "fresh", "{spec}");
     }
 }
+
+/// Returns a vector of 192 normal values with this mean, as training makes them.
+fn trained_vector(name: &str, mean: f64) -> Tensor {
+    let mut vector = Tensor::drawn_by_torch(name, "normal(std=0.01)", DType::F32, &[192], 555);
+    let noise = Tensor::drawn_by_torch("noise", "normal(std=0.01)", DType::F32, &[192], name.len() as u64);
+    for (x, noise) in vector.values.iter_mut().zip(noise.values) {
+        *x = f64::from((mean + *x + noise) as f32);
+    }
+    vector
+}
+
+fn constant(name: &str, value: f64) -> Tensor {
+    let mut vector = trained_vector(name, 0.0);
+    vector.values.fill(value);
+    vector
+}
+
+/// Returns the kind of a matrix without a trace of a generator, in a file with other tensors.
+fn kind_beside(others: Vec<Tensor>) -> &'static str {
+    let matrix = drawn("normal(std=0.02)", DType::F32, 987_654, 0.03);
+    let tensors: Vec<Tensor> = std::iter::once(matrix).chain(others).collect();
+    File::new(&tensors).audit().tensors[0].kind()
+}
+
+#[test]
+fn a_matrix_of_unknown_origin_is_trained_if_the_bias_of_its_layer_is() {
+    assert_eq!(kind_beside(vec![trained_vector("a.bias", 0.0)]), "trained or other");
+    assert_eq!(kind_beside(vec![constant("a.bias", 0.0)]), "compatible with fresh");
+}
+
+#[test]
+fn a_matrix_of_unknown_origin_is_trained_if_most_vectors_are_and_its_own_bias_is_not_constant() {
+    let norms = || {
+        let names = ["b.weight", "b.bias", "c.weight", "c.bias"];
+        names.map(|name| trained_vector(name, f64::from(u8::from(name.ends_with("weight"))))).to_vec()
+    };
+    assert_eq!(kind_beside(norms()), "trained or other");
+    // A new layer of a trained model has a bias of zeros.
+    let mut new_layer = norms();
+    new_layer.push(constant("a.bias", 0.0));
+    assert_eq!(kind_beside(new_layer), "compatible with fresh");
+    // Two trained vectors of six are not enough.
+    let mut few = norms();
+    few.truncate(2);
+    few.extend(["d.weight", "d.bias", "e.weight", "e.bias"].map(|name| constant(name, 1.0)));
+    assert_eq!(kind_beside(few), "compatible with fresh");
+}
+
+#[test]
+fn a_new_draw_of_torch_in_a_trained_model_is_fresh() {
+    let matrix = drawn("normal(std=0.02)", DType::F32, 987_654, 0.0);
+    let file = File::new(&[matrix, trained_vector("a.bias", 0.0)]);
+    assert_eq!(file.audit().tensors[0].kind(), "fresh");
+}
