@@ -33,7 +33,7 @@ class Built:
         self.module = module
         #: The steps of the build, as texts such as 'to_empty(device="cpu")'. The last is the function that initialized the module.
         self.steps = steps
-        #: The lines that allocated memory, by address.
+        #: The lines that allocated memory, by address. Empty if they were not recorded.
         self.allocated = allocated
         #: The ties and `requires_grad` before the module was initialized. None if `build` itself initializes the module.
         self.before = before
@@ -49,10 +49,13 @@ class Structure:
         self.parameters = {name for named in tensors if named.kind == "parameter" for name in named.names}
 
 
-def build_once(build: Callable[[], Any], via: str, pattern: Pattern, seed: int) -> Built:
-    """Builds and initializes a module. New memory is filled with `pattern`, and the default generators are seeded with `seed`."""
+def build_once(build: Callable[[], Any], via: str, pattern: Pattern, seed: int, recorded: bool = False) -> Built:
+    """Builds and initializes a module. New memory is filled with `pattern`, and the default generators are seeded with `seed`.
+
+    If `recorded`, the lines of code that allocate memory are recorded.
+    """
     _seed(seed)
-    with FreshMemory(pattern) as memory:
+    with FreshMemory(pattern, recorded) as memory:
         with torch.device("meta") if via == "meta" else contextlib.nullcontext():
             module, init = module_and_init(build())
         before = Structure(tensors_of(module)) if via == "meta" or init is not None else None

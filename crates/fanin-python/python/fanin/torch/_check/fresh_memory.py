@@ -83,6 +83,7 @@ class Pattern:
         self.number = number
         self._tiles: dict[int, Tensor] = {}
         self._tiles_by_type: dict[torch.dtype, Tensor] = {}
+        self._addresses: dict[torch.dtype, int] = {}
         self._bytes: dict[torch.dtype, bytes] = {}
 
     def tile(self, dtype: torch.dtype) -> Tensor:
@@ -102,18 +103,22 @@ class Pattern:
             self._tiles[size] = tile
         return self._tiles[size]
 
-    def bytes_at(self, dtype: torch.dtype, start: int, count: int) -> bytes:
-        """Returns the same bytes as `expected`, as a `bytes` object. `count` must be at most 64."""
+    def bytes_of(self, dtype: torch.dtype) -> bytes:
+        """Returns the first `PERIOD + 64` bytes of the pattern for tensors of `dtype`."""
         found = self._bytes.get(dtype)
         if found is None:
             tile = ctypes.string_at(self.tile(dtype).data_ptr(), PERIOD)
             found = self._bytes[dtype] = tile + tile[:64]
-        offset = start % PERIOD
-        return found[offset : offset + count]
+        return found
 
     def write(self, address: int, start: int, end: int, dtype: torch.dtype) -> None:
         """Writes the pattern to the bytes `start..end` (end exclusive) of the memory that begins at `address`."""
-        tile = self.tile(dtype).data_ptr()
+        tile = self._addresses.get(dtype)
+        if tile is None:
+            tile = self._addresses[dtype] = self.tile(dtype).data_ptr()
+        if start == 0 and end <= PERIOD:
+            ctypes.memmove(address, tile, end)
+            return
         while start < end:
             offset = start % PERIOD
             count = min(PERIOD - offset, end - start)
@@ -135,14 +140,15 @@ PATTERNS = (Pattern(0), Pattern(1))
 
 
 class FreshMemory(TorchDispatchMode):
-    """A dispatch mode that fills new CPU memory with a pattern, and records the lines of code that allocated the memory."""
+    """A dispatch mode that fills new CPU memory with a pattern. If `recorded`, it records the lines of code that allocated the memory."""
 
     supports_higher_order_operators = True
 
-    def __init__(self, pattern: Pattern):
+    def __init__(self, pattern: Pattern, recorded: bool = False):
         super().__init__()
         self.pattern = pattern
-        #: For each address, the line of code that last allocated memory there.
+        self.recorded = recorded
+        #: For each address, the line of code that last allocated memory there. Empty unless `recorded`.
         self.allocated: dict[int, Instruction] = {}
         #: Whether a function belongs to torch or to fanin, by the id of its code. The code is stored to keep its id from other code.
         self._functions: dict[int, tuple[CodeType, bool]] = {}
@@ -154,10 +160,11 @@ class FreshMemory(TorchDispatchMode):
         return False
 
     def __torch_dispatch__(self, operator, types, args=(), kwargs=None):
-        if id(operator) in _RESIZING:
+        key = id(operator)
+        if key in _RESIZING:
             return self._resize(operator, args, kwargs or {})
         result = call_operator(operator, args, kwargs)
-        if id(operator) in _ALLOCATING and type(result) is Tensor and result.is_cpu:
+        if key in _ALLOCATING and type(result) is Tensor and result.is_cpu:
             self._fill(result, 0)
         return result
 
@@ -168,7 +175,8 @@ class FreshMemory(TorchDispatchMode):
         address, end = storage.data_ptr(), storage.nbytes()
         if address and start < end:
             self.pattern.write(address, start, end, tensor.dtype)
-            self.allocated[address] = self._caller()
+            if self.recorded:
+                self.allocated[address] = self._caller()
 
     def _caller(self) -> Instruction:
         """Returns the innermost line that belongs neither to torch nor to fanin. If there is none, returns the innermost line."""

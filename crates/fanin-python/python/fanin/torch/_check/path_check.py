@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
-from .._module_tensors import NamedTensor, plain_parts, tensors_of
+from .._module_tensors import NamedTensor, memory_key, plain_parts, tensors_of
 from .build_paths import Built, Structure, build_once
 from .checkpoint_values import CheckpointValues, Difference, compare
 from .fresh_memory import PATTERNS
@@ -41,11 +41,11 @@ class Builder:
         self.builds = 0
         self.seconds = 0.0
 
-    def once(self, via: str, number: int, seed: int) -> Built:
-        """Builds a module. New memory is filled with the pattern of this number, 0 or 1."""
+    def once(self, via: str, number: int, seed: int, recorded: bool = False) -> Built:
+        """Builds a module. New memory is filled with the pattern of this number, 0 or 1. The other arguments are those of `build_once`."""
         start = time.perf_counter()
         try:
-            return build_once(self.build, via, PATTERNS[number], seed)
+            return build_once(self.build, via, PATTERNS[number], seed, recorded)
         finally:
             self.builds += 1
             self.seconds += time.perf_counter() - start
@@ -87,7 +87,7 @@ class PathCheck:
         #: The function that initialized the module, in parentheses, for the report. "" if `build` itself initialized it.
         self.init_text = f" ({built.steps[-1]})" if len(built.steps) > 1 else ""
         tensors = tensors_of(built.module)
-        self.first = Snapshot(tensors, PATTERNS[0], moments=self.moments, allocated=built.allocated)
+        self.first = Snapshot(tensors, PATTERNS[0], moments=self.moments)
         self.structure = Structure(tensors)
         self._check_structure(built)
         if self.checkpoint is not None:
@@ -110,7 +110,7 @@ class PathCheck:
         """Returns the snapshot of a build with another seed. The module is built on the first call."""
         if self._redrawn is None:
             built = self._build(0, self.seed + 1)
-            self._redrawn = Snapshot(tensors_of(built.module), PATTERNS[0], moments=self.moments, allocated={})
+            self._redrawn = Snapshot(tensors_of(built.module), PATTERNS[0], moments=self.moments)
         return self._redrawn
 
     def is_drawn(self, name: str) -> bool:
@@ -120,9 +120,17 @@ class PathCheck:
 
     def _build(self, number: int, seed: int, traced: bool = False) -> Built:
         if traced:
-            self.trace, built = traced_build(lambda: self.builder.once(self.via, number, seed))
+            self.trace, built = traced_build(lambda: self.builder.once(self.via, number, seed, recorded=True))
+            self._add_allocations(built)
             return built
         return self.builder.once(self.via, number, seed)
+
+    def _add_allocations(self, built: Built) -> None:
+        """Adds the lines that allocated memory to the states of the first build."""
+        for named in tensors_of(built.module):
+            state, key = self.first.states.get(named.name), memory_key(named.tensor)
+            if state is not None and isinstance(key, tuple):
+                state.allocated = built.allocated.get(key[0])
 
     def _add(self, kind: str, name: str, elements: int = 0, detail: str = "") -> None:
         self.found.append(Found(kind, self.first.states[name], elements, detail))

@@ -16,8 +16,8 @@ HEAD = 64
 _CORRELATION = 0.999
 
 
-def draw_key(values: Tensor, view: memoryview) -> int | None:
-    """Returns a number that is equal for two parameters with the same first draws. `view` has the bytes of `values`.
+def draw_key(values: Tensor, content: bytes | memoryview) -> int | None:
+    """Returns a number that is equal for two parameters with the same first draws. `content` has the bytes of `values`.
 
     The number consists of the signs of the first 64 values. If more than three quarters of the signs are equal, the signs of the
     differences between neighbours are used instead. Returns None for fewer than 64 values, or if these signs are nearly all equal too.
@@ -26,7 +26,7 @@ def draw_key(values: Tensor, view: memoryview) -> int | None:
         return None
     size = values.element_size()
     last = size - 1 if sys.byteorder == "little" else 0
-    key = int.from_bytes(view[last : HEAD * size : size], "little") & _SIGN_BITS
+    key = int.from_bytes(content[last : HEAD * size : size], "little") & _SIGN_BITS
     if HEAD // 4 <= key.bit_count() <= HEAD - HEAD // 4:
         return key
     rises = (_head(values).diff() > 0).tolist()

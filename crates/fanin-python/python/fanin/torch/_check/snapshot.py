@@ -6,14 +6,15 @@ import cmath
 import math
 from array import array
 from collections.abc import Iterator
+from ctypes import string_at
 from functools import cached_property
 from zlib import crc32
 
 import torch
 from torch import Tensor, nn
 
-from .._module_tensors import NamedTensor, bytes_of, is_on_meta, memory_key, plain_parts
-from .fresh_memory import PATTERNS, Instruction, Pattern
+from .._module_tensors import NamedTensor, bytes_of, is_on_meta, plain_parts
+from .fresh_memory import PATTERNS, PERIOD, Instruction, Pattern
 from .moments import Moments
 from .same_draws import draw_key
 
@@ -23,6 +24,9 @@ BLOCK = 1 << 16
 #: The number of bytes of a model that are copied instead of hashed. A copy is compared in a fifth of the time that two hashes take.
 _COPIED = 1 << 24
 
+#: Tensors of at most this many bytes are checked for NaN and infinity together, which is faster than one sum for each.
+_SMALL = 1 << 16
+
 #: `_looks_unwritten` compares about `_SAMPLES` samples of a tensor with the pattern, and more if the tensor has several blocks. Each
 #: sample has `_SAMPLE_BYTES` bytes.
 _SAMPLES, _MORE_SAMPLES, _SAMPLE_BYTES = 3, 16, 16
@@ -30,7 +34,12 @@ _SAMPLES, _MORE_SAMPLES, _SAMPLE_BYTES = 3, 16, 16
 
 def shape_of(tensor: Tensor) -> tuple[int, ...]:
     """Returns the shape of a tensor. Sizes of a nested tensor that are not plain integers are -1."""
+    if type(tensor) in _PLAIN and tensor.layout is torch.strided:
+        return tuple(tensor.shape)
     return tuple(size if type(size) is int else -1 for size in tensor.shape)
+
+
+_PLAIN = (Tensor, nn.Parameter)
 
 
 class TensorState:
@@ -58,7 +67,7 @@ class TensorState:
         self.allocated: Instruction | None = None
         self.shape: tuple[int, ...] = ()
         self.elements = 0
-        if nn.parameter.is_lazy(tensor):
+        if type(tensor) not in _PLAIN and nn.parameter.is_lazy(tensor):
             self.skipped = "has no shape yet because its module is lazy: run a forward pass in `build`"
             return
         self.shape = shape_of(tensor)
@@ -82,15 +91,36 @@ class TensorState:
 class Snapshot:
     """The states of all tensors of a module, by the first name of each tensor."""
 
-    def __init__(self, tensors: list[NamedTensor], pattern: Pattern, *, moments: bool, allocated: dict[int, Instruction]):
+    def __init__(self, tensors: list[NamedTensor], pattern: Pattern, *, moments: bool):
         self.states: dict[str, TensorState] = {}
-        copied = 0
+        #: Small parts of tensors, by dtype, whose values have not been checked for NaN and infinity yet.
+        small: dict[torch.dtype, list[tuple[TensorState, Tensor]]] = {}
+        left = _COPIED
         for named in tensors:
             state = TensorState(named)
             self.states[state.name] = state
-            if state.skipped is None and not state.is_on_meta:
-                _examine(state, named.tensor, pattern, moments, allocated, _COPIED - copied)
-                copied += sum(len(one) for one in state.contents if isinstance(one, bytes))
+            if state.skipped is not None or state.is_on_meta:
+                continue
+            try:
+                parts = plain_parts(named.tensor)
+            except (TypeError, NotImplementedError, RuntimeError) as error:
+                state.skipped = str(error).partition("\n")[0]
+                continue
+            if state.elements < 0 or named.tensor.layout is not torch.strided:
+                state.elements = sum(part.numel() for part in parts)
+            left -= _add_contents(state, parts, pattern, left)
+            for part in parts:
+                if not moments and part.element_size() > 1 and part.numel() * part.element_size() <= _SMALL:
+                    small.setdefault(part.dtype, []).append((state, part))
+                else:
+                    state.non_finite = state.non_finite or _non_finite(part, state.kind)
+            if moments and len(parts) == 1 and parts[0].is_floating_point() and not state.non_finite:
+                state.moments = Moments(parts[0])
+        for group in small.values():
+            # If the values of all tensors together are finite, there is no need to look at each tensor.
+            if _non_finite(torch.cat([part.reshape(-1) for _, part in group]), "parameter"):
+                for state, part in group:
+                    state.non_finite = state.non_finite or _non_finite(part, state.kind)
 
     @property
     def by_any_name(self) -> dict[str, TensorState]:
@@ -102,47 +132,45 @@ def _hashes(view: memoryview) -> array[int]:
     return array("I", [crc32(view[start : start + BLOCK]) for start in range(0, len(view), BLOCK)])
 
 
-def _examine(
-    state: TensorState, tensor: Tensor, pattern: Pattern, moments: bool, allocated: dict[int, Instruction], copied: int
-) -> None:
-    """Fills a state. Tensors with at most `copied` bytes are copied."""
-    try:
-        parts = plain_parts(tensor)
-    except (TypeError, NotImplementedError, RuntimeError) as error:
-        state.skipped = str(error).partition("\n")[0]
-        return
-    if state.elements < 0 or tensor.layout is not torch.strided:
-        state.elements = sum(part.numel() for part in parts)
-    key = memory_key(tensor)
-    state.allocated = allocated.get(key[0]) if isinstance(key, tuple) else None
+def _add_contents(state: TensorState, parts: list[Tensor], pattern: Pattern, left: int) -> int:
+    """Copies or hashes the values of a tensor, and compares them with the pattern. Returns the number of bytes that were copied.
+
+    At most `left` bytes are copied. Larger tensors are hashed.
+    """
+    copied = 0
     for part in parts:
-        view = bytes_of(part)
-        state.contents.append(bytes(view) if len(view) <= copied // len(parts) else _hashes(view))
-        state.looks_unwritten = state.looks_unwritten or _looks_unwritten(part, view, pattern)
-        state.non_finite = state.non_finite or _non_finite(part, state.kind)
-        if len(parts) == 1 and state.requires_grad and state.kind == "parameter" and part.is_floating_point():
-            state.draw_key = draw_key(part, view)
-    if moments and len(parts) == 1 and parts[0].is_floating_point() and not state.non_finite:
-        state.moments = Moments(parts[0])
+        content: bytes | memoryview
+        size = part.numel() * part.element_size()
+        if size <= left // len(parts):
+            content = string_at(part.data_ptr(), size) if size else b""
+            state.contents.append(content)
+            copied += size
+        else:
+            content = bytes_of(part)
+            state.contents.append(_hashes(content))
+        # For integers, the first pattern is 0, which is a common value in written memory.
+        if part.is_floating_point() or part.is_complex():
+            state.looks_unwritten = state.looks_unwritten or _looks_unwritten(part, content, pattern)
+            if len(parts) == 1 and state.requires_grad and state.kind == "parameter" and not part.is_complex():
+                state.draw_key = draw_key(part, content)
+    return copied
 
 
-def _looks_unwritten(part: Tensor, view: memoryview, pattern: Pattern) -> bool:
-    # For integers, the first pattern is 0, which is a common value in written memory.
-    if not (part.is_floating_point() or part.is_complex()):
-        return False
-    start = _position(part)
-    samples = _SAMPLES if len(view) <= BLOCK else _MORE_SAMPLES
+def _looks_unwritten(part: Tensor, content: bytes | memoryview, pattern: Pattern) -> bool:
+    size, start, tile = len(content), _position(part), pattern.bytes_of(part.dtype)
+    samples = _SAMPLES if size <= BLOCK else _MORE_SAMPLES
     # The end is left out, because a sample of few bytes may have the pattern by chance.
-    for at in range(0, max(1, len(view) - _SAMPLE_BYTES + 1), max(_SAMPLE_BYTES, len(view) // samples)):
-        sample = view[at : at + _SAMPLE_BYTES]
-        if sample == pattern.bytes_at(part.dtype, start + at, len(sample)):
+    for at in range(0, max(1, size - _SAMPLE_BYTES + 1), max(_SAMPLE_BYTES, size // samples)):
+        sample = content[at : at + _SAMPLE_BYTES]
+        offset = (start + at) % PERIOD
+        if sample == tile[offset : offset + len(sample)]:
             return True
     return False
 
 
 def _position(part: Tensor) -> int:
     """Returns the position of a tensor's first byte in its storage. The byte pattern of unwritten memory depends on it."""
-    return part.data_ptr() - part.untyped_storage().data_ptr()
+    return part.storage_offset() * part.element_size()
 
 
 def _non_finite(part: Tensor, kind: str) -> str | None:
@@ -187,9 +215,10 @@ def block_bytes(part: Tensor, index: int) -> Tensor:
 def differing_blocks(before: TensorState, tensor: Tensor) -> Iterator[tuple[Tensor, Block]]:
     """Yields the blocks of a tensor whose hashes differ from those of an earlier build. Each comes with the plain tensor it is in."""
     for number, (part, content) in enumerate(zip(plain_parts(tensor), before.contents)):
-        view = bytes_of(part)
-        if isinstance(content, bytes) and bytes(view) == content:
+        size = part.numel() * part.element_size()
+        if isinstance(content, bytes) and size == len(content) and (not size or string_at(part.data_ptr(), size) == content):
             continue
+        view = bytes_of(part)
         for index, expected in enumerate(before.hashes[number]):
             if crc32(view[index * BLOCK : (index + 1) * BLOCK]) != expected:
                 yield part, Block(number, index, part.element_size(), block_bytes(part, index))

@@ -20,7 +20,7 @@ def find(run: Run, trunk: Trunk, forward: Fit | None, backward: Fit | None) -> l
     paths = Paths(run)
     found = [
         *signal_checks.inputs(run),
-        *weight_checks.differing(run),
+        *weight_checks.differing(run, paths),
         *weight_checks.symmetric(run),
         *signal_checks.blocked(run, paths),
         *signal_checks.dead(run, paths),

@@ -23,6 +23,11 @@ class Paths:
         """The indices of the layers on the path to the output that has the most layers with weights."""
         return longest_path(self._run)
 
+    @functools.cached_property
+    def branch_ends(self) -> frozenset[str]:
+        """The names of the last modules with parameters of all residual branches."""
+        return frozenset(self.with_parameters(self._run.layers[one.branch]).module for one in self._run.residuals)
+
     def with_parameters(self, layer: Layer) -> Layer:
         """Returns the first layer with parameters, starting at `layer` and going back along first sources.
 

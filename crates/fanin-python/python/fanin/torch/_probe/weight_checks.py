@@ -13,10 +13,17 @@ from .records import Run
 _ADAPTER = re.compile(r"lora[._]?(b|up)(?![a-z])", re.IGNORECASE)
 
 
-def differing(run: Run) -> list[Finding]:
-    """Finds parameters whose rms differs from that of their peers, which are the same parameter in other blocks."""
+def differing(run: Run, paths: Paths) -> list[Finding]:
+    """Finds parameters whose rms differs from that of their peers, which are the same parameter in other blocks.
+
+    Some models set the last parameters of each residual branch to 0, so that the block returns its input. In a block without a
+    shortcut, these parameters are not 0. So a parameter of 0 at the end of a branch is only reported if a peer is at the end of one.
+    """
     found = []
+    ends = paths.branch_ends
     for one in peers.outliers(run.weights):
+        if one.weights.rms == 0 and one.weights.module in ends and not any(peer.module in ends for peer in one.peers):
+            continue
         name, count = one.weights.name, len(one.peers)
         if one.weights.rms == 0:
             text = f"{name} is 0, and its {count} nearest peers have an rms of {rounded(one.expected)}"

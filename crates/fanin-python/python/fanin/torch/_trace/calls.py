@@ -71,8 +71,8 @@ def line_of(code: CodeType, instruction: int) -> Line:
     return Line(code.co_filename, found, getattr(code, "co_qualname", code.co_name))
 
 
-#: The kinds of functions on the stack: functions that are skipped, initializers, and all others, which end the search.
-_INTERNAL, _INITIALIZER, _OTHER = range(3)
+#: The kinds of functions on the stack: functions that are skipped, initializers, all others, and `run`, which ends the stack.
+_INTERNAL, _INITIALIZER, _OTHER, _END = range(4)
 
 #: The names of initializers, and of their arguments that are stored. Functions with these names in `_MODULES` are initializers.
 _ARGUMENTS: dict[str, tuple[str, ...]] = {
@@ -118,19 +118,19 @@ class Frames:
 
     def __init__(self) -> None:
         #: The kinds of the functions seen so far, by the id of their code object. Storing the code object keeps its id unique.
-        self._kinds: dict[int, tuple[CodeType, int]] = {}
-        #: The frames of the previous stack, outermost first. Storing a frame keeps its id unique.
-        self._running: list[tuple[FrameType, Frame | None]] = []
-        #: The index in `_running` of each frame, by the id of the frame.
-        self._positions: dict[int, int] = {}
+        self._kinds: dict[int, tuple[CodeType, int]] = {id(_RUN): (_RUN, _END)}
+        #: The frames of the previous stack that were not skipped as parts of an initializer, outermost first. Each has the copy of
+        #: its callers.
+        self._running: dict[FrameType, Frame | None] = {}
+        #: The last key of `_running`.
+        self._innermost: FrameType | None = None
         #: The last call of an initializer, and its frame.
         self._call: Call | None = None
         self._frame: FrameType | None = None
 
     def close(self) -> None:
-        self._call = self._frame = None
+        self._call = self._frame = self._innermost = None
         self._running.clear()
-        self._positions.clear()
 
     def caller(self) -> tuple[Call | None, Frame | None]:
         """Returns the caller of the operator that is being dispatched, as the arguments of `Caller`.
@@ -143,44 +143,43 @@ class Frames:
         while frame is not None:
             found = kinds.get(id(frame.f_code))
             kind = found[1] if found is not None else self._kind(frame)
-            if kind == _OTHER:
+            if kind >= _OTHER:
                 break
             if kind == _INITIALIZER:
                 initializer = frame
             frame = frame.f_back
         call = self._call if initializer is self._frame else self._call_of(initializer)
-        running = self._running
-        if frame is None or not running or running[-1][0] is not frame:
-            return call, self._outer(frame)
-        # Often the function of the event before, which may run another instruction now.
-        result = frame.f_code, frame.f_lasti, running[-2][1] if len(running) > 1 else None
-        running[-1] = frame, result
-        return call, result
+        if frame is not None and frame is self._innermost:
+            # Often the function of the event before, which may run another instruction now.
+            return call, (frame.f_code, frame.f_lasti, self._running[frame])
+        return call, self._outer(frame)
 
     def _outer(self, frame: FrameType | None) -> Frame | None:
         """Returns a copy of a running frame and of its callers, as they are now."""
-        positions, running = self._positions, self._running
-        inner: list[FrameType] = []
-        while frame is not None and frame.f_code is not _BUILD:
-            if id(frame) in positions:
+        kinds, running = self._kinds, self._running
+        inner: list[tuple[FrameType, int]] = []
+        while frame is not None and frame not in running:
+            found = kinds.get(id(frame.f_code))
+            kind = found[1] if found is not None else self._kind(frame)
+            if kind == _END:
+                frame = None
                 break
-            inner.append(frame)
+            inner.append((frame, kind))
             frame = frame.f_back
-        keep = 0 if frame is None or frame.f_code is _BUILD else positions[id(frame)]
-        for known, _ in running[keep:]:
-            del positions[id(known)]
-        if frame is not None and frame.f_code is not _BUILD:
-            # This frame is still running, but it may run another instruction now.
-            inner.append(frame)
-        del running[keep:]
-        result = running[-1][1] if running else None
-        for frame in reversed(inner):
-            code = frame.f_code
-            found = self._kinds.get(id(code))
-            if (found[1] if found is not None else self._kind(frame)) != _INTERNAL:
-                result = code, frame.f_lasti, result
-            positions[id(frame)] = len(running)
-            running.append((frame, result))
+        result = None
+        if frame is None:
+            running.clear()
+        else:
+            # This frame is still running, and so are its callers. The functions that it has called have returned.
+            last, result = running.popitem()
+            while last is not frame:
+                last, result = running.popitem()
+            inner.append((frame, kinds[id(frame.f_code)][1]))
+        for frame, kind in reversed(inner):
+            running[frame] = result
+            if kind != _INTERNAL:
+                result = frame.f_code, frame.f_lasti, result
+        self._innermost = frame
         return result
 
     def _call_of(self, frame: FrameType | None) -> Call | None:
@@ -189,9 +188,14 @@ class Frames:
         self._frame = frame
         self._call = None
         if frame is not None:
-            local = frame.f_locals
             name = frame.f_code.co_name
-            arguments = {key: local[key] for key in _ARGUMENTS[name] if key in local}
+            arguments = {}
+            names = _ARGUMENTS[name]
+            if names:
+                local = frame.f_locals
+                for key in names:
+                    if key in local:
+                        arguments[key] = local[key]
             self._call = Call(frame.f_globals.get("__name__", ""), name, arguments)
         return self._call
 
@@ -217,4 +221,4 @@ def run(function: Callable[[], Any]) -> Any:
     return function()
 
 
-_BUILD = run.__code__
+_RUN = run.__code__

@@ -23,6 +23,10 @@ class Effect(NamedTuple):
     overwrites: bool = True
     #: Whether every element of the written arguments is written. If not, the elements may be chosen by values, as in `scatter_`.
     covers: bool = True
+    #: Whether the operator writes to its first argument, and no other argument can be a tensor.
+    only_numbers: bool = False
+    #: Whether the operator reads the values of tensors among its arguments.
+    reads: bool = True
     #: Whether the operator draws from a random generator.
     draws: bool = False
     #: The name of the operator without namespace and overload, such as `normal_`.
@@ -77,7 +81,7 @@ def _determine(operator: Any) -> Effect:
     name = schema.name.split("::")[-1]
     tags = operator.tags
     if name in ("lift_fresh", "lift_fresh_copy"):
-        return Effect(WRITE, (0,), name="tensor")  # torch.tensor: the values come from Python objects
+        return Effect(WRITE, (0,), only_numbers=True, name="tensor")  # torch.tensor: the values come from Python objects
     if name in _ALLOCATING:
         return Effect(ALLOCATE, name=name)
     if torch.Tag.inplace_view in tags or name in _REBINDING:
@@ -90,11 +94,19 @@ def _determine(operator: Any) -> Effect:
     if written:
         out = any(isinstance(where, str) for where in written)
         overwrites = out or name in _OVERWRITING
-        return Effect(WRITE, tuple(written), overwrites, not name.startswith(_SCATTERING), draws, name)
+        covers = not name.startswith(_SCATTERING)
+        only_numbers = written == [0] and not any(map(_may_be_tensor, schema.arguments[1:]))
+        return Effect(WRITE, tuple(written), overwrites, covers, only_numbers, draws=draws, name=name)
     if operator.is_view or all(value.alias_info is not None for value in schema.returns):
         # This includes operators without results, such as assertions.
         return Effect(VIEW, name=name)
-    return Effect(NEW, draws=draws, name=name)
+    reads = name not in SHAPE_ONLY and any(map(_may_be_tensor, schema.arguments))
+    return Effect(NEW, reads=reads, draws=draws, name=name)
+
+
+def _may_be_tensor(argument: Any) -> bool:
+    """Returns whether an argument in the schema of an operator has tensors, or may have them."""
+    return "Tensor" in str(argument.type)
 
 
 def tensors_in(values: Any) -> list[Tensor]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from ctypes import string_at
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import torch
@@ -18,12 +19,17 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from .._call_operator import call_operator
 from .calls import Call, Caller, Frame, Frames
-from .operators import ALLOCATE, SHAPE_ONLY, VIEW, WRITE, Effect, effect_of, tensors_in
+from .operators import ALLOCATE, VIEW, WRITE, Effect, effect_of, tensors_in
 
-_NUMBERS = (int, float)
-_NO_ARGUMENTS: tuple[tuple[Any, ...], dict[str, Any]] = ((), {})
+_PLAIN = (Tensor, nn.Parameter)
+_NO_NAMES: dict[str, Any] = {}
+_NO_ARGUMENTS: tuple[tuple[Any, ...], dict[str, Any]] = ((), _NO_NAMES)
 _new_tuple: Any = tuple.__new__
+_now = time.perf_counter
 _storage_of = torch._C.TensorBase.untyped_storage
+_offset_of = torch._C.TensorBase.storage_offset
+_strides_of = torch._C.TensorBase.stride
+_address_of = torch._C.TensorBase.data_ptr
 
 
 class Memory(NamedTuple):
@@ -57,40 +63,26 @@ class GeneratorState(NamedTuple):
     tail: bytes
 
 
-class Event:
+class Event(NamedTuple):
     """One call of an operator that wrote, allocated or read memory, or drew random values."""
 
-    __slots__ = ("arguments", "call", "effect", "frame", "index", "memory", "seconds", "sources", "state")
-
-    def __init__(
-        self,
-        index: int,
-        effect: Effect,
-        memory: Memory | None,
-        sources: tuple[Memory, ...],
-        arguments: tuple[tuple[Any, ...], dict[str, Any]],
-        call: Call | None,
-        frame: Frame | None,
-        state: GeneratorState | None,
-        seconds: float,
-    ):
-        #: The index of this event in `Recorder.log`. Later events have larger indices.
-        self.index = index
-        self.effect = effect
-        #: The memory that was written or allocated. None if the operator only reads or draws.
-        self.memory = memory
-        #: The memory that the operator reads.
-        self.sources = sources
-        #: The positional arguments and the keyword arguments of the operator. Each tensor is replaced by the class Tensor.
-        self.arguments = arguments
-        #: The call of an initializer, such as torch.nn.init.normal_, during which the event happened.
-        self.call = call
-        #: The frame that called the initializer or the operator.
-        self.frame = frame
-        #: The generator's state before the draw. None if the operator does not draw.
-        self.state = state
-        #: The run time of the operator, in seconds. 0 if the operator does not draw.
-        self.seconds = seconds
+    #: The index of this event in `Recorder.log`. Later events have larger indices.
+    index: int
+    effect: Effect
+    #: The memory that was written or allocated. None if the operator only reads or draws.
+    memory: Memory | None
+    #: The memory that the operator reads.
+    sources: tuple[Memory, ...]
+    #: The positional arguments and the keyword arguments of the operator. Each tensor is replaced by the class Tensor.
+    arguments: tuple[tuple[Any, ...], dict[str, Any]]
+    #: The call of an initializer, such as torch.nn.init.normal_, during which the event happened.
+    call: Call | None
+    #: The frame that called the initializer or the operator.
+    frame: Frame | None
+    #: The generator's state before the draw. None if the operator does not draw.
+    state: GeneratorState | None
+    #: The run time of the operator, in seconds. 0 if the operator does not draw.
+    seconds: float
 
     @property
     def caller(self) -> Caller:
@@ -113,15 +105,32 @@ class Recorder(TorchDispatchMode):
         super().__init__()
         #: All events in order.
         self.log: list[Event] = []
-        #: The events that wrote or allocated memory, by `Memory.storage`.
-        self.events: dict[int, list[Event]] = {}
-        #: The indices of the events that read a storage, with the memory that they read, by `Memory.storage`.
-        self.reads: dict[int, list[tuple[int, Memory]]] = {}
         #: Storages that existed before recording began and whose former values count as unwritten.
         self.existing: set[int] = set()
         #: Weak references to storages, by `Memory.storage`.
         self._weak: dict[int, int] = {}
         self._frames = Frames()
+
+    @cached_property
+    def events(self) -> dict[int, list[Event]]:
+        """The events that wrote or allocated memory, by `Memory.storage`. To be used when recording has ended."""
+        found: dict[int, list[Event]] = {}
+        for event in self.log:
+            if event.memory is not None:
+                found.setdefault(event.memory.storage, []).append(event)
+        return found
+
+    @cached_property
+    def reads(self) -> dict[int, list[tuple[int, Memory]]]:
+        """The indices of the events that read a storage, with the memory that they read, by `Memory.storage`.
+
+        To be used when recording has ended.
+        """
+        found: dict[int, list[tuple[int, Memory]]] = {}
+        for event in self.log:
+            for source in event.sources:
+                found.setdefault(source.storage, []).append((event.index, source))
+        return found
 
     def close(self) -> None:
         """Releases the stack frames that recording holds. To be called when recording has ended. Events are kept."""
@@ -138,7 +147,7 @@ class Recorder(TorchDispatchMode):
 
     def memory_of(self, tensor: Tensor) -> Memory | None:
         """Returns the memory of a tensor, or None if the tensor has no storage of its own."""
-        if is_lazy(tensor):
+        if type(tensor) not in _PLAIN and is_lazy(tensor):
             return None
         try:
             storage = _storage_of(tensor)
@@ -148,7 +157,7 @@ class Recorder(TorchDispatchMode):
         if key not in self._weak:
             self._weak[key] = storage._weak_ref()  # type: ignore[assignment]
         # This is `Memory(...)` without a call of a Python function.
-        return _new_tuple(Memory, (key, tensor.storage_offset(), tensor.shape, tensor.stride(), tensor.dtype))
+        return _new_tuple(Memory, (key, _offset_of(tensor), tensor.shape, _strides_of(tensor), tensor.dtype))
 
     def _memory_of_each(self, values: Any) -> tuple[Memory, ...]:
         found = [self.memory_of(tensor) for tensor in tensors_in(values)]
@@ -156,82 +165,78 @@ class Recorder(TorchDispatchMode):
 
     def __torch_dispatch__(self, operator, types, args=(), kwargs=None):
         effect = effect_of(operator)
-        if effect.kind == VIEW:
+        kind = effect.kind
+        if kind == VIEW:
             return call_operator(operator, args, kwargs)
         call, frame = self._frames.caller()
-        if effect.kind == ALLOCATE:
-            result = call_operator(operator, args, kwargs)
-            self._add_allocation(effect, result, call, frame)
-            return result
         state, seconds = None, 0.0
         if effect.draws:
             # Only the run time of draws is shown, so only that is measured.
             state = _state_before(args, kwargs)
-            start = time.perf_counter()
+            start = _now()
             result = call_operator(operator, args, kwargs)
-            seconds = time.perf_counter() - start
+            seconds = _now() - start
         else:
             result = call_operator(operator, args, kwargs)
-        if effect.kind == WRITE:
-            self._add_writes(effect, args, kwargs or {}, call, frame, state, seconds)
+        if kind == WRITE:
+            if effect.only_numbers:
+                # The most frequent case is treated first: an operator that writes numbers to one tensor and reads none.
+                arguments = (Tensor, *args[1:]), _plain_named(kwargs) if kwargs else _NO_NAMES
+                memory = self.memory_of(args[0])
+                if memory is not None:
+                    sources = () if effect.overwrites else (memory,)
+                    self._add(effect, memory, sources, arguments, call, frame, state, seconds)
+            else:
+                self._add_writes(effect, args, kwargs or _NO_NAMES, call, frame, state, seconds)
+        elif kind == ALLOCATE:
+            for tensor in (result,) if type(result) is Tensor else tensors_in((result,)):
+                memory = self.memory_of(tensor)
+                if memory is not None:
+                    self._add(effect, memory, (), _NO_ARGUMENTS, call, frame, None, 0.0)
         else:
-            self._add_results(effect, args, kwargs or {}, result, call, frame, state, seconds)
+            self._add_results(effect, args, kwargs or _NO_NAMES, result, call, frame, state, seconds)
         return result
 
-    def _add_allocation(self, effect: Effect, result: Any, call: Call | None, frame: Frame | None) -> None:
-        """Records an operator that has returned memory that no code has written."""
-        for tensor in (result,) if isinstance(result, Tensor) else tensors_in(result):
-            memory = self.memory_of(tensor)
-            if memory is not None:
-                event = Event(len(self.log), effect, memory, (), _NO_ARGUMENTS, call, frame, None, 0.0)
-                self.log.append(event)
-                self.events.setdefault(memory.storage, []).append(event)
+    def _add(self, effect: Effect, *fields: Any) -> None:
+        """Adds an event to the log. `fields` are the fields of `Event` that follow `effect`."""
+        # This is `Event(...)` without a call of a Python function.
+        self.log.append(_new_tuple(Event, (len(self.log), effect, *fields)))
 
     def _add_writes(self, effect: Effect, args, kwargs, call, frame, state: GeneratorState | None, seconds: float):
         """Records an operator that has written to its arguments."""
-        targets: tuple[Tensor, ...] | list[Tensor]
-        sources: tuple[Memory, ...]
-        arguments: tuple[tuple[Any, ...], dict[str, Any]]
-        if effect.written == (0,) and not any([type(arg) not in _NUMBERS for arg in args[1:]]):
-            # The most frequent case is treated first: an operator with one tensor and numbers.
-            targets, sources = args[:1], ()
-            arguments = (Tensor, *args[1:]), {name: _without_tensors(value) for name, value in kwargs.items()} if kwargs else {}
-        else:
-            written: list[Any] = []
-            others: list[Any] = []
-            for where, value in (*enumerate(args), *kwargs.items()):
-                (written if where in effect.written else others).append(value)
-            targets, sources = tensors_in(written), self._memory_of_each(others)
-            arguments = _plain(args, kwargs)
-        for tensor in targets:
+        written: list[Any] = []
+        others: list[Any] = []
+        for where, value in (*enumerate(args), *kwargs.items()):
+            (written if where in effect.written else others).append(value)
+        sources, arguments = self._memory_of_each(others), _plain(args, kwargs)
+        for tensor in tensors_in(written):
             # The memory is determined after the operator has run, because an `out` argument may have been resized.
             memory = self.memory_of(tensor)
             if memory is not None:
                 read = sources if effect.overwrites else (*sources, memory)
-                self._add(Event(len(self.log), effect, memory, read, arguments, call, frame, state, seconds))
+                self._add(effect, memory, read, arguments, call, frame, state, seconds)
                 state = None
 
     def _add_results(self, effect: Effect, args, kwargs, result, call, frame, state: GeneratorState | None, seconds: float):
         """Records an operator that has returned new values."""
-        sources = self._memory_of_each((*args, *kwargs.values())) if effect.name not in SHAPE_ONLY else ()
+        sources = self._memory_of_each((*args, *kwargs.values())) if effect.reads else ()
         arguments = _plain(args, kwargs)
         results = (result,) if isinstance(result, Tensor) else result if isinstance(result, (tuple, list)) else ()
-        new = [memory for memory in self._memory_of_each(results) if all(memory.storage != source.storage for source in sources)]
+        new: Any = self._memory_of_each(results)
+        if sources:
+            new = [memory for memory in new if all(memory.storage != source.storage for source in sources)]
         for memory in new or (None,):
-            self._add(Event(len(self.log), effect, memory, sources, arguments, call, frame, state, seconds))
+            self._add(effect, memory, sources, arguments, call, frame, state, seconds)
             state = None
-
-    def _add(self, event: Event) -> None:
-        self.log.append(event)
-        for source in event.sources:
-            self.reads.setdefault(source.storage, []).append((event.index, source))
-        if event.memory is not None:
-            self.events.setdefault(event.memory.storage, []).append(event)
 
 
 def _plain(args: Any, kwargs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """Returns the arguments of an operator with each tensor replaced by the class Tensor, and each generator by None."""
-    return tuple(map(_without_tensors, args)), {name: _without_tensors(arg) for name, arg in kwargs.items()}
+    return tuple(map(_without_tensors, args)), _plain_named(kwargs) if kwargs else _NO_NAMES
+
+
+def _plain_named(kwargs: dict[str, Any]) -> dict[str, Any]:
+    return {name: _without_tensors(arg) for name, arg in kwargs.items()}
 
 
 def _without_tensors(value: Any) -> Any:
@@ -248,7 +253,6 @@ def _without_tensors(value: Any) -> Any:
 #: The bytes at which the head of a CPU generator's state ends, and at which its tail begins. The state has the seed (8 bytes), two
 #: numbers of 4 bytes, the index of the next word (8 bytes), the 624 words of the block with 8 bytes each, and the stored normal values.
 _HEAD, _TAIL = 32, 24 + 624 * 8
-
 
 _default_generator = torch.default_generator
 
@@ -267,8 +271,13 @@ def _state_before(args: Any, kwargs: Any) -> GeneratorState | None:
     return generator_state(generator)
 
 
+#: The number of bytes of the state of a CPU generator.
+_STATE_SIZE = _default_generator.get_state().numel()
+
+
 def generator_state(generator: torch.Generator) -> GeneratorState:
     """Returns the part of the state of a CPU generator that identifies its position."""
     state = generator.get_state()
-    address = state.data_ptr()
-    return GeneratorState(id(generator), string_at(address, _HEAD), string_at(address + _TAIL, state.numel() - _TAIL))
+    address = _address_of(state)
+    head, tail = string_at(address, _HEAD), string_at(address + _TAIL, _STATE_SIZE - _TAIL)
+    return _new_tuple(GeneratorState, (id(generator), head, tail))
