@@ -1,13 +1,17 @@
-"""Measures `fanin.torch.trace_init` on models of usual sizes.
+"""Measures `fanin.torch.trace_init` and `check_init` on models of usual sizes.
 
     python scripts/measure_trace.py [MODEL ...]
+    python scripts/measure_trace.py --cost [MODEL ...]
 
-The script prints the table of docs/trace.md: the time that the trace takes, the size of the replay file, and whether the replay
-reproduces the tensors exactly. Each time is the smallest CPU time of three builds of the model.
+Without --cost, the script prints the table of docs/trace.md: the time that the trace takes, the size of the replay file, and whether
+the replay reproduces the tensors exactly. With --cost, it prints the table of docs/dev/check-init.md: the times of a trace and of a
+check, divided by the time of one build. Each time is the smallest CPU time of at least three runs. The functions that are compared run
+in turns, so the load of the machine affects all of them.
 """
 
 from __future__ import annotations
 
+import argparse
 import sys
 import tempfile
 import time
@@ -15,9 +19,11 @@ from pathlib import Path
 
 import torch
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 import fanin
-from fanin.torch import trace_init
+from fanin.torch import check_init, trace_init
+from fanin.torch._call_operator import call_operator
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 import model_configs
@@ -44,7 +50,24 @@ MODELS = {
     "T5 small": t5_small,
     "BERT base": model_configs.BUILT_IN["bert-base"].build,
     "LSTM, 2 x 512": lambda: nn.LSTM(512, 512, 2),
+    "100 linear layers of 32 x 32": lambda: nn.Sequential(*[nn.Linear(32, 32) for _ in range(100)]),
 }
+
+
+class Nothing(TorchDispatchMode):
+    """A dispatch mode that only calls each operator, in the way in which `trace_init` and `check_init` call it."""
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False
+
+    def __torch_dispatch__(self, operator, types, args=(), kwargs=None):
+        return call_operator(operator, args, kwargs)
+
+
+def in_mode(make) -> None:
+    with Nothing():
+        build(make)
 
 
 def build(make) -> nn.Module:
@@ -52,23 +75,38 @@ def build(make) -> nn.Module:
     return make()
 
 
-def best(function) -> float:
-    times = []
-    for _ in range(3):
-        start = time.process_time()
-        function()
-        times.append(time.process_time() - start)
-    return min(times)
+def best(functions, seconds: float = 0.0) -> list[float]:
+    """Returns the smallest CPU time of each function. There are at least three rounds, and at least `seconds` of CPU time in all."""
+    times: list[list[float]] = [[] for _ in functions]
+    begin = time.process_time()
+    while len(times[0]) < 3 or time.process_time() - begin < seconds:
+        for function, each in zip(functions, times):
+            start = time.process_time()
+            function()
+            each.append(time.process_time() - start)
+    return [min(each) for each in times]
 
 
-def main() -> None:
+def print_costs(names: list[str]) -> None:
+    print("| model | tensors | one build | dispatch mode that does nothing | trace_init | check_init |")
+    print("|---|---|---|---|---|---|")
+    for name in names:
+        make = MODELS[name]
+        tensors = len(trace_init(make))
+        check_init(make)
+        functions = lambda: build(make), lambda: in_mode(make), lambda: trace_init(lambda: build(make)), lambda: check_init(make)
+        plain, mode, trace, check = best(functions, 10.0)
+        time_text = f"{plain * 1000:.1f} ms" if plain < 0.1 else f"{plain:.2f} s"
+        print(f"| {name} | {tensors} | {time_text} | {mode / plain:.2f} | {trace / plain:.2f} | {check / plain:.2f} |", flush=True)
+
+
+def print_replays(names: list[str]) -> None:
     print("| model | tensors | built in | traced in | ratio | replay | tensors with other bytes |")
     print("|---|---|---|---|---|---|---|")
-    for name, make in MODELS.items():
-        if sys.argv[1:] and name not in sys.argv[1:]:
-            continue
+    for name in names:
+        make = MODELS[name]
         build(make)
-        plain, traced = best(lambda: build(make)), best(lambda: trace_init(lambda: build(make)))
+        plain, traced = best((lambda: build(make), lambda: trace_init(lambda: build(make))))
         text = trace_init(lambda: build(make)).replay()
         expected = build(make).state_dict()
         with tempfile.TemporaryDirectory() as folder:
@@ -84,6 +122,19 @@ def main() -> None:
             f"| {len(different)} |",
             flush=True,
         )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--cost", action="store_true", help="measure the times of trace_init and check_init instead of replays")
+    parser.add_argument("models", nargs="*", metavar="MODEL", help=f"one of {', '.join(MODELS)}; all of them if none is given")
+    options = parser.parse_args()
+    unknown = [name for name in options.models if name not in MODELS]
+    if unknown:
+        parser.error(f"unknown model {unknown[0]!r}: expected {', '.join(map(repr, MODELS))}")
+    torch.set_num_threads(1)
+    names = options.models or list(MODELS)
+    print_costs(names) if options.cost else print_replays(names)
 
 
 if __name__ == "__main__":

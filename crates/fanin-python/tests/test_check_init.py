@@ -262,6 +262,26 @@ def test_different_draws_from_the_same_distribution_are_not_a_finding():
     assert report.is_good, report
 
 
+@pytest.mark.parametrize(
+    ("draw", "other"),
+    [
+        (lambda n: torch.randn(n), lambda n: (torch.rand(n) - 0.5) * 12**0.5),
+        (lambda n: torch.randn(n), lambda n: torch.where(torch.rand(n) < 0.5, 0.2, 1.4) * torch.randn(n)),
+        (lambda n: torch.randn(n) * (torch.rand(n) < 1e-3), lambda n: torch.randn(n) * (torch.rand(n) < 5e-3)),
+        (lambda n: torch.where(torch.rand(n) < 1e-5, 100.0, torch.randn(n)), None),
+        (lambda n: torch.cat([torch.randn(n // 2), 0.1 * torch.randn(n // 2)]), None),
+    ],
+    ids=["uniform", "mixture", "sparse", "spikes", "halves"],
+)
+def test_distributions_of_large_tensors_differ_only_if_they_are_not_the_same(draw, other):
+    from fanin.torch._check.moments import Moments, difference
+
+    torch.manual_seed(0)
+    first, second = Moments(draw(400_000)), Moments(draw(400_000))
+    assert difference(first, second) is None
+    assert other is None or difference(first, Moments(other(400_000))) is not None
+
+
 def test_a_constant_that_differs_on_the_meta_path_is_found():
     class Gain(nn.Module):
         def __init__(self):

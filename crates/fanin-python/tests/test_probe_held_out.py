@@ -328,6 +328,33 @@ def test_a_large_gain_before_a_gate_is_a_problem_only_if_the_gate_is_saturated()
     assert any(kind == "saturated" for kind, _ in found), found
 
 
+class Shortcut(nn.Module):
+    """A convolution and a norm, with a shortcut in some blocks, as in timm's MobileViT."""
+
+    def __init__(self, has_shortcut):
+        super().__init__()
+        self.has_shortcut = has_shortcut
+        self.conv, self.bn = nn.Conv2d(16, 16, 3, padding=1, bias=False), nn.BatchNorm2d(16)
+
+    def forward(self, x):
+        y = self.bn(self.conv(x))
+        return F.relu(x + y) if self.has_shortcut else F.relu(y)
+
+
+@pytest.mark.parametrize(
+    ("shortcuts", "is_good"), [([True, False, False, False, False], True), ([True, True, True, False, False], False), ([False] * 5, False)]
+)
+def test_a_norm_of_0_is_a_problem_unless_it_ends_a_residual_branch_and_no_peer_does(shortcuts, is_good):
+    torch.manual_seed(0)
+    blocks = [Shortcut(one) for one in shortcuts]
+    nn.init.zeros_(blocks[0].bn.weight)
+    model = nn.Sequential(nn.Conv2d(3, 16, 3, padding=1), *blocks, nn.Flatten(), nn.Linear(16 * 64, 10))
+    result = probe(model, torch.randn(8, 3, 8, 8), advise=False)
+    found = {(one.kind, one.module) for one in result.findings if one.level == "problem"}
+    assert (("peers", "1.bn") not in found) == is_good, found
+    assert result.ok or not is_good
+
+
 def test_advice_stops_the_explosion_of_a_recurrent_network():
     model, batch, loss = planted(relu_rnn, scaled("rnn.weight_hh_l0", 1.6))
     result = probe(model, batch, loss=loss)

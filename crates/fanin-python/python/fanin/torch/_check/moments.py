@@ -18,6 +18,13 @@ _DEVIATIONS = 6.5
 _MIN_GEARY = 256
 
 
+#: The kurtosis and Geary's statistic of larger tensors are computed from about this many values, in this many runs.
+_DETAILED, _RUNS = 1 << 17, 64
+
+#: The number of values in a chunk, for the variance.
+_CHUNK = 1 << 16
+
+
 class Moments:
     """Statistics of a tensor's values, and a sample of the values."""
 
@@ -26,15 +33,33 @@ class Moments:
         self.count = values.numel()
         wide = values if values.dtype in (torch.float32, torch.float64) else values.float()
         self.low, self.high = (float(one) for one in torch.aminmax(wide)) if self.count else (0.0, 0.0)
-        self.mean = float(wide.mean()) if self.count else 0.0
-        centred = wide - self.mean
-        self.variance = float((centred * centred).mean()) if self.count else 0.0
-        fourth = float((centred**4).mean()) if self.variance else 0.0
-        self.kurtosis = fourth / self.variance**2 if self.variance**2 else 0.0
-        #: Geary's statistic, which is the mean of |x - mean| divided by the standard deviation, and its variance times `count`.
-        self.geary, self.geary_variance = _geary(centred / math.sqrt(self.variance)) if self.kurtosis else (0.0, 0.0)
-        self.zeros = int((wide == 0).sum())
-        self.sample = wide[:: max(1, self.count // _SAMPLE)][:_SAMPLE].sort().values.clone()
+        self.mean, self.variance, self.kurtosis = self.low, 0.0, 0.0
+        #: Geary's statistic, which is the mean of |x - mean| divided by the standard deviation, and its variance times `detailed`.
+        self.geary, self.geary_variance = 0.0, 0.0
+        #: The number of values from which the kurtosis and Geary's statistic were computed.
+        self.detailed = self.count
+        if self.is_constant:
+            return
+        self.mean = float(wide.mean())
+        self.zeros = self.count - int(torch.count_nonzero(wide))
+        self.sample = wide[:: max(1, self.count // _SAMPLE)][:_SAMPLE].sort().values
+        # In chunks, the differences stay in the cache of the CPU.
+        self.variance = sum(_sum_of_squares(chunk - self.mean) for chunk in wide.split(_CHUNK)) / self.count
+        if not self.variance**2:
+            return
+        part, variance = wide, self.variance
+        if self.count > 2 * _DETAILED:
+            runs = wide[: self.count // _RUNS * _RUNS].view(_RUNS, -1)[:, : _DETAILED // _RUNS].reshape(-1)
+            found = float(runs.var(correction=0))
+            # If the runs do not represent the tensor, for example because most values are 0, all values are used.
+            if abs(found / variance - 1) < 0.02:
+                part, variance = runs, found
+        standardized = (part - float(part.mean())) / math.sqrt(variance)
+        self.detailed = part.numel()
+        # The value farthest from the mean, which may not be in `part`, alone contributes this to the kurtosis.
+        farthest = max(self.high - self.mean, self.mean - self.low) ** 4 / self.variance**2 / self.count
+        self.kurtosis = max(_sum_of_squares(standardized * standardized) / self.detailed, farthest)
+        self.geary, self.geary_variance = _geary(standardized)
 
     @property
     def is_constant(self) -> bool:
@@ -64,7 +89,8 @@ def difference(a: Moments, b: Moments) -> str | None:
     if n >= 16 and abs(math.log(a.variance / b.variance)) > _DEVIATIONS * error:
         return "standard deviation"
     # Distributions of the same variance: Geary's statistic is 0.80 for a normal and 0.87 for a uniform distribution.
-    if n >= _MIN_GEARY and abs(a.geary - b.geary) > _DEVIATIONS * math.sqrt((a.geary_variance + b.geary_variance) / n):
+    error = math.sqrt(a.geary_variance / a.detailed + b.geary_variance / b.detailed)
+    if n >= _MIN_GEARY and abs(a.geary - b.geary) > _DEVIATIONS * error:
         return "distribution"
     zeros = a.zeros + b.zeros
     if abs(a.zeros - b.zeros) > 5 * math.sqrt(zeros):
@@ -72,6 +98,10 @@ def difference(a: Moments, b: Moments) -> str | None:
     if n >= 16 and _kolmogorov_smirnov(a.sample, b.sample):
         return "distribution"
     return None
+
+
+def _sum_of_squares(values: Tensor) -> float:
+    return float((values * values).sum())
 
 
 def _geary(standardized: Tensor) -> tuple[float, float]:

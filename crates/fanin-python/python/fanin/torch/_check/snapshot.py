@@ -170,7 +170,7 @@ def _looks_unwritten(part: Tensor, content: bytes | memoryview, pattern: Pattern
 
 def _position(part: Tensor) -> int:
     """Returns the position of a tensor's first byte in its storage. The byte pattern of unwritten memory depends on it."""
-    return part.storage_offset() * part.element_size()
+    return int(part.storage_offset()) * part.element_size()
 
 
 def _non_finite(part: Tensor, kind: str) -> str | None:

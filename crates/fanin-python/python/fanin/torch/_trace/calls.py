@@ -13,6 +13,9 @@ from types import CodeType, FrameType
 from typing import Any, NamedTuple
 
 
+_new_tuple: Any = tuple.__new__
+
+
 class Line(NamedTuple):
     """A line of code on the stack, with its file and its function."""
 
@@ -24,15 +27,12 @@ class Line(NamedTuple):
         return f"{self.file}:{self.line}"
 
 
-class Call:
+class Call(NamedTuple):
     """A call of an initializer such as torch.nn.init.normal_, with the values of its arguments."""
 
-    __slots__ = ("arguments", "module", "name")
-
-    def __init__(self, module: str, name: str, arguments: dict[str, Any]):
-        self.module = module
-        self.name = name
-        self.arguments = arguments
+    module: str
+    name: str
+    arguments: dict[str, Any]
 
 
 #: A copy of a Python stack frame at one time: its code, the instruction that it was running, and its caller. A tuple is made faster
@@ -189,14 +189,15 @@ class Frames:
         self._call = None
         if frame is not None:
             name = frame.f_code.co_name
-            arguments = {}
             names = _ARGUMENTS[name]
+            arguments: dict[str, Any] = {}
             if names:
                 local = frame.f_locals
                 for key in names:
                     if key in local:
                         arguments[key] = local[key]
-            self._call = Call(frame.f_globals.get("__name__", ""), name, arguments)
+            # This is `Call(...)` without a call of a Python function.
+            self._call = _new_tuple(Call, (frame.f_globals.get("__name__", ""), name, arguments))
         return self._call
 
     def _kind(self, frame: FrameType) -> int:

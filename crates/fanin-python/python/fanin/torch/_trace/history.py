@@ -33,7 +33,7 @@ class Step(NamedTuple):
 class History:
     """The steps that wrote to the memory of a tensor.
 
-    If `until` is given, only events with smaller indices count. The index of an event is its position in the recorder's log.
+    If `until` is given, only events with smaller numbers count. The number of an event is its position in the recorder's log.
     """
 
     def __init__(self, recorder: Recorder, memory: Memory, until: int | None = None):
@@ -41,7 +41,7 @@ class History:
         self.memory = memory
         events = recorder.events.get(memory.storage, [])
         if until is not None:
-            events = [event for event in events if event.index < until]
+            events = [event for event in events if event.number < until]
         #: The event that allocated the memory. None if it was not allocated while recording.
         self.allocation: Event | None = None
         #: All steps, in order.
@@ -91,7 +91,7 @@ class History:
         return overlap.missing([event.memory for event in written if event.memory is not None], self.memory)
 
     def was_read_between(self, start: int, end: int, call: Call | None) -> bool:
-        """Returns whether an event outside of `call` read the tensor. Only events with indices between `start` and `end` count."""
+        """Returns whether an event outside of `call` read the tensor. Only events with numbers between `start` and `end` count."""
         for index, memory in self.recorder.reads.get(self.memory.storage, ()):
             if start < index < end and overlap.coverage(memory, self.memory) != overlap.NONE:
                 event = self.recorder.log[index]

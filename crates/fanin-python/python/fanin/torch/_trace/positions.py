@@ -98,7 +98,7 @@ class _MovedGenerator:
 
 
 def starts_of(recorder: Recorder) -> dict[int, Position]:
-    """Returns the position at which each draw began, by the index of its event. Draws whose position was not found are left out."""
+    """Returns the position at which each draw began, by the number of its event. Draws whose position was not found are left out."""
     found: dict[int, Position] = {}
     moved = _MovedGenerator()
     # The position of each generator after its last draw.
@@ -111,7 +111,7 @@ def starts_of(recorder: Recorder) -> dict[int, Position]:
         if start is None:
             expected.pop(state.generator, None)
             continue
-        found[event.index] = start
+        found[event.number] = start
         expected[state.generator] = _after(start, draw_of(event))
     return found
 

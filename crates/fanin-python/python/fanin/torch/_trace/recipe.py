@@ -121,7 +121,7 @@ def _spec(recorder: Recorder, history: History) -> tuple[Spec, str] | None:
                 return None
             source = first.last.sources[0]
             factor = change.get("mul", 1.0) / change.get("div", 1.0)
-        found = _spec(recorder, History(recorder, source, first.last.index))
+        found = _spec(recorder, History(recorder, source, first.last.number))
         if found is None or found[1]:
             return None
         scaled = _scaled(found[0], factor)

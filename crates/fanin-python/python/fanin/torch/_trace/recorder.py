@@ -8,7 +8,7 @@ same address.
 from __future__ import annotations
 
 import time
-from ctypes import string_at
+from ctypes import c_char
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -66,8 +66,8 @@ class GeneratorState(NamedTuple):
 class Event(NamedTuple):
     """One call of an operator that wrote, allocated or read memory, or drew random values."""
 
-    #: The index of this event in `Recorder.log`. Later events have larger indices.
-    index: int
+    #: The position of this event in `Recorder.log`. Later events have larger numbers.
+    number: int
     effect: Effect
     #: The memory that was written or allocated. None if the operator only reads or draws.
     memory: Memory | None
@@ -122,14 +122,14 @@ class Recorder(TorchDispatchMode):
 
     @cached_property
     def reads(self) -> dict[int, list[tuple[int, Memory]]]:
-        """The indices of the events that read a storage, with the memory that they read, by `Memory.storage`.
+        """The numbers of the events that read a storage, with the memory that they read, by `Memory.storage`.
 
         To be used when recording has ended.
         """
         found: dict[int, list[tuple[int, Memory]]] = {}
         for event in self.log:
             for source in event.sources:
-                found.setdefault(source.storage, []).append((event.index, source))
+                found.setdefault(source.storage, []).append((event.number, source))
         return found
 
     def close(self) -> None:
@@ -156,7 +156,7 @@ class Recorder(TorchDispatchMode):
         key = storage._cdata
         if key not in self._weak:
             self._weak[key] = storage._weak_ref()  # type: ignore[assignment]
-        # This is `Memory(...)` without a call of a Python function.
+        # This is `Memory(...)` without a call of a Python function, which is much slower. The same is done for events.
         return _new_tuple(Memory, (key, _offset_of(tensor), tensor.shape, _strides_of(tensor), tensor.dtype))
 
     def _memory_of_each(self, values: Any) -> tuple[Memory, ...]:
@@ -185,21 +185,22 @@ class Recorder(TorchDispatchMode):
                 memory = self.memory_of(args[0])
                 if memory is not None:
                     sources = () if effect.overwrites else (memory,)
-                    self._add(effect, memory, sources, arguments, call, frame, state, seconds)
+                    event = len(self.log), effect, memory, sources, arguments, call, frame, state, seconds
+                    self.log.append(_new_tuple(Event, event))
             else:
                 self._add_writes(effect, args, kwargs or _NO_NAMES, call, frame, state, seconds)
         elif kind == ALLOCATE:
             for tensor in (result,) if type(result) is Tensor else tensors_in((result,)):
                 memory = self.memory_of(tensor)
                 if memory is not None:
-                    self._add(effect, memory, (), _NO_ARGUMENTS, call, frame, None, 0.0)
+                    event = len(self.log), effect, memory, (), _NO_ARGUMENTS, call, frame, None, 0.0
+                    self.log.append(_new_tuple(Event, event))
         else:
             self._add_results(effect, args, kwargs or _NO_NAMES, result, call, frame, state, seconds)
         return result
 
     def _add(self, effect: Effect, *fields: Any) -> None:
         """Adds an event to the log. `fields` are the fields of `Event` that follow `effect`."""
-        # This is `Event(...)` without a call of a Python function.
         self.log.append(_new_tuple(Event, (len(self.log), effect, *fields)))
 
     def _add_writes(self, effect: Effect, args, kwargs, call, frame, state: GeneratorState | None, seconds: float):
@@ -271,13 +272,13 @@ def _state_before(args: Any, kwargs: Any) -> GeneratorState | None:
     return generator_state(generator)
 
 
-#: The number of bytes of the state of a CPU generator.
-_STATE_SIZE = _default_generator.get_state().numel()
+_Head = c_char * _HEAD
+_Tail = c_char * (_default_generator.get_state().numel() - _TAIL)
 
 
 def generator_state(generator: torch.Generator) -> GeneratorState:
     """Returns the part of the state of a CPU generator that identifies its position."""
     state = generator.get_state()
     address = _address_of(state)
-    head, tail = string_at(address, _HEAD), string_at(address + _TAIL, _STATE_SIZE - _TAIL)
-    return _new_tuple(GeneratorState, (id(generator), head, tail))
+    head, tail = _Head.from_address(address), _Tail.from_address(address + _TAIL)
+    return _new_tuple(GeneratorState, (id(generator), head.raw, tail.raw))

@@ -125,14 +125,14 @@ class _Program:
         memory = event.memory
         assert memory is not None
         if not view and source.dtype == memory.dtype and is_contiguous(source) and is_contiguous(memory):
-            return self.steps(source, event.index)
-        return [{"copy": self._temporary(source, event.index), **view}]
+            return self.steps(source, event.number)
+        return [{"copy": self._temporary(source, event.number), **view}]
 
     def _start(self, event: Event | None) -> dict[str, Any]:
         """Returns the keys of a step that give the position in the torch stream at which a draw began."""
         if event is None:
             return {}
-        start = self.starts.get(event.index)
+        start = self.starts.get(event.number)
         if start is None:
             raise _Unknown(f"the position in the torch stream of {_where(event)} was not found")
         return _start_keys(start, draw_of(event).normals is not None, event)

@@ -254,7 +254,7 @@ def _origin(step: Step, names: Names) -> Write | None:
     source = copied_memory(step)
     if source is None:
         return None
-    history = History(names.recorder, source, until=step.last.index)
+    history = History(names.recorder, source, until=step.last.number)
     if len(history.left) != 1 or not history.left[0].is_whole:
         return None
     return _write(None, history.left[0], False, names, source)
@@ -273,7 +273,7 @@ def overwritten_draws(tensors: dict[str, TracedTensor], recorder: Recorder) -> l
             continue
         for n, step in enumerate(history.steps[: history.superseded]):
             end = next(later for later in history.steps[n + 1 :] if later.is_whole)
-            if tensor.writes[n].drawn and not history.was_read_between(step.last.index, end.first.index, step.call):
+            if tensor.writes[n].drawn and not history.was_read_between(step.last.number, end.first.number, step.call):
                 found.append(tensor.writes[n])
     for storage, events in recorder.events.items():
         if storage in kept or storage in recorder.reads or not any(event.effect.draws for event in events):
