@@ -20,8 +20,8 @@ PYTHON_COMMANDS = ("check-init", "trace", "probe", "coord-check")
 INTRODUCTION = """\
 # The command line
 
-This page has the help texts of all commands. `python scripts/command_reference.py` writes it. [Checkpoints and
-checks](checkpoints.md) shows the commands in use.
+<!-- `python scripts/command_reference.py` writes this page. -->
+This page has the help texts of all commands. [Checkpoints and checks](checkpoints.md) shows the commands in use.
 
 """
 
