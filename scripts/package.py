@@ -26,7 +26,7 @@ LICENSES = ("LICENSE-MIT", "LICENSE-APACHE", "NOTICE")
 GLIBC = "manylinux_2_28"
 #: The largest allowed size of a wheel, in bytes.
 GREATEST = 5_000_000
-PYTHONS = ("3.10", "3.11", "3.12", "3.13", "3.14")
+PYTHONS = ("3.10", "3.11", "3.12", "3.13", "3.14", "3.15")
 
 #: A program that uses the installed wheel. It fails if a result is wrong.
 PROGRAM = """
