@@ -33,7 +33,8 @@ RECIPE = {
     "gate.*": "uniform(a=-0.1, b=0.1)",
     "*": "normal(std=0.02)",
 }
-#: Tensors in the order of the file: name, type and shape. Some have fewer than 16 values, so that the generator stores a normal.
+#: Tensors in the order of the file: name, type and shape. For fewer than 16 values, torch draws normal values in pairs, and its
+#: generator keeps the second value of a pair for the next tensor.
 SMALL = [
     ("z.weight", "F32", (3, 5)),
     ("conv.weight", "F32", (4, 3, 3, 3)),

@@ -136,8 +136,8 @@ impl Audit {
 
     /// Adds a message to each tensor whose values are equal to those of an earlier tensor, or related to them.
     fn compare_tensors(&mut self) {
-        // The keys are a hash of the values and the number of values. The value is the index of the last tensor with
-        // both.
+        // Maps the pair (hash of a tensor's values, number of its values) to the index of the last tensor with this
+        // pair.
         let mut by_hash: HashMap<(u64, usize), usize> = HashMap::new();
         let (mut signed, mut owners) = (Vec::new(), Vec::new());
         for tensor in 0..self.tensors.len() {

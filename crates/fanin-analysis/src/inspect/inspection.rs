@@ -53,8 +53,9 @@ pub struct TensorInspection {
     pub entry: Entry,
     /// The tensor's plan. `None` if there is no recipe, or if the recipe does not define the tensor's values.
     pub planned: Option<Planned>,
-    /// The standard error of the std of this number of values, divided by the planned std. `None` if there is no plan, or
-    /// if the planned values are not independent.
+    /// How far the measured std is from the planned std by chance: the standard error of the std for a tensor with this
+    /// number of values, divided by the planned std. `None` if there is no plan, or if the planned values are not
+    /// independent.
     pub std_error: Option<f64>,
     /// The statistics of the tensor's values.
     pub stats: Stats,

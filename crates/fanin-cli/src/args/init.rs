@@ -38,7 +38,7 @@ pub struct Output {
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = INIT_HELP)]
 pub struct Init {
-    /// The name of a built-in model (see `fanin models`), a recipe file, or a replay of fanin.torch.trace_init.
+    /// The name of a built-in model (see `fanin models`), a recipe file, or a replay file that fanin.torch.trace_init wrote.
     #[arg(value_name = "MODEL|RECIPE.toml")]
     pub recipe: String,
     /// Take the names, shapes and types of the tensors from this file.

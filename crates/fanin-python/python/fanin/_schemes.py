@@ -223,7 +223,8 @@ def lecun_uniform(layout: str = "out_in", groups: int = 1) -> Initializer:
 def lecun_normal(layout: str = "out_in", groups: int = 1) -> Initializer:
     """Returns an initializer for the truncated normal distribution with variance 1 / fan_in, as in JAX and Keras.
 
-    The normal distribution is truncated at two standard deviations (those before truncation) from 0.
+    The variance is that after truncation. The bounds are two standard deviations from 0. These are standard deviations of the normal
+    distribution before truncation.
     """
     return _make("lecun_normal", layout=layout, groups=groups)
 
@@ -236,8 +237,8 @@ def he_uniform(layout: str = "out_in", groups: int = 1) -> Initializer:
 def he_normal(layout: str = "out_in", groups: int = 1) -> Initializer:
     """Returns an initializer for the truncated normal distribution with variance 2 / fan_in, as in JAX and Keras.
 
-    The normal distribution is truncated at two standard deviations (those before truncation) from 0. `kaiming_normal` is not
-    truncated.
+    The variance is that after truncation. The bounds are two standard deviations from 0. These are standard deviations of the normal
+    distribution before truncation. `kaiming_normal` is not truncated.
     """
     return _make("he_normal", layout=layout, groups=groups)
 
@@ -250,8 +251,8 @@ def glorot_uniform(layout: str = "out_in", groups: int = 1) -> Initializer:
 def glorot_normal(layout: str = "out_in", groups: int = 1) -> Initializer:
     """Returns an initializer for the truncated normal distribution with variance 2 / (fan_in + fan_out), as in JAX and Keras.
 
-    The normal distribution is truncated at two standard deviations (those before truncation) from 0. `xavier_normal` is not
-    truncated.
+    The variance is that after truncation. The bounds are two standard deviations from 0. These are standard deviations of the normal
+    distribution before truncation. `xavier_normal` is not truncated.
     """
     return _make("glorot_normal", layout=layout, groups=groups)
 

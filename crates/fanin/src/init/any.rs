@@ -109,8 +109,8 @@ init!(
 
 impl Init {
     /// Returns the name of the part of this initializer that requires torch's axis layout, `[out, in, kernel...]`, or
-    /// `None` if there is no such part. The part is a scheme without the argument `layout`, or a fan (`fan_in` or
-    /// `fan_out`) in arithmetic without a layout.
+    /// `None` if there is no such part. The part is a scheme whose definition has no argument `layout`, or a fan
+    /// (`fan_in` or `fan_out`) in arithmetic that is written without a layout.
     ///
     /// ```
     /// use fanin::init::Init;

@@ -7,8 +7,8 @@ import math
 
 #: A signal or a gradient vanishes or explodes if |slope| times depth is above this. This is 6 depth scales of mean-field theory.
 LOG_CHANGE = 6.0
-#: The same limit for models with norms. A norm makes the scale of the signal before it irrelevant. Batch norm makes the gradient of a
-#: relu network grow by pi / (pi - 1) in each layer. 50 such layers are allowed, because healthy models of timm reach 31.
+#: The limit for models with norms. It is higher, because batch norm makes the gradient of a relu network grow by the factor
+#: pi / (pi - 1) in each layer. The limit is the growth over 50 such layers. Healthy models of timm reach that of 31.
 LOG_CHANGE_WITH_NORMS = 50 * math.log(math.pi / (math.pi - 1))
 #: An activation is a problem if at least the fraction DEAD of its units is dead, or the fraction SATURATED of its values is saturated.
 DEAD, SATURATED = 0.9, 0.5
