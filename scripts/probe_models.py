@@ -6,7 +6,7 @@
 The authors of these models trained them successfully. A problem that `probe` reports is therefore a false alarm, unless the
 library initializes the model otherwise than its authors did. docs/probe.md has the counts, and explains each alarm.
 
-timm: one model of each architecture is probed. It has at most 12 million parameters and, if the model allows it, images of
+timm: one model of each architecture is probed. It has at most 30 million parameters and, if the model allows it, images of
 64 x 64. transformers: one model of each configuration for text or images is probed. It has 4 layers of width 256, if its
 configuration can be reduced to this, and 2000 tokens. Models that need other inputs, or that are too large, count as skipped.
 
@@ -27,7 +27,7 @@ import fanin.torch
 from fanin.torch._probe.paths import Paths
 
 #: The largest number of parameters of a model of timm, and the limit of CPU time of one model in seconds.
-LARGEST, SECONDS = 12e6, 300
+LARGEST, SECONDS = 30e6, 300
 #: The fields of configurations that are reduced, by kind: numbers of layers, widths, heads, hidden sizes of MLPs, experts, and
 #: others with their new values. `IMAGES` lists the configurations whose models take images.
 DEPTHS = (
@@ -70,7 +70,7 @@ def _timm_model(module):
                 continue
     name = min(sizes, key=sizes.get, default=None)
     if name is None or sizes[name] > LARGEST:
-        raise ValueError("its first models have more than 12 million parameters")
+        raise ValueError("its first models have more than 30 million parameters")
     config = timm.create_model(name).pretrained_cfg
     size = config["input_size"] if config.get("fixed_input_size") else (3, 64, 64)
     generator = torch.Generator().manual_seed(1)

@@ -157,6 +157,8 @@ def test_wrong_arguments_are_errors(files, tmp_path):
         fanin.torch.verify(made, recipe)
     with pytest.raises(ValueError, match="its module is lazy"):
         fanin.torch.audit(nn.LazyLinear(2))
+    with pytest.raises(TypeError, match="recipe = 3: must be a Recipe"):
+        fanin.torch.verify(nn.Linear(2, 2), 3)
     with pytest.raises(TypeError, match="must be a torch.nn.Module"):
         fanin.torch.inspect({"w": torch.ones(2)})
     with pytest.raises(ValueError, match="alpha"):

@@ -316,6 +316,7 @@ def test_checkpoints_are_read_from_files_folders_and_mappings(tmp_path):
     values = {"weight": torch.ones(2, 3), "bias": torch.zeros(2), "unused": torch.ones(1)}
     save_file(values, tmp_path / "model.safetensors")
     torch.save({"state_dict": values}, tmp_path / "model.pt")
+    torch.save(values, tmp_path / "old.pt", _use_new_zipfile_serialization=False)
 
     def build():
         module = nn.Linear(3, 2)
@@ -323,7 +324,7 @@ def test_checkpoints_are_read_from_files_folders_and_mappings(tmp_path):
         module.bias.data[1] = 5.0
         return module
 
-    for checkpoint in (tmp_path, tmp_path / "model.safetensors", str(tmp_path / "model.pt"), values):
+    for checkpoint in (tmp_path, tmp_path / "model.safetensors", str(tmp_path / "model.pt"), tmp_path / "old.pt", values):
         report = check_init(build, checkpoint)
         (finding,) = report.findings
         assert (finding.name, finding.kind, finding.elements) == ("bias", "changed", 1)
@@ -335,6 +336,11 @@ def test_checkpoints_are_read_from_files_folders_and_mappings(tmp_path):
     (tmp_path / "nothing").mkdir()
     with pytest.raises(FileNotFoundError, match="has no safetensors file"):
         check_init(build, tmp_path / "nothing")
+    (tmp_path / "model.safetensors").write_bytes(b"no checkpoint")
+    torch.save([1, 2], tmp_path / "model.pt")
+    for name in ("model.safetensors", "model.pt"):
+        with pytest.raises(ValueError, match=f"{name}: cannot be read as a checkpoint: "):
+            check_init(build, tmp_path / name)
 
 
 def test_wrong_arguments_are_errors():
@@ -344,6 +350,13 @@ def test_wrong_arguments_are_errors():
         check_init(lambda: 3)
     with pytest.raises(TypeError, match="is built already: pass the function"):
         check_init(nn.Linear(2, 2))
+    with pytest.raises(TypeError, match="seed = 'a': must be an integer"):
+        check_init(lambda: nn.Linear(2, 2), seed="a")
+    with pytest.raises(TypeError, match="allow = 3: must be a pattern"):
+        check_init(lambda: nn.Linear(2, 2), allow=3)
+    for empty in ({}, {"optimizer": {"state": {}}}):
+        with pytest.raises(ValueError, match="the mapping has no tensors"):
+            check_init(lambda: nn.Linear(2, 2), empty)
     with pytest.raises(ValueError, match='must be "eager", "meta"'):
         check_init(lambda: nn.Linear(2, 2), via="cuda")
     with pytest.raises(ValueError, match="must be one of"):
@@ -395,7 +408,10 @@ def test_the_command_exits_with_1_on_findings(tmp_path):
     bad = run("models.py:bad", "--json")
     assert bad.returncode == 1 and len(json.loads(bad.stdout)["findings"]) == 2, bad.stderr
     missing = run("models:other")
-    assert missing.returncode == 2 and "models has no 'other'" in missing.stderr
+    assert missing.returncode == 2 and "models has no 'other'" in missing.stderr and "raised at" not in missing.stderr
+    (tmp_path / "broken.py").write_text("def build():\n    return open('no_data')\n")
+    broken = run("broken.py:build")
+    assert broken.returncode == 2 and f"raised at {tmp_path / 'broken.py'}:2, in build" in broken.stderr, broken.stderr
 
 
 def test_a_correct_model_has_the_same_weights_inside_and_outside_of_a_check():

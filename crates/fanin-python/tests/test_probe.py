@@ -349,6 +349,29 @@ def test_the_calls_of_a_recurrent_cell_are_the_trunk():
     assert result.rules == {"cell.weight_hh": "orthogonal"} and "gradient -1." in result.advice[0].result
 
 
+def test_blocks_are_the_trunk_although_the_model_has_a_tower_that_does_not_run():
+    class Block(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.norm, self.up, self.down = nn.LayerNorm(16), nn.Linear(16, 64), nn.Linear(64, 16)
+
+        def forward(self, x):
+            return x + self.down(nn.functional.gelu(self.up(self.norm(x))))
+
+    class Model(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.tower = nn.Sequential(*[nn.Linear(16, 16) for _ in range(20)])
+            self.blocks, self.head = nn.Sequential(*[Block() for _ in range(4)]), nn.Linear(16, 4)
+
+        def forward(self, x):
+            return self.head(self.blocks(x))
+
+    torch.manual_seed(0)
+    result = probe(Model(), torch.randn(8, 16), advise=False)
+    assert result.ok and [layer.name for layer in result.trunk] == [f"blocks.{n}" for n in range(4)]
+
+
 def test_scripted_modules_are_run_without_hooks():
     model = nn.Sequential(nn.Linear(4, 4), torch.jit.script(nn.Sequential(nn.Linear(4, 4), nn.ReLU())), nn.Linear(4, 4))
     names = [layer.name for layer in probe(model, torch.randn(3, 4)).layers]
@@ -392,6 +415,8 @@ def test_wrong_arguments_are_errors():
         probe(model, torch.randn(3, 2), seeds=0)
     with pytest.raises(ValueError, match=r"batch must be a pair \(inputs, targets\)"):
         probe(model, torch.randn(3, 2), loss=nn.functional.mse_loss)
+    with pytest.raises(TypeError, match="loss = 3: must be a function"):
+        probe(model, (torch.randn(3, 2), None), loss=3)
     with pytest.raises(ValueError, match=r"loss returned a tensor of shape \(3, 2\)"):
         probe(model, (torch.randn(3, 2), None), loss=lambda output, _: output)
     with pytest.raises(ValueError, match="batch must have at least one input"):

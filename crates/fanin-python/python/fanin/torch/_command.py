@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import sysconfig
+import traceback
 from collections.abc import Callable, Sequence
 
 
@@ -25,7 +27,8 @@ def command_parser(name: str, description: str, epilog: str) -> argparse.Argumen
 def run_command(parser: argparse.ArgumentParser, arguments: Sequence[str], run: Callable[[argparse.Namespace], int]) -> int:
     """Parses the arguments, and returns the exit code that `run` returns for them.
 
-    Any exception, also one that the code of the model raises, is an error of the input: it is printed, and the exit code is 2.
+    Any exception, also one that the code of the model raises, is an error of the input: it is printed, and the exit code is 2. If code
+    outside of fanin raised it, the line is printed too.
     """
     options = parser.parse_args(arguments)
     sys.path.insert(0, os.getcwd())
@@ -35,4 +38,25 @@ def run_command(parser: argparse.ArgumentParser, arguments: Sequence[str], run: 
         if options.traceback:
             raise
         print(f"error: {type(error).__name__}: {error}", file=sys.stderr)
+        line = _raised_at(error)
+        if line is not None:
+            print(f"raised at {line} (--traceback prints the whole stack)", file=sys.stderr)
         return 2
+
+
+#: The folders of fanin and of installed packages.
+_FANIN = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+_PACKAGES = tuple({sysconfig.get_path(name) for name in ("purelib", "platlib", "stdlib")})
+
+
+def _raised_at(error: Exception) -> str | None:
+    """Returns the file and the line that raised an exception, or None for an exception of fanin itself.
+
+    This is the innermost line of the user's code. If there is none, it is the innermost line of all.
+    """
+    frames = traceback.extract_tb(error.__traceback__)
+    if not frames or frames[-1].filename.startswith((_FANIN, "<frozen")):
+        return None
+    own = [one for one in frames if not one.filename.startswith((_FANIN, "<", *_PACKAGES))]
+    found = own[-1] if own else frames[-1]
+    return f"{found.filename}:{found.lineno}, in {found.name}"

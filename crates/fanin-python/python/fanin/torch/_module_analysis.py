@@ -57,6 +57,8 @@ def verify(
     """
     tensors = _tensors(module)
     if not isinstance(recipe, Recipe):
+        if not isinstance(recipe, (str, PathLike)):
+            raise TypeError(f"recipe = {recipe!r}: must be a Recipe, the name of a built-in model, or the path of a recipe file")
         recipe = Recipe.read(fspath(recipe))
     read: Read = _memory
     if seed is not None and stream == "native" and any(map(_is_sharded, tensors.values())):

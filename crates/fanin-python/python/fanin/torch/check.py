@@ -59,8 +59,8 @@ def check_init(
         module. This function is called with the module if it needs an argument. `build` must build the same model every time.
     checkpoint
         The checkpoint that `build` loads: a safetensors file, a file of `torch.save`, a folder of such files, or a mapping from
-        names to tensors. Every tensor whose name is in the checkpoint must have the values of the checkpoint. If the module has
-        none of the names, ValueError is raised.
+        names to tensors. Every tensor whose name is in the checkpoint must have the values of the checkpoint. If the checkpoint has
+        no tensors, or the module none of their names, ValueError is raised.
     allow
         Patterns of names, such as "*.cache". Findings in tensors with these names do not count.
     via
@@ -94,6 +94,10 @@ def check_init(
     if not callable(build):
         raise TypeError(f"build must be a function that returns a module, got {type(build).__name__}")
     paths = _paths(via)
+    if not isinstance(seed, int):
+        raise TypeError(f"seed = {seed!r}: must be an integer")
+    if not isinstance(allow, Iterable):
+        raise TypeError(f"allow = {allow!r}: must be a pattern of names, or a list of patterns")
     patterns = [allow] if isinstance(allow, str) else list(allow)
     values = None if checkpoint is None else CheckpointValues(checkpoint)
     start = time.perf_counter()

@@ -7,6 +7,7 @@ from functools import partial
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
+from zipfile import is_zipfile
 
 import torch
 from torch import Tensor, nn
@@ -24,7 +25,13 @@ class CheckpointValues:
         self._read: dict[str, Callable[[], Tensor]] = {}
         if isinstance(checkpoint, Mapping):
             self._add_mapping(checkpoint)
-            return
+        else:
+            self._add_path(checkpoint)
+        if not self._read:
+            what = "the mapping" if isinstance(checkpoint, Mapping) else str(checkpoint)
+            raise ValueError(f"checkpoint: {what} has no tensors, so nothing can be compared")
+
+    def _add_path(self, checkpoint: str | PathLike[str]) -> None:
         path = Path(fspath(checkpoint))
         if not path.exists():
             raise FileNotFoundError(f"checkpoint = {str(checkpoint)!r}: there is no such file or folder")
@@ -32,11 +39,18 @@ class CheckpointValues:
         if not files:
             raise FileNotFoundError(f"checkpoint = {str(checkpoint)!r}: the folder has no safetensors file and no .bin or .pt file")
         for file in files:
-            self._add_file(file)
+            try:
+                self._add_file(file)
+            except Exception as error:
+                raise ValueError(f"{file}: cannot be read as a checkpoint: {error}") from error
 
     def _add_file(self, file: Path) -> None:
         if file.suffix != ".safetensors":
-            self._add_mapping(torch.load(file, map_location="cpu", mmap=True, weights_only=True))
+            # Files in torch's old format, which is not a zip archive, cannot be mapped into memory.
+            values = torch.load(file, map_location="cpu", mmap=is_zipfile(file), weights_only=True)
+            if not isinstance(values, Mapping):
+                raise TypeError(f"it has a {type(values).__name__}, expected a mapping from names to tensors")
+            self._add_mapping(values)
             return
         from safetensors import safe_open
 

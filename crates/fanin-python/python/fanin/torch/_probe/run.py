@@ -80,6 +80,8 @@ def split(batch: Any, loss: Loss | None) -> tuple[Any, Any]:
         raise TypeError(f"batch is a numpy.{type(batch).__name__}: pass tensors of torch, such as torch.from_numpy(batch)")
     if loss is None:
         return batch, None
+    if not callable(loss):
+        raise TypeError(f"loss = {loss!r}: must be a function of the output and the targets")
     if not isinstance(batch, (tuple, list)) or len(batch) != 2:
         raise ValueError("with a loss, batch must be a pair (inputs, targets): the loss is called as loss(output, targets)")
     return batch[0], batch[1]

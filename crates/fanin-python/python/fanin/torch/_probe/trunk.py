@@ -35,7 +35,7 @@ def find_trunk(model: nn.Module, run: Run) -> Trunk:
     """Returns the trunk of a model that has been run.
 
     The blocks of a model are the modules of one class that run one after the other, have at least two layers with weights each, and
-    together have 60 % of the layers with weights. In a model with residual additions, at least half of the blocks must have one. If
+    together have 60 % of the layers with weights that run. In a model with residual additions, at least half of the blocks must have one. If
     several classes qualify, the one with the most blocks is chosen.
 
     If no class qualifies, the trunk is the layers with weights on the longest path to the output. If these are fewer than three and
@@ -66,7 +66,9 @@ def _block_class(model: nn.Module, run: Run) -> tuple[str, set[str]] | None:
     """Returns the name of the class of the blocks, and the names of the blocks. None if no class qualifies: see `find_trunk`."""
     executed = {layer.module for layer in run.layers}
     modules = {plain_name(name): module for name, module in model.named_modules()}
-    weights = [name for name, module in modules.items() if is_weight(module) or isinstance(module, nn.MultiheadAttention)]
+    # Modules that the batch does not use, such as the vision tower of a model that gets only text, do not count.
+    kinds = {name: is_weight(module) or isinstance(module, nn.MultiheadAttention) for name, module in modules.items()}
+    weights = [name for name, counts in kinds.items() if counts and name in executed]
     adders = {residual.module for residual in run.residuals}
     classes: dict[type, list[str]] = {}
     for name, module in modules.items():
