@@ -96,6 +96,20 @@ def test_elements_that_no_code_wrote_are_counted():
     assert "\nnot written: b, c, e, f" in str(trace)
 
 
+def test_writes_of_operators_with_lists_of_tensors_are_recorded():
+    def fill(module):
+        module.a, module.b, module.c = parameter(3), parameter(4), parameter(5)
+        tensors = [module.a.data, module.b.data]
+        torch._foreach_zero_(tensors)
+        torch._foreach_add_(tensors, 2.0)
+        torch._foreach_copy_([module.c.data], [torch.ones(5)])
+
+    trace = traced(fill)
+    assert not trace.unwritten
+    assert [trace[name].initializer for name in "abc"] == ["zeros, then aten.add_", "zeros, then aten.add_", "ones"]
+    assert '"c" = { shape = [5], fill = "ones" }' in trace.replay()
+
+
 def test_the_function_that_initializes_a_module_is_traced():
     module = EveryScheme()
     with torch.no_grad():

@@ -36,7 +36,8 @@ def lsuv_(
     for the first of them. Weights that an embedding shares, and weights that are computed (by a parametrization), keep their
     values. Parameters of norms and biases keep their values.
 
-    Buffers, gradients, attributes and training mode are the same afterwards. The orthogonal matrices are drawn from `generator`.
+    Buffers, gradients, attributes and training mode are the same afterwards. The orthogonal matrices are drawn from `generator`. If an
+    error or Ctrl-C ends the call, some weights have new values.
 
     Parameters
     ----------

@@ -23,7 +23,7 @@ class Effect(NamedTuple):
     overwrites: bool = True
     #: Whether every element of the written arguments is written. If not, the elements may be chosen by values, as in `scatter_`.
     covers: bool = True
-    #: Whether the operator writes to its first argument, and no other argument can be a tensor.
+    #: Whether the operator writes to its first argument, which is a tensor, and no other argument can be one.
     only_numbers: bool = False
     #: Whether the operator reads the values of tensors among its arguments.
     reads: bool = True
@@ -78,7 +78,8 @@ def _determine(operator: Any) -> Effect:
     schema = getattr(operator, "_schema", None)
     if schema is None:  # a higher-order operator
         return Effect(NEW, draws=True, name=str(operator))
-    name = schema.name.split("::")[-1]
+    # `_foreach_zero_` does the same as `zero_`, to each tensor of a list.
+    name = schema.name.split("::")[-1].removeprefix("_foreach_")
     tags = operator.tags
     if name in ("lift_fresh", "lift_fresh_copy"):
         return Effect(WRITE, (0,), only_numbers=True, name="tensor")  # torch.tensor: the values come from Python objects
@@ -95,7 +96,9 @@ def _determine(operator: Any) -> Effect:
         out = any(isinstance(where, str) for where in written)
         overwrites = out or name in _OVERWRITING
         covers = not name.startswith(_SCATTERING)
-        only_numbers = written == [0] and not any(map(_may_be_tensor, schema.arguments[1:]))
+        # Operators such as `_foreach_zero_` write to a list of tensors.
+        is_tensor = written == [0] and str(schema.arguments[0].type) == "Tensor"
+        only_numbers = is_tensor and not any(map(_may_be_tensor, schema.arguments[1:]))
         return Effect(WRITE, tuple(written), overwrites, covers, only_numbers, draws=draws, name=name)
     if operator.is_view or all(value.alias_info is not None for value in schema.returns):
         # This includes operators without results, such as assertions.
