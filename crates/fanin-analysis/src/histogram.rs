@@ -1,5 +1,7 @@
 //! Computes the histogram of values whose range is not known in advance.
 
+use crate::vectorized::vectorized;
+
 /// The largest number of bars in which a histogram is shown.
 pub(crate) const MAX_BARS: usize = 32;
 
@@ -17,6 +19,15 @@ pub(crate) struct RunningHistogram {
     width: f64,
     /// The number of values in each bin.
     bins: Vec<u64>,
+}
+
+vectorized! {
+    /// Computes the bin of each value. The first bin begins at `low`.
+    fn bins_of(values: &[f64], low: f64, width: f64, bins: &mut [u32]) {
+        for (bin, x) in bins.iter_mut().zip(values) {
+            *bin = ((x - low) / width) as u32;
+        }
+    }
 }
 
 impl RunningHistogram {
@@ -51,11 +62,17 @@ impl RunningHistogram {
         self.width *= 2.0;
     }
 
-    /// Counts a value, which must be in the range. The upper end of the range belongs to the last bin.
-    #[inline]
-    pub(crate) fn add(&mut self, x: f64) {
+    /// Counts values, which must be in the range. The upper end of the range belongs to the last bin.
+    pub(crate) fn add(&mut self, values: &[f64]) {
+        const BLOCK: usize = 512;
+        let mut bins = [0; BLOCK];
         let last = self.bins.len() - 1;
-        self.bins[(((x - self.low) / self.width) as usize).min(last)] += 1;
+        for values in values.chunks(BLOCK) {
+            bins_of(values, self.low, self.width, &mut bins);
+            for bin in &bins[..values.len()] {
+                self.bins[(*bin as usize).min(last)] += 1;
+            }
+        }
     }
 
     /// Replaces the bins with `MAX_BARS` bins from `min` to `max`, or with one bin if both are equal, to save memory.
@@ -97,7 +114,7 @@ mod tests {
             let (min, max) = range(chunk);
             let histogram = histogram.get_or_insert_with(|| RunningHistogram::new(min, max));
             histogram.extend_to(min, max);
-            chunk.iter().for_each(|&x| histogram.add(x));
+            histogram.add(chunk);
         }
         let (min, max) = range(&chunks.concat());
         histogram.unwrap().bars(min, max)
@@ -127,7 +144,7 @@ mod tests {
     fn compact_keeps_the_bars() {
         let mut histogram = RunningHistogram::new(-3.0, 5.0);
         for k in 0..10_000 {
-            histogram.add(f64::from(k * 7919 % 10_000).sqrt() * 0.08 - 3.0);
+            histogram.add(&[f64::from(k * 7919 % 10_000).sqrt() * 0.08 - 3.0]);
         }
         let shown = |histogram: &RunningHistogram| {
             (histogram.bars::<16>(-3.0, 5.0), histogram.bars::<MAX_BARS>(-3.0, 5.0))
@@ -137,7 +154,7 @@ mod tests {
         assert_eq!((shown(&histogram), histogram.bins.len()), (before, MAX_BARS));
         // Values can be added after `compact`.
         histogram.extend_to(-3.0, 9.0);
-        histogram.add(9.0);
+        histogram.add(&[9.0]);
         assert_eq!(histogram.bars::<16>(-3.0, 9.0).iter().sum::<u64>(), 10_001);
     }
 

@@ -26,6 +26,7 @@ pub mod inspect;
 mod outliers;
 mod signs;
 pub mod stats;
+mod vectorized;
 pub mod verify;
 
 pub use error::{Error, Result};

@@ -1,5 +1,7 @@
 //! Computes the count, the moments, the range and the histogram of a tensor's values.
 
+use crate::check::lanes::{count_of, extremes, finite};
+use crate::check::running_moments::RunningMoments;
 use crate::histogram::{MAX_BARS, RunningHistogram};
 use crate::outliers::Extremes;
 pub use crate::outliers::IndexedValue;
@@ -26,10 +28,7 @@ pub struct Stats {
 /// Moments, range and histogram of finite values.
 #[derive(Debug, Clone, PartialEq)]
 struct FiniteStats {
-    count: u64,
-    mean: f64,
-    /// The sum of the squared distances from the mean.
-    squares: f64,
+    moments: RunningMoments,
     min: f64,
     max: f64,
     histogram: RunningHistogram,
@@ -40,44 +39,26 @@ impl Stats {
     pub(crate) fn add(&mut self, values: &[f64]) {
         let first = self.count;
         self.count += values.len() as u64;
-        let (mut count, mut sum) = (0u64, 0.0);
-        let (mut min, mut max) = (f64::INFINITY, f64::NEG_INFINITY);
-        for &x in values {
-            self.zeros += u64::from(x == 0.0);
-            self.nans += u64::from(x.is_nan());
-            self.infinite += u64::from(x.is_infinite());
-            if x.is_finite() {
-                count += 1;
-                sum += x;
-                min = min.min(x);
-                max = max.max(x);
-            }
+        self.zeros += count_of(values, |x| x == 0.0);
+        let numbers = finite(values);
+        if numbers.len() < values.len() {
+            self.nans += count_of(values, f64::is_nan);
+            self.infinite += count_of(values, f64::is_infinite);
         }
-        if count == 0 {
+        if numbers.is_empty() {
             return;
         }
+        let (min, max, _) = extremes(&numbers);
         self.extremes.add(first, values, (min, max));
         let finite = self.finite.get_or_insert_with(|| FiniteStats {
-            count: 0,
-            mean: 0.0,
-            squares: 0.0,
+            moments: RunningMoments::default(),
             min,
             max,
             histogram: RunningHistogram::new(min, max),
         });
         finite.histogram.extend_to(min, max);
-        let mean = sum / count as f64;
-        let mut squares = 0.0;
-        for &x in values.iter().filter(|x| x.is_finite()) {
-            squares += (x - mean) * (x - mean);
-            finite.histogram.add(x);
-        }
-        // The moments of this chunk are merged into the moments of all earlier chunks (Chan, Golub and LeVeque 1983).
-        let (a, b) = (finite.count as f64, count as f64);
-        let difference = mean - finite.mean;
-        finite.squares += squares + difference * difference * a * b / (a + b);
-        finite.mean += difference * b / (a + b);
-        finite.count += count;
+        finite.histogram.add(&numbers);
+        finite.moments.add(&numbers);
         finite.min = finite.min.min(min);
         finite.max = finite.max.max(max);
     }
@@ -101,13 +82,13 @@ impl Stats {
 
     /// Returns the mean of the finite values, or `None` if no value is finite.
     pub fn mean(&self) -> Option<f64> {
-        self.finite.as_ref().map(|finite| finite.mean)
+        self.finite.as_ref().map(|finite| finite.moments.mean)
     }
 
     /// Returns the standard deviation of the finite values, or `None` if no value is finite. The sum of the squared
     /// distances from the mean is divided by the number of values.
     pub fn std(&self) -> Option<f64> {
-        self.finite.as_ref().map(|finite| (finite.squares / finite.count as f64).sqrt())
+        self.finite.as_ref().map(|finite| finite.moments.std())
     }
 
     /// Returns the smallest finite value, or `None` if no value is finite.
@@ -138,11 +119,11 @@ impl Stats {
     /// in each bar. If all finite values are equal, there is one bar with two equal edges. If no value is finite, both
     /// vectors are empty.
     pub(crate) fn bars(&self) -> (Vec<f64>, Vec<u64>) {
-        let Some(FiniteStats { count, min, max, histogram, .. }) = &self.finite else {
+        let Some(FiniteStats { moments, min, max, histogram }) = &self.finite else {
             return Default::default();
         };
         if min == max {
-            return (vec![*min, *max], vec![*count]);
+            return (vec![*min, *max], vec![moments.count]);
         }
         // An edge is a weighted sum of `min` and `max`, because the difference of the two may overflow.
         let edge = |k: usize| {

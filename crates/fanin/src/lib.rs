@@ -136,9 +136,10 @@
 //! # Further modules
 //!
 //! [`region`] splits a region of a tensor into contiguous runs of elements. [`rng`] has the generators of random words.
-//! [`streams`] documents each stream in full. [`linalg`] computes singular values. [`interop`] connects fanin with
-//! other crates. [`element_count`] counts the elements of a shape. [`nearest`] suggests a name for a misspelled name.
-//! [`SpecError`] is the error of a spec that cannot be parsed.
+//! [`streams`] documents each stream in full. [`linalg`] computes singular values and scalar products. [`interop`]
+//! connects fanin with other crates. [`element_count`] counts the elements of a shape. [`nearest`] suggests a name for a
+//! misspelled name. [`SpecError`] is the error of a spec that cannot be parsed. [`Level::run`] runs a [`Vectorized`]
+//! computation with the SIMD instructions of the CPU.
 //!
 //! # Features
 //!
@@ -192,7 +193,7 @@ pub use init::Initializer;
 pub use nonlinearity::{Nonlinearity, forward_gain};
 pub use plan::{Block, Distribution, Function, Functions, Plan, Truncation};
 pub use shape::{Axes, AxisLayout, AxisRole, Fan, Fans, element_count};
-pub use simd::Level;
+pub use simd::{Level, Vectorized};
 #[cfg(feature = "rand_core")]
 pub use streams::from_rng::FromRng;
 pub use streams::{

@@ -2,9 +2,9 @@
 //! values.
 
 use fanin::{DType, Distribution, Plan};
-use statrs::function::erf::{erf, erfc, erfc_inv};
 
 use super::grid;
+use super::standard_normal::{self, BINS, Quantile, phi};
 
 /// The distribution of one value of a tensor whose values are independent.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -89,25 +89,6 @@ impl Moments {
     }
 }
 
-/// Returns Phi(z), the cumulative distribution function of the standard normal distribution.
-fn phi(z: f64) -> f64 {
-    erfc(-z / std::f64::consts::SQRT_2) / 2.0
-}
-
-/// Returns Phi(b) - Phi(a), the probability that a standard normal variable is between a and b. If a and b have the
-/// same sign, the probabilities of the tails beyond them are subtracted. This keeps the relative precision of small
-/// results.
-fn normal_probability(a: f64, b: f64) -> f64 {
-    if a > 0.0 {
-        phi(-a) - phi(-b)
-    } else if b < 0.0 {
-        phi(b) - phi(a)
-    } else {
-        let root = std::f64::consts::SQRT_2;
-        (erf(b / root) - erf(a / root)) / 2.0
-    }
-}
-
 impl Univariate {
     /// Returns the distribution of the independent random values of a plan. For a `sparse` plan, this is the
     /// distribution of the values that are not set to zero.
@@ -167,32 +148,30 @@ impl Univariate {
             Self::Uniform { low, high } => low + p * (high - low),
             Self::Normal { mean, std, low, high } => {
                 let (below, above) = (phi((low - mean) / std), phi((mean - high) / std));
-                // `lower` is P(X < x) of the distribution without truncation, and `upper` is 1 - `lower`. The smaller
-                // one is inverted.
+                // `lower` is P(X < x) of the distribution without truncation, and `upper` is 1 - `lower`.
                 let lower = below + p * (1.0 - below - above);
                 let upper = above + (1.0 - p) * (1.0 - below - above);
-                let z = if lower < upper {
-                    -erfc_inv(2.0 * lower) * std::f64::consts::SQRT_2
-                } else {
-                    erfc_inv(2.0 * upper) * std::f64::consts::SQRT_2
-                };
-                (mean + std * z).clamp(low, high)
+                (mean + std * standard_normal::quantile(lower, upper)).clamp(low, high)
             }
         }
     }
 
     /// Returns P(a < X < b).
     pub(crate) fn probability(&self, a: f64, b: f64) -> f64 {
+        self.mass(a, b) / self.mass(f64::NEG_INFINITY, f64::INFINITY)
+    }
+
+    /// Returns P(a < X < b) times a constant, which is the mass of the interval from minus infinity to infinity.
+    fn mass(&self, a: f64, b: f64) -> f64 {
         let (low, high) = self.bounds();
         let (a, b) = (a.max(low), b.min(high));
         if a >= b {
             return 0.0;
         }
         match *self {
-            Self::Uniform { .. } => (b - a) / (high - low),
+            Self::Uniform { .. } => b - a,
             Self::Normal { mean, std, .. } => {
-                let z = |x: f64| (x - mean) / std;
-                normal_probability(z(a), z(b)) / normal_probability(z(low), z(high))
+                standard_normal::probability((a - mean) / std, (b - mean) / std)
             }
         }
     }
@@ -220,14 +199,42 @@ impl Univariate {
         }
     }
 
+    /// Returns the moments before rounding, or `None` for a truncated normal distribution.
+    fn exact_moments(&self) -> Option<Moments> {
+        match *self {
+            Self::Uniform { low, high } => Some(Moments {
+                mean: low / 2.0 + high / 2.0,
+                std: (high / 2.0 - low / 2.0) / 3f64.sqrt(),
+                skewness: 0.0,
+                kurtosis: 9.0 / 5.0,
+                sixth: 27.0 / 7.0,
+            }),
+            Self::Normal { mean, std, .. } => self.is_normal().then_some(Moments { mean, std, ..Moments::NORMAL }),
+        }
+    }
+
+    /// Returns whether all values are finite in `dtype`, and rounding changes them by less than 1e-4 of the standard
+    /// deviation `std`.
+    fn is_finely_rounded(&self, dtype: DType, std: f64) -> bool {
+        let (low, high) = self.support();
+        let largest = dtype.round(low.abs().max(high.abs()));
+        dtype.size() >= 4 && grid::neighbours(dtype, largest).1 - largest < 1e-4 * std
+    }
+
     /// Returns the moments of the distribution after its values are rounded to `dtype`. Values that become infinite are
     /// left out.
     pub(crate) fn moments(&self, dtype: DType) -> Moments {
+        if let Some(moments) = self.exact_moments()
+            && self.is_finely_rounded(dtype, moments.std)
+        {
+            return moments;
+        }
         let scale = self.scale();
         let steps = if matches!(self, Self::Uniform { .. }) { 256.0 } else { 64.0 };
         let (low, high) = self.bounds();
+        let total = self.mass(f64::NEG_INFINITY, f64::INFINITY);
         let point = |(x, (below, above)): (f64, (f64, f64))| {
-            let weight = self.probability(below, above);
+            let weight = self.mass(below, above) / total;
             let (first, last) = grid::rounding_interval(dtype, x);
             if below == first && above == last || !(below.is_finite() && above.is_finite()) {
                 // The interval contains only one value of the type.
@@ -260,7 +267,16 @@ impl Univariate {
     /// Each edge is half-way between two adjacent values of the type. For f64, it is a value of the type. Rounding
     /// moves no value across such an edge, so the probabilities also hold for rounded values.
     pub(crate) fn edges(&self, dtype: DType) -> Vec<(f64, f64)> {
-        const BINS: usize = 512;
+        if let Self::Normal { mean, std, .. } = *self
+            && self.is_normal()
+            && self.is_finely_rounded(dtype, std)
+        {
+            let edge = |quantile: &Quantile| {
+                let edge = grid::rounding_interval(dtype, dtype.round(mean + std * quantile.z)).1;
+                (edge, quantile.probability_below((edge - mean) / std))
+            };
+            return standard_normal::quantiles().iter().map(edge).collect();
+        }
         let (low, high) = self.bounds();
         let (least, finite) = (self.cdf(-grid::overflow(dtype)), self.finite_probability(dtype));
         let mut edges: Vec<(f64, f64)> = Vec::new();
@@ -306,6 +322,19 @@ mod tests {
         let truncated = Univariate::Normal { mean: 0.0, std: 1.0, low: -2.0, high: 2.0 };
         assert!((truncated.moments(DType::F32).std - 0.879_626).abs() < 1e-6);
         assert!((truncated.moments(DType::BF16).std - 0.879_626).abs() < 1e-4);
+    }
+
+    #[test]
+    fn edges_of_normal_distributions_have_their_probabilities() {
+        for (mean, std) in [(0.0, 0.02), (0.3, 1e-3), (-5.0, 1e-2), (1e8, 1e-3)] {
+            let distribution = Univariate::normal(mean, std);
+            for dtype in [DType::F32, DType::F64] {
+                for (edge, probability) in distribution.edges(dtype) {
+                    let expected = phi((edge - mean) / std);
+                    assert!((probability - expected).abs() < 1e-11, "{mean} {std} {dtype} {edge}");
+                }
+            }
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@ use rayon::prelude::*;
 
 use super::distribution::{Moments, Univariate};
 use super::grid;
+use crate::vectorized::vectorized;
 
 /// A univariate distribution of values that are rounded to a dtype, with its moments and with bins for counting values.
 #[derive(Debug, Clone)]
@@ -41,20 +42,46 @@ struct BinSearch {
     edges: Vec<f64>,
 }
 
-impl BinSearch {
-    /// The number of steps.
-    const STEPS: usize = 1 << 13;
+/// The number of steps of a [`BinSearch`].
+const STEPS: usize = 1 << 13;
 
+/// Returns the step of a [`BinSearch`] that contains `x`. A value outside of the range is in the first or the last step.
+#[inline(always)]
+fn step(x: f64, first: f64, steps_per_unit: f64) -> u32 {
+    // If 2^52 is added to a number between 0 and 2^52, the number is rounded to an integer, which is then in the low
+    // bits of the sum. This is faster than `as u32`, which also handles negative numbers and NaN.
+    const SHIFT: f64 = (1u64 << 52) as f64;
+    const LAST: f64 = (STEPS - 1) as f64;
+    let step = (x - first) * steps_per_unit;
+    let step = if step > 0.0 { step } else { 0.0 };
+    let step = if step < LAST { step } else { LAST };
+    (step + SHIFT).to_bits() as u32 % STEPS as u32
+}
+
+vectorized! {
+    /// Computes the step of each value.
+    fn steps_of(values: &[f64], first: f64, steps_per_unit: f64, steps: &mut [u32]) {
+        for (step_of_value, x) in steps.iter_mut().zip(values) {
+            *step_of_value = step(*x, first, steps_per_unit);
+        }
+    }
+}
+
+impl BinSearch {
     /// Builds the table for edges in ascending order.
     fn new(edges: &[(f64, f64)]) -> Self {
         let edges: Vec<f64> = edges.iter().map(|(edge, _)| *edge).collect();
         let (first, last) = (edges.first().copied().unwrap_or(0.0), edges.last().copied().unwrap_or(0.0));
-        let steps_per_unit = if last > first { Self::STEPS as f64 / (last - first) } else { 0.0 };
+        let steps_per_unit = if last > first { STEPS as f64 / (last - first) } else { 0.0 };
         let mut search = Self { first, steps_per_unit, below: Vec::new(), compared: 1, edges };
         let steps: Vec<usize> = search.edges.iter().map(|edge| search.step(*edge)).collect();
-        let below = |step| steps.partition_point(|of_edge| *of_edge < step);
-        let count = |step| u16::try_from(below(step)).expect("there are at most 511 edges");
-        search.below = (0..Self::STEPS).map(count).collect();
+        search.below.reserve(STEPS);
+        for (lower, step) in (0u16..).zip(&steps) {
+            // The steps after that of the previous edge, up to the step of this one, have as many edges in lower steps.
+            search.below.resize(step + 1, lower);
+        }
+        let all = u16::try_from(steps.len()).expect("there are at most 511 edges");
+        search.below.resize(STEPS, all);
         let most = steps.chunk_by(|a, b| a == b).map(<[usize]>::len).max();
         search.compared = most.unwrap_or(0).max(1);
         search.edges.extend(std::iter::repeat_n(f64::INFINITY, search.compared));
@@ -62,21 +89,26 @@ impl BinSearch {
     }
 
     /// Returns the step that contains `x`. A value outside of the range is in the first or the last step.
-    #[inline]
     fn step(&self, x: f64) -> usize {
-        // If 2^52 is added to a number between 0 and 2^52, the number is rounded to an integer, which is then in the
-        // low bits of the sum. This is faster than `as usize`, which also handles negative numbers and NaN.
-        const SHIFT: f64 = (1u64 << 52) as f64;
-        const LAST: f64 = (BinSearch::STEPS - 1) as f64;
-        let step = (x - self.first) * self.steps_per_unit;
-        let step = if step > 0.0 { step } else { 0.0 };
-        let step = if step < LAST { step } else { LAST };
-        (step + SHIFT).to_bits() as usize % Self::STEPS
+        step(x, self.first, self.steps_per_unit) as usize
     }
 
+    /// Adds the number of values in each bin to `bins`.
+    fn count(&self, values: &[f64], bins: &mut [u64]) {
+        const BLOCK: usize = 512;
+        let mut steps = [0; BLOCK];
+        for values in values.chunks(BLOCK) {
+            steps_of(values, self.first, self.steps_per_unit, &mut steps);
+            for (x, step) in values.iter().zip(steps) {
+                bins[self.bin(*x, step as usize)] += 1;
+            }
+        }
+    }
+
+    /// Returns the index of the bin of a value in this step.
     #[inline]
-    fn bin(&self, x: f64) -> usize {
-        let below = usize::from(self.below[self.step(x)]);
+    fn bin(&self, x: f64, step: usize) -> usize {
+        let below = usize::from(self.below[step]);
         // For most distributions, no step has more than one edge.
         if self.compared == 1 {
             below + usize::from(x >= self.edges[below])
@@ -148,7 +180,12 @@ impl ReferenceDistribution {
     /// Returns the index of the bin that contains `x`, which must be finite.
     #[inline]
     pub(crate) fn bin(&self, x: f64) -> usize {
-        self.search.bin(x)
+        self.search.bin(x, self.search.step(x))
+    }
+
+    /// Adds the number of values in each bin to `bins`. The values must be finite.
+    pub(crate) fn count(&self, values: &[f64], bins: &mut [u64]) {
+        self.search.count(values, bins);
     }
 }
 

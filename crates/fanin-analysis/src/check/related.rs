@@ -1,21 +1,18 @@
 //! Searches for pairs of tensors whose values are related: by a factor, by transposition, by a common beginning or end,
 //! or by a correlation.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
-use rayon::prelude::*;
 use statrs::function::beta::beta_reg;
 
+use super::correlated::correlated;
 use super::signature::Signature;
-use super::structure::dot;
+use super::structure::MIN_VALUES;
 use super::test_result::TestResult;
 
 /// The largest number of tensors with which a tensor is compared by its sketch. They are the next tensors in the list
 /// that have as many values.
 const MAX_COMPARED: usize = 2048;
-
-/// The number of tensors that are compared together with the following ones.
-const TOGETHER: usize = 16;
 
 /// A tensor, or a block of a tensor, with its signature.
 #[derive(Debug)]
@@ -42,7 +39,8 @@ pub(crate) struct Relation {
 }
 
 /// Returns the pairs of related tensors. Pairs of tensors with exactly the same values are left out. The p-value of a
-/// correlation is multiplied by the number of compared pairs.
+/// correlation is multiplied by the number of compared pairs. In a correct checkpoint, about one pair has a product
+/// below 1. The other pairs are left out.
 pub(crate) fn relations(tensors: &[Signed]) -> Vec<Relation> {
     let mut relations = common_orders(tensors);
     let known: HashSet<(usize, usize)> = relations.iter().map(|found| (found.first, found.second)).collect();
@@ -97,52 +95,91 @@ fn text(name: &str, ends: (usize, usize), negated: bool, same_size: bool) -> Str
 
 /// Returns the pairs of tensors that have the same number of values and correlated sketches.
 fn correlations(tensors: &[Signed]) -> Vec<Relation> {
-    let mut by_size: HashMap<usize, Vec<usize>> = HashMap::new();
-    for (index, tensor) in tensors.iter().enumerate() {
+    let mut by_size: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+    for (index, tensor) in tensors.iter().enumerate().filter(|(_, tensor)| tensor.values >= MIN_VALUES) {
         by_size.entry(tensor.values).or_default().push(index);
     }
-    let units: Vec<Vec<f32>> = tensors.par_iter().map(|tensor| unit(&tensor.signature.sketch)).collect();
-    let pairs: f64 = by_size
-        .values()
-        .map(|group| {
-            let n = group.len() as f64;
-            n * (n - 1.0).min(2.0 * MAX_COMPARED as f64) / 2.0
-        })
-        .sum();
-    // A task compares a few tensors with those that follow. Their sketches stay in the cache.
-    let mut tasks: Vec<(&[usize], usize)> = Vec::new();
-    for group in by_size.values().filter(|group| tensors[group[0]].values >= 64) {
-        tasks.extend((0..group.len()).step_by(TOGETHER).map(|start| (group.as_slice(), start)));
+    let pairs: f64 = by_size.values().map(|group| compared_pairs(group.len())).sum();
+    let mut relations = Vec::new();
+    for group in by_size.values().filter(|group| group.len() > 1) {
+        let sketches: Vec<&[f32]> =
+            group.iter().map(|&index| tensors[index].signature.sketch.as_slice()).collect();
+        let n = sketches[0].len() as f64;
+        for pair in correlated(&sketches, MAX_COMPARED, smallest_correlation(n, pairs)) {
+            let (first, second) = (group[pair.first], group[pair.second]);
+            let r = pair.correlation;
+            let p = p_value(r * r, n) * pairs;
+            if p < 1.0 && tensors[first].hash != tensors[second].hash {
+                let text = format!("has a correlation of about {r:+.2} with {}", tensors[first].name);
+                relations.push(Relation { first, second, result: TestResult::new("related", p, text) });
+            }
+        }
     }
-    let compare = &|first: usize, second: usize| {
-        if tensors[first].hash == tensors[second].hash {
-            return None;
-        }
-        let r = dot(&units[first], &units[second]);
-        let n = units[first].len() as f64;
-        // Pairs with a small correlation are skipped here, because the distribution function is slow.
-        if r * r * n < 20.0 {
-            return None;
-        }
-        // The squared correlation r^2 of two samples of n independent normal values is Beta(1/2, (n - 1)/2)
-        // distributed.
-        let p = beta_reg((n - 1.0) / 2.0, 0.5, 1.0 - (r * r).min(1.0)) * pairs;
-        let text = format!("has a correlation of about {r:+.2} with {}", tensors[first].name);
-        (p < 1.0).then(|| Relation { first, second, result: TestResult::new("related", p, text) })
-    };
-    let found = tasks.into_par_iter().flat_map_iter(|(group, start)| {
-        let end = group.len().min(start + TOGETHER);
-        (start + 1..group.len().min(end + MAX_COMPARED)).flat_map(move |second| {
-            let firsts = start.max(second.saturating_sub(MAX_COMPARED))..end.min(second);
-            firsts.filter_map(move |first| compare(group[first], group[second]))
-        })
-    });
-    found.collect()
+    relations
 }
 
-/// Returns a vector divided by its Euclidean norm. A vector of zeros, or one that is not finite, is multiplied by 0.
-fn unit(vector: &[f32]) -> Vec<f32> {
-    let length = vector.iter().map(|x| x * x).sum::<f32>().sqrt();
-    let factor = if length > 0.0 && length.is_finite() { 1.0 / length } else { 0.0 };
-    vector.iter().map(|x| x * factor).collect()
+/// Returns the number of pairs that are compared among `count` tensors with as many values.
+fn compared_pairs(count: usize) -> f64 {
+    let neighbours = count.saturating_sub(1).min(MAX_COMPARED);
+    (neighbours * count) as f64 - (neighbours * (neighbours + 1) / 2) as f64
+}
+
+/// Returns the p-value of the square of the correlation of two samples of `n` independent normal values. It is
+/// Beta(1/2, (n - 1)/2) distributed.
+fn p_value(square: f64, n: f64) -> f64 {
+    beta_reg((n - 1.0) / 2.0, 0.5, 1.0 - square.min(1.0))
+}
+
+/// Returns the magnitude of the correlation whose p-value is 1 / `pairs`, by bisection.
+fn smallest_correlation(n: f64, pairs: f64) -> f64 {
+    let (mut below, mut above) = (0.0, 1.0);
+    for _ in 0..30 {
+        let middle = (below + above) / 2.0;
+        if p_value(middle * middle, n) * pairs < 1.0 { above = middle } else { below = middle }
+    }
+    below
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Returns tensors of 200 pseudo-random values.
+    fn tensors(count: usize) -> Vec<Signed> {
+        let tensor = |n: usize| {
+            let value = |k: usize| ((n * 200 + k) as f64 * 12.9898).sin() * 43_758.545_3;
+            let values: Vec<f64> = (0..200).map(|k| value(k).fract()).collect();
+            let mut signature = Signature::new(0, 0.0, 1.0);
+            signature.add(&values);
+            Signed { name: format!("t{n}"), values: values.len(), hash: n as u64, signature }
+        };
+        (0..count).map(tensor).collect()
+    }
+
+    #[test]
+    fn about_one_of_all_independent_pairs_is_reported() {
+        // A single pair is always reported.
+        for pair in tensors(60).chunks(2) {
+            assert_eq!(relations(pair).len(), 1);
+        }
+        let of_many = relations(&tensors(400));
+        assert!((0..=5).contains(&of_many.len()), "{of_many:?}");
+        assert!(of_many.iter().all(|relation| relation.result.p_value > 1e-4), "{of_many:?}");
+    }
+
+    #[test]
+    fn the_smallest_reported_correlation_has_the_p_value_of_one_pair() {
+        for (n, pairs) in [(64.0, 1.0), (64.0, 50.0), (1024.0, 2e7)] {
+            let r = smallest_correlation(n, pairs);
+            assert!((p_value(r * r, n) * pairs - 1.0).abs() < 1e-4, "{n} {pairs} {r}");
+        }
+    }
+
+    #[test]
+    fn each_tensor_is_compared_with_the_following_ones() {
+        assert_eq!([0, 1, 2, 5].map(compared_pairs), [0.0, 0.0, 1.0, 10.0]);
+        let count = MAX_COMPARED + 3;
+        let expected = (0..count).map(|n| (count - 1 - n).min(MAX_COMPARED)).sum::<usize>();
+        assert_eq!(compared_pairs(count), expected as f64);
+    }
 }

@@ -2,29 +2,17 @@
 //! and two shards use the same random numbers.
 //!
 //! The values are read once and searched in two ways.
-//! - Ranges: a hash is computed for every window of `WINDOW` consecutive values. Each value shifts the hash to the left
-//!   by `SHIFT` bits before it is added, so values before the window have no effect on it (the gear hash of Xia et al.
-//!   2014). Windows whose hash is at most a limit are recorded. In a large tensor, this limit gives about `KEPT`
-//!   recorded windows. The hash of a window depends on its values only, not on its position. If a range of values
-//!   occurs twice, the same windows are therefore recorded in both occurrences. In a tensor of n values, a repeated
-//!   range of k n / `KEPT` values is missed with a probability of about e^-k.
+//! - Ranges: a hash is computed for every window of `WINDOW` consecutive values. Windows whose hash is at most a limit
+//!   are recorded. In a large tensor, this limit gives about `KEPT` recorded windows. The hash of a window depends on
+//!   its values only, not on its position. If a range of values occurs twice, the same windows are therefore recorded
+//!   in both occurrences. In a tensor of n values, a repeated range of k n / `KEPT` values is missed with a probability
+//!   of about e^-k.
 //! - Rows: a hash is computed for every row, and recorded if rows are so long that they are not equal by chance. If
 //!   there are more than `MAX_ROWS` rows, only rows whose hash is at most a limit are recorded. Up to `MAX_ROWS` rows,
 //!   two equal rows are always found.
 
-use std::ops::Range;
-
 use super::tensor_view::matrix;
-
-/// The number of values in a window. Two windows of independent values are equal by chance with a probability below
-/// 1e-15, even for bf16.
-const WINDOW: usize = 64_usize.div_ceil(SHIFT as usize);
-
-/// The number of bits by which the hash of a window is shifted before a value is added.
-const SHIFT: u32 = 5;
-
-/// The base of the polynomial hashes of a row and of a tensor.
-const BASE: u64 = 0x9e37_79b9_7f4a_7c15;
+use super::value_hashes::{BLOCK, ValueHashes, WINDOW, mix, polynomial, power};
 
 /// The approximate number of windows of a large tensor that are recorded. In a tensor of n random values, the
 /// probability that any two recorded windows have the same 64-bit hash by chance is about n * `KEPT` / 2^65: 2e-7 for
@@ -53,8 +41,8 @@ pub(crate) struct RepeatSearch {
     position: usize,
     /// The last `WINDOW` values that were added before the current chunk.
     last: [f64; WINDOW],
-    /// The hash of the last `WINDOW` values.
-    rolling: u64,
+    /// The hashes of the current block of values.
+    hashes: ValueHashes,
     /// The largest hash at which a window is recorded.
     max_hash: u64,
     /// The hash of each recorded window, and the row-major index at which the window starts.
@@ -63,9 +51,9 @@ pub(crate) struct RepeatSearch {
     row_hash: u64,
     /// The number of values of the current row that were added so far.
     column: usize,
-    /// `BASE` to the power of `column`.
+    /// The base of the polynomial to the power of `column`.
     power: u64,
-    /// `BASE` to the power of the row-major index of the first value of the current row.
+    /// The base to the power of the row-major index of the first value of the current row.
     power_of_row: u64,
     /// The number of complete rows so far.
     rows: usize,
@@ -108,26 +96,6 @@ impl std::fmt::Display for Repeat {
 /// chance with a probability of at most q, so that any two are with a probability below 2^-40.
 fn bits_of_equal_rows(rows: usize) -> f64 {
     40.0 + 2.0 * (rows.max(1) as f64).log2()
-}
-
-/// Returns `BASE` to the power of `exponent`, modulo 2^64.
-fn power(mut exponent: usize) -> u64 {
-    let (mut power, mut square) = (1u64, BASE);
-    while exponent > 0 {
-        if exponent % 2 == 1 {
-            power = power.wrapping_mul(square);
-        }
-        square = square.wrapping_mul(square);
-        exponent /= 2;
-    }
-    power
-}
-
-/// Returns a hash of a 64-bit number (the finalizer of SplitMix64).
-fn mix(mut bits: u64) -> u64 {
-    bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    bits ^ (bits >> 31)
 }
 
 /// Returns whether a window has at least `WINDOW` - 2 distinct values. `window` has the bit patterns of its values.
@@ -173,7 +141,7 @@ impl RepeatSearch {
             start,
             position: 0,
             last: [0.0; WINDOW],
-            rolling: 0,
+            hashes: ValueHashes::new(),
             max_hash: u64::MAX / count.div_ceil(KEPT).max(1) as u64,
             windows: Vec::new(),
             row_hash: 0,
@@ -196,40 +164,46 @@ impl RepeatSearch {
             let first = values.iter().take(FIRST - self.first.len().min(FIRST));
             self.first.extend(first.map(|value| value.to_bits()));
         }
-        let mut added = 0;
-        while added < values.len() {
-            let left = values.len() - added;
-            let count = if self.row_width > 0 { left.min(self.row_width - self.column) } else { left };
-            self.add_to_row(values, added..added + count);
-            added += count;
-            if self.column == self.row_width && self.row_width > 0 {
-                self.finish_row();
-            }
+        for start in (0..values.len()).step_by(BLOCK) {
+            let block = &values[start..values.len().min(start + BLOCK)];
+            self.hashes.set(block);
+            self.record_windows(values, start);
+            self.add_to_rows();
+            self.position += block.len();
         }
         let kept = values.len().min(WINDOW);
         self.last.rotate_left(kept);
         self.last[WINDOW - kept..].copy_from_slice(&values[values.len() - kept..]);
     }
 
-    /// Adds the values `range` of a chunk. They must be in one row.
-    fn add_to_row(&mut self, chunk: &[f64], range: Range<usize>) {
-        let (mut rolling, mut row_hash, mut power) = (self.rolling, self.row_hash, self.power);
-        let (position, max_hash) = (self.position, self.max_hash);
-        for (n, value) in chunk[range.clone()].iter().enumerate() {
-            let mixed = mix(value.to_bits());
-            rolling = (rolling << SHIFT).wrapping_add(mixed);
-            row_hash = row_hash.wrapping_add(mixed.wrapping_mul(power));
-            power = power.wrapping_mul(BASE);
-            if rolling <= max_hash {
-                let end = position + n + 1;
-                if end >= WINDOW && is_distinctive(self.window(chunk, range.start + n + 1)) {
-                    self.windows.push((rolling, self.start + end - WINDOW));
+    /// Records the windows of the current block whose hash is small. The block begins at index `start` of the chunk.
+    fn record_windows(&mut self, chunk: &[f64], start: usize) {
+        for (n, hash) in self.hashes.of_windows().iter().enumerate() {
+            if *hash <= self.max_hash {
+                let end = self.position + n + 1;
+                if end >= WINDOW && is_distinctive(self.window(chunk, start + n + 1)) {
+                    self.windows.push((*hash, self.start + end - WINDOW));
                 }
             }
         }
-        (self.rolling, self.row_hash, self.power) = (rolling, row_hash, power);
-        self.position += range.len();
-        self.column += range.len();
+    }
+
+    /// Adds the hashes of the values of the current block to their rows.
+    fn add_to_rows(&mut self) {
+        let count = self.hashes.of_values().len();
+        let mut added = 0;
+        while added < count {
+            let left = count - added;
+            let in_row = if self.row_width > 0 { left.min(self.row_width - self.column) } else { left };
+            let sum = polynomial(&self.hashes.of_values()[added..added + in_row]);
+            self.row_hash = self.row_hash.wrapping_add(sum.wrapping_mul(self.power));
+            self.power = self.power.wrapping_mul(power(in_row));
+            self.column += in_row;
+            added += in_row;
+            if self.column == self.row_width && self.row_width > 0 {
+                self.finish_row();
+            }
+        }
     }
 
     /// Returns the bit patterns of the `WINDOW` values before the index `end` of a chunk. The first of them may be in
@@ -329,6 +303,9 @@ impl RepeatSearch {
     /// The probability that two values are equal is estimated from the first `FIRST` values, and assumed to be at least
     /// 2^-16. Rows are long enough if the probability that any two are equal by chance is below 2^-40.
     fn equal_rows(&self) -> Option<Repeat> {
+        if !has_equal(&self.row_hashes) {
+            return None;
+        }
         let mut values = self.first.clone();
         values.sort_unstable();
         let n = values.len() as f64;
@@ -338,9 +315,6 @@ impl RepeatSearch {
         let bits_per_value = (-equal.log2()).min(MAX_BITS_PER_VALUE);
         let needed = bits_of_equal_rows(self.rows);
         if equal.is_nan() || self.row_width as f64 * bits_per_value < needed {
-            return None;
-        }
-        if !has_equal(&self.row_hashes) {
             return None;
         }
         let mut rows = self.row_hashes.clone();
@@ -357,7 +331,7 @@ mod tests {
 
     /// Returns `count` pseudo-random integers of `bits` bits.
     fn values(count: usize, bits: u32) -> Vec<f64> {
-        (0..count as u64).map(|n| (mix(n.wrapping_mul(BASE) + 1) >> (64 - bits)) as f64).collect()
+        (0..count as u64).map(|n| (mix(n.wrapping_mul(0x9e37_79b9_7f4a_7c15) + 1) >> (64 - bits)) as f64).collect()
     }
 
     /// Returns the repetition that a search in these values finds.

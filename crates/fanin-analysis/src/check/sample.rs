@@ -17,7 +17,7 @@
 
 use super::distribution::Moments;
 use super::grid;
-use super::lanes::{extremes, sum_of, sum_of_pairs};
+use super::lanes::{count_of, extremes, finite, sum_of, sum_of_pairs};
 use super::p_value;
 use super::reference::ReferenceDistribution;
 use super::test_result::TestResult;
@@ -78,16 +78,16 @@ impl SampleStatistics {
 
     /// Adds the next values of the sample, in row-major order.
     pub(crate) fn add(&mut self, reference: &ReferenceDistribution, values: &[f64]) {
-        self.zeros += values.iter().filter(|x| **x == 0.0).count() as u64;
-        let all_finite = values.iter().fold(true, |all, x| all & x.is_finite());
-        if all_finite && !self.skip_zeros {
-            return self.add_counted(reference, values);
+        self.zeros += count_of(values, |x| x == 0.0);
+        let mut finite = finite(values);
+        if finite.len() < values.len() {
+            self.nans += count_of(values, f64::is_nan);
+            self.infinite += count_of(values, f64::is_infinite);
         }
-        self.nans += values.iter().filter(|x| x.is_nan()).count() as u64;
-        self.infinite += values.iter().filter(|x| x.is_infinite()).count() as u64;
-        let is_counted = |x: &f64| x.is_finite() && !(self.skip_zeros && *x == 0.0);
-        let counted: Vec<f64> = values.iter().copied().filter(is_counted).collect();
-        self.add_counted(reference, &counted);
+        if self.skip_zeros {
+            finite.to_mut().retain(|x| *x != 0.0);
+        }
+        self.add_counted(reference, &finite);
     }
 
     /// Adds finite values, without zeros if `skip_zeros` is true, to all statistics except the counts of zeros, NaN and
@@ -102,10 +102,7 @@ impl SampleStatistics {
         self.products += sum_of_pairs(values, |x, next| standardize(x) * standardize(next));
         let (min, max, _) = extremes(values);
         (self.min, self.max) = (self.min.min(min), self.max.max(max));
-        for &x in values {
-            self.bins[reference.bin(x)] += 1;
-        }
-
+        reference.count(values, &mut self.bins);
         self.count += values.len() as u64;
         self.pairs += values.len() as u64;
         self.last = standardize(*last);
@@ -277,8 +274,11 @@ impl SampleStatistics {
     }
 
     /// Tests whether the smallest and the largest value are too far from the mean (`outlier`) or too close to it
-    /// (`tail`).
-    fn extremes(&self, reference: &ReferenceDistribution) -> Vec<TestResult> {
+    /// (`tail`). The list is empty if there are no values.
+    pub(crate) fn extremes(&self, reference: &ReferenceDistribution) -> Vec<TestResult> {
+        if self.count == 0 {
+            return Vec::new();
+        }
         let (n, distribution) = (self.count as f64, &reference.distribution);
         let (low, high) = distribution.bounds();
         let std = reference.moments.std;

@@ -93,7 +93,7 @@ pub(crate) fn find(
     }
     let mut patterns: Vec<(usize, Pattern)> = Vec::new();
     for (n, candidate) in candidates.iter().enumerate() {
-        let first = first_values(checkpoint, candidate, BITS)?;
+        let first = TensorView::whole(checkpoint, candidate.tensor).first_values(BITS)?;
         patterns.extend(Pattern::new(&first, &candidate.distribution).map(|pattern| (n, pattern)));
     }
     if patterns.is_empty() {
@@ -110,23 +110,12 @@ pub(crate) fn find(
     let Some((seed, stream)) = SEEDS.par_iter().find_map_first(stream_with_one) else { return Ok(found) };
     for (n, pattern) in patterns {
         if let Some(word) = stream.position(&pattern) {
-            let values = first_values(checkpoint, &candidates[n], MAX_COMPARED)?;
+            let values = TensorView::whole(checkpoint, candidates[n].tensor).first_values(MAX_COMPARED)?;
             let change = change(&values, seed, word, &candidates[n]);
             found[n] = change.map(|change| TorchDraw { seed, word, change });
         }
     }
     Ok(found)
-}
-
-/// Returns the first values of a tensor, at most `count`.
-fn first_values(checkpoint: &Checkpoint, candidate: &Candidate, count: usize) -> Result<Vec<f64>> {
-    let view = TensorView::whole(checkpoint, candidate.tensor);
-    let width: usize = view.shape()[1..].iter().product();
-    let rows = count.div_ceil(width.max(1)).min(view.shape()[0]);
-    let mut values = Vec::new();
-    view.slice(0, 0..rows).values(|chunk| values.extend_from_slice(chunk))?;
-    values.truncate(count);
-    Ok(values)
 }
 
 impl Pattern {

@@ -11,6 +11,7 @@
 use super::tensor_view::TensorView;
 use crate::error::Result;
 use crate::signs::sign;
+use crate::vectorized::vectorized;
 
 /// The number of values of a sketch.
 pub(crate) const BUCKETS: usize = 1024;
@@ -44,6 +45,15 @@ pub(crate) struct Order {
     pub(crate) reversed: bool,
 }
 
+vectorized! {
+    /// Subtracts `mean` from each value, multiplies the result by `factor`, and adds it to one of `sums`.
+    fn add_standardized(sums: &mut [f32], values: &[f64], mean: f64, factor: f64) {
+        for (sum, x) in sums.iter_mut().zip(values) {
+            *sum += ((x - mean) * factor) as f32;
+        }
+    }
+}
+
 impl Signature {
     /// Returns the signature before the first value is added. `position` is the row-major index of the first value that
     /// will be added. `mean` and `std` standardize the values.
@@ -60,10 +70,7 @@ impl Signature {
             if self.sketch.len() < column + chunk.len() {
                 self.sketch.resize(column + chunk.len(), 0.0);
             }
-            let factor = self.inverse * sign;
-            for (sum, x) in self.sketch[column..].iter_mut().zip(chunk) {
-                *sum += ((x - self.mean) * factor) as f32;
-            }
+            add_standardized(&mut self.sketch[column..], chunk, self.mean, self.inverse * sign);
             self.position += chunk.len();
             values = rest;
         }
@@ -91,25 +98,18 @@ impl Signature {
         let rows = shape[0];
         let width: usize = shape[1..].iter().product();
         let lines = WINDOW.div_ceil(width);
-        self.orders[0] = order(&read(&view.slice(0, 0..lines))?[..WINDOW]);
-        let last = read(&view.slice(0, rows - lines..rows))?;
+        self.orders[0] = order(&view.first_values(WINDOW)?);
+        let last = view.slice(0, rows - lines..rows).all_values()?;
         self.orders[1] = order(&last[last.len() - WINDOW..]);
         if let [rows, columns] = *shape
             && rows >= WINDOW
         {
-            self.orders[2] = order(&read(&view.slice(0, 0..WINDOW).slice(1, 0..1))?);
+            self.orders[2] = order(&view.slice(0, 0..WINDOW).slice(1, 0..1).all_values()?);
             let last = view.slice(0, rows - WINDOW..rows).slice(1, columns - 1..columns);
-            self.orders[3] = order(&read(&last)?);
+            self.orders[3] = order(&last.all_values()?);
         }
         Ok(())
     }
-}
-
-/// Reads and returns all values of a view.
-fn read(view: &TensorView<'_>) -> Result<Vec<f64>> {
-    let mut all = Vec::new();
-    view.values(|values| all.extend_from_slice(values))?;
-    Ok(all)
 }
 
 /// Returns the order of `values`. Returns `None` if a value is NaN or infinite, if two values are equal, or if the

@@ -1,13 +1,17 @@
 //! Reads the values of a stored tensor, or of a part of it such as one block of a fused parameter.
 
 use std::ops::Range;
+use std::sync::Arc;
 
-use fanin::region::Region;
+use fanin::region::{Region, Runs};
 use fanin::{Block, Plan};
 use fanin_checkpoint::Checkpoint;
 use fanin_recipe::Entry;
 
 use crate::error::Result;
+
+/// The largest number of values of a tensor that [`TensorView::kept`] keeps in memory.
+const MAX_KEPT: usize = 1 << 13;
 
 /// A view of a tensor in a checkpoint: of the whole tensor, of one block, or of a range along its axes.
 #[derive(Debug, Clone)]
@@ -23,6 +27,8 @@ pub(crate) struct TensorView<'a> {
     start: Vec<usize>,
     /// The size of the view along each axis of the tensor.
     extent: Vec<usize>,
+    /// The values of the whole tensor, if they are kept in memory.
+    kept: Option<Arc<[f64]>>,
 }
 
 /// Returns the number of rows and the number of columns of a tensor as a matrix, in which all axes after the first are
@@ -61,19 +67,31 @@ impl<'a> TensorView<'a> {
     pub(crate) fn whole(checkpoint: &'a Checkpoint, tensor: usize) -> Self {
         let shape = checkpoint.manifest.entries[tensor].shape.clone();
         let (axes, start) = ((0..shape.len()).collect(), vec![0; shape.len()]);
-        Self { checkpoint, tensor, axes, extent: shape.clone(), shape, start }
+        Self { checkpoint, tensor, axes, extent: shape.clone(), shape, start, kept: None }
     }
 
-    /// Returns a view of one block of the tensor at index `tensor` of the checkpoint's manifest.
+    /// Returns this view of a whole tensor. If the tensor has few values, they are read now, and kept in memory for all
+    /// views of the tensor that are made from this one.
+    ///
+    /// # Errors
+    /// Returns an error if the file cannot be read.
+    pub(crate) fn kept(mut self) -> Result<Self> {
+        if self.entry().dtype.is_read() && self.entry().values() <= MAX_KEPT {
+            self.kept = Some(self.all_values()?.into());
+        }
+        Ok(self)
+    }
+
+    /// Returns a view of one block of the tensor.
     ///
     /// The axes of the view are in the order of the tensor's axes, even if the block's plan orders them differently, so
     /// that values are read in file order.
-    fn block(checkpoint: &'a Checkpoint, tensor: usize, block: &Block) -> Self {
+    fn block(&self, block: &Block) -> Self {
         let extent = block.extent().to_vec();
         let mut axes = block.axes().to_vec();
         axes.sort_unstable();
         let shape = axes.iter().map(|&axis| extent[axis]).collect();
-        Self { checkpoint, tensor, axes, shape, start: block.start().to_vec(), extent }
+        Self { axes, shape, start: block.start().to_vec(), extent, ..self.clone() }
     }
 
     /// Returns a view of the positions `range` of this view along `axis`.
@@ -112,20 +130,24 @@ impl<'a> TensorView<'a> {
     }
 
     /// Returns a view of each block of the plan, or one view of the whole tensor if the plan has no blocks.
+    ///
+    /// # Errors
+    /// Returns an error if the file cannot be read.
     pub(crate) fn all<'p>(
         checkpoint: &'a Checkpoint,
         tensor: usize,
         plan: &'p Plan,
-    ) -> Vec<PlannedView<'a, 'p>> {
+    ) -> Result<Vec<PlannedView<'a, 'p>>> {
+        let whole = Self::whole(checkpoint, tensor).kept()?;
         if plan.blocks().is_empty() {
-            return vec![PlannedView { suffix: "", view: Self::whole(checkpoint, tensor), plan }];
+            return Ok(vec![PlannedView { suffix: "", view: whole, plan }]);
         }
         let view = |block: &'p Block| PlannedView {
             suffix: block.suffix(),
-            view: Self::block(checkpoint, tensor, block),
+            view: whole.block(block),
             plan: block.plan(),
         };
-        plan.blocks().iter().map(view).collect()
+        Ok(plan.blocks().iter().map(view).collect())
     }
 
     /// Returns the number of values of a tensor that are not 0 and are in none of `views`. The views must not overlap.
@@ -161,12 +183,51 @@ impl<'a> TensorView<'a> {
         &self.shape
     }
 
+    /// Reads and returns all values of the view in row-major order.
+    ///
+    /// # Errors
+    /// Returns an error if the file cannot be read.
+    pub(crate) fn all_values(&self) -> Result<Vec<f64>> {
+        let mut all = Vec::new();
+        self.values(|values| all.extend_from_slice(values))?;
+        Ok(all)
+    }
+
+    /// Reads and returns the first values of the view in row-major order, at most `count`.
+    ///
+    /// # Errors
+    /// Returns an error if the file cannot be read.
+    pub(crate) fn first_values(&self, count: usize) -> Result<Vec<f64>> {
+        let mut left = count;
+        let runs = self.runs().map_while(|run| {
+            let run = run.start..run.end.min(run.start + left);
+            left -= run.len();
+            (!run.is_empty()).then_some(run)
+        });
+        let mut first = Vec::new();
+        self.values_of(runs, |values| first.extend_from_slice(values))?;
+        Ok(first)
+    }
+
     /// Calls `take` with the values of the view in row-major order, a chunk at a time.
     ///
     /// # Errors
     /// Returns an error if the file cannot be read.
     pub(crate) fn values(&self, take: impl FnMut(&[f64])) -> Result {
-        let runs = Region::new(&self.entry().shape, &self.start, &self.extent).runs();
-        Ok(self.checkpoint.values_of(self.tensor, runs, take)?)
+        self.values_of(self.runs(), take)
+    }
+
+    /// Calls `take` with the values of the tensor whose row-major indices are in `runs`.
+    fn values_of(&self, runs: impl Iterator<Item = Range<usize>>, mut take: impl FnMut(&[f64])) -> Result {
+        match &self.kept {
+            Some(kept) => runs.for_each(|run| take(&kept[run])),
+            None => self.checkpoint.values_of(self.tensor, runs, take)?,
+        }
+        Ok(())
+    }
+
+    /// Returns the ranges of row-major indices of the tensor that are in the view, in ascending order.
+    fn runs(&self) -> Runs {
+        Region::new(&self.entry().shape, &self.start, &self.extent).runs()
     }
 }

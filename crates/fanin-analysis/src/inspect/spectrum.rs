@@ -20,6 +20,7 @@ use rayon::prelude::*;
 
 use crate::error::Result;
 use crate::signs::sign;
+use crate::vectorized::vectorized;
 use fanin_checkpoint::Checkpoint;
 use fanin_recipe::Entry;
 
@@ -246,38 +247,62 @@ fn eigen(mut diagonal: Vec<f64>, mut superdiagonal: Vec<f64>) -> Option<Vec<(f64
 /// Returns the product of a vector `v` and the Gram matrix of A: A^T A v, or A A^T v if A has more columns than rows. A
 /// is the matrix of `values`. The order of summation is fixed, so the result does not depend on the number of threads.
 fn gram(values: &[f32], rows: usize, columns: usize, v: &[f64]) -> Vec<f64> {
+    /// The number of blocks of rows.
     const BLOCKS: usize = 16;
-    let block = rows.div_ceil(BLOCKS);
-    let blocks = |work: &(dyn Fn(usize, &[f32]) -> Vec<f64> + Sync)| -> Vec<Vec<f64>> {
-        values.par_chunks(block * columns).enumerate().map(|(n, rows)| work(n * block, rows)).collect()
+    /// The number of columns of a block of columns, whose values fit into the CPU's second-level cache.
+    const WIDTH: usize = 256;
+    let parts: Vec<Vec<f64>> = if rows >= columns {
+        let blocks = values.par_chunks(rows.div_ceil(BLOCKS) * columns);
+        blocks.map(|rows| gram_of_rows(rows, v)).collect()
+    } else {
+        let blocks = (0..columns.div_ceil(WIDTH)).into_par_iter();
+        let of_block =
+            |n: usize| gram_of_columns(values, columns, n * WIDTH, columns.min((n + 1) * WIDTH), v);
+        blocks.map(of_block).collect()
     };
-    let sum = |parts: Vec<Vec<f64>>| {
-        let mut parts = parts.into_iter();
-        let mut sum = parts.next().unwrap_or_default();
-        parts.for_each(|part| sum.iter_mut().zip(part).for_each(|(x, y)| *x += y));
-        sum
-    };
-    let along = |row: &[f32], factor: f64, to: &mut [f64]| {
-        to.iter_mut().zip(row).for_each(|(x, &y)| *x += factor * f64::from(y));
-    };
-    if rows >= columns {
-        return sum(blocks(&|_, rows| {
-            let mut part = vec![0.0; columns];
-            rows.chunks(columns).for_each(|row| along(row, wide_dot(row, v), &mut part));
-            part
-        }));
+    let mut parts = parts.into_iter();
+    let mut sum = parts.next().unwrap_or_default();
+    parts.for_each(|part| sum.iter_mut().zip(part).for_each(|(x, y)| *x += y));
+    sum
+}
+
+vectorized! {
+    /// Returns A^T A v, where A is the row-major matrix of `values`. It has as many columns as `v` has elements.
+    fn gram_of_rows(values: &[f32], v: &[f64]) -> Vec<f64> {
+        let mut product = vec![0.0; v.len()];
+        for row in values.chunks(v.len()) {
+            add_multiple(&mut product, wide_dot(row, v), row);
+        }
+        product
     }
-    let there = sum(blocks(&|first, rows| {
-        let mut part = vec![0.0; columns];
-        rows.chunks(columns).enumerate().for_each(|(k, row)| along(row, v[first + k], &mut part));
-        part
-    }));
-    blocks(&|_, rows| rows.chunks(columns).map(|row| wide_dot(row, &there)).collect()).concat()
+
+    /// Returns A A^T v. A has the columns from `first` to `end` (exclusive) of the row-major matrix of `values`, which
+    /// has `columns` columns.
+    fn gram_of_columns(values: &[f32], columns: usize, first: usize, end: usize, v: &[f64]) -> Vec<f64> {
+        let mut along = vec![0.0; end - first];
+        for (row, factor) in values.chunks(columns).zip(v) {
+            add_multiple(&mut along, *factor, &row[first..end]);
+        }
+        let mut product = Vec::new();
+        for row in values.chunks(columns) {
+            product.push(wide_dot(&row[first..end], &along));
+        }
+        product
+    }
+}
+
+/// Adds `factor` times the vector `added` to `sums`.
+#[inline(always)]
+fn add_multiple(sums: &mut [f64], factor: f64, added: &[f32]) {
+    for (sum, x) in sums.iter_mut().zip(added) {
+        *sum += factor * f64::from(*x);
+    }
 }
 
 /// Returns the scalar product of an f32 vector and an f64 vector, computed in f64.
+#[inline(always)]
 fn wide_dot(a: &[f32], b: &[f64]) -> f64 {
-    const LANES: usize = 8;
+    const LANES: usize = 16;
     let mut lanes = [0.0; LANES];
     let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<LANES>(), b.as_chunks::<LANES>());
     for (a, b) in a.iter().zip(b) {

@@ -80,8 +80,8 @@ impl<'a> Verifier<'a> {
         Self { checkpoint, planned, recipe, copied, tied, progress, references }
     }
 
-    /// Tests all tensors, and adds the results to `tensors`. Returns the results of the tests that combine all tensors
-    /// of a rule.
+    /// Tests all tensors, and adds the results to `tensors`. Returns the results of the tests that combine several
+    /// tensors: those of a rule, or all.
     ///
     /// # Errors
     /// Returns an error if the file cannot be read.
@@ -100,10 +100,11 @@ impl<'a> Verifier<'a> {
                 pool.tensors += 1;
             }
         }
+        let mut results = pooled_results(&pooled);
         if !self.tied {
-            self.compare_tensors(outcomes, tensors);
+            results.extend(self.compare_tensors(outcomes, tensors));
         }
-        Ok(pooled_results(&pooled))
+        Ok(results)
     }
 
     /// Compares every value with the value that a seed gives, and adds the results to `tensors`.
@@ -174,7 +175,7 @@ impl<'a> Verifier<'a> {
     fn test_views(&self, tensor: usize, verified: &mut VerifiedTensor) -> Result<Vec<Outcome>> {
         let planned = &self.planned[tensor];
         let Some(plan) = &planned.plan else { return Ok(Vec::new()) };
-        let views = TensorView::all(self.checkpoint, tensor, plan);
+        let views = TensorView::all(self.checkpoint, tensor, plan)?;
         let test = |view: &PlannedView<'_, '_>| {
             ViewTests::new(&view.view, view.plan, &self.references, self.progress)
         };
@@ -208,7 +209,14 @@ impl<'a> Verifier<'a> {
 
     /// Adds a failed test to each tensor or block whose values are equal to those of an earlier one, and the results of
     /// the test `related`. Tied tensors are not compared.
-    fn compare_tensors(&self, outcomes: Vec<Vec<Outcome>>, tensors: &mut [VerifiedTensor]) {
+    ///
+    /// All pairs together are one test `related`. If no pair has a result, the function returns a passed result, so
+    /// that the test is counted.
+    fn compare_tensors(
+        &self,
+        outcomes: Vec<Vec<Outcome>>,
+        tensors: &mut [VerifiedTensor],
+    ) -> Option<TestResult> {
         let mut seen: HashMap<(u64, usize), String> = HashMap::new();
         let (mut signed, mut owners): (Vec<Signed>, Vec<(usize, String)>) = Default::default();
         for (tensor, outcomes) in outcomes.into_iter().enumerate() {
@@ -227,11 +235,14 @@ impl<'a> Verifier<'a> {
                 }
             }
         }
-        for relation in relations(&signed) {
+        let relations = relations(&signed);
+        let passed = relations.is_empty() && signed.len() > 1;
+        for relation in relations {
             let (tensor, prefix) = &owners[relation.second];
             let TestResult { test, p_value, text } = relation.result;
             tensors[*tensor].results.push(TestResult::new(test, p_value, format!("{prefix}{text}")));
         }
+        passed.then(|| TestResult::new("related", 1.0, "no two tensors are correlated".to_owned()))
     }
 }
 

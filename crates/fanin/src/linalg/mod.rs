@@ -1,6 +1,7 @@
-//! Dense linear algebra: singular values, and the algorithms of the `orthogonal` initializer (matrix products with a
-//! fixed order of summation, Householder reflections and QR factorization).
+//! Dense linear algebra: singular values, scalar products of columns, and the algorithms of the `orthogonal` initializer
+//! (matrix products with a fixed order of summation, Householder reflections and QR factorization).
 
+mod columns;
 mod panel;
 mod product;
 pub(crate) mod qr;
@@ -9,4 +10,5 @@ pub(crate) mod reflections;
 mod singular;
 pub(crate) mod transpose;
 
+pub use columns::column_products;
 pub use singular::singular_values;

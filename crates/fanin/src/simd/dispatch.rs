@@ -1,8 +1,9 @@
-//! `dispatch`, which runs a kernel with the instructions of a SIMD level.
+//! `dispatch`, which runs a kernel with the instructions of a SIMD level, and [`Level::run`], which does the same with
+//! the code of other crates.
 
 use super::level::Level;
 use super::scalar::Scalar;
-use super::traits::Kernel;
+use super::traits::{Kernel, SimdIsa};
 #[cfg(target_arch = "x86_64")]
 use super::x86_64::{avx2, avx512};
 
@@ -19,5 +20,56 @@ pub(crate) fn dispatch<K: Kernel>(level: Level, kernel: K) -> K::Output {
         Level::Avx512 => unsafe { avx512::run(kernel) },
         #[cfg(not(target_arch = "x86_64"))]
         _ => kernel.run::<Scalar>(),
+    }
+}
+
+/// A computation that [`Level::run`] compiles for each SIMD level. The compiler vectorizes its loops with the
+/// instructions of the level.
+///
+/// The method `run`, and all functions that it calls, should be `#[inline(always)]`: only inlined code is compiled with
+/// the instructions of the level.
+pub trait Vectorized {
+    /// The result of the computation.
+    type Output;
+
+    /// Runs the computation.
+    fn run(self) -> Self::Output;
+}
+
+/// A kernel that runs a computation of another crate.
+struct Inlined<V>(V);
+
+impl<V: Vectorized> Kernel for Inlined<V> {
+    type Output = V::Output;
+
+    #[inline(always)]
+    fn run<I: SimdIsa>(self) -> V::Output {
+        self.0.run()
+    }
+}
+
+impl Level {
+    /// Runs a computation, compiled with the instructions of this level, and returns its result. If this CPU does not
+    /// support the level, the best supported level is used. The result does not depend on the level.
+    ///
+    /// ```
+    /// use fanin::{Level, Vectorized};
+    ///
+    /// /// The sum of the squares of integers.
+    /// struct SumOfSquares<'a>(&'a [u32]);
+    ///
+    /// impl Vectorized for SumOfSquares<'_> {
+    ///     type Output = u32;
+    ///
+    ///     #[inline(always)]
+    ///     fn run(self) -> u32 {
+    ///         self.0.iter().map(|x| x * x).sum()
+    ///     }
+    /// }
+    ///
+    /// assert_eq!(Level::best().run(SumOfSquares(&[1, 2, 3])), 14);
+    /// ```
+    pub fn run<V: Vectorized>(self, computation: V) -> V::Output {
+        dispatch(self, Inlined(computation))
     }
 }

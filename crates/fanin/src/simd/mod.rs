@@ -22,6 +22,7 @@ mod traits;
 #[cfg(target_arch = "x86_64")]
 mod x86_64;
 
+pub use dispatch::Vectorized;
 pub(crate) use dispatch::dispatch;
 pub use level::Level;
 pub(crate) use memory::{Prefetch, fill_non_temporal};

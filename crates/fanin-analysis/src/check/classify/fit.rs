@@ -62,7 +62,7 @@ impl Estimate {
     /// Returns an error if the file cannot be read.
     fn new(scan: &Scan<'_>, modes: Vec<f64>) -> Result<Self> {
         let summary = &scan.summary;
-        let finite = summary.finite as f64;
+        let finite = summary.finite() as f64;
         // In a type of 8 bits, rounding turns many small values into 0.
         let ignore_zeros = summary.zeros as f64 > 1e-3 * finite && scan.dtype.size() > 1;
         let (mean, std) = (summary.mean(), summary.std());
@@ -213,7 +213,7 @@ pub(super) fn distribution(
     // A single row of zeros may be the row of a padding token, so it is no problem. Short rows may be all zeros by
     // chance, at the measured rate of zeros.
     let (rows, width) = scan.matrix();
-    let zeros = summary.zeros as f64 / summary.finite as f64;
+    let zeros = summary.zeros as f64 / summary.finite() as f64;
     let by_chance = rows as f64 * zeros.powf(width as f64);
     if summary.zero_rows > 1 && poisson_at_least(summary.zero_rows as u64, by_chance) < 1e-9 {
         problems.push(format!("{} of {rows} rows are all zeros: never written?", summary.zero_rows));
@@ -350,11 +350,8 @@ fn fit(scan: &Scan<'_>, candidates: Vec<Univariate>, estimate: &Estimate, reach:
     let fits = |reference: &ReferenceDistribution, sample: &SampleStatistics| {
         let (distance, _) = sample.kolmogorov_smirnov_distance(reference);
         let distance = (distance - reference.wrapped_probability()).max(0.0);
-        let extremes = sample.tests(reference).into_iter();
         kolmogorov_smirnov(distance, sample.count as f64) > MIN_P_VALUE
-            && extremes
-                .filter(|result| ["tail", "outlier"].contains(&result.test))
-                .all(|result| result.p_value > 1e-6)
+            && sample.extremes(reference).iter().all(|result| result.p_value > 1e-6)
     };
     let fitted = references.into_iter().zip(samples).find(|(reference, sample)| fits(reference, sample));
     Ok(Found { reference: fitted.map(|(reference, _)| reference), structure, signature })
@@ -368,7 +365,7 @@ fn fit_without_outliers(
     estimate: &mut Estimate,
     problems: &mut Vec<String>,
 ) -> Result<Option<Found>> {
-    let finite = scan.summary.finite as f64;
+    let finite = scan.summary.finite() as f64;
     let (min, max) = (estimate.min, estimate.max);
     let deviation = estimate.reach() / estimate.std;
     if finite * statrs::function::erf::erfc(deviation / std::f64::consts::SQRT_2) >= 1e-6 {
@@ -390,7 +387,7 @@ fn fit_without_outliers(
     if fitted {
         problems.push(format!(
             "{outliers} of {} values are outliers, up to {:.0} std from the mean; the others fit a normal distribution",
-            scan.summary.finite,
+            scan.summary.finite(),
             (max - mean).max(mean - min) / std
         ));
     }
@@ -421,7 +418,7 @@ fn modes(
             _ if mode == scan.summary.max => ", the largest value: clamped?",
             _ => "",
         };
-        let finite = scan.summary.finite;
+        let finite = scan.summary.finite();
         let distance = (mode - estimate.mean).abs() / estimate.std;
         let message = format!(
             "{count} of {finite} values are exactly {}, {} std from the mean of the others{bound}",
@@ -443,7 +440,7 @@ fn clamped_values(
     problems: &mut Vec<String>,
 ) {
     let summary = &scan.summary;
-    let finite = summary.finite as f64;
+    let finite = summary.finite() as f64;
     let wide = scan.dtype == DType::F32 || scan.dtype == DType::F64;
     let piled = |bound: f64, count: u64| match fitted {
         // Equal random values are rare in a wide type.

@@ -71,8 +71,8 @@ fn classify_scan(scan: &Scan<'_>, search_blocks: bool) -> Result<Classification>
     let summary = &scan.summary;
     found.zero_rows = summary.zero_rows;
     found.zeros = Some(summary.zeros);
-    found.mean = (summary.finite > 0).then(|| summary.mean());
-    found.std = (summary.finite > 0).then(|| summary.std());
+    found.mean = (summary.finite() > 0).then(|| summary.mean());
+    found.std = (summary.finite() > 0).then(|| summary.std());
     found.hash = scan.repeats.hash();
     Ok(found)
 }
@@ -87,14 +87,14 @@ fn kind_of(scan: &Scan<'_>, search_blocks: bool, found: &mut Classification) -> 
     let summary = &scan.summary;
     let simple = match () {
         () if scan.count() == 0 => Some(Kind::Empty),
-        () if summary.finite == 0 => Some(Kind::Other),
+        () if summary.finite() == 0 => Some(Kind::Other),
         () => match uninitialized_memory(scan) {
             Some(problem) => {
                 found.problems.push(problem);
                 Some(Kind::Uninitialized)
             }
             None if summary.min == summary.max => Some(Kind::Constant(summary.min)),
-            None if summary.zeros + summary.ones == summary.finite => Some(Kind::ZerosAndOnes),
+            None if summary.zeros + summary.ones == summary.finite() => Some(Kind::ZerosAndOnes),
             None => tables::table(scan, &mut found.problems)?,
         },
     };
@@ -102,7 +102,7 @@ fn kind_of(scan: &Scan<'_>, search_blocks: bool, found: &mut Classification) -> 
         found.kind = kind;
         return Ok(());
     }
-    if summary.finite < MIN_VALUES {
+    if summary.finite() < MIN_VALUES {
         let computed = tables::has_short_numbers(scan)?;
         found.kind = if computed { Kind::Table("numbers of a few digits") } else { Kind::TooFew };
         return Ok(());
@@ -182,7 +182,7 @@ fn report_dependence(dependence: Vec<TestResult>, found: &mut Classification) {
 /// Returns a message if at least one value is NaN or infinite, and `None` otherwise.
 fn non_finite_values(scan: &Scan<'_>) -> Option<String> {
     let summary = &scan.summary;
-    if summary.finite == 0 && summary.infinite > 0 && summary.infinite == summary.non_finite {
+    if summary.finite() == 0 && summary.infinite > 0 && summary.infinite == summary.non_finite {
         return Some("every value is infinite: an overflow?".to_owned());
     }
     let values = scan.count();
@@ -199,7 +199,7 @@ fn uninitialized_memory(scan: &Scan<'_>) -> Option<String> {
             .then(|| format!("every value is {:.1e}, subnormal: uninitialized memory?", summary.min));
     }
     let implausible = summary.implausible;
-    (implausible as f64 > 0.001 * summary.finite as f64)
+    (implausible as f64 > 0.001 * summary.finite() as f64)
         .then(|| format!("{implausible} values are subnormal or beyond 1e15: uninitialized memory?"))
 }
 

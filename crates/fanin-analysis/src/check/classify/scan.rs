@@ -30,7 +30,7 @@ pub(super) struct Scan<'a> {
 }
 
 impl<'a> Scan<'a> {
-    /// Reads the values of the tensor at index `tensor` of the checkpoint's manifest once, to compute the statistics.
+    /// Reads the values of the tensor at index `tensor` of the checkpoint's manifest, to compute the statistics.
     ///
     /// # Errors
     /// Returns an error if the file cannot be read.
@@ -40,7 +40,7 @@ impl<'a> Scan<'a> {
         dtype: DType,
         progress: &dyn Progress,
     ) -> Result<Self> {
-        Self::of(TensorView::whole(checkpoint, tensor), dtype, progress)
+        Self::of(TensorView::whole(checkpoint, tensor).kept()?, dtype, progress)
     }
 
     /// Reads the values of a view once, to compute the statistics.
@@ -133,11 +133,8 @@ impl<'a> Scan<'a> {
     /// # Errors
     /// Returns an error if the file cannot be read.
     pub(super) fn first_row(&self) -> Result<Vec<f64>> {
-        let mut row = Vec::new();
-        let view = self.view.slice(0, 0..1);
         let width = self.matrix().1;
         let positions = self.shape()[1] / width.div_ceil(1 << 16).max(1);
-        view.slice(1, 0..positions.max(1)).values(|values| row.extend_from_slice(values))?;
-        Ok(row)
+        self.view.slice(0, 0..1).slice(1, 0..positions.max(1)).all_values()
     }
 }

@@ -1,13 +1,14 @@
 //! Counts, sums and the range of the values of a tensor. They are computed when the values are read for the first time.
 
-use crate::check::lanes::{extremes, sum_of};
+use crate::check::lanes::{count_of, extremes, finite};
+use crate::check::running_moments::RunningMoments;
 use crate::check::tensor_view::matrix;
 
 /// Counts, sums and the range of the values of a tensor, or of a range of its rows.
 #[derive(Debug, Default)]
 pub(super) struct Summary {
-    /// The number of finite values. All sums are over the finite values.
-    pub(super) finite: u64,
+    /// The moments of the finite values.
+    moments: RunningMoments,
     /// The number of values that are NaN or infinite.
     pub(super) non_finite: u64,
     /// The number of infinite values.
@@ -19,10 +20,6 @@ pub(super) struct Summary {
     /// The number of implausible values: those above 1e15 in magnitude, and those below `smallest_plausible` in
     /// magnitude except 0.
     pub(super) implausible: u64,
-    /// The mean of the finite values.
-    mean: f64,
-    /// The sum of the squared distances of the finite values from the mean.
-    squares: f64,
     /// The smallest finite value.
     pub(super) min: f64,
     /// The largest finite value.
@@ -63,13 +60,11 @@ impl Summary {
         } else if !values.is_empty() {
             self.skip_row_values(values.len());
         }
-        let all_finite = values.iter().fold(true, |all, x| all & x.is_finite());
-        if all_finite {
-            return self.add_finite(values);
+        let finite = finite(values);
+        if finite.len() < values.len() {
+            self.infinite += count_of(values, f64::is_infinite);
+            self.non_finite += (values.len() - finite.len()) as u64;
         }
-        self.infinite += values.iter().filter(|x| x.is_infinite()).count() as u64;
-        self.non_finite += values.iter().filter(|x| !x.is_finite()).count() as u64;
-        let finite: Vec<f64> = values.iter().copied().filter(|x| x.is_finite()).collect();
         self.add_finite(&finite);
     }
 
@@ -110,13 +105,12 @@ impl Summary {
         }
         let (min, max, magnitude) = extremes(values);
         if min <= 1.0 && max >= 1.0 {
-            self.ones += values.iter().filter(|x| **x == 1.0).count() as u64;
+            self.ones += count_of(values, |x| x == 1.0);
         }
         if magnitude < self.smallest_plausible || max > 1e15 || min < -1e15 {
-            let implausible = |x: &&f64| self.is_subnormal(**x) || x.abs() > 1e15;
-            self.implausible += values.iter().filter(implausible).count() as u64;
+            self.implausible += count_of(values, |x| self.is_subnormal(x) || x.abs() > 1e15);
         }
-        let count = |wanted: f64| values.iter().filter(|x| **x == wanted).count() as u64;
+        let count = |wanted: f64| count_of(values, |x| x == wanted);
         if min <= self.min {
             let before = if min == self.min { self.count_at_min } else { 0 };
             (self.min, self.count_at_min) = (min, before + count(min));
@@ -125,27 +119,12 @@ impl Summary {
             let before = if max == self.max { self.count_at_max } else { 0 };
             (self.max, self.count_at_max) = (max, before + count(max));
         }
-
-        let mean = sum_of(values, |x| x) / values.len() as f64;
-        let squares = sum_of(values, |x| (x - mean) * (x - mean));
-        self.merge_moments(values.len() as u64, mean, squares);
-    }
-
-    /// Merges the moments of `count` further values into those of the earlier values (Chan, Golub and LeVeque 1983).
-    /// `mean` is the mean of the further values, and `squares` is the sum of their squared distances from this mean.
-    fn merge_moments(&mut self, count: u64, mean: f64, squares: f64) {
-        let (a, b) = (self.finite as f64, count as f64);
-        let difference = mean - self.mean;
-        self.squares += squares + difference * difference * a * b / (a + b);
-        self.mean += difference * b / (a + b);
-        self.finite += count;
+        self.moments.add(values);
     }
 
     /// Merges the summary of `next`. The rows of `next` follow those of `self` in the tensor.
     pub(super) fn merge(&mut self, next: &Self) {
-        if next.finite > 0 {
-            self.merge_moments(next.finite, next.mean, next.squares);
-        }
+        self.moments.merge(&next.moments);
         self.non_finite += next.non_finite;
         self.infinite += next.infinite;
         self.zeros += next.zeros;
@@ -168,19 +147,24 @@ impl Summary {
         x != 0.0 && x.abs() < self.smallest_plausible
     }
 
-    /// Returns the mean of the finite values.
-    pub(super) fn mean(&self) -> f64 {
-        if self.finite == 0 { f64::NAN } else { self.mean }
+    /// Returns the number of finite values.
+    pub(super) fn finite(&self) -> u64 {
+        self.moments.count
     }
 
-    /// Returns the standard deviation of the finite values: the square root of their mean squared distance from the
-    /// mean.
+    /// Returns the mean of the finite values.
+    pub(super) fn mean(&self) -> f64 {
+        if self.finite() == 0 { f64::NAN } else { self.moments.mean }
+    }
+
+    /// Returns the standard deviation of the finite values.
     pub(super) fn std(&self) -> f64 {
-        (self.squares / self.finite as f64).sqrt()
+        self.moments.std()
     }
 
     /// Returns the Euclidean norm of the finite values: the square root of the sum of their squares.
     pub(super) fn norm(&self) -> f64 {
-        (self.squares + self.mean * self.mean * self.finite as f64).sqrt()
+        let RunningMoments { count, mean, squares } = self.moments;
+        (squares + mean * mean * count as f64).sqrt()
     }
 }

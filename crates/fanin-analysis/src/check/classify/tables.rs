@@ -32,7 +32,7 @@ pub(super) fn table(scan: &Scan<'_>, problems: &mut Vec<String>) -> Result<Optio
     if has_few_values(scan)? {
         return Ok(Some(Kind::Table("a few distinct values")));
     }
-    if summary.finite >= MIN_VALUES && summary.max == 1.0 && summary.min >= -1.0 && is_sines(scan)? {
+    if summary.finite() >= MIN_VALUES && summary.max == 1.0 && summary.min >= -1.0 && is_sines(scan)? {
         return Ok(Some(Kind::Table("sines and cosines")));
     }
     Ok(None)
@@ -62,7 +62,7 @@ fn is_monotone(scan: &Scan<'_>) -> Result<bool> {
 fn has_few_values(scan: &Scan<'_>) -> Result<bool> {
     let wide = scan.dtype == DType::F32 || scan.dtype == DType::F64;
     let most = if wide { 8 } else { 2 };
-    if scan.count() < 64 || scan.summary.non_finite > 0 || scan.summary.zeros * 2 > scan.summary.finite {
+    if scan.count() < 64 || scan.summary.non_finite > 0 || scan.summary.zeros * 2 > scan.summary.finite() {
         return Ok(false);
     }
     if !scan.repeats.starts_with_few(most) {

@@ -79,12 +79,12 @@ pub(super) fn origin(scan: &Scan<'_>, distribution: &Univariate) -> Result<Origi
         return Ok(Origin::Unknown);
     }
     let width = scan.count() / scan.shape()[0];
-    let found = of_values(&first_values(scan, MAX_VALUES)?, width, distribution);
+    let found = of_values(&unrepeated_values(scan, MAX_VALUES)?, width, distribution);
     match *distribution {
         Univariate::Uniform { low, high }
             if found == Origin::Unknown && low == -high && scan.count() >= NATIVE_UNIFORM =>
         {
-            let values = first_values(scan, 1 << 19)?;
+            let values = unrepeated_values(scan, 1 << 19)?;
             let trace = multiples(&values, width, high * 0.5f64.powi(31));
             Ok(trace.map_or(Origin::Unknown, |agreements| verdict(&agreements)))
         }
@@ -92,16 +92,10 @@ pub(super) fn origin(scan: &Scan<'_>, distribution: &Univariate) -> Result<Origi
     }
 }
 
-/// Returns the first values of a tensor, at most `most`. torch draws the last group of a tensor again if it is
-/// incomplete, so its values are left out.
-fn first_values(scan: &Scan<'_>, most: usize) -> Result<Vec<f64>> {
-    let rows = scan.shape()[0];
-    let width = scan.count() / rows;
-    let mut values = Vec::with_capacity(most.min(scan.count()));
-    scan.view.slice(0, 0..(most / width).clamp(1, rows)).values(|chunk| {
-        let left = most - values.len();
-        values.extend_from_slice(&chunk[..chunk.len().min(left)]);
-    })?;
+/// Reads and returns the first values of a tensor, at most `count`. torch draws the last group of a tensor again if it
+/// is incomplete, so its values are left out.
+fn unrepeated_values(scan: &Scan<'_>, count: usize) -> Result<Vec<f64>> {
+    let mut values = scan.view.first_values(count)?;
     let whole_groups = scan.count() / Torch::GROUP * Torch::GROUP;
     if whole_groups != scan.count() {
         values.truncate(whole_groups - Torch::GROUP);

@@ -2,11 +2,14 @@
 
 use fanin::DType;
 
+use crate::check::lanes::count_of;
 use crate::check::test_result::TestResult;
 
 /// The numbers of values of a tensor that narrower types represent exactly. Zeros are not counted.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct CoarserType {
+    /// The type of the stored values.
+    dtype: DType,
     /// The number of finite values other than 0.
     finite: u64,
     bf16: u64,
@@ -14,20 +17,37 @@ pub(super) struct CoarserType {
     f32: u64,
 }
 
+/// Returns whether only the first `bits` of the 52 mantissa bits of `x` can be 1. A type with this number of mantissa
+/// bits represents such a value exactly, unless its range is too small.
+fn ends_after(x: f64, bits: u32) -> bool {
+    x.to_bits() << (12 + bits) == 0
+}
+
 impl CoarserType {
-    /// Counts the next values of a tensor of type f32 or f64.
+    /// Returns the counts before the first value is added. `dtype` is the type of the stored values.
+    pub(super) fn new(dtype: DType) -> Self {
+        Self { dtype, finite: 0, bf16: 0, f16: 0, f32: 0 }
+    }
+
+    /// Counts the next values. Types narrower than f32 have no counts.
     pub(super) fn add(&mut self, values: &[f64]) {
-        // A type with n mantissa bits represents a value exactly if only the first n of the value's 52 mantissa bits in
-        // f64 can be 1.
-        let ends_after = |x: f64, bits: u32| x.to_bits() << (12 + bits) == 0;
-        for &x in values {
-            let magnitude = x.abs();
-            let nonzero = magnitude != 0.0;
-            self.finite += u64::from(nonzero & (magnitude < f64::INFINITY));
-            self.bf16 += u64::from(nonzero & ends_after(x, 7) & (magnitude <= f64::from(f32::MAX)));
-            self.f16 += u64::from(ends_after(x, 10) & (6e-5..=65504.0).contains(&magnitude));
-            self.f32 += u64::from(nonzero & ends_after(x, 23) & (magnitude <= f64::from(f32::MAX)));
-        }
+        // The number of mantissa bits of the widest type that is narrower. A random value rarely ends after them.
+        let bits = match self.dtype {
+            DType::F32 => 10,
+            DType::F64 => 23,
+            _ => return,
+        };
+        self.finite += count_of(values, |x| x != 0.0 && x.is_finite());
+        values.iter().filter(|x| ends_after(**x, bits)).for_each(|x| self.add_short(*x));
+    }
+
+    /// Counts a value that some narrower type may represent.
+    fn add_short(&mut self, x: f64) {
+        let magnitude = x.abs();
+        let in_f32 = magnitude != 0.0 && magnitude <= f64::from(f32::MAX);
+        self.bf16 += u64::from(in_f32 && ends_after(x, 7));
+        self.f16 += u64::from(ends_after(x, 10) && (6e-5..=65504.0).contains(&magnitude));
+        self.f32 += u64::from(in_f32 && ends_after(x, 23));
     }
 
     /// Adds the counts of `next`, which come from other values of the same tensor.
@@ -38,11 +58,11 @@ impl CoarserType {
         self.f32 += next.f32;
     }
 
-    /// Returns a failed test `rounded` if a narrower type than `dtype` represents at least 32 values, and more than 5 %
-    /// of all values, exactly. The type bf16 represents one in 2^16 random f32 values exactly, and f16 one in 2^13.
-    pub(super) fn test(&self, dtype: DType) -> Option<TestResult> {
+    /// Returns a failed test `rounded` if a narrower type represents at least 32 values, and more than 5 % of all
+    /// values, exactly. The type bf16 represents one in 2^16 random f32 values exactly, and f16 one in 2^13.
+    pub(super) fn test(&self) -> Option<TestResult> {
         let counts = [(DType::BF16, self.bf16), (DType::F16, self.f16), (DType::F32, self.f32)];
-        let candidates: &[(DType, u64)] = match dtype {
+        let candidates: &[(DType, u64)] = match self.dtype {
             DType::F32 => &counts[..2],
             DType::F64 => &counts,
             _ => &[],

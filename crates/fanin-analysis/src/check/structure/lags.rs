@@ -1,10 +1,13 @@
 //! Tests whether the values of a tensor are correlated: values at neighbouring positions along an axis, values at the
 //! transposed positions (i, j) and (j, i), and whole rows or columns at a fixed distance.
 
+use std::ops::Range;
+
 use super::matrix::{Matrix, dot};
 use crate::check::p_value::correlation;
 use crate::check::test_result::TestResult;
 use crate::signs::sign;
+use crate::vectorized::vectorized;
 
 /// The number of sums in the sketch of a row or of a column.
 const SKETCH: usize = 8;
@@ -25,46 +28,111 @@ const MIN_PRODUCTS: usize = 1000;
 /// The smallest number of pairs of positions (i, j) and (j, i) that is tested.
 const MIN_PAIRS: usize = 100;
 
-/// Returns the results of the tests `correlation` and `symmetry` of a matrix.
-pub(super) fn tests(matrix: &Matrix<'_>) -> Vec<TestResult> {
-    let mut results = along_axes(matrix);
-    results.extend(symmetry(matrix));
-    if matrix.columns >= MIN_LENGTH {
-        results.extend(between_lines("rows", &sketches_of_rows(matrix)));
-    }
-    if matrix.rows >= MIN_LENGTH {
-        results.extend(between_lines("columns", &sketches_of_columns(matrix)));
-    }
-    results
+/// A distance along an axis at which values are compared.
+struct AxisLag {
+    axis: usize,
+    /// The distance along the axis.
+    step: usize,
+    /// The distance of the row-major indices.
+    distance: usize,
+    /// The sum of the products of two values at this distance.
+    sum: f64,
 }
 
-/// Tests the correlation of values that are 1 or 2 positions apart along an axis, for each axis. Distance 1 along the
-/// last axis is left out, because the test `order` covers it.
+/// The sums from which the tests `correlation` and `symmetry` of a matrix are computed. The values are added row by row.
+pub(super) struct Lags {
+    axes: Vec<AxisLag>,
+    /// The signs of the columns in the sketches of rows. Empty if the rows are not sketched.
+    column_signs: Vec<f32>,
+    /// The sketch of each row.
+    rows: Vec<Sketch>,
+    /// The signs of the rows in the sketches of columns. Empty if the columns are not sketched.
+    row_signs: Vec<f32>,
+    /// `SKETCH` rows of sums. The sketch of a column has the sum of each row.
+    column_sums: Vec<f32>,
+}
+
+impl Lags {
+    /// Returns the sums before the first row is added.
+    pub(super) fn new(matrix: &Matrix<'_>) -> Self {
+        let signs_of = |length: usize| if length >= MIN_LENGTH { signs(length) } else { Vec::new() };
+        let row_signs = signs_of(matrix.rows);
+        Self {
+            axes: axis_lags(matrix),
+            column_signs: signs_of(matrix.columns),
+            rows: Vec::new(),
+            column_sums: vec![0.0; if row_signs.is_empty() { 0 } else { SKETCH * matrix.columns }],
+            row_signs,
+        }
+    }
+
+    /// Adds the rows `range` of the matrix. They must follow those that were added before.
+    pub(super) fn add(&mut self, matrix: &Matrix<'_>, range: Range<usize>) {
+        let (start, end) = (range.start * matrix.columns, range.end * matrix.columns);
+        for axis in &mut self.axes {
+            let end = end.min(matrix.values.len() - axis.distance);
+            if start < end {
+                let later = &matrix.values[start + axis.distance..end + axis.distance];
+                axis.sum += dot(later, &matrix.values[start..end]);
+            }
+        }
+        let values = &matrix.values[start..end];
+        if !self.column_signs.is_empty() {
+            self.rows.extend(row_sketches(values, &self.column_signs));
+        }
+        if !self.row_signs.is_empty() {
+            add_rows(values, range.start, &self.row_signs[range], &mut self.column_sums);
+        }
+    }
+
+    /// Returns the results of the tests, after all rows were added.
+    pub(super) fn tests(self, matrix: &Matrix<'_>) -> Vec<TestResult> {
+        let mut results: Vec<TestResult> = self.axes.iter().map(|lag| along_axis(matrix, lag)).collect();
+        results.extend(symmetry(matrix));
+        if !self.column_signs.is_empty() {
+            results.extend(between_lines("rows", &self.rows));
+        }
+        if !self.row_signs.is_empty() {
+            let sketch = |column: usize| {
+                std::array::from_fn(|k| self.column_sums[k * matrix.columns + column])
+            };
+            let columns: Vec<Sketch> = (0..matrix.columns).map(sketch).collect();
+            results.extend(between_lines("columns", &columns));
+        }
+        results
+    }
+}
+
+/// Returns the distances 1 and 2 along each axis. Distance 1 along the last axis is left out, because the test `order`
+/// covers it.
+fn axis_lags(matrix: &Matrix<'_>) -> Vec<AxisLag> {
+    let mut lags = Vec::new();
+    let mut stride = 1;
+    for (axis, &size) in matrix.shape.iter().enumerate().rev() {
+        for step in [1, 2] {
+            let distance = stride * step;
+            let count = matrix.values.len().saturating_sub(distance);
+            let covered = axis + 1 == matrix.shape.len() && step == 1;
+            if size > step && count >= MIN_PRODUCTS && !covered {
+                lags.push(AxisLag { axis, step, distance, sum: 0.0 });
+            }
+        }
+        stride *= size;
+    }
+    lags
+}
+
+/// Tests the correlation of the values at a distance along an axis.
 ///
 /// The values are taken in row-major order, so a few pairs span the end of one row and the start of the next.
-fn along_axes(matrix: &Matrix<'_>) -> Vec<TestResult> {
-    let mean_square = matrix.mean_square;
-    let mut results = Vec::new();
-    let mut stride = 1;
-    for axis in (0..matrix.shape.len()).rev() {
-        for step in [1, 2] {
-            let lag = stride * step;
-            let count = matrix.values.len().saturating_sub(lag);
-            let tested = if axis + 1 == matrix.shape.len() { step == 1 } else { false };
-            if matrix.shape[axis] <= step || count < MIN_PRODUCTS || tested {
-                continue;
-            }
-            let r = dot(&matrix.values[lag..], &matrix.values[..count]) / count as f64 / mean_square;
-            let p = correlation(r, count as f64, matrix.skewness);
-            let z = r * (count as f64).sqrt();
-            let text = format!(
-                "values {step} apart along axis {axis} have a correlation of {r:+.4}: {z:+.1} standard errors"
-            );
-            results.push(TestResult::new("correlation", p, text));
-        }
-        stride *= matrix.shape[axis];
-    }
-    results
+fn along_axis(matrix: &Matrix<'_>, lag: &AxisLag) -> TestResult {
+    let AxisLag { axis, step, distance, sum } = lag;
+    let count = (matrix.values.len() - distance) as f64;
+    let r = sum / count / matrix.mean_square;
+    let z = r * count.sqrt();
+    let text =
+        format!("values {step} apart along axis {axis} have a correlation of {r:+.4}: {z:+.1} standard errors");
+    TestResult::new("correlation", correlation(r, count, matrix.skewness), text)
 }
 
 /// Tests the correlation of the values at positions (i, j) and (j, i), if the last two axes have equal sizes. In a
@@ -106,33 +174,38 @@ fn signs(count: usize) -> Vec<f32> {
     (0..count as u64).map(|n| sign(n + 0x5bd1_e995) as f32).collect()
 }
 
-/// Returns the sketch of each row of the matrix.
-fn sketches_of_rows(matrix: &Matrix<'_>) -> Vec<Sketch> {
-    let signs = signs(matrix.columns);
-    let (blocks_of_signs, last_signs) = signs.as_chunks::<SKETCH>();
-    let sketch = |row: &[f32]| {
-        let mut sums = [0f32; SKETCH];
-        let (blocks, last) = row.as_chunks::<SKETCH>();
-        for (block, signs) in blocks.iter().zip(blocks_of_signs) {
-            for k in 0..SKETCH {
-                sums[k] += block[k] * signs[k];
+vectorized! {
+    /// Returns the sketch of each row of values. A row has as many values as there are signs.
+    fn row_sketches(values: &[f32], signs: &[f32]) -> Vec<Sketch> {
+        let (blocks_of_signs, last_signs) = signs.as_chunks::<SKETCH>();
+        let mut sketches = Vec::with_capacity(values.len() / signs.len());
+        for row in values.chunks(signs.len()) {
+            let mut sums = [0f32; SKETCH];
+            let (blocks, last) = row.as_chunks::<SKETCH>();
+            for (block, signs) in blocks.iter().zip(blocks_of_signs) {
+                for k in 0..SKETCH {
+                    sums[k] += block[k] * signs[k];
+                }
+            }
+            for (sum, (x, sign)) in sums.iter_mut().zip(last.iter().zip(last_signs)) {
+                *sum += x * sign;
+            }
+            sketches.push(sums);
+        }
+        sketches
+    }
+
+    /// Adds the values of each row to one of the `SKETCH` rows of `sums`, with the sign of the row. `first` is the index
+    /// of the first row in the matrix.
+    fn add_rows(values: &[f32], first: usize, signs: &[f32], sums: &mut [f32]) {
+        let columns = sums.len() / SKETCH;
+        for ((n, row), sign) in values.chunks(columns).enumerate().zip(signs) {
+            let start = (first + n) % SKETCH * columns;
+            for (sum, x) in sums[start..start + columns].iter_mut().zip(row) {
+                *sum += sign * x;
             }
         }
-        for (sum, (x, sign)) in sums.iter_mut().zip(last.iter().zip(last_signs)) {
-            *sum += x * sign;
-        }
-        sums
-    };
-    matrix.values.chunks(matrix.columns).map(sketch).collect()
-}
-
-/// Returns the sketch of each column of the matrix.
-fn sketches_of_columns(matrix: &Matrix<'_>) -> Vec<Sketch> {
-    let mut sums: [Vec<f32>; SKETCH] = std::array::from_fn(|_| vec![0f32; matrix.columns]);
-    for ((n, row), sign) in matrix.values.chunks(matrix.columns).enumerate().zip(signs(matrix.rows)) {
-        sums[n % SKETCH].iter_mut().zip(row).for_each(|(sum, x)| *sum += sign * x);
     }
-    (0..matrix.columns).map(|column| std::array::from_fn(|k| sums[k][column])).collect()
 }
 
 /// Tests whether lines (rows or columns) at some distance are correlated. `lines` has the sketch of each line, and

@@ -1,12 +1,13 @@
 //! Tests whether the rows, the columns and the slices of a tensor have the means and the mean squares of independent
 //! values.
 
-use super::matrix::{LIGHT_TAILED, dot, sum};
+use super::matrix::{LIGHT_TAILED, inlined_dot, inlined_sum};
 use crate::check::distribution::Moments;
 use crate::check::p_value::{
     chi_square, chi_square_at_least, corrected_normal, normal_deviate, standardized_sum,
 };
 use crate::check::test_result::TestResult;
+use crate::vectorized::vectorized;
 
 /// The smallest number of values of a line that is tested. A sum of fewer squares is far from normal.
 const MIN_LENGTH: usize = 32;
@@ -47,35 +48,82 @@ pub(super) struct Lines {
     second: Vec<Sums>,
 }
 
-impl Lines {
-    /// Computes the sums of the lines of a tensor, or of a range of its slices along the first axis. `shape` is the
-    /// shape of what is added, and `values` are its standardized values in row-major order.
-    pub(super) fn new(shape: &[usize], values: &[f32]) -> Self {
-        let deep = shape.len() > 2;
-        let second = if deep { shape[1] } else { 1 };
-        let width = values.len() / (shape[0] * second);
-        let mut lines = Self {
-            columns: vec![Sums::default(); if width > MAX_LINES { 0 } else { width }],
-            first: vec![Sums::default(); shape[0]],
-            second: vec![Sums::default(); if deep && second <= MAX_LINES { second } else { 0 }],
-            ..Self::default()
-        };
-        for (n, row) in values.chunks(width).enumerate() {
-            let sums = Sums { sum: sum(row), squares: dot(row, row) };
-            for (column, &x) in lines.columns.iter_mut().zip(row) {
-                column.add(Sums { sum: x.into(), squares: f64::from(x) * f64::from(x) });
+vectorized! {
+    /// Adds the values of each row of `width` values to `sums`, and their squares to `squares`, unless these are empty.
+    /// They have one element for each column. Returns the sums of the rows.
+    fn sums_of_lines(values: &[f32], width: usize, sums: &mut [f64], squares: &mut [f64]) -> Vec<Sums> {
+        let mut rows = Vec::with_capacity(values.len() / width);
+        for row in values.chunks(width) {
+            for ((sum, square), x) in sums.iter_mut().zip(squares.iter_mut()).zip(row) {
+                let x = f64::from(*x);
+                *sum += x;
+                *square += x * x;
             }
-            lines.first[n / second].add(sums);
-            if let Some(slice) = lines.second.get_mut(n % second) {
-                slice.add(sums);
-            }
-            if deep && width >= MIN_LENGTH {
-                lines.rows.push(sums);
-            }
+            rows.push(Sums { sum: inlined_sum(row), squares: inlined_dot(row, row) });
         }
-        lines
+        rows
+    }
+}
+
+/// The sums of lines before all values are added.
+pub(super) struct UnfinishedLines {
+    /// The sums of all lines except the columns.
+    lines: Lines,
+    /// The sum of each column. Empty if there are more than `MAX_LINES`.
+    sums: Vec<f64>,
+    /// The sum of the squares of each column.
+    squares: Vec<f64>,
+    /// The number of values of a row.
+    width: usize,
+    /// The number of slices along the second axis of a tensor of three or more axes; 1 for a matrix.
+    second: usize,
+    /// Whether the sums of rows are stored in addition to those of slices.
+    has_rows: bool,
+    /// The number of rows that were added.
+    added: usize,
+}
+
+impl UnfinishedLines {
+    /// Returns the sums before the first value is added. `shape` is the shape of a tensor, or of a range of its slices
+    /// along the first axis. It must have two axes or more, and no axis of size 0.
+    pub(super) fn new(shape: &[usize]) -> Self {
+        let is_deep = shape.len() > 2;
+        let second = if is_deep { shape[1] } else { 1 };
+        let width = shape[1..].iter().product::<usize>() / second;
+        let columns = if width > MAX_LINES { 0 } else { width };
+        let lines = Lines {
+            second: vec![Sums::default(); if is_deep && second <= MAX_LINES { second } else { 0 }],
+            first: vec![Sums::default(); shape[0]],
+            ..Lines::default()
+        };
+        let zeros = vec![0.0; columns];
+        let has_rows = is_deep && width >= MIN_LENGTH;
+        Self { lines, sums: zeros.clone(), squares: zeros, width, second, has_rows, added: 0 }
     }
 
+    /// Adds standardized values of whole rows.
+    pub(super) fn add(&mut self, values: &[f32]) {
+        for sums in sums_of_lines(values, self.width, &mut self.sums, &mut self.squares) {
+            self.lines.first[self.added / self.second].add(sums);
+            if let Some(slice) = self.lines.second.get_mut(self.added % self.second) {
+                slice.add(sums);
+            }
+            if self.has_rows {
+                self.lines.rows.push(sums);
+            }
+            self.added += 1;
+        }
+    }
+
+    /// Returns the sums of all lines.
+    pub(super) fn finish(self) -> Lines {
+        let columns = self.sums.into_iter().zip(self.squares);
+        let columns = columns.map(|(sum, squares)| Sums { sum, squares }).collect();
+        Lines { columns, ..self.lines }
+    }
+}
+
+impl Lines {
     /// Adds the sums of `next`. The slices of `next` along the first axis follow those of `self` in the tensor.
     pub(super) fn merge(&mut self, next: Self) {
         let add = |all: &mut Vec<Sums>, next: Vec<Sums>| {

@@ -5,9 +5,11 @@
 //! of the values nor on their signs. In a type with few values, two lines may have the same magnitudes by chance. The
 //! probability of this is estimated from the first values of the tensor.
 
+use std::cell::OnceCell;
 use std::collections::HashMap;
 
 use crate::check::test_result::TestResult;
+use crate::vectorized::vectorized;
 
 /// The largest number of equal blocks into which the rows or the columns are divided.
 const MAX_BLOCKS: usize = 16;
@@ -43,7 +45,32 @@ pub(super) struct Magnitudes {
     start: usize,
 }
 
+vectorized! {
+    /// Adds the hash of each value to one of `columns` and of `tile`, unless these are empty. Returns the sum of the
+    /// hashes.
+    fn add_hashes(values: &[f64], columns: &mut [u64], tile: &mut [u64]) -> u64 {
+        const BLOCK: usize = 256;
+        let mut total = 0u64;
+        for (n, values) in values.chunks(BLOCK).enumerate() {
+            let mut hashes = [0; BLOCK];
+            let hashes = &mut hashes[..values.len()];
+            for (hash, x) in hashes.iter_mut().zip(values) {
+                *hash = mix(*x);
+            }
+            for sums in [&mut *columns, &mut *tile] {
+                let first = sums.len().min(n * BLOCK);
+                for (sum, hash) in sums[first..].iter_mut().zip(&*hashes) {
+                    *sum = sum.wrapping_add(*hash);
+                }
+            }
+            total = hashes.iter().fold(total, |sum, hash| sum.wrapping_add(*hash));
+        }
+        total
+    }
+}
+
 /// Returns a hash of the magnitude of `x`.
+#[inline(always)]
 fn mix(x: f64) -> u64 {
     let mut bits = x.abs().to_bits().wrapping_mul(0xbf58_476d_1ce4_e5b9);
     bits = (bits ^ (bits >> 32)).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -78,20 +105,11 @@ impl Magnitudes {
 
     /// Adds the next values of the current row. They must not extend beyond its end.
     fn add_to_row(&mut self, values: &[f64]) {
-        const BLOCK: usize = 256;
         let tile = (self.start / self.width + self.finished) / self.width;
-        for (n, values) in values.chunks(BLOCK).enumerate() {
-            let mut hashes = [0; BLOCK];
-            let hashes = &mut hashes[..values.len()];
-            hashes.iter_mut().zip(values).for_each(|(hash, x)| *hash = mix(*x));
-            let first = self.filled + n * BLOCK;
-            let columns = first..first + values.len();
-            for sums in [Some(&mut self.columns), self.tiles.get_mut(tile)].into_iter().flatten() {
-                let sums = sums.get_mut(columns.clone()).unwrap_or_default();
-                sums.iter_mut().zip(&*hashes).for_each(|(sum, hash)| *sum = sum.wrapping_add(*hash));
-            }
-            self.row = hashes.iter().fold(self.row, |sum, hash| sum.wrapping_add(*hash));
-        }
+        let columns = self.filled..self.filled + values.len();
+        let sums = self.columns.get_mut(columns.clone()).unwrap_or_default();
+        let tile = self.tiles.get_mut(tile).and_then(|sums| sums.get_mut(columns)).unwrap_or_default();
+        self.row = self.row.wrapping_add(add_hashes(values, sums, tile));
         self.filled += values.len();
         if self.filled == self.width {
             let row = std::mem::take(&mut self.row);
@@ -129,45 +147,49 @@ impl Magnitudes {
 
     /// Compares the rows with the columns of the square tiles. Returns a message if a row and a column have the same
     /// magnitudes.
-    fn transposed(&self, chance: &Chance) -> Option<String> {
-        if !chance.is_small(self.width, self.rows.len() + self.columns.len()) {
+    fn transposed(&self, chance: &Chance<'_>) -> Option<String> {
+        if self.tiles.is_empty() {
             return None;
         }
         let known: HashMap<u64, usize> = self.rows.iter().copied().zip(0..).collect();
-        for (tile, columns) in self.tiles.iter().enumerate() {
-            for (column, hash) in columns.iter().enumerate() {
-                if let Some(row) = known.get(hash) {
-                    let place = if self.tiles.len() == 1 {
-                        String::new()
-                    } else {
-                        format!(" of square block {tile}")
-                    };
-                    return Some(format!(
-                        "row {row} and column {column}{place} have the same magnitudes: symmetric or transposed?"
-                    ));
-                }
-            }
-        }
-        None
+        let tiles = self.tiles.iter().enumerate();
+        let mut columns = tiles.flat_map(|(tile, columns)| {
+            columns.iter().enumerate().map(move |(column, hash)| (tile, column, hash))
+        });
+        let (tile, column, row) =
+            columns.find_map(|(tile, column, hash)| Some((tile, column, known.get(hash)?)))?;
+        let place =
+            if self.tiles.len() == 1 { String::new() } else { format!(" of square block {tile}") };
+        let text =
+            format!("row {row} and column {column}{place} have the same magnitudes: symmetric or transposed?");
+        chance.is_small(self.width, self.rows.len() + self.columns.len()).then_some(text)
     }
 }
 
 /// The frequencies of magnitudes. They give the probability that two sets of values have the same magnitudes by chance.
-struct Chance {
-    /// Pairs of a relative frequency and the number of distinct magnitudes that have this frequency.
-    frequencies: Vec<(f64, f64)>,
+struct Chance<'a> {
+    /// The bit patterns of the magnitudes.
+    magnitudes: &'a [u64],
+    /// See [`Chance::frequencies`]. They are rarely needed.
+    frequencies: OnceCell<Vec<(f64, f64)>>,
 }
 
-impl Chance {
-    /// Counts how often each magnitude occurs. `magnitudes` has the bit patterns of magnitudes.
-    fn new(magnitudes: &[u64]) -> Self {
-        let mut sorted = magnitudes.to_vec();
+impl<'a> Chance<'a> {
+    /// Returns the frequencies of magnitudes with these bit patterns.
+    fn new(magnitudes: &'a [u64]) -> Self {
+        Self { magnitudes, frequencies: OnceCell::new() }
+    }
+
+    /// Counts how often each magnitude occurs. Returns pairs of a relative frequency and the number of distinct
+    /// magnitudes that have this frequency.
+    fn frequencies(&self) -> Vec<(f64, f64)> {
+        let mut sorted = self.magnitudes.to_vec();
         sorted.sort_unstable();
         let mut counts: Vec<usize> = sorted.chunk_by(|a, b| a == b).map(<[u64]>::len).collect();
         counts.sort_unstable();
         let groups = counts.chunk_by(|a, b| a == b);
-        let total = magnitudes.len() as f64;
-        Self { frequencies: groups.map(|group| (group[0] as f64 / total, group.len() as f64)).collect() }
+        let total = self.magnitudes.len() as f64;
+        groups.map(|group| (group[0] as f64 / total, group.len() as f64)).collect()
     }
 
     /// Returns whether the probability is below 2^-40 that, among `sets` sets of `length` values each, two have the
@@ -177,7 +199,7 @@ impl Chance {
         // other magnitudes.
         let of_one =
             |&(frequency, count): &(f64, f64)| count * bits_of_equal_counts(frequency * length as f64);
-        let bits: f64 = self.frequencies.iter().map(of_one).sum();
+        let bits: f64 = self.frequencies.get_or_init(|| self.frequencies()).iter().map(of_one).sum();
         bits >= 40.0 + 2.0 * (sets.max(1) as f64).log2()
     }
 }
@@ -202,15 +224,15 @@ fn bits_of_equal_counts(mean: f64) -> f64 {
 
 /// Compares equal blocks of consecutive lines with one another, for 2 to `MAX_BLOCKS` blocks. `lines` has the hash of
 /// each line, and `length` is the number of values of a line. Returns a message if two blocks have the same magnitudes.
-fn blocks(name: &str, lines: &[u64], length: usize, chance: &Chance) -> Option<String> {
+fn blocks(name: &str, lines: &[u64], length: usize, chance: &Chance<'_>) -> Option<String> {
     let sum = |lines: &[u64]| lines.iter().fold(0u64, |sum, line| sum.wrapping_add(*line));
     for count in 2..=MAX_BLOCKS {
         let size = lines.len() / count;
-        if !lines.len().is_multiple_of(count) || size <= 1 || !chance.is_small(size * length, count) {
+        if !lines.len().is_multiple_of(count) || size <= 1 {
             continue;
         }
         let sums: Vec<u64> = lines.chunks(size).map(sum).collect();
-        if let Some((a, b)) = equal(&sums) {
+        if let Some((a, b)) = equal(&sums).filter(|_| chance.is_small(size * length, count)) {
             return Some(format!(
                 "blocks {a} and {b} of {count} along the {name} have the same magnitudes: negated, permuted or repeated?"
             ));
@@ -221,11 +243,8 @@ fn blocks(name: &str, lines: &[u64], length: usize, chance: &Chance) -> Option<S
 
 /// Compares single lines with one another. `lines` has the hash of each line, and `length` is the number of values of a
 /// line. Returns a message if two lines have the same magnitudes.
-fn lines(name: &str, lines: &[u64], length: usize, chance: &Chance) -> Option<String> {
-    if !chance.is_small(length, lines.len()) {
-        return None;
-    }
-    let (a, b) = equal(lines)?;
+fn lines(name: &str, lines: &[u64], length: usize, chance: &Chance<'_>) -> Option<String> {
+    let (a, b) = equal(lines).filter(|_| chance.is_small(length, lines.len()))?;
     Some(format!("{name} {a} and {b} have the same magnitudes: negated, permuted or repeated?"))
 }
 

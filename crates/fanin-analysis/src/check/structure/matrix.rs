@@ -1,11 +1,16 @@
 //! Matrices of standardized values.
 
+use crate::vectorized::vectorized;
+
 /// The kurtosis below which values count as light-tailed. Normal values have a kurtosis of 3. A sum of a few dozen
 /// squares of light-tailed values has tails that are about as heavy as those of a sum for normal values, or lighter.
 pub(super) const LIGHT_TAILED: f64 = 3.3;
 
 /// The largest number of products that are added in f32. The sums of several such groups are added in f64.
 const SHORT: usize = 4096;
+
+/// The number of partial sums of products.
+const LANES: usize = 16;
 
 /// The standardized values of a tensor as a matrix. All axes after the first are flattened into columns.
 #[derive(Debug)]
@@ -24,10 +29,17 @@ pub(super) struct Matrix<'a> {
     pub(super) mean_square: f64,
 }
 
-/// Returns the scalar product of two vectors. The products of each chunk of 4096 values are added in f32, and the sums
-/// of the chunks in f64.
-pub(in crate::check) fn dot(a: &[f32], b: &[f32]) -> f64 {
-    const LANES: usize = 16;
+vectorized! {
+    /// Returns the scalar product of two vectors. The products of each chunk of 4096 values are added in f32, and the
+    /// sums of the chunks in f64.
+    pub(in crate::check) fn dot(a: &[f32], b: &[f32]) -> f64 {
+        inlined_dot(a, b)
+    }
+}
+
+/// Returns the result of [`dot`]. It is for functions that are declared by `vectorized`.
+#[inline(always)]
+pub(super) fn inlined_dot(a: &[f32], b: &[f32]) -> f64 {
     let mut sum = 0.0;
     for (a, b) in a.chunks(SHORT).zip(b.chunks(SHORT)) {
         let mut lanes = [0f32; LANES];
@@ -43,8 +55,20 @@ pub(in crate::check) fn dot(a: &[f32], b: &[f32]) -> f64 {
     sum
 }
 
-/// Returns the sum of the values of a vector, computed as their scalar product with ones by [`dot`].
-pub(super) fn sum(values: &[f32]) -> f64 {
-    const ONES: [f32; SHORT] = [1.0; SHORT];
-    values.chunks(SHORT).map(|chunk| dot(chunk, &ONES[..chunk.len()])).sum()
+/// Returns the sum of the values of a vector. The values of each chunk of 4096 are added in f32, and the sums of the
+/// chunks in f64. It is for functions that are declared by `vectorized`.
+#[inline(always)]
+pub(super) fn inlined_sum(values: &[f32]) -> f64 {
+    let mut sum = 0.0;
+    for chunk in values.chunks(SHORT) {
+        let mut lanes = [0f32; LANES];
+        let (chunks, rest) = chunk.as_chunks::<LANES>();
+        for chunk in chunks {
+            for k in 0..LANES {
+                lanes[k] += chunk[k];
+            }
+        }
+        sum += f64::from(lanes.iter().sum::<f32>() + rest.iter().sum::<f32>());
+    }
+    sum
 }

@@ -25,8 +25,10 @@ use fanin::DType;
 use super::distribution::Moments;
 use super::tensor_view::matrix;
 use super::test_result::TestResult;
+use crate::vectorized::vectorized;
 use coarser_type::CoarserType;
-use lines::Lines;
+use lags::Lags;
+use lines::{Lines, UnfinishedLines};
 use magnitudes::Magnitudes;
 pub(super) use matrix::dot;
 use matrix::{LIGHT_TAILED, Matrix};
@@ -45,13 +47,15 @@ pub(crate) struct Structure {
     shape: Vec<usize>,
     /// The moments by which the values are standardized.
     moments: Moments,
-    /// The type of the stored values.
-    dtype: DType,
     /// Whether sums over the values are tested. If not, only copies and rounding are tested. Sums are not tested if the
     /// values have a large kurtosis, if one of them is not finite, or if all values of a part are equal.
     sums: bool,
     /// The standardized values, until [`finish`](Self::finish) is called.
     values: Vec<f32>,
+    /// Whether the magnitudes of the standardized values are below 1e6.
+    all_small: bool,
+    /// The sum of the squares of the standardized values.
+    squares: f64,
     lines: Lines,
     magnitudes: Option<Magnitudes>,
     coarser: CoarserType,
@@ -74,6 +78,27 @@ pub(crate) struct Subject<'a> {
     pub(crate) moments: Moments,
 }
 
+vectorized! {
+    /// Subtracts `mean` from each value, multiplies the result by `inverse`, and appends it to `standardized`.
+    fn standardize(values: &[f64], mean: f64, inverse: f64, standardized: &mut Vec<f32>) {
+        standardized.extend(values.iter().map(|x| ((x - mean) * inverse) as f32));
+    }
+
+    /// Returns whether all magnitudes are below 1e6.
+    fn are_small(values: &[f32]) -> bool {
+        values.iter().fold(true, |all, x| all & (x.abs() < 1e6))
+    }
+}
+
+/// Returns the number of rows that are processed together. Their values fit into the CPU's second-level cache. The
+/// number is a multiple of 16, so that scalar products are mostly added in groups of the same values, however the rows
+/// are divided.
+fn rows_of_block(columns: usize) -> usize {
+    const VALUES: usize = 1 << 14;
+    let rows = VALUES.div_ceil(columns).next_multiple_of(16);
+    if rows * columns <= 8 * VALUES { rows } else { (8 * VALUES / columns).max(1) }
+}
+
 impl Structure {
     /// Returns the tests before the first value is added.
     pub(crate) fn new(subject: Subject<'_>) -> Self {
@@ -83,12 +108,13 @@ impl Structure {
         Self {
             shape: shape.to_vec(),
             moments,
-            dtype,
             sums,
             values: Vec::with_capacity(if sums { shape.iter().product() } else { 0 }),
+            all_small: true,
+            squares: 0.0,
             lines: Lines::default(),
             magnitudes: (rows > 0).then(|| Magnitudes::new(rows, width, first)),
-            coarser: CoarserType::default(),
+            coarser: CoarserType::new(dtype),
             results: Vec::new(),
         }
     }
@@ -100,36 +126,43 @@ impl Structure {
         if let Some(magnitudes) = &mut self.magnitudes {
             magnitudes.add(stored);
         }
-        if self.dtype.size() >= 4 {
-            self.coarser.add(stored);
-        }
+        self.coarser.add(stored);
         if !self.sums {
             return;
         }
-        let (mean, inverse) = (self.moments.mean, 1.0 / self.moments.std);
-        self.values.extend(values.iter().map(|x| ((x - mean) * inverse) as f32));
+        let added = self.values.len();
+        standardize(values, self.moments.mean, 1.0 / self.moments.std, &mut self.values);
+        let added = &self.values[added..];
+        self.all_small &= are_small(added);
+        self.squares += dot(added, added);
     }
 
     /// Makes the tests that need all values of the part at once. No values can be added afterwards.
     pub(crate) fn finish(&mut self) {
         let values = std::mem::take(&mut self.values);
         let (&[rows, ..], true) = (&self.shape[..], self.sums) else { return };
-        // NaN and infinite values would make all sums NaN or infinite. Another test reports them.
-        let all_small = values.iter().fold(true, |all, x| all & (x.abs() < 1e6));
-        let mean_square = dot(&values, &values) / values.len() as f64;
-        // If all values are equal, other tests report this.
-        if values.len() < MIN_VALUES || !all_small || mean_square == 0.0 {
+        // NaN and infinite values would make all sums NaN or infinite. Another test reports them. If all values are
+        // equal, other tests report this as well.
+        if values.len() < MIN_VALUES || !self.all_small || self.squares == 0.0 {
             self.sums = false;
             return;
         }
+        let mean_square = self.squares / values.len() as f64;
         let (columns, skewness) = (values.len() / rows, self.moments.skewness);
         let matrix = Matrix { shape: &self.shape, rows, columns, skewness, values: &values, mean_square };
         // For light-tailed values, the limit distributions of random matrices already hold for small matrices.
         if self.moments.kurtosis < LIGHT_TAILED {
             self.results.extend(spectrum::tests(&matrix));
         }
-        self.results.extend(lags::tests(&matrix));
-        self.lines = Lines::new(&self.shape, &values);
+        let (mut lags, mut lines) = (Lags::new(&matrix), UnfinishedLines::new(&self.shape));
+        let step = rows_of_block(columns);
+        for start in (0..rows).step_by(step) {
+            let rows = start..rows.min(start + step);
+            lines.add(&values[rows.start * columns..rows.end * columns]);
+            lags.add(&matrix, rows);
+        }
+        self.results.extend(lags.tests(&matrix));
+        self.lines = lines.finish();
     }
 
     /// Merges the tests of `next`. The rows of `next` follow those of `self` in the tensor.
@@ -165,7 +198,7 @@ impl Structure {
             results.extend(self.lines.tests(shape, moments));
         }
         results.extend(self.magnitudes.as_ref().and_then(Magnitudes::test));
-        results.extend(self.coarser.test(self.dtype));
+        results.extend(self.coarser.test());
         results
     }
 }

@@ -15,11 +15,12 @@
 
 use fanin::linalg::singular_values;
 
-use super::matrix::{Matrix, dot};
+use super::matrix::{Matrix, dot, inlined_dot};
 use super::tracy_widom;
 use crate::check::p_value::chi_square;
 use crate::check::test_result::TestResult;
 use crate::signs::sign;
+use crate::vectorized::vectorized;
 
 /// The number of steps whose bidiagonal entries are tested. After six steps, a single large singular value is
 /// approximated to a few percent.
@@ -100,6 +101,12 @@ fn bulk(entries: &[(f64, f64)]) -> TestResult {
 
 /// Reduces the matrix to a small bidiagonal matrix by a few steps of Golub and Kahan's method. The first vector has
 /// fixed pseudo-random signs. Each new vector is orthogonalized against all earlier ones.
+///
+/// The next right vector is the product of the transposed matrix A^T and the left vector l, made orthogonal to the
+/// earlier right vectors. Before A v is made orthogonal to the earlier left vectors, it is a sum of l, times a diagonal
+/// entry, and of earlier left vectors. A^T times the latter is a sum of the known right vectors. The part of A^T A v
+/// that is orthogonal to these is therefore the next right vector, times the diagonal entry. Both products, A v and
+/// A^T A v, need only one pass over the values.
 fn bidiagonal(matrix: &Matrix<'_>) -> Bidiagonal {
     let affordable = (MAX_PRODUCTS / matrix.values.len()).clamp(STEPS, MAX_STEPS);
     let steps = affordable.min(matrix.rows.min(matrix.columns) / 2);
@@ -108,29 +115,32 @@ fn bidiagonal(matrix: &Matrix<'_>) -> Bidiagonal {
     let mut left: Vec<Vec<f32>> = Vec::new();
     let (mut diagonal, mut beside) = (Vec::new(), Vec::new());
     for step in 0..steps {
-        let mut u = matrix.times(&right[step]);
+        let is_last = step + 1 == steps;
+        // In a matrix that is much wider than high, the earlier left vectors dominate, and rounding errors would grow.
+        let in_one_pass = !is_last && matrix.columns <= 16 * matrix.rows;
+        let (mut u, back) = if in_one_pass {
+            matrix.times_and_back(&right[step])
+        } else {
+            (matrix.times(&right[step]), Vec::new())
+        };
+        let length = dot(&u, &u).sqrt();
         orthogonalize(&mut u, &left);
-        diagonal.push(normalize(&mut u));
+        let entry = normalize(&mut u);
+        diagonal.push(entry);
         left.push(u);
-        if step + 1 < steps {
-            let mut v = matrix.transposed_times(&left[step]);
+        if !is_last {
+            // The matrix has a low rank if hardly anything of `u` is orthogonal to the earlier left vectors.
+            let (mut v, factor) = if in_one_pass && entry > 0.1 * length {
+                (back, entry)
+            } else {
+                (matrix.transposed_times(&left[step]), 1.0)
+            };
             orthogonalize(&mut v, &right);
-            beside.push(normalize(&mut v));
+            beside.push(normalize(&mut v) / factor);
             right.push(v);
         }
     }
     Bidiagonal { diagonal, beside }
-}
-
-/// Subtracts from `vector` its projections on the unit vectors `known`. This is done twice, because rounding errors
-/// leave a part of the projections after the first time.
-fn orthogonalize(vector: &mut [f32], known: &[Vec<f32>]) {
-    for _ in 0..2 {
-        for unit in known {
-            let along = dot(vector, unit) as f32;
-            vector.iter_mut().zip(unit).for_each(|(x, y)| *x -= along * y);
-        }
-    }
 }
 
 /// Divides a vector by its length, and returns the length.
@@ -143,17 +153,124 @@ fn normalize(vector: &mut [f32]) -> f64 {
 }
 
 impl Matrix<'_> {
+    /// Returns the product of the matrix and a vector, and the product of the transposed matrix and that product.
+    fn times_and_back(&self, vector: &[f32]) -> (Vec<f32>, Vec<f32>) {
+        times_and_back(self.values, vector)
+    }
+
     /// Returns the product of the matrix and a vector.
     fn times(&self, vector: &[f32]) -> Vec<f32> {
-        self.values.chunks(self.columns).map(|row| dot(row, vector) as f32).collect()
+        times(self.values, vector)
     }
 
     /// Returns the product of the transposed matrix and a vector.
     fn transposed_times(&self, vector: &[f32]) -> Vec<f32> {
-        let mut sums = vec![0f32; self.columns];
-        for (row, &factor) in self.values.chunks(self.columns).zip(vector) {
-            sums.iter_mut().zip(row).for_each(|(sum, x)| *sum += factor * x);
+        transposed_times(self.values, vector, self.columns)
+    }
+}
+
+vectorized! {
+    /// Returns the product of a row-major matrix and a vector, and the product of the transposed matrix and that
+    /// product.
+    fn times_and_back(values: &[f32], vector: &[f32]) -> (Vec<f32>, Vec<f32>) {
+        let (mut product, mut back) = (Vec::new(), vec![0f32; vector.len()]);
+        for row in values.chunks(vector.len()) {
+            let factor = inlined_dot(row, vector) as f32;
+            add_multiple(&mut back, factor, row);
+            product.push(factor);
+        }
+        (product, back)
+    }
+
+    /// Returns the product of a row-major matrix and a vector.
+    fn times(values: &[f32], vector: &[f32]) -> Vec<f32> {
+        let mut product = Vec::new();
+        for row in values.chunks(vector.len()) {
+            product.push(inlined_dot(row, vector) as f32);
+        }
+        product
+    }
+
+    /// Returns the product of the transpose of a row-major matrix of `columns` columns and a vector.
+    fn transposed_times(values: &[f32], vector: &[f32], columns: usize) -> Vec<f32> {
+        let mut sums = vec![0f32; columns];
+        for (row, factor) in values.chunks(columns).zip(vector) {
+            add_multiple(&mut sums, *factor, row);
         }
         sums
+    }
+
+    /// Subtracts from `vector` its projections on the unit vectors `known`. This is done twice, because rounding errors
+    /// leave a part of the projections after the first time.
+    fn orthogonalize(vector: &mut [f32], known: &[Vec<f32>]) {
+        for _ in 0..2 {
+            for unit in known {
+                let along = inlined_dot(vector, unit) as f32;
+                add_multiple(vector, -along, unit);
+            }
+        }
+    }
+}
+
+/// Adds `factor` times the vector `added` to `sums`.
+#[inline(always)]
+fn add_multiple(sums: &mut [f32], factor: f32, added: &[f32]) {
+    for (sum, x) in sums.iter_mut().zip(added) {
+        *sum += factor * x;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Returns the bidiagonal form by separate products with the matrix and with the transposed matrix, in f64.
+    fn reference(matrix: &Matrix<'_>, steps: usize) -> (Vec<f64>, Vec<f64>) {
+        let (rows, columns) = (matrix.rows, matrix.columns);
+        let x = |i: usize, j: usize| f64::from(matrix.values[i * columns + j]);
+        let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
+        let next = |mut vector: Vec<f64>, known: &[Vec<f64>]| {
+            for unit in known.iter().chain(known) {
+                let along = dot(&vector, unit);
+                vector.iter_mut().zip(unit).for_each(|(x, y)| *x -= along * y);
+            }
+            let length = dot(&vector, &vector).sqrt();
+            vector.iter_mut().for_each(|x| *x /= length);
+            (vector, length)
+        };
+        let first = (0..columns as u64).map(|n| sign(n) / (columns as f64).sqrt());
+        let (mut right, mut left) = (vec![first.collect::<Vec<f64>>()], Vec::new());
+        let (mut diagonal, mut beside) = (Vec::new(), Vec::new());
+        for step in 0..steps {
+            let along = |i: usize| (0..columns).map(|j| x(i, j) * right[step][j]).sum::<f64>();
+            let (u, length) = next((0..rows).map(along).collect(), &left);
+            diagonal.push(length);
+            let along = |j: usize| (0..rows).map(|i| x(i, j) * u[i]).sum::<f64>();
+            let (v, length) = next((0..columns).map(along).collect(), &right);
+            beside.push(length);
+            (left.push(u), right.push(v));
+        }
+        beside.pop();
+        (diagonal, beside)
+    }
+
+    #[test]
+    fn products_in_one_pass_give_the_bidiagonal_form() {
+        for (rows, columns) in [(40, 40), (100, 30), (30, 100), (14, 400), (300, 20)] {
+            let value = |n: usize| (n as f64 * 12.9898).sin() * 43_758.545_3;
+            let mut values: Vec<f32> =
+                (0..rows * columns).map(|n| value(n).fract() as f32 * 3f32.sqrt()).collect();
+            // A dominant singular value, as in a trained matrix.
+            values.iter_mut().for_each(|x| *x += 0.3);
+            let mean_square = dot(&values, &values) / values.len() as f64;
+            let shape = [rows, columns];
+            let matrix =
+                Matrix { shape: &shape, rows, columns, skewness: 0.0, values: &values, mean_square };
+            let found = bidiagonal(&matrix);
+            let (diagonal, beside) = reference(&matrix, STEPS);
+            for (found, right) in found.diagonal.iter().zip(&diagonal).chain(found.beside.iter().zip(&beside)) {
+                assert!((found / right - 1.0).abs() < 1e-5, "{rows} {columns}: {found} {right}");
+            }
+        }
     }
 }

@@ -1,0 +1,175 @@
+//! Hashes of values and of windows of consecutive values, computed block by block.
+
+use crate::vectorized::vectorized;
+
+/// The number of values in a window. Two windows of independent values are equal by chance with a probability below
+/// 1e-15, even for bf16.
+pub(super) const WINDOW: usize = 64_usize.div_ceil(SHIFT as usize);
+
+/// The number of bits by which the hash of a window is shifted before a value is added.
+const SHIFT: u32 = 5;
+
+/// The largest number of values of a block.
+pub(super) const BLOCK: usize = 1024;
+
+/// The number of values before a block whose hashes are used for the windows of the block. It is at least `WINDOW` - 1.
+const RECENT: usize = 16;
+
+/// The base of the polynomial hashes of several values.
+const BASE: u64 = 0x9e37_79b9_7f4a_7c15;
+
+/// The powers of `BASE`, from 0 to `BLOCK`.
+static POWERS: [u64; BLOCK + 1] = {
+    let mut powers = [1; BLOCK + 1];
+    let mut k = 0;
+    while k < BLOCK {
+        powers[k + 1] = BASE.wrapping_mul(powers[k]);
+        k += 1;
+    }
+    powers
+};
+
+/// The hashes of the values of a block, and of the window that ends at each of them.
+///
+/// Each value shifts the hash of a window to the left by `SHIFT` bits before it is added, so values before the window
+/// have no effect on it (the gear hash of Xia et al. 2014).
+#[derive(Debug)]
+pub(super) struct ValueHashes {
+    /// The number of values of the block.
+    count: usize,
+    /// The hashes of the `RECENT` values before the block, and of its values.
+    values: Vec<u64>,
+    /// Sums of hashes at the same indices, which are used for intermediate results.
+    sums: Vec<u64>,
+    /// The hashes of the windows at the same indices.
+    windows: Vec<u64>,
+}
+
+impl ValueHashes {
+    /// Returns the hashes before the first block.
+    pub(super) fn new() -> Self {
+        let zeros = || vec![0; RECENT + BLOCK];
+        Self { count: 0, values: zeros(), sums: zeros(), windows: zeros() }
+    }
+
+    /// Computes the hashes of the next block, which has 1 to `BLOCK` values.
+    pub(super) fn set(&mut self, block: &[f64]) {
+        self.values.copy_within(self.count..self.count + RECENT, 0);
+        self.count = block.len();
+        let end = RECENT + block.len();
+        hash(block, &mut self.values[..end], &mut self.sums[..end], &mut self.windows[..end]);
+    }
+
+    /// Returns the hash of each value of the block.
+    pub(super) fn of_values(&self) -> &[u64] {
+        &self.values[RECENT..RECENT + self.count]
+    }
+
+    /// Returns the hash of the window that ends at each value of the block.
+    pub(super) fn of_windows(&self) -> &[u64] {
+        &self.windows[RECENT..RECENT + self.count]
+    }
+}
+
+/// Returns the sum of at most `BLOCK` hashes, each times a power of the base. The exponents are 0, 1, 2 and so on.
+pub(super) fn polynomial(hashes: &[u64]) -> u64 {
+    // The call of a vectorized function takes longer than a few multiplications.
+    if hashes.len() < 16 { inlined_polynomial(hashes) } else { long_polynomial(hashes) }
+}
+
+/// Returns the base of [`polynomial`] to the power of `exponent`, modulo 2^64.
+pub(super) fn power(mut exponent: usize) -> u64 {
+    if let Some(power) = POWERS.get(exponent) {
+        return *power;
+    }
+    let (mut power, mut square) = (1u64, BASE);
+    while exponent > 0 {
+        if exponent % 2 == 1 {
+            power = power.wrapping_mul(square);
+        }
+        square = square.wrapping_mul(square);
+        exponent /= 2;
+    }
+    power
+}
+
+vectorized! {
+    /// Computes the hash of each value of a block, and the hash of the window that ends at the value. Each of the other
+    /// arguments has `RECENT` elements before those of the block.
+    fn hash(block: &[f64], values: &mut [u64], sums: &mut [u64], windows: &mut [u64]) {
+        for (hash, x) in values[RECENT..].iter_mut().zip(block) {
+            *hash = mix(x.to_bits());
+        }
+        // The sum over 16 values is computed in four steps, each of which doubles the number of values. All values
+        // before the last `WINDOW` ones are shifted out of the sum.
+        add_shifted::<1>(values, sums);
+        add_shifted::<2>(sums, windows);
+        add_shifted::<4>(windows, sums);
+        add_shifted::<8>(sums, windows);
+    }
+
+    /// Returns the result of [`polynomial`].
+    fn long_polynomial(hashes: &[u64]) -> u64 {
+        inlined_polynomial(hashes)
+    }
+}
+
+/// Adds to the sum at each index the sum `DISTANCE` values before, shifted by `SHIFT` bits for each of these values. The
+/// sums at the first `DISTANCE` indices are not computed.
+#[inline(always)]
+fn add_shifted<const DISTANCE: usize>(sums: &[u64], doubled: &mut [u64]) {
+    let later = doubled[DISTANCE..].iter_mut().zip(&sums[DISTANCE..]);
+    for ((doubled, sum), before) in later.zip(sums) {
+        *doubled = sum.wrapping_add(before << (SHIFT * DISTANCE as u32));
+    }
+}
+
+#[inline(always)]
+fn inlined_polynomial(hashes: &[u64]) -> u64 {
+    hashes.iter().zip(&POWERS).fold(0u64, |sum, (hash, power)| sum.wrapping_add(hash.wrapping_mul(*power)))
+}
+
+/// Returns a hash of a 64-bit number (the finalizer of SplitMix64).
+#[inline(always)]
+pub(super) fn mix(mut bits: u64) -> u64 {
+    bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    bits ^ (bits >> 31)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hashes_of_windows_do_not_depend_on_the_division_into_blocks() {
+        let values: Vec<f64> = (0..5000).map(|n| f64::from(n * 7919 % 5000)).collect();
+        let mut rolling = 0u64;
+        let expected: Vec<u64> = values
+            .iter()
+            .map(|x| {
+                rolling = (rolling << SHIFT).wrapping_add(mix(x.to_bits()));
+                rolling
+            })
+            .collect();
+        for size in [1, 3, 20, 1000, BLOCK] {
+            let mut hashes = ValueHashes::new();
+            let mut found = Vec::new();
+            for block in values.chunks(size) {
+                hashes.set(block);
+                assert_eq!(hashes.of_values()[0], mix(block[0].to_bits()));
+                found.extend_from_slice(hashes.of_windows());
+            }
+            assert_eq!(found, expected, "{size}");
+        }
+    }
+
+    #[test]
+    fn polynomials_of_parts_add_up_to_that_of_the_whole() {
+        let hashes: Vec<u64> = (0..900).map(mix).collect();
+        let (first, second) = hashes.split_at(13);
+        let sum = polynomial(first).wrapping_add(polynomial(second).wrapping_mul(power(13)));
+        assert_eq!(sum, polynomial(&hashes));
+        assert_eq!(power(5000), power(1000).wrapping_mul(power(4000)));
+    }
+}
