@@ -209,7 +209,9 @@ impl Univariate {
                 kurtosis: 9.0 / 5.0,
                 sixth: 27.0 / 7.0,
             }),
-            Self::Normal { mean, std, .. } => self.is_normal().then_some(Moments { mean, std, ..Moments::NORMAL }),
+            Self::Normal { mean, std, .. } => {
+                self.is_normal().then_some(Moments { mean, std, ..Moments::NORMAL })
+            }
         }
     }
 

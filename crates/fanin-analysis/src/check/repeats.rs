@@ -12,7 +12,7 @@
 //!   two equal rows are always found.
 
 use super::tensor_view::matrix;
-use super::value_hashes::{BLOCK, ValueHashes, WINDOW, mix, polynomial, power};
+use super::value_hashes::{BLOCK, ValueHashes, WINDOW, polynomial, power};
 
 /// The approximate number of windows of a large tensor that are recorded. In a tensor of n random values, the
 /// probability that any two recorded windows have the same 64-bit hash by chance is about n * `KEPT` / 2^65: 2e-7 for
@@ -39,8 +39,6 @@ pub(crate) struct RepeatSearch {
     start: usize,
     /// The number of values added so far.
     position: usize,
-    /// The last `WINDOW` values that were added before the current chunk.
-    last: [f64; WINDOW],
     /// The hashes of the current block of values.
     hashes: ValueHashes,
     /// The largest hash at which a window is recorded.
@@ -98,33 +96,40 @@ fn bits_of_equal_rows(rows: usize) -> f64 {
     40.0 + 2.0 * (rows.max(1) as f64).log2()
 }
 
-/// Returns whether a window has at least `WINDOW` - 2 distinct values. `window` has the bit patterns of its values.
-/// Windows with fewer distinct values are not recorded, because they may be equal by chance.
-fn is_distinctive(window: [u64; WINDOW]) -> bool {
-    // `set` has a bit for each value of a hash of 6 bits. It has at most as many bits as there are distinct values, so
-    // this test avoids most sorts.
-    let set = window.iter().fold(0u64, |set, bits| set | 1 << (mix(*bits) >> 58));
-    set.count_ones() as usize + 2 >= WINDOW || {
-        let mut sorted = window;
+/// Returns whether a window has at least `WINDOW` - 2 distinct values. `window` has the hashes of its values, which are
+/// equal only if the values are. Windows with fewer distinct values are not recorded, because they may be equal by
+/// chance.
+fn is_distinctive(window: &[u64; WINDOW]) -> bool {
+    // `set` has a bit for each number of 6 bits that is a part of a hash. It has at most as many bits as there are
+    // distinct values, so these tests avoid most sorts.
+    let has_many = |shift: u32| {
+        let set = window.iter().fold(0u64, |set, hash| set | 1 << (hash >> shift & 63));
+        set.count_ones() as usize + 2 >= WINDOW
+    };
+    has_many(58) || has_many(52) || {
+        let mut sorted = *window;
         sorted.sort_unstable();
         sorted.windows(2).filter(|pair| pair[0] == pair[1]).count() <= 2
     }
 }
 
-/// Returns whether two of the hashes are equal. `hashes` has pairs of a hash and an index, of which only the hash is
-/// used. The function uses a hash table with linear probing, which is fast because the hashes are evenly distributed.
-fn has_equal(hashes: &[(u64, usize)]) -> bool {
+/// Returns whether two of the hashes are equal. The result may also be true if one hash is 0 and another is 1. `hashes`
+/// has pairs of a hash and an index, of which only the hash is used. The function uses a hash table with linear probing,
+/// which is fast because the hashes are evenly distributed.
+fn may_have_equal(hashes: &[(u64, usize)]) -> bool {
     let size = (2 * hashes.len() + 1).next_power_of_two();
-    let mut table = vec![None; size];
+    // Empty slots are 0.
+    let mut table = vec![0; size];
     hashes.iter().any(|&(hash, _)| {
+        let hash = hash.max(1);
         let mut slot = hash as usize % size;
-        while let Some(known) = table[slot] {
-            if known == hash {
+        while table[slot] != 0 {
+            if table[slot] == hash {
                 return true;
             }
             slot = (slot + 1) % size;
         }
-        table[slot] = Some(hash);
+        table[slot] = hash;
         false
     })
 }
@@ -140,7 +145,6 @@ impl RepeatSearch {
             row_width,
             start,
             position: 0,
-            last: [0.0; WINDOW],
             hashes: ValueHashes::new(),
             max_hash: u64::MAX / count.div_ceil(KEPT).max(1) as u64,
             windows: Vec::new(),
@@ -164,24 +168,20 @@ impl RepeatSearch {
             let first = values.iter().take(FIRST - self.first.len().min(FIRST));
             self.first.extend(first.map(|value| value.to_bits()));
         }
-        for start in (0..values.len()).step_by(BLOCK) {
-            let block = &values[start..values.len().min(start + BLOCK)];
+        for block in values.chunks(BLOCK) {
             self.hashes.set(block);
-            self.record_windows(values, start);
+            self.record_windows();
             self.add_to_rows();
             self.position += block.len();
         }
-        let kept = values.len().min(WINDOW);
-        self.last.rotate_left(kept);
-        self.last[WINDOW - kept..].copy_from_slice(&values[values.len() - kept..]);
     }
 
-    /// Records the windows of the current block whose hash is small. The block begins at index `start` of the chunk.
-    fn record_windows(&mut self, chunk: &[f64], start: usize) {
+    /// Records the windows that end in the current block and whose hash is small.
+    fn record_windows(&mut self) {
         for (n, hash) in self.hashes.of_windows().iter().enumerate() {
             if *hash <= self.max_hash {
                 let end = self.position + n + 1;
-                if end >= WINDOW && is_distinctive(self.window(chunk, start + n + 1)) {
+                if end >= WINDOW && is_distinctive(self.hashes.in_window(n)) {
                     self.windows.push((*hash, self.start + end - WINDOW));
                 }
             }
@@ -204,16 +204,6 @@ impl RepeatSearch {
                 self.finish_row();
             }
         }
-    }
-
-    /// Returns the bit patterns of the `WINDOW` values before the index `end` of a chunk. The first of them may be in
-    /// the previous chunks.
-    fn window(&self, chunk: &[f64], end: usize) -> [u64; WINDOW] {
-        let value = |k: usize| match (end + k).checked_sub(WINDOW) {
-            Some(index) => chunk[index],
-            None => self.last[end + k],
-        };
-        std::array::from_fn(|k| value(k).to_bits())
     }
 
     /// Merges the search `next`. The rows of `next` follow those of `self` in the tensor. Windows that start in one
@@ -284,7 +274,7 @@ impl RepeatSearch {
     /// Returns the number of recorded windows that are equal to an earlier recorded window. For the first of them, also
     /// returns the two row-major indices at which the window starts.
     fn repeated_windows(&self) -> (usize, Option<(usize, usize)>) {
-        if !has_equal(&self.windows) {
+        if !may_have_equal(&self.windows) {
             return (0, None);
         }
         let mut sorted = self.windows.clone();
@@ -303,7 +293,7 @@ impl RepeatSearch {
     /// The probability that two values are equal is estimated from the first `FIRST` values, and assumed to be at least
     /// 2^-16. Rows are long enough if the probability that any two are equal by chance is below 2^-40.
     fn equal_rows(&self) -> Option<Repeat> {
-        if !has_equal(&self.row_hashes) {
+        if !may_have_equal(&self.row_hashes) {
             return None;
         }
         let mut values = self.first.clone();
@@ -327,11 +317,14 @@ impl RepeatSearch {
 
 #[cfg(test)]
 mod tests {
+    use super::super::value_hashes::mix;
     use super::*;
 
     /// Returns `count` pseudo-random integers of `bits` bits.
     fn values(count: usize, bits: u32) -> Vec<f64> {
-        (0..count as u64).map(|n| (mix(n.wrapping_mul(0x9e37_79b9_7f4a_7c15) + 1) >> (64 - bits)) as f64).collect()
+        (0..count as u64)
+            .map(|n| (mix(n.wrapping_mul(0x9e37_79b9_7f4a_7c15) + 1) >> (64 - bits)) as f64)
+            .collect()
     }
 
     /// Returns the repetition that a search in these values finds.

@@ -72,7 +72,7 @@ mod tests {
     fn probabilities_next_to_quantiles_agree_with_the_distribution_function() {
         assert_eq!(quantiles().len(), BINS - 1);
         for (quantile, k) in quantiles().iter().zip(1..) {
-            assert!((phi(quantile.z) - f64::from(k) / BINS as f64).abs() < 1e-14);
+            assert!((phi(quantile.z) - f64::from(k) / BINS as f64).abs() < 1e-9, "{quantile:?}");
             for x in [quantile.z - 1e-4, quantile.z, quantile.z + 1e-6] {
                 assert!((quantile.probability_below(x) - phi(x)).abs() < 1e-12, "{quantile:?} {x}");
             }

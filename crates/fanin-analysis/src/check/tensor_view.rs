@@ -76,8 +76,8 @@ impl<'a> TensorView<'a> {
     /// # Errors
     /// Returns an error if the file cannot be read.
     pub(crate) fn kept(mut self) -> Result<Self> {
-        if self.entry().dtype.is_read() && self.entry().values() <= MAX_KEPT {
-            self.kept = Some(self.all_values()?.into());
+        if self.entry().dtype.is_read() && (1..=MAX_KEPT).contains(&self.entry().values()) {
+            self.kept = Some(self.checkpoint.window(self.tensor, 0, self.entry().values())?.into());
         }
         Ok(self)
     }

@@ -65,6 +65,13 @@ impl ValueHashes {
         &self.values[RECENT..RECENT + self.count]
     }
 
+    /// Returns the hashes of the values in the window that ends at index `end` of the block. At the start of a tensor,
+    /// the hashes of missing values are 0.
+    pub(super) fn in_window(&self, end: usize) -> &[u64; WINDOW] {
+        let values = &self.values[..RECENT + end + 1];
+        values.last_chunk().expect("a window is at most one longer than `RECENT`")
+    }
+
     /// Returns the hash of the window that ends at each value of the block.
     pub(super) fn of_windows(&self) -> &[u64] {
         &self.windows[RECENT..RECENT + self.count]
@@ -158,6 +165,7 @@ mod tests {
             for block in values.chunks(size) {
                 hashes.set(block);
                 assert_eq!(hashes.of_values()[0], mix(block[0].to_bits()));
+                assert_eq!(hashes.in_window(0)[WINDOW - 1], hashes.of_values()[0]);
                 found.extend_from_slice(hashes.of_windows());
             }
             assert_eq!(found, expected, "{size}");

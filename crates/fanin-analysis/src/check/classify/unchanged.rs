@@ -119,6 +119,16 @@ fn of_values(values: &[f64], width: usize, distribution: &Univariate) -> Origin 
     trace.map_or(Origin::Unknown, |agreements| verdict(&agreements))
 }
 
+/// Returns the cosine of 2 pi `x`, up to 1e-5. The magnitude of `x` must be below 2^51.
+fn cosine_of_turns(x: f64) -> f64 {
+    // If this number is added, the sum is rounded to an integer.
+    const SHIFT: f64 = (3u64 << 51) as f64;
+    let fraction = x - ((x + SHIFT) - SHIFT);
+    // The Taylor series.
+    let square = (TAU * fraction).powi(2);
+    (1..=8).rev().fold(1.0, |sum, k| 1.0 - square / f64::from(2 * k * (2 * k - 1)) * sum)
+}
+
 /// Returns how the magnitudes of uniform values agree with multiples of a step, or `None` if they do not. The bounds,
 /// and so the step, are known from the largest value.
 fn multiples(values: &[f64], width: usize, step: f64) -> Option<Vec<Agreement>> {
@@ -156,7 +166,7 @@ fn angles(values: &[f64], width: usize) -> Option<Vec<Agreement>> {
         let rounded = |multiple: f64| f64::from(multiple as f32 * 0.5f32.powi(24) * TAU as f32);
         let distance = |offset: f64| ((angle - rounded(nearest + offset)) / STEP).abs();
         let distance = [-1.0, 0.0, 1.0].map(distance).into_iter().fold(0.5, f64::min);
-        Agreement { row, cosine: (TAU * distance).cos() }
+        Agreement { row, cosine: cosine_of_turns(distance) }
     };
     // A few pairs tell of most tensors that they were not drawn by torch.
     let few =
@@ -198,7 +208,11 @@ impl Steps {
     fn integer(self, value: f64) -> f64 {
         match self {
             Self::Equal => value,
-            Self::Radii => -(-value * 0.5f64.powi(24)).exp_m1() * 2f64.powi(24),
+            // The Taylor series of the exponential function. Its argument is at most about 2^-5.
+            Self::Radii => {
+                let y = value * 0.5f64.powi(24);
+                value * (1.0 - y / 2.0 * (1.0 - y / 3.0 * (1.0 - y / 4.0 * (1.0 - y / 5.0))))
+            }
         }
     }
 
@@ -223,7 +237,7 @@ impl Steps {
         values.sort_unstable_by(|a, b| a.1.total_cmp(&b.1));
         let agreement = |&(row, x): &(usize, f64), step: f64| Agreement {
             row,
-            cosine: (TAU * self.integer(x / step)).cos(),
+            cosine: cosine_of_turns(self.integer(x / step)),
         };
         // The smallest values have the fewest possible integers. One that was changed has none.
         let mut tried = 0;
@@ -328,6 +342,16 @@ mod tests {
 
     const SPECS: [&str; 4] =
         ["normal(std=0.02)", "normal(std=1)", "uniform(-0.0442, 0.0442)", "kaiming_uniform(a=sqrt(5))"];
+
+    #[test]
+    fn cosines_of_turns_agree_with_cosines() {
+        for k in -4000..4000 {
+            let x = f64::from(k) / 1001.0;
+            assert!((cosine_of_turns(x) - (TAU * x).cos()).abs() < 1e-5, "{x}");
+            let far = cosine_of_turns(x + 1e6);
+            assert!((far - (TAU * x).cos()).abs() < 1e-5, "{x}");
+        }
+    }
 
     #[test]
     fn draws_of_both_streams_are_recognized_and_changed_ones_are_not() {

@@ -4,6 +4,7 @@ use fanin::DType;
 
 use crate::check::lanes::count_of;
 use crate::check::test_result::TestResult;
+use crate::vectorized::vectorized;
 
 /// The numbers of values of a tensor that narrower types represent exactly. Zeros are not counted.
 #[derive(Debug)]
@@ -19,8 +20,16 @@ pub(super) struct CoarserType {
 
 /// Returns whether only the first `bits` of the 52 mantissa bits of `x` can be 1. A type with this number of mantissa
 /// bits represents such a value exactly, unless its range is too small.
+#[inline(always)]
 fn ends_after(x: f64, bits: u32) -> bool {
     x.to_bits() << (12 + bits) == 0
+}
+
+vectorized! {
+    /// Returns whether [`ends_after`] is true for one of the values.
+    fn any_ends_after(values: &[f64], bits: u32) -> bool {
+        values.iter().fold(false, |any, x| any | ends_after(*x, bits))
+    }
 }
 
 impl CoarserType {
@@ -37,8 +46,10 @@ impl CoarserType {
             DType::F64 => 23,
             _ => return,
         };
-        self.finite += count_of(values, |x| x != 0.0 && x.is_finite());
-        values.iter().filter(|x| ends_after(**x, bits)).for_each(|x| self.add_short(*x));
+        self.finite += count_of(values, |x| x.abs() > 0.0 && x.abs() < f64::INFINITY);
+        for block in values.chunks(256).filter(|block| any_ends_after(block, bits)) {
+            block.iter().filter(|x| ends_after(**x, bits)).for_each(|x| self.add_short(*x));
+        }
     }
 
     /// Counts a value that some narrower type may represent.

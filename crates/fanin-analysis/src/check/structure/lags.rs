@@ -93,9 +93,8 @@ impl Lags {
             results.extend(between_lines("rows", &self.rows));
         }
         if !self.row_signs.is_empty() {
-            let sketch = |column: usize| {
-                std::array::from_fn(|k| self.column_sums[k * matrix.columns + column])
-            };
+            let sketch =
+                |column: usize| std::array::from_fn(|k| self.column_sums[k * matrix.columns + column]);
             let columns: Vec<Sketch> = (0..matrix.columns).map(sketch).collect();
             results.extend(between_lines("columns", &columns));
         }
@@ -130,8 +129,9 @@ fn along_axis(matrix: &Matrix<'_>, lag: &AxisLag) -> TestResult {
     let count = (matrix.values.len() - distance) as f64;
     let r = sum / count / matrix.mean_square;
     let z = r * count.sqrt();
-    let text =
-        format!("values {step} apart along axis {axis} have a correlation of {r:+.4}: {z:+.1} standard errors");
+    let text = format!(
+        "values {step} apart along axis {axis} have a correlation of {r:+.4}: {z:+.1} standard errors"
+    );
     TestResult::new("correlation", correlation(r, count, matrix.skewness), text)
 }
 

@@ -158,10 +158,10 @@ impl Magnitudes {
         });
         let (tile, column, row) =
             columns.find_map(|(tile, column, hash)| Some((tile, column, known.get(hash)?)))?;
-        let place =
-            if self.tiles.len() == 1 { String::new() } else { format!(" of square block {tile}") };
-        let text =
-            format!("row {row} and column {column}{place} have the same magnitudes: symmetric or transposed?");
+        let place = if self.tiles.len() == 1 { String::new() } else { format!(" of square block {tile}") };
+        let text = format!(
+            "row {row} and column {column}{place} have the same magnitudes: symmetric or transposed?"
+        );
         chance.is_small(self.width, self.rows.len() + self.columns.len()).then_some(text)
     }
 }

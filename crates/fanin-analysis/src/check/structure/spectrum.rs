@@ -264,11 +264,11 @@ mod tests {
             values.iter_mut().for_each(|x| *x += 0.3);
             let mean_square = dot(&values, &values) / values.len() as f64;
             let shape = [rows, columns];
-            let matrix =
-                Matrix { shape: &shape, rows, columns, skewness: 0.0, values: &values, mean_square };
+            let matrix = Matrix { shape: &shape, rows, columns, skewness: 0.0, values: &values, mean_square };
             let found = bidiagonal(&matrix);
             let (diagonal, beside) = reference(&matrix, STEPS);
-            for (found, right) in found.diagonal.iter().zip(&diagonal).chain(found.beside.iter().zip(&beside)) {
+            for (found, right) in found.diagonal.iter().zip(&diagonal).chain(found.beside.iter().zip(&beside))
+            {
                 assert!((found / right - 1.0).abs() < 1e-5, "{rows} {columns}: {found} {right}");
             }
         }
