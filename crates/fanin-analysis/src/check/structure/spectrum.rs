@@ -248,7 +248,8 @@ mod tests {
             let along = |j: usize| (0..rows).map(|i| x(i, j) * u[i]).sum::<f64>();
             let (v, length) = next((0..columns).map(along).collect(), &right);
             beside.push(length);
-            (left.push(u), right.push(v));
+            left.push(u);
+            right.push(v);
         }
         beside.pop();
         (diagonal, beside)
