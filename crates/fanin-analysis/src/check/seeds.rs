@@ -22,7 +22,7 @@ use crate::error::Result;
 /// The seeds, those used most first.
 const SEEDS: [u64; 10] = [0, 42, 1, 1234, 1337, 123, 2, 3, 12345, 2024];
 
-/// The number of values whose bits are compared.
+/// The number of values that are compared. One bit of each is compared: the half of the distribution in which it lies.
 const BITS: usize = 128;
 
 /// The largest number of bits that differ, because the change moved a value to the other half.
@@ -185,8 +185,9 @@ impl HighestBits {
 }
 
 /// Compares the values of a candidate with those that torch draws from this word on. Returns `None` if they are not
-/// related after all. Zeros, as in the row of a padding token, are left out, and so are values near the bounds of a
-/// uniform distribution: torch moves a value that is rounded to the upper bound to the lower one.
+/// related after all. Zeros are left out, because the row of a padding token is zero. Values near the bounds of a
+/// uniform distribution are left out too: if rounding takes a value to the upper bound, torch replaces it by the lower
+/// bound.
 fn change(values: &[f64], seed: u64, word: usize, candidate: &Candidate) -> Option<Change> {
     // The last group of a tensor may be drawn again.
     let count = (values.len() / Torch::GROUP).checked_sub(1)? * Torch::GROUP;
