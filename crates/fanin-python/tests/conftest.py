@@ -54,6 +54,8 @@ def torch_is_unpatched():
     assert torch._C._len_torch_dispatch_stack() == 0 and torch.is_grad_enabled()
 
 
+# pytest-xdist reads the groups in the same hook, so this function must run first.
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config, items):
     """Groups the tests for pytest-xdist, which runs them in several processes. The tests of a group run in one process, in order.
 
