@@ -165,9 +165,8 @@ fn python_package(steps: &mut Steps, python: &Path) -> Result {
     python::stubs(steps, true)?;
     steps.step("build and install the wheel", || python::install_wheel(python, "dev"))?;
     let mut pytest = Command::new(python);
-    // One process per CPU. `conftest.py` sets the groups of tests that run in the same process, and their order.
-    let processes =
-        ["--numprocesses", "auto", "--dist", "loadgroup", "--no-loadscope-reorder", "--durations", "15"];
+    // One process per CPU. All tests of a file run in the same process, because they share what their file builds.
+    let processes = ["--numprocesses", "auto", "--dist", "loadfile", "--durations", "15"];
     pytest.args(["-m", "pytest"]).args(processes).env("HF_HUB_OFFLINE", "1");
     let mut jax = Command::new(python);
     jax.arg(root().join("tests/torch/compare_jax.py"));

@@ -52,27 +52,3 @@ def torch_is_unpatched():
     yield
     assert "normal_" not in torch.Tensor.__dict__ and "uniform_" not in torch.Tensor.__dict__
     assert torch._C._len_torch_dispatch_stack() == 0 and torch.is_grad_enabled()
-
-
-# pytest-xdist reads the groups in the same hook, so this function must run first.
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(config, items):
-    """Groups the tests for pytest-xdist, which runs them in several processes. The tests of a group run in one process, in order.
-
-    The tests of a file are a group, because they share what its fixtures build. In `test_docs.py`, the snippets of a page are a group,
-    because they share a folder. Each run of mypy is a group of its own. The groups that take longest come first, so that no process
-    is left alone with one of them at the end.
-    """
-    if not config.pluginmanager.hasplugin("xdist"):
-        return
-
-    def group(item):
-        if item.originalname == "test_the_snippet_runs":
-            return 1, item.callspec.id.rpartition("-")[0]
-        if "mypy" in item.name or item.name == "test_stubs_match_the_module":
-            return 0, item.name
-        return (2 if item.path.stem == "test_torch_init" else 3), item.path.stem
-
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(group(item)[1]))
-    items.sort(key=lambda item: group(item)[0])
