@@ -1,10 +1,16 @@
-//! Pseudo-random signs, from which several computations take fixed vectors: the test of orthogonality,
-//! bidiagonalization, the Lanczos process, projections and sketches.
+//! A hash of numbers, and pseudo-random signs. Several computations take fixed vectors from these signs: the test of
+//! orthogonality, bidiagonalization, the Lanczos process, projections and sketches.
 
 /// Returns +1 or -1, a fixed pseudo-random function of `n`.
 pub(crate) fn sign(n: u64) -> f64 {
-    let mut bits = n.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let bits = mix(n.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    if (bits >> 40) & 1 == 0 { 1.0 } else { -1.0 }
+}
+
+/// Returns a hash of a 64-bit number (the finalizer of SplitMix64).
+#[inline(always)]
+pub(crate) fn mix(mut bits: u64) -> u64 {
     bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    if (bits >> 40) & 1 == 0 { 1.0 } else { -1.0 }
+    bits ^ (bits >> 31)
 }

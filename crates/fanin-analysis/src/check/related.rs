@@ -142,8 +142,8 @@ fn smallest_correlation(n: f64, pairs: f64) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::value_hashes::mix;
     use super::*;
+    use crate::signs::mix;
 
     /// Returns tensors of 200 pseudo-random values.
     fn tensors(count: usize) -> Vec<Signed> {

@@ -317,8 +317,8 @@ impl RepeatSearch {
 
 #[cfg(test)]
 mod tests {
-    use super::super::value_hashes::mix;
     use super::*;
+    use crate::signs::mix;
 
     /// Returns `count` pseudo-random integers of `bits` bits.
     fn values(count: usize, bits: u32) -> Vec<f64> {

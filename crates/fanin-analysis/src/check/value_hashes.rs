@@ -1,5 +1,6 @@
 //! Hashes of values and of windows of consecutive values, computed block by block.
 
+use crate::signs::mix;
 use crate::vectorized::vectorized;
 
 /// The number of values in a window. Two windows of independent values are equal by chance with a probability below
@@ -134,14 +135,6 @@ fn add_shifted<const DISTANCE: usize>(sums: &[u64], doubled: &mut [u64]) {
 #[inline(always)]
 fn inlined_polynomial(hashes: &[u64]) -> u64 {
     hashes.iter().zip(&POWERS).fold(0u64, |sum, (hash, power)| sum.wrapping_add(hash.wrapping_mul(*power)))
-}
-
-/// Returns a hash of a 64-bit number (the finalizer of SplitMix64).
-#[inline(always)]
-pub(super) fn mix(mut bits: u64) -> u64 {
-    bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    bits ^ (bits >> 31)
 }
 
 #[cfg(test)]
