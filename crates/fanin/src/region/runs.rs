@@ -88,8 +88,8 @@ impl Region {
         RegionSlice { region: self, first: 0, length: self.len() }
     }
 
-    /// Returns the contiguous ranges of columns of each row of the region. The tensor is treated as a matrix: the first
-    /// axis is the rows, and all other axes are flattened to the columns.
+    /// Returns the columns of the region as contiguous ranges. The ranges are the same for every row. The tensor is
+    /// treated as a matrix: the first axis is the rows, and all other axes are flattened to the columns.
     pub(crate) fn runs_of_row(&self) -> Vec<Range<usize>> {
         Region::along(self.axes[1..].to_vec()).runs().collect()
     }

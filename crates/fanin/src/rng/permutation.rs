@@ -17,8 +17,8 @@ pub(crate) const SHUFFLE_MAX: usize = 256;
 /// Chooses `count` of the indices `0..size`. All subsets of `count` indices are equally likely. `size` must be at most
 /// [`SHUFFLE_MAX`].
 ///
-/// Returns an array that is `true` at the chosen indices. The random words are the 64 blocks of `engine` from block
-/// `64 * column` on.
+/// Returns an array that is `true` at the chosen indices. The random words come from the 64 blocks of `engine` that
+/// begin at block `64 * column`.
 pub(crate) fn choose_by_shuffle(
     engine: &Philox,
     column: u64,
@@ -79,7 +79,7 @@ impl Permutation {
         self.cycle_walk::<I::U32x16, false>(indices, key, &mut each);
     }
 
-    /// Calls `each(index)` once for each of `images`, in any order, where `index` is the index with this image.
+    /// Calls `each(index)` once for each of `images`, in any order. `index` is the preimage: the index with this image.
     #[inline(always)]
     pub(crate) fn preimages<I: SimdIsa>(&self, images: Range<u64>, key: [u32; 4], mut each: impl FnMut(u64)) {
         self.cycle_walk::<I::U32x16, true>(images, key, &mut |_, index| each(index));

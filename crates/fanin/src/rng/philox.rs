@@ -203,8 +203,8 @@ const START_ROUNDS: u32 = 3;
 /// The first three rounds for blocks whose counters differ only in word 0.
 ///
 /// Much of the computation of these rounds is the same for all such blocks, and is done once, in scalars. Each field is
-/// named after a round and one of the four words after this round. The word is the exclusive or of the field, which is
-/// the same for all blocks, and of terms that depend on the block.
+/// named after a round and one of the four words after this round. The word is `field ^ terms`: the field is the same
+/// for all blocks, and the terms depend on the block.
 struct Start<W> {
     round1_word2: W,
     round2_word0: W,

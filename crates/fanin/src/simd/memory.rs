@@ -58,7 +58,7 @@ impl<'a> Prefetch<'a> {
         Self { bytes: &[] }
     }
 
-    /// Prefetches the size of `values` in bytes, rounded down to whole cache lines.
+    /// Prefetches the next cache lines. Their total size is the size of `values`, rounded down to whole lines.
     #[inline(always)]
     pub(crate) fn next_lines_for<T>(&mut self, values: &[T]) {
         for _ in 0..size_of_val(values) / LINE {

@@ -15,8 +15,8 @@ use crate::simd::{Kernel, Level, Prefetch, SimdIsa, dispatch};
 use crate::streams::store::store;
 use crate::threads::Threads;
 
-/// The number of values that one thread computes at a time. A tensor that is not larger is filled by a single thread,
-/// because waking another thread of the pool would take microseconds.
+/// The number of values that one thread computes at a time. A tensor of at most `CHUNK` values is filled by a single
+/// thread, because waking another thread of the pool would take microseconds.
 const CHUNK: usize = 1 << 16;
 
 /// The standard normal distribution.
@@ -41,8 +41,8 @@ pub(super) fn fill_lower_normal_in_sequence(
 }
 
 /// Writes standard normal values to the entries of `out` on and below the diagonal. `out` is a row-major matrix with
-/// `columns` columns, and must be all zeros. Several threads compute the values. `source` can produce words in any
-/// order, so no words are produced for the entries above the diagonal.
+/// `columns` columns, and must be all zeros. Several threads compute the values. The entries above the diagonal are
+/// skipped, because `source` can produce words in any order.
 pub(super) fn fill_lower_normal(
     threads: Threads,
     level: Level,
@@ -153,8 +153,8 @@ fn fill_f32(
 }
 
 /// Fills memory of a type narrower than f32. The values are computed as f32 in a buffer that stays in the L1 cache, and
-/// are then rounded to the type. With this buffer, the kernels of the distributions need not be compiled for each
-/// narrower type (docs/dev/build.md).
+/// are then rounded to the type. So the kernels of the distributions are compiled only for f32 and f64, and not for
+/// each narrower type (docs/dev/build.md).
 fn fill_narrow<E: Element>(
     level: Level,
     distribution: Distribution,
@@ -258,9 +258,9 @@ impl<S: GroupSource, T: Transform64> Kernel for Fill64<'_, S, T> {
     }
 }
 
-/// Fills `out` with the values of `slice`, which are computed in groups of `N`. `slice` consists of runs, which are
-/// contiguous ranges of row-major indices. If a run ends inside a group and the next run begins inside the same group,
-/// the group is computed only once.
+/// Fills `out` with the values of `slice`. The values are computed in groups of `N`. `slice` consists of runs, which
+/// are contiguous ranges of row-major indices. If one run ends inside a group and the next run begins inside the same
+/// group, the group is computed only once.
 #[inline(always)]
 fn write_groups<I: SimdIsa, E: Element, const N: usize>(
     slice: RegionSlice<'_>,

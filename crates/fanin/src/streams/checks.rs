@@ -64,8 +64,8 @@ pub(super) fn check_method(plan: &Plan, stream: &'static str) -> Result<(), Erro
     }
 }
 
-/// Returns the error `Unsupported` if the plan or one of its blocks has the distribution of a function of random
-/// values, such as `log_uniform`. Only the native stream supports such distributions.
+/// Returns the error `Unsupported` if the plan or one of its blocks applies a function to random values, as
+/// `log_uniform` does. Only the native stream supports such distributions.
 ///
 /// `stream` is the name of the calling stream, which the error message contains.
 pub(super) fn check_no_random_functions(plan: &Plan, stream: &'static str) -> Result<(), Error> {

@@ -11,9 +11,9 @@ use crate::threads::Threads;
 /// The number of values that one thread writes at a time.
 const CHUNK: usize = 1 << 16;
 
-/// The least size in bytes of memory to which a constant is written by non-temporal stores. Such memory is larger than
-/// the caches. Random values are always written by ordinary stores, because the CPU executes these stores during the
-/// arithmetic.
+/// If memory has at least this size in bytes, a constant is written by non-temporal stores, because the memory is
+/// larger than the caches. Random values are always written by ordinary stores, because the CPU executes these stores
+/// during the arithmetic.
 const NON_TEMPORAL_BYTES: usize = 1 << 25;
 
 /// Fills `tensor` with the region of the plan that begins at the index `start`, and returns `true`. If the plan's

@@ -8,7 +8,7 @@ use crate::dtype::{Element, Values, values};
 use crate::rng::{LANES, Philox};
 use crate::simd::{Kernel, Level, SimdIsa, dispatch};
 
-/// A band of a sparse matrix, whose non-zero values are computed one by one. A band is a range of rows of a region.
+/// A band (a range of rows) of a region of a sparse matrix. Only the non-zero values of the band are computed.
 #[derive(Clone, Copy)]
 pub(super) struct NonZeros<'a> {
     /// The generator of the values.
@@ -95,8 +95,8 @@ trait Single<W> {
     fn values<I: SimdIsa>(&self, engine: Philox, indices: &[u64; AT_ONCE], values: &mut [W; AT_ONCE]);
 }
 
-/// Returns, for each index, the number of the Philox block from which the value is computed, and the position of the
-/// value among the values of this block. A group of blocks has `N` values.
+/// Returns two numbers for each index: the number of the Philox block from which the value is computed, and the
+/// position of the value among the values of this block. `N` is the number of values in a group of blocks.
 #[inline(always)]
 fn philox_blocks<const N: u64>(indices: &[u64; LANES]) -> ([u64; LANES], [u64; LANES]) {
     const EACH: u64 = LANES as u64;
@@ -109,8 +109,9 @@ fn philox_blocks<const N: u64>(indices: &[u64; LANES]) -> ([u64; LANES], [u64; L
 }
 
 impl Single<f32> for Normal32 {
-    /// A value needs only two of the four words of its Philox block, so one group has the words of 32 values. The words
-    /// of the first 16 values are words 0 and 1 of the group, and the words of the last 16 values are words 2 and 3.
+    /// A value needs only two of the four words of its Philox block. The words of 32 values are therefore packed into
+    /// one group: words 0 and 1 of its blocks are for the first 16 values, and words 2 and 3 are for the last 16
+    /// values. The transform computes a cosine value and a sine value from each pair of words. One of the two is used.
     #[inline(always)]
     fn values<I: SimdIsa>(&self, engine: Philox, indices: &[u64; AT_ONCE], values: &mut [f32; AT_ONCE]) {
         let mut halves = [[0; LANES]; 4];

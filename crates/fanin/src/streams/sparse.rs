@@ -1,6 +1,5 @@
 //! Fills sparse matrices on the native stream and on `FromRng`. The definition of the native stream
-//! ([`crate::streams::native`]) specifies which entries are zero. If a matrix has fewer zeros than non-zeros, this
-//! module finds the zeros. Otherwise it finds the non-zeros.
+//! ([`crate::streams::native`]) specifies which entries are zero.
 
 use std::ops::Range;
 
@@ -17,8 +16,8 @@ use crate::{cancel::check, threads::Threads};
 /// The number of values that one thread computes at a time, rounded down to whole rows of a region.
 const CHUNK: usize = 1 << 16;
 
-/// The limit between two methods. If fewer than one in `SPARSITY` values of a matrix are non-zero, only the non-zero
-/// values are computed. Otherwise all values are computed, and some of the values are then replaced by zeros.
+/// The limit between two methods to fill a matrix. If fewer than one in `SPARSITY` values are non-zero, only the
+/// non-zero values are computed. Otherwise all values are computed, and some of them are then replaced by zeros.
 const SPARSITY: usize = 4;
 
 /// The set of the entries of a sparse matrix that are zero.
@@ -35,8 +34,8 @@ pub(super) struct Zeros {
 }
 
 impl Zeros {
-    /// Sets each value of `out` that is zero in the sparse matrix to 0. Does not change the other values. `out` is the
-    /// row-major memory of `region`.
+    /// Writes 0 to the entries of `out` that are zero in the sparse matrix. The other entries do not change. `out` is
+    /// the row-major memory of `region`.
     #[cfg(feature = "rand_core")]
     pub(super) fn clear(&self, region: &Region, out: Values<'_>) {
         let mask = self.mask(region);
@@ -118,8 +117,9 @@ impl Kernel for FindZeros<'_> {
         let permutation = Permutation::new(size as u64);
         // In a column of more than `SHUFFLE_MAX` rows, an entry is zero if the image of its row under the permutation
         // is less than `zeros`. There are two methods to find these rows. The first method computes the image of each
-        // row of the mask. The second method inverts the permutation, to compute the rows of the images below `zeros`,
-        // or the rows of all other images if they are fewer. The code uses the method with fewer computations.
+        // row of the mask. The second method takes each image below `zeros`, and computes its row by the inverse
+        // permutation. If most entries are zero, the second method takes the other images instead, and finds the
+        // non-zeros. The code uses the method with fewer computations.
         let non_zeros = zeros > size / 2;
         let images = if non_zeros { zeros as u64..size as u64 } else { 0..zeros as u64 };
         let backwards = images.end - images.start < height as u64;
@@ -163,7 +163,7 @@ mod tests {
     use crate::streams::native::Native;
     use crate::tensor::TensorMut;
 
-    /// Asserts that fills of whole matrices and of regions have the values of the definition of the native stream.
+    /// Asserts that fills of whole matrices and of regions agree with the definition of the native stream.
     fn check<E: Element + PartialEq + std::fmt::Debug>(level: Level) {
         let std = 0.5;
         for (rows, columns) in [(40usize, 70usize), (256, 3), (257, 130), (700, 65)] {

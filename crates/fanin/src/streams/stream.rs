@@ -5,7 +5,7 @@ use crate::error::Error;
 use crate::plan::Plan;
 use crate::tensor::TensorMut;
 
-/// A source of random values that can fill a tensor according to any [`Plan`].
+/// A source of random values that can fill a tensor according to a [`Plan`].
 ///
 /// [`NativeTensor`](super::native::NativeTensor) computes the value at each index as a function of the seed, the
 /// tensor's name and the index only. [`Torch`](super::torch::Torch) draws PyTorch's values in PyTorch's order. With the
@@ -15,13 +15,14 @@ pub trait Stream {
     ///
     /// # Errors
     /// `Length` if `tensor` does not have the plan's shape. `ElementType` if `tensor` does not have the plan's element
-    /// type. `BoundsOverflow`, `Method`, `Memory` and `ShapeOverflow` as described for [`Plan::fill`]. If an error is
-    /// returned, no value has been written.
+    /// type. `BoundsOverflow`, `Method`, `Unsupported`, `Memory` and `ShapeOverflow` as described for [`Plan::fill`].
+    /// If an error is returned, no value has been written.
     fn fill(&mut self, plan: &Plan, tensor: TensorMut<'_>) -> Result<(), Error>;
 
-    /// Fills `tensor` with the region of the plan that begins at the index `start` and has the shape of `tensor`.
+    /// Fills `tensor` with one region of the tensor that `plan` describes. The region begins at the index `start`, and
+    /// has the shape of `tensor`.
     ///
-    /// The values are bit-identical to the values of this region after a fill of the whole tensor. Values outside
+    /// The values are bit-identical to the values that a fill of the whole tensor writes to this region. Values outside
     /// the region are not computed, with one exception: each entry of an `orthogonal` matrix depends on the whole
     /// Gaussian matrix.
     ///
@@ -41,6 +42,7 @@ impl Plan {
     /// * `BoundsOverflow`: the stream needs finite truncation bounds, and the plan's bounds are infinite or too large
     ///   for the element type.
     /// * `Method`: the stream does not implement the algorithm that the plan requires.
+    /// * `Unsupported`: the plan applies a function to random values, and the stream is not the native stream.
     /// * `Memory`: the temporary memory that the fill needs cannot be allocated.
     /// * `ShapeOverflow`: the torch stream would consume more than 2^64 words.
     pub fn fill<E: Element>(&self, buffer: &mut [E], stream: &mut dyn Stream) -> Result<(), Error> {

@@ -7,8 +7,7 @@ use crate::dtype::{Element, Values, values};
 use crate::simd::{Kernel, Level, SimdIsa, dispatch};
 use crate::threads::Threads;
 
-/// The number of columns in a block of columns. One word of the mask contains the bits of one row for all columns of a
-/// block.
+/// The number of columns in a block of columns. Each word of the mask contains the bits of one row of a block.
 pub(super) const BLOCK: usize = 64;
 
 /// The number of rows in a band. A thread writes the zeros of one band at a time.
@@ -54,8 +53,9 @@ impl ZeroMask {
         threads.count().min(width.div_ceil(BLOCK))
     }
 
-    /// Returns the words that contain the bits of one column, one word for each row, and the bit of the column in these
-    /// words. `words` are the words of a range of columns, and `column` is counted from the first column of the range.
+    /// Returns the words that contain the bits of one column (one word for each row), and a word in which only the bit
+    /// of this column is set. `words` are the words of a range of columns, and `column` is counted from the first
+    /// column of the range.
     #[inline(always)]
     pub(super) fn column(words: &mut [u64], height: usize, column: usize) -> (&mut [u64], u64) {
         (&mut words[column / BLOCK * height..][..height], 1 << (column % BLOCK))
@@ -67,7 +67,8 @@ impl ZeroMask {
         self.words[row..].iter().step_by(self.height).copied()
     }
 
-    /// Sets each entry of `memory` whose bit is set to zero. `memory` is the whole matrix in row-major order.
+    /// Writes 0 to each entry of `memory` whose bit is set in the mask. `memory` is the whole matrix in row-major
+    /// order.
     pub(super) fn clear(&self, threads: Threads, level: Level, memory: Values<'_>) {
         let width = memory.len() / self.height;
         values!(memory, memory => threads.chunks(memory, BAND * width, |first, band| {
@@ -75,8 +76,8 @@ impl ZeroMask {
         }));
     }
 
-    /// Sets each entry of `range` whose bit is set to zero. `range` is a contiguous part of the row-major memory of a
-    /// matrix with `width` columns, and begins at the row-major index `first`.
+    /// Writes 0 to each entry of `range` whose bit is set in the mask. `range` is a contiguous range of the row-major
+    /// memory of a matrix with `width` columns, and begins at the row-major index `first`.
     pub(super) fn clear_range(&self, level: Level, first: usize, width: usize, mut range: Values<'_>) {
         // In every element type, all bits of 0 are 0. All types of the same size therefore use the same kernel.
         match range.dtype().size() {
@@ -103,7 +104,7 @@ impl ZeroMask {
 /// The number of values that [`clear`] processes together.
 const LANES: usize = 16;
 
-/// Sets each value whose bit is set in `bits` to zero.
+/// Writes 0 to each value whose bit is set in `bits`.
 ///
 /// All values are stored again, including the unchanged values. Without `black_box`, LLVM would detect that some values
 /// are unchanged, and would generate a masked store, which takes dozens of cycles on some CPUs.
@@ -129,8 +130,7 @@ impl<B: Copy + Default> Kernel for Clear<'_, B> {
         let Self { mask: ZeroMask { height, words }, first, width, mut range } = self;
         let (mut row, mut column) = (first / width, first % width);
         while !range.is_empty() {
-            // The values of one step end at the end of the block of columns, of the row or of the range, whichever
-            // comes first.
+            // A step ends where the block of columns, the row or the range ends, whichever comes first.
             let (block, begin) = (column / BLOCK, column % BLOCK);
             let taken = (BLOCK - begin).min(width - column).min(range.len());
             let (values, rest) = std::mem::take(&mut range).split_at_mut(taken);

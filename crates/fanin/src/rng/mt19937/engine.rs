@@ -6,8 +6,8 @@ use crate::simd::{Kernel, Level, Prefetch, SimdIsa, SimdU32x16, U32X16_LANES, di
 
 /// The Mersenne Twister MT19937 with 32-bit words, as PyTorch's CPU generator uses it.
 ///
-/// The engine is seeded with the low 32 bits of a seed by `init_genrand` of the reference implementation (2002). The
-/// words are the same as those of NumPy's `RandomState(seed)`.
+/// The engine is seeded with a 32-bit integer by `init_genrand` of the reference implementation (2002). NumPy's
+/// `RandomState(seed)` generates the same words.
 ///
 /// ```
 /// use fanin::rng::Mt19937;
@@ -20,8 +20,8 @@ pub struct Mt19937 {
     pub(crate) state: Box<State>,
     /// The index of the next word in the state.
     pub(crate) next: u32,
-    /// The number of unused words in the state plus 1, as in torch. If `left` is 1, the state is renewed before the
-    /// next word is read.
+    /// The number of unused words in the state plus 1, as in torch. If `left` is 1, the state is renewed (replaced by
+    /// the next 624 words of the recurrence) before the next word is read.
     pub(crate) left: u32,
 }
 
@@ -172,7 +172,7 @@ impl Mt19937 {
     }
 }
 
-/// Fills `out` with the next words of the engine.
+/// The kernel that fills `out` with the next words of the engine.
 struct ReadWords<'a> {
     engine: &'a mut Mt19937,
     out: &'a mut [u32],
@@ -187,7 +187,7 @@ impl Kernel for ReadWords<'_> {
     }
 }
 
-/// Renews the state `count` times.
+/// The kernel that renews the state `count` times.
 struct Renewals<'a> {
     engine: &'a mut Mt19937,
     /// If `record` is `Some`, each state is copied to this slice before the state is renewed.

@@ -78,7 +78,7 @@ impl Terms {
     }
 }
 
-/// Computes the state after the jump, which is the sum (exclusive or) of the terms.
+/// The kernel that computes the state after the jump, which is the sum (exclusive or) of the terms.
 struct Sum<'a> {
     terms: &'a Terms,
     words: &'a [u32],

@@ -61,8 +61,8 @@ pub(super) struct Residue {
 impl Residue {
     /// Returns x^k mod p, computed by repeated squaring.
     pub(super) fn power(k: u64, level: Level) -> Self {
-        // The longest prefix of the bits of k that is less than the degree needs no reduction, so the squaring starts
-        // there.
+        // The leading bits of k form a number `prefix` that is less than the degree, so x^prefix needs no reduction.
+        // Repeated squaring starts at this power, and then uses the other bits of k.
         let mut bits = u64::BITS - k.leading_zeros();
         let mut shift = 0;
         while k >> shift >= DEGREE as u64 {
@@ -112,7 +112,7 @@ impl Residue {
     }
 }
 
-/// Computes the square of a residue modulo p.
+/// The kernel that computes the square of a residue modulo p.
 struct Square<'a>(&'a Residue);
 
 impl Kernel for Square<'_> {

@@ -25,22 +25,22 @@ pub(super) struct PreparedBlocks {
     recent: RecentMatrices,
 }
 
-/// The block matrices that were prepared last, each with the number of its block, in the order of preparation.
+/// The blocks that were prepared last, in the order of preparation.
 ///
-/// Matrices are stored because the next region is likely to intersect the same blocks. At most [`KEPT`] matrices are
-/// stored, because the matrices of all blocks (of a large stack, for example) might not fit in memory.
+/// Prepared blocks are stored because the next region is likely to intersect the same blocks. At most [`KEPT`] blocks
+/// are stored, because all prepared blocks (of a large stack, for example) might not fit in memory.
 #[derive(Debug, Clone, Default)]
 struct RecentMatrices(Arc<Mutex<Vec<NumberedMatrix>>>);
 
-/// The number of a block, and the prepared matrix of the block.
+/// The number of a block, and the prepared block.
 type NumberedMatrix = (usize, Arc<PreparedSingle>);
 
-/// The largest number of prepared matrices that [`RecentMatrices`] stores.
+/// The largest number of prepared blocks that [`RecentMatrices`] stores.
 const KEPT: usize = 3;
 
 impl PreparedBlocks {
-    /// Prepares a plan that consists of blocks. A block with the distribution `sparse` or `orthogonal` is a matrix,
-    /// which is prepared when a region first intersects the block.
+    /// Prepares a plan that consists of blocks. A block whose distribution is `sparse`, `orthogonal` or a function of
+    /// random values is prepared only when a region intersects the block.
     pub(super) fn new(tensor: &NativeTensor, plan: &Plan) -> Self {
         let values = tensor.philox(if plan.dtype() == DType::F64 { "values64" } else { "values32" });
         Self { plan: plan.clone(), tensor: tensor.clone(), values, recent: RecentMatrices::default() }
@@ -50,7 +50,7 @@ impl PreparedBlocks {
     ///
     /// # Errors
     /// `Region` if the region exceeds the plan's shape. `ElementType` if `tensor` does not have the plan's element
-    /// type. `Memory` if the memory for the matrix of a block cannot be allocated.
+    /// type. `Memory` if the memory for an orthogonal block cannot be allocated.
     pub(super) fn fill_region(&self, start: &[usize], mut tensor: TensorMut<'_>) -> Result<(), Error> {
         check_region(&self.plan, start, &tensor)?;
         if tensor.is_empty() {
@@ -102,8 +102,8 @@ impl PreparedBlocks {
         self.matrix(number, block)?.fill_region(in_block, view)
     }
 
-    /// Returns the prepared matrix of a block. The matrix has the values of a tensor of the block's shape. The name of
-    /// this tensor is the name of the whole tensor followed by the block's suffix.
+    /// Returns a prepared block. The block has the values of a separate tensor of the block's shape. The name of this
+    /// tensor is the name of the whole tensor followed by the block's suffix.
     fn matrix(&self, number: usize, block: &Block) -> Result<Arc<PreparedSingle>, Error> {
         let recent = || self.recent.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, prepared)) = recent().iter().find(|(kept, _)| *kept == number) {

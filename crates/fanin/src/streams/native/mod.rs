@@ -75,7 +75,7 @@
 //! is `alpha`, or `-beta` if the interval is reflected. The *near* bound is a, or b if the interval is reflected. The
 //! uniform variate `u` is `(w + 1/2) / 2^32`, or `(W + 1/2) / 2^64` in f64. `u'` is computed in the same way from the
 //! bitwise complement of the words, so that `u'` equals 1 - u to full relative precision. The whole tensor uses the
-//! first row of this table whose condition holds:
+//! first row of this table whose condition holds (`w*` is defined below the table):
 //!
 //! | regime | where | value |
 //! |---|---|---|
@@ -92,11 +92,11 @@
 //! `x = fma(s(w) + 1/2, 2 * mass / 2^32, below - above)`. `w*` is `-ln(4 * t * (1 - t))` at the smallest tail
 //! `t = min(below, above) + mass / 2^33`. If `w* < 5.249`, the polynomial for the tail of the quantile is not used.
 //!
-//! *Tail.* `delta` solves `g(delta) = E` with `E = -ln(1 - u * m)` and `m = 1 - exp(-g(width))`. `g(delta)` is minus
-//! the logarithm of the fraction of the upper tail that is beyond `near + delta`. The function is computed as
+//! *Tail.* `delta` solves `g(delta) = E` with `E = -ln(1 - u * m)` and `m = 1 - exp(-g(width))`. `g(delta)` is
+//! `-ln(P(Z > near + delta) / P(Z > near))`. The function is computed as
 //! `g(delta) = delta * (near + delta / 2) + ln(1 + delta / near) - h(near + delta) + h(near)` with
 //! `h(z) = ln(z * M(z))`, where M is the Mills ratio. The equation is solved by four Newton steps, starting at
-//! `2 * E / (sqrt(near^2 + 2 * E) + near)`. If the interval is narrower than 2^-26, `delta` is `E / near` with
+//! `2 * E / (sqrt(near^2 + 2 * E) + near)`. If `width < 2^-26`, `delta` is `E / near` with
 //! `m = 1 - exp(-near * width)`. The arithmetic is f64, and the value is rounded to the element type at the end.
 //!
 //! # sparse
@@ -135,11 +135,11 @@
 //!
 //! # log_uniform, and functions of values
 //! `log(spec)`, `exp(spec)` and `softplus_inverse(spec)` apply a function to the values of the inner spec. For any
-//! element type, the inner values are those of an f64 tensor of the same name and shape. The functions are the
+//! element type, the inner values are the values of an f64 tensor of the same name and shape. The functions are the
 //! logarithm, the exponential function and `x + log(-expm1(-x))`, computed in f64 by the algorithms of fdlibm (the
 //! crate `libm`). The result is rounded to the element type once, ties to even. `log_uniform(a, b)` is
-//! `exp(uniform(log(a), log(b)))`, where the bounds are f64 logarithms. A block of a fused or stacked parameter with
-//! such a distribution has the values of a separate tensor, like an `orthogonal` block.
+//! `exp(uniform(log(a), log(b)))`, where the bounds are f64 logarithms. If a block of a fused or stacked parameter has
+//! such a distribution, it has the values of a separate tensor, like an `orthogonal` block.
 //!
 //! # constant, eye, dirac, arange
 //! Each value is a function of its index only. No words are used.

@@ -8,10 +8,11 @@ use crate::region::Region;
 use crate::simd::Level;
 use crate::threads::Threads;
 
-/// The factorization of an orthogonal matrix. Any region of the matrix can be computed from the factorization.
+/// An orthogonal matrix, stored as Householder reflections. Any region of the matrix can be computed from the
+/// reflections.
 ///
-/// The factorization is computed in f64 for an f64 plan, and in f32 for any other plan. If the matrix has fewer rows
-/// than columns, the transpose of the matrix is factored.
+/// The arithmetic is f64 for an f64 plan, and f32 for any other plan. If the matrix has fewer rows than columns, the
+/// reflections define the transpose of the matrix.
 #[derive(Debug, Clone)]
 pub(super) struct Orthogonal {
     /// The number of rows and the number of columns of the matrix.
@@ -28,9 +29,9 @@ enum Precision {
 }
 
 impl Orthogonal {
-    /// Factors a Gaussian matrix with `max(rows, columns)` rows and `min(rows, columns)` columns. The function `draw`
-    /// is called with the memory of the matrix, which is all zeros. `draw` must write the entries on and below the
-    /// diagonal, and must not write the entries above the diagonal.
+    /// Computes the reflections from a Gaussian matrix with `max(rows, columns)` rows and `min(rows, columns)` columns.
+    /// The function `draw` is called with the memory of the Gaussian matrix, which is all zeros. `draw` must write the
+    /// entries on and below the diagonal, and must not write the entries above the diagonal.
     pub(super) fn new(
         plan: &Plan,
         gain: f64,
@@ -52,8 +53,8 @@ impl Orthogonal {
         Self { shape: (rows, columns), threads, reflections }
     }
 
-    /// Fills `out`, the row-major memory of `region`. `region` has the axes of the tensor. The first axis is the rows
-    /// of the matrix, and all other axes are flattened to the columns.
+    /// Fills `out`, the row-major memory of `region`. `region` has the axes of the tensor: its first axis selects rows
+    /// of the matrix, and its other axes, flattened, select columns.
     pub(super) fn fill(&self, region: &Region, out: Values<'_>) {
         match &self.reflections {
             Precision::F32(reflections, gain) => match out {

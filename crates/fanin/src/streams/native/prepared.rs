@@ -1,4 +1,4 @@
-//! `Prepared`, a plan for which the work that all regions of a tensor share has been done.
+//! `Prepared`, a plan that is prepared to fill regions of one tensor.
 
 use super::blocks::PreparedBlocks;
 use super::single::PreparedSingle;
@@ -9,8 +9,8 @@ use crate::streams::checks::{check_method, check_region, check_whole};
 use crate::streams::stream::Stream;
 use crate::tensor::TensorMut;
 
-/// A plan that is prepared for fills of any region of one tensor on the native stream. Created by
-/// [`NativeTensor::prepare`], which does the work that all regions share.
+/// A plan that is prepared to fill any region of one tensor on the native stream. Created by [`NativeTensor::prepare`].
+/// Work that does not depend on the region is done once, before the first fill.
 #[derive(Debug, Clone)]
 pub struct Prepared(Kind);
 
@@ -21,12 +21,12 @@ enum Kind {
 }
 
 impl NativeTensor {
-    /// Returns a plan that is prepared for fills of regions of this tensor. This method does the work that all regions
-    /// share.
+    /// Prepares `plan` to fill regions of this tensor. The work that does not depend on the region is done once, by
+    /// this method.
     ///
-    /// For `orthogonal`, all regions share the factorization of a matrix, which takes up to three times the memory of
-    /// the matrix. In a plan of blocks, an orthogonal block is factored when a region first intersects the block. For
-    /// every other distribution, this method takes almost no time and memory.
+    /// For `orthogonal`, this work is the factorization of a matrix, which takes up to three times the memory of the
+    /// matrix. In a plan of blocks, an orthogonal block is factored only when a region intersects the block. For every
+    /// other distribution, this method takes almost no time and memory.
     ///
     /// # Errors
     /// `Method` if the plan requires rejection sampling, which the native stream does not implement. `Memory` if the
@@ -41,7 +41,8 @@ impl NativeTensor {
 }
 
 impl Prepared {
-    /// Fills `tensor` with the region of the plan that begins at the index `start` and has the shape of `tensor`.
+    /// Fills `tensor` with one region of the tensor for which the plan was prepared. The region begins at the index
+    /// `start`, and has the shape of `tensor`.
     ///
     /// # Errors
     /// `Region` if the region exceeds the plan's shape. `ElementType` if `tensor` does not have the plan's element

@@ -17,7 +17,7 @@ use crate::streams::sparse::{Sparse, Zeros};
 use crate::tensor::{Order, TensorMut};
 use crate::threads::Threads;
 
-/// A plan that does not consist of blocks, prepared for fills of any region of one tensor on the native stream.
+/// A plan that is prepared to fill any region of one tensor on the native stream. The plan does not consist of blocks.
 #[derive(Debug, Clone)]
 pub(in crate::streams) struct PreparedSingle {
     plan: Plan,
@@ -33,13 +33,13 @@ enum Drawn {
     ByIndex(Philox),
     Sparse(Sparse),
     Orthogonal(Box<Orthogonal>),
-    /// Each value is the result of these functions for a value of an f64 plan of the same tensor.
+    /// Each value is computed by these functions from the value at the same index of an f64 plan.
     Mapped(Functions, Box<PreparedSingle>),
 }
 
 impl PreparedSingle {
-    /// Prepares `plan` for fills of regions of `tensor`, by doing the work that all regions share. `plan` must not
-    /// consist of blocks.
+    /// Prepares `plan` to fill regions of `tensor`. The work that does not depend on the region is done here. `plan`
+    /// must not consist of blocks.
     ///
     /// # Errors
     /// `Memory` if the memory for the factorization of an orthogonal plan cannot be allocated.
@@ -116,8 +116,8 @@ impl PreparedSingle {
         /// The number of values in a tile.
         const TILE: usize = 1 << 13;
         let last = start.len() - 1;
-        // Slabs along the last axis split every row. The length of such a slab is a multiple of the group size, so that
-        // no group of words is computed for two slabs.
+        // Slabs along the last axis split every row. The length of such a slab is a multiple of the group size. If the
+        // rows begin at the boundary of a group, no group of words is then computed for two slabs.
         let length = |axis: usize, values_each: usize| {
             let length = TILE.div_ceil(values_each);
             if axis == last { length.next_multiple_of(GROUP_32) } else { length }
@@ -144,9 +144,9 @@ impl PreparedSingle {
     }
 }
 
-/// Fills `tensor` with `functions(x)`, where x are the values of `argument`, an f64 plan of the same shape. The values
-/// belong to the region that begins at the index `start`. The values are computed in f64, in chunks, and are rounded
-/// when they are stored.
+/// Fills `tensor` with `functions(x)` for each value x of a region of `argument`, an f64 plan of the same shape. The
+/// region begins at the index `start`, and has the shape of `tensor`. The values are computed in f64, in chunks, and
+/// are rounded when they are stored.
 fn fill_mapped(
     functions: Functions,
     argument: &PreparedSingle,

@@ -7,14 +7,15 @@ use super::words::{GROUP, Groups};
 use crate::rng::Mt19937;
 use crate::simd::{Level, dispatch};
 
-/// A position in the words of a fill, which only moves forwards. The next word of `engine` is the word at the position.
+/// A position in the words of a fill. The position only moves forwards. The next word of `engine` is the word at the
+/// position.
 pub(super) struct Cursor<'a, W> {
     engine: &'a mut Mt19937,
     level: Level,
     /// The number of words of the fill before the position.
     pub(super) passed: u64,
-    /// The group of normal values that was computed last, with the position of its first word in the words of the fill.
-    /// The group is stored because the next values may belong to the same group.
+    /// The group of normal values that was computed last, and the position of the group's first word in the fill. The
+    /// group is stored because the next values may belong to the same group.
     last_group: Option<(u64, [W; GROUP])>,
 }
 
@@ -35,8 +36,8 @@ impl<'a, W: Wide> Cursor<'a, W> {
         }
     }
 
-    /// Fills `out` with consecutive values of a normal fill that torch draws in groups, starting with the value at the
-    /// index `first`.
+    /// Fills `out` with consecutive values of a normal fill, starting with the value at the index `first`. The fill
+    /// must be one that torch draws in groups (see [`Groups`]).
     pub(super) fn normals(
         &mut self,
         groups: &Groups,
@@ -69,13 +70,14 @@ impl<'a, W: Wide> Cursor<'a, W> {
         }
     }
 
-    /// Moves the position forwards to the word of the fill with the number `word`, counted from 0.
+    /// Moves the position forwards to word `word` of the fill, counted from 0.
     fn seek(&mut self, word: u64) {
         self.engine.advance_at(self.level, word - self.passed);
         self.passed = word;
     }
 
-    /// Returns the group of normal values whose first word is the word `start` of the fill.
+    /// Returns the group of normal values whose first word is word `start` of the fill. `words` is the number of words
+    /// of a group, and `distribution` is `(mean, std)`.
     fn group(&mut self, start: u64, words: usize, distribution: (f64, f64)) -> &[W; GROUP] {
         if self.last_group.as_ref().is_none_or(|group| group.0 != start) {
             self.seek(start);

@@ -9,13 +9,13 @@ use crate::plan::{Distribution, Truncation};
 
 impl Torch {
     /// Fills `out` with the values of a part of a tensor. The type of `out` must be f64 if and only if the type of the
-    /// part is f64. If the type of `out` is narrower than the type of the part, the values are then rounded to the type
-    /// of `out`.
+    /// part is f64. If the type of `out` is narrower than the type of the part, the values are rounded to the type of
+    /// `out`.
     ///
     /// Returns the number of words by which the generator has advanced. The generator advances past the words of the
-    /// whole tensor, not only of the part. With rejection sampling, torch draws the whole tensor several times. The
-    /// result then counts the draws that are needed until every value in the part is accepted. Words of values that
-    /// torch draws one by one (see [`ByGroups`]) are not counted.
+    /// whole tensor, not only of the part. With rejection sampling, torch makes several passes over the whole tensor.
+    /// The generator then advances past the passes that the values of the part need. Words of values that torch draws
+    /// one by one (see [`ByGroups`]) are not counted.
     ///
     /// For a sparse distribution, only the normal values are drawn, and no zeros are written.
     ///

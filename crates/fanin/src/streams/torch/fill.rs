@@ -29,11 +29,11 @@ impl Stream for Torch {
         }
     }
 
-    /// Fills `tensor` with the region of the plan that begins at the index `start`. Then advances the generator past
-    /// the words of the whole tensor, as [`Torch::advance_past`] does. To fill a region without advancing the
-    /// generator, use [`Torch::peek_region`].
+    /// Fills `tensor` with one region of the tensor that `plan` describes. The region begins at the index `start`. Then
+    /// advances the generator past the words of the whole tensor, as [`Torch::advance_past`] does. To fill a region
+    /// without advancing the generator, use [`Torch::peek_region`].
     ///
-    /// The values are the values that torch draws for a tensor in contiguous memory.
+    /// The region has the values that torch draws for a tensor in contiguous memory, even if `tensor` is strided.
     fn fill_region(&mut self, plan: &Plan, start: &[usize], tensor: TensorMut<'_>) -> Result<(), Error> {
         check_region(plan, start, &tensor)?;
         if tensor.shape() == plan.shape() && tensor.is_contiguous() {

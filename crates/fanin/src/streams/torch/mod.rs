@@ -17,9 +17,10 @@
 //! Normal values in f64 are computed with the logarithm, sine and cosine of the platform's C library, as in torch.
 //! These values are bit-identical if this crate and torch use the same library.
 //!
-//! One difference is known. If rejection draws uniform proposals in f32 or f64, this crate uses a correctly rounded
-//! logarithm, whereas the results of torch's logarithm depend on the CPU. The difference does not matter in practice:
-//! no different outcome was found in 10^8 comparisons.
+//! One difference is known. `trunc_normal` by rejection of uniform proposals needs a logarithm. In f32 and f64, the
+//! results of torch's logarithm depend on the CPU. This crate computes the logarithm in f64 by the C library, and
+//! rounds it to the element type. The difference does not matter in practice: no different outcome was found in 10^8
+//! comparisons.
 //!
 //! # Features that torch does not have
 //!

@@ -19,9 +19,10 @@ use crate::rng::Mt19937;
 pub(super) struct Cost {
     /// The time to compute one value.
     compute: f64,
-    /// The number of words of a value in each sequence of words.
+    /// The number of words that one value takes in each sequence of words.
     words: f64,
-    /// The number of sequences of words. In each sequence, a thread passes over the words before its partition.
+    /// The number of sequences of words. For example, uniform proposals have one sequence for the proposals and one for
+    /// the acceptance test. In each sequence, a thread passes over the words before its partition.
     sequences: f64,
 }
 
@@ -44,7 +45,7 @@ impl Cost {
     /// between the two.
     ///
     /// Only the words of the first rejection pass are counted. Between two later passes, every thread skips the same
-    /// number of words, which does not affect how the work is best divided.
+    /// number of words, so these words do not affect how the work is best divided.
     pub(super) fn of_bounded_normals<W: Wide>() -> Self {
         Self { compute: 2.5 * Self::of_normals::<W>().compute, ..Self::of_normals::<W>() }
     }

@@ -19,7 +19,7 @@ use crate::simd::Level;
 /// The number of elements in a block. All passes over a block are made before the next block.
 const BLOCK: usize = 1 << 15;
 
-/// The largest number of elements of a partition that is a single block. All passes over such a partition use the same
+/// A partition of at most this number of elements is a single block. All passes over such a partition use the same
 /// state readers, because creating state readers for each pass would take as long as the passes.
 const SINGLE_BLOCK: usize = 1 << 20;
 
@@ -31,12 +31,12 @@ pub(super) trait Trial<W: Wide>: Sync {
     /// Returns the number of words that a pass over the whole tensor takes.
     fn words(&self) -> u64;
 
-    /// Returns the time to draw a value in all passes.
+    /// Returns the estimated time to draw one value, including all passes.
     fn cost(&self) -> Cost;
 
-    /// Returns, for each sequence of words in a pass, the number of words of the pass before the sequence. A pass of
-    /// normal proposals has one sequence. A pass of uniform proposals has two sequences: the words of the proposals,
-    /// followed by the words of the draws that decide which proposals are rejected.
+    /// Returns the position in a pass at which each sequence of words begins. A pass of normal proposals has one
+    /// sequence. A pass of uniform proposals has two sequences: the words of the proposals, followed by the words of
+    /// the draws that decide which proposals are rejected.
     fn sequences(&self) -> Vec<u64>;
 
     /// Draws the proposals of the first pass for the elements of `slice`, and writes them to `out`. Appends the
@@ -66,8 +66,8 @@ struct Drawn {
     later_passes: u64,
     /// The generator at the end of the last later pass. `None` if there was no later pass.
     after_last: Option<Mt19937>,
-    /// The generator after the words of the partition in the last sequence of the first pass, and the number of words
-    /// of this sequence that have been passed. `None` if the caller had already drawn the first pass.
+    /// The generator after the first pass over the partition, and the number of words that it has passed since the
+    /// beginning of the pass's last sequence. `None` if the caller had already drawn the first pass.
     after_first: Option<(Mt19937, u64)>,
 }
 
@@ -133,7 +133,7 @@ fn draw_partition<W: Wide>(
             .map(|words| StateReader::new(engine.clone(), level).renumbered_from(before + words))
             .collect()
     };
-    // A single block needs each pass only once, so no state readers are stored for another block.
+    // If the partition is a single block, no state readers are stored, because no later block would use them.
     let max_kept = if single { 0 } else { KEPT };
     let mut later_cursors = RejectionCursors::new(start, trial.words(), max_kept);
     let mut rejected = Rejected::default();

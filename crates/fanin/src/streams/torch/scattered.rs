@@ -11,7 +11,7 @@ use crate::simd::{Kernel, Level, SimdFloat, SimdIsa, dispatch};
 /// The largest number of values that are computed together.
 pub(super) const BATCH: usize = 128;
 
-/// Computes the values at `indices` of a uniform fill, and writes them to `out`. `indices` must be in ascending order.
+/// Computes the values of a uniform fill at `indices`, and writes them to `out`. `indices` must be in ascending order.
 pub(super) fn uniforms_at<W: Wide>(
     level: Level,
     reader: &mut StateReader,
@@ -75,8 +75,8 @@ impl Kernel for Uniforms64<'_> {
     }
 }
 
-/// Computes the values at `indices` of a normal fill that torch draws in groups, and writes them to `out`. `indices`
-/// must be in ascending order.
+/// Computes the values of a normal fill at `indices`, and writes them to `out`. `indices` must be in ascending order.
+/// The fill must be one that torch draws in groups (see [`Groups`]).
 pub(super) fn normals_at<W: Wide>(
     level: Level,
     reader: &mut StateReader,
@@ -85,8 +85,8 @@ pub(super) fn normals_at<W: Wide>(
     (mean, std): (f64, f64),
     out: &mut [W],
 ) {
-    // Each value is computed from a radius and an angle (Box-Muller). In the sequence of words, those for the angle come
-    // half a group after those for the radius.
+    // Each value is computed from a radius and an angle (Box-Muller). The words of the angle come half a group after
+    // the words of the radius.
     const HALF: usize = GROUP / 2;
     let each = W::WORDS;
     let (mut first, mut sine) = ([0; BATCH], [false; BATCH]);

@@ -12,8 +12,8 @@ use crate::dtype::{DType, Values};
 use crate::region::RegionSlice;
 use crate::rng::Mt19937;
 
-/// The number of values that are drawn between two checks for cancellation, which takes a few milliseconds. The number
-/// is a multiple of the group size.
+/// The number of values that are drawn between two checks for cancellation. Drawing this many values takes a few
+/// milliseconds. The number is a multiple of the group size.
 pub(super) const CHECK_EVERY: usize = 1 << 20;
 
 /// States whether torch draws normal values in groups (see [`Groups`]) or one by one. The choice depends on the strides
@@ -36,7 +36,8 @@ impl ByGroups {
     }
 }
 
-/// A part of a tensor, with the properties of the tensor that determine the words of its values.
+/// A part of a tensor. The element type and the size of the tensor are included, because they determine which words
+/// each value takes.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Part<'a> {
     /// The element type for which torch computes the values. The values can be stored in another type.
@@ -106,11 +107,12 @@ impl Torch {
         });
     }
 
-    /// Fills `out` with the values of `slice` on several threads. Each thread draws one partition of `out`. It uses a
-    /// copy of the generator that has been moved forward to the first word of the partition.
+    /// Fills `out` with the values of `slice` on several threads. Each thread draws one partition of `out`. The thread
+    /// uses a copy of the generator, and moves the copy forward to the first word of the partition.
     ///
-    /// `draw(cursor, first, part)` must fill `part` with consecutive values of the tensor, from the row-major index
-    /// `first` on. It takes its words from `cursor`. In total, this method advances the generator by `words` words.
+    /// `draw(cursor, first, part)` must fill `part` with consecutive values of the tensor, starting at the row-major
+    /// index `first`. `draw` takes its words from `cursor`. In total, this method advances the generator by `words`
+    /// words.
     pub(super) fn draw_runs<W: Wide>(
         &mut self,
         cost: Cost,

@@ -1,5 +1,5 @@
-//! Fills sparse matrices on the torch stream. For each column, torch draws a random permutation of the rows. The
-//! entries in the first rows of the permutation are zero.
+//! Fills sparse matrices on the torch stream. For each column, torch draws a random permutation of the rows. In this
+//! column, the entries in the first `zeros` rows of the permutation are zero.
 
 use super::cursor::Cursor;
 use super::generator::Torch;
@@ -111,7 +111,7 @@ impl Torch {
         }
     }
 
-    /// Sets each element of `tensor` whose bit is set in `mask` to zero.
+    /// Writes 0 to each element of `tensor` whose bit is set in `mask`.
     fn clear(&self, mask: &ZeroMask, tensor: &mut TensorMut<'_>) {
         let (row_stride, column_stride) = tensor.matrix_strides();
         let contiguous = tensor.is_contiguous();
@@ -165,8 +165,8 @@ impl ShuffleSteps {
         }
     }
 
-    /// Sets `kept` to 0 for the first `zeros` rows of the permutation of each of `N` columns, and to 1 for all other
-    /// rows. The steps of the permutations are given by the remainders of their words.
+    /// Flags the non-zero rows of `N` columns. In each column, `kept` is set to 0 for the first `zeros` rows of the
+    /// permutation, and to 1 for all other rows. `remainders` has the remainder of each step of each column's shuffle.
     ///
     /// Step k of a shuffle swaps entry k with itself or with a later entry. This function undoes the swaps from the
     /// last to the first, which moves the flags from the shuffled positions back to the rows. Before step k is undone,

@@ -27,14 +27,14 @@ fn cdf(x: f64) -> f64 {
     (1.0 + libm::erf(x / 2f64.sqrt())) / 2.0
 }
 
-/// Returns true if torch draws normal proposals: more than three in ten normal proposals are between the bounds.
-/// Otherwise torch draws uniform proposals from [low, high].
+/// Returns true if torch draws normal proposals. torch does so if more than three in ten normal proposals are between
+/// the bounds. Otherwise torch draws uniform proposals from [low, high].
 fn proposes_normals(mean: f64, std: f64, low: f64, high: f64) -> bool {
     cdf((high - mean) / std) - cdf((low - mean) / std) > 0.3
 }
 
-/// Returns the error `BoundsOverflow` if torch cannot draw proposals for the plan: torch draws uniform proposals, and a
-/// bound or the difference of the bounds is not finite in the plan's type.
+/// Returns the error `BoundsOverflow` if torch cannot draw proposals for the plan. This is the case if torch draws
+/// uniform proposals, and a bound or the difference of the bounds is not finite in the plan's type.
 pub(super) fn check_bounds(plan: &Plan) -> Result<(), Error> {
     if let Distribution::TruncatedNormal { mean, std, low, high, method } = plan.distribution()
         && method != Some(Truncation::InverseCdf)
@@ -68,9 +68,9 @@ impl Torch {
     /// torch draws proposals for all elements in repeated passes, until every element has an accepted proposal. This
     /// method computes later proposals only for the elements without an accepted proposal.
     ///
-    /// Returns the number of words of the passes over the whole tensor that the values of `slice` need. The other
-    /// values of the tensor may need more passes. If torch draws the values of a pass one by one, the words of the pass
-    /// are not counted.
+    /// Advances the generator past the passes over the whole tensor that the values of the part need, and returns the
+    /// number of words of these passes. The other values of the tensor may need more passes. If torch draws the values
+    /// of a pass one by one, the words of the pass are not counted.
     #[allow(clippy::disallowed_methods, reason = "torch squares by the C library's pow")]
     pub(super) fn truncated_by_rejection<W: Wide>(
         &mut self,

@@ -12,7 +12,7 @@ pub(super) trait Wide: Element {
     /// The number of words of the generator that one value takes.
     const WORDS: u64;
 
-    /// Returns the memory of `values` if it is of this type, or `values` itself.
+    /// Returns `values` as a slice of this type. If `values` has another type, returns `values` unchanged as the error.
     fn memory(values: Values<'_>) -> Result<&mut [Self], Values<'_>>;
 
     /// Returns the slice as a [`WideSlice`].

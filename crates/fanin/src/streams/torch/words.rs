@@ -45,8 +45,8 @@ pub(super) fn words_of(plan: &Plan) -> Option<u64> {
     }
 }
 
-/// Returns the error `ShapeOverflow` if the number of words of the plan is too large. The words of a normal fill must
-/// be countable in 64 bits. The words of two rejection passes must be countable in 62 bits, because a state reader
+/// Returns the error `ShapeOverflow` if the number of words of the plan is too large. For a normal fill, the number
+/// must fit in 64 bits. For rejection, the number of words of two passes must fit in 62 bits, because a state reader
 /// counts the words of two passes in signed integers.
 pub(super) fn check_countable(plan: &Plan) -> Result<(), Error> {
     let words = u128::from(words_per_value(plan.dtype()));
@@ -124,8 +124,8 @@ impl Groups {
     pub(super) fn new(dtype: DType, count: usize) -> Self {
         let each = words_per_value(dtype);
         let words = each as usize * GROUP;
-        // torch first draws the words of all values, or, for f16 and bf16, of whole groups only. The words of the last
-        // group follow.
+        // For f32 and f64, torch first draws the words of all values. For f16 and bf16, torch first draws only the
+        // words of whole groups. The words of the last group follow.
         let drawn = if dtype.size() == 2 { count / GROUP * GROUP } else { count };
         let drawn = each * drawn as u64;
         let last = (!count.is_multiple_of(GROUP)).then_some(drawn);
