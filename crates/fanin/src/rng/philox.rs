@@ -92,8 +92,8 @@ impl Philox {
         words
     }
 
-    /// Computes the part of the first three rounds that is the same for all blocks with `word1` as word 1 of the
-    /// counter.
+    /// Computes the part of the first three rounds that does not depend on word 0 of the counter. `word1` is word 1 of
+    /// the counter.
     #[inline(always)]
     fn start<W: SimdU64>(&self, word1: u32) -> Start<W> {
         let split = |product: u64| [(product >> 32) as u32, product as u32];

@@ -129,9 +129,9 @@ pub(super) fn fill_by_index(
     }
 }
 
-/// Fills `out` with f32 values, which the caller then rounds to `dtype`. The f32 values of a uniform or truncated
-/// normal distribution are inside the bounds of the distribution. Rounding to a narrow type can move a value out of the
-/// bounds, by at most half the distance between neighbouring values of `dtype`.
+/// Fills `out` with f32 values. The caller then rounds these values to `dtype`, the element type of the tensor. The f32
+/// values of a uniform or truncated normal distribution are inside the bounds of the distribution. Rounding to a narrow
+/// type can move a value out of the bounds, by at most half the distance between neighbouring values of `dtype`.
 fn fill_f32(
     level: Level,
     distribution: Distribution,
@@ -304,7 +304,7 @@ fn write_groups<I: SimdIsa, E: Element, const N: usize>(
             let mut whole = whole.as_chunks_mut::<N>().0.iter_mut();
             for words in &words[..count] {
                 let values = whole.next().unwrap_or(&mut kept);
-                // The prefetched memory is written after these groups.
+                // The code prefetches the memory that will be written after these groups.
                 prefetch.next_lines_for(values);
                 distribution.write::<I>(words, values);
             }

@@ -16,8 +16,8 @@ const CHUNK: usize = 1 << 16;
 /// during the arithmetic.
 const NON_TEMPORAL_BYTES: usize = 1 << 25;
 
-/// Fills `tensor` with the region of the plan that begins at the index `start`, and returns `true`. If the plan's
-/// distribution uses random words, writes nothing and returns `false`.
+/// If the plan's distribution uses no random words, fills `tensor` with the region of the plan that begins at the index
+/// `start`, and returns `true`. Otherwise writes nothing, and returns `false`.
 pub(super) fn fill_fixed(threads: Threads, plan: &Plan, start: &[usize], tensor: &mut TensorMut<'_>) -> bool {
     match plan.distribution() {
         Distribution::Constant { value } => fill_constant(threads, value, tensor),
@@ -33,8 +33,8 @@ pub(super) fn fill_fixed(threads: Threads, plan: &Plan, start: &[usize], tensor:
     true
 }
 
-/// Fills `tensor` with the region of the plan that begins at the index `start`, and returns `true`. If the plan's
-/// values are not computed by a formula of the index, writes nothing and returns `false`.
+/// If a formula of the index gives the plan's values, fills `tensor` with the region of the plan that begins at the
+/// index `start`, and returns `true`. Otherwise writes nothing, and returns `false`.
 fn fill_formula(plan: &Plan, start: &[usize], tensor: &mut TensorMut<'_>) -> bool {
     let Some(formula) = plan.formula() else { return false };
     let region = Region::new(plan.shape(), start, tensor.shape());

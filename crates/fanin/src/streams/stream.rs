@@ -23,8 +23,9 @@ pub trait Stream {
     /// has the shape of `tensor`.
     ///
     /// The values are bit-identical to the values that a fill of the whole tensor writes to this region. Values outside
-    /// the region are not computed, with one exception: each entry of an `orthogonal` matrix depends on the whole
-    /// Gaussian matrix.
+    /// the region are computed only if they are needed. For example, each entry of an `orthogonal` matrix depends on
+    /// the whole Gaussian matrix. [`Torch`](super::torch::Torch) also draws all values of a truncated normal tensor if
+    /// it uses rejection, because the state of the generator after the fill depends on all values.
     ///
     /// # Errors
     /// Returns the same errors as [`Stream::fill`], `Region` if the region exceeds the plan's shape, and
@@ -44,7 +45,9 @@ impl Plan {
     /// * `Method`: the stream does not implement the algorithm that the plan requires.
     /// * `Unsupported`: the plan applies a function to random values, and the stream is not the native stream.
     /// * `Memory`: the temporary memory that the fill needs cannot be allocated.
-    /// * `ShapeOverflow`: the torch stream would consume more than 2^64 words.
+    /// * `ShapeOverflow`: the tensor is too large for the torch stream. For example, a normal fill would consume 2^64
+    ///   or
+    ///   more words (32-bit integers of the generator).
     pub fn fill<E: Element>(&self, buffer: &mut [E], stream: &mut dyn Stream) -> Result<(), Error> {
         stream.fill(self, TensorMut::contiguous(buffer, self.shape())?)
     }

@@ -25,9 +25,9 @@ pub(super) struct ZeroMask {
 impl ZeroMask {
     /// Creates the mask of a matrix with `height` rows and `width` columns. Both must be at least 1.
     ///
-    /// `find` is called on several threads. The arguments are a range of columns, and the words of the mask for these
-    /// columns, which are all 0. `find` must set the bit of each entry of these columns that is zero in the matrix.
-    /// [`Self::column`] returns the words and the bit of a column.
+    /// `find` is called on several threads. Its arguments are a range of columns, and the words of the mask for these
+    /// columns. The words are all 0. `find` must set the bit of each entry of these columns that is zero in the matrix.
+    /// `find` gets the words and the bit of one column from [`Self::column`].
     pub(super) fn new(
         threads: Threads,
         height: usize,
@@ -79,7 +79,8 @@ impl ZeroMask {
     /// Writes 0 to each entry of `range` whose bit is set in the mask. `range` is a contiguous range of the row-major
     /// memory of a matrix with `width` columns, and begins at the row-major index `first`.
     pub(super) fn clear_range(&self, level: Level, first: usize, width: usize, mut range: Values<'_>) {
-        // In every element type, all bits of 0 are 0. All types of the same size therefore use the same kernel.
+        // In every element type, the value 0 has only zero bits. All types of the same size therefore use the same
+        // kernel.
         match range.dtype().size() {
             1 => dispatch(level, Clear::<u8> { mask: self, first, width, range: range.bits() }),
             2 => dispatch(level, Clear::<u16> { mask: self, first, width, range: range.bits() }),

@@ -14,7 +14,7 @@ use crate::streams::checks::check_region;
 use crate::streams::fixed::{fill_constant, fill_fixed};
 use crate::tensor::{Order, TensorMut};
 
-/// A plan that consists of blocks, prepared for fills of any region of one tensor on the native stream.
+/// A plan that is prepared to fill any region of one tensor on the native stream. The plan consists of blocks.
 #[derive(Debug, Clone)]
 pub(super) struct PreparedBlocks {
     plan: Plan,
@@ -46,7 +46,8 @@ impl PreparedBlocks {
         Self { plan: plan.clone(), tensor: tensor.clone(), values, recent: RecentMatrices::default() }
     }
 
-    /// Fills `tensor` with the region of the plan that begins at the index `start` and has the shape of `tensor`.
+    /// Fills `tensor` with one region of the plan. The region begins at the index `start`, and has the shape of
+    /// `tensor`.
     ///
     /// # Errors
     /// `Region` if the region exceeds the plan's shape. `ElementType` if `tensor` does not have the plan's element

@@ -65,9 +65,10 @@
 //! `(s + 1/2) * (2 * pi / 2^32)`, where s is `(w' - 2^30 * q) mod 2^32` as a signed integer.
 //!
 //! f64: words 0 and 1 of a block (W) give the radius, with `u = min(W + 1/2, 2^64 - 2^11) / 2^64`. Words 2 and 3 (W')
-//! give the angle `t = 2 * pi * (W' + 1/2) / 2^64`. The remainder of the angle is
-//! `fma(s(high), 2^32, low + 1/2) * (2 * pi / 2^64)`, where the quarter turns have been subtracted from `high`. The
-//! cosine gives the value that belongs to words 0 and 1, and the sine gives the value that belongs to words 2 and 3.
+//! give the angle `t = 2 * pi * (W' + 1/2) / 2^64`. Let `high` and `low` be the words of W'. The number of quarter turns
+//! is `q = (high + 2^29) / 2^30`. The remainder of the angle is
+//! `fma(high - 2^30 * q, 2^32, low + 1/2) * (2 * pi / 2^64)`. The cosine gives the value that belongs to words 0 and 1,
+//! and the sine gives the value that belongs to words 2 and 3.
 //!
 //! # trunc_normal
 //! Each value is the inverse distribution function of one uniform variate. In standard units, the bounds are
@@ -88,9 +89,11 @@
 //! *Centre and body.* `below = P(Z < alpha)` and `above = P(Z > beta)` are computed by the complementary error
 //! function, where Z is standard normal. `mass` is the probability of the interval. The tails at u are
 //! `lower = fma(u, mass, below)` and `upper = fma(u', mass, above)`. The quantile is computed from the smaller tail. In
-//! f32, both tails use `(w + 2^31) mod 2^32` instead of w, and the signed distance from the median is
-//! `x = fma(s(w) + 1/2, 2 * mass / 2^32, below - above)`. `w*` is `-ln(4 * t * (1 - t))` at the smallest tail
-//! `t = min(below, above) + mass / 2^33`. If `w* < 5.249`, the polynomial for the tail of the quantile is not used.
+//! f32, both tails use `(w + 2^31) mod 2^32` instead of w. The f32 quantile is `x` times a function of
+//! `v = -ln(4 * t * (1 - t))`, where t is the smaller tail and
+//! `x = fma(s(w) + 1/2, 2 * mass / 2^32, below - above)`. The function is given by two polynomials: one for the body
+//! (small v), and one for the tail (large v). `w*` is v at the smallest tail `t = min(below, above) + mass / 2^33`. If
+//! `w* < 5.249`, the polynomial for the tail is not used.
 //!
 //! *Tail.* `delta` solves `g(delta) = E` with `E = -ln(1 - u * m)` and `m = 1 - exp(-g(width))`. `g(delta)` is
 //! `-ln(P(Z > near + delta) / P(Z > near))`. The function is computed as

@@ -71,7 +71,8 @@ impl PreparedSingle {
         Ok(Self { plan: plan.clone(), level, threads, drawn })
     }
 
-    /// Fills `tensor` with the region of the plan that begins at the index `start` and has the shape of `tensor`.
+    /// Fills `tensor` with one region of the plan. The region begins at the index `start`, and has the shape of
+    /// `tensor`.
     ///
     /// # Errors
     /// `Region` if the region exceeds the plan's shape. `ElementType` if `tensor` does not have the plan's element
@@ -175,8 +176,8 @@ fn fill_mapped(
     Ok(())
 }
 
-/// Prepares an orthogonal plan for fills of regions. The words of the Gaussian matrix are drawn from `source` in
-/// sequence, on the calling thread.
+/// Prepares an orthogonal plan to fill regions. The words of the Gaussian matrix are drawn from `source` in sequence,
+/// on the calling thread.
 #[cfg(feature = "rand_core")]
 pub(in crate::streams) fn orthogonal_from(
     plan: &Plan,

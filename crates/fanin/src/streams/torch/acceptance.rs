@@ -11,10 +11,10 @@ use crate::dtype::{DType, Element};
 use crate::math::ln;
 use crate::simd::{Kernel, Level, SimdIsa, dispatch};
 
-/// The acceptance test for uniform proposals in torch's rejection sampling. Each proposal has a uniform draw from [0,
-/// 1). The proposal is rejected if the draw is greater than the ratio of two densities: the density at the proposal,
-/// and the greatest density between the bounds. The test compares the logarithm of the draw with the logarithm of this
-/// ratio.
+/// The acceptance test for uniform proposals in torch's rejection sampling. For each proposal, torch draws a uniform
+/// number from [0, 1). The proposal is rejected if this draw is greater than the ratio of two densities: the density at
+/// the proposal, divided by the greatest density between the bounds. The test compares the logarithm of the draw with
+/// the logarithm of this ratio.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct AcceptanceTest {
     dtype: DType,
@@ -28,8 +28,8 @@ impl AcceptanceTest {
     /// density between the bounds, without the normalization constant.
     pub(super) fn new(dtype: DType, mean: f64, std: f64, peak: f64) -> Self {
         let steps = Rounded::new(dtype);
-        // torch rounds numbers that it subtracts (`mean`, `peak`) to the element type, and numbers by which it divides
-        // (`std`) to the type of the arithmetic.
+        // torch subtracts `mean` and `peak`, and first rounds them to the element type. torch divides by `std`, and
+        // first rounds it only to the type of the arithmetic (f32 or f64).
         let of_type = |x: f64| if dtype == DType::F64 { x } else { steps.round(x) };
         Self { dtype, mean: of_type(mean), std: steps.scalar(std), peak: of_type(peak) }
     }
@@ -127,8 +127,8 @@ impl AcceptanceTest {
         rejected
     }
 
-    /// Returns the logarithm of the ratio of the density at `proposal` to the greatest density, computed by the same
-    /// operations as in torch for the element type `E`.
+    /// Returns the logarithm of this ratio: the density at `proposal`, divided by the greatest density between the
+    /// bounds. The operations are the same as in torch for the element type `E`.
     #[inline(always)]
     fn exponent<E: Element>(self, proposal: f64) -> f64 {
         let Self { mean, std, peak, .. } = self;

@@ -99,8 +99,8 @@ impl Torch {
             }
             return;
         }
-        // For each chunk, `draw` returns the number of words of the rejection passes that this chunk needs. The passes
-        // of torch are over the whole tensor, so the tensor takes the largest of these numbers.
+        // For each chunk, `draw` returns the number of words of the rejection passes that this chunk needs. torch makes
+        // each pass over the whole tensor, so the fill takes the largest of these numbers.
         let mut words = 0;
         for first in (0..count).step_by(CHUNK) {
             let values = &mut values[..CHUNK.min(count - first)];

@@ -23,9 +23,9 @@ pub struct Torch {
     /// The second standard normal value of a pair, if only the first value of the pair has been used. The next normal
     /// value that is drawn one by one is this value.
     pub(super) next_normal: Option<f64>,
-    /// An f32 normal value, and a flag that the value is valid. The state of torch's generator has these two fields,
-    /// but torch does not use them on the CPU. The fields are stored so that [`Torch::state`] returns the same bytes
-    /// from which the state was set.
+    /// An f32 normal value, and a flag that is true if the value is valid. The state of torch's generator has these two
+    /// fields, but torch does not use them on the CPU. They are stored only so that [`Torch::state`] returns them
+    /// unchanged.
     pub(super) next_float_normal: (f32, bool),
     /// The SIMD level. `None` means the best level that the CPU supports.
     level: Option<Level>,

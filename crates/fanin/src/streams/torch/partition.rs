@@ -41,8 +41,8 @@ impl Cost {
     }
 
     /// Returns the cost of truncated normal values that are drawn by rejecting normal proposals. torch uses this method
-    /// only if more than 30 % of the proposals are accepted, so a value takes 1 to 3.3 proposals. The factor 2.5 is
-    /// between the two.
+    /// only if more than 30 % of the proposals are accepted, so a value takes 1 to 3.3 proposals. The estimate uses a
+    /// number between the two, 2.5.
     ///
     /// Only the words of the first rejection pass are counted. Between two later passes, every thread skips the same
     /// number of words, so these words do not affect how the work is best divided.

@@ -20,8 +20,8 @@ pub(super) const CHECK_EVERY: usize = 1 << 20;
 /// of the tensor and on the number of values.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct ByGroups {
-    /// True if torch draws the values of the tensor in groups: the tensor is contiguous and has at least [`BULK`]
-    /// values.
+    /// True if torch draws the values of the tensor in groups. This is the case if the tensor is contiguous and has at
+    /// least [`BULK`] values.
     pub(super) tensor: bool,
     /// True if torch draws the values of all rejection passes after the first pass in groups. In each of these passes,
     /// torch draws the proposals into a new tensor, which `torch.empty_like` allocates. The values are drawn in groups

@@ -132,7 +132,7 @@ impl Torch {
 struct ShuffleSteps {
     rows: usize,
     zeros: usize,
-    /// For each step, the number of rows from which the step selects a row.
+    /// The number of rows from which each step selects one row.
     divisors: Vec<f64>,
     /// The reciprocals of the divisors.
     reciprocals: Vec<f64>,
@@ -203,7 +203,7 @@ const INTERLEAVED: usize = 2;
 
 /// The kernel that sets the mask bits of the zeros in a range of columns.
 struct FindZeros<'a> {
-    /// The generator, whose next word is the first word of the permutation of the first column.
+    /// The generator. Its next word is the first word of the permutation of the first column in the range.
     engine: &'a mut Mt19937,
     level: Level,
     steps: &'a ShuffleSteps,

@@ -122,9 +122,9 @@ impl Torch {
     /// Fills `out` with a part of a tensor of truncated normal values by the inverse distribution function, as torch
     /// did before version 2.12.
     ///
-    /// A uniform value is drawn between the values of `2 * cdf - 1` at the lower and at the upper bound. The inverse
-    /// error function of this value is scaled, shifted by the mean, and clamped to the bounds. The result of each step
-    /// is rounded to the element type.
+    /// A uniform value is drawn between `2 * cdf(a) - 1` and `2 * cdf(b) - 1`, where a and b are the bounds in standard
+    /// units: `(low - mean) / std` and `(high - mean) / std`. The inverse error function of this value is scaled,
+    /// shifted by the mean, and clamped to the bounds. The result of each step is rounded to the element type.
     ///
     /// Advances the generator past the words of the whole tensor, and returns the number of these words.
     pub(super) fn truncated_by_inverse<W: Wide>(
