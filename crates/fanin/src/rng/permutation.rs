@@ -2,9 +2,10 @@
 //! zero. [`crate::streams::native`] defines the subsets under "sparse".
 //!
 //! For up to 256 rows, [`choose_by_shuffle`] computes the first steps of a Fisher-Yates shuffle. For more rows, a
-//! [`Permutation`] computes the image of any single index. A permutation is a Feistel network with cycle walking (Black
-//! and Rogaway 2002). Its round function is the finalizer of MurmurHash3 (Appleby). The network is not used for few
-//! rows, because its twelve rounds would not make all subsets equally likely.
+//! [`Permutation`] computes the image of any single index. A subset of n rows consists of the rows whose image is less
+//! than n. A permutation is a Feistel network with cycle walking (Black and Rogaway 2002). Its round function is the
+//! finalizer of MurmurHash3 (Appleby). The network is not used for few rows, because its twelve rounds would not make
+//! all subsets equally likely.
 
 use std::ops::Range;
 

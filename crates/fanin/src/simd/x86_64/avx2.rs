@@ -64,8 +64,8 @@ macro_rules! f32_vector {
 }
 
 f32_vector! { F32x32, U32x32, [0 1 2 3], barrier_ps barrier_with_ps }
-// A vector of eight registers is too large for the registers of AVX2. The compiler keeps half of the vector in memory,
-// and instructions read this half as memory operands.
+// AVX2 has sixteen registers, too few for a vector of eight registers and the temporary values of a function. The
+// compiler keeps half of the vector in memory, and instructions read this half as memory operands.
 f32_vector! { F32x64, U32x64, [0 1 2 3 4 5 6 7], barrier_8_ps barrier_with_8_ps }
 float_vector! { F64x16, U64x16, f64, u64, __m256d, __m256i, 4, [0 1 2 3], {
     _mm256_set1_pd _mm256_storeu_pd _mm256_add_pd _mm256_sub_pd _mm256_mul_pd _mm256_div_pd _mm256_fmadd_pd

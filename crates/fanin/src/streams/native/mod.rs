@@ -65,8 +65,8 @@
 //! `(s + 1/2) * (2 * pi / 2^32)`, where s is `(w' - 2^30 * q) mod 2^32` as a signed integer.
 //!
 //! f64: words 0 and 1 of a block (W) give the radius, with `u = min(W + 1/2, 2^64 - 2^11) / 2^64`. Words 2 and 3 (W')
-//! give the angle `t = 2 * pi * (W' + 1/2) / 2^64`. Let `high` and `low` be the words of W'. The number of quarter turns
-//! is `q = (high + 2^29) / 2^30`. The remainder of the angle is
+//! give the angle `t = 2 * pi * (W' + 1/2) / 2^64`. Let `high` and `low` be the words of W'. The number of quarter
+//! turns is `q = (high + 2^29) / 2^30`. The remainder of the angle is
 //! `fma(high - 2^30 * q, 2^32, low + 1/2) * (2 * pi / 2^64)`. The cosine gives the value that belongs to words 0 and 1,
 //! and the sine gives the value that belongs to words 2 and 3.
 //!
