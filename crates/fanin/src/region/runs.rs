@@ -33,8 +33,7 @@ pub(crate) struct RegionAxis {
 }
 
 impl Region {
-    /// Creates the region of a tensor of shape `shape` that begins at the index `start` and has `size` elements along
-    /// each axis.
+    /// Creates a region of a tensor of shape `shape`. The region begins at the index `start`, and has the shape `size`.
     ///
     /// `start` and `size` must have one entry for each axis of `shape`, and `start + size` must not exceed `shape`.
     pub fn new(shape: &[usize], start: &[usize], size: &[usize]) -> Self {

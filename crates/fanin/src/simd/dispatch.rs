@@ -23,8 +23,8 @@ pub(crate) fn dispatch<K: Kernel>(level: Level, kernel: K) -> K::Output {
     }
 }
 
-/// A computation that [`Level::run`] compiles for each SIMD level. The compiler vectorizes its loops with the
-/// instructions of the level.
+/// A computation that [`Level::run`] compiles for each SIMD level. The compiler vectorizes the loops of the computation
+/// with the instructions of the level.
 ///
 /// The method `run`, and all functions that it calls, should be `#[inline(always)]`: only inlined code is compiled with
 /// the instructions of the level.

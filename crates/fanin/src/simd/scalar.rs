@@ -181,8 +181,8 @@ impl SimdF32Bits for u32 {
     }
 }
 
-/// The number 3 * 2^51, which is midway between 2^52 and 2^53. In this range, neighbouring f64 values differ by exactly
-/// 1.
+/// The number 3 * 2^51, which is midway between 2^52 and 2^53. Between 2^52 and 2^53, neighbouring f64 values differ by
+/// exactly 1.
 pub(super) const UNIT_SPACING: f64 = 6_755_399_441_055_744.0;
 
 /// Converts a signed integer of magnitude less than 2^51 to f64, exactly. If the integer is added to the bits of

@@ -198,12 +198,12 @@ pub(crate) trait SimdU64: Copy {
     /// Returns `self >> 32`.
     fn high_halves(self) -> Self;
 
-    /// Returns a vector whose lanes consist of the low half of a lane of `self` (as the low half) and the low half of
-    /// the same lane of `odd` (as the high half).
+    /// Combines the low halves of the lanes. The low half of each lane of the result is the low half of `self`. The
+    /// high half is the low half of `odd`.
     fn interleave_low(self, odd: Self) -> Self;
 
-    /// Returns a vector whose lanes consist of the high half of a lane of `self` (as the low half) and the high half of
-    /// the same lane of `odd` (as the high half).
+    /// Combines the high halves of the lanes. The low half of each lane of the result is the high half of `self`. The
+    /// high half is the high half of `odd`.
     fn interleave_high(self, odd: Self) -> Self;
 
     /// Writes the lanes to the first `2 * LANES` words of a slice. The low half of each lane is written before the high

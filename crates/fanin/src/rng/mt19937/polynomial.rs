@@ -15,8 +15,8 @@ const WORDS: usize = DEGREE.div_ceil(64);
 /// The number of 64-bit words of a square that are reduced modulo p in one step.
 const BLOCK: usize = 7;
 
-/// Returns the exponents of the terms of the characteristic polynomial p, without the leading term, in the order in
-/// which a reduction modulo p uses them.
+/// Returns the exponents of all terms of the characteristic polynomial p except the leading term. The exponents are in
+/// the order in which a reduction modulo p uses them.
 ///
 /// Matsumoto and Nishimura 1998, appendix A: with `A = x^624 + x^397` and `B = x^623 + x^396`,
 /// `p = A B^31 + a_0 A B^30 + ... + a_30 A + a_31`, where `a_i` is bit `i` of the last row of the twist matrix.
