@@ -76,7 +76,8 @@ impl Audit {
         Ok(audit)
     }
 
-    /// Searches tensors that are compatible with fresh in torch's random numbers under the usual seeds.
+    /// Finds tensors whose values torch draws after `manual_seed` with a usual seed. Only tensors that are compatible
+    /// with a fresh initialization are searched.
     fn find_seeds(&mut self, checkpoint: &Checkpoint) -> Result {
         let tensors = self.tensors.iter().enumerate();
         let candidates: Vec<Candidate> = tensors.filter_map(|(n, tensor)| tensor.seed_candidate(n)).collect();
@@ -90,9 +91,10 @@ impl Audit {
         Ok(())
     }
 
-    /// Sets the kind of f32 weights that are compatible with fresh to [`Kind::Other`], if the bias of their layer was
-    /// trained, or most vectors of the checkpoint were. Weights that torch's CPU generator drew again after the training
-    /// keep their kind, because they are recognized in f32.
+    /// Sets the kind of an f32 weight to [`Kind::Other`] if the bias of its layer was trained, or if most biases and
+    /// norms of the checkpoint were trained. This method changes only weights that are compatible with fresh. Weights
+    /// that were initialized again after the training by torch's CPU generator keep their kind, because their f32
+    /// values are recognized.
     fn use_trained_vectors(&mut self) {
         let names = self.tensors.iter().enumerate().map(|(n, tensor)| (tensor.entry.name.as_str(), n));
         let numbers: HashMap<&str, usize> = names.collect();
@@ -119,7 +121,8 @@ impl Audit {
             match bias {
                 _ if !weight.is_undecided() => None,
                 Some(bias) if is_trained(bias) => Some("the bias of the layer was"),
-                // A layer that was added to a trained model has a bias of zeros, and an adapter has no bias.
+                // The weight is not trained if its layer was added to a trained model. The bias of such a layer is
+                // constant, usually 0. An adapter has no bias.
                 _ if is_constant || names::is_adapter(name) => None,
                 _ => is_model_trained.then_some("most biases and norms of the checkpoint were"),
             }
@@ -219,9 +222,10 @@ impl Audit {
 }
 
 impl AuditedTensor {
-    /// Sets the kind of a normal vector to [`Kind::Other`] if its name is that of a bias or of the weight of a
-    /// normalization layer. Initializers set such weights to 1 or 0, and biases to a constant or to uniform values. The
-    /// vision transformers of Flax and timm are an exception: their biases are normal with a standard deviation of 1e-6.
+    /// Sets the kind of a vector of normal values to [`Kind::Other`] if the name belongs to a bias or to the weight of
+    /// a normalization layer. Initializers set the weights of normalization layers to 1 or 0. They set biases to a
+    /// constant or to uniform values. The vision transformers of Flax and timm are an exception: their biases are
+    /// normal with a standard deviation of 1e-6.
     fn use_name(&mut self) {
         let Self { entry, classification } = self;
         let Kind::Fresh(Univariate::Normal { std, .. }) = classification.kind else { return };
@@ -232,8 +236,9 @@ impl AuditedTensor {
         }
     }
 
-    /// Returns this tensor, which has index `tensor`, as a candidate for the search in torch's random numbers. Returns
-    /// `None` if the values cannot be torch's, or if they are known to be fresh.
+    /// Returns this tensor as a candidate for `find_seeds`. `tensor` is its index in the manifest. Returns `None` if
+    /// the values are known to be fresh, or if the search does not cover the tensor. The search covers f32, f16 and
+    /// bf16 tensors with at least two axes and a uniform or normal distribution around 0.
     fn seed_candidate(&self, tensor: usize) -> Option<Candidate> {
         let Self { entry, classification } = self;
         let Kind::Fresh(distribution) = classification.kind else { return None };
@@ -243,12 +248,14 @@ impl AuditedTensor {
         };
         let dtype = entry.dtype.float().filter(|dtype| (2..=4).contains(&dtype.size()))?;
         let searched = known && entry.shape.len() >= 2 && !classification.unchanged;
-        // A factor rounds the values of f32 again.
+        // The summand 5e-7 is for values that were multiplied by a factor after the draw, which rounds the f32 values
+        // again.
         let rounding = 0.5 * grid::epsilon(dtype) + 5e-7;
         searched.then_some(Candidate { tensor, distribution, rounding })
     }
 
-    /// Uses the knowledge that torch drew the values. They are fresh if they were not changed but for rounding.
+    /// Records that torch drew the values. They are fresh if fewer than 1 % of them changed by more than rounding, and
+    /// not fresh if more than half of them changed.
     fn use_draw(&mut self, TorchDraw { seed, word, change }: TorchDraw) {
         let classification = &mut self.classification;
         let source = format!("torch draws after manual_seed({seed}) and {word} random words");
@@ -279,10 +286,10 @@ impl AuditedTensor {
         }
     }
 
-    /// Returns the name of the kind. Random values are called fresh if they are an unchanged draw of a known generator,
-    /// or if they are orthogonal. A matrix of at least 2^20 independent values is called fresh too, because training
-    /// nearly always makes that many values dependent. Other random values are compatible with a fresh initialization,
-    /// but may have been trained a little.
+    /// Returns the name of the kind. Random values are called fresh if a known generator drew them and they are
+    /// unchanged, or if they are orthogonal. A matrix of at least 2^20 independent values is called fresh too, because
+    /// training nearly always makes that many values dependent. Other random values are compatible with a fresh
+    /// initialization, but may have been trained a little.
     pub fn kind(&self) -> &'static str {
         match self.classification.kind {
             kind if kind.is_fresh() && !self.is_surely_fresh() => "compatible with fresh",

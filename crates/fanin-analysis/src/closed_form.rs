@@ -8,12 +8,13 @@ const MAX_TERM: f64 = 999.0;
 /// The largest number whose square root is a short form.
 const MAX_ROOT: f64 = 1e7;
 
-/// The numbers that are divided by a square root in common schemes, in the order in which they are tried.
+/// The numerators of standard deviations such as `0.02/sqrt(n)` in common schemes, in the order in which they are
+/// tried.
 const NUMERATORS: [&str; 8] = ["0.02", "1", "0.01", "0.006", "0.2", "0.5", "2", "0.4"];
 
-/// Returns a text, such as a spec, with its long decimal numbers in short form: as a square root, as a number divided by a
-/// square root, or as a fraction, if one of these is equal up to rounding. Other numbers are rounded to four significant
-/// digits. Numbers of at most six characters are not changed.
+/// Returns a text, such as a spec, with each decimal number of more than six characters in a shorter form. If the
+/// number equals a fraction, a square root, or a number divided by a square root (up to rounding), the form is this
+/// expression. Otherwise the number is rounded to four significant digits.
 pub fn short_numbers(text: &str) -> String {
     let is_part = |character: char| character.is_ascii_alphanumeric() || matches!(character, '.' | '_');
     let (mut short, mut rest) = (String::new(), text);

@@ -31,8 +31,8 @@ pub fn text(plan: &Plan) -> String {
     }
 }
 
-/// Returns the shape and the distribution of each block of a plan as text. Equal descriptions are listed once, with
-/// their number.
+/// Returns the shape and the distribution of each block of a plan as text. Blocks with equal descriptions are listed
+/// once, with the number of such blocks.
 fn blocks(plan: &Plan) -> String {
     let mut distinct: Vec<(String, usize)> = Vec::new();
     for block in plan.blocks() {

@@ -29,7 +29,7 @@ pub struct TensorDifference {
     /// The tensor's type and shape as text, such as `F32 64 x 3`. If they differ between the checkpoints, the text is
     /// `FIRST -> SECOND`.
     pub type_and_shape: String,
-    /// Whether the values can be read as numbers. If not, only bytes are compared.
+    /// Whether the values can be read as numbers. If false, only bytes are compared.
     pub examined: bool,
     /// The difference between the values of a tensor that is `changed`. `None` for every other change.
     pub values: Option<ValueDifference>,
@@ -62,7 +62,7 @@ fn type_and_shape(entry: &Entry) -> String {
 }
 
 impl TensorDifference {
-    /// Returns a difference without values. `entry` is the tensor's entry in one of the checkpoints.
+    /// Returns a difference whose `values` are `None`. `entry` is the tensor's entry in one of the checkpoints.
     fn new(change: &'static str, entry: &Entry) -> Self {
         Self {
             change,
@@ -73,8 +73,8 @@ impl TensorDifference {
         }
     }
 
-    /// Returns the difference between two tensors of the same name whose types or shapes differ. Returns `None` if both
-    /// are equal.
+    /// Returns the difference between the types and shapes of two tensors of the same name. Returns `None` if type and
+    /// shape are equal.
     fn of_entries(a: &Entry, b: &Entry) -> Option<Self> {
         let change = match (a.shape == b.shape, a.dtype == b.dtype) {
             (true, true) => return None,

@@ -5,7 +5,7 @@ use crate::vectorized::vectorized;
 /// The largest number of bars in which a histogram is shown.
 pub(crate) const MAX_BARS: usize = 32;
 
-/// The number of bins in which values are counted. Each bar is the sum of many bins. The edges of a bar are therefore
+/// The number of bins in which values are counted. Each bar is the sum of at least 32 bins, so the edges of a bar are
 /// exact to about 1 % of its width.
 const BINS: usize = 64 * MAX_BARS;
 
@@ -22,7 +22,7 @@ pub(crate) struct RunningHistogram {
 }
 
 vectorized! {
-    /// Computes the bin of each value. The first bin begins at `low`.
+    /// Computes the index of the bin that contains each value. `low` is the lower end of the first bin.
     fn bins_of(values: &[f64], low: f64, width: f64, bins: &mut [u32]) {
         for (bin, x) in bins.iter_mut().zip(values) {
             *bin = ((x - low) / width) as u32;
@@ -51,8 +51,8 @@ impl RunningHistogram {
         }
     }
 
-    /// Adds the counts of each two neighbouring bins, which doubles the width of a bin and the range. `offset` is the
-    /// distance from the start of the new range to the start of the old one, in bins of the old width.
+    /// Merges pairs of neighbouring bins. This doubles the width of a bin and the range. `offset` is the distance from
+    /// the start of the new range to the start of the old one, in bins of the old width.
     fn merge_pairs(&mut self, offset: usize) {
         let empty = vec![0; self.bins.len()];
         let old = std::mem::replace(&mut self.bins, empty);
@@ -75,7 +75,8 @@ impl RunningHistogram {
         }
     }
 
-    /// Replaces the bins with `MAX_BARS` bins from `min` to `max`, or with one bin if both are equal, to save memory.
+    /// Replaces the bins with `MAX_BARS` bins from `min` to `max`, to save memory. If `min` equals `max`, there is one
+    /// bin.
     pub(crate) fn compact(&mut self, min: f64, max: f64) {
         if min == max {
             self.bins = vec![self.bins.iter().sum()];

@@ -15,7 +15,7 @@ pub struct IndexedValue {
     pub value: f64,
 }
 
-/// The smallest and the largest values of a tensor. The values are added chunk by chunk.
+/// The eight smallest and the eight largest values of a tensor. The tensor's values are added chunk by chunk.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Extremes {
     /// The smallest values, in ascending order.
@@ -28,7 +28,8 @@ impl Extremes {
     /// Adds a chunk of values. `first` is the row-major index of the first value, and `min` and `max` are the smallest and
     /// the largest finite value of the chunk.
     pub(crate) fn add(&mut self, first: u64, values: &[f64], (min, max): (f64, f64)) {
-        // Few chunks of a large tensor have one of its most extreme values.
+        // Most chunks of a large tensor contain none of its extreme values, so a comparison of the range saves most
+        // searches.
         if self.smallest.get(MAX_OUTLIERS - 1).is_none_or(|last| min < last.value) {
             insert(&mut self.smallest, first, values, |a, b| a < b);
         }
@@ -50,7 +51,8 @@ impl Extremes {
     }
 }
 
-/// Inserts values into a list that is sorted by `is_before`, and keeps the first `MAX_OUTLIERS`.
+/// Inserts finite values into a list that is sorted by `is_before`, and keeps the first `MAX_OUTLIERS` values. `first`
+/// is the row-major index of the first value.
 fn insert(list: &mut Vec<IndexedValue>, first: u64, values: &[f64], is_before: impl Fn(f64, f64) -> bool) {
     for (index, &value) in (first..).zip(values) {
         let is_full = list.len() == MAX_OUTLIERS;

@@ -63,7 +63,7 @@ impl Stats {
         finite.max = finite.max.max(max);
     }
 
-    /// Determines the outliers, and reduces the number of bins of the histogram, to save memory. This method is called
+    /// Determines the outliers. Reduces the number of bins of the histogram, to save memory. This method is called
     /// after the last value is added.
     pub(crate) fn finish(&mut self) {
         let extremes = std::mem::take(&mut self.extremes);

@@ -1,10 +1,10 @@
 //! The macro `vectorized`, which declares functions that use the SIMD instructions of the CPU.
 
 /// Declares functions whose bodies are compiled for each SIMD level. A call runs the version for the best level of the
-/// CPU. All functions that a body calls must be `#[inline(always)]`, and closures must be small, because only inlined
-/// code is compiled for the level. All levels give the same result.
+/// CPU. Only inlined code is compiled for the level. Functions that a body calls must therefore be `#[inline(always)]`,
+/// and closures must be small. All levels give the same result.
 ///
-/// A call costs a few nanoseconds more than that of an ordinary function.
+/// A call takes a few nanoseconds more than a call of an ordinary function.
 macro_rules! vectorized {
     ($(
         $(#[$attribute:meta])*

@@ -1,11 +1,12 @@
-//! What `audit` calls values that torch has drawn, values that were changed since, and values of unknown origin.
+//! Tests the kinds that `audit` gives to values that torch drew, to such values after a change, and to values of
+//! unknown origin.
 
 mod common;
 
 use common::{File, Tensor};
 use fanin::DType;
 
-/// Returns a matrix that torch draws under a seed, plus `change` times another draw.
+/// Returns a matrix that torch draws with this seed. `change` times the values of another draw are added to it.
 fn drawn(spec: &str, dtype: DType, seed: u64, change: f64) -> Tensor {
     let shape = [192, 160];
     let mut tensor = Tensor::drawn_by_torch("a.weight", spec, dtype, &shape, seed);
@@ -16,7 +17,7 @@ fn drawn(spec: &str, dtype: DType, seed: u64, change: f64) -> Tensor {
     tensor
 }
 
-/// Returns the kind of a matrix, and its notes.
+/// Returns the kind and the notes that `audit` gives to a matrix.
 fn kind(tensor: Tensor) -> (&'static str, Vec<String>) {
     let audit = File::new(&[tensor]).audit();
     assert_eq!(audit.wrong(), 0, "{:?}", audit.tensors);
@@ -58,7 +59,7 @@ fn a_draw_that_was_rounded_or_scaled_is_not_trained() {
     }
 }
 
-/// Returns a vector of 192 normal values with this mean, as training makes them.
+/// Returns a vector of 192 normal values with this mean, similar to a trained bias or norm.
 fn trained_vector(name: &str, mean: f64) -> Tensor {
     let mut vector = Tensor::drawn_by_torch(name, "normal(std=0.01)", DType::F32, &[192], 555);
     let noise = Tensor::drawn_by_torch("noise", "normal(std=0.01)", DType::F32, &[192], name.len() as u64);
@@ -74,7 +75,7 @@ fn constant(name: &str, value: f64) -> Tensor {
     vector
 }
 
-/// Returns the kind of a matrix without a trace of a generator, in a file with other tensors.
+/// Returns the kind that `audit` gives to a matrix of unknown origin, in a file with the tensors `others`.
 fn kind_beside(others: Vec<Tensor>) -> &'static str {
     let matrix = drawn("normal(std=0.02)", DType::F32, 987_654, 0.03);
     let tensors: Vec<Tensor> = std::iter::once(matrix).chain(others).collect();

@@ -1,12 +1,13 @@
-//! Runs `verify` and `audit` on correct files of every element type. Their scales are from the smallest to the largest,
-//! and their tensors have one value or more. No statistical test may fail, no p-value may be NaN, and nothing may panic.
+//! Runs `verify` and `audit` on correct files of every element type. The scales of the values range from the smallest
+//! to the largest number of the type. The tensors have one value or more. No statistical test may fail, no p-value may
+//! be NaN, and nothing may panic.
 
 mod common;
 
 use common::{File, Tensor, deviations};
 use fanin::DType;
 
-/// Specs in which `SCALE` stands for a number, and the smallest number of axes of their shapes.
+/// Specs, each with the smallest number of axes of its shapes. `SCALE` stands for a number.
 const SPECS: &[(&str, usize)] = &[
     ("constant(SCALE)", 0),
     ("normal(std=SCALE)", 0),
@@ -25,8 +26,8 @@ const SPECS: &[(&str, usize)] = &[
 /// The shapes of the tensors.
 const SHAPES: &[&[usize]] = &[&[1], &[3], &[1, 1], &[2, 1], &[70], &[5, 30], &[64, 64], &[130, 70]];
 
-/// Writes a file with a tensor of every spec that can be resolved, verifies the file, and audits it. Returns the number
-/// of tensors and the failed tests.
+/// Writes a file with a tensor for each spec that can be resolved. Verifies and audits the file. Returns the number of
+/// tensors and the failed tests.
 fn check(dtype: DType, scale: f64, shape: &[usize], seed: u64) -> (usize, Vec<String>) {
     let (mut tensors, mut rules) = (Vec::new(), String::new());
     for (number, (spec, axes)) in SPECS.iter().enumerate() {

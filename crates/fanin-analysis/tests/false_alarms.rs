@@ -76,7 +76,7 @@ struct Counts {
 }
 
 /// Writes, verifies and audits `files` correct files of six tensors. A tensor has at most 2^`bits` values. `first` is
-/// the number of the first file, which gives its seeds.
+/// the number of the first file. The number of a file determines its seeds.
 fn count(files: usize, bits: usize, first: u64) -> Counts {
     let mut counts = Counts::default();
     for number in 0..files as u64 {

@@ -24,7 +24,7 @@ fn cases() -> Vec<Case> {
         ("torch normal", plan(init::normal(0.0, 1.0).into(), &flat), torch),
         ("torch uniform", plan(init::uniform(0.0, 1.0).into(), &flat), torch),
         ("torch trunc_normal", plan(init::trunc_normal(0.0, 1.0).into(), &flat), torch),
-        // Fewer than one proposal in 10^13 is accepted, so this fill would take years.
+        // Rejection sampling accepts fewer than one proposal in 10^13 here, so this fill would take years.
         ("torch tail", plan(init::trunc_normal(0.0, 1.0).bounds(5.0, 5e12).into(), &[2048]), torch),
         ("torch orthogonal", plan(init::orthogonal().into(), &[6000, 6000]), torch),
         ("torch sparse", plan(init::sparse(0.5).into(), &square), torch),

@@ -42,8 +42,8 @@ fn any_region_of_any_scheme_and_type_equals_a_slice_at_every_simd_level() {
     assert!(cases > 1500, "{cases}");
 }
 
-/// Returns a function that returns a pseudo-random number from 0 to n - 1 for the argument n. The sequence of numbers
-/// depends only on `seed`.
+/// Returns a pseudo-random number generator. It is a function that takes n and returns a number from 0 to n - 1. The
+/// sequence of numbers depends only on `seed`.
 fn picks(seed: u64) -> impl FnMut(usize) -> usize {
     let mut pick = seed;
     move |n| {
@@ -138,7 +138,7 @@ fn regions_at_the_end_of_huge_tensors_can_be_filled_on_the_torch_stream() {
 
 #[test]
 fn strided_memory_gets_the_same_values() {
-    // The large shapes have more values than a tile, which is a number of rows that a fill computes at once.
+    // A fill computes several rows, called a tile, at once. The large shapes have more values than a tile.
     let large: &[&[usize]] = &[&[190, 70], &[70, 190], &[2, 10_001], &[9, 7, 5, 31], &[40, 3, 130]];
     for (spec, shapes) in CATALOGUE {
         for shape in shapes.iter().chain(large).filter(|shape| shape.len() >= 2) {

@@ -14,7 +14,7 @@ fn std(spec: &str, shape: &[usize]) -> f64 {
     plan.std()
 }
 
-/// Returns the value of an expression in a spec, as the value of a constant.
+/// Returns the value of an expression, which is used as the argument of `constant`.
 fn value(spec: &str, shape: &[usize]) -> f64 {
     match plan(&format!("constant({spec})"), shape, DType::F64).unwrap().distribution() {
         Distribution::Constant { value } => value,
@@ -119,7 +119,7 @@ fn properties_in_blocks_and_stacks_belong_to_the_block() {
     assert_eq!(stds("stacked(normal(std=1/(index+1)))", &[4, 8, 4]), [1.0, 0.5, 1.0 / 3.0, 0.25]);
     let nested = "stacked(blocks(normal(std=1/(index+1)), normal(std=1/fan_in)))";
     assert_eq!(stds(nested, &[2, 8, 4]), [1.0, 0.25, 0.5, 0.25]);
-    // The properties belong to the block even if the shape of the whole tensor is known.
+    // `fan_in` is the fan_in of one block, even if the shape of the whole tensor is known.
     let known = Init::parse_for("stacked(normal(std=1/fan_in))", &[5, 8, 4], &BTreeMap::new()).unwrap();
     assert_eq!(known.resolve(&[5, 8, 4], DType::F32).unwrap().std(), 0.25);
     assert_eq!(stds("stacked(exp(uniform(0, index+1)))", &[2, 6]).len(), 2);

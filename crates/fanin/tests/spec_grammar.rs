@@ -274,7 +274,7 @@ fn a_spec_can_name_every_scheme() {
     }
 }
 
-/// Returns a strategy for texts that consist of characters of `alphabet` and have a number of characters in `length`.
+/// Returns a strategy for texts of characters from `alphabet`. `length` is the range of the number of characters.
 fn text(alphabet: &'static str, length: std::ops::RangeInclusive<usize>) -> impl Strategy<Value = String> {
     let character = select(alphabet.chars().collect::<Vec<_>>());
     vec(character, length).prop_map(String::from_iter)

@@ -1,4 +1,5 @@
-//! Compares the torch stream with values of torch in the folder `golden`. The script `scripts/goldens.py` writes them.
+//! Compares the torch stream with values of torch. The script `scripts/goldens.py` writes these values to the folder
+//! `golden`.
 
 mod common;
 

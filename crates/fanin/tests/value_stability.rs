@@ -1,5 +1,5 @@
-//! Tests that the values of the native stream, which is frozen, equal test vectors. There is a vector for each code
-//! path of each initializer and element type.
+//! Tests that the values of the native stream equal test vectors. There is a vector for each code path of each
+//! initializer and element type.
 //!
 //! `FANIN_GOLDEN=write cargo test -p fanin --test value_stability` writes the file of the vectors again. After a
 //! version of the stream has been released, any difference is a breaking change, and requires a new version of the

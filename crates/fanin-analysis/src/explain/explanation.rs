@@ -23,7 +23,7 @@ pub struct Options<'a> {
     /// none.
     pub layout: Option<AxisLayout>,
     /// The number of groups of the convolution. 1 means the number of groups in the spec, or one group if the spec has
-    /// no number.
+    /// no groups.
     pub groups: usize,
     /// The nonlinearity after the layer. `None` means the nonlinearity that the spec names. If the spec names none, the
     /// nonlinearity is ReLU for a Kaiming scheme and linear for every other scheme.
@@ -47,8 +47,9 @@ pub struct Explanation {
     pub nonlinearity: Nonlinearity,
     /// Whether the spec or the options name the nonlinearity. If false, `nonlinearity` is a default.
     pub nonlinearity_is_given: bool,
-    /// The mean squares of a signal and of its gradient after each depth. The value is `None` for scalars, vectors,
-    /// empty tensors and fused parameters. It is also `None` if the weights are not random or their mean is not 0.
+    /// The mean squares of a signal and of its gradient at each of [`Options::depths`]. The value is `None` for
+    /// scalars, vectors, empty tensors and fused parameters. It is also `None` if the weights are not random or their
+    /// mean is not 0.
     pub signal: Option<Vec<MeanSquares>>,
     /// Remarks, for example a remark that the fans in the formula differ from the fans of the layer.
     pub notes: Vec<String>,
@@ -74,8 +75,8 @@ impl Explanation {
         let spec_groups = steps::argument(&spec, "groups").and_then(|groups| groups.parse().ok());
         let layout = options.layout.or(spec_layout).unwrap_or_default();
         let groups = if options.groups > 1 { options.groups } else { spec_groups.unwrap_or(1) };
-        // A layout in the spec is never replaced. If the spec has no layout and the scheme takes one, the layout of the
-        // options is added to the spec.
+        // A layout in the spec is never replaced. If the spec has no layout and the scheme has a `layout` argument, the
+        // layout of the options is added to the spec.
         let (init, each) = match options.layout {
             Some(layout) if spec_layout.is_none() && layout != AxisLayout::default() => {
                 match (steps::with_argument(&each, "layout", &layout), &options.init) {
@@ -127,7 +128,7 @@ fn nonlinearity_of(init: &Init, spec: &str) -> Option<Nonlinearity> {
     let name = steps::argument(spec, "nonlinearity").or_else(|| steps::argument(spec, "gain"));
     match (name.as_deref(), init) {
         // If a Kaiming spec names no nonlinearity, the nonlinearity is a leaky_relu of slope a. A slope above 1, such
-        // as torch's default a = sqrt(5), only sets the gain and names no nonlinearity.
+        // as a = sqrt(5) in torch's `Linear`, only sets the gain. Such a spec names no nonlinearity.
         (None | Some("leaky_relu"), Init::Kaiming(_)) => match steps::slope(spec) {
             0.0 => Some(Nonlinearity::Relu),
             slope if slope.abs() > 1.0 => None,

@@ -13,9 +13,11 @@ pub struct LayerShape {
     pub layout: AxisLayout,
     /// The number of groups of the convolution; 1 for other layers.
     pub groups: usize,
-    /// The number of input channels that one output depends on: in a grouped convolution, those of one group.
+    /// The number of input channels that one output depends on. In a grouped convolution, these are the input channels
+    /// of one group.
     pub inputs: usize,
-    /// The number of output channels that depend on one input: in a grouped convolution, those of one group.
+    /// The number of output channels that depend on one input. In a grouped convolution, these are the output channels
+    /// of one group.
     pub outputs: usize,
     /// The sizes of the kernel axes; empty for a matrix.
     pub kernel: Vec<usize>,
@@ -69,8 +71,8 @@ impl LayerShape {
         self.kernel.iter().product()
     }
 
-    /// Returns the fans: fan_in is the number of inputs on which one output depends, and fan_out is the number of
-    /// outputs that depend on one input at a stride of 1.
+    /// Returns the fans. fan_in is the number of inputs that one output depends on. fan_out is the number of outputs
+    /// that depend on one input, at a stride of 1.
     pub fn fans(&self) -> Fans {
         let size = self.receptive_field_size();
         Fans { fan_in: self.inputs * size, fan_out: self.outputs * size }

@@ -24,23 +24,23 @@ pub fn backward(f: Nonlinearity, variance: f64) -> f64 {
     expectation(f, variance, |x| f.derivative(x).powi(2))
 }
 
-/// Returns the derivative of [`forward`] with respect to the variance, divided by [`forward`], both at a variance of 1.
+/// Returns d/dv forward(f, v) / forward(f, v) at the variance v = 1 (see [`forward`]).
 ///
-/// In a stack of layers whose weights are scaled so that a mean square of 1 stays 1, each layer multiplies a small
+/// If the weights of a stack of layers are scaled to keep a mean square of 1, then each layer multiplies a small
 /// deviation from 1 by this factor.
 pub fn deviation_factor(f: Nonlinearity) -> f64 {
     const STEP: f64 = 1e-4;
     (forward(f, 1.0 + STEP) - forward(f, 1.0 - STEP)) / (2.0 * STEP) / forward(f, 1.0)
 }
 
-/// Returns `E[g(x)]` for x ~ N(0, variance). The integral is computed by Simpson's rule on each interval between the
-/// kinks of f, the points at which the derivative of f jumps.
+/// Returns `E[g(x)]` for x ~ N(0, variance). The integral is computed by Simpson's rule. The derivative of f jumps at
+/// its kinks, so the integral is split at these points.
 fn expectation(f: Nonlinearity, variance: f64, g: impl Fn(f64) -> f64) -> f64 {
     // The integral is computed from -RANGE to RANGE standard deviations.
     const RANGE: f64 = 10.0;
     // The largest step of Simpson's rule, in standard deviations.
     const STEP: f64 = 0.005;
-    // The std is clamped, so that a variance of 0 or infinity gives the limit of the expectation.
+    // The std is clamped. A variance of 0 or infinity then gives the limit of the expectation.
     let std = variance.sqrt().clamp(1e-150, 1e150);
     let mut ends = vec![-RANGE, 0.0, RANGE];
     ends.extend(f.kinks().iter().map(|kink| kink / std).filter(|z| z.abs() < RANGE));

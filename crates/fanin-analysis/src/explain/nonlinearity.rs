@@ -1,4 +1,4 @@
-//! Parses nonlinearities for explanations, and lists those that an explanation compares.
+//! Parses nonlinearities for explanations, and lists the nonlinearities that an explanation compares.
 
 use fanin::Nonlinearity;
 

@@ -1,5 +1,5 @@
-//! Describes how a plan's standard deviation follows from the arguments of its scheme, as text with one line for each
-//! step. The arguments are read from the text of the spec.
+//! Describes how the standard deviation of a plan is computed from the arguments of its scheme. The description is text
+//! with one line for each step. The arguments are read from the text of the spec.
 
 use fanin::init::Init;
 use fanin::{Distribution, Plan};
@@ -128,7 +128,7 @@ pub fn source(init: &Init) -> String {
 fn equation(init: &Init) -> Option<&'static str> {
     let spec = init.to_string();
     let mode = argument(&spec, "mode");
-    // The papers derive the equations only for functions that are linear on both sides of 0.
+    // The papers derive the equations only for nonlinearities that are linear on both sides of 0.
     let derived = argument(&spec, "nonlinearity")
         .is_none_or(|name| ["relu", "leaky_relu", "linear"].iter().any(|linear| name.starts_with(linear)));
     if !derived {

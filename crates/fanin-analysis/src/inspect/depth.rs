@@ -1,5 +1,5 @@
-//! Finds the position of a tensor in the layers of a model from the tensor's name. For example, the position of
-//! `h.3.attn.weight` is 3, and that of `layer2.0.conv1.weight` is 2.0.
+//! Reads the position of a tensor in the layers of a model from the tensor's name. For example, the position of
+//! `h.3.attn.weight` is 3, and the position of `layer2.0.conv1.weight` is 2.0.
 
 use std::collections::HashMap;
 
@@ -10,11 +10,11 @@ use super::inspection::Inspection;
 /// The position and the role of a tensor, read from its name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct NamedPosition {
-    /// The numbers at which the components of the name end, up to the last component that is only a number. Components
-    /// are separated by dots.
+    /// The numbers in the name, such as 2 and 0 in `layer2.0.conv1.weight`. Components of the name are separated by
+    /// dots. A number counts if a component ends with it, and if this component or a later one is only a number.
     pub(super) position: Vec<u64>,
-    /// The name with `*` in place of these numbers, such as `h.*.attn.weight`. Tensors of the same kind at different
-    /// depths have the same role.
+    /// The name with `*` in place of the numbers in `position`, such as `h.*.attn.weight`. Tensors of the same kind at
+    /// different depths have the same role.
     pub(super) role: String,
 }
 
@@ -81,7 +81,7 @@ impl StdByDepth {
     pub(super) fn of(inspection: &Inspection) -> Self {
         let is_matrix = |entry: &Entry| entry.dtype.float().is_some() && entry.shape.len() >= 2;
         let matrices = inspection.tensors.iter().enumerate().filter(|(_, tensor)| is_matrix(&tensor.entry));
-        // The points of each role. `Point::position` is 0 here, and is set after all positions are known.
+        // The roles with their points. `Point::position` is 0 until all positions are known.
         type PositionedPoint = (Vec<u64>, Point);
         let mut roles: Vec<(String, Vec<PositionedPoint>)> = Vec::new();
         let mut indices: HashMap<String, usize> = HashMap::new();

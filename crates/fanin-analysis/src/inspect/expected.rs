@@ -38,8 +38,8 @@ pub(super) fn counts(plan: &Plan, edges: &[f64], stats: &Stats) -> Option<Vec<f6
     Some(counts)
 }
 
-/// Returns the standard error of the std of `count` values of a distribution, divided by the std of the distribution. Returns
-/// `None` if the standard error of so few values says little about their std.
+/// Returns the relative standard error of a measured std: the standard error of the std of `count` values, divided by
+/// the std of the distribution. Returns `None` if there are too few values for a useful standard error.
 pub(super) fn std_error(reference: &ReferenceDistribution, count: u64) -> Option<f64> {
     let usable = reference.is_testable() && reference.has_normal_sums(count);
     usable.then(|| ((reference.moments.kurtosis - 1.0) / (4.0 * count as f64)).sqrt())

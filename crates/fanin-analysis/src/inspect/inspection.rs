@@ -21,8 +21,8 @@ pub struct Request<'a> {
     pub file: &'a str,
     /// The name of the recipe, as the caller gave it.
     pub recipe: Option<&'a str>,
-    /// The plans of the file's tensors by the recipe, and their mismatches with the recipe's model. Without a recipe,
-    /// this is `ModelComparison::default()`.
+    /// The plans that the recipe gives the file's tensors, and the mismatches between the file and the recipe's model.
+    /// Without a recipe, this is `ModelComparison::default()`.
     pub comparison: ModelComparison,
     /// Whether to compute singular values. This takes most of the time of an inspection.
     pub spectra: bool,
@@ -53,9 +53,9 @@ pub struct TensorInspection {
     pub entry: Entry,
     /// The tensor's plan. `None` if there is no recipe, or if the recipe does not define the tensor's values.
     pub planned: Option<Planned>,
-    /// How far the measured std is from the planned std by chance: the standard error of the std for a tensor with this
-    /// number of values, divided by the planned std. `None` if there is no plan, or if the planned values are not
-    /// independent.
+    /// The relative standard error of the measured std: its standard error for this number of values, divided by the
+    /// planned std. `None` if there is no plan, if the planned values are not independent, or if there are too few
+    /// values.
     pub std_error: Option<f64>,
     /// The statistics of the tensor's values.
     pub stats: Stats,
@@ -76,8 +76,8 @@ pub struct Histogram {
     pub edges: Vec<f64>,
     /// The number of values in each bar.
     pub counts: Vec<u64>,
-    /// The expected number of values in each bar by the plan. `None` if there is no plan, or if its distribution has no
-    /// density.
+    /// The number of values that the plan leads to expect in each bar. `None` if there is no plan, or if its
+    /// distribution has no density.
     pub planned: Option<Vec<f64>>,
 }
 
@@ -156,13 +156,13 @@ impl Inspection {
 }
 
 impl TensorInspection {
-    /// Returns `Some(count)`, or `None` if values of the tensor's type cannot be read as numbers, so that nothing was
-    /// counted. `count` is a count of values in [`TensorInspection::stats`].
+    /// Returns `Some(count)`, where `count` is a count of values in [`TensorInspection::stats`]. Returns `None` if
+    /// values of the tensor's type cannot be read as numbers, because then nothing was counted.
     pub fn count(&self, count: u64) -> Option<u64> {
         (self.entry.dtype.is_read() || self.entry.values() == 0).then_some(count)
     }
 
-    /// Returns the index along each axis of the value at a row-major index.
+    /// Converts a row-major index of a value into an index along each axis.
     pub fn index(&self, row_major: u64) -> Vec<u64> {
         let mut rest = row_major;
         let mut index: Vec<u64> = self
@@ -218,7 +218,8 @@ impl TensorInspection {
         self.stats.nans + self.stats.infinite == 0 && self.entry.dtype.is_read()
     }
 
-    /// Returns whether the singular values are estimated from many values in memory.
+    /// Returns whether the tensor is a matrix of finite values that is too large for an exact computation of its
+    /// singular values.
     fn has_large_spectrum(&self) -> bool {
         self.is_finite() && Spectrum::large_size(&self.entry).is_some()
     }

@@ -9,7 +9,8 @@ use super::inspection::{Inspection, MISSING, TensorInspection, Total};
 use super::spectrum::{Method, Spectrum};
 use crate::describe;
 
-/// The name of the JSON format. It changes if a member is removed or changes its meaning, but not if a member is added.
+/// The name of the JSON format. The name changes if a member is removed or changes its meaning. It does not change if a
+/// member is added.
 const FORMAT: &str = "fanin-inspect-1";
 
 #[derive(Serialize)]

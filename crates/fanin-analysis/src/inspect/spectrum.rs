@@ -1,14 +1,14 @@
 //! Computes the largest and the smallest singular value of a tensor, and their ratio. The tensor is read as a matrix,
 //! in which all axes after the first are flattened into columns.
 //!
-//! For a small matrix, all singular values are computed ([`fanin::linalg::singular_values`]). For a larger one, the
+//! For a small matrix, all singular values are computed ([`fanin::linalg::singular_values`]). For a larger matrix, the
 //! largest and the smallest are estimated by the Lanczos process on the Gram matrix of the shorter side. The process
 //! takes `STEPS` steps from a fixed vector of signs, with full reorthogonalization. It gives a lower bound on the
-//! largest singular value and an upper bound on the smallest one, and therefore a lower bound on the condition number.
+//! largest singular value, an upper bound on the smallest, and therefore a lower bound on the condition number.
 //!
-//! Of a matrix with more than `MAX_VALUES` values, only evenly spaced rows are used. The norm of these rows is a lower
-//! bound on the norm of the matrix. The smallest singular value is not reported, because these rows give no bound on
-//! it.
+//! If a matrix has more than `MAX_VALUES` values, only some evenly spaced rows are used. The norm of the matrix of
+//! these rows is a lower bound on the norm of the whole matrix. The smallest singular value is not reported, because
+//! these rows give no bound on it.
 //!
 //! The test `lanczos_error` measures the errors for matrices of normal values. The norm is 0.05 % to 0.7 % too low. For
 //! matrices with four times as many rows as columns, the smallest singular value is 2 % to 3 % too high. For square
@@ -24,12 +24,12 @@ use crate::vectorized::vectorized;
 use fanin_checkpoint::Checkpoint;
 use fanin_recipe::Entry;
 
-/// The largest number of multiply-adds at which all singular values are computed. This number is estimated as the
-/// square of the shorter side times the longer side.
+/// If the estimated number of multiply-adds is above this limit, not all singular values are computed. The estimate is
+/// the square of the shorter side times the longer side.
 const EXACT: u128 = 1 << 28;
 
-/// The largest number of values of a matrix that are in memory at once, as f32. Of a larger matrix, only evenly spaced
-/// rows are read.
+/// The largest number of values of a matrix that are in memory at once, as f32. If a matrix is larger, only evenly
+/// spaced rows are read.
 pub(super) const MAX_VALUES: usize = 1 << 26;
 
 /// The number of steps of the Lanczos process.
@@ -67,8 +67,8 @@ pub enum Method {
 }
 
 impl Spectrum {
-    /// Returns the number of values of a tensor that [`Spectrum::of`] has in memory, if they are many. Returns `None` if
-    /// the tensor is not a matrix, or if all singular values are computed.
+    /// Returns the number of values that [`Spectrum::of`] keeps in memory for a large matrix. Returns `None` if the
+    /// tensor is not a matrix, or if the matrix is small enough for all singular values to be computed.
     pub(super) fn large_size(entry: &Entry) -> Option<usize> {
         let (rows, columns) = matrix(entry)?;
         (!is_exact(rows, columns)).then(|| used_rows(rows, columns) * columns)
@@ -189,8 +189,8 @@ fn lanczos(values: &[f32], rows: usize, columns: usize) -> Option<(f64, f64, f64
 /// it.
 ///
 /// The function uses the implicit QL method (Martin and Wilkinson 1968). It computes only the last row of the matrix of
-/// eigenvectors, as Golub and Welsch (1969) do. Returns `None` if the method does not converge. The only
-/// known cases are matrices with an infinite or NaN entry.
+/// eigenvectors, as Golub and Welsch (1969) do. Returns `None` if the method does not converge. This is known to happen
+/// only for matrices with an infinite or NaN entry.
 fn eigen(mut diagonal: Vec<f64>, mut superdiagonal: Vec<f64>) -> Option<Vec<(f64, f64)>> {
     let size = diagonal.len();
     let mut components = vec![0.0; size];
@@ -244,12 +244,13 @@ fn eigen(mut diagonal: Vec<f64>, mut superdiagonal: Vec<f64>) -> Option<Vec<(f64
     Some(diagonal.into_iter().zip(components).collect())
 }
 
-/// Returns the product of a vector `v` and the Gram matrix of A: A^T A v, or A A^T v if A has more columns than rows. A
-/// is the matrix of `values`. The order of summation is fixed, so the result does not depend on the number of threads.
+/// Returns the product of the Gram matrix of A and a vector `v`: A^T A v, or A A^T v if A has more columns than rows. A
+/// is the row-major matrix of `values`. The order of summation is fixed, so the result does not depend on the number of
+/// threads.
 fn gram(values: &[f32], rows: usize, columns: usize, v: &[f64]) -> Vec<f64> {
     /// The number of blocks of rows.
     const BLOCKS: usize = 16;
-    /// The number of columns of a block of columns, whose values fit into the CPU's second-level cache.
+    /// The number of columns in a block of columns. It is small enough for the CPU's second-level cache.
     const WIDTH: usize = 256;
     let parts: Vec<Vec<f64>> = if rows >= columns {
         let blocks = values.par_chunks(rows.div_ceil(BLOCKS) * columns);
@@ -267,7 +268,7 @@ fn gram(values: &[f32], rows: usize, columns: usize, v: &[f64]) -> Vec<f64> {
 }
 
 vectorized! {
-    /// Returns A^T A v, where A is the row-major matrix of `values`. It has as many columns as `v` has elements.
+    /// Returns A^T A v, where A is the row-major matrix of `values`. The number of columns of A is the length of `v`.
     fn gram_of_rows(values: &[f32], v: &[f64]) -> Vec<f64> {
         let mut product = vec![0.0; v.len()];
         for row in values.chunks(v.len()) {
@@ -276,8 +277,7 @@ vectorized! {
         product
     }
 
-    /// Returns A A^T v. A has the columns from `first` to `end` (exclusive) of the row-major matrix of `values`, which
-    /// has `columns` columns.
+    /// Returns A A^T v. The row-major matrix of `values` has `columns` columns. A consists of its columns `first..end`.
     fn gram_of_columns(values: &[f32], columns: usize, first: usize, end: usize, v: &[f64]) -> Vec<f64> {
         let mut along = vec![0.0; end - first];
         for (row, factor) in values.chunks(columns).zip(v) {
@@ -370,7 +370,8 @@ mod tests {
 
     #[test]
     fn lanczos_agrees_with_the_full_computation() {
-        // If the number of steps is the length of the shorter side, the process finds all singular values.
+        // The shorter side is at most `STEPS`. The process then takes one step for each singular value, and finds all
+        // of them.
         for (rows, columns) in [(12, 40), (40, 12), (300, 9)] {
             let values = drawn("normal", rows, columns);
             let right = exact_of(&values, rows, columns);
@@ -389,7 +390,7 @@ mod tests {
             assert!(least >= right.least.unwrap() * (1.0 - 1e-9), "{least} {right:?}");
             assert!(error < 0.05, "{error}");
         }
-        // A single dominant singular value, as in trained matrices, is found to a relative precision of 1e-6.
+        // The matrix has a single dominant singular value, as trained matrices have. Its relative error is below 1e-6.
         let mut values = drawn("normal(std=0.02)", 600, 500);
         values.iter_mut().enumerate().for_each(|(n, x)| *x += 0.02 * sign(n as u64 / 500) as f32);
         let (right, (norm, ..)) = (exact_of(&values, 600, 500), lanczos(&values, 600, 500).unwrap());

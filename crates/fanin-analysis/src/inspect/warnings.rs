@@ -25,13 +25,14 @@ struct Measured {
 }
 
 impl Measured {
-    /// Returns `None` if no value is finite.
+    /// Returns the measured statistics, or `None` if no value is finite.
     fn of(stats: &Stats) -> Option<Self> {
         Some(Self { mean: stats.mean()?, std: stats.std()?, min: stats.min()?, max: stats.max()? })
     }
 }
 
-/// Returns the warnings about a tensor. `reference` is the planned distribution, if the values are independent.
+/// Returns the warnings about a tensor. `reference` is the planned distribution, or `None` if the planned values are
+/// not independent.
 pub(super) fn of(
     entry: &Entry,
     stats: &Stats,
@@ -70,8 +71,8 @@ pub(super) fn of(
     warnings
 }
 
-/// Returns a warning if a matrix does not have full rank. Returns `None` if it has, or if its plan does not give it
-/// full rank (for example, a constant).
+/// Returns a warning if a matrix does not have full rank. Returns `None` if it has full rank, or if its plan does not
+/// guarantee full rank (for example, if the plan is a constant).
 fn rank_deficiency(
     planned: Option<&Planned>,
     measured: &Measured,
@@ -122,8 +123,8 @@ fn deviation(
     }
 }
 
-/// Returns a warning if the root mean square of the values differs from the planned one by more than 1 %. The plan must
-/// determine the root mean square up to rounding, as `orthogonal` does.
+/// Returns a warning if the root mean square of the values differs from the planned root mean square by more than 1 %.
+/// The plan must determine the root mean square up to rounding, as `orthogonal` does.
 fn wrong_norm(plan: &Plan, measured: &Measured) -> Option<String> {
     let root_mean_square = |mean: f64, std: f64| (mean * mean + std * std).sqrt();
     let found = root_mean_square(measured.mean, measured.std);

@@ -25,8 +25,8 @@ impl Copied<'_> {
     /// Compares a copied tensor with the original, bit for bit, and adds the result to `verified`.
     ///
     /// `tensor` is the index of the copy in its manifest. The original has the name that `copy` gives, or else one of
-    /// `names`. If the shapes differ, the copy is either a stack of copies of the original, or has the values of the
-    /// original at the start of each axis and new values elsewhere.
+    /// `names`. If the shapes differ, there are two cases. The copy is a stack of copies of the original, or it is
+    /// larger and has the values of the original at the start of each axis and new values elsewhere.
     ///
     /// # Errors
     /// Returns an error if a file cannot be read.
@@ -79,8 +79,8 @@ impl Copied<'_> {
     }
 
     /// Returns the number of values of a copy that differ from the original. `ranges` are the row-major ranges of the
-    /// copy that have the values of the original, in the original's order. `tensor` and `original` are indices in the
-    /// two manifests.
+    /// copied values. Together, they contain all values of the original in its order. `tensor` and `original` are the
+    /// indices of the copy and of the original in their manifests.
     fn differing(
         &self,
         tensor: usize,

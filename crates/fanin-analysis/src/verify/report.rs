@@ -22,7 +22,7 @@ pub struct Report<'a> {
     tests: usize,
     threshold: f64,
     tensors: Vec<TensorReport<'a>>,
-    /// The failed tests of rules. Such a test combines all tensors of one rule.
+    /// The failed tests of the recipe's rules. Such a test combines all tensors of one rule.
     rules: &'a [TestResult],
 }
 

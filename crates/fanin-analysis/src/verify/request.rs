@@ -12,7 +12,7 @@ pub struct Request<'a> {
     pub settings: &'a [(String, f64)],
     /// The names, shapes and types that the checkpoint must have. If `None`, they are not checked.
     pub model: Option<Manifest>,
-    /// Whether the caller gave `model`. If not, `model` is the built-in model that the recipe names.
+    /// Whether the caller gave `model`. If false, `model` is the built-in model that the recipe names.
     pub model_given: bool,
     /// The checkpoint from which the recipe copies tensors. If `None`, copied tensors are not checked.
     pub copied: Option<&'a Checkpoint>,
@@ -25,7 +25,7 @@ pub struct Request<'a> {
     pub stream: StreamKind,
     /// The largest acceptable probability that a correct checkpoint fails (the significance level).
     pub alpha: f64,
-    /// Whether tensors with the same values are expected, such as tied weights that are stored twice. If not, two
+    /// Whether tensors with the same values are expected, such as tied weights that are stored twice. If false, two
     /// tensors with the same random values fail.
     pub tied: bool,
 }

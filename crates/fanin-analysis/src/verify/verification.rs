@@ -27,10 +27,10 @@ pub struct Verification {
     pub threshold: f64,
     /// The largest acceptable probability that a correct checkpoint fails.
     pub alpha: f64,
-    /// Whether the values were compared with the values that a seed gives.
+    /// Whether the values were compared with the exact values of a seed.
     pub bits_compared: bool,
-    /// The stream and seed in the file's metadata, if exact values differ and the request has another stream or seed.
-    /// `None` otherwise.
+    /// The stream and seed that the file's metadata records. This is `None` unless exact values differ and the request
+    /// has another stream or seed than the metadata.
     pub recorded: Option<(StreamKind, u64)>,
 }
 
@@ -58,7 +58,8 @@ impl Verification {
             verifier.compare_bits(&mut tensors, expected)?;
         }
 
-        // By the Bonferroni correction, the rates of false alarms of all tests add up to at most alpha.
+        // A threshold of alpha / tests limits the sum of the false alarm rates of all tests to alpha (Bonferroni
+        // correction).
         let tests = tensors.iter().map(|tensor| tensor.results.len()).sum::<usize>() + pooled.len();
         let threshold = request.alpha / tests.max(1) as f64;
         let deviates = |result: &TestResult| result.p_value < threshold;
@@ -103,8 +104,8 @@ fn expected_values(request: &Request<'_>, comparison: &ModelComparison) -> Resul
     Ok(Some(ExpectedValues::new(request.stream, seed, planned)))
 }
 
-/// Returns the stream and seed in the file's metadata, if exact values differ and the request has another stream or
-/// seed. Returns `None` otherwise.
+/// Returns the stream and seed that the file's metadata records. Returns `None` unless exact values differ and the
+/// request has another stream or seed than the metadata.
 fn recorded_elsewhere(
     manifest: &Manifest,
     request: &Request<'_>,

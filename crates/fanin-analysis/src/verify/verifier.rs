@@ -22,15 +22,15 @@ use crate::check::tensor::ViewTests;
 use crate::check::tensor_view::{PlannedView, TensorView};
 use crate::error::Result;
 
-/// The smallest number of values of two random tensors whose equality is a failure. Fewer values may be equal by
-/// chance.
+/// Two random tensors with equal values are a failure if they have at least this number of values. Fewer values may be
+/// equal by chance.
 const MIN_DISTINCT: usize = 16;
 
 /// Sums over all tensors of a rule of the recipe. They are used to test the standard deviations of all these tensors
 /// together.
 #[derive(Debug, Default)]
 struct PooledVariance {
-    /// The sum of the first numbers of [`ViewTests::variance_excess`].
+    /// The sum of the first numbers of [`ViewTests::variance_excess`]: of z^2 - 1 over all standardized values z.
     excess: f64,
     /// The variance of `excess` if all values follow their plans: the sum of the second numbers.
     variance: f64,
@@ -38,8 +38,8 @@ struct PooledVariance {
     tensors: u64,
 }
 
-/// What the tests of one tensor or block pass on: the numbers by which it is compared with other tensors, and a summand
-/// of [`PooledVariance`].
+/// The numbers of one tensor or block that the tests of several tensors need: the numbers by which it is compared with
+/// other tensors, and its summand of [`PooledVariance`].
 struct Outcome {
     /// The suffix that names the block, such as `[2][0]`. Empty for a whole tensor.
     suffix: String,
@@ -81,7 +81,7 @@ impl<'a> Verifier<'a> {
     }
 
     /// Tests all tensors, and adds the results to `tensors`. Returns the results of the tests that combine several
-    /// tensors: those of a rule, or all.
+    /// tensors. One such test combines the tensors of a rule, another compares all pairs of tensors.
     ///
     /// # Errors
     /// Returns an error if the file cannot be read.
@@ -210,8 +210,8 @@ impl<'a> Verifier<'a> {
     /// Adds a failed test to each tensor or block whose values are equal to those of an earlier one, and the results of
     /// the test `related`. Tied tensors are not compared.
     ///
-    /// All pairs together are one test `related`. If no pair has a result, the function returns a passed result, so
-    /// that the test is counted.
+    /// The comparison of all pairs is a single test, `related`. If no pair is related, the function returns a passed
+    /// result, so that the test is counted.
     fn compare_tensors(
         &self,
         outcomes: Vec<Vec<Outcome>>,

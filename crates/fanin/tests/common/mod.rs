@@ -3,8 +3,8 @@
 //!
 //! Formulas are tested exactly, by means of plans. Streams are tested in three ways: by test vectors, by bitwise
 //! properties, and by statistical tests with a stated error rate and fixed seeds. A bitwise property is, for example,
-//! that the values do not depend on the split, the SIMD level or the memory order. A test with a tolerance states the
-//! reason for the tolerance.
+//! that the values do not depend on the SIMD level, on the memory order, or on how a tensor is split into regions. A
+//! test with a tolerance states the reason for the tolerance.
 
 #![allow(dead_code, reason = "each test file uses only some of the items")]
 

@@ -1,7 +1,8 @@
 //! The data of the page as JSON. The script of the page creates the table and the charts from the data.
 //!
-//! 30,000 tensors take less than 5 MB. Columns have one item for each tensor, numbers have the digits that are shown, texts
-//! that many tensors have in common are written once, and a histogram is a short text.
+//! The JSON of 30,000 tensors takes less than 5 MB. Most members are columns with one item for each tensor. Numbers are
+//! rounded to the digits that are shown. A text that several tensors have in common is written once. A histogram is a
+//! short text.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -17,7 +18,7 @@ use fanin_recipe::text::{self, escaped, short};
 /// The number of significant digits of a number.
 const DIGITS: usize = 6;
 
-/// The height of the highest bar of a histogram.
+/// The largest height of a bar of a histogram.
 const HIGHEST: f64 = 91.0;
 
 /// The data of a page. A member of the type `Vec` has one item for each tensor, unless its description says otherwise. A
@@ -25,7 +26,7 @@ const HIGHEST: f64 = 91.0;
 #[derive(Debug, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Data {
-    /// The number of UTF-16 code units at the start of the name that are those of the name before it.
+    /// The number of UTF-16 code units that the start of the name has in common with the previous name.
     kept: Vec<usize>,
     /// The rest of the name.
     names: Vec<String>,
@@ -39,11 +40,11 @@ pub(super) struct Data {
     plans: Vec<PlanData>,
     /// For each tensor, the mean of its finite values. `None` if no value is finite.
     mean: Vec<Option<f64>>,
-    /// The standard deviation, as `mean`.
+    /// The standard deviation, in the form of `mean`.
     std: Vec<Option<f64>>,
-    /// The smallest finite value, as `mean`.
+    /// The smallest finite value, in the form of `mean`.
     min: Vec<Option<f64>>,
-    /// The largest finite value, as `mean`.
+    /// The largest finite value, in the form of `mean`.
     max: Vec<Option<f64>>,
     /// The number of zeros. `None` if the values are not read.
     zeros: Vec<Option<u64>>,
@@ -51,7 +52,7 @@ pub(super) struct Data {
     non_finite: BTreeMap<usize, [u64; 2]>,
     /// The indices and the values of the outliers.
     outliers: BTreeMap<usize, Vec<(String, f64)>>,
-    /// The largest measured or planned number of values in a bar.
+    /// The number of values in the highest bar of the histogram, measured or planned.
     top: Vec<f64>,
     /// The heights of the bars: see [`heights`].
     bars: Vec<String>,
@@ -69,7 +70,7 @@ pub(super) struct Data {
     pub(super) warnings: Vec<String>,
     /// The indices in `warnings` of the warnings about a tensor.
     pub(super) warned: BTreeMap<usize, Vec<usize>>,
-    /// The number of warnings, from the first, that are listed at the top of the page.
+    /// The number of warnings that are listed at the top of the page. These are the first of `warnings`.
     pub(super) listed: usize,
     /// The chart of stds by depth, or `None` if there are fewer than two positions.
     depth: Option<DepthData>,
@@ -101,7 +102,7 @@ struct PlanData {
 }
 
 impl Data {
-    /// Returns the data of an inspection. Of the warnings, the first `most_listed` are listed at the top of the page.
+    /// Returns the data of an inspection. At most `most_listed` warnings are listed at the top of the page.
     pub(super) fn new(inspection: &Inspection, most_listed: usize) -> Self {
         let mut data = Self { depth: DepthData::new(inspection), ..Self::default() };
         let (mut kinds, mut plans, mut warnings) = (HashMap::new(), HashMap::new(), HashMap::new());
@@ -143,7 +144,7 @@ impl Data {
 
     fn add_statistics(&mut self, index: usize, tensor: &TensorInspection) {
         let stats = &tensor.stats;
-        // If all values are near a number other than 0, the number has more digits.
+        // If all values are near a number other than 0, more digits are needed to tell the values apart.
         let digits = match stats.min().zip(stats.max()) {
             Some((min, max)) if min < max => {
                 let ratio = min.abs().max(max.abs()) / (max / 2.0 - min / 2.0);
@@ -203,7 +204,7 @@ impl Data {
     /// Returns the data as JSON for a `script` element. The text contains no `<`, which could end the element.
     pub(super) fn json(&self) -> String {
         let json = serde_json::to_string(self).expect("the data has no map whose keys are not numbers");
-        // JSON has `<` in strings alone, where it may be escaped.
+        // In JSON, `<` occurs only in strings, and strings may contain the escape.
         json.replace('<', "\\u003c")
     }
 }
@@ -243,7 +244,7 @@ impl PlanData {
     }
 }
 
-/// Returns the length in bytes of the longest common start of two names.
+/// Returns the length in bytes of the longest common prefix of two names.
 fn common_start(a: &str, b: &str) -> usize {
     let same = a.chars().zip(b.chars()).take_while(|(a, b)| a == b);
     same.map(|(character, _)| character.len_utf8()).sum()
@@ -254,8 +255,9 @@ fn rounded(x: f64, digits: usize) -> f64 {
     format!("{x:.*e}", digits - 1).parse().unwrap_or(x)
 }
 
-/// Returns the heights of bars as text, a character for each bar: `#` is 0, and the characters after it in ASCII are 1 to
-/// 91. `top` is the number of values of the height 91. A number above 0 has a height of at least 1.
+/// Returns the heights of bars as text, with one character for each bar. The character `#` is the height 0, and the
+/// next 91 ASCII characters are the heights 1 to 91. `counts` has the number of values in each bar, and `top` is the
+/// number at the height 91. A number above 0 has a height of at least 1.
 fn heights(counts: &[f64], top: f64) -> String {
     let height = |&count: &f64| {
         let height = (count / top * HIGHEST).round().clamp(0.0, HIGHEST) as u8;

@@ -9,8 +9,8 @@ use fanin_recipe::text::escaped;
 /// The largest length of the labels below the chart of stds by depth, in characters.
 const LABEL_WIDTH: usize = 80;
 
-/// The largest number of positions that the chart of stds by depth distinguishes by more than one number, such as the layer
-/// and the expert.
+/// The largest number of positions that are shown in full, for example with the layer and the expert. If there are more
+/// positions, only their first numbers (the layer) are shown.
 const MAX_POSITIONS: usize = 400;
 
 /// The chart of stds by depth.
@@ -24,7 +24,7 @@ pub(super) struct DepthData {
     others: usize,
 }
 
-/// The tensors of a role: the positions and the indices, each as the difference from the one before it.
+/// The tensors of a role. Positions and indices are written as differences from the previous number.
 #[derive(Debug, Serialize)]
 struct SeriesData {
     role: String,
@@ -60,8 +60,9 @@ impl DepthData {
     }
 }
 
-/// Returns the distinct positions that the chart shows, and the index in them of each of `positions`, which must be sorted.
-/// The leading numbers that all positions have in common are left out. Of very many positions, only one number is shown.
+/// Returns the distinct positions that the chart shows. Also returns, for each of `positions`, its index in these
+/// distinct positions. `positions` must be sorted. The leading numbers that all positions have in common are left out.
+/// If there are more than `MAX_POSITIONS`, only the first of the remaining numbers is shown.
 fn shown_positions(positions: &[Vec<u64>]) -> (Vec<&[u64]>, Vec<usize>) {
     let length = positions.iter().map(Vec::len).min().unwrap_or(0);
     let same =
@@ -80,7 +81,7 @@ fn shown_positions(positions: &[Vec<u64>]) -> (Vec<&[u64]>, Vec<usize>) {
     (shown, indices)
 }
 
-/// Returns each number minus the number before it.
+/// Returns the differences between successive numbers. The first difference is the first number itself.
 fn differences(numbers: impl Iterator<Item = usize>) -> Vec<i64> {
     let mut before = 0;
     numbers.map(|number| number as i64 - std::mem::replace(&mut before, number as i64)).collect()

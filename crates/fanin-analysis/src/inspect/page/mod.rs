@@ -20,7 +20,7 @@ use fanin_recipe::text::{self, escaped};
 /// The largest number of distinct warnings, and of missing tensors, that are listed at the top of the page.
 const MAX_LISTED: usize = 40;
 
-/// The largest number of tensors that are listed with a warning.
+/// The largest number of links to tensors at a warning.
 const MAX_LINKS: usize = 8;
 
 /// The text at the beginning of every page. A file that begins with this text is such a page, so the command line may
@@ -88,8 +88,8 @@ impl Inspection {
         }
     }
 
-    /// Returns the section of warnings. Each text is shown once, with links to the first of the tensors that
-    /// have this warning.
+    /// Returns the section of warnings. Each text is shown once, with links to at most `MAX_LINKS` tensors that have
+    /// this warning.
     fn warnings(&self, data: &Data) -> Markup {
         let mut owners: Vec<Vec<usize>> = vec![Vec::new(); data.warnings.len()];
         for (&tensor, warnings) in &data.warned {
@@ -222,7 +222,7 @@ fn controls() -> Markup {
     }
 }
 
-/// Returns the buttons with which the pages of the table are chosen.
+/// Returns the buttons that choose the page of the table.
 fn pager() -> Markup {
     html! {
         div.pager hidden {
