@@ -1,4 +1,5 @@
-//! Classifies the tensors of a checkpoint without a recipe.
+//! Classifies the tensors of a checkpoint without a recipe. Values are called fresh if an initializer drew them, and no
+//! training changed them.
 
 use std::collections::HashMap;
 
@@ -121,8 +122,8 @@ impl Audit {
             match bias {
                 _ if !weight.is_undecided() => None,
                 Some(bias) if is_trained(bias) => Some("the bias of the layer was"),
-                // The weight is not trained if its layer was added to a trained model. The bias of such a layer is
-                // constant, usually 0. An adapter has no bias.
+                // Other trained vectors say nothing about a layer that was added to a trained model. The bias of such a
+                // layer is constant, usually 0. An adapter has no bias.
                 _ if is_constant || names::is_adapter(name) => None,
                 _ => is_model_trained.then_some("most biases and norms of the checkpoint were"),
             }

@@ -13,8 +13,8 @@ const MAX_ROOT: f64 = 1e7;
 const NUMERATORS: [&str; 8] = ["0.02", "1", "0.01", "0.006", "0.2", "0.5", "2", "0.4"];
 
 /// Returns a text, such as a spec, with each decimal number of more than six characters in a shorter form. If the
-/// number equals a fraction, a square root, or a number divided by a square root (up to rounding), the form is this
-/// expression. Otherwise the number is rounded to four significant digits.
+/// number equals a short fraction, a square root, or a number divided by a square root (up to rounding), this
+/// expression replaces it. Otherwise the number is rounded to four significant digits.
 pub fn short_numbers(text: &str) -> String {
     let is_part = |character: char| character.is_ascii_alphanumeric() || matches!(character, '.' | '_');
     let (mut short, mut rest) = (String::new(), text);

@@ -1,6 +1,6 @@
 //! Runs `verify` and `audit` on correct files of every element type. The scales of the values range from the smallest
-//! to the largest number of the type. The tensors have one value or more. No statistical test may fail, no p-value may
-//! be NaN, and nothing may panic.
+//! positive number of the type to the largest. The tensors have one value or more. No statistical test may fail, no
+//! p-value may be NaN, and nothing may panic.
 
 mod common;
 

@@ -16,15 +16,15 @@ use crate::paths::parent_folder;
 /// A source of the bytes of tensors that are not in safetensors files, for [`Checkpoint::from_source`]. Several threads
 /// may read at the same time.
 pub trait ReadTensor: std::fmt::Debug + Send + Sync {
-    /// Fills `bytes` with bytes of the tensor with the index `number`, from byte `offset` of the tensor on. The values
-    /// must be in row-major order and little-endian.
+    /// Reads bytes of the tensor with the index `number` into `bytes`. The first of these bytes is at `offset` in the
+    /// tensor. The values must be in row-major order and little-endian.
     ///
     /// # Errors
     /// Returns an error if the tensor cannot be read.
     fn read(&self, number: usize, offset: u64, bytes: &mut [u8]) -> Result;
 
-    /// Returns whether the tensors must be read one after another, in the order of their indices. This is so if one
-    /// tensor at a time is copied to memory, or if several processes read together.
+    /// Returns whether the tensors must be read one after another, in the order of their indices. This is necessary if
+    /// only one tensor at a time is copied to memory, or if several processes read together.
     fn is_sequential(&self) -> bool {
         false
     }
@@ -60,16 +60,16 @@ impl Checkpoint {
     ///
     /// # Errors
     /// Returns an error if a file cannot be read or has an invalid header, if two files have a tensor of the same name,
-    /// or if an index and its files do not have the same tensors. There is one exception: if a tensor is also in a file
-    /// that the index does not assign to the tensor, the copy in this file is not read, and [`Checkpoint::warnings`]
-    /// contains a message.
+    /// or if an index and its files do not have the same tensors. There is one exception. A tensor may have a second
+    /// copy, in a file that the index does not assign to the tensor. This copy is not read, and
+    /// [`Checkpoint::warnings`] contains a message.
     pub fn open(path: &Path) -> Result<Self> {
         let (paths, index) = locate(path)?;
         let files = paths.iter().map(|path| SafetensorsFile::open(path)).collect::<Result<Vec<_>>>()?;
         let mut manifest = Manifest::default();
         let (mut file_of_tensor, mut file_of_name) = (Vec::new(), BTreeMap::new());
-        // Copies of tensors in files that the index does not assign to these tensors. Such a file may be left over from
-        // an older version of the checkpoint.
+        // Second copies of tensors, in other files than the index assigns to the tensors. Such a file may be left over
+        // from an older version of the checkpoint.
         let mut stale: Vec<(&str, &PathBuf, String)> = Vec::new();
         for (number, file) in files.iter().enumerate() {
             for (key, value) in &file.manifest.metadata {
@@ -127,8 +127,8 @@ impl Checkpoint {
         self.values_of(number, std::iter::once(0..self.manifest.entries[number].values()), take)
     }
 
-    /// Calls `take` with the values of the tensor with the index `number` whose row-major indices are in `ranges`, as
-    /// [`values`](Self::values) does. The ranges must be in ascending order and must not overlap.
+    /// Like [`values`](Self::values), but passes only the values whose row-major indices are in `ranges`. The ranges
+    /// must be in ascending order and must not overlap.
     ///
     /// # Errors
     /// Returns an error if the tensor cannot be read.
@@ -138,7 +138,8 @@ impl Checkpoint {
         ranges: impl Iterator<Item = Range<usize>>,
         mut take: impl FnMut(&[f64]),
     ) -> Result {
-        // The values of a chunk fit into the CPU's second-level cache, together with what the caller computes of them.
+        // A chunk is small, so that its values and the caller's intermediate results fit into the CPU's second-level
+        // cache.
         const CHUNK: usize = 1 << 13;
         const FIRST_CHUNK: usize = 1 << 12;
         let entry = &self.manifest.entries[number];
@@ -146,7 +147,8 @@ impl Checkpoint {
             return Ok(());
         }
         // Each read returns a whole chunk, including the gaps between ranges, so that short ranges in the same chunk
-        // need only one read. The chunks grow, because a single short range needs only a short chunk.
+        // need only one read. A single short range needs only a short chunk, so the first chunk is shorter if its range
+        // is short.
         let (mut first, mut chunk) = (0, Vec::new());
         let mut length = FIRST_CHUNK;
         for mut range in ranges {
@@ -165,7 +167,8 @@ impl Checkpoint {
         Ok(())
     }
 
-    /// Fills `bytes` with bytes of the tensor with the index `number`, from byte `offset` of the tensor on.
+    /// Reads bytes of the tensor with the index `number` into `bytes`. The first of these bytes is at `offset` in the
+    /// tensor.
     ///
     /// # Errors
     /// Returns an error if the tensor cannot be read.
@@ -356,8 +359,8 @@ fn compare_with_index(
     Ok(warnings)
 }
 
-/// Returns the names of files that have the name of a shard and are in the same folder as `paths`, but are not in
-/// `paths`.
+/// Returns the names of files that look like further shards of the checkpoint: they are in the same folder as `paths`
+/// and are named like shards, but are not in `paths`.
 fn unindexed_files(paths: &[PathBuf]) -> Result<Vec<String>> {
     let folder = paths.first().map_or(Path::new("."), |path| parent_folder(path));
     let mut names = Vec::new();

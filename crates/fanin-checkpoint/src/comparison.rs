@@ -6,8 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
 
-/// A difference between an existing file and the file that would be written, which can be found without reading the
-/// values.
+/// A difference between an existing file and the planned file that is found without reading the values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum HeaderDifference {
     /// The headers differ: the existing file was written for other tensors, another seed or another recipe.

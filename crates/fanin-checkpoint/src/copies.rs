@@ -42,8 +42,8 @@ pub(crate) fn fit(source: &[usize], target: &[usize]) -> Option<Fit> {
 /// The number of new rows that are computed in one pass over the old rows.
 const ROWS: usize = 16;
 
-/// The covariance of new rows, divided by that of the old rows. `resize_token_embeddings` of the library transformers
-/// uses the same factor.
+/// The factor by which the covariance of the old rows is multiplied to get the covariance of the new rows. The method
+/// `resize_token_embeddings` of transformers uses the same factor.
 const COVARIANCE_FACTOR: f64 = 1e-9;
 
 impl CopySource {
@@ -54,8 +54,8 @@ impl CopySource {
         Self { checkpoint, numbers }
     }
 
-    /// Sends the values of a copied tensor whose row-major indices are in `values`. `native` is the native stream of
-    /// the tensor, or `None` on the torch stream.
+    /// Sends values of a tensor that the recipe copies. `values` is the range of their row-major indices in the written
+    /// tensor. `native` is the native stream of the tensor, or `None` on the torch stream.
     pub(crate) fn send(
         &self,
         planned: &Planned,
@@ -86,7 +86,8 @@ impl CopySource {
         }
     }
 
-    /// Sends the bytes of the copied tensor. After the end of the tensor, starts again at its beginning.
+    /// Sends the bytes of the copied tensor. If the written tensor is longer, the bytes of the copied tensor are
+    /// repeated.
     fn send_bytes(
         &self,
         number: usize,
@@ -171,9 +172,9 @@ impl CopySource {
     /// mean of the old rows plus normal values. The covariance of the normal values is the covariance of the old rows
     /// times [`COVARIANCE_FACTOR`].
     ///
-    /// Let x_i be the n old rows, m their mean, and z_i standard normal values. The new row is
-    /// `m + sqrt(COVARIANCE_FACTOR / n) * sum(z_i * (x_i - m))`. The values z_i of new row r are row r of an f64 tensor
-    /// with n columns and the name of the written tensor.
+    /// Let x_i be the n old rows, m their mean, and z_i standard normal values. The new row is `m +
+    /// sqrt(COVARIANCE_FACTOR / n) * sum(z_i * (x_i - m))`. The values z_i of new row r are row r of an f64 tensor with
+    /// n columns. The native stream draws this tensor under the name of the written tensor.
     fn send_new_rows(
         &self,
         number: usize,

@@ -32,7 +32,7 @@ impl SafetensorsFile {
         Ok(Self { manifest, path: path.to_owned(), file, data })
     }
 
-    /// Fills `bytes` with bytes of a tensor, from byte `offset` of the tensor on.
+    /// Reads bytes of a tensor into `bytes`. The first of these bytes is at `offset` in the tensor.
     ///
     /// # Errors
     /// Returns an error if the file cannot be read.
@@ -42,8 +42,9 @@ impl SafetensorsFile {
     }
 }
 
-/// Fills `bytes` with the bytes of the file from `offset` on. The result does not depend on the current position of the
-/// file, so several threads can read the file at the same time. On Windows, the read changes the position.
+/// Reads bytes of the file into `bytes`. The first of these bytes is at `offset` in the file. The result does not
+/// depend on the current position of the file, so several threads can read the file at the same time. On Windows, the
+/// read changes the position.
 #[cfg(unix)]
 fn read_exact_at(file: &File, offset: u64, bytes: &mut [u8]) -> std::io::Result<()> {
     std::os::unix::fs::FileExt::read_exact_at(file, bytes, offset)

@@ -9,8 +9,8 @@ use crate::options::Partition;
 pub enum PartitionArgument {
     /// The given partition.
     Partition(Partition),
-    /// The partition that the environment variables of the launcher give. The field is the number of partitions, for
-    /// launchers that set no variable for this number. With `None`, the launcher must set a variable for the number.
+    /// The partition that the environment variables of the launcher give. The field is the number of partitions. With
+    /// `None`, this number is read from the environment variables too. Some launchers do not set it.
     Auto(Option<usize>),
 }
 

@@ -1,4 +1,4 @@
-//! [`ModelDescription`]: what `fanin recipe` reads about a model.
+//! [`ModelDescription`], the information about a model from which `fanin recipe` drafts a recipe.
 
 use std::path::Path;
 
@@ -14,21 +14,25 @@ use crate::paths::parent_folder;
 /// The tensors of a model, and its configuration.
 #[derive(Debug)]
 pub struct ModelDescription {
-    /// The tensors of the whole model, even if the file is one shard of it.
+    /// The tensors of the whole model, even if the file that was read is only one shard.
     pub manifest: Manifest,
-    /// The content of the config.json beside the file, or in the metadata of a manifest.
+    /// The configuration, from the config.json beside the file or from the metadata of a manifest. `None` if there is
+    /// none.
     pub config: Option<ModelConfig>,
-    /// What could not be used, and why.
+    /// Messages about files that could not be used, each with the reason.
     pub notes: Vec<String>,
 }
 
 impl ModelDescription {
-    /// Reads the description of a model: the name of a built-in model, or the path of a checkpoint or a manifest.
+    /// Reads the description of a model. `path` is the name of a built-in model, or the path of a checkpoint or a
+    /// manifest.
     ///
-    /// If a file is a shard that the index beside it names, all shards are read. Only headers are read.
+    /// If `path` is one shard of a checkpoint, and the index beside the shard names it, the headers of all shards are
+    /// read. Values are never read.
     ///
     /// # Errors
-    /// The errors of [`read_manifest`]. A config.json or an index that cannot be used is no error, but a note.
+    /// Returns the errors of [`read_manifest`]. If a config.json or an index cannot be used, a message is added to
+    /// `notes`, and no error is returned.
     pub fn read(path: &Path) -> Result<Self> {
         let mut notes = Vec::new();
         let manifest = match whole_model(path) {
@@ -57,8 +61,9 @@ impl ModelDescription {
     }
 }
 
-/// Reads the manifest of the whole model if the file is a shard that the index beside it names. Returns `None` if there is no
-/// index, or if the index does not name the file. The error says why the index or a shard cannot be read.
+/// Reads the manifest of the whole model if the file at `path` is one shard, and the index beside the file names it.
+/// Returns `None` if there is no index, or if the index does not name the file. The error says why the index or a shard
+/// cannot be read.
 fn whole_model(path: &Path) -> Option<std::result::Result<Manifest, String>> {
     let is_checkpoint = path.extension().is_some_and(|extension| extension == "safetensors");
     let index = parent_folder(path).join(INDEX);

@@ -1,5 +1,5 @@
-//! Plans the files of a checkpoint, and selects the files that this process writes. If several processes write a single
-//! file, the module `partitioned_file` does this instead.
+//! Plans the files of a checkpoint, and selects the files that this process writes. The module `partitioned_file` is
+//! for a single file that several processes write.
 
 use std::path::PathBuf;
 

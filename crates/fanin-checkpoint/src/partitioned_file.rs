@@ -152,8 +152,9 @@ impl PartitionedFile<'_> {
         Err(Error::refused(&self.path, message, Remedy::Force))
     }
 
-    /// Returns the result of an operation in the folder. If the operation failed with the error "not found", but the
-    /// final file is complete, returns `Ok`: another process has renamed the file and removed the folder.
+    /// Returns the result of an operation in the folder. Another process may have renamed the file and removed the
+    /// folder. The operation then fails with the error "not found" although the final file is complete, and `Ok` is
+    /// returned.
     fn ignore_renamed(&self, result: std::io::Result<()>, action: &'static str, path: &Path) -> Result {
         match result {
             Err(error) if error.kind() == ErrorKind::NotFound && self.is_complete()? => Ok(()),

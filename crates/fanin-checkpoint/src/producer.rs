@@ -1,5 +1,5 @@
-//! Produces the values of a checkpoint's tensors. Values are drawn from a stream, copied from another checkpoint,
-//! consecutive integers (`arange`), or constant.
+//! Produces the values of a checkpoint's tensors. The values of a tensor are drawn from a stream, copied from another
+//! checkpoint, computed by a replay, or integers (consecutive for `arange`, or all equal).
 
 use std::ops::Range;
 
@@ -97,7 +97,7 @@ impl<'a> Producer<'a> {
         Ok(())
     }
 
-    /// Draws the values of a tensor whose row-major indices are in `values`, and sends them. On the torch stream,
+    /// Draws values of a tensor, and sends them. `values` is the range of their row-major indices. On the torch stream,
     /// `values` must be the whole tensor.
     fn draw(&mut self, planned: &Planned, plan: &Plan, values: Range<usize>) -> Result<(), Stopped> {
         let Self { generator, sender, .. } = self;
@@ -121,8 +121,8 @@ impl<'a> Producer<'a> {
         Ok(())
     }
 
-    /// Computes the values of the replay's tensor with the index `number`, and sends the values whose row-major indices
-    /// are in `values`.
+    /// Computes the tensor with the index `number` in the replay, and sends the values whose row-major indices are in
+    /// `values`.
     fn replay(&mut self, number: usize, values: Range<usize>) -> Result<(), Stopped> {
         let Some((replay, tensor)) =
             self.replay.and_then(|replay| Some((replay, replay.tensors.get(number)?)))

@@ -44,7 +44,7 @@ impl CheckpointPlan {
     }
 }
 
-/// Returns torch's generator at a position of the stream.
+/// Returns torch's generator in the state that it has at the position `start` of the stream.
 pub(crate) fn generator(start: Start) -> Torch {
     let mut torch = Torch::new(start.seed);
     let mut drawn = 0;
@@ -62,8 +62,8 @@ pub(crate) fn generator(start: Start) -> Torch {
 /// The number of words of a pair of normal values: two uniform values of 64 bits.
 const PAIR: u64 = 4;
 
-/// Returns the names of the tensors whose values in the replay differ from `expected`. `expected` contains pairs of a
-/// tensor name and the bytes of the values, in row-major order and little-endian.
+/// Computes tensors of a replay, and returns the names of the tensors that differ from `expected`. `expected` contains
+/// pairs of a tensor name and the bytes of the expected values, in row-major order and little-endian.
 ///
 /// # Errors
 /// Returns an error if the replay has no tensor with one of the names, or if values cannot be computed.

@@ -8,9 +8,8 @@ use crate::error::{Error, Remedy, Result};
 use crate::output_plan::FilePlan;
 use crate::target::Target;
 
-/// Returns the files that must be written: files that do not exist, and files that differ from what would be written.
-/// Every byte of an existing file is compared with the bytes that would be written, for which the values are drawn
-/// again.
+/// Returns the files that must be written: files that do not exist, and existing files with other bytes than planned.
+/// The values are drawn again, and every byte of an existing file is compared with the planned byte.
 ///
 /// # Errors
 /// Returns an error if a file cannot be read, or if a file differs and must not be replaced.
@@ -57,8 +56,8 @@ pub(crate) fn differing_files(
     Ok(differing)
 }
 
-/// Returns, for each file, the offset of the first byte that differs from the byte that would be written, or `None` if
-/// no byte differs.
+/// Returns, for each file, the offset of the first byte that differs from the planned byte. The offset is `None` if no
+/// byte differs.
 fn first_differences(files: &[FilePlan], values: CheckpointValues<'_>) -> Result<Vec<Option<u64>>> {
     let ranges: Vec<_> = files.iter().map(|file| file.range.clone()).collect();
     let mut differences = Vec::new();

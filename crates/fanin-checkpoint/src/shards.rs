@@ -44,7 +44,7 @@ pub(crate) fn shards_of_partition(shards: &[Shard], partitioning: Partitioning) 
     shards.iter().skip(number - 1).step_by(count).collect()
 }
 
-/// Returns the range of the values of a single file that belongs to a partition.
+/// Returns the range of values that belongs to a partition, if several processes write a single file.
 ///
 /// On the native stream, a tensor can be split at multiples of 64 values, because the stream generates 64 values at a
 /// time. On the torch stream, the file is split only between tensors, because the stream is sequential.

@@ -101,9 +101,9 @@ impl TensorRange {
     }
 }
 
-/// Returns the position `(tensor, value)`: the row-major index `value` in the tensor with this number. The tensor has
-/// `count` values. If `value` is one past its last value, returns the first position of the next tensor instead. A
-/// tensor without values has no last value, so `(tensor, 0)` is returned for it.
+/// Returns the position `(tensor, value)`: the row-major index `value` in the tensor with the index `tensor`, which has
+/// `count` values. If `value` equals `count`, returns the first position of the next tensor instead. For a tensor
+/// without values, returns `(tensor, 0)`.
 fn next_position(tensor: usize, value: usize, count: usize) -> (usize, usize) {
     if value == count && count > 0 { (tensor + 1, 0) } else { (tensor, value) }
 }

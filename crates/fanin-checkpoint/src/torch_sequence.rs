@@ -62,8 +62,8 @@ fn is_given_by_distribution(plan: &Plan) -> bool {
 #[derive(Debug)]
 pub struct TorchSequence {
     torch: Torch,
-    /// For each name that tied tensors share (see `Planned::source`), a copy of the generator before the values were
-    /// drawn. `None` until the values are drawn.
+    /// For each name that tied tensors share (see `Planned::source`), a copy of the generator with its state before the
+    /// values were drawn. `None` until the values are drawn.
     before: HashMap<String, Option<Torch>>,
     /// The generator that draws the values of the later tied tensors.
     repeat: Torch,
