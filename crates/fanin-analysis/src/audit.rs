@@ -138,7 +138,8 @@ impl Audit {
         }
     }
 
-    /// Adds a message to each tensor whose values are equal to those of an earlier tensor, or related to them.
+    /// Compares the values of tensors. If the values of a tensor are equal or related to the values of an earlier
+    /// tensor, adds a message to the later tensor.
     fn compare_tensors(&mut self) {
         // Maps the pair (hash of a tensor's values, number of its values) to the index of the last tensor with this
         // pair.
@@ -249,8 +250,8 @@ impl AuditedTensor {
         };
         let dtype = entry.dtype.float().filter(|dtype| (2..=4).contains(&dtype.size()))?;
         let searched = known && entry.shape.len() >= 2 && !classification.unchanged;
-        // The summand 5e-7 is for values that were multiplied by a factor after the draw, which rounds the f32 values
-        // again.
+        // The f32 values may have been multiplied by a factor after the draw. They are then rounded again, and the
+        // summand 5e-7 allows for this rounding.
         let rounding = 0.5 * grid::epsilon(dtype) + 5e-7;
         searched.then_some(Candidate { tensor, distribution, rounding })
     }

@@ -62,7 +62,7 @@ impl RunningHistogram {
         self.width *= 2.0;
     }
 
-    /// Counts values, which must be in the range. The upper end of the range belongs to the last bin.
+    /// Counts values in the bins. All values must be in the range. The upper end of the range belongs to the last bin.
     pub(crate) fn add(&mut self, values: &[f64]) {
         const BLOCK: usize = 512;
         let mut bins = [0; BLOCK];

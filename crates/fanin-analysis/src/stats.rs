@@ -19,9 +19,9 @@ pub struct Stats {
     pub infinite: u64,
     /// The statistics of the finite values; `None` if no value is finite.
     finite: Option<FiniteStats>,
-    /// The smallest and the largest values, until all values are added.
+    /// The smallest and the largest values so far. Empty after all values are added.
     extremes: Extremes,
-    /// The outliers, after all values are added.
+    /// The outliers. Empty until all values are added.
     outliers: Vec<IndexedValue>,
 }
 
@@ -110,7 +110,7 @@ impl Stats {
             return "│".to_owned();
         }
         let bars = finite.histogram.bars::<16>(finite.min, finite.max);
-        // Heights are rounded up, so that every bar that is not empty is visible.
+        // Heights are rounded up, so every bar with at least one value is visible.
         let highest = bars.iter().copied().max().unwrap_or(1).max(1);
         bars.iter().map(|&count| HEIGHTS[(u128::from(count) * 8).div_ceil(highest.into()) as usize]).collect()
     }

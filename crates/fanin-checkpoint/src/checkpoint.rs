@@ -53,7 +53,7 @@ pub struct Checkpoint {
 }
 
 impl Checkpoint {
-    /// Opens a checkpoint, which is a safetensors file, a JSON index, or a folder. Only headers are read.
+    /// Opens the checkpoint at `path`: a safetensors file, a JSON index, or a folder. Only headers are read.
     ///
     /// If `path` is a folder, the function opens the index if it exists, or else `model.safetensors` if it exists, or
     /// else all safetensors files in alphabetical order.
@@ -112,7 +112,7 @@ impl Checkpoint {
         Ok(Self { manifest, source: Source::Files { files, file_of_tensor }, warnings })
     }
 
-    /// Returns a checkpoint with the tensors of `manifest`, whose values `source` reads.
+    /// Returns a checkpoint with the tensors of `manifest`. `source` reads their values.
     pub fn from_source(manifest: Manifest, source: Box<dyn ReadTensor>) -> Self {
         Self { manifest, source: Source::Other(source), warnings: Vec::new() }
     }

@@ -28,7 +28,7 @@ pub(crate) fn header_difference(path: &Path, header: &[u8], size: u64) -> Result
     Ok((found != size).then_some(HeaderDifference::Size))
 }
 
-/// A comparison of a file with the expected bytes, which the caller passes in the order of the file.
+/// A comparison of a file with the expected bytes. The caller passes the expected bytes in the order of the file.
 pub(crate) struct ByteComparison {
     file: File,
     path: PathBuf,

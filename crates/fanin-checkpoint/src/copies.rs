@@ -110,8 +110,8 @@ impl CopySource {
         Ok(())
     }
 
-    /// Sends values of the written tensor. At the first indices along each axis, the values are those of the copied
-    /// tensor. All other values are drawn according to `plan`.
+    /// Sends values of the written tensor. The region at the start of each axis, with the shape of the copied tensor,
+    /// has the copied values. All other values are drawn according to `plan`.
     fn send_grown(
         &self,
         number: usize,

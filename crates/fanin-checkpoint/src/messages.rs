@@ -84,8 +84,9 @@ impl MessageSender {
         self.messages.send(message).map_err(|_| Stopped::Disconnected)
     }
 
-    /// Waits for a free buffer, which the caller will fill with `bytes` bytes, and returns the buffer. If `bytes` is
-    /// larger than a chunk, also waits until at most one other buffer is in use, to limit the memory use.
+    /// Waits for a free buffer, and returns it. `bytes` is the number of bytes that the caller will write to the
+    /// buffer. If `bytes` is larger than a chunk, also waits until at most one other buffer is in use, to limit the
+    /// memory use.
     pub(crate) fn buffer(&mut self, bytes: usize) -> Result<ValueBuffer, Stopped> {
         let needed = if bytes > CHUNK { BUFFERS - 1 } else { 1 };
         while self.free.len() < needed {

@@ -110,8 +110,8 @@ impl OutputPlan {
     /// Plans the files and the index that this process writes to `target`. `entries` are the entries of `plan`.
     ///
     /// # Errors
-    /// Returns an error if a file exists, and the options allow neither replacing nor keeping existing files. Also
-    /// returns an error if the folder has files of another checkpoint.
+    /// Returns an error if a file exists and the options do not allow existing files. Also returns an error if the
+    /// folder has files of another checkpoint.
     pub(crate) fn new(plan: &CheckpointPlan, entries: &[Entry], target: &Target) -> Result<Self> {
         let CheckpointPlan { metadata, draw, partitioning, .. } = plan;
         let layout = partitioning.layout;

@@ -3,8 +3,8 @@
 //!
 //! Until all partitions are written, a folder `NAME.HASH.parts` exists beside the final path. The file `values` in this
 //! folder contains the values that have been written so far. For each partition that is complete on the disk, the
-//! folder contains an empty marker file. HASH is computed from the header and the number of partitions, so that another
-//! seed, another recipe or another number of partitions gives another folder.
+//! folder contains an empty marker file. HASH is computed from the header and the number of partitions. Another seed,
+//! another recipe or another number of partitions therefore gives another folder.
 //!
 //! After a process has written its partition, it looks for the markers of all partitions. If all markers exist, the
 //! process renames `values` to the final name. A partition can be written again at any time, because the same bytes are

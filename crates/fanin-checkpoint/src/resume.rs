@@ -1,4 +1,4 @@
-//! The search for existing files that are complete and correct, so that an interrupted write can be resumed.
+//! Finds existing files that are complete and correct. A resumed write does not write these files again.
 
 use fanin_recipe::Entry;
 

@@ -1,4 +1,4 @@
-//! The split of a checkpoint into files, which are called shards.
+//! Splits a checkpoint into files, which are called shards.
 //!
 //! In the `hf` layout (Hugging Face), each file contains whole tensors, and an index names the file of each tensor. In
 //! the `dcp` layout (`torch.distributed.checkpoint` with safetensors files), each file contains blocks of rows of
@@ -149,8 +149,8 @@ pub(crate) fn header(
     header::to_bytes(&stored, &metadata)
 }
 
-/// Returns the bytes of the index of these files. Returns `None` if the checkpoint has no index, because it is a single
-/// file or is in the `dcp` layout.
+/// Returns the bytes of the index of these files. Returns `None` if the checkpoint has no index. A single file and the
+/// `dcp` layout have no index.
 pub(crate) fn index(entries: &[Entry], shards: &[Shard], layout: FileLayout) -> Option<Vec<u8>> {
     if shards.len() < 2 || layout == FileLayout::Dcp {
         return None;

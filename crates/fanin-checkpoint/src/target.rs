@@ -73,8 +73,8 @@ impl Target {
     /// Returns the path that [`file_path`](Self::file_path) returns, and true if a file exists there.
     ///
     /// # Errors
-    /// Returns an error if the file exists, and the options allow neither replacing nor keeping existing files. Also
-    /// returns an error if the operating system rejects the path, for example because the name is too long.
+    /// Returns an error if the file exists and the options do not allow existing files. Also returns an error if the
+    /// operating system rejects the path, for example because the name is too long.
     pub(crate) fn check_file(&self, name: &str) -> Result<(PathBuf, bool)> {
         let path = self.file_path(name)?;
         if !path.try_exists().map_err(Error::io("write to", &path))? {

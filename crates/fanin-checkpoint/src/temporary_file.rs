@@ -187,8 +187,8 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result {
     file.finish()?.rename(true)
 }
 
-/// Waits until the directory entries of the folder of `path` are on the disk, so that a created or renamed file keeps
-/// its name after a crash. Does nothing on Windows.
+/// Waits until the directory entries of the folder of `path` are on the disk. A created or renamed file then keeps its
+/// name after a crash. Does nothing on Windows.
 pub(crate) fn sync_folder(path: &Path) -> Result {
     #[cfg(unix)]
     File::open(parent_folder(path)).and_then(|folder| folder.sync_all()).map_err(Error::io("write", path))?;

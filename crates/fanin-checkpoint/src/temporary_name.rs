@@ -37,8 +37,8 @@ fn is_temporary(name: &[u8], prefix: &[u8]) -> bool {
         .is_some_and(|random| random.len() == RANDOM && random.iter().all(u8::is_ascii_alphanumeric))
 }
 
-/// Removes the temporary files for `path` from killed processes, which are the files that no process has locked. On a
-/// file system without locks, removes nothing.
+/// Removes the temporary files for `path` that killed processes left. These are the files that no process has locked.
+/// On a file system without locks, removes nothing.
 pub(crate) fn remove_leftovers(path: &Path) {
     let prefix = prefix(path);
     let Ok(entries) = std::fs::read_dir(parent_folder(path)) else { return };

@@ -1,4 +1,4 @@
-//! Ranges of a checkpoint's values, which may begin and end inside a tensor.
+//! Ranges of a checkpoint's values. A range may begin and end inside a tensor.
 
 use std::ops::Range;
 

@@ -1,4 +1,4 @@
-//! `TorchSequence`, the torch stream of a whole checkpoint, which draws the tensors in the order of the checkpoint.
+//! `TorchSequence`, the torch stream of a whole checkpoint. It draws the tensors in the order of the checkpoint.
 
 use std::collections::HashMap;
 

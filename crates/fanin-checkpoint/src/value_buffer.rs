@@ -6,8 +6,8 @@ use std::collections::TryReserveError;
 use fanin::half::{bf16, f16};
 use fanin::{DType, Element, F8E4M3, F8E5M2, TensorMut};
 
-/// A buffer for values of one type, which are then written to a file. Reducing the number of values does not free
-/// memory.
+/// A buffer for values of one type that will be written to a file. If the number of values is reduced, no memory is
+/// freed.
 #[derive(Debug, Default)]
 pub struct ValueBuffer {
     /// The memory of the values, as u64 words, so that the memory is aligned for every type.
@@ -19,7 +19,7 @@ pub struct ValueBuffer {
 /// The type of the values in a buffer.
 #[derive(Debug, Clone, Copy, Default)]
 enum Kind {
-    /// Floating-point values in the native byte order, which a stream can fill.
+    /// Floating-point values in the native byte order. A stream can fill them.
     Float(DType),
     /// Values in the byte order of the file (little-endian). The field is the size of a value in bytes.
     Stored(usize),

@@ -90,8 +90,8 @@ fn values_do_not_depend_on_the_number_of_threads() {
     }
 }
 
-/// The number of nested calls of `watchful`. A call is nested if its thread is running the work of another call. A pool
-/// whose threads wait for each other would deadlock in a nested call.
+/// The number of nested calls of `watchful`. A call is nested if its thread is running the work of another call. If the
+/// threads of a pool wait for each other, a nested call can deadlock.
 static NESTED: AtomicUsize = AtomicUsize::new(0);
 
 fn watchful(count: usize, work: &(dyn Fn() + Sync)) {

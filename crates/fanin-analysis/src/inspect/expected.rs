@@ -85,8 +85,8 @@ mod tests {
         near(counted("uniform(a=-2, b=2)", &[100], &hundred, &[-2.0, -1.0, 2.0]).unwrap(), &[25.0, 75.0]);
         let non_finite = [0.5, f64::NAN, f64::INFINITY, 0.1];
         near(counted("uniform(a=0, b=1)", &[4], &non_finite, &[0.0, 0.5, 1.0]).unwrap(), &[1.0, 1.0]);
-        // Each of the 2 columns has 4 values, of which 2 are zeros. Each of the other 4 values is negative or positive
-        // with equal probability.
+        // Each of the 2 columns has 2 zeros and 2 random values. A random value is negative or positive with equal
+        // probability.
         near(counted("sparse(sparsity=0.5)", &[4, 2], &[0.0; 8], &[-1.0, 0.0, 1.0]).unwrap(), &[2.0, 6.0]);
         // In three dimensions an entry is uniform on [-1, 1] (Archimedes), and with the gain 2 on [-2, 2].
         near(counted("orthogonal(gain=2)", &[3, 3], &[0.5; 9], &[-2.0, -1.0, 2.0]).unwrap(), &[2.25, 6.75]);

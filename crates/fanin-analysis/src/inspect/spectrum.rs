@@ -337,7 +337,7 @@ mod tests {
 
     #[test]
     fn singular_values_of_small_matrices_agree_with_those_computed_by_hand() {
-        // [[3, 0], [4, 5]]: singular values sqrt(45) and sqrt(5).
+        // The matrix [[3, 0], [4, 5]] has the singular values sqrt(45) and sqrt(5).
         let found = exact(&[3.0, 0.0, 4.0, 5.0], 2, 2).unwrap();
         assert!(
             (found.norm - 45f64.sqrt()).abs() < 1e-14 && (found.condition().unwrap() - 3.0).abs() < 1e-14

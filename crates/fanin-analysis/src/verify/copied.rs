@@ -12,7 +12,7 @@ use crate::error::Result;
 /// The largest number of bytes that are compared at once.
 const CHUNK: usize = 1 << 20;
 
-/// A checkpoint with copied tensors, and the checkpoint from which they were copied.
+/// A checkpoint with copied tensors, and the checkpoint with their originals.
 pub(super) struct Copied<'a> {
     /// The checkpoint with the copies.
     pub(super) checkpoint: &'a Checkpoint,

@@ -207,8 +207,8 @@ impl<'a> Verifier<'a> {
         Ok(outcomes)
     }
 
-    /// Adds a failed test to each tensor or block whose values are equal to those of an earlier one, and the results of
-    /// the test `related`. Tied tensors are not compared.
+    /// Compares the values of tensors and blocks. If the values are equal to earlier values, adds a failed test. If the
+    /// values are related to earlier values, adds a result of the test `related`. Tied tensors are not compared.
     ///
     /// The comparison of all pairs is a single test, `related`. If no pair is related, the function returns a passed
     /// result, so that the test is counted.

@@ -1,5 +1,5 @@
-//! Code that the test files share: a list of specs that together reach every code path, and fills whose element type is
-//! chosen at run time.
+//! Code that the test files share: a list of specs that together reach every code path, and a buffer whose element type
+//! is chosen at run time.
 //!
 //! Formulas are tested exactly, by means of plans. Streams are tested in three ways: by test vectors, by bitwise
 //! properties, and by statistical tests with a stated error rate and fixed seeds. A bitwise property is, for example,

@@ -3,7 +3,7 @@
 /// The style sheet of the page.
 pub(super) const STYLE: &str = include_str!("style.css");
 
-/// The script of the page, which is a module.
+/// The script of the page. It is a JavaScript module.
 pub(super) const SCRIPT: &str = concat!(
     include_str!("numbers.js"),
     include_str!("tensors.js"),
