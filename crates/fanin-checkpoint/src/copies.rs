@@ -172,9 +172,9 @@ impl CopySource {
     /// mean of the old rows plus normal values. The covariance of the normal values is the covariance of the old rows
     /// times [`COVARIANCE_FACTOR`].
     ///
-    /// Let x_i be the n old rows, m their mean, and z_i standard normal values. The new row is `m +
-    /// sqrt(COVARIANCE_FACTOR / n) * sum(z_i * (x_i - m))`. The values z_i of new row r are row r of an f64 tensor with
-    /// n columns. The native stream draws this tensor under the name of the written tensor.
+    /// Let x_i be the n old rows, m their mean, and z_i standard normal values. The new row is
+    /// `m + sqrt(COVARIANCE_FACTOR / n) * sum(z_i * (x_i - m))`. The values z_i of new row r are row r of an f64 tensor
+    /// with n columns. The native stream draws this tensor under the name of the written tensor.
     fn send_new_rows(
         &self,
         number: usize,

@@ -10,7 +10,8 @@ pub enum PartitionArgument {
     /// The given partition.
     Partition(Partition),
     /// The partition that the environment variables of the launcher give. The field is the number of partitions. With
-    /// `None`, this number is read from the environment variables too. Some launchers do not set it.
+    /// `None`, this number is read from the environment variables too. Some launchers set no variable for it, and need
+    /// `Some`.
     Auto(Option<usize>),
 }
 
