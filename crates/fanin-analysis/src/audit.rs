@@ -138,8 +138,8 @@ impl Audit {
         }
     }
 
-    /// Compares the values of tensors. If the values of a tensor are equal or related to the values of an earlier
-    /// tensor, adds a message to the later tensor.
+    /// Compares the values of tensors. If the values of a tensor are equal to the values of an earlier tensor, or
+    /// related to them (for example, by a factor or a correlation), adds a message to the later tensor.
     fn compare_tensors(&mut self) {
         // Maps the pair (hash of a tensor's values, number of its values) to the index of the last tensor with this
         // pair.

@@ -2,10 +2,10 @@
 
 use fanin_recipe::text::short;
 
-/// The largest denominator of a fraction, and the largest numerator.
+/// The largest numerator and the largest denominator of a fraction.
 const MAX_TERM: f64 = 999.0;
 
-/// The largest number whose square root is a short form.
+/// The largest n for which `sqrt(n)` is used as a short form.
 const MAX_ROOT: f64 = 1e7;
 
 /// The numerators of standard deviations such as `0.02/sqrt(n)` in common schemes, in the order in which they are

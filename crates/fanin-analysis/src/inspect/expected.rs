@@ -88,9 +88,11 @@ mod tests {
         // Each of the 2 columns has 2 zeros and 2 random values. A random value is negative or positive with equal
         // probability.
         near(counted("sparse(sparsity=0.5)", &[4, 2], &[0.0; 8], &[-1.0, 0.0, 1.0]).unwrap(), &[2.0, 6.0]);
-        // In three dimensions an entry is uniform on [-1, 1] (Archimedes), and with the gain 2 on [-2, 2].
+        // An entry of a random orthogonal 3 x 3 matrix is uniform on [-1, 1] (Archimedes). The gain 2 makes it uniform
+        // on [-2, 2].
         near(counted("orthogonal(gain=2)", &[3, 3], &[0.5; 9], &[-2.0, -1.0, 2.0]).unwrap(), &[2.25, 6.75]);
-        // In two dimensions an entry is the cosine of a uniform angle: P(X < 1/2) = 1 - arccos(1/2)/pi = 2/3.
+        // An entry of a random orthogonal 2 x 2 matrix is the cosine of a uniform angle: P(X < 1/2) = 1 -
+        // arccos(1/2)/pi = 2/3.
         near(counted("orthogonal", &[2, 2], &[0.5; 4], &[-1.0, 0.5, 1.0]).unwrap(), &[8.0 / 3.0, 4.0 / 3.0]);
         assert_eq!(counted("ones", &[4], &[1.0; 4], &[0.0, 1.0]), None);
         assert_eq!(counted("normal", &[4], &[1.0; 4], &[1.0, 1.0]), None);

@@ -76,7 +76,7 @@ pub struct Histogram {
     pub edges: Vec<f64>,
     /// The number of values in each bar.
     pub counts: Vec<u64>,
-    /// The number of values that the plan leads to expect in each bar. `None` if there is no plan, or if its
+    /// The expected number of values in each bar, computed from the plan. `None` if there is no plan, or if its
     /// distribution has no density.
     pub planned: Option<Vec<f64>>,
 }

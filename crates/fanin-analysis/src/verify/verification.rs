@@ -29,8 +29,8 @@ pub struct Verification {
     pub alpha: f64,
     /// Whether the values were compared with the exact values of a seed.
     pub bits_compared: bool,
-    /// The stream and seed that the file's metadata records. This is `None` unless exact values differ and the request
-    /// has another stream or seed than the metadata.
+    /// If exact values differ, and the file's metadata records another stream or seed than the request: the recorded
+    /// stream and seed. Otherwise `None`.
     pub recorded: Option<(StreamKind, u64)>,
 }
 
@@ -104,8 +104,8 @@ fn expected_values(request: &Request<'_>, comparison: &ModelComparison) -> Resul
     Ok(Some(ExpectedValues::new(request.stream, seed, planned)))
 }
 
-/// Returns the stream and seed that the file's metadata records. Returns `None` unless exact values differ and the
-/// request has another stream or seed than the metadata.
+/// Returns the stream and seed that the file's metadata records, if exact values differ and the request has another
+/// stream or seed. Returns `None` otherwise.
 fn recorded_elsewhere(
     manifest: &Manifest,
     request: &Request<'_>,

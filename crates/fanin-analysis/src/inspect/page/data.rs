@@ -83,7 +83,7 @@ struct TensorKind {
     shape: String,
     values: usize,
     size: String,
-    /// The shape as a matrix.
+    /// The shape of the tensor as a matrix, with all axes after the first flattened. `None` for scalars and vectors.
     matrix: Option<String>,
 }
 
