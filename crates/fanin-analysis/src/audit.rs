@@ -59,7 +59,7 @@ struct TensorReport<'a> {
 
 impl Audit {
     /// Classifies every tensor of a checkpoint, on several threads. The values of a tensor are read once or several
-    /// times. `progress` counts only the first time.
+    /// times. `progress` counts only the first read.
     ///
     /// # Errors
     /// Returns an error if the checkpoint cannot be read.

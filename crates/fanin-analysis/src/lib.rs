@@ -1,5 +1,5 @@
-//! Checks and reports on initial checkpoints. The results are typed and serialize to JSON. The result of [`inspect`]
-//! also renders as an HTML page. The crate prints nothing.
+//! Checks and reports on initial checkpoints. The results are Rust types that serialize to JSON. The result of
+//! [`inspect`] also renders as an HTML page. The crate prints nothing.
 //!
 //! | module | purpose |
 //! |---|---|

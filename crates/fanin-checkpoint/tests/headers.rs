@@ -181,7 +181,7 @@ fn sizes_are_checked_before_memory_is_allocated() {
 
 #[test]
 fn only_the_header_is_read() {
-    // The values are a hole of four gigabytes in a sparse file. The reader must not read them.
+    // The values are four gigabytes of a sparse file, which take no disk space. The reader must not read them.
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("model.safetensors");
     let text = r#"{"a": {"dtype": "F32", "shape": [1024, 1048576], "data_offsets": [0, 4294967296]}}"#;
