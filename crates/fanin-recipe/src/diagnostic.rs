@@ -25,7 +25,7 @@ pub struct Diagnostic {
     pub message: String,
     /// How to correct the mistake. The text may be empty.
     pub remedy: String,
-    /// The line of the recipe that contains the mistake. Only the part around the mistake is kept of a long line.
+    /// The line of the recipe that contains the mistake. If the line is long, only the part around the mistake.
     pub(crate) excerpt: Box<str>,
     /// The number of characters of `excerpt` before the mistake.
     pub(crate) marks_start: usize,

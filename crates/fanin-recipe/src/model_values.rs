@@ -17,8 +17,8 @@ pub struct ModelValues<T> {
     planned: Vec<Planned>,
     /// The index in `planned` of each parameter, by name.
     indices: HashMap<String, usize>,
-    /// The values that tied parameters share, by the canonical name of the parameters. The values are `None` before
-    /// they are drawn.
+    /// The values that tied parameters share, by canonical name: the name of the parameter to which the others are
+    /// tied. The values are `None` before they are drawn.
     shared: HashMap<String, Option<T>>,
 }
 

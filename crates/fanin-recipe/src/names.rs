@@ -12,8 +12,7 @@ pub struct Group {
     pub members: Vec<usize>,
 }
 
-/// The words of a name without its numbers. Words are the parts of the name between the dots. `None` is the place of a
-/// number.
+/// The words of a name, which are the parts between its dots. A word that is a number is replaced by `None`.
 type Template<'a> = Vec<Option<&'a str>>;
 
 /// The index of each name, by the numbers in the name. All names have the same [`Template`].

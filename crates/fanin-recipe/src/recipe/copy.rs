@@ -10,8 +10,9 @@ use fanin::init::Init;
 pub struct Copy {
     /// The name of the copied tensor. `None` if both tensors have the same name.
     pub from: Option<String>,
-    /// The values of the elements that the copied tensor does not have. If the value is `None`, the shapes must be
-    /// equal, or the tensor of the model must be a stack of tensors of the copied tensor's shape.
+    /// The values of the elements that the copied tensor does not have. If `None`, the shape of the model's tensor must
+    /// end with the shape of the copied tensor. For example, a copied tensor of shape `[4, 8]` can be repeated 3 times
+    /// in a tensor of shape `[3, 4, 8]`.
     pub rest: Option<Rest>,
 }
 
@@ -47,7 +48,7 @@ pub(super) struct CopyRule {
 }
 
 impl CopyRule {
-    /// Parses `copy` or `copy(...)`. Returns `None` if the text is neither of the two. The error is a message.
+    /// Parses `copy` or `copy(...)`. Returns `None` if the text is anything else. The error is a message.
     pub(super) fn parse(text: &str) -> Option<Result<Self, String>> {
         let arguments = text.trim().strip_prefix("copy")?.trim_start();
         if arguments.is_empty() {

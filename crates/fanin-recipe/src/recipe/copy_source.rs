@@ -10,8 +10,8 @@ pub(super) enum CopyError {
     Template(String),
 }
 
-/// Returns the `Copy` of the parameter of `scope`: the rule with the name of the copied tensor and the parsed `rest`.
-/// `matched` is the name that `pattern` matches.
+/// Resolves a `copy` rule for the parameter of `scope`: replaces the template by the name of the copied tensor, and
+/// parses `rest`. `matched` is the name that `pattern` matches.
 pub(super) fn resolve(
     rule: &CopyRule,
     pattern: &Pattern,

@@ -12,7 +12,7 @@ enum Token {
     Text(String),
     /// Matches one character.
     AnyCharacter,
-    /// Matches any text, also an empty text and dots and slashes.
+    /// Matches any text, including an empty text, dots and slashes.
     AnyText,
     /// Matches one character that is in one of the ranges. If `is_negated` is true, matches one character that is in
     /// none of the ranges. Both ends of a range are inclusive.
@@ -36,7 +36,7 @@ impl Glob {
     /// Parses a pattern. The error is a message.
     pub(in crate::recipe) fn parse(pattern: &str) -> Result<Self, String> {
         let mut tokens = Vec::new();
-        // Contains the tokens before the group and the complete alternatives, for each open group.
+        // For each open group: the tokens before the group, and the complete alternatives of the group.
         let mut open: Vec<(Vec<Token>, Vec<Vec<Token>>)> = Vec::new();
         let mut characters = pattern.chars();
         while let Some(character) = characters.next() {

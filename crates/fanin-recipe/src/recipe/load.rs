@@ -13,7 +13,7 @@ use crate::error::{Error, Result, did_you_mean};
 use crate::models::{MODELS, Model, nearest_model};
 
 impl Recipe {
-    /// Parses a recipe and the recipe that the recipe extends.
+    /// Parses a recipe. If the recipe extends another recipe, loads the other recipe too.
     ///
     /// Error messages show `path`. If the value of `extends` is a recipe file, its path is relative to the folder of
     /// `path`.
@@ -69,8 +69,8 @@ impl Recipe {
         Err(Error::UnknownRecipe { name: name.to_owned(), suggestion: nearest_model(name) })
     }
 
-    /// Adds the rules, variables and ties of `base`. This recipe extends the recipe `base`. The rules of `base` are
-    /// added after the rules of this recipe.
+    /// Adds the rules, variables and ties of `base`, the recipe that this recipe extends. The rules of `base` are added
+    /// after the rules of this recipe.
     ///
     /// A rule of this recipe replaces the rule of `base` with the same pattern. A variable replaces the variable with
     /// the same name, and a tie replaces the tie with the same alias.

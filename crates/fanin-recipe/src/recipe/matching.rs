@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::rule::Rule;
 
 /// An index of rules, to find the rules whose patterns match a name. Rules whose pattern has no wildcards are found by
-/// hashing, because a recipe may have such a rule for each of very many tensors.
+/// hashing, because a recipe can have very many such rules, one for each tensor.
 pub(super) struct Matching<'a, T> {
     rules: &'a [Rule<T>],
     /// The index of the rule of each pattern without wildcards.

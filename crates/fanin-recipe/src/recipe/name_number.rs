@@ -19,7 +19,7 @@ pub(super) struct NameNumber {
 pub(super) enum Found {
     Number(f64),
     None,
-    /// Several numbers could be the number.
+    /// Several numbers match. The caller cannot know which of these numbers is meant.
     Several(Vec<u64>),
 }
 
@@ -30,8 +30,8 @@ impl NameNumber {
             return Err(format!("{text:?} must contain {{}} once, at the place of the number"));
         };
         let glob = |pattern: String| Glob::parse(&pattern).map_err(|error| format!("{text:?}: {error}"));
-        // The text can be anywhere in the name, after the beginning of the name, a dot or a slash, and before the end
-        // of the name, a dot, a slash or an underscore.
+        // The text can be anywhere in the name. It must begin at the beginning of the name, or after a dot or a slash.
+        // It must end at the end of the name, or before a dot, a slash or an underscore.
         let before = glob(format!("{{,*[./]}}{before}"))?;
         let after = glob(format!("{after}{{,[./_]*}}"))?;
         Ok(Self { text: text.to_owned(), before, after })
@@ -46,9 +46,10 @@ impl NameNumber {
     }
 }
 
-/// Returns the index of the layer in `name`, for a recipe that does not define the variable `layer`. The index is the
-/// only word of the name that is a number, or that is a number after a word such as `layer`, as in `layer3`. If no word
-/// is a number, the index may also be the only number after an underscore, as in `h_3`.
+/// Returns the index of the layer in `name`, for a recipe that does not define the variable `layer`. A word is a part
+/// of the name between dots or slashes. The index is a word that is a number, such as `3`, or the number in a word such
+/// as `layer3`. If no word is a number, a number after an underscore also counts, as in `h_3`. If several numbers
+/// match, returns all of these numbers.
 pub(super) fn layer(name: &str) -> Found {
     let bytes = name.as_bytes();
     let begins = |start: usize, separators: &[u8]| start == 0 || separators.contains(&bytes[start - 1]);
@@ -71,7 +72,7 @@ pub(super) fn layer(name: &str) -> Found {
     found(all.into_iter().map(|(start, end)| &name[start..end]))
 }
 
-/// Words that precede the number of a part of a model.
+/// Words that can precede the index of a layer, or of another repeated part of a model, in a name.
 const LEVELS: [&str; 8] = ["layer", "layers", "block", "blocks", "stage", "stages", "cell", "cells"];
 
 /// Returns the byte ranges of all sequences of digits in `name`.

@@ -20,7 +20,7 @@ pub enum Action {
     Copy(Copy),
     /// The tensor is not written.
     Skip,
-    /// The tensor gets the values that the steps of a replay give.
+    /// The tensor gets its values from the steps of a replay. A replay is a recorded initialization.
     Replay,
 }
 
@@ -48,7 +48,8 @@ pub struct Planned {
     pub location: Option<String>,
     /// How the tensor gets its values.
     pub action: Action,
-    /// The plan for drawing the values. `None` for integer tensors, and for tensors that are copied or skipped.
+    /// The plan for drawing the values. `None` for integer tensors, for tensors that are copied or skipped, and for
+    /// tensors with [`Action::Replay`].
     pub plan: Option<Plan>,
     /// The value of all elements of an integer tensor with a constant initializer. `None` for other tensors.
     pub integer: Option<i128>,
@@ -115,7 +116,8 @@ impl Planned {
         index % self.entry.shape.last().copied().unwrap_or(1).max(1)
     }
 
-    /// Returns the mean of the distribution of the values. Returns NaN for copied and skipped tensors.
+    /// Returns the mean of the distribution of the values. Returns NaN for copied and skipped tensors, and for tensors
+    /// with [`Action::Replay`].
     pub fn mean(&self) -> f64 {
         match (&self.plan, &self.action) {
             (Some(plan), _) => plan.mean(),
@@ -125,7 +127,8 @@ impl Planned {
         }
     }
 
-    /// Returns the standard deviation of the distribution of the values. Returns NaN for tensors without an initializer.
+    /// Returns the standard deviation of the distribution of the values. Returns NaN for copied and skipped tensors,
+    /// and for tensors with [`Action::Replay`].
     pub fn std(&self) -> f64 {
         match (&self.plan, &self.action) {
             (Some(plan), _) => plan.std(),

@@ -21,8 +21,9 @@ pub(super) struct Source {
 }
 
 impl Source {
-    /// Returns the source of a recipe. `is_base` is true if the recipe is loaded because another recipe extends it.
-    /// Diagnostics then show shorter excerpts of the text, because the user may not have intended to open this file.
+    /// Returns the source of a recipe. `is_base` is true if the recipe is loaded because another recipe extends it. If
+    /// `is_base` is true, diagnostics show shorter excerpts of the text, because the user may not have intended to open
+    /// this file.
     pub(super) fn new(path: &Path, text: &str, is_base: bool) -> Self {
         let breaks = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
         let line_starts = [0].into_iter().chain(breaks.map(|(offset, _)| offset + 1)).collect();

@@ -1,4 +1,4 @@
-//! The section `[tie]` of a recipe, which lists tensors with the same values as another tensor.
+//! The section `[tie]` of a recipe. Each line ties a tensor to another tensor, so that both have the same values.
 
 use std::collections::HashMap;
 

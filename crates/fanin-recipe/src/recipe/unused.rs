@@ -85,12 +85,13 @@ impl Recipe {
     }
 }
 
-/// The largest number of unused rules that have a diagnostic each.
+/// The maximum number of rules without a matching tensor for which each rule has its own diagnostic.
 const MAX_SINGLE: usize = 3;
 
-/// Returns diagnostics about unused rules: rules that apply to no tensor. There is one diagnostic for each rule. If more
-/// than `MAX_SINGLE` rules match no tensor, they have one diagnostic together. Messages contain `section`, the section of
-/// the recipe that contains the rules, and `tensor`, the kind of tensor that the rules should match.
+/// Returns diagnostics about unused rules: rules that apply to no tensor. Each unused rule has its own diagnostic.
+/// Exception: if more than `MAX_SINGLE` rules match no tensor, these rules share one diagnostic. Messages contain
+/// `section`, the section of the recipe that contains the rules, and `tensor`, the kind of tensor that the rules should
+/// match.
 fn diagnose_unused<T>(
     rules: &[Rule<T>],
     matches: &[Vec<usize>],

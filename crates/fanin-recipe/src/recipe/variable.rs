@@ -14,8 +14,8 @@ use crate::text::counted;
 
 /// The variables whose values are different for each parameter. `fan_in` and `fan_out` are the fans of the parameter.
 /// For a bias, `weight_fan_in` and `weight_fan_out` are the fans of the weight of the same module. `layer` is the index
-/// of the parameter's layer, a number in the parameter's name. A recipe cannot define these variables. Only `layer` can
-/// be defined, by the text around the number, for example `encoder.layer.{}`.
+/// of the parameter's layer, a number in the parameter's name. A recipe cannot define these variables. The only
+/// exception is `layer`: a recipe can give the text around the number, for example `layer = "encoder.layer.{}"`.
 pub(super) const PARAMETER_VARIABLES: [&str; 5] =
     ["fan_in", "fan_out", "weight_fan_in", "weight_fan_out", "layer"];
 

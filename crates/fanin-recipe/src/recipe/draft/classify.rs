@@ -22,11 +22,11 @@ pub(super) struct Context<'a> {
     manifest: &'a Manifest,
     /// The index of each tensor, by name.
     indices: HashMap<&'a str, usize>,
-    /// Whether the model has attention. If so, the draft initializes its tensors as is common for transformers.
+    /// True if the model has attention. The draft then initializes the model's tensors as is common for transformers.
     has_attention: bool,
-    /// The model, if it is of a family that the draft knows.
+    /// The family of the model and the family's numbers. `None` if the family is unknown.
     pub(super) known: Option<KnownModel>,
-    /// Whether the manifest is the header of a checkpoint. If so, a rule can copy the values of the checkpoint.
+    /// True if the manifest is the header of a checkpoint. A rule can then copy the values of the checkpoint.
     has_values: bool,
 }
 
@@ -42,7 +42,7 @@ impl<'a> Context<'a> {
         Self { manifest, indices, has_attention, known: KnownModel::of(manifest, config), has_values }
     }
 
-    /// Returns a sentence that says what the draft was made from.
+    /// Returns the sentence of the draft that names its sources: config.json, or only the names and shapes of tensors.
     pub(super) fn source(&self, config: Option<&ModelConfig>) -> String {
         let name = config.and_then(|config| config.model_type().or(config.architecture()));
         match (name, &self.known) {
@@ -62,10 +62,10 @@ impl<'a> Context<'a> {
         }
     }
 
-    /// Returns the value of the variable `n_layer`, as text of a recipe. The value is the number of residual
-    /// projections whose names differ only in their numbers. If there are several groups of such names, the largest
-    /// group counts. The text is `{ count = "pattern" }` if a pattern matches exactly this group. Otherwise the text is
-    /// a number.
+    /// Returns the value of the variable `n_layer`, as text of a recipe. The residual projections are grouped by names
+    /// that differ only in their numbers, such as `h.0.c_proj.weight` and `h.1.c_proj.weight`. The value is the size of
+    /// the largest group. The text is `{ count = "pattern" }` if a pattern matches exactly the names of this group.
+    /// Otherwise the text is a number.
     pub(super) fn n_layer(&self) -> String {
         let names = self.manifest.entries.iter().map(|entry| entry.name.as_str());
         let projections: Vec<&str> = names.filter(|name| is_residual_projection(name)).collect();
@@ -122,7 +122,8 @@ impl<'a> Context<'a> {
         match self.known.as_ref().and_then(|model| model.choose(entry, general.section, has_fans)) {
             Some(choice) if choice.spec == "copy" => {
                 let kept = self.kept(choice.reason, choice.reason);
-                // A tensor that is skipped is not written, so the user must check that the code computes it again.
+                // A skipped tensor is not written. The user must then check that the model's code computes the tensor
+                // again.
                 Choice { is_guess: choice.is_guess || !self.has_values, ..kept }
             }
             Some(choice) => choice,
@@ -130,8 +131,8 @@ impl<'a> Context<'a> {
         }
     }
 
-    /// Returns the choice for a floating-point parameter by its name and its shape alone. The choice is a guess, except for
-    /// names that all libraries use in the same way.
+    /// Returns the choice for a floating-point parameter from its name and shape only. The choice is a guess, except
+    /// for names that all libraries use in the same way.
     fn general(&self, entry: &Entry, path: &str, last: &str, has_sibling: impl Fn(&str) -> bool) -> Choice {
         if contains(&entry.name, &["lora_embedding_"]) {
             let (is_a, reason) =
@@ -165,8 +166,9 @@ impl<'a> Context<'a> {
         Choice { is_guess: true, ..choice }
     }
 
-    /// Returns the choice for a tensor of torch's weight norm: the direction has the spec of the weight, and the magnitude
-    /// is about the norm of the direction. Returns `None` for any other tensor.
+    /// Returns the choice for the magnitudes of torch's weight norm: the tensor `weight_g` or `original0`. The choice
+    /// is a constant, which is about the norm of the direction (`weight_v` or `original1`). Returns `None` for any
+    /// other tensor.
     fn weight_norm(&self, entry: &Entry, path: &str, last: &str) -> Option<Choice> {
         let weight = path.strip_suffix(".parametrizations.weight");
         let sibling = match (last, weight) {
@@ -182,14 +184,16 @@ impl<'a> Context<'a> {
         Some(guess(Section::Norms, &format!("constant({std}*sqrt({values}))"), reason))
     }
 
-    /// Returns the std of the values that the draft gives a tensor.
+    /// Returns the std of the distribution that the draft chooses for a tensor. Returns `None` if the tensor is not
+    /// drawn.
     fn std_of(&self, entry: &Entry) -> Option<f64> {
         let choice = self.choose(entry);
         let init = Init::parse_for(&choice.spec, &entry.shape, &self.variables()).ok()?;
         Some(init.resolve(&entry.shape, entry.dtype.float()?).ok()?.std())
     }
 
-    /// Returns the variables that specs of this draft can use. Those that depend on the tensor have the value 1.
+    /// Returns the variables that specs of this draft can use. Variables whose values depend on the tensor or the
+    /// model, such as `weight_fan_in`, have the placeholder value 1.
     fn variables(&self) -> BTreeMap<String, f64> {
         let of_tensor = ["n_layer", "layer", "weight_fan_in"].map(|name| (name.to_owned(), 1.0));
         of_tensor.into_iter().chain(self.known.iter().flat_map(KnownModel::variables)).collect()
@@ -222,8 +226,8 @@ impl<'a> Context<'a> {
         guess(Section::Buffers, "zeros", "integers of unknown meaning")
     }
 
-    /// Returns the choice for a floating-point buffer: a running statistic, a mask or a table, which is not trained.
-    /// Returns `None` if the tensor's name and shape are not those of a known buffer.
+    /// Returns the choice for a floating-point buffer: a running statistic, a mask or a table. Buffers are not trained.
+    /// Returns `None` if the tensor's name and shape do not match a known buffer.
     fn buffer(&self, entry: &Entry, last: &str) -> Option<Choice> {
         match last {
             "running_mean" => return Some(known(Section::Buffers, "zeros", "running mean of a batch norm")),

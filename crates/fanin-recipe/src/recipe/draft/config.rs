@@ -6,13 +6,14 @@ use serde_json::Value;
 
 use crate::manifest::Manifest;
 
-/// The key of the metadata of a manifest that has the content of config.json.
+/// The metadata key of a manifest whose value is the content of config.json.
 const METADATA_KEY: &str = "config";
 
-/// The fields that have the width of a model, by the names that transformers uses.
+/// The fields of config.json that contain the width of a model, under the names that transformers uses. The width is
+/// the size of the hidden states.
 const WIDTHS: [&str; 6] = ["hidden_size", "d_model", "n_embd", "dim", "embed_dim", "encoder_embed_dim"];
 
-/// The largest config.json that is read, in bytes.
+/// The maximum size of a config.json in bytes.
 const MAX_BYTES: u64 = 64 << 20;
 
 /// The configuration of a model: the content of its config.json.
@@ -25,7 +26,7 @@ impl ModelConfig {
     /// Parses the content of a config.json.
     ///
     /// # Errors
-    /// Returns what is wrong if the text is not a JSON object that names a `model_type` of transformers or an
+    /// Returns a message if the text is not JSON, or has neither the field `model_type` of transformers nor the field
     /// `architecture` of timm.
     pub fn parse(text: &str) -> Result<Self, String> {
         let json: Value = serde_json::from_str(text).map_err(|error| format!("it is not JSON: {error}"))?;
@@ -38,11 +39,11 @@ impl ModelConfig {
         }
     }
 
-    /// Returns the configuration of the model with these tensors: from the metadata of the manifest, or else from the file
-    /// config.json in `folder`. Returns `None` if there is no such file.
+    /// Finds the configuration of the model with the tensors of `manifest`. If the metadata of the manifest has no
+    /// configuration, reads the file config.json in `folder`. Returns `None` if there is no such file.
     ///
     /// # Errors
-    /// Returns what is wrong with the configuration. It then cannot be used for the model.
+    /// Returns a message if the configuration cannot be read, is invalid, or does not match the shapes in `manifest`.
     pub fn find(manifest: &Manifest, folder: Option<&Path>) -> Result<Option<Self>, String> {
         let file = folder.map(|folder| folder.join("config.json"));
         let text = match (manifest.metadata(METADATA_KEY), file) {
@@ -55,7 +56,7 @@ impl ModelConfig {
         Ok(Some(config))
     }
 
-    /// Returns an error if no tensor of the model has the width that the configuration gives.
+    /// Returns an error if no tensor has an axis whose size is the width in the configuration.
     fn check_width(&self, manifest: &Manifest) -> Result<(), String> {
         let Some((field, width)) =
             WIDTHS.iter().find_map(|field| Some((field, self.json.get(field)?.as_u64()?)))
@@ -81,7 +82,8 @@ impl ModelConfig {
         self.json.get("architecture")?.as_str()
     }
 
-    /// Returns the value at a path of field names joined by dots. Returns `None` if there is no such field.
+    /// Returns the value at a path, which is a list of field names joined by dots, for example
+    /// `text_config.hidden_size`. Returns `None` if there is no such field.
     pub(super) fn field(&self, path: &str) -> Option<&Value> {
         path.split('.').try_fold(&self.json, |value, name| value.get(name))
     }

@@ -14,24 +14,28 @@ use crate::recipe::glob::Glob;
 pub(super) struct Family {
     /// Patterns for the `model_type` of transformers, or for the name of a model in timm.
     types: Vec<String>,
-    /// Texts that occur in names of tensors of this family only. They identify a model without config.json.
+    /// Texts that identify a model without config.json. Each text must occur in the name of at least one tensor. Empty
+    /// if tensor names cannot identify the family.
     #[serde(default)]
     tensors: Vec<String>,
     /// The code that the rules follow, for example "T5PreTrainedModel of transformers".
     pub(super) code: String,
-    /// The numbers that specs of this family can use. A key is the name of a number. Its value has one of three forms:
+    /// The numbers that specs of this family can use. A key is the name of a number. The value has one of three forms:
     ///
-    /// - A default. The number is the field of config.json with the same name, or the default if there is no such field.
-    /// - A table with `field` and `default`. The number is the field of config.json at the path `field`.
-    /// - A table with `count`, a pattern. The number is the number of tensors whose names match it.
+    /// - A default. The number is the value of the field of config.json with the same name, or the default if the field
+    ///   is missing.
+    /// - A table with `field` and `default`. The number is the value of config.json at the path `field`, or the
+    ///   default.
+    /// - A table with `count`. The number is the number of tensors whose names match the pattern `count`.
     ///
-    /// The default "none" means that the number is unknown if config.json does not have it.
+    /// The default "none" means that the number does not exist if the field is missing.
     #[serde(default)]
     pub(super) numbers: toml::Table,
-    /// Values that fields of config.json must have. A model with another value is not of the family.
+    /// Values that fields of config.json must have. If a field has another value, the model does not belong to the
+    /// family.
     #[serde(default)]
     pub(super) requires: toml::Table,
-    /// The rules for all models of the library that come after the rules of the family.
+    /// The name of a list of shared rules. These rules come after the rules of the family.
     #[serde(default)]
     then: Option<String>,
     #[serde(default)]
@@ -44,12 +48,12 @@ pub(super) struct Family {
 pub(super) struct FamilyRule {
     axes: Axes,
     pattern: Glob,
-    /// A spec, `copy`, `padded(spec)` or `norm_of(name)`.
+    /// A spec, `copy` or `padded(spec)`.
     pub(super) spec: String,
     pub(super) reason: Option<String>,
 }
 
-/// The numbers of axes of the tensors for which a rule is.
+/// The number of axes that a tensor must have for a rule to apply.
 #[derive(Debug, Clone, Copy)]
 enum Axes {
     Any,
@@ -94,16 +98,17 @@ impl FamilyRule {
     }
 }
 
-/// Where a number of a family comes from.
+/// The source of a number of a family.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum NumberSource<'a> {
     /// The number of tensors whose names match a pattern.
     Count(&'a str),
-    /// A field of config.json. The default is `None` if there is no such number by default.
+    /// A field of config.json. If the field is missing, the number is `default`. If `default` is `None`, the number
+    /// then does not exist.
     Config { field: &'a str, default: Option<f64> },
 }
 
-/// A file of families.
+/// The content of a file in `families/`: the families of one library.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Library {
@@ -117,7 +122,7 @@ impl Library {
         toml::from_str(text).expect("a test reads the files of families")
     }
 
-    /// Returns the first family that has this type.
+    /// Returns the first family for which a pattern in `types` matches `name`.
     fn find(&self, name: &str) -> Option<&Family> {
         self.family.iter().find(|family| family.types.iter().any(|pattern| is_match(pattern, name)))
     }
@@ -132,17 +137,18 @@ static TRANSFORMERS: LazyLock<Library> =
 static TIMM: LazyLock<Library> = LazyLock::new(|| Library::read(include_str!("../../../families/timm.toml")));
 
 impl Family {
-    /// Returns the family of this `model_type` of transformers.
+    /// Returns the family of a `model_type` of transformers.
     pub(super) fn of_type(model_type: &str) -> Option<&'static Self> {
         TRANSFORMERS.find(model_type)
     }
 
-    /// Returns the family of a model of timm.
+    /// Returns the family of an `architecture` of timm.
     pub(super) fn of_architecture(architecture: &str) -> Option<&'static Self> {
         TIMM.find(architecture)
     }
 
-    /// Returns the first family for which a tensor has a name of the family.
+    /// Returns the first family that is identified by the names of the entries: each text in `tensors` occurs in a
+    /// name.
     pub(super) fn of_tensors(entries: &[Entry]) -> Option<&'static Self> {
         let has = |text: &String| entries.iter().any(|entry| entry.name.contains(text.as_str()));
         let all = TRANSFORMERS.family.iter().chain(&TIMM.family);
@@ -158,7 +164,7 @@ impl Family {
         self.rules.iter().chain(shared.into_iter().flatten()).filter(move |rule| rule.matches(entry))
     }
 
-    /// Returns where a number of the family comes from.
+    /// Returns the source of the number `name`. `number` is its value in `numbers`.
     pub(super) fn number<'a>(name: &'a str, number: &'a Toml) -> NumberSource<'a> {
         let value =
             |value: &Toml| value.as_float().or_else(|| value.as_integer().map(|integer| integer as f64));

@@ -8,13 +8,13 @@ use super::family::{Family, FamilyRule, NumberSource};
 use crate::manifest::{Entry, Manifest};
 use crate::recipe::glob::Glob;
 
-/// The value of a number of config.json.
+/// A number that specs of a family can use.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Number {
-    /// `None` if the configuration says that there is none, for example no padding token.
+    /// The value. `None` if the model does not have the number, for example because it has no padding token.
     pub(super) value: Option<f64>,
-    /// Whether the value is certain: it is from config.json, is the default of a config.json that lacks the field, or is a
-    /// number of tensors.
+    /// True if the value is certain, because config.json was read or because the value is a number of tensors. False if
+    /// the value is a default that was used without a config.json.
     pub(super) is_sure: bool,
     /// The pattern whose matches are counted, or `None` for a number of config.json.
     pub(super) count: Option<&'static str>,
@@ -24,13 +24,14 @@ pub(super) struct Number {
 #[derive(Debug)]
 pub(super) struct KnownModel {
     family: &'static Family,
-    /// Whether config.json names the model. Names of tensors alone do not tell which code initializes a model.
+    /// True if config.json names the model. Tensor names alone do not determine which code initializes a model.
     is_certain: bool,
     pub(super) numbers: BTreeMap<String, Number>,
 }
 
 impl KnownModel {
-    /// Returns the model if its family is known: by the configuration, or else by the names of tensors.
+    /// Returns the model if its family is known. The family is found from the configuration. If there is no
+    /// configuration, the family is found from the names of tensors.
     pub(super) fn of(manifest: &Manifest, config: Option<&ModelConfig>) -> Option<Self> {
         let family = match config {
             None => Family::of_tensors(&manifest.entries),
@@ -66,16 +67,16 @@ impl KnownModel {
         &self.family.code
     }
 
-    /// Returns the choice for a floating-point tensor, or `None` if the family has no rule for it. The choice has the
-    /// section `section`. `has_fans` says whether the tensor is the bias of a weight of two or more axes. The choice `copy`
-    /// stands for a tensor whose values the model's code computes.
+    /// Returns the choice for a floating-point tensor, or `None` if no rule of the family applies. `section` becomes
+    /// the section of the choice. `has_fans` must be true if the module of the tensor has a `weight` of two or more
+    /// axes. The spec of the choice is `copy` if the model's code computes the values of the tensor.
     pub(super) fn choose(&self, entry: &Entry, section: Section, has_fans: bool) -> Option<Choice> {
         let mut rules =
             self.family.rules(entry).filter(|rule| has_fans || !rule.spec.contains("weight_fan_in"));
         rules.find_map(|rule| self.choice(rule, entry, section))
     }
 
-    /// Returns the choice of a rule. Returns `None` if the model does not have a number that the rule needs.
+    /// Returns the choice of a rule. Returns `None` if the rule uses a number that the model does not have.
     fn choice(&self, rule: &'static FamilyRule, entry: &Entry, section: Section) -> Option<Choice> {
         let reason = rule.reason.as_deref().unwrap_or(&self.family.code);
         let (spec, is_sure) = match rule.spec.strip_prefix("padded(").and_then(|rest| rest.strip_suffix(')'))
@@ -113,8 +114,8 @@ fn matches(pattern: &str, manifest: &Manifest) -> usize {
         .map_or(0, |glob| manifest.entries.iter().filter(|entry| glob.matches(&entry.name)).count())
 }
 
-/// Returns whether the fields of a configuration have the values that the family requires. A missing field has its default,
-/// which is this value.
+/// Returns true if the fields of a configuration have the values that the family requires. A missing field counts as
+/// equal, because the default of the field is the required value.
 fn meets(config: &ModelConfig, family: &Family) -> bool {
     family.requires.iter().all(|(field, required)| {
         config
@@ -123,8 +124,9 @@ fn meets(config: &ModelConfig, family: &Family) -> bool {
     })
 }
 
-/// Returns the spec for an embedding whose row of the padding token is zero, and whose other rows have the spec `spec`. A
-/// negative token counts from the end, as in torch. Returns `None` if there is no such row.
+/// Returns the spec of an embedding: zeros in the row of the padding token, and `spec` in all other rows. A negative
+/// `token` counts from the end, as in torch. Returns `spec` if `token` is `None`. Returns `None` if the embedding does
+/// not have the row `token`.
 fn padded(spec: &str, shape: &[usize], token: Option<f64>) -> Option<String> {
     let Some(token) = token else { return Some(spec.to_owned()) };
     let rows = *shape.first()? as f64;

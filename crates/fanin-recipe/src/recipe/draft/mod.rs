@@ -43,7 +43,7 @@ pub struct DraftedModel<'a> {
     pub config: Option<&'a ModelConfig>,
     /// The name of the file from which the manifest was read. The first line of the draft shows this name.
     pub file: &'a str,
-    /// What the user must know about the sources of the draft. Each note is a line of the draft.
+    /// Notes for the user about the sources of the draft. Each note becomes a comment line of the draft.
     pub notes: &'a [String],
 }
 
@@ -118,8 +118,8 @@ fn variables(context: &Context<'_>, rules: &[DraftRule<'_>]) -> String {
     if lines.is_empty() { String::new() } else { format!("\n[vars]\n{}\n", lines.join("\n")) }
 }
 
-/// Returns the comment above a rule: the reason for its spec, and the names and shapes of tensors for which the rule
-/// wins.
+/// Returns the comment above a rule: the reason for its spec, and the names and shapes of tensors to which the rule
+/// applies.
 fn comment(manifest: &Manifest, rule: &DraftRule<'_>) -> String {
     let entries: Vec<_> = rule.members.iter().map(|&member| &manifest.entries[member]).collect();
     let names: Vec<&str> = entries.iter().map(|entry| entry.name.as_str()).collect();

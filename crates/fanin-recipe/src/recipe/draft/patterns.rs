@@ -13,8 +13,8 @@ pub(super) struct DraftRule<'a> {
     pub(super) members: Vec<usize>,
 }
 
-/// The maximum number of comparisons of a pattern with a name. This number of comparisons takes a few seconds. Every
-/// tensor that has no rule afterwards gets a rule whose pattern is the tensor's name.
+/// The maximum number of comparisons between a pattern and a name. This number of comparisons takes a few seconds.
+/// After the maximum, each remaining tensor gets a rule whose pattern is the tensor's name.
 const MAX_COMPARISONS: usize = 50_000_000;
 
 /// Returns rules that give each tensor its choice, ordered by section. `choices[i]` is the choice for the tensor
@@ -40,8 +40,9 @@ pub(super) fn rules<'a>(names: &[&str], choices: &'a [Choice]) -> Vec<DraftRule<
 
 /// Returns patterns that together match all names. All names with the same first matching pattern are of the same kind.
 ///
-/// `kinds[i]` is the kind of `names[i]`. Each pattern is returned with the indices of the names whose first matching
-/// pattern it is. `order` contains every index once. Patterns are found for the names in this order.
+/// `kinds[i]` is the kind of `names[i]`. Each pattern is returned with the indices of its names: the names that match
+/// this pattern and no earlier pattern. `order` contains every index once. Patterns are found for the names in this
+/// order.
 pub fn cover(names: &[&str], kinds: &[usize], order: &[usize]) -> Vec<(String, Vec<usize>)> {
     let mut is_open = vec![true; names.len()];
     // The indices of the names that may have no rule yet. `is_open[index]` is true if the name has no rule. To save

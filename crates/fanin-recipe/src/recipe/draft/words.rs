@@ -7,7 +7,7 @@ pub(super) fn has(name: &str, words: &[&str]) -> bool {
     lower.split(|c: char| !c.is_ascii_alphabetic()).any(|word| words.contains(&word))
 }
 
-/// Returns true if the name contains one of the texts, also within a word. Case is ignored.
+/// Returns true if the name contains one of the texts. A text may be a part of a word. Case is ignored.
 pub(super) fn contains(name: &str, texts: &[&str]) -> bool {
     let lower = name.to_ascii_lowercase();
     texts.iter().any(|text| lower.contains(text))

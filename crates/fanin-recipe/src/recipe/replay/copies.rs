@@ -1,4 +1,4 @@
-//! Limits the work that the copies between the tensors of a replay cause.
+//! Limits the copies between the tensors of a replay, so that a short text cannot cause very much work.
 
 use std::collections::HashMap;
 
@@ -7,12 +7,13 @@ use super::definition::ReplayTensor;
 use super::step::StepKind;
 use crate::error::Result;
 
-/// The maximum length of a chain of tensors of which each copies the one before it. The values of a copied tensor are
-/// computed by recursion, which must not overflow the stack.
+/// The maximum length of a chain of copies. In a chain, each tensor copies the tensor before it. The values of a copied
+/// tensor are computed by recursion, which must not overflow the stack.
 const MAX_CHAIN: usize = 100;
 
-/// The maximum number of tensors that are computed for one tensor. A tensor is computed each time that a step copies it.
-/// If each tensor copied the one before it twice, the number would double with each tensor.
+/// The maximum number of tensors that are computed to get the values of one tensor. A copied tensor is computed again
+/// for each step that copies it. For example, if each tensor copies the tensor before it twice, the number doubles with
+/// each tensor.
 const MAX_COMPUTED: usize = 1 << 20;
 
 /// The work for the tensors that were read so far.
@@ -24,12 +25,13 @@ pub(super) struct Copies(HashMap<String, Work>);
 struct Work {
     /// The length of the longest chain of copies that ends with the tensor.
     chain: usize,
-    /// The number of tensors that are computed, this one included.
+    /// The number of tensors that are computed, including the tensor itself.
     computed: usize,
 }
 
 impl Copies {
-    /// Adds a tensor, which copies only tensors that were added before. Returns an error if a maximum is exceeded.
+    /// Adds a tensor. The tensor must copy only tensors that were added before. Returns an error if a maximum is
+    /// exceeded.
     pub(super) fn add(&mut self, tensor: &ReplayTensor, span: &Span) -> Result {
         let mut work = Work { chain: 1, computed: 1 };
         for step in &tensor.steps {
@@ -61,7 +63,8 @@ mod tests {
 
     use crate::Replay;
 
-    /// Parses a replay of `count` tensors, of which each has `steps` steps that copy the tensor before it.
+    /// Parses a replay of `count` tensors. Each tensor except the first has `steps` steps, which all copy the tensor
+    /// before it.
     fn parse(count: usize, steps: usize) -> Result<(), String> {
         let mut text =
             "[replay]\nversion = 1\n[tensors]\nt0 = { shape = [1], fill = \"zeros\" }\n".to_owned();

@@ -61,8 +61,8 @@ pub struct Start {
     pub seed: u64,
     /// The number of 32-bit words that were drawn since the generator was seeded.
     pub at: u64,
-    /// The position at which the generator drew its last pair of normal values, if the second value of the pair is
-    /// still stored.
+    /// The position at which the generator drew its last pair of normal values. torch draws some normal values in
+    /// pairs, and stores the second value for the next draw. `None` if no second value is stored.
     pub pair: Option<u64>,
 }
 
@@ -132,8 +132,8 @@ impl View {
         }
     }
 
-    /// Returns the elements as runs: the length of a run, and a view of the first element of each run. A run is a range
-    /// of positions without gaps.
+    /// Splits the elements into runs of equal length. A run is a range of positions without gaps. Returns the length of
+    /// the runs, and a view of the first element of each run.
     pub(super) fn runs(&self) -> (usize, View) {
         if self.shape.contains(&0) {
             return (0, View { offset: 0, shape: vec![0], strides: vec![1] });
@@ -149,7 +149,8 @@ impl View {
         let mut length = 1;
         let mut starts = View { offset: self.offset, shape: Vec::new(), strides: Vec::new() };
         for (stride, size) in axes {
-            // The strides are in ascending order, so no axis after the first that leaves gaps extends the run.
+            // The strides are in ascending order. After the first axis that leaves gaps, no other axis can extend the
+            // run.
             if stride <= length {
                 length += (size - 1) * stride;
             } else {

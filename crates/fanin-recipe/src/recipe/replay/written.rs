@@ -12,7 +12,7 @@ use crate::error::Result;
 /// maximum, a short text could describe views whose check takes all memory, or hours.
 const MAX_RUNS: usize = 1 << 23;
 
-/// The check of the tensors of one replay.
+/// Checks the tensors of one replay, and counts their runs.
 #[derive(Default)]
 pub(super) struct WrittenCheck {
     /// The number of runs that have been checked.
@@ -65,7 +65,8 @@ impl WrittenCheck {
     }
 }
 
-/// A set of positions, as ranges that neither overlap nor touch: the end (exclusive) of each range by its start.
+/// A set of positions, stored as ranges that neither overlap nor touch. The map contains the end (exclusive) of each
+/// range by the start of the range.
 #[derive(Default)]
 struct Ranges(BTreeMap<usize, usize>);
 
