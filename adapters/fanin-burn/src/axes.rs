@@ -1,6 +1,6 @@
 //! The order of a parameter's axes. Burn and torch store the axes of the weight of a `Linear` in different orders.
 
-/// The order of a parameter's axes during planning and drawing: the order of torch or of burn.
+/// The order of a parameter's axes in its plan and while its values are drawn: the order of torch or the order of burn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Axes {
@@ -14,8 +14,8 @@ pub enum Axes {
 }
 
 impl Axes {
-    /// Returns true if a parameter in burn's order of axes must be transposed to be in the order `self`. Only the
-    /// weight of a `Linear` is transposed, and only if `self` is `Axes::Torch`.
+    /// Returns true if a parameter must be transposed to convert between burn's order of axes and the order `self`.
+    /// Only the weight of a `Linear` is transposed, and only if `self` is `Axes::Torch`.
     ///
     /// `name` is the name of the parameter's field, `container` is the type of the struct that contains the field, and
     /// `rank` is the number of axes. Burn's derive macro gives a `Linear` the type name `Struct:Linear`.

@@ -18,8 +18,8 @@ pub struct ParameterRequest<'a> {
     pub name: &'a str,
     /// The shape of the parameter, in the order of axes that was passed to [`init_module`].
     pub shape: &'a [usize],
-    /// Burn's name of the type of the struct that contains the parameter, for example `Struct:Linear` or
-    /// `Struct:LayerNorm`.
+    /// The type of the struct that contains the parameter, under the name that burn gives to the type. For example,
+    /// `Struct:Linear` or `Struct:LayerNorm`.
     pub container: &'a str,
 }
 
@@ -76,8 +76,8 @@ struct Writer<'a> {
 }
 
 impl Writer<'_> {
-    /// Draws the values of the current parameter, with its axes in burn's or torch's order. Returns `Kept` after an
-    /// error, so that the remaining parameters do not change.
+    /// Draws the values of the current parameter. The axes are in the order of the plan, which is torch's or burn's
+    /// order. After an error, returns `Kept`, so that the remaining parameters do not change.
     fn values(&mut self) -> ParameterValues<TensorData> {
         if self.error.is_some() {
             return ParameterValues::Kept;

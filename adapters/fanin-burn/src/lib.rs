@@ -22,8 +22,8 @@
 //! # Axes
 //! Burn stores the weight of a `Linear` as `[in, out]`, and torch stores this weight as `[out, in]`. All other
 //! parameters have the same axes in burn and in torch. By default, this crate draws the weight of a `Linear` as
-//! `[out, in]` and stores the transpose. Then fan_in and fan_out are those of torch, and the torch stream gives
-//! PyTorch's values. See [`Axes`].
+//! `[out, in]` and stores the transpose. So fan_in and fan_out are the same as in torch, and the torch stream gives the
+//! values of PyTorch. See [`Axes`].
 //!
 //! The name of a parameter is its path in burn, for example `layers.0.weight` or `norm.gamma`.
 

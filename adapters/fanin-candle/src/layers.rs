@@ -19,7 +19,7 @@ pub struct ParameterRequest<'a> {
     pub name: &'a str,
     /// The shape of the parameter.
     pub shape: &'a [usize],
-    /// The default initialization, which candle's layer passes to the `VarBuilder`.
+    /// The default initialization of candle's layer. The layer passes this value to the `VarBuilder`.
     pub hint: candle_nn::Init,
     /// The shape of the `weight` of the same module, or `None` if the weight was not requested before this parameter.
     /// Torch computes the bound of a bias from the fan_in of this weight.
@@ -145,8 +145,8 @@ impl SimpleBackend for Layers {
     }
 }
 
-/// Returns the default initializer of candle's layer. Fans are computed with candle's formulas: for a tensor with one
-/// axis, fan_in is 1, and fan_out is the length of the tensor.
+/// Returns the default initializer of candle's layer: the `hint` of the request. Fans are computed with candle's
+/// formulas: for a tensor with one axis, fan_in is 1, and fan_out is the length of the tensor.
 ///
 /// # Errors
 /// This function never returns an error. The return type is `Result` because [`Layers::new`] requires it.

@@ -42,9 +42,9 @@ impl RecipeInit {
     ///
     /// `model` is called twice. In the first call, every parameter is a tensor of zeros that takes no memory. This call
     /// records the names, the shapes and the order of the parameters. The recipe is then planned for these names and
-    /// shapes. A mistake, for example an unused rule, is found before the first value is drawn. In the second call, the
-    /// parameters have the values that the recipe gives. On the torch stream, the values are drawn in the order in
-    /// which `model` requested the parameters.
+    /// shapes. So a mistake, for example an unused rule, is found before the first value is drawn. In the second call,
+    /// the parameters have the values of the recipe. On the torch stream, the values are drawn in the order in which
+    /// `model` requested the parameters.
     ///
     /// # Errors
     /// Returns an error if the recipe does not fit the model; if `model` requests different parameters in the two
@@ -108,9 +108,9 @@ impl RecipeInit {
         Ok(vars)
     }
 
-    /// Replaces the values of the variables of a map by values that are drawn by the recipe. Returns the plan of each
-    /// variable. Dtypes and devices do not change. If the recipe has an error or does not fit the variables, no
-    /// variable changes.
+    /// Replaces the values of the variables of a `VarMap` by values that are drawn according to the recipe. Variables
+    /// whose rule is `copy` or `skip` keep their values. Returns the plan of each variable. Dtypes and devices do not
+    /// change. If the recipe has an error or does not fit the variables, no variable changes.
     ///
     /// Only the native stream can be used, because a `VarMap` does not store the order of its variables. Use
     /// [`RecipeInit::fill_in_order`] for the torch stream.
@@ -128,7 +128,7 @@ impl RecipeInit {
         self.fill_in_order(vars, names, seed_source)
     }
 
-    /// Does the same as [`RecipeInit::fill`], in the order of `names`. Both streams can be used.
+    /// Like [`RecipeInit::fill`], but draws the values in the order of `names`. Both streams can be used.
     ///
     /// # Errors
     /// Returns an error if `names` does not contain every name of the map exactly once, or if the recipe does not fit

@@ -48,8 +48,8 @@ fn values(vars: &VarMap, name: &str) -> Vec<u32> {
 
 const MODULES: &str = include_str!("golden/modules.tsv");
 
-/// Asserts that the variables have the values of a golden file. A script wrote this file with torch. The function
-/// compares the shape, the first four values and a checksum of all values of each parameter.
+/// Asserts that the variables have the values of a golden file, which a script wrote with torch. For each parameter,
+/// compares the shape, the first four values, and a checksum of all values.
 fn assert_golden(vars: &VarMap, golden: &str) {
     let mut count = 0;
     for line in golden.lines().filter(|line| !line.starts_with('#')) {

@@ -62,7 +62,7 @@ fn install_handlers() {
 }
 
 /// Returns the ignored signals as a bit mask, in which the lowest bit is signal 1. Returns `None` if the ignored
-/// signals are unknown, as on all systems other than Linux.
+/// signals are unknown. They are unknown on all systems other than Linux.
 #[cfg(unix)]
 fn ignored_signals() -> Option<u64> {
     ignored_mask(&std::fs::read_to_string("/proc/self/status").ok()?)

@@ -9,8 +9,8 @@ use fixture::{Fixture, floats};
 use safetensors::SafeTensors;
 use serde_json::json;
 
-/// Writes a checkpoint `old.safetensors` with random values and a manifest `new.json`. `old` and `new` have the shapes
-/// of their tensors.
+/// Writes a checkpoint `old.safetensors` with random values and a manifest `new.json`. `old` and `new` are the
+/// manifests of the two models as JSON.
 fn models(old: serde_json::Value, new: serde_json::Value) -> Fixture {
     let fixture = Fixture::new();
     std::fs::write(fixture.path("old.json"), old.to_string()).unwrap();
@@ -25,8 +25,8 @@ fn tensor(shape: &[usize]) -> serde_json::Value {
     json!({ "dtype": "F32", "shape": shape })
 }
 
-/// Writes `new.safetensors` by a recipe that copies from `old.safetensors`, with the further arguments `more`. Returns
-/// the values of each of its tensors.
+/// Writes `new.safetensors` with a recipe that copies from `old.safetensors`. `more` are further arguments of `init`.
+/// Returns the values of each tensor of `new.safetensors`.
 fn made(fixture: &Fixture, recipe: &str, more: &[&str]) -> BTreeMap<String, Vec<f32>> {
     std::fs::write(fixture.path("new.toml"), recipe).unwrap();
     let init = ["init", "new.toml", "--like", "new.json", "--copy-from", "old.safetensors", "--force", "-q"];
@@ -55,11 +55,11 @@ fn a_larger_vocabulary_keeps_the_old_rows() {
     assert_eq!(after["embed.weight"][..400], before["embed.weight"]);
     assert_eq!(after["head.bias"][..50], before["head.bias"]);
     assert!(after["head.bias"][50..].iter().all(|x| *x == 0.0));
-    // The new rows equal the same rows of a tensor that is filled as a whole.
+    // The new rows are equal to the rows with the same indices in a tensor that is drawn as a whole.
     std::fs::write(fixture.path("drawn.toml"), "[init]\n\"*\" = \"normal(std=0.02)\"\n").unwrap();
     fixture.good(&["init", "drawn.toml", "--like", "new.json", "-q", "-o", "drawn.safetensors"]);
     assert_eq!(after["embed.weight"][400..], all(&fixture, "drawn.safetensors")["embed.weight"][400..]);
-    // Two processes write the same file as one process.
+    // Two processes together write the same file as one process.
     for part in ["1/2", "2/2"] {
         fixture.good(&[
             "init",

@@ -42,14 +42,14 @@ fn check(config: Option<&str>, tensors: &[(&str, &[usize], &str)]) -> String {
     text
 }
 
-/// Returns, for each rule of a draft, whether the comment above the rule begins with CHECK.
+/// Returns a boolean for each rule of a draft: true if the comment above the rule begins with CHECK.
 fn checks(text: &str) -> Vec<bool> {
     let lines: Vec<&str> = text.lines().collect();
     let rules = lines.windows(2).filter(|pair| pair[1].starts_with('"'));
     rules.map(|pair| pair[0].starts_with("# CHECK ")).collect()
 }
 
-/// Returns whether no rule of a draft is marked with CHECK.
+/// Returns true if no rule of a draft is marked with CHECK.
 fn is_certain(text: &str) -> bool {
     checks(text).iter().all(|check| !check)
 }
@@ -190,8 +190,8 @@ fn the_draft_of_each_family_agrees_with_its_code() {
     for text in texts {
         assert!(is_certain(&text), "{text}");
     }
-    // Tables of computed values are copied from a checkpoint. A manifest has no values, so the draft skips them and
-    // marks the rule with CHECK.
+    // Tables of computed values are copied from a checkpoint. A manifest has no values, so the draft skips these tables
+    // and marks the rule with CHECK.
     let whisper: &[(&str, &[usize], &str)] = &[
         ("model.encoder.embed_positions.weight", &[1500, 16], "skip"),
         ("model.decoder.embed_positions.weight", &[448, 16], "normal(std=0.02)"),
@@ -270,7 +270,7 @@ fn the_index_the_shards_and_config_json_beside_a_file_are_read() {
     fixture.good(&shards);
     let shard = "model/model-00001-of-00002.safetensors";
     let draft = |file: &str| fixture.good(&["recipe", file]).stdout;
-    // One shard has a draft for the whole model, and so has the folder.
+    // The draft is for the whole model, even if the argument is only one shard.
     for file in [shard, "model", "model/model.safetensors.index.json"] {
         let text = draft(file);
         assert!(text.contains("2 tensors") && text.contains("model.norm.weight"), "{text}");

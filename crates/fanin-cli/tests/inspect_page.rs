@@ -95,7 +95,8 @@ fn data(page: &str) -> Value {
     serde_json::from_str(after.split("</script>").next().unwrap()).unwrap()
 }
 
-/// Returns the names in the data of a page. Each name starts with some characters of the name before it.
+/// Returns the names in the data of a page. To save space, the data has only the end of each name (`names`). The name
+/// begins with the first `kept` UTF-16 code units of the name before it.
 fn names(data: &Value) -> Vec<String> {
     let mut before: Vec<u16> = Vec::new();
     let name = |(kept, rest): (&Value, &Value)| {
@@ -157,7 +158,7 @@ fn the_page_has_the_same_numbers_as_the_json() {
                 ("norm", data["norm"][number].as_f64(), &spectrum["norm"]),
                 ("least", data["least"][number].as_f64(), &spectrum["least"]),
             ] {
-                // The page has five or six significant digits, and four of a standard error.
+                // The numbers on the page have five or six significant digits. Standard errors have four.
                 let near = |a: f64, b: f64| {
                     a == b || (a / b - 1.0).abs() < if label == "error" { 1e-3 } else { 1e-4 }
                 };
@@ -165,8 +166,8 @@ fn the_page_has_the_same_numbers_as_the_json() {
                 let same = found.zip(right).map_or(found.is_none() && right.is_none(), |(a, b)| near(a, b));
                 assert!(same, "{label} of {}: {found:?} {right:?}", tensor["name"]);
             }
-            // The data has one character for each measured count of the histogram, and one for each planned count. The
-            // character is a height from `#` to `~`, which is the largest count.
+            // The data has one character for each measured count of the histogram, and one character for each planned
+            // count. A character is the height of a bar: `#` is height 0, and `~` is the height of the largest count.
             let histogram = &measured["histogram"];
             let counts = |key: &str| -> Vec<f64> {
                 histogram[key]
@@ -242,8 +243,8 @@ fn hostile_names_are_escaped_and_nothing_is_loaded() {
     fixture.good(&["init", "h.toml", "--like", "h.json", "-o", "x.safetensors", "--force"]);
     assert_eq!(hostile.len(), kinds(&inspect(&fixture, &["--recipe", "h.toml"]).0).len());
     assert_eq!((page.matches("<script").count(), page.matches("<img").count()), (2, 0));
-    // Every name is shown in the text of the warnings or in the table. Control characters, and those that change the
-    // direction of text, are escaped in both.
+    // Every name is shown in the text of the warnings or in the table. In both, control characters and characters that
+    // change the direction of text are escaped.
     let escaped = names(&data(&page));
     assert!(
         escaped.iter().any(|name| name.contains("\\u{202e}thgiew.0.h \\u{1b}[31m\\n\\t\\u{0}")),
@@ -279,7 +280,7 @@ fn a_tensor_takes_less_than_180_bytes_of_the_page() {
     assert_eq!((data["kinds"].as_array().unwrap().len(), data["plans"].as_array().unwrap().len()), (1, 1));
     let bytes = data.to_string().len();
     assert!(bytes < 180_000, "{bytes} bytes");
-    // The style sheet and the script.
+    // Apart from the data, the page consists mainly of the style sheet and the script.
     assert!(page.len() < bytes + 50_000, "{} bytes", page.len());
 }
 

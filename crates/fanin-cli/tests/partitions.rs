@@ -54,7 +54,7 @@ fn partitions_in_any_order_give_the_same_file_as_one_process() {
             }
             assert!(fixture.bytes(&out) == fixture.bytes(&one), "{stream} {order:?}");
             assert_eq!(folders(&fixture), 0);
-            // If the file is complete, a partition that is written again is only compared.
+            // If the file is complete, writing a partition again only compares its values with the file.
             let again = fixture
                 .good(&distributions(&out, &["--stream", stream, "--part", &format!("1/{}", order.len())]));
             assert!(again.stderr.contains("already complete, kept"), "{}", again.stderr);
@@ -76,7 +76,7 @@ fn writing_a_partition_again_repairs_damaged_values() {
     fixture.good(&distributions("x.safetensors", &["--part=1/2"]));
     let ran = fixture.good(&distributions("x.safetensors", &["--part", "1/2", "--resume"]));
     assert!(ran.stderr.contains("kept"), "{}", ran.stderr);
-    // As after a killed process, some values are written, but the marker file of the partition does not exist.
+    // Simulates a killed process: some values are written, but the marker file of the partition does not exist.
     let folder =
         fixture.files().into_iter().find(|(path, _)| path.to_string_lossy().ends_with(".parts")).unwrap().0;
     let values = folder.join("values");

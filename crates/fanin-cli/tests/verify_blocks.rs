@@ -30,7 +30,7 @@ fn fixture() -> Fixture {
     fixture
 }
 
-/// Writes `x.safetensors` by a recipe, with the further arguments `more` of `init`.
+/// Writes `x.safetensors` with a recipe. `more` are further arguments of `init`.
 fn make(fixture: &Fixture, recipe: &str, more: &[&str]) {
     let make = ["init", recipe, "--like", "shapes.json", "--force", "-q", "-o", "x.safetensors"];
     fixture.good(&[&make[..], more].concat());

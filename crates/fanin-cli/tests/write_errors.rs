@@ -168,7 +168,7 @@ fn an_interrupted_run_leaves_the_old_file_and_no_temporary_file() {
         if is_ignored(code - 128) {
             continue;
         }
-        // Writing two gigabytes takes some seconds. `start` returns early during the write, so that the signal
+        // Writing two gigabytes takes some seconds. `start` returns soon after the write has begun, so the signal
         // interrupts the write.
         let mut child = start(&fixture, "", "500000000");
         signal(&child, name);

@@ -1,7 +1,7 @@
 """Writes gpt.tsv: the parameters of a GPT-2 with two layers, drawn by torch.nn.init (torch 2.15) after torch.manual_seed(0).
 
-The layers have the same names, shapes and order as in bigcode.rs of candle-transformers. In that model, all heads share one
-key and one value.
+The layers have the same names, shapes and order as in bigcode.rs of candle-transformers. In that model, all attention heads
+share one key head and one value head.
 """
 
 from math import sqrt

@@ -12,7 +12,8 @@ use fanin_analysis::explain::{
 };
 use fanin_recipe::text;
 
-/// The numbers of layers after which the signal is shown if `--layers` is not given.
+/// The numbers of layers after which `show` prints the mean square of the signal. The default of `--layers` has the
+/// same numbers.
 const DEPTHS: [usize; 3] = [1, 10, 50];
 
 pub(super) fn run(args: &Explain, quiet: bool) -> Result {
@@ -38,7 +39,7 @@ fn explanation(args: &Explain) -> Result<Explanation> {
     Ok(Explanation::new(&options)?)
 }
 
-/// Prints the explanation of an initializer for a shape.
+/// Prints the explanation of an initializer for a shape. `fanin fill --dry-run` calls this function.
 pub(super) fn show(init: &Init, shape: &[usize], dtype: DType) -> Result {
     let options = Options {
         init: init.clone(),
@@ -103,8 +104,8 @@ fn print(explanation: &Explanation) -> Result {
     if explanation.signal.is_some() { print_other_nonlinearities(explanation) } else { Ok(()) }
 }
 
-/// Prints by which factors one layer, and several such layers in sequence, change the mean square of a signal and of
-/// its gradient.
+/// Prints how layers change the mean square of a signal (forward) and of its gradient (backward): first the factors of
+/// one layer, then the mean squares after several such layers.
 fn print_signal(explanation: &Explanation) -> Result {
     let (Some(signal), Some(layer), Some((forward, backward))) =
         (&explanation.signal, &explanation.layer, explanation.factors())
@@ -142,7 +143,7 @@ fn print_signal(explanation: &Explanation) -> Result {
     output::line(format!("\n{}", table::text(&rows)))
 }
 
-/// Prints a table of the other nonlinearities, with a suitable spec for each.
+/// Prints a table of common nonlinearities, with a suitable spec for each.
 fn print_other_nonlinearities(explanation: &Explanation) -> Result {
     let Some(layer) = &explanation.layer else { return Ok(()) };
     let mut rows = table::new(&["nonlinearity", ">E[f^2]", ">E[f'^2]", "suitable spec", "why"]);

@@ -58,7 +58,7 @@ struct Page {
 }
 
 impl Page {
-    /// Returns the page at `path`.
+    /// Checks the path of a page, and returns the `Page`. Nothing is written yet.
     ///
     /// # Errors
     /// Returns an error if a page cannot be written to `path`, or if `path` is an existing file that is not a page of
@@ -95,7 +95,7 @@ impl Page {
     }
 }
 
-/// Prints the table.
+/// Prints the metadata of the checkpoint, the table of its tensors, and the totals.
 fn show(inspection: &Inspection) -> Result {
     let manifest = &inspection.manifest;
     for (key, value) in manifest.metadata.iter().filter(|(key, _)| key != "fanin.recipe") {

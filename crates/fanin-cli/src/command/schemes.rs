@@ -1,4 +1,4 @@
-//! `fanin schemes`: lists the schemes that a spec can name, and the scaling factors that it can call.
+//! `fanin schemes`, which lists the schemes that a spec can name, and the scaling factors that a spec can call.
 
 use fanin::scaling::{ScalingFactor, scaling_factors};
 use fanin::spec::{Scheme, schemes};
@@ -31,7 +31,8 @@ pub(super) fn run(args: &Schemes) -> Result {
     Ok(())
 }
 
-/// Returns the schemes and the scaling factors of this name, or all of them if there is no name.
+/// Returns the scheme and the scaling factor with this name. If `name` is `None`, returns all schemes and all scaling
+/// factors.
 fn selected(name: Option<&str>) -> Result<(Vec<&'static Scheme>, Vec<ScalingFactor>)> {
     let Some(name) = name else { return Ok((schemes().iter().collect(), scaling_factors().to_vec())) };
     let scheme: Vec<_> = Scheme::find(name).into_iter().collect();
@@ -48,7 +49,8 @@ fn selected(name: Option<&str>) -> Result<(Vec<&'static Scheme>, Vec<ScalingFact
     Ok((scheme, factors))
 }
 
-/// Prints a heading and, indented, those lines that are not empty. Each line is given as a prefix and a text.
+/// Prints a heading, and indented lines below it. Each line is a prefix and a text. Lines with an empty text are not
+/// printed.
 fn print(heading: &str, lines: &[(&str, &str)]) -> Result {
     output::line(format_args!("\u{1b}[1m{heading}\u{1b}[0m"))?;
     for (prefix, text) in lines.iter().filter(|(_, text)| !text.is_empty()) {
@@ -57,7 +59,7 @@ fn print(heading: &str, lines: &[(&str, &str)]) -> Result {
     output::line("")
 }
 
-/// Returns the name of a scaling factor with its parameters.
+/// Returns the signature of a scaling factor: its name, and its parameters in parentheses.
 fn call(factor: &ScalingFactor) -> String {
     format!("{}({})", factor.name, factor.parameters.join(", "))
 }

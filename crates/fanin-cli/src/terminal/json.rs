@@ -1,12 +1,12 @@
-//! A format of JSON in which strings have no characters that change the direction of text.
+//! A JSON formatter that escapes control characters, and characters that change the direction of text.
 
 use std::io::{Result, Write};
 
 use fanin_recipe::text::is_control;
 use serde_json::ser::{Formatter, PrettyFormatter};
 
-/// Formats JSON with indentation, and escapes the control characters that JSON allows in strings. A name from a file can
-/// therefore not change how the output looks in a terminal. The text has the same values as without the escapes.
+/// Formats JSON with indentation, and escapes the control characters that JSON allows in strings. So a name from a file
+/// cannot change how a terminal shows the output. A JSON parser reads the same strings as without the escapes.
 #[derive(Default)]
 pub struct EscapingFormatter(PrettyFormatter<'static>);
 
@@ -36,7 +36,7 @@ impl Formatter for EscapingFormatter {
         let mut written = 0;
         for (start, character) in fragment.char_indices().filter(|(_, character)| is_control(*character)) {
             writer.write_all(&fragment.as_bytes()[written..start])?;
-            // These characters are below U+10000, so each has one code unit.
+            // These characters are below U+10000, so one `\u` escape represents each character.
             write!(writer, "\\u{:04x}", u32::from(character))?;
             written = start + character.len_utf8();
         }

@@ -40,13 +40,13 @@ pub fn json(value: &impl Serialize) -> Result {
     Ok(())
 }
 
-/// Writes an error to standard error. Names of files and tensors in its text may have control characters, which are
-/// escaped.
+/// Writes an error to standard error. Control characters in the text are escaped, because the text may contain names of
+/// files and tensors.
 pub fn error(error: &impl std::fmt::Display) {
     message(format_args!("\u{1b}[1m\u{1b}[31merror:\u{1b}[0m {}", escaped_lines(&error.to_string())));
 }
 
-/// Escapes the control characters of a text other than line breaks and tabs.
+/// Escapes all control characters of a text except line breaks and tabs.
 fn escaped_lines(text: &str) -> String {
     text.split_inclusive(['\n', '\t'])
         .map(|part| {
@@ -57,7 +57,8 @@ fn escaped_lines(text: &str) -> String {
 }
 
 /// Writes warnings to standard error, unless `quiet` is true. Each item is the name of a tensor or file, and a message
-/// about it. If several items have the same message, the message is written once, with at most three of the names.
+/// about this tensor or file. If several items have the same message, the message is written once, with at most three
+/// of the names.
 pub fn warnings<'a>(items: impl Iterator<Item = (&'a str, String)>, quiet: bool) {
     const MAX_NAMES: usize = 3;
     if quiet {

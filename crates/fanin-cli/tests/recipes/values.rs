@@ -1,4 +1,4 @@
-//! Tests of the checkpoints that recipes give: values, types and metadata.
+//! Tests of checkpoints that are written with recipes: values, types and metadata.
 
 use std::path::Path;
 
@@ -44,7 +44,7 @@ fn ties_dtypes_copies_and_arange_are_written() {
             &["verify", &out, "--recipe", "skipless.toml", "--seed", "5", "--stream", stream]
                 .map(|argument| if argument == "skipless.toml" { skipless(&fixture) } else { argument }),
         );
-        // Two processes write shards with the same values as one process.
+        // Two processes together write shards with the same values as one process.
         for part in ["1/2", "2/2"] {
             fixture.good(
                 &[&base[..], &["--dtype", "bf16", "--max-shard-size", "500B", "--part", part, "-o", stream]]

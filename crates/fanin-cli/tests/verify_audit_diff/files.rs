@@ -1,4 +1,5 @@
-//! Tests of `diff`, and of checkpoints of several files, of unusual types and shapes, or from a pipe.
+//! Tests of `diff`, and tests of checkpoints that consist of several files, have unusual types and shapes, or are read
+//! from a pipe.
 
 use crate::common::{MANIFEST, bytes_of, fixture, recipe, save_one};
 use crate::fixture::Fixture;
