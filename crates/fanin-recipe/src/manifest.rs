@@ -108,7 +108,7 @@ impl<'de> Visitor<'de> for Members<'_> {
     }
 }
 
-/// The name of the member of a header that is not a tensor.
+/// The name of the metadata in a header. All other members of a header are tensors.
 const METADATA: &str = "__metadata__";
 
 impl Manifest {

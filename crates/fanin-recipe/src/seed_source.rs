@@ -68,8 +68,8 @@ impl SeedSource {
         for (name, plan) in plans {
             let checked = match &mut copy.0 {
                 Kind::Native(model) => model.tensor(name).and_then(|stream| match plan.distribution() {
-                    // `prepare` is not called for an orthogonal matrix, because `prepare` would factor the matrix. The
-                    // factorization takes long.
+                    // `prepare` is not called for an orthogonal matrix, because `prepare` would factor the matrix,
+                    // which takes a long time.
                     Distribution::Orthogonal { .. } => Ok(()),
                     _ => stream.prepare(plan).map(drop),
                 }),

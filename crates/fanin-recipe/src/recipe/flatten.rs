@@ -14,8 +14,8 @@ use super::variable::{VariableValue, words};
 use crate::manifest::Manifest;
 
 impl Recipe {
-    /// Returns the text of a recipe without `extends` that plans the tensors of `manifest` in the same way as this
-    /// recipe.
+    /// Returns the text of an equivalent recipe without `extends`. Both recipes plan the tensors of `manifest` in the
+    /// same way.
     ///
     /// If this recipe extends no other recipe, the result is the text of this recipe. Otherwise the result does not
     /// contain unused rules, variables and ties. An extended recipe may contain unused rules, variables and ties, but

@@ -17,9 +17,9 @@ use super::tie::Tie;
 use super::variable::{PARAMETER_VARIABLES, Property, RESERVED, Variable, VariableValue};
 use crate::error::{Result, did_you_mean};
 
-/// Parses the text of one recipe, without the recipe that the recipe extends. Returns the recipe, and the position of
-/// the value of `extends` if the recipe contains this key. `is_base` is true if the recipe is loaded because another
-/// recipe extends it.
+/// Parses the text of one recipe. If the recipe extends another recipe, the other recipe is not loaded. Returns the
+/// recipe, and the position of the value of `extends` if the recipe contains this key. `is_base` is true if the recipe
+/// is loaded because another recipe extends it.
 pub(super) fn parse(text: &str, path: &Path, is_base: bool) -> Result<(Recipe, Option<Span>)> {
     let source = Arc::new(Source::new(path, text, is_base));
     let span_of = |range: Range<usize>| Span::new(&source, range);

@@ -105,7 +105,8 @@ impl Planned {
         self.tied.as_deref().unwrap_or(&self.entry.name)
     }
 
-    /// Returns true if the recipe determines the values of the tensor, and false if the tensor is copied or skipped.
+    /// Returns true if the recipe or replay determines the values of the tensor, and false if the tensor is copied or
+    /// skipped.
     pub fn is_known(&self) -> bool {
         !matches!(self.action, Action::Copy(_) | Action::Skip)
     }

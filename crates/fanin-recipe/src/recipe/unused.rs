@@ -33,7 +33,7 @@ impl Recipe {
         let unused_rules = diagnose_unused(&self.rules, matches, "", "tensor");
         if let Some(model) = self.model.filter(|_| !unused_rules.is_empty()) {
             // A rule of a built-in recipe is unused only if the recipe is applied to a different model. The message
-            // reports the different model, because the user cannot correct a built-in recipe.
+            // then says that the model is a different one, because the user cannot correct a built-in recipe.
             let (unused, all) = (unused_rules.len(), self.rules.len());
             let uncovered = uncovered.map_or_else(String::new, |uncovered| format!(", and {uncovered}"));
             let message = format!(
@@ -85,7 +85,7 @@ impl Recipe {
     }
 }
 
-/// The maximum number of rules without a matching tensor for which each rule has its own diagnostic.
+/// If more than this number of rules match no tensor, these rules share one diagnostic.
 const MAX_SINGLE: usize = 3;
 
 /// Returns diagnostics about unused rules: rules that apply to no tensor. Each unused rule has its own diagnostic.
@@ -98,7 +98,8 @@ fn diagnose_unused<T>(
     section: &str,
     tensor: &str,
 ) -> Vec<Diagnostic> {
-    // `winners[i]` contains the rules that apply to the tensors that rule `i` matches.
+    // `winners[i]` is a set of rules. For each tensor that rule `i` matches, the set contains the rule that applies to
+    // the tensor.
     let mut winners = vec![BTreeSet::new(); rules.len()];
     for matching in matches {
         for &rule in matching {

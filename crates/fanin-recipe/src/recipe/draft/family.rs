@@ -1,4 +1,5 @@
-//! [`Family`]: models whose initialization is known from the code of a library. The files `families/*.toml` list them.
+//! [`Family`]: models whose initialization is known from the code of a library. The files `families/*.toml` list these
+//! models.
 
 use std::sync::LazyLock;
 
@@ -8,7 +9,7 @@ use toml::Value as Toml;
 use crate::manifest::Entry;
 use crate::recipe::glob::Glob;
 
-/// A family of models, with rules for its tensors.
+/// A family of models, with rules for the tensors of these models.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Family {

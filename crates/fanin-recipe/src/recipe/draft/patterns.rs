@@ -38,11 +38,11 @@ pub(super) fn rules<'a>(names: &[&str], choices: &'a [Choice]) -> Vec<DraftRule<
     groups.map(|(pattern, members)| DraftRule { pattern, choice: &choices[members[0]], members }).collect()
 }
 
-/// Returns patterns that together match all names. All names with the same first matching pattern are of the same kind.
+/// Returns patterns that together match all names. The names of one pattern all have the same kind.
 ///
-/// `kinds[i]` is the kind of `names[i]`. Each pattern is returned with the indices of its names: the names that match
-/// this pattern and no earlier pattern. `order` contains every index once. Patterns are found for the names in this
-/// order.
+/// `kinds[i]` is the kind of `names[i]`, a number that the caller chooses. Each pattern is returned with the indices of
+/// its names: the names that match this pattern and no earlier pattern. `order` contains every index once. Patterns are
+/// found for the names in this order.
 pub fn cover(names: &[&str], kinds: &[usize], order: &[usize]) -> Vec<(String, Vec<usize>)> {
     let mut is_open = vec![true; names.len()];
     // The indices of the names that may have no rule yet. `is_open[index]` is true if the name has no rule. To save

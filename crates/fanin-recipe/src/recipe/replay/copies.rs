@@ -16,11 +16,11 @@ const MAX_CHAIN: usize = 100;
 /// each tensor.
 const MAX_COMPUTED: usize = 1 << 20;
 
-/// The work for the tensors that were read so far.
+/// The work to compute each tensor that was read so far, by the tensor's name.
 #[derive(Default)]
 pub(super) struct Copies(HashMap<String, Work>);
 
-/// The work for the values of one tensor.
+/// The work to compute the values of one tensor.
 #[derive(Clone, Copy)]
 struct Work {
     /// The length of the longest chain of copies that ends with the tensor.
