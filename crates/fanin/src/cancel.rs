@@ -29,8 +29,8 @@ impl CancelToken {
         Self::default()
     }
 
-    /// Cancels all work that runs under this token or under a clone of it. A running fill ends within milliseconds. A
-    /// cancelled token cannot be reset.
+    /// Cancels all work that was started by [`CancelToken::run`] of this token or of a clone. A running fill ends
+    /// within milliseconds. A cancelled token cannot be reset.
     pub fn cancel(&self) {
         self.0.store(true, Ordering::Relaxed);
     }
@@ -40,8 +40,8 @@ impl CancelToken {
         self.0.load(Ordering::Relaxed)
     }
 
-    /// Runs `work` under this token. Returns the result of `work`, or `None` if the token was cancelled before `work`
-    /// ended.
+    /// Runs `work`, and cancels it if the token is cancelled. Returns the result of `work`, or `None` if the token was
+    /// cancelled before `work` ended.
     ///
     /// After `None`, some values may have been written. If `work` was drawing from a generator, the state of this
     /// generator is unspecified, so the generator must not be used again.
@@ -70,8 +70,8 @@ thread_local! {
     static CURRENT: RefCell<Option<CancelToken>> = const { RefCell::new(None) };
 }
 
-/// The token under which a thread runs, or `None` if the thread runs without a token. If a fill starts more threads,
-/// their work must run under the same token.
+/// The token that can cancel the work of a thread, or `None` if the thread has no token. If a fill starts more threads,
+/// their work must run with the same token.
 #[derive(Clone)]
 pub(crate) struct CurrentToken(Option<CancelToken>);
 
@@ -85,7 +85,7 @@ impl CurrentToken {
         Self(CURRENT.with_borrow(Clone::clone))
     }
 
-    /// Runs `work` on the calling thread under this token, and then restores the previous token of the thread. If this
+    /// Runs `work` on the calling thread with this token, and then restores the previous token of the thread. If this
     /// token has been cancelled, the function unwinds as [`check`] does.
     pub(crate) fn run<R>(&self, work: impl FnOnce() -> R) -> R {
         /// Restores the previous token of the thread when dropped, also after a panic.

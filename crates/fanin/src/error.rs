@@ -296,9 +296,9 @@ pub enum Error {
 pub struct SpecError {
     /// The whole text of the spec.
     pub text: String,
-    /// The byte offset in `text` of the character that the problem is about.
+    /// The position of the problem: a byte offset in `text`.
     pub at: usize,
-    /// The problem at that character.
+    /// The problem at this position.
     pub message: String,
     /// The remedy. `None` if the remedy is not known.
     pub help: Option<String>,
@@ -307,7 +307,7 @@ pub struct SpecError {
 impl std::error::Error for SpecError {}
 
 impl std::fmt::Display for SpecError {
-    /// Prints the message, the spec with a caret under the character that the problem is about, and the remedy.
+    /// Prints the message, the spec with a caret under the position of the problem, and the remedy.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let column = self.text[..self.at.min(self.text.len())].chars().count();
         write!(f, "{}\n  {}\n  {:column$}^", self.message, self.text.replace(['\n', '\t'], " "), "")?;

@@ -1,5 +1,5 @@
 //! Weight initialization for neural networks: every scheme of `torch.nn.init` and more. The crate reproduces PyTorch's
-//! values bit for bit, or generates values that do not depend on how the work is split.
+//! values bit for bit, or generates values that do not depend on how the work is split among threads and processes.
 //!
 //! # Quick start
 //!
@@ -37,8 +37,8 @@
 //!    [`Distribution`] with all its parameters, the [`Fans`] and the [`Warning`]s. Invalid arguments and shapes return an
 //!    [`Error`] in this step, before any value is generated.
 //! 3. A [`Stream`] fills memory according to the plan. The memory is a [`TensorMut`], contiguous or strided. Its
-//!    [`Element`]s are `f32`, `f64`, [`half::f16`], [`half::bf16`], [`F8E4M3`] or [`F8E5M2`]. [`Values`] is a slice of any
-//!    of these types.
+//!    [`Element`]s are `f32`, `f64`, [`half::f16`], [`half::bf16`], [`F8E4M3`] or [`F8E5M2`]. [`Values`] is a mutable
+//!    slice whose element type is known only at run time.
 //!
 //! A *spec* is an initializer as text, such as `"trunc_normal(std=0.02, a=-0.04, b=0.04)"`. [`init::Init`] is the type
 //! that every spec parses into. The module [`spec`] describes the grammar and lists the schemes.
@@ -58,10 +58,10 @@
 //! | `FromRng` | computed from the words of the caller's generator | no |
 //!
 //! A model is filled tensor by tensor. [`Native::tensor`] returns the stream of one tensor, a [`NativeTensor`];
-//! [`canonical_name`] normalizes the tensor's name. [`Native::model`] returns a [`NativeModel`], which returns such
-//! streams too, and also returns an error if two tensors have the same name. [`Prepared`] fills several regions of one
-//! tensor without repeating the work that the regions share. [`Threads`] and [`Team`] set which threads a fill uses. A
-//! [`CancelToken`] cancels a running fill.
+//! [`canonical_name`] normalizes the tensor's name. [`Native::model`] returns a [`NativeModel`]. A [`NativeModel`] also
+//! returns the streams of tensors, but returns an error if two tensors have the same name. [`Prepared`] fills several
+//! regions of one tensor. The work that all regions need is then done only once. [`Threads`] and [`Team`] set which
+//! threads a fill uses. A [`CancelToken`] cancels a running fill.
 //!
 //! # torch.nn.init by name
 //!
@@ -125,8 +125,9 @@
 //!
 //! * The axis layout, `layout` in specs, defines which axes of a weight are inputs and outputs: [`AxisLayout`],
 //!   [`Axes`], [`AxisRole`], [`Fans`], [`Fan`]. `groups` is the number of groups of a convolution.
-//! * A [`Gain`] is a number, or the gain of a [`Nonlinearity`]. The value of `gain=relu` is the same as in torch.
-//!   [`forward_gain`] computes the values of `gain=gelu` and `gain=forward(tanh)`.
+//! * A [`Gain`] is a number, or the gain of a [`Nonlinearity`]. If torch defines a gain for the nonlinearity, as for
+//!   `gain=relu`, the value is torch's. Other gains, such as `gain=gelu` and `gain=forward(tanh)`, are computed by
+//!   [`forward_gain`].
 //! * [`scaling`] has the factors that scale a standard deviation with the depth or the width of a model. A spec calls a
 //!   factor as a function: `normal(std=0.02*gpt2_residual(n_layer))`.
 //! * [`Truncation`] is the algorithm that generates truncated normal values.
@@ -137,9 +138,9 @@
 //!
 //! [`region`] splits a region of a tensor into contiguous runs of elements. [`rng`] has the generators of random words.
 //! [`streams`] documents each stream in full. [`linalg`] computes singular values and scalar products. [`interop`]
-//! connects fanin with other crates. [`element_count`] counts the elements of a shape. [`nearest`] suggests a name for a
-//! misspelled name. [`SpecError`] is the error of a spec that cannot be parsed. [`Level::run`] runs a [`Vectorized`]
-//! computation with the SIMD instructions of the CPU.
+//! connects fanin with other crates. [`element_count`] counts the elements of a shape. [`nearest`] suggests a
+//! correction for a misspelled name. [`SpecError`] is the error of a spec that cannot be parsed. [`Level::run`] runs a
+//! [`Vectorized`] computation with the SIMD instructions of the CPU.
 //!
 //! # Features
 //!

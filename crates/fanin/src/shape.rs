@@ -229,9 +229,9 @@ pub enum AxisRole {
 /// input, and at least one axis must be an output.
 ///
 /// For a convolution with groups, the letters must have the order of a framework: `oik..` (torch), `ok..i` (MLX),
-/// `k..io` (JAX), or `iok..` (a transposed convolution of torch). With any other order, more than one group is an
-/// error. More than one group is also an error for `io`, because this order is both JAX's and the order of a transposed
-/// convolution.
+/// `k..io` (JAX), or `iok..` (a transposed convolution of torch). Here `k..` stands for any number of kernel axes. With
+/// any other order, more than one group is an error. More than one group is also an error for `io`, because `io` can be
+/// the order of JAX or the order of a transposed convolution of torch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Axes {
     /// The roles. The elements from the index `length` on are unused, and are always `Batch`, so that equal axes
@@ -313,7 +313,7 @@ impl Fan {
         }
     }
 
-    /// Returns the selected one of the two fans.
+    /// Returns the fan that this value selects: `fans.fan_in` or `fans.fan_out`.
     #[doc(alias = "_calculate_correct_fan")]
     pub const fn of(self, fans: Fans) -> usize {
         match self {

@@ -1,8 +1,8 @@
-//! The functions of `torch.nn.init`, with the same names, the same arguments in the same order, and the same messages.
+//! The functions of `torch.nn.init`, with the same names, the same order of arguments, and the same error messages.
 //!
 //! A tensor is a [`TensorMut`]. The generator is an explicit argument, a [`Generator`]. Every function returns the
 //! [`Plan`] of the tensor. [`Plan::warnings`] returns the warnings that torch would raise. Nothing is printed. Names
-//! that torch has deprecated are `#[deprecated]` too, and their plans have torch's warning.
+//! that torch has deprecated are `#[deprecated]` too. A plan from such a function has a [`Warning::Deprecated`].
 //!
 //! ```
 //! use fanin::{TensorMut, torch};
@@ -27,7 +27,8 @@ pub use crate::streams::torch::Torch as Generator;
 use crate::tensor::TensorMut;
 use crate::warning::Warning;
 
-/// Returns the gain of the nonlinearity with this name in torch. `param` is the slope of `leaky_relu` (0.01 if `None`).
+/// Returns torch's gain of a nonlinearity. `nonlinearity` is its name in torch, and `param` is the slope of
+/// `leaky_relu` (0.01 if `None`).
 ///
 /// # Errors
 /// [`Error::Nonlinearity`] for an unknown name. [`Error::NegativeSlope`] if the slope is NaN.
@@ -55,8 +56,8 @@ pub fn _calculate_fan_in_and_fan_out(shape: &[usize]) -> Result<(usize, usize), 
     Ok((fans.fan_in, fans.fan_out))
 }
 
-/// Returns the fan of a shape `[out, in, kernel...]` that `mode` selects: `fan_in` or `fan_out`, in upper or lower
-/// case.
+/// Returns the fan_in or the fan_out of a shape `[out, in, kernel...]`. `mode` selects the fan, and is `fan_in` or
+/// `fan_out` in upper or lower case.
 ///
 /// # Errors
 /// [`Error::Mode`] for an unknown mode. [`Error::Fans`] for fewer than two dimensions.

@@ -77,8 +77,8 @@ impl DType {
         }
     }
 
-    /// Returns the least and the greatest f32 that this type rounds to `x`. The type must be f32, f16 or bf16, and `x`
-    /// must be a value of the type.
+    /// Returns the least and the greatest f32 that are rounded to `x` when they are converted to this type. The type
+    /// must be f32, f16 or bf16, and `x` must be a value of the type.
     pub(crate) fn rounding_to(self, x: f64) -> (f32, f32) {
         if self == DType::F32 {
             return (x as f32, x as f32);

@@ -84,8 +84,8 @@ float8!(
 ///
 /// If |x| is less than 2^-6, the result is subnormal. The sum of 2^14 and |x| in f32 is then rounded to a multiple of
 /// 2^-9, which is the spacing of subnormal values. For a greater |x|, an integer addition at bit 20 rounds the
-/// mantissa. If |x| is at least 464, the magnitude of the result is 448. The limit 464 is the midpoint of 448 and 480,
-/// the next value if the type had one.
+/// mantissa. If |x| is at least 464, the magnitude of the result is 448, the largest value of the type. The limit 464
+/// is the midpoint of 448 and 480. The value 480 would follow 448, but its bits are the NaN.
 #[inline(always)]
 fn e4m3_bits(x: f32) -> u8 {
     let bits = x.to_bits();
@@ -101,9 +101,9 @@ fn e4m3_bits(x: f32) -> u8 {
 
 /// Returns the bits of the e5m2 nearest to `x`, ties to even.
 ///
-/// The method is the method of [`e4m3_bits`]. If |x| is less than 2^-14, the result is subnormal. The spacing of
-/// subnormal values is 2^-16. For a greater |x|, the mantissa is rounded at bit 21. If |x| is at least 61440, the
-/// result is infinite.
+/// The algorithm is the same as in [`e4m3_bits`], with other constants. If |x| is less than 2^-14, the result is
+/// subnormal. The spacing of subnormal values is 2^-16. For a greater |x|, the mantissa is rounded at bit 21. If |x| is
+/// at least 61440, the result is infinite.
 #[inline(always)]
 fn e5m2_bits(x: f32) -> u8 {
     let bits = x.to_bits();

@@ -108,9 +108,12 @@ init!(
 );
 
 impl Init {
-    /// Returns the name of the part of this initializer that requires torch's axis layout, `[out, in, kernel...]`, or
-    /// `None` if there is no such part. The part is a scheme whose definition has no argument `layout`, or a fan
-    /// (`fan_in` or `fan_out`) in arithmetic that is written without a layout.
+    /// Returns the name of the first part of this initializer that requires torch's axis layout, `[out, in,
+    /// kernel...]`. Returns `None` if no part requires this layout.
+    ///
+    /// The schemes `dirac`, `sparse`, `zero_hadamard` and `idinit` require this layout, because they have no argument
+    /// `layout`. In arithmetic, a fan without a layout also requires this layout, such as `fan_in` instead of
+    /// `fan_in(in_out)`.
     ///
     /// ```
     /// use fanin::init::Init;
@@ -135,7 +138,8 @@ impl Init {
     }
 
     /// Returns the initializer of the tensor at this index of a stack: a copy in which the variable `index` of
-    /// arithmetic has this value. Returns `None` if the initializer does not use the variable.
+    /// arithmetic has this value. Returns `None` if the initializer is the same for every tensor, because its arguments
+    /// are plain numbers.
     pub(super) fn at(&self, index: usize) -> Option<Init> {
         match self {
             Init::ByShape(spec) => Some(spec.at(index).into()),

@@ -15,10 +15,10 @@ use crate::warning::Warning;
 /// initialized like a separate tensor: its fans are computed from the shape of the block. The sizes must add up to the
 /// size of the axis.
 ///
-/// On the native stream, a block with a uniform, normal or truncated normal distribution is a region of the whole
-/// tensor. Its values are the values of this region in a tensor that has the distribution of the block everywhere. A
-/// block of `orthogonal` or `sparse` has the values of a separate tensor. The separate tensors of a parameter `name`
-/// have the names `name[0]`, `name[1]` and so on.
+/// On the native stream, a block with a uniform, normal or truncated normal distribution is filled as a region of the
+/// whole tensor. Its values are the values that this region would have if the whole tensor had the distribution of the
+/// block. A block with any other distribution, such as `orthogonal`, has the values of a separate tensor. In a
+/// parameter `name`, this tensor is `name[0]` for block 0, `name[1]` for block 1, and so on.
 ///
 /// On the torch stream, the blocks are generated one after another, like tensors joined by `torch.cat`. There is one
 /// exception: if all blocks have the same uniform, normal or truncated normal distribution, the tensor is generated as

@@ -1,7 +1,7 @@
 //! An initializer whose arguments depend on the shape of the tensor.
 
-/// An initializer whose arguments depend on the shape of the tensor, or on its index in a stack. The initializer is a
-/// spec with the variables `fan_in`, `fan_out`, `shape[i]` or `index` in arithmetic. Created by
+/// An initializer whose arguments depend on the shape of the tensor, or on the index of the tensor in a stack. It
+/// stores a spec whose arithmetic uses the variables `fan_in`, `fan_out`, `shape[i]` or `index`. Created by
 /// [`Init::parse`](super::Init::parse).
 ///
 /// ```
@@ -13,7 +13,7 @@
 /// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct ByShape {
-    /// A valid spec. The only variables of its arithmetic are properties of the tensor.
+    /// A valid spec. Its arithmetic uses no variables except properties of the tensor, such as `fan_in`.
     text: String,
     /// The index of the tensor in a stack. `None` if the tensor is not in a stack.
     index: Option<usize>,

@@ -15,8 +15,8 @@ pub struct DeltaOrthogonal {
     layout: AxisLayout,
 }
 
-/// Returns an initializer of a convolution that preserves the norm of its input if the gain is 1 (Xiao et al. 2018,
-/// Dynamical isometry and a mean field theory of CNNs, arXiv 1806.05393, algorithm 2).
+/// Returns an initializer of a convolution (Xiao et al. 2018, Dynamical isometry and a mean field theory of CNNs, arXiv
+/// 1806.05393, algorithm 2). If the gain is 1, the convolution preserves the norm of its input.
 ///
 /// At the centre of the kernel, the weight is the gain times a matrix with orthonormal columns. The matrix is
 /// Haar-distributed. The centre is the position `(k - 1) / 2` (rounded down) along a kernel axis of size `k`. At all
@@ -78,8 +78,8 @@ impl Initializer for DeltaOrthogonal {
     }
 }
 
-/// Returns the indices of the output axis and of the input axis of a weight. Returns an error if the weight has more
-/// than one axis of either kind, or if it has a batch axis.
+/// Returns the indices of the output axis and of the input axis of a weight. Returns an error if the weight has several
+/// output axes, several input axes, or a batch axis.
 fn single_channels(
     scheme: &'static str,
     layout: AxisLayout,

@@ -70,8 +70,9 @@ pub trait Initializer {
     /// Fills the row-major `buffer` with the values of a region of a larger tensor. Returns the plan of the whole
     /// tensor.
     ///
-    /// `global` is the shape of the whole tensor. The region is `start..start + size` along each axis. The values are
-    /// bit-identical to the values of this region after a fill of the whole tensor. Only the region needs memory.
+    /// `global` is the shape of the whole tensor. The region is `start..start + size` along each axis, and `buffer` has
+    /// the elements of the region only. The values are bit-identical to the values of this region after a fill of the
+    /// whole tensor. Some schemes, such as `orthogonal`, need working memory for the whole tensor.
     ///
     /// ```
     /// use fanin::{init, Native};
@@ -177,7 +178,7 @@ macro_rules! setter {
             /// Sets the number of groups of the convolution, which must be at least 1 (see
             /// [`AxisLayout::grouped_fans`](crate::AxisLayout::grouped_fans)).
             ///
-            /// `torch.nn.init` has no argument for the groups. For a grouped convolution, it therefore computes a
+            /// `torch.nn.init` has no argument for the groups. For a grouped convolution, torch therefore computes a
             /// fan_out that is too large by the factor `groups`.
             #[must_use]
             pub const fn groups(self, groups: usize) -> Self {

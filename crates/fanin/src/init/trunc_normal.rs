@@ -24,8 +24,8 @@ pub struct TruncNormal {
 /// sigma and have no effect.
 ///
 /// A bound may be infinite, with one exception. On the torch stream with `method=rejection`, an infinite bound is an
-/// error if N(mean, std^2) has a probability of 0.3 or less in the interval. In this case, torch draws uniform
-/// proposals from the interval, which must be finite.
+/// error if the probability of the interval under N(mean, std^2) is 0.3 or less. In this case, torch draws proposals
+/// from the uniform distribution on the interval, so the interval must be finite.
 ///
 /// The standard deviation of the values is less than `std`: for example, `0.8796 * std` with bounds at +-2 sigma.
 /// [`Plan::std`] returns the exact standard deviation.

@@ -21,10 +21,11 @@ pub(crate) enum Truncated {
     /// The quantile function in f64. Used for all other intervals, and for f64 values instead of `Body` and
     /// `BodyAndTail`.
     Central(Central),
-    /// A computation in f64 of the distance between the value and the cut-off that is nearer to the mean. Used for
-    /// intervals in the far tail and for narrow intervals.
+    /// The distance of the value from the cut-off that is nearer to the mean, computed in f64. Used for intervals in
+    /// the far tail and for narrow intervals.
     Tail(Tail),
-    /// A uniform distribution. Used for intervals in which the density is constant in f64 precision.
+    /// A uniform distribution. Used for intervals in which the density is constant in f64 precision. If all values
+    /// equal one cut-off, `low` and `high` are both this cut-off.
     Flat {
         /// The lower cut-off.
         low: f64,

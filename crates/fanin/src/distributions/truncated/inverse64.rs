@@ -86,11 +86,11 @@ impl InverseCdf for Central {
 ///
 /// Distances are in standard deviations. `alpha` is the nearer cut-off, and the upper tail is the part of the
 /// distribution beyond `alpha`. `g(delta)` is minus the logarithm of the fraction of the upper tail beyond `alpha +
-/// delta`. A uniform variate selects such a fraction, and `target` is minus its logarithm. The value is at the distance
-/// `delta` from `alpha` that solves `g(delta) = target`.
+/// delta`. A uniform variate selects such a fraction, and `target` is minus the logarithm of this fraction. The
+/// solution `delta` of `g(delta) = target` is the distance of the value from `alpha`.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Tail {
-    /// The nearer cut-off in standard deviations from the mean. The value is at least 5 unless `narrow` is `true`.
+    /// The nearer cut-off in standard deviations from the mean. It is at least 5 unless `narrow` is `true`.
     alpha: f64,
     /// `ln(alpha M(alpha))`, where `M(z) = P(Z > z) / density(z)` is the Mills ratio of the standard normal
     /// distribution.

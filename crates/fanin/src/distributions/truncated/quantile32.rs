@@ -9,8 +9,9 @@ use crate::simd::{SimdBits, SimdF32, SimdFloat, SimdIsa};
 /// A truncated normal distribution whose values are computed in f32 as quantiles of a probability. Each value is
 /// computed from one word. `TAIL` is true if the interval needs the tail of the quantile function.
 ///
-/// The tails of a value are the probability below the value and the probability above the value. The computation uses
-/// the smaller tail, which has full relative precision even close to 0.
+/// A value has two tails: the probability below the value and the probability above the value. The computation uses the
+/// smaller tail, which has full relative precision even close to 0. A word has the tails of the value that is computed
+/// from it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Quantile32<const TAIL: bool> {
     mean: f32,
@@ -18,16 +19,16 @@ pub(crate) struct Quantile32<const TAIL: bool> {
     smaller: SmallerTail,
     /// The probability of the interval, divided by the number of words, 2^32.
     word_mass: f32,
-    /// `2 * p - 1` at the middle of the words, where p is the probability below the value.
+    /// `2 * p - 1` at the middle of the interval's probability, where p is the probability below the value.
     middle: f32,
-    /// The change of `2 * p - 1` from one word to the next.
+    /// The change of `2 * p - 1` from one word to the next, where words are read as signed integers.
     scale: f32,
     least: f32,
     greatest: f32,
 }
 
-/// One end of the interval. The position of a word is counted from this end. The position from the lower end is `word +
-/// 2^31` (modulo 2^32), and the position from the upper end is the bitwise complement of `word + 2^31`.
+/// One end of the interval, from which the positions of words are counted. The position of a word from the lower end is
+/// `word + 2^31` (modulo 2^32). The position from the upper end is the bitwise complement of `word + 2^31`.
 #[derive(Debug, Clone, Copy)]
 struct End {
     /// The exclusive or of this mask and a word is the position of the word.
@@ -78,15 +79,15 @@ impl SmallerTail {
     }
 }
 
-/// A method that finds the smaller tail of a word: the probability of all values beyond the word's quantile, on the side
-/// on which this is smaller.
+/// A method that finds the smaller tail of a word: the probability below the word's value or the probability above this
+/// value, whichever is smaller.
 trait FindSmallerTail {
     /// Returns the smaller tail at the position of a word. Implementations are `#[inline(always)]`.
     fn smaller_tail<F: SimdF32>(&self, word: F::Bits, word_mass: f32) -> F;
 }
 
 /// The method for an interval with the same probability below its lower end and above its upper end. The smaller tail is
-/// then on the side of the end that is nearer.
+/// then on the side of the nearer end.
 #[derive(Debug, Clone, Copy)]
 struct NearerEnd {
     /// The probability below the lower end, which is also the probability above the upper end.
