@@ -131,8 +131,9 @@ pub enum Error {
         /// The shape given.
         shape: Vec<usize>,
     },
-    /// The argument of a function such as `exp` has dependent values. A function can only be applied to distributions
-    /// whose values are drawn independently, one by one.
+    /// A function such as `exp` cannot be applied to this distribution, because the values of the distribution depend
+    /// on each other (as in `orthogonal`). The error is also returned if too many functions are nested (see
+    /// [`Functions::MAX_LEN`](crate::Functions::MAX_LEN)).
     #[error(
         "{function}: its argument must be constant, uniform, normal, trunc_normal, log_uniform, arange or a function of one of these"
     )]

@@ -20,11 +20,11 @@ pub trait InitArray {
     /// Fills the array. Returns the plan, which contains any warnings.
     ///
     /// On the native stream, the value at an index does not depend on the memory order of the array. On the torch
-    /// stream, the values are those of a torch tensor with the same strides.
+    /// stream, the array gets the values of a torch tensor with the same strides.
     ///
     /// The elements of a view can have gaps between them in memory. Such a view is filled through a contiguous copy,
-    /// because ndarray does not give access to its memory as a slice. On the torch stream, the view therefore gets the
-    /// values of a contiguous tensor.
+    /// because ndarray does not return the memory of such a view as a slice. On the torch stream, the view therefore
+    /// gets the values of a contiguous tensor.
     ///
     /// ```
     /// use fanin::{Native, init, interop::ndarray::InitArray as _};

@@ -55,7 +55,8 @@ impl SeedableRng for Mt19937 {
     }
 }
 
-/// A generator that returns the words of the blocks of [`Philox`] in sequence: block 0, block 1, and so on.
+/// A generator that returns the words of [`Philox`] in sequence: the four words of block 0, the four words of block 1,
+/// and so on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PhiloxRng {
     philox: Philox,

@@ -5,9 +5,9 @@ use std::ops::Range;
 use super::product::{Terms, View, add_product};
 use crate::simd::Level;
 
-/// Returns the scalar products of some columns of a row-major matrix with others. `values` has the values of the
-/// matrix, and `columns` is the number of its columns. In the row-major result, the element in row i and column j is the
-/// scalar product of the columns `left.start + i` and `right.start + j`.
+/// Returns the scalar product of each column in `left` with each column in `right`. `values` is a row-major matrix with
+/// `columns` columns. The result is a row-major matrix. Its element in row i and column j is the scalar product of the
+/// columns `left.start + i` and `right.start + j`.
 ///
 /// The terms of a scalar product are added in ascending order, each with a single rounding. The result therefore does
 /// not depend on the SIMD level or on the ranges. The function runs on the calling thread only.

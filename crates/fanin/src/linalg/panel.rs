@@ -7,7 +7,7 @@ use super::transpose::transpose;
 use crate::cancel::check;
 use crate::simd::{Kernel, Level, SimdIsa, dispatch};
 
-/// The QR factorization of a panel without the matrix V, which [`factor`] writes to the memory of the panel.
+/// The QR factorization of a panel, except the matrix V. [`factor`] writes V to the memory of the panel.
 pub(super) struct Reflector<T> {
     /// The matrix `S = striu(V^T V) + diag(h)`, row-major (see the documentation of [`super::qr`]). The elements below the
     /// diagonal are unspecified and are never read.
@@ -16,7 +16,7 @@ pub(super) struct Reflector<T> {
     pub(super) halves: Vec<T>,
     /// The diagonal of R.
     pub(super) diagonal: Vec<T>,
-    /// The part of R above the diagonal in the diagonal block of the panel, row-major.
+    /// The diagonal block of R that belongs to the panel, row-major. Its diagonal is in `diagonal` instead.
     pub(super) corner: Vec<T>,
 }
 

@@ -95,10 +95,11 @@ impl<'a, T: Real> View<'a, T> {
 pub(super) enum Terms {
     /// All terms.
     All,
-    /// All terms except the terms with zeros of b. Column j of b must be zero from row `j + 1 + offset` on.
+    /// All terms, except terms in which the element of b is known to be zero. Column j of b must be zero from row
+    /// `j + 1 + offset` on.
     Upper { offset: usize },
-    /// The terms of the elements of c on and above the diagonal, except the terms with zeros of b. Column j of b must
-    /// be zero above row j. The elements of c below the diagonal are unspecified.
+    /// The terms of the elements of c on and above the diagonal, except terms in which the element of b is known to be
+    /// zero. Column j of b must be zero above row j. The elements of c below the diagonal are unspecified.
     Gram,
 }
 

@@ -96,7 +96,7 @@ pub(super) struct Qr<T> {
     /// The rows above the diagonal block of a panel belong to R. The other rows belong to V (see the module
     /// documentation).
     panels: Vec<Vec<T>>,
-    /// The part of R above the diagonal in the diagonal block of each panel, row-major.
+    /// For each panel, the diagonal block of R, row-major. The diagonal of R is in `diagonal` instead.
     corners: Vec<Vec<T>>,
     /// The number of columns of a panel. The last panel may have fewer.
     width: usize,

@@ -37,7 +37,7 @@ pub(crate) struct Reflections<T> {
     level: Level,
 }
 
-/// Returns the size of a panel: the number of rows of S that one job computes, and also the number of columns of W.
+/// Returns the size of a panel. One job computes this number of rows of S, or this number of columns of W.
 /// Large panels make the matrix products fast. Small panels give every thread some jobs.
 fn panel(columns: usize, threads: Threads) -> usize {
     (columns / (6 * threads.count())).next_multiple_of(96).clamp(96, 480)
@@ -88,8 +88,8 @@ impl<T: Real> Reflections<T> {
         it.factor = product;
         threads.chunks(&mut it.factor, 64 * columns.max(1), |first, rows| {
             for (row, values) in (first / columns..).zip(rows.chunks_exact_mut(columns)) {
-                // W is zero in the rows below a panel. These elements need not be written: the memory was the memory of
-                // S, which has zeros there.
+                // In the columns `panel`, W is zero from row `panel.end` on. These zeros need not be written, because
+                // the memory contained S, which is also zero there.
                 for (panel, solved) in &solved {
                     if let Some(solved) = solved.get(row * panel.len()..(row + 1) * panel.len()) {
                         values[panel.clone()].copy_from_slice(solved);
@@ -216,7 +216,7 @@ impl<T: Real> Reflections<T> {
 
 /// Writes zeros to freshly allocated zeroed memory, so that the first access to each page is a write. If the first
 /// access were a read, the operating system would map the page to a shared page of zeros. The first write would then
-/// replace this mapping, for which all CPUs that run threads of the process must wait.
+/// replace this mapping, and all CPUs that run threads of the process would wait for the replacement.
 fn claim<T: Real>(zeros: &mut [T]) {
     zeros.fill(T::default());
     std::hint::black_box(zeros);

@@ -303,8 +303,8 @@ impl Nonlinearity {
         })
     }
 
-    /// Returns the variant for the same function that is not a synonym: `Linear` for the convolutions in torch's table,
-    /// the inner nonlinearity of a [`Nonlinearity::Forward`], and `self` for every other variant.
+    /// Returns the function of this nonlinearity as a variant without synonyms: `Linear` for the convolutions in
+    /// torch's table, the inner nonlinearity for [`Nonlinearity::Forward`], and `self` for every other variant.
     #[must_use]
     pub const fn function(self) -> Self {
         match self {

@@ -39,8 +39,8 @@ impl Block {
         })
     }
 
-    /// Returns the inner blocks if the plan of this block consists of blocks, with axes and start indices converted to
-    /// the whole tensor. Returns any other block unchanged.
+    /// If the plan of this block consists of blocks, returns these inner blocks. Their axes and start indices are
+    /// converted to the whole tensor. Otherwise returns the block unchanged.
     fn flatten(self) -> Vec<Block> {
         if self.plan.blocks.is_empty() {
             return vec![self];
@@ -56,9 +56,9 @@ impl Block {
     }
 }
 
-/// Returns true if each value of the distribution depends on its index only, and not on the shape of the tensor. If
-/// such a distribution is the distribution of all blocks, and the blocks cover the tensor, then the values do not
-/// depend on the blocks.
+/// Returns true if each value of the distribution depends on its index only, and not on the shape of the tensor. If the
+/// blocks cover a tensor and all have such a distribution with the same parameters, the values are the same as without
+/// blocks.
 fn is_by_index(distribution: Distribution) -> bool {
     matches!(
         distribution,

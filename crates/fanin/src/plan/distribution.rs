@@ -101,8 +101,8 @@ pub enum Distribution {
         /// The difference between neighbouring values, which must be finite.
         step: f64,
     },
-    /// Functions applied to the values of another distribution, which [`Plan::argument`](super::Plan::argument)
-    /// returns.
+    /// Functions applied to the values of another plan. [`Plan::argument`](super::Plan::argument) returns this other
+    /// plan.
     Mapped {
         /// The functions, innermost first.
         functions: Functions,

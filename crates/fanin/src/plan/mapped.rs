@@ -35,8 +35,8 @@ impl Plan {
             }
             (low, high) = (function.apply(low), function.apply(high));
         }
-        // The bounds of a normal distribution are infinite. About one value in 10^9 is farther from the mean than six
-        // standard deviations.
+        // The bounds of a normal distribution are infinite, so the values at six standard deviations from the mean are
+        // checked instead. Only about one value in 10^9 is farther from the mean.
         let (least, greatest) = argument.bounds();
         if let Distribution::Normal { mean, std } | Distribution::TruncatedNormal { mean, std, .. } =
             argument.distribution
@@ -58,8 +58,8 @@ impl Plan {
         if !argument.is_empty() {
             let largest = if high.abs() > low.abs() { high } else { low };
             warnings.extend(underflow_of(largest, dtype).or_else(|| {
-                // The values one standard deviation from the mean show how far most values are apart. A sequence has its own
-                // warning.
+                // The results at one standard deviation below and above the mean estimate the spread of the values. A
+                // sequence has a separate warning.
                 let is_sequence = matches!(argument.distribution, Distribution::Arange { .. });
                 let (mean, std) = if is_sequence { (low, 0.0) } else { (argument.mean(), argument.std()) };
                 let near = |x: f64| functions.apply(x.clamp(least, greatest));
@@ -78,8 +78,8 @@ impl Plan {
         })
     }
 
-    /// Returns the plan of the values to which the functions of [`Distribution::Mapped`] are applied. The type of this
-    /// plan is f64. Returns `None` for any other distribution.
+    /// Returns the plan of the values to which the functions of [`Distribution::Mapped`] are applied. The element type
+    /// of the returned plan is f64. Returns `None` for any other distribution.
     pub fn argument(&self) -> Option<&Plan> {
         self.argument.as_deref()
     }

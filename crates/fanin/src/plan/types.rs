@@ -38,7 +38,8 @@ pub struct Block {
 }
 
 impl Plan {
-    /// Returns the plan with the given fans, from which the parameters of the plan were computed.
+    /// Returns this plan with the given fans, which [`Plan::fans`] then returns. The parameters of the plan should have
+    /// been computed from these fans.
     #[must_use]
     pub fn with_fans(mut self, fans: Fans) -> Self {
         self.fans = Some(fans);
@@ -150,8 +151,10 @@ impl Block {
         &self.axes
     }
 
-    /// Returns the text that the native stream appends to the tensor's name if the block is an `orthogonal` or `sparse`
-    /// matrix. The text is `[1]` for block 1, and `[3][0]` for block 0 of tensor 3 of a stack.
+    /// Returns the suffix of the block, such as `[1]` for block 1, and `[3][0]` for block 0 of tensor 3 of a stack.
+    ///
+    /// On the native stream, some blocks, such as `orthogonal` and `sparse` matrices, have the values of a separate
+    /// tensor. The name of the separate tensor is the name of the whole tensor followed by this suffix.
     pub fn suffix(&self) -> &str {
         &self.suffix
     }

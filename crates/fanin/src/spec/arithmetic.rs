@@ -27,9 +27,9 @@ impl Scanner<'_> {
         }
     }
 
-    /// Returns the result of an operation. Returns an error if the result is infinite or not a number although the
-    /// operands are finite, or if it is not a number although the operands are. An operand that is not a number stands
-    /// for a number that is not known yet.
+    /// Checks the result of an operation, and returns it. Returns an error if the result is infinite but all operands
+    /// are finite, or if the result is NaN but no operand is NaN. A NaN operand stands for a number that is not known
+    /// yet, so its result is NaN too.
     fn finite_if(&self, at: usize, result: f64, operands: &[f64]) -> Result<f64, SpecError> {
         let are_finite = operands.iter().all(|operand| operand.is_finite());
         if result.is_infinite() && are_finite {
@@ -172,7 +172,7 @@ impl Scanner<'_> {
     }
 
     /// Parses a property of the tensor (`fan_in`, `fan_out`, `shape[i]` or `index`) and returns its value. The parser
-    /// has already read `name`. The value is NaN if the shape is not known yet. Returns `None` if `name` is not a
+    /// has already read `name`. The value is NaN if the property is not known yet. Returns `None` if `name` is not a
     /// property.
     fn property_of_tensor(&mut self, at: usize, name: &str) -> Result<Option<f64>, SpecError> {
         match name {

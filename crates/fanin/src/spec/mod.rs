@@ -21,7 +21,7 @@
 //! assert_eq!(init.scheme().formula, "N(mean, std^2)");
 //! assert_eq!(init.to_string().parse::<Init>()?, init);
 //!
-//! // The prior bias of a detection head, the width rule of a tied embedding, and Mamba's time step.
+//! // The bias of a detection head (RetinaNet), an embedding with a std of 1 / sqrt(width), and Mamba's time step.
 //! let bias: Init = "constant(-log((1-0.01)/0.01))".parse()?;
 //! let embedding: Init = "normal(std=1/sqrt(shape[-1]))".parse()?;
 //! let time_step: Init = "softplus_inverse(log_uniform(0.001, 0.1))".parse()?;
@@ -81,8 +81,8 @@ impl Init {
         Ok(parser::parse(text, variables, TensorContext::default())?)
     }
 
-    /// Parses a spec for a tensor of the shape `shape`. Unlike with [`Init::parse_with`], the initializer contains the
-    /// values of `fan_in`, `fan_out` and `shape[i]` for this tensor instead of the variables.
+    /// Parses a spec for a tensor of the shape `shape`, and replaces `fan_in`, `fan_out` and `shape[i]` by their values
+    /// for this tensor. [`Init::parse_with`] does not replace them, because the shape is not known.
     ///
     /// ```
     /// use fanin::init::Init;

@@ -13,7 +13,7 @@ pub struct Scheme {
     pub name: &'static str,
     /// The name and the default value of each parameter, in torch's order. A required parameter has the default `None`.
     pub parameters: &'static [(&'static str, Option<&'static str>)],
-    /// The formula of the distribution or of the values, in which the parameters have their names.
+    /// The formula of the distribution or of the values, written with the names of the parameters.
     pub formula: &'static str,
     /// The paper or the library that defines the scheme. The source is empty for elementary schemes such as `normal`.
     pub source: &'static str,

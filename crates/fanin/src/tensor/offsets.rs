@@ -53,7 +53,8 @@ impl Iterator for Offsets {
 
 impl ExactSizeIterator for Offsets {}
 
-/// The number of elements that are written between two checks for cancellation, which takes a millisecond or less.
+/// The number of elements that are written between two checks for cancellation. Writing these elements takes a
+/// millisecond or less.
 pub(super) const CHECK_EVERY: usize = 1 << 16;
 
 impl Offsets {

@@ -81,7 +81,7 @@ impl<'a> TensorMut<'a> {
                 return fail("an element is outside the buffer");
             }
             // The axes are visited in ascending order of strides. No two elements share memory if each stride is
-            // greater than the distance between the first and the last element along all axes with smaller strides.
+            // greater than `spanned`: the sum of `(size - 1) * stride` over all axes with smaller strides.
             let mut spanned = 0u128;
             for axis in axes_by_stride(shape, strides) {
                 let step = strides[axis].unsigned_abs() as u128;
@@ -175,7 +175,8 @@ impl<'a> TensorMut<'a> {
         write_copy(memory, &offsets.rows(rows), write);
     }
 
-    /// Splits a strided tensor into slabs along the axis with the largest stride. The slabs do not overlap in memory.
+    /// Splits a strided tensor into slabs, which are ranges of indices along the axis with the largest stride. The
+    /// slabs do not overlap in memory.
     ///
     /// Returns the axis, and each slab with its first index along the axis. Returns `None` if the memory is contiguous.
     /// `length(axis, n)` must return the size of a slab along the axis, where `n` is the number of elements at each
@@ -190,8 +191,8 @@ impl<'a> TensorMut<'a> {
         let (size, step) = (shape[axis], strides[axis].unsigned_abs());
         let backwards = strides[axis] < 0;
         let length = length(axis, shape.iter().product::<usize>() / size).clamp(1, size);
-        // Returns the distance from the first element along an axis down to the element with the lowest offset, which
-        // is 0 if the stride is positive.
+        // Returns the distance in memory from the first element along an axis down to the element with the lowest
+        // offset. If the stride is positive, the first element has the lowest offset, and the distance is 0.
         let below = |axis: usize| {
             if strides[axis] < 0 { (shape[axis] - 1) * strides[axis].unsigned_abs() } else { 0 }
         };

@@ -141,9 +141,9 @@ mod tests {
             scope.spawn(|scope| {
                 let cancellable = std::thread::current().id();
                 let ended = token.run(|| {
-                    // The job of the cancelled thread ends, and `for_each` waits on this thread for the job of the
-                    // other thread. The other job waits for the unrelated work, which only the cancelled thread can
-                    // run.
+                    // The job of the cancelled thread ends. `for_each` then waits on this thread for the job of the
+                    // other thread, and the other job waits for the unrelated work. Only the cancelled thread can run
+                    // the unrelated work.
                     Threads::Pool.for_each(vec![(); 2], |()| {
                         both.wait();
                         if std::thread::current().id() == cancellable {

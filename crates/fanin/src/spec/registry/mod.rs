@@ -35,14 +35,15 @@ impl Scheme {
         schemes().iter().find(|scheme| scheme.name == name)
     }
 
-    /// Returns the other names by which a spec can name this scheme, apart from torch's underscore.
+    /// Returns the synonyms that a spec can use for this scheme, such as `lora_a`. Names that differ only by torch's
+    /// underscore are not included.
     pub fn synonyms(&self) -> impl Iterator<Item = &'static str> {
         ALIASES.iter().filter(|(_, name)| *name == self.name).map(|(synonym, _)| *synonym)
     }
 }
 
-/// Returns the name of a scheme for a name in a spec. The name in the spec can have torch's underscore at the end, or
-/// can be a synonym.
+/// Returns the name of the scheme that a spec calls `name`: removes torch's underscore at the end, and replaces a
+/// synonym by the name of the scheme.
 pub(super) fn canonical(name: &str) -> &str {
     let bare = name.strip_suffix('_').unwrap_or(name);
     ALIASES.iter().find(|(alias, _)| *alias == bare).map_or(bare, |(_, name)| name)
