@@ -76,8 +76,8 @@ thread_local! {
 pub(crate) struct CurrentToken(Option<CancelToken>);
 
 impl CurrentToken {
-    /// No token. A thread that waits for a pool runs without a token, because the pool may execute unrelated work on
-    /// the waiting thread, and a token must not cancel that work.
+    /// No token. A thread that waits for a thread pool must have no token. The pool may execute unrelated work on the
+    /// waiting thread, and a token must not cancel this work.
     pub(crate) const NONE: Self = Self(None);
 
     /// Returns the token of the calling thread.

@@ -58,10 +58,10 @@
 //! | `FromRng` | computed from the words of the caller's generator | no |
 //!
 //! A model is filled tensor by tensor. [`Native::tensor`] returns the stream of one tensor, a [`NativeTensor`];
-//! [`canonical_name`] normalizes the tensor's name. [`Native::model`] returns a [`NativeModel`]. A [`NativeModel`] also
-//! returns the streams of tensors, but returns an error if two tensors have the same name. [`Prepared`] fills several
-//! regions of one tensor. The work that all regions need is then done only once. [`Threads`] and [`Team`] set which
-//! threads a fill uses. A [`CancelToken`] cancels a running fill.
+//! [`canonical_name`] removes the parts of a name that PyTorch's wrapper modules add. [`Native::model`] returns a
+//! [`NativeModel`]. A [`NativeModel`] also returns the streams of tensors, but returns an error if two tensors have the
+//! same name. [`Prepared`] fills several regions of one tensor. The work that all regions need is then done only once.
+//! [`Threads`] and [`Team`] set which threads a fill uses. A [`CancelToken`] cancels a running fill.
 //!
 //! # torch.nn.init by name
 //!

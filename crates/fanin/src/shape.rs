@@ -118,9 +118,12 @@ impl AxisLayout {
     /// ```
     ///
     /// # Errors
-    /// Returns the same errors as [`AxisLayout::fans`], and [`Error::FanGroups`] if `groups` is 0, or does not divide
-    /// the size of the axis with the channels of all groups. Also returns [`Error::FanGroups`] if `groups` is not 1 and
-    /// the order of explicit axes does not determine which axis has the channels of all groups (see [`Axes`]).
+    /// Returns the same errors as [`AxisLayout::fans`]. Also returns [`Error::FanGroups`] in three cases:
+    ///
+    /// * `groups` is 0,
+    /// * `groups` does not divide the size of the axis with the channels of all groups,
+    /// * `groups` is not 1, and the order of explicit axes does not determine which axis has the channels of all groups
+    ///   (see [`Axes`]).
     pub fn grouped_fans(self, shape: &[usize], groups: usize) -> Result<Fans, Error> {
         if shape.len() < 2 {
             return Err(Error::Fans { shape: shape.to_vec() });
@@ -294,7 +297,7 @@ impl std::str::FromStr for Axes {
     }
 }
 
-/// The fan by which Kaiming initialization divides the variance. torch calls this argument `mode`.
+/// The fan in the variance of Kaiming initialization, which is `gain^2 / fan`. torch calls this argument `mode`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Fan {
     /// fan_in, which keeps the variance of the signal constant in the forward pass.

@@ -7,8 +7,8 @@ use crate::simd::{SimdBits, SimdF32, SimdF64, SimdFloat, SimdIsa};
 
 /// The normal distribution N(mean, std^2), computed in f32.
 ///
-/// Each block gives four variates. Word 0 gives the radius and word 1 gives the angle of the variates 0 and 1. Word 2
-/// gives the radius and word 3 gives the angle of the variates 2 and 3.
+/// Each block of four words gives four variates. Word 0 gives the radius and word 1 gives the angle of the variates 0
+/// and 1. Word 2 gives the radius and word 3 gives the angle of the variates 2 and 3.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Normal32 {
     mean: f32,
@@ -30,7 +30,7 @@ fn pair<F: SimdF32>(radius: F::Bits, turn: F::Bits) -> (F, F) {
     polar::<F, -32>(x, angle_of_turn(turn))
 }
 
-/// The number of pairs of variates from a group of words.
+/// The number of pairs of variates from a group of 64 words.
 const PAIRS: usize = GROUP_32 / 2;
 
 impl Transform32 for Normal32 {
@@ -59,7 +59,7 @@ impl Transform32 for Normal32 {
 
 /// The normal distribution N(mean, std^2), computed in f64.
 ///
-/// Each block gives two variates. Words 0 and 1 give their radius, and words 2 and 3 give their angle.
+/// Each block of four words gives two variates. Words 0 and 1 give the radius, and words 2 and 3 give the angle.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Normal64 {
     mean: f64,

@@ -3,10 +3,10 @@
 use crate::rng::GroupWords;
 use crate::simd::{SimdFloat, SimdIsa};
 
-/// The number of f32 variates from a group of words.
+/// The number of f32 variates from a group of 64 words: one for each word.
 pub(crate) const GROUP_32: usize = 64;
 
-/// The number of f64 variates from a group of words.
+/// The number of f64 variates from a group of 64 words: one for each pair of words.
 pub(crate) const GROUP_64: usize = 32;
 
 /// A distribution that turns words into f32 variates. Implementations store the constants of the computation, such as a

@@ -15,10 +15,10 @@ fn range(low: f64, high: f64, arithmetic: DType) -> (f64, f64) {
     if least <= greatest { (least, greatest) } else { nearest_to_middle(low, high, arithmetic) }
 }
 
-/// Returns the bounds to which the values of a distribution on [low, high] are clamped before they are rounded to
-/// `dtype`. The bounds are the least and the greatest f32 (f64 for f64 values) in the interval that do not exceed the
-/// largest finite value of `dtype`. If there is no such number, both bounds are the number that is nearest to the
-/// middle of the interval.
+/// Returns the least and the greatest value of a distribution on [low, high] before the values are rounded to `dtype`.
+/// Values are clamped to these two bounds. Both bounds are f32 numbers (f64 numbers if `dtype` is f64) in the interval,
+/// and their magnitude is at most the largest finite value of `dtype`. If there is no such number, both bounds are the
+/// number that is nearest to the middle of the interval.
 ///
 /// The interval must contain a number whose magnitude does not exceed the largest finite value of `dtype`.
 pub(crate) fn closed_range(low: f64, high: f64, dtype: DType) -> (f64, f64) {

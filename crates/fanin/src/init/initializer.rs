@@ -215,10 +215,10 @@ pub(super) fn unless<T: PartialEq + std::fmt::Display>(
     (*value != default).then_some(value as &dyn std::fmt::Display)
 }
 
-/// Returns a plan with a warning if the shape has no elements, and `None` otherwise. A fill with this plan writes
-/// nothing.
+/// If the shape has no elements, returns a plan with a warning. A fill with this plan writes nothing. Otherwise returns
+/// `None`.
 ///
-/// Schemes that divide by a fan call this function first, because the fans of such a shape may be 0.
+/// Schemes that divide by a fan call this function first, because the fans of a shape without elements may be 0.
 pub(super) fn empty_plan(shape: &[usize], dtype: DType) -> Result<Option<Plan>, Error> {
     if element_count(shape)? > 0 {
         return Ok(None);

@@ -74,7 +74,7 @@ pub const fn kaiming_normal() -> Kaiming {
 }
 
 impl Kaiming {
-    /// Sets the fan by which the variance is divided (default: fan_in). torch calls this argument `mode`.
+    /// Sets the fan in the variance `gain^2 / fan` (default: fan_in). torch calls this argument `mode`.
     #[must_use]
     pub const fn fan(self, fan: Fan) -> Self {
         Self { fan, ..self }

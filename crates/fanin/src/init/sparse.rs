@@ -12,9 +12,8 @@ pub struct Sparse {
     pub(super) std: f64,
 }
 
-/// Returns an initializer of a matrix with the distribution N(0, std^2), in which every column has
-/// `ceil(sparsity * rows)` zeros at random positions: Martens 2010, Deep learning via Hessian-free optimization,
-/// section 5.
+/// Returns an initializer of a matrix of values from N(0, std^2). In every column, `ceil(sparsity * rows)` values at
+/// random positions are replaced by 0 (Martens 2010, Deep learning via Hessian-free optimization, section 5).
 ///
 /// The shape is `[rows, columns]`. `sparsity` is the fraction of zeros in each column, from 0 to 1. The standard
 /// deviation (sigma) is 0.01 by default ([`Sparse::std`]).

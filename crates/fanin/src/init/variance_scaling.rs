@@ -10,7 +10,7 @@ use crate::shape::{AxisLayout, Fan, Fans};
 /// constant.
 const TRUNCATED_STD: f64 = 0.879_625_661_034_239_8;
 
-/// The fan by which the scale is divided. JAX and Keras call this argument `mode`.
+/// The fan n in the variance `scale / n`. JAX and Keras call this argument `mode`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum FanMode {
@@ -206,7 +206,7 @@ pub const fn glorot_normal() -> VarianceScaling {
 }
 
 impl VarianceScaling {
-    /// Sets the fan by which the scale is divided (default: fan_in).
+    /// Sets the fan n in the variance `scale / n` (default: fan_in).
     #[must_use]
     pub fn mode(self, mode: impl Into<FanMode>) -> Self {
         self.mode_of(mode.into())

@@ -26,9 +26,9 @@ use crate::threads::Threads;
 /// Writes `gain * Q` to `out`, where Q is the orthogonal matrix that torch computes from the matrix `gaussian`. Both
 /// matrices are row-major and have the size `(rows, columns)`.
 ///
-/// Q is the thin orthogonal factor of the QR factorization of `gaussian`, with each column multiplied by the sign of
-/// the diagonal element of R in this column. If `gaussian` has fewer rows than columns, its transpose is factored, and
-/// the result is transposed back.
+/// Q is the thin orthogonal factor of the QR factorization of `gaussian`. Each column of Q is multiplied by the sign of
+/// the diagonal element of R in the same column. If `gaussian` has fewer rows than columns, its transpose is factored,
+/// and the result is transposed back.
 ///
 /// As in torch, the sign of 0 is 0. If a diagonal element of R is zero, the corresponding column of `gain * Q` is
 /// therefore zero.

@@ -155,8 +155,9 @@ impl<T: Real> Reflections<T> {
         product
     }
 
-    /// Returns the columns `panel` of W, the solution of `S W = V_top^T`, by back substitution from the last row to the
-    /// first. `product` is S. Only the rows above `panel.end` are returned, because W is zero below them.
+    /// Returns the columns `panel` of W. W is the solution of `S W = V_top^T`, and `product` is S. The columns are
+    /// computed by back substitution, from the last row to the first. Only the rows `0..panel.end` are returned,
+    /// because W is zero below these rows.
     fn solve(&self, product: &[T], panel: Range<usize>) -> Vec<T> {
         let (n, width) = (self.columns, panel.len());
         // V_top^T and W are zero below the diagonal.

@@ -80,8 +80,8 @@ pub(super) fn polar_of_ln<F: SimdFloat<Scalar: From<i8>>>(
     sin: F,
     cos: F,
 ) -> (F, F) {
-    // The barrier keeps the square root before the rotation. The CPU computes both at the same time, and both take
-    // about as long.
+    // The barrier keeps the compiler from moving the square root behind the rotation. The CPU then computes both at the
+    // same time. Both take about as long.
     let (radius, sin) = ln.mul(F::splat((-2).into())).sqrt().barrier_with(sin);
     let (sin, cos) = rotate_to_quadrant(quadrant, sin, cos);
     (radius.mul(cos), radius.mul(sin))

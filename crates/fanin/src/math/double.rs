@@ -105,7 +105,7 @@ pub(super) fn ln_sin_cos64<D: SimdF64>(x: D, remainder: D) -> (D, D, D) {
     let square = remainder.mul(remainder);
     let (exponent, f) = exponent_and_fraction64(x);
     let s = f.div(splat(2.0).add(f));
-    // The CPU computes this polynomial during the division above, which takes about as long.
+    // The CPU computes this polynomial at the same time as the division above. Both take about as long.
     let sin = horner(square, SIN).mul(square).mul_add(remainder, remainder);
     let z = s.mul(s);
     let (mut ln, mut cos) = (splat(LN[0]), splat(COS[0]));

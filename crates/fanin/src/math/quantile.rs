@@ -1,9 +1,9 @@
 //! The quantile of the standard normal distribution in f32 and f64, and the Mills ratio in the far tail.
 //!
-//! In f32, the quantile z of the probability p is computed as `z = x * factor(w)` with `x = 2 * p - 1` and
-//! `w = -ln(1 - x^2)` (Giles 2010, "Approximating the erfinv function"). w equals `-ln(4 * tail * (1 - tail))`, where
-//! `tail` is the smaller of p and 1 - p. The function `factor` is approximated by polynomials. scripts/tables.py
-//! computed the coefficients.
+//! In f32, the quantile z of the probability p is computed by the method of Giles 2010, "Approximating the erfinv
+//! function": `z = x * factor(w)` with `x = 2 * p - 1` and `w = -ln(1 - x^2)`. w equals `-ln(4 * tail * (1 - tail))`,
+//! where `tail` is the smaller of p and 1 - p. The function `factor` is approximated by polynomials. scripts/tables.py
+//! computed the coefficients of the polynomials.
 
 use super::double::ln64;
 use super::polynomial::{horner, horner_lowest_first};

@@ -73,8 +73,8 @@ impl Plan {
     /// Returns the plan of a tensor that consists of `blocks`. The blocks must not overlap. Elements outside all
     /// blocks are 0.
     ///
-    /// The result is a plan without blocks if the blocks cover the whole tensor, all blocks have the same distribution,
-    /// and each value of this distribution depends on its index only.
+    /// The result is a plan without blocks in the following case: the blocks cover the whole tensor, all blocks have
+    /// the same distribution, and each value of this distribution depends on its index only.
     ///
     /// # Errors
     /// `ShapeOverflow` if the number of elements does not fit in an `isize`.

@@ -83,8 +83,8 @@ impl Plan {
     }
 }
 
-/// Returns the sum of the signs in the first `rows` rows and `columns` columns of the Hadamard matrix of order `side`,
-/// which must be a power of two.
+/// Returns the sum of the signs in the first `rows` rows and `columns` columns of the Hadamard matrix of order `side`.
+/// `side` must be a power of two.
 ///
 /// In the full matrix, the signs of the first row add up to `side`, and the signs of every other row add up to 0. The
 /// same is true for the columns. The result is therefore `side` if `rows` or `columns` equals `side`. Otherwise the

@@ -19,7 +19,7 @@ pub(super) struct Scanner<'a> {
     pub(super) tensor: TensorContext<'a>,
     /// `true` if the current spec has used a property of the tensor that is not known yet.
     pub(super) is_deferred: bool,
-    /// The variables that have been read so far, as pairs of the byte range of the name and the value.
+    /// The variables that have been read so far. Each entry is the byte range of the variable's name, and its value.
     pub(super) substitutions: Vec<(std::ops::Range<usize>, f64)>,
 }
 

@@ -10,7 +10,7 @@ use crate::cancel::check;
 pub(crate) enum Order {
     /// The order of ascending row-major indices.
     Index,
-    /// The order of ascending offsets in memory, in which torch draws values.
+    /// The order of ascending offsets in memory. torch draws values in this order.
     Memory,
 }
 

@@ -5,15 +5,15 @@ use crate::math::{TWO_32, ln_1p64, log_mills64, minus_ln_complement64, quantile6
 use crate::rng::{GroupWords, LANES};
 use crate::simd::SimdIsa;
 
-/// The width of a narrow interval, in standard deviations. Below this width, the curvature of the log density has no
-/// effect in f64 precision.
+/// The limit for narrow intervals: an interval is narrow if its width in standard deviations is less than this number.
+/// In a narrow interval, the curvature of the log density has no effect in f64 precision.
 pub(super) const NARROW: f64 = 1.0 / 67_108_864.0;
 
 /// The number of Newton steps with which [`Tail`] computes a distance. The relative error of the first guess is at most
 /// 1/25. Each step multiplies the error by at most 2e-4.
 const NEWTON_STEPS: usize = 4;
 
-/// A distribution that is given by its inverse distribution function in f64.
+/// The inverse distribution function of a distribution, computed in f64.
 pub(crate) trait InverseCdf: Copy {
     /// Returns the value at the probability `u` in (0, 1). `complement` is `1 - u`. Both arguments must have full
     /// relative precision.
