@@ -29,7 +29,7 @@ impl Scanner<'_> {
 
     /// Checks the result of an operation, and returns it. Returns an error if the result is infinite but all operands
     /// are finite, or if the result is NaN but no operand is NaN. A NaN operand stands for a number that is not known
-    /// yet, so its result is NaN too.
+    /// yet, so the result may then be NaN.
     fn finite_if(&self, at: usize, result: f64, operands: &[f64]) -> Result<f64, SpecError> {
         let are_finite = operands.iter().all(|operand| operand.is_finite());
         if result.is_infinite() && are_finite {

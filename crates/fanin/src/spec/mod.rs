@@ -81,8 +81,9 @@ impl Init {
         Ok(parser::parse(text, variables, TensorContext::default())?)
     }
 
-    /// Parses a spec for a tensor of the shape `shape`, and replaces `fan_in`, `fan_out` and `shape[i]` by their values
-    /// for this tensor. [`Init::parse_with`] does not replace them, because the shape is not known.
+    /// Parses a spec for a tensor of the shape `shape`. Outside of `blocks` and `stacked`, `fan_in`, `fan_out` and
+    /// `shape[i]` are replaced by their values for this tensor. [`Init::parse_with`] keeps these names, because the
+    /// shape is not known.
     ///
     /// ```
     /// use fanin::init::Init;

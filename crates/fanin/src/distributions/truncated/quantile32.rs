@@ -19,9 +19,10 @@ pub(crate) struct Quantile32<const TAIL: bool> {
     smaller: SmallerTail,
     /// The probability of the interval, divided by the number of words, 2^32.
     word_mass: f32,
-    /// `2 * p - 1` at the middle of the interval's probability, where p is the probability below the value.
+    /// The value of `2 * p - 1` in the middle between the words -1 and 0, which are read as signed integers. p is the
+    /// probability below the value of a word.
     middle: f32,
-    /// The change of `2 * p - 1` from one word to the next, where words are read as signed integers.
+    /// The change of `2 * p - 1` from one word to the next.
     scale: f32,
     least: f32,
     greatest: f32,
