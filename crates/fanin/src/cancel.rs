@@ -29,8 +29,8 @@ impl CancelToken {
         Self::default()
     }
 
-    /// Cancels all work that was started by [`CancelToken::run`] of this token or of a clone. A running fill ends
-    /// within milliseconds. A cancelled token cannot be reset.
+    /// Cancels all work that runs in [`CancelToken::run`] of this token or of a clone. A running fill ends within
+    /// milliseconds. A cancelled token cannot be reset.
     pub fn cancel(&self) {
         self.0.store(true, Ordering::Relaxed);
     }

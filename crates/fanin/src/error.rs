@@ -112,7 +112,8 @@ pub enum Error {
         /// The shape given.
         shape: Vec<usize>,
     },
-    /// The sizes of the blocks do not add up to the size of the axis, or the axis does not exist.
+    /// The structure of the scheme (blocks, a stack or a matrix) does not fit the shape or the axis layout. For example,
+    /// the sizes of the blocks do not add up to the size of the axis, or the axis does not exist.
     #[error("{scheme}: {reason} (the shape is {shape:?})")]
     Blocks {
         /// The name of the scheme in specs.
@@ -122,8 +123,9 @@ pub enum Error {
         /// The shape given.
         shape: Vec<usize>,
     },
-    /// [`Plan::new`](crate::Plan::new) was called with [`Distribution::Blocks`](crate::Distribution::Blocks), which
-    /// does not contain the plans of the blocks.
+    /// [`Plan::new`](crate::Plan::new) was called with [`Distribution::Blocks`](crate::Distribution::Blocks) or
+    /// [`Distribution::Mapped`](crate::Distribution::Mapped). These distributions do not contain the plans of the
+    /// blocks or of the argument.
     #[error(
         "a plan of blocks cannot be made from its distribution alone: use an initializer such as init::blocks (the shape is {shape:?})"
     )]

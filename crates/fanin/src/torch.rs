@@ -148,13 +148,14 @@ mirror! {
     /// = 1.
     xavier_normal_(tensor, gain: f64) = init::xavier_normal().gain(gain), formerly xavier_normal;
 
-    /// Fills the tensor with values from U[-bound, bound), bound = gain * sqrt(3 / fan). torch's defaults: a = 0, mode
-    /// = fan_in, nonlinearity = leaky_relu. `a` is the slope of leaky_relu, and has no effect on other nonlinearities.
+    /// Fills the tensor with values from U[-bound, bound), bound = gain * sqrt(3 / fan). `mode` selects fan_in or
+    /// fan_out. The gain is torch's gain of the nonlinearity. `a` is the slope of leaky_relu, and has no effect on
+    /// other nonlinearities. torch's defaults: a = 0, mode = fan_in, nonlinearity = leaky_relu.
     kaiming_uniform_(tensor, a: f64, mode: &str, nonlinearity: &str) =
         kaiming(init::kaiming_uniform(), &tensor, a, mode, nonlinearity)?, formerly kaiming_uniform;
 
-    /// Fills the tensor with values from N(0, std^2), std = gain / sqrt(fan). torch's defaults are the same as for
-    /// [`kaiming_uniform_`].
+    /// Fills the tensor with values from N(0, std^2), std = gain / sqrt(fan). The arguments and torch's defaults are
+    /// the same as for [`kaiming_uniform_`].
     kaiming_normal_(tensor, a: f64, mode: &str, nonlinearity: &str) =
         kaiming(init::kaiming_normal(), &tensor, a, mode, nonlinearity)?, formerly kaiming_normal;
 
@@ -162,8 +163,8 @@ mirror! {
     /// of the matrix. torch's default: gain = 1.
     orthogonal_(tensor, gain: f64) = init::orthogonal().gain(Gain::Value(gain)), formerly orthogonal;
 
-    /// Fills the tensor with values from N(0, std^2), and with ceil(sparsity * rows) zeros in every column. torch's
-    /// default: std = 0.01.
+    /// Fills the tensor with values from N(0, std^2), and with ceil(sparsity * rows) zeros at random positions of every
+    /// column. torch's default: std = 0.01.
     sparse_(tensor, sparsity: f64, std: f64) = init::sparse(sparsity).std(std), formerly sparse;
 }
 

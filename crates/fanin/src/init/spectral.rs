@@ -6,8 +6,8 @@ use crate::error::Error;
 use crate::plan::{Distribution, Plan, finite};
 use crate::shape::AxisLayout;
 
-/// An initializer of a normal distribution whose standard deviation is chosen so that the weight has a given spectral
-/// norm. Created by [`spectral`].
+/// An initializer of a normal distribution whose standard deviation gives the weight a spectral norm of about
+/// `sqrt(fan_out / fan_in)`. Created by [`spectral`].
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Spectral {
     sigma: f64,

@@ -373,7 +373,7 @@ mod tests {
     fn products_without_the_omitted_terms_equal_full_products() {
         let (depth, width) = (700, 420);
         for &level in Level::available() {
-            // b is upper triangular from its row 280 on: column j ends at row 280 + j.
+            // Column j of b is zero below row 280 + j.
             let a = filled(30 * depth, 1);
             let mut b = filled(depth * width, 2);
             for (place, value) in b.iter_mut().enumerate() {

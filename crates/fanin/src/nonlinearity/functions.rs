@@ -86,7 +86,8 @@ impl Nonlinearity {
         }
     }
 
-    /// Returns the points other than 0 at which the nonlinearity or its derivative jumps, in ascending order.
+    /// Returns the points at which the nonlinearity or its derivative jumps, in ascending order. The point 0 is never
+    /// included.
     pub const fn kinks(self) -> &'static [f64] {
         match self.function() {
             Nonlinearity::Hardtanh => &[-1.0, 1.0],

@@ -7,9 +7,8 @@ use crate::math::normal_mean;
 
 /// Returns the forward gain of a function `f`: `E[f(z)^2]^(-1/2)` for z ~ N(0, 1).
 ///
-/// Let `f` be applied to values from N(0, 1), and let the weights of the next layer have the variance
-/// `gain^2 / fan_in`. The outputs of the next layer then have the variance 1. He et al. 2015, section 2.2, derive this
-/// result for relu.
+/// If `f` is applied to values from N(0, 1), and the weights of the next layer have the variance `gain^2 / fan_in`,
+/// then the outputs of the next layer have the variance 1. He et al. 2015, section 2.2, derive this result for relu.
 ///
 /// The expectation is computed by quadrature. The relative error is about 1e-12 if `f` is smooth except at some kinks
 /// or steps. The result is infinite if `f` is 0 everywhere. The result is 0 or NaN if `f` is not square-integrable.
@@ -113,12 +112,12 @@ pub enum Nonlinearity {
         /// The angular frequency omega.
         omega: f64,
     },
-    /// Another nonlinearity, whose gain is the forward gain instead of the gain in torch's table. In specs, this
+    /// The function of another nonlinearity, with the forward gain instead of the gain in torch's table. In specs, this
     /// variant is written as `forward(tanh)`.
     Forward(&'static Nonlinearity),
 }
 
-/// The variants in torch's table that have no parameter, in torch's order.
+/// The variants without a parameter that are in torch's table, in torch's order.
 const TORCH: [Nonlinearity; 11] = [
     Nonlinearity::Linear,
     Nonlinearity::Conv1d,
@@ -133,7 +132,7 @@ const TORCH: [Nonlinearity; 11] = [
     Nonlinearity::Selu,
 ];
 
-/// The other variants that have no parameter, which are not in torch's table.
+/// The variants without a parameter that are not in torch's table.
 const BEYOND_TORCH: [Nonlinearity; 16] = [
     Nonlinearity::Celu,
     Nonlinearity::Elu,

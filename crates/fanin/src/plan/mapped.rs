@@ -121,8 +121,8 @@ fn square(x: f64) -> f64 {
     x * x
 }
 
-/// Returns the mean and the standard deviation over the last axis. The element at `index` of this axis is
-/// `value(index)`. If the axis is empty, both are 0.
+/// Returns the mean and the standard deviation of the elements along the last axis. The element at `index` of this axis
+/// is `value(index)`. If the axis is empty, both are 0.
 pub(super) fn moments_of_sequence(plan: &Plan, value: impl Fn(usize) -> f64) -> (f64, f64) {
     let length = plan.shape.last().copied().unwrap_or(1);
     let count = length.max(1) as f64;

@@ -231,8 +231,8 @@ impl Scanner<'_> {
         Ok(mapped(function, argument).into())
     }
 
-    /// Parses `name =` and returns the name, which must be one of `known`. Returns `None` and reads nothing if the text
-    /// does not continue with a name and "=".
+    /// Parses `name =` and returns the name, which must be one of `known`. If the text does not continue with a name
+    /// and "=", reads nothing and returns `None`.
     fn keyword(&mut self, known: &[&'static str]) -> Result<Option<&'static str>, SpecError> {
         self.rest();
         let at = self.at;
@@ -250,8 +250,8 @@ impl Scanner<'_> {
         }
     }
 
-    /// Parses `size :` and returns the size of a block. Returns `None` and reads nothing if the text does not continue
-    /// with an expression and ":".
+    /// Parses `size :` and returns the size of a block. If the text does not continue with an expression and ":", reads
+    /// nothing and returns `None`.
     fn block_size(&mut self) -> Result<Option<usize>, SpecError> {
         let (at, depth) = (self.at, self.depth);
         let mut lookahead = Scanner { at, depth, ..Scanner::new(self.text, self.variables, self.tensor) };

@@ -15,8 +15,9 @@ pub(super) fn write_copy(memory: Values<'_>, offsets: &Offsets, write: impl FnOn
     });
 }
 
-/// Copies the k-th value of `from` to the k-th offset of `offsets` in `memory`, for all k. The inner loop runs along
-/// the axis with the smallest stride in `memory`, because scattered writes take longer than scattered reads.
+/// Copies each value of `from` to the corresponding offset in `memory`: value k to offset k of `offsets`. The inner
+/// loop runs along the axis with the smallest stride in `memory`, because scattered writes take longer than scattered
+/// reads.
 fn scatter<E: Copy>(memory: &mut [E], offsets: &Offsets, from: &[E]) {
     let (sizes, strides, count) = (offsets.sizes(), offsets.strides(), offsets.len());
     let axes: Vec<usize> = axes_by_stride(sizes, strides).collect();

@@ -78,7 +78,7 @@ impl Truncated {
         Truncated::Central(central)
     }
 
-    /// Calls `visitor` with the f32 transform of this distribution, and returns its result.
+    /// Calls `visitor` with the f32 transform of this distribution, and returns the result of the visitor.
     pub(crate) fn visit32<V: Visitor32>(self, dtype: DType, visitor: V) -> V::Output {
         match self {
             Truncated::Body(transform) => visitor.visit32(transform),
@@ -89,8 +89,8 @@ impl Truncated {
         }
     }
 
-    /// Calls `visitor` with the f64 transform of this distribution, and returns its result. The distribution must have
-    /// been created for [`DType::F64`].
+    /// Calls `visitor` with the f64 transform of this distribution, and returns the result of the visitor. The
+    /// distribution must have been created for [`DType::F64`].
     pub(crate) fn visit64<V: Visitor64>(self, visitor: V) -> V::Output {
         match self {
             Truncated::Central(transform) => visitor.visit64(transform),
