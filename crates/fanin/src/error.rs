@@ -112,8 +112,8 @@ pub enum Error {
         /// The shape given.
         shape: Vec<usize>,
     },
-    /// The structure of the scheme (blocks, a stack or a matrix) does not fit the shape or the axis layout. For example,
-    /// the sizes of the blocks do not add up to the size of the axis, or the axis does not exist.
+    /// The structure of the scheme (blocks, a stack or a matrix) does not fit the shape or the axis layout. For
+    /// example, the sizes of the blocks do not add up to the size of the axis, or the axis does not exist.
     #[error("{scheme}: {reason} (the shape is {shape:?})")]
     Blocks {
         /// The name of the scheme in specs.
