@@ -1,11 +1,16 @@
 //! Blocked QR factorization by Householder reflections.
 //!
-//! The columns are factored in panels. Reflection j of a panel is `H_j = I - v_j v_j^T / h_j` with `h_j = |v_j|^2 / 2`.
-//! V is the matrix with the columns v_j, and C is the matrix of the columns to the right of the panel. Let
-//! `S = striu(V^T V) + diag(h)`, where `striu` is the strictly upper triangle. All reflections of the panel are applied
-//! to C as one block reflector: `C := C - V Y`, where Y solves `S^T Y = V^T C`. The block reflector has the compact WY
-//! form `I - V T V^T` (Schreiber and Van Loan 1989) with `T = S^-1`. As in the UT transform (Joffrain et al. 2006), T
-//! is not computed, and a triangular system with the matrix S is solved instead.
+//! The columns are factored in panels. The definitions for a panel are:
+//!
+//! * `H_j = I - v_j v_j^T / h_j` with `h_j = |v_j|^2 / 2` is reflection j of the panel.
+//! * V is the matrix with the columns v_j.
+//! * C is the matrix of the columns to the right of the panel.
+//! * `S = striu(V^T V) + diag(h)`, where `striu` is the strictly upper triangle.
+//!
+//! The product `H_0 H_1 ..` of the reflections is one block reflector, `I - V T V^T` with `T = S^-1` (the compact WY
+//! form; Schreiber and Van Loan 1989). The transpose of the block reflector is applied to C: `C := C - V Y`, where Y is
+//! the solution of `S^T Y = V^T C`. T is not computed. A triangular system with the matrix S is solved instead, as in
+//! the UT transform (Joffrain et al. 2006).
 //!
 //! After a panel has been factored, one thread updates the next panel and then factors it. At the same time, other
 //! threads update the later panels.

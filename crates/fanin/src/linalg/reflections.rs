@@ -1,16 +1,23 @@
 //! Haar-distributed matrices as products of Householder reflections (Stewart 1980, section 3).
 //!
-//! Let m be the number of rows and n <= m the number of columns. For each column j in 0..n, let x_j be a vector of m
-//! elements: zeros in the rows 0..j, and independent standard normal variates in the rows j..m. Let e_j be the unit
-//! vector with 1 in row j, x_jj the element of x_j in row j, and `v_j = x_j + sign(x_jj) |x_j| e_j`. The reflection
-//! `H_j = I - 2 v_j v_j^T / |v_j|^2` then maps x_j to `-sign(x_jj) |x_j| e_j`. With `D = diag(d)` and
-//! `d_j = -sign(x_jj)`, the first n columns of `H_0 H_1 .. H_(n-1) D` are Haar-distributed.
+//! The matrix has m rows and n columns, where n <= m. The definitions for each column j in 0..n are:
 //!
-//! Let V be the matrix with the columns v_j, and V_top its first n rows. The product of the reflections is
-//! `I - V S^-1 V^T` with `S = striu(V^T V) + diag(|v_j|^2 / 2)`, where `striu` is the strictly upper triangle (the UT
-//! transform; Joffrain et al. 2006). Any element of the result is therefore
-//! `Q[i][c] = (delta_ic - sum_k V[i][k] W[k][c]) d_c`, where delta is the Kronecker delta and `W = S^-1 V_top^T` is
-//! upper triangular.
+//! * x_j is a vector of m elements. The rows 0..j are zero. The rows j..m are independent standard normal variates.
+//! * x_jj is the element of x_j in row j, and e_j is the unit vector with 1 in row j.
+//! * `v_j = x_j + sign(x_jj) |x_j| e_j` is the vector of a reflection.
+//! * `H_j = I - 2 v_j v_j^T / |v_j|^2` is this reflection. It maps x_j to `-sign(x_jj) |x_j| e_j`.
+//! * `d_j = -sign(x_jj)` is a sign. D is the diagonal matrix of these signs.
+//!
+//! The first n columns of `H_0 H_1 .. H_(n-1) D` are Haar-distributed.
+//!
+//! These columns are computed by matrix products (the UT transform; Joffrain et al. 2006):
+//!
+//! * V is the matrix with the columns v_j. V_top is the matrix of the first n rows of V.
+//! * `S = striu(V^T V) + diag(|v_j|^2 / 2)`, where `striu` is the strictly upper triangle.
+//! * The product of the reflections is `I - V S^-1 V^T`.
+//! * `W = S^-1 V_top^T` is upper triangular.
+//! * The element of the result in row i and column c is `Q[i][c] = (delta_ic - sum_k V[i][k] W[k][c]) d_c`. delta_ic is
+//!   1 if i = c, and 0 otherwise.
 //!
 //! The order of every sum is fixed, and each step is one fused multiply-add in the element type. The column norms and S
 //! are sums over the rows of V in ascending order. An element of W is a sum over k in descending order. An element of Q

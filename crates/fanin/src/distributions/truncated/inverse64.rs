@@ -84,10 +84,12 @@ impl InverseCdf for Central {
 /// A truncated normal distribution whose values are computed in f64 from the distance to the cut-off that is nearer to
 /// the mean. Used for an interval in the far tail and for a narrow interval.
 ///
-/// Distances are in standard deviations. `alpha` is the nearer cut-off, and the upper tail is the part of the
-/// distribution beyond `alpha`. `g(delta)` is minus the logarithm of the fraction of the upper tail beyond `alpha +
-/// delta`. A uniform variate selects such a fraction, and `target` is minus the logarithm of this fraction. The
-/// solution `delta` of `g(delta) = target` is the distance of the value from `alpha`.
+/// The computation uses these quantities. Distances are in standard deviations.
+///
+/// * `alpha` is the nearer cut-off. The upper tail is the part of the distribution beyond `alpha`.
+/// * `g(delta)` is `-ln(fraction)`, where `fraction` is the fraction of the upper tail beyond `alpha + delta`.
+/// * `target` is `-ln(fraction)` of a fraction that is selected by a uniform variate.
+/// * The solution `delta` of `g(delta) = target` is the distance of the value from `alpha`.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Tail {
     /// The nearer cut-off in standard deviations from the mean. It is at least 5 unless `narrow` is `true`.
@@ -130,7 +132,7 @@ impl Tail {
         tail
     }
 
-    /// Returns `g(delta)`: minus the logarithm of the fraction of the upper tail beyond `alpha + delta`.
+    /// Returns `g(delta)`: minus the natural logarithm of the fraction of the upper tail beyond `alpha + delta`.
     #[inline(always)]
     fn exponent(&self, delta: f64) -> f64 {
         let curvature = ln_1p64(delta / self.alpha) - (log_mills64(self.alpha + delta) - self.log_mills);
