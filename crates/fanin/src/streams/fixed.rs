@@ -16,8 +16,8 @@ const CHUNK: usize = 1 << 16;
 /// during the arithmetic.
 const NON_TEMPORAL_BYTES: usize = 1 << 25;
 
-/// If the plan has no blocks, and its distribution uses no random words, fills `tensor` with the region of the plan that
-/// begins at the index `start`, and returns `true`. Otherwise writes nothing, and returns `false`.
+/// If the plan has no blocks, and its distribution uses no random words, fills `tensor` with the region of the plan
+/// that begins at the index `start`, and returns `true`. Otherwise writes nothing, and returns `false`.
 pub(super) fn fill_fixed(threads: Threads, plan: &Plan, start: &[usize], tensor: &mut TensorMut<'_>) -> bool {
     match plan.distribution() {
         Distribution::Constant { value } => fill_constant(threads, value, tensor),
