@@ -26,8 +26,9 @@ FUNCTIONS: dict[Callable[..., object], str] = {
 }
 SOFTMAX = {F.softmax, torch.softmax, Tensor.softmax, torch.special.softmax}
 
-#: The least and the greatest output h at which the slope of an activation is at least 5 % of its greatest slope. The slope of tanh is
-#: 1 - h^2, and that of the sigmoid is h (1 - h). The functions whose names begin with "hard" have slope 0 at their bounds.
+#: The range of outputs h in which an activation function is not saturated: its slope is at least 5 % of its greatest slope. The slope of
+#: tanh is 1 - h^2, and the slope of the sigmoid is h (1 - h). The functions whose names begin with "hard" have slope 0 at their bounds,
+#: so their ranges end 1e-6 inside of the bounds.
 _TANH = math.sqrt(0.95)
 _SIGMOID = (1 + _TANH) / 2
 _UNSATURATED = {
@@ -39,10 +40,10 @@ _UNSATURATED = {
 
 
 def saturated_share(name: str, output: Tensor, is_open: Tensor | None = None) -> float | None:
-    """Returns the fraction of an activation's outputs that are saturated, which means outside of the bounds in `_UNSATURATED`.
+    """Returns the fraction of an activation's outputs that are saturated: they are outside of the range in `_UNSATURATED`.
 
-    `is_open` is False for outputs that do not count, because their inputs are masked logits such as -inf. Returns None for
-    activations that are not in `_UNSATURATED`, and if no output counts.
+    `is_open` says which outputs count. It is False for an output whose input is a masked logit, such as -inf. Returns None if the
+    activation is not in `_UNSATURATED`, or if no output counts.
     """
     if name not in _UNSATURATED or not output.numel():
         return None
@@ -54,7 +55,10 @@ def saturated_share(name: str, output: Tensor, is_open: Tensor | None = None) ->
 
 
 def function_of(name: str, slope: float | None = None) -> Callable[[Tensor], Tensor] | None:
-    """Returns the activation function called `name`, or None if probe does not know it. `slope` is that of leaky_relu below 0."""
+    """Returns the activation function called `name`, or None if probe does not know it.
+
+    `slope` is the slope of leaky_relu for negative inputs, by default 0.01.
+    """
     if name == "leaky_relu":
         return lambda x: F.leaky_relu(x, 0.01 if slope is None else slope)
     return getattr(F, name, None) if name in _NAMES.values() else None

@@ -1,7 +1,8 @@
 """Advice: changes of the initialization that were tried on a copy of the model, and that helped.
 
 Each change is a few rules of a recipe. `init_module` applies them to a copy of the model, and the copy is measured like the model.
-A change becomes advice only if it solves its problem or at least halves it, and if it causes no new kind of problem.
+A change becomes advice if it solves some of the problems that it is meant for, or halves the measured value of each of them. A change
+that causes a new kind of problem is rejected.
 """
 
 from __future__ import annotations
@@ -44,10 +45,10 @@ class Advice:
 def advise(
     model: nn.Module, batch: Any, loss: Callable[..., Tensor] | None, seed: int, analysis: Analysis
 ) -> tuple[list[Advice], dict[str, str]]:
-    """Returns the changes that helped, and the rules of all of them together.
+    """Returns the changes that helped, and the rules that make all of these changes.
 
-    In each round, candidates are tried on top of the changes that have helped so far, each on a new copy. The best is kept. So the
-    last measurement is that of all changes together.
+    Each round tries candidates in addition to the changes that have helped so far. Each candidate is measured on a new copy of the
+    model. The candidate that leaves the fewest problems is kept. So the last kept measurement is of all changes together.
     """
     found: list[Advice] = []
     rules: dict[str, str] = {}
@@ -118,7 +119,11 @@ def _unsolved(candidate: Candidate, analysis: Analysis) -> list[Finding]:
 
 
 def _helps(candidate: Candidate, before: Analysis, after: Analysis) -> bool:
-    """Returns whether a change helps: it solves some of its problems or halves all of them, and causes no new kind of problem."""
+    """Returns whether a change helps.
+
+    A change helps if it solves some of the problems that it is meant for and the model then has fewer problems. It also helps if it
+    halves the measured value of each of these problems. A change that causes a new kind of problem does not help.
+    """
     kinds = {one.kind for one in _problems(before)}
     if any(one.kind not in kinds for one in _problems(after)):
         return False

@@ -19,7 +19,7 @@ from .trunk import Trunk, find_trunk
 class Analysis:
     """The measurements with one or several seeds, and what was derived from them."""
 
-    #: The measurements with the first seed, to which the sums that were measured with each of the other seeds are added.
+    #: The measurements with the first seed. Its sums, such as `Layer.forward`, include the sums of all other seeds.
     run: Run
     #: The layers along which the depth is counted.
     trunk: Trunk
@@ -71,7 +71,7 @@ def _curves(run: Run, trunk: Trunk) -> tuple[list[float], list[float]]:
 
 
 def _example_curves(run: Run, trunk: Trunk) -> tuple[list[list[float]], list[list[float]]]:
-    """Returns the signal and the gradient along the trunk as `_curves` does, but with one curve for each input of the batch.
+    """Returns the same two quantities as `_curves`, but for each input of the batch separately: one curve for each input.
 
     The lists are empty if inputs were not measured separately.
     """

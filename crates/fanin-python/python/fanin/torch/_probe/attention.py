@@ -22,22 +22,26 @@ MASKED = -9999.0
 class Sample(NamedTuple):
     """The measurements of one call of attention."""
 
-    #: The entropy of a query's probabilities divided by that of equal probabilities, averaged over the queries, in 0..=1.
+    #: The entropy of a query's probabilities divided by the entropy of equal probabilities, averaged over the queries: from 0 to 1.
     entropy: float
     #: The standard deviation of a query's logits over the keys, averaged over the queries.
     logits: float
     #: 1 / (number of keys of a query), averaged over the queries.
     inverse_keys: float
-    #: Whether the measured function returns the output of the attention. False if it returns probabilities, or more than attention.
+    #: Whether the measured function returns exactly the output of the attention. False for a softmax, which returns probabilities, and
+    #: for `multi_head_attention_forward`, which applies the output projection too.
     is_whole: bool = False
-    #: The mean square of the values, as in queries, keys and values.
+    #: The mean square of the value vectors (the "value" of query, key and value).
     value_q: float | None = None
-    #: The mean cosine between the values of two tokens.
+    #: The mean cosine between the value vectors of two tokens.
     value_cosine: float | None = None
 
 
 def of_softmax(logits: Tensor, probabilities: Tensor, args: Any, kwargs: Any) -> Sample | None:
-    """Measures a softmax as attention. Returns None unless it is over the last axis of a tensor with at least three axes."""
+    """Measures a softmax as attention.
+
+    Returns None unless the softmax is over the last axis of a tensor with at least three axes, and at least two keys.
+    """
     dim = kwargs.get("dim", args[1] if len(args) > 1 else None)
     if dim is None or logits.dim() < 3 or dim % logits.dim() != logits.dim() - 1 or logits.shape[-1] < 2:
         return None
@@ -107,12 +111,15 @@ def of_multi_head(args: Any, kwargs: Any) -> Sample | None:
 
 
 def _spread(count: int, wanted: int, device: torch.device) -> Tensor:
-    """Returns at most `wanted` indices that are evenly spread over 0..count."""
+    """Returns at most `wanted` evenly spread indices from 0 to `count` - 1."""
     return torch.linspace(0, count - 1, min(count, wanted), device=device).round().long()
 
 
 def _sample(logits: Tensor, probabilities: Tensor) -> Sample | None:
-    """Measures rows of logits and probabilities, one row for each query. Queries with fewer than two unmasked keys are left out."""
+    """Measures rows of logits and probabilities, one row for each query.
+
+    Queries with fewer than two unmasked keys do not count for the entropy and the logits. Returns None if all queries are of this kind.
+    """
     logits, probabilities = logits.detach().double(), probabilities.detach().double()
     open_keys = logits > MASKED
     counts = open_keys.sum(-1)

@@ -15,7 +15,7 @@ from .patterns import patterns
 from .paths import Paths
 from .records import Layer, Weights
 
-#: For activation functions that specs have no gain for, the name of the activation function whose gain is used.
+#: Maps activation functions for which specs have no gain to the activation function whose gain is used instead.
 _GAINS = {"relu6": "relu", "hardswish": "silu", "mish": "silu", "elu": "relu", "celu": "relu", "hardtanh": "tanh", "softplus": "linear"}
 
 
@@ -73,7 +73,10 @@ def _rules(analysis: Analysis, names: dict[str, str]) -> dict[str, str]:
 
 
 def _scaled_as_peers(analysis: Analysis, findings: list[Finding]) -> list[Candidate]:
-    """Gives parameters that differ from their peers the rms of their peers. Peers are the same parameter in other blocks."""
+    """Returns a change that gives parameters the rms of their peers, if they differ from them.
+
+    Peers are the same parameter in other blocks.
+    """
     known = {one.weights.name: one for one in peers.outliers(analysis.run.weights)}
     names = {}
     for finding in findings:
@@ -88,9 +91,9 @@ def _scaled_as_peers(analysis: Analysis, findings: list[Finding]) -> list[Candid
 
 
 def _new_weights(analysis: Analysis, findings: list[Finding]) -> list[Candidate]:
-    """Draws new values for the weights that findings name, and sets the biases of their modules to 0.
+    """Returns a change that draws new values for the weights that findings name, and sets the biases of their modules to 0.
 
-    Weights with one axis, such as those of norms, become 1.
+    A parameter with one axis becomes 1 if it is a weight, as in a norm, and 0 if it is not.
     """
     by_name = {one.name: one for one in analysis.run.weights}
     names: dict[str, str] = {}
@@ -111,8 +114,8 @@ def _new_weights(analysis: Analysis, findings: list[Finding]) -> list[Candidate]
 def _new_spec(analysis: Analysis, weights: Weights) -> str:
     """Returns the spec for new values of a weight.
 
-    If at least two of its peers are healthy, this is a normal distribution with their median rms. Otherwise it depends on the
-    activation function that follows the weight. Peers are the same parameter in other blocks.
+    Peers are the same parameter in other blocks. If at least two of them are healthy, the spec is a normal distribution with their
+    median rms. Otherwise the spec depends on the activation function that follows the weight.
     """
     same = [one for one in peers.groups(analysis.run.weights)[weights.group] if one is not weights]
     healthy = [one for one in same if one.forward.is_finite and one.rms > 0 and not one.rows_are_equal]
@@ -139,16 +142,16 @@ def following_activation(analysis: Analysis, layer: Layer) -> str | None:
 
 
 def _spec(activation: str | None) -> str:
-    """Returns the spec of a weight that keeps the size of signals, given the activation function after it. None means none."""
+    """Returns a spec for a weight so that signals keep their size. `activation` is the function after the weight, or None."""
     name = _GAINS.get(activation or "linear", activation or "linear")
     if name in ("tanh", "linear", "sigmoid"):
-        # tanh and the identity have slope 1 at 0, so that small signals keep their size. The sigmoid has slope 1/4 there.
+        # tanh and the identity have slope 1 at 0, so small signals keep their size. The sigmoid has slope 1/4 at 0, hence the gain 4.
         return "xavier_normal" if name != "sigmoid" else "xavier_normal(gain=4)"
     return f"kaiming_normal(nonlinearity={name})"
 
 
 def _critical_gain(analysis: Analysis, findings: list[Finding]) -> list[Candidate]:
-    """Gives the weights of a model without residual branches the gain at which signals keep their size."""
+    """Returns changes that give the weights of a model without residual branches the gain at which signals keep their size."""
     layers = [analysis.run.layers[one] for one in analysis.trunk.points]
     by_name = {one.name: one for one in analysis.run.weights}
     recurrent = {one.name: "orthogonal" for one in analysis.run.weights if one.name.endswith(".weight_hh")}
@@ -178,7 +181,7 @@ def _critical_gain(analysis: Analysis, findings: list[Finding]) -> list[Candidat
 
 
 def _scaled_branches(analysis: Analysis, findings: list[Finding]) -> list[Candidate]:
-    """Scales the last weights of the residual branches by 1/sqrt(number of branches), or sets them to 0."""
+    """Returns two changes: the last weights of the residual branches times 1/sqrt(number of branches), or set to 0."""
     paths = Paths(analysis.run)
     by_name = {one.name: one for one in analysis.run.weights}
     count = len(analysis.run.residuals)
@@ -203,7 +206,7 @@ def _scaled_branches(analysis: Analysis, findings: list[Finding]) -> list[Candid
 
 
 def _smaller_queries_and_keys(analysis: Analysis, findings: list[Finding]) -> list[Candidate]:
-    """Scales the weights of queries and keys so that the logits of the attention have a standard deviation of about 1."""
+    """Returns a change of the query and key weights after which attention logits have a standard deviation of about 1."""
     by_name = {one.name: one for one in analysis.run.weights}
     names = {}
     for finding in findings:
@@ -233,7 +236,7 @@ def _is_query_or_key(module: str) -> bool:
 
 
 def _smaller_logits(analysis: Analysis, findings: list[Finding]) -> list[Candidate]:
-    """Scales the weights of the last layer so that the logits have a standard deviation of about 1/2."""
+    """Returns a change of the last layer's weights after which the logits have a standard deviation of about 1/2."""
     by_name = {one.name: one for one in analysis.run.weights}
     weights = by_name.get(findings[0].parameter or "")
     if weights is None or not analysis.run.logits:

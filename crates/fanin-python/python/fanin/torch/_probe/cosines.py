@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 def mean_cosine(vectors: Tensor) -> float | None:
-    """Returns the mean cosine over all pairs of vectors of a group, averaged over the groups, or None if there is no pair.
+    """Returns the mean cosine between two vectors of the same group, over all pairs and all groups. None if there is no pair.
 
     `vectors` has the shape [groups, vectors, features]. For n unit vectors u_i, the cosines of all ordered pairs add up to
     |sum u_i|^2 - n, so pairs need not be computed one by one. A cosine with a vector that is 0 counts as 0.

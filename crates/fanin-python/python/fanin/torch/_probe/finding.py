@@ -1,22 +1,23 @@
-"""The class `Finding`, and the limits above or below which measurements become findings, with their sources."""
+"""The class `Finding`, the limits at which measurements become findings, and the sources of the limits."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
 
-#: A signal or a gradient vanishes or explodes if |slope| times depth is above this. This is 6 depth scales of mean-field theory.
+#: A signal or a gradient vanishes or explodes if its logarithm changes by more than this along the whole depth. A change of 6 is 6 depth
+#: scales of mean-field theory.
 LOG_CHANGE = 6.0
-#: The limit for models with norms. It is higher, because batch norm makes the gradient of a relu network grow by the factor
-#: pi / (pi - 1) in each layer. The limit is the growth over 50 such layers. Healthy models of timm reach that of 31.
+#: The same limit for models with norms. It is higher, because batch norm makes the gradient of a relu network grow by the factor
+#: pi / (pi - 1) in each layer. The limit is the growth over 50 such layers. Healthy models of timm reach the growth over 31 layers.
 LOG_CHANGE_WITH_NORMS = 50 * math.log(math.pi / (math.pi - 1))
-#: An activation is a problem if at least the fraction DEAD of its units is dead, or the fraction SATURATED of its values is saturated.
+#: An activation is a problem if the fraction of dead units is at least DEAD, or the fraction of saturated values at least SATURATED.
 DEAD, SATURATED = 0.9, 0.5
-#: Attention is a problem if the entropy of its probabilities, divided by that of equal probabilities, is below this.
+#: Attention is a problem if the entropy of its probabilities, divided by the entropy of equal probabilities, is below this.
 ENTROPY = 0.2
 #: The loss of a classifier is a problem if it exceeds ln(classes) by more than EXCESS_LOSS and its logits have a standard deviation
-#: above LOGITS. Normal logits of standard deviation s raise the loss by s^2 / 2. The second condition is for models whose head is their
-#: embedding, such as Gemma: there, the logit of the input token alone raises the loss by more.
+#: above LOGITS. Normal logits of standard deviation s raise the loss by s^2 / 2. The second condition exempts models whose head is their
+#: embedding, such as Gemma: there, the logit of the input token alone raises the loss by more than EXCESS_LOSS.
 EXCESS_LOSS, LOGITS = 3.0, 2.0
 #: A layer with weights is a problem if it returns a mean square above this for an input of mean square 1.
 GAIN = 30.0

@@ -41,8 +41,8 @@ def find(run: Run, trunk: Trunk, forward: Fit | None, backward: Fit | None) -> l
 def _not_finite(run: Run) -> list[Finding]:
     """Finds NaN and infinite values.
 
-    If parameters have them, all of these parameters are reported. Otherwise the first layer whose output has them is reported or, if
-    no output has them, the last layer whose gradient has them.
+    If parameters have such values, all of these parameters are reported. Otherwise the first layer whose output has such values is
+    reported. If no output has such values, the last layer whose gradient has such values is reported.
     """
     found = []
     for weights in run.weights:

@@ -1,4 +1,4 @@
-"""Fits the slope of a curve along the depth of a model: the change of its logarithm in one step, with a confidence interval."""
+"""Fits the slope of a curve along the depth of a model. The slope is the mean change of the curve's logarithm in one step."""
 
 from __future__ import annotations
 
@@ -49,9 +49,9 @@ class Fit:
 
 
 def fit(curves: Sequence[Sequence[float]]) -> Fit | None:
-    """Returns the slope of the logarithm of curves, one for each seed.
+    """Returns the slope of the logarithm of `curves`, which has one curve for each seed.
 
-    Returns None if a value is not positive and finite, or if a curve has fewer than two values.
+    Returns None if any value is 0, negative or not finite, or if a curve has fewer than two values.
     """
     depth = len(curves[0])
     if depth < 2 or not all(0 < value < math.inf for curve in curves for value in curve):

@@ -25,13 +25,14 @@ class Paths:
 
     @functools.cached_property
     def branch_ends(self) -> frozenset[str]:
-        """The names of the last modules with parameters of all residual branches."""
+        """For each residual branch, the name of its last module with parameters."""
         return frozenset(self.with_parameters(self._run.layers[one.branch]).module for one in self._run.residuals)
 
     def with_parameters(self, layer: Layer) -> Layer:
         """Returns the first layer with parameters, starting at `layer` and going back along first sources.
 
-        Its parameters are those to change if the output of `layer` is wrong. Returns `layer` if there is none.
+        If the output of `layer` is wrong, the parameters of the returned layer must be changed. If no such layer is found, returns
+        `layer`.
         """
         current = layer
         while True:
@@ -45,15 +46,18 @@ class Paths:
         return any(one.module == layer.module for one in self._run.weights)
 
     def weight_name(self, layer: Layer | None) -> str | None:
-        """Returns the name of a layer's weight, or None if it has none. If modules share the weight, this is its first name."""
+        """Returns the name of a layer's weight, or None if the layer has no weight.
+
+        A weight that several modules share has several names. The first name is returned.
+        """
         if layer is None:
             return None
         return self._run.first_names.get(f"{layer.module}.weight" if layer.module else "weight")
 
     def source_of_zeros(self, layer: Layer) -> Layer:
-        """Returns the layer that makes a signal 0, given a later layer.
+        """Returns the layer that makes a signal 0. The search starts at `layer`, which comes later.
 
-        From `layer`, the search goes back to a source whose output is 0, as long as there is one.
+        The search goes from a layer to a source whose output is 0, until the layer has no such source.
         """
         while True:
             zero = next((self._run.layers[one] for one in layer.sources if self._run.layers[one].q == 0), None)

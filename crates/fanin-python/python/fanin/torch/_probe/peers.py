@@ -43,7 +43,7 @@ def roles(model: nn.Module) -> dict[str, tuple[str, str]]:
 
     The pattern is the parameter's name in which numbers of blocks are replaced by "*". The weight h.3.mlp.weight has the pattern
     h.*.mlp.weight, and layer2.0.bn1.weight of a ResNet has layer*.*.bn1.weight. A number is replaced if the container has at least
-    three modules of that module's class. So the convolution and the norm in a small torch.nn.Sequential are not peers.
+    three modules of the same class. So the convolution and the norm in a small torch.nn.Sequential are not peers.
     """
     modules = {plain_name(name): module for name, module in model.named_modules()}
     classes: dict[str, list[str]] = {}
@@ -84,8 +84,8 @@ def outliers(weights: list[Weights]) -> list[Outlier]:
     A parameter is compared with peers of the same role and shape. If there are fewer than two, as in the stages of a ResNet, it is
     compared with peers of other shapes. This is not done for the first and the last layer, which often differ from the others.
 
-    Each comparison is made three times: for an rms that does not depend on the fans, for one proportional to 1/sqrt(fan_in), and
-    for one proportional to 1/sqrt(fan_out). A parameter is only returned if it differs in all of them.
+    Each comparison is made three times. It assumes that the usual rms does not depend on the fans, is proportional to 1/sqrt(fan_in),
+    or is proportional to 1/sqrt(fan_out). A parameter is only returned if it differs under all three assumptions.
     """
     fans = {one.module: one.shape for one in weights if one.name.endswith("weight") and len(one.shape) > 1}
     order = {one.name: index for index, one in enumerate(weights)}

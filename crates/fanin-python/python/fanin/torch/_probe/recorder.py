@@ -1,8 +1,9 @@
 """The class `Recorder`, which records and measures the layers of a model while the model runs.
 
 A layer is one call of a module, or one call of a function in the `forward` of a module: an activation function, an addition or an
-attention function. Hooks report calls of modules, and a `TorchFunctionMode` reports calls of functions. Each output is measured as soon as it is computed, so
-later in-place operations do not change the measurement. The recorder refers to tensors by weak references, so it keeps none alive.
+attention function. Hooks report calls of modules, and a `TorchFunctionMode` reports calls of functions. Each output is measured as soon
+as it is computed, so later in-place operations do not change the measurement. The recorder refers to tensors by weak references, so it
+keeps no tensor alive.
 """
 
 from __future__ import annotations
@@ -147,7 +148,8 @@ class Recorder(TorchFunctionMode):
         """Returns the layers of the two operands of an addition.
 
         Returns None unless both operands have the same shape with at least two axes and were computed from recorded layers. An
-        operand that is not a layer's output is recorded as a layer now, before the addition, which may be in place.
+        operand that is not a layer's output is recorded as a layer now. After the addition it may be too late, because the addition
+        may be in place.
         """
         if len(args) != 2 or not all(isinstance(one, Tensor) and one.is_floating_point() for one in args):
             return None
@@ -291,7 +293,7 @@ class Recorder(TorchFunctionMode):
         return index if alias is None else alias
 
     def _path(self, index: int) -> list[int]:
-        """Returns a layer, its first source, the first source of that, and so on: at most 200 layers."""
+        """Returns a layer, its first source, the first source of this source, and so on: at most 200 layers."""
         path = [index]
         while self._sources(path[-1]) and len(path) < 200:
             path.append(self._sources(path[-1])[0])

@@ -16,14 +16,15 @@ class Layer:
 
     #: The index of this layer in `Run.layers`. Other records refer to layers by this index.
     index: int
-    #: For the second call of the module `fc`, "fc#2". For a function `relu` that the module `fc` calls, "fc:relu".
+    #: The name of the layer. The first call of the module `fc` is "fc", the second "fc#2". A function `relu` that `fc` calls is "fc:relu".
     name: str
     #: The name of the module. For a function, the name of the module that calls it.
     module: str
     #: The class of the module, or the name of the function.
     kind: str
     #: "weight" (a linear layer or a convolution), "embedding", "norm", "activation", "attention", "add", "dropout", "container" (a
-    #: module without parameters of its own), "input", "tensor" (an operand of an addition), or "other".
+    #: module that contains modules, or a module without parameters that returns its input unchanged), "input", "tensor" (an operand of
+    #: an addition), or "other".
     role: str
     #: The shape of the output.
     shape: tuple[int, ...]
@@ -41,9 +42,9 @@ class Layer:
     activation: str | None = None
     #: The fraction of output values where the slope of the activation function is less than 5 % of its greatest slope.
     saturated: float | None = None
-    #: The mean cosine between the outputs for two inputs of the batch, in -1..=1.
+    #: The mean cosine between the outputs for two inputs of the batch, from -1 to 1.
     cosine_inputs: float | None = None
-    #: The mean cosine between the outputs for two tokens of the same input, in -1..=1.
+    #: The mean cosine between the outputs for two tokens of the same input, from -1 to 1.
     cosine_tokens: float | None = None
     #: The q that mean-field theory predicts from the measured q of this layer's input.
     local_q: float | None = None
@@ -90,7 +91,7 @@ class Attention:
 
     #: The name of the module that computes the attention.
     module: str
-    #: The entropy of a query's probabilities divided by that of equal probabilities, averaged over the queries, in 0..=1.
+    #: The entropy of a query's probabilities divided by the entropy of equal probabilities, averaged over the queries: from 0 to 1.
     entropy: float
     #: The standard deviation of a query's logits over the keys, averaged over the queries.
     logits: float
@@ -116,7 +117,7 @@ class Recurrence:
 
 @dataclasses.dataclass
 class Weights:
-    """The measurements of one parameter: its root mean square (rms) and that of its gradient."""
+    """The measurements of one parameter: the root mean square (rms) of its values and of its gradient."""
 
     name: str
     #: The name of the module that has the parameter.
@@ -165,7 +166,7 @@ class Run:
     attention: list[Attention]
     weights: list[Weights]
     recurrences: list[Recurrence] = dataclasses.field(default_factory=list)
-    #: The loss, or None if the model has none, so that a random projection of the output was used.
+    #: The loss. None if there is no loss. The backward pass then starts from a random projection of the output.
     loss: float | None = None
     #: The number of classes, if the model is a classifier whose integer targets are known.
     classes: int | None = None
@@ -179,7 +180,7 @@ class Run:
     batch: int | None = None
     #: The names of all parameters and persistent buffers.
     names: list[str] = dataclasses.field(default_factory=list)
-    #: Maps each name of a parameter to its first name. The two differ where modules share a parameter.
+    #: Maps each name of a parameter to its first name. A parameter that several modules share has several names.
     first_names: dict[str, str] = dataclasses.field(default_factory=dict)
 
 

@@ -12,15 +12,16 @@ from torch import Tensor, nn
 
 from .records import Recurrence
 
-#: The greatest number of time steps, and of inputs of the batch, with which `measure` computes a recurrent layer again.
+#: `measure` uses at most the first STEPS time steps, and the first INPUTS inputs of the batch.
 STEPS, INPUTS = 64, 8
 
 
 def measure(module: nn.RNNBase, name: str, inputs: list[Tensor]) -> list[Recurrence]:
     """Returns one measurement for each layer of a recurrent module. In a bidirectional module, only the first layer is measured.
 
-    The gradient is that of a random projection of the last state with respect to the state after each step. It does not depend on
-    the rest of the model or on the loss. Packed sequences and modules with `proj_size` are not measured.
+    The function that is differentiated is a random projection of the last state. Its gradient is taken with respect to the state after
+    each step. So the result does not depend on the rest of the model or on the loss. Packed sequences and modules with `proj_size` are
+    not measured.
     """
     if not inputs or inputs[0].dim() != 3 or module.proj_size:
         return []

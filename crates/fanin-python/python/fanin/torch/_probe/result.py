@@ -83,7 +83,7 @@ class Probe:
 
     @property
     def backward(self) -> Fit | None:
-        """The slope of ln P from the output back, where P is the sum of squares of the gradient of a layer's output.
+        """The slope of ln P from the output to the input, where P is the sum of squares of the gradient of a layer's output.
 
         None if a P is 0, not finite or missing.
         """
@@ -100,7 +100,7 @@ class Probe:
 
     @property
     def loss(self) -> float | None:
-        """The loss, or None if a random projection was used."""
+        """The loss. None if there is no loss. The backward pass then starts from a random projection of the output."""
         return self._analysis.run.loss
 
     @property

@@ -34,7 +34,7 @@ def is_norm(module: nn.Module) -> bool:
 
 
 def written_out_activation(module: nn.Module) -> str | None:
-    """Returns the name of the activation function of a module that computes it in several steps, else None.
+    """Returns the name of the activation function that a module computes in several steps. None if the module is not of this kind.
 
     An example is NewGELUActivation of transformers. Its steps are not recorded as layers of their own.
     """
@@ -74,10 +74,10 @@ def unit_axis_of(module: nn.Module | None, output: Tensor, inherited: int | None
 def facts_of(module: nn.Module, inputs: list[Tensor]) -> dict[str, float]:
     """Returns the properties of a module that theory needs, by name. Empty for other modules.
 
-    - A layer with weights has `gain`, the mean square of its output that theory predicts for an input of mean square 1 without the
-      bias; `fan`, the number of products in one value of the output; and `bias`, the mean square of its bias.
-    - A norm has `scale` and `bias`, the mean squares of its weight and its bias, and `eps`. Only norms of torch are supported: those
-      of Gemma, for example, multiply by 1 + weight.
+    - A layer with weights has three. `gain` is the mean square of the output that theory predicts for an input of mean square 1, without
+      the bias. `fan` is the number of products that are added up for one value of the output. `bias` is the mean square of the bias.
+    - A norm has `scale` and `bias`, the mean squares of its weight and its bias, and `eps`. Only norms of torch are supported, because
+      others compute something else: the norms of Gemma multiply by 1 + weight.
     - A batch norm that uses running statistics has `fixed_scale`, the mean square of its weight, and `is_new`, which is 1 if the
       statistics have their initial values.
     - Dropout in training mode has `p`, the probability of a 0.
@@ -116,7 +116,10 @@ def _mean_square(tensor: object) -> float:
 
 
 def _terms(module: nn.Module, weight: Tensor, inputs: list[Tensor]) -> float:
-    """Returns the number of products in one value of the output, as the mean over the output. Products with padding do not count."""
+    """Returns the number of products that are added up for one value of the output, averaged over the output.
+
+    Products with padding do not count.
+    """
     if is_hf_conv1d(module):
         return float(weight.shape[0])
     if isinstance(module, _TRANSPOSED):

@@ -20,8 +20,8 @@ from .records import Run, Weights
 
 Loss = Callable[..., Tensor]
 
-#: Names of the field of a model's output that holds its prediction, in transformers. If an output has one of these fields, the random
-#: projection in `objective` uses that field alone.
+#: The names under which outputs of transformers models have the prediction. If an output has one of these fields, the random
+#: projection in `objective` uses only that field.
 _PREDICTIONS = ("logits", "last_hidden_state", "prediction_logits", "start_logits")
 
 
@@ -73,7 +73,7 @@ def call(model: nn.Module, inputs: Any) -> Any:
 
 
 def split(batch: Any, loss: Loss | None) -> tuple[Any, Any]:
-    """Returns the inputs and the targets of a batch. Without a loss function, the whole batch is inputs, and the targets are None."""
+    """Returns the inputs and the targets of a batch. Without a loss function, the inputs are the whole batch and the targets are None."""
     if isinstance(batch, (Iterator, DataLoader)):
         raise TypeError(f"batch is a {type(batch).__name__}: pass one batch, such as next(iter(loader))")
     if type(batch).__module__ == "numpy":
@@ -116,8 +116,8 @@ def _batch_size(inputs: Any) -> int | None:
 def objective(output: Any, tensors: list[Tensor], loss: Loss | None, targets: Any, seed: int) -> tuple[Tensor, float | None]:
     """Returns the scalar tensor on which `backward()` is called, and the loss as a float.
 
-    Without a loss, the scalar is the sum of the output times standard normal noise, and the float is None. The gradient of the
-    output is then that noise: its values are independent, with mean 0 and variance 1.
+    Without a loss, the scalar is the sum of output * noise, where the noise is standard normal, and the float is None. The gradient of
+    the output is then the noise: its values are independent, with mean 0 and variance 1.
     """
     if loss is not None:
         value = loss(output, targets)
@@ -175,10 +175,10 @@ def _describe_logits(run: Run, output: Any, tensors: list[Tensor], inputs: Any, 
 
 
 def _class_axis(logits: tuple[int, ...], labels: tuple[int, ...], is_torch: bool) -> int | None:
-    """Returns the axis of the logits that counts the classes, which is the axis that the labels do not have. None if it is not clear.
+    """Returns the axis of the logits that counts the classes: the axis that the labels do not have. None if that is ambiguous.
 
-    torch's cross_entropy expects the classes on axis 1. Models of transformers have them on the last axis, and so do losses that
-    flatten logits and labels.
+    torch's cross_entropy expects the classes on axis 1. Models of transformers have the classes on the last axis. Losses that flatten
+    logits and labels also have the classes on the last axis.
     """
     second, last = logits[:1] + logits[2:] == labels, logits[:-1] == labels
     if second and (is_torch or not last):

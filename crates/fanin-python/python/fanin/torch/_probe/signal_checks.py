@@ -50,7 +50,10 @@ def blocked(run: Run, paths: Paths) -> list[Finding]:
 
 
 def dead(run: Run, paths: Paths) -> list[Finding]:
-    """Finds activations most of whose units are dead, which means 0 for every input. Layers computed from these are left out."""
+    """Finds activations with a fraction of dead units of at least `DEAD`. A dead unit is 0 for every input.
+
+    Activations that were computed from a reported activation are not reported, nor are activations with fewer than 16 units.
+    """
     found: list[Finding] = []
     reported: list[int] = []
     for layer in run.layers:
@@ -67,7 +70,7 @@ def dead(run: Run, paths: Paths) -> list[Finding]:
 
 
 def saturated(run: Run, paths: Paths) -> list[Finding]:
-    """Finds activations such as tanh most of whose values are where the function is nearly flat."""
+    """Finds activations, such as tanh, for which the function is nearly flat at a fraction `SATURATED` of the values or more."""
     found = []
     for layer in run.layers:
         if layer.saturated is not None and layer.alias is None and layer.saturated >= SATURATED:
@@ -164,7 +167,7 @@ def collapse(run: Run, trunk: Trunk) -> list[Finding]:
 def recurrent(run: Run) -> list[Finding]:
     """Finds recurrent layers in which the gradient explodes or vanishes along the time steps.
 
-    A gradient that vanishes is a note, because with torch's default initialization it does.
+    A gradient that vanishes is only a note, because it also vanishes with torch's default initialization.
     """
     found = []
     for one in run.recurrences:

@@ -128,7 +128,7 @@ def _table(probe: Probe) -> list[str]:
 
 
 def verdicts(probe: Probe) -> list[str]:
-    """Returns a sentence for each slope that exists: that of the signal, and that of the gradient."""
+    """Returns a sentence for the slope of the signal and a sentence for the slope of the gradient, if these slopes exist."""
     trunk = probe._analysis.trunk
     found = []
     for what, fit in (("signal", probe.forward), ("gradient", probe.backward)):

@@ -1,21 +1,26 @@
 """Mean-field theory: predicts the mean squares of signals and gradients of a model whose weights are random and independent.
 
-q is the mean square of a layer's output, phi the activation function, z a standard normal variable, sigma_w^2 = fan_in * E[w^2] and
-sigma_b^2 = E[b^2]. The rule of each kind of layer is applied in order of execution.
+q is the mean square of a layer's input, and q' the mean square of its output. phi is the activation function, z a standard normal
+variable, w a weight and b a bias of the layer, sigma_w^2 = fan_in * E[w^2] and sigma_b^2 = E[b^2]. The rule of each kind of layer is
+applied in order of execution.
 
-Linear layers and convolutions, with the activation before them (Poole et al. 2016, arXiv 1606.05340, equation 3):
+Linear layers and convolutions, together with the activation before them, where q is the mean square before the activation (Poole et al.
+2016, arXiv 1606.05340, equation 3):
 
     q' = sigma_w^2 E[phi(sqrt(q) z)^2] + sigma_b^2
 
 Backward, each such layer multiplies the sum of squares of the gradient by chi = sigma_w^2 E[phi'(sqrt(q) z)^2]. The depth scale,
 -1/ln(chi) layers, is the depth over which this changes by a factor of e (Schoenholz et al. 2017, arXiv 1611.01232, equations 5, 18).
 
-Additions: q is the sum of the q of both operands, and each operand gets the whole gradient.
+Additions: q' is the sum of the q of both operands. Backward, each operand gets the whole gradient.
 
-Norms: q is the mean square of the weight. Backward, the sum of squares is multiplied by that and divided by the q of the input.
+Norms: q' is the mean square of the norm's weight, plus the mean square of its bias. Backward, the sum of squares of the gradient is
+multiplied by the mean square of the weight and divided by q.
 
-Attention with nearly equal probabilities over n keys: q (rho + (1 - rho) / n), where q is that of the values and rho the mean cosine
-between the values of two tokens (Noci et al. 2022, arXiv 2206.03126).
+Attention with nearly equal probabilities over n keys: q' = q (rho + (1 - rho) / n). Here q is the mean square of the value vectors, and
+rho is the mean cosine between the value vectors of two tokens (Noci et al. 2022, arXiv 2206.03126).
+
+Dropout with probability p: q' = q / (1 - p). Backward, the sum of squares of the gradient is divided by 1 - p too.
 
 A layer without a rule multiplies q by the factor that was measured.
 """
@@ -37,8 +42,8 @@ from .records import Layer
 def _quadrature() -> tuple[Tensor, Tensor]:
     """Returns the points and weights of a quadrature for expectations over the standard normal distribution.
 
-    The points contain 0, where relu has its kink. They are not computed at import, because a forked process may import this module,
-    and an operation of torch would wait there for threads that only the parent process has.
+    The points contain 0, where relu has its kink. The points are not computed at import, because a forked process may import this
+    module. An operation of torch in that process would wait for threads that only the parent process has.
     """
     points = torch.linspace(-9, 9, 3601, dtype=torch.float64)
     density = torch.exp(-points.square() / 2)
@@ -80,7 +85,8 @@ def slope_mean(layer: Layer, q: float) -> float | None:
 def _predicted(layer: Layer, sources: list[float], measured: list[float]) -> float | None:
     """Returns the mean square of a layer's output that theory predicts, or None if theory has no rule for the layer.
 
-    `sources` are the mean squares of the layer's inputs from which to predict. `measured` are the measured ones.
+    `sources` are the mean squares of the layer's inputs that the prediction starts from, either measured or predicted. `measured` are
+    the measured mean squares of the same inputs.
     """
     facts = layer.facts
     if layer.role == "add" and len(sources) == 2:
@@ -126,8 +132,8 @@ def predict_forward(layers: list[Layer]) -> None:
 def predict_backward(layers: list[Layer]) -> None:
     """Sets `theory_p` of every layer that has a gradient, from the last layer back.
 
-    Each layer multiplies the sum of squares of its gradient by a factor and adds the result to its sources. If theory has no factor
-    for a layer, its sources keep their measured gradients.
+    Each layer multiplies the sum of squares of its gradient by a factor, and adds the result to the sums of its sources. If theory has
+    no factor for a layer, its sources keep their measured gradients.
     """
     sums: dict[int, float | None] = {}
     for layer in reversed(layers):
@@ -189,7 +195,8 @@ class MeanField(NamedTuple):
     bias_variance: float
     #: The fixed point q*. None if q grows without bound or falls to 0, or if every q is a fixed point, as for relu.
     fixed_point: float | None
-    #: The factor of the gradient in each layer: sigma_w^2 E[phi'(sqrt(q*) z)^2]. Without a fixed point, at the last q computed.
+    #: The factor by which each layer multiplies the sum of squares of the gradient: sigma_w^2 E[phi'(sqrt(q*) z)^2]. Without a fixed
+    #: point, the last q of the iteration takes the place of q*.
     chi: float
 
     @property
@@ -247,7 +254,10 @@ def _fixed_point(activation: Layer | None, gain: float, bias: float, q: float) -
 
 
 def _source_of(layers: list[Layer], layer: Layer) -> Layer | None:
-    """Returns the layer that a layer reads, or None if it does not read exactly one. Dropout, Flatten and Identity are skipped."""
+    """Returns the layer whose output a layer reads. Dropout, Flatten and Identity are skipped.
+
+    Returns None if the layer does not read exactly one output.
+    """
     while len(layer.sources) == 1:
         layer = layers[layer.sources[0]]
         while layer.alias is not None:

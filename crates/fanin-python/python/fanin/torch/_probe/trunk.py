@@ -12,7 +12,7 @@ from .._measure import plain_name
 from .records import Run
 from .roles import is_weight
 
-#: The modules of a class can only be the blocks of a model if they contain this fraction of its layers with weights.
+#: The modules of a class can only be the blocks of a model if they contain at least this fraction of the model's layers with weights.
 COVERAGE = 0.6
 
 
@@ -34,12 +34,13 @@ class Trunk:
 def find_trunk(model: nn.Module, run: Run) -> Trunk:
     """Returns the trunk of a model that has been run.
 
-    The blocks of a model are the modules of one class that run one after the other, have at least two layers with weights each, and
-    together have 60 % of the layers with weights that run. In a model with residual additions, at least half of the blocks must have one. If
-    several classes qualify, the one with the most blocks is chosen.
+    The blocks of a model are modules of one class that run one after the other. Each has at least two layers with weights. Together they
+    have at least 60 % of the layers with weights that run. In a model with residual additions, at least half of the blocks must have an
+    addition. If several classes qualify, the class with the most blocks is chosen.
 
-    If no class qualifies, the trunk is the layers with weights on the longest path to the output. If these are fewer than three and
-    a module with weights is called more often, such as a recurrent cell, the trunk is the calls of that module.
+    If no class qualifies, the trunk is the layers with weights on the longest path to the output. There is one exception: if that path
+    has fewer than three such layers, and a module with weights (such as a recurrent cell) is called more often, the trunk is the calls
+    of this module.
     """
     kind = _block_class(model, run)
     if kind is not None:
@@ -140,10 +141,10 @@ def _gradient(run: Run, index: int) -> float:
 
 
 def longest_path(run: Run) -> list[int]:
-    """Returns the path to the output with the most layers with weights, as indices of layers in order of execution.
+    """Returns the path to the output that has the most layers with weights, as indices of layers in order of execution.
 
-    Where paths with equally many such layers meet, the path whose last layer has the largest gradient is taken. In attention this is
-    the path through the values: with nearly equal probabilities, queries and keys get little gradient.
+    Where paths with equally many such layers meet, the path whose last layer has the largest gradient is taken. In attention, this is
+    the path through the values, because queries and keys get little gradient if the probabilities are nearly equal.
     """
     depth: list[int] = []
     for layer in run.layers:

@@ -14,10 +14,11 @@ _ADAPTER = re.compile(r"lora[._]?(b|up)(?![a-z])", re.IGNORECASE)
 
 
 def differing(run: Run, paths: Paths) -> list[Finding]:
-    """Finds parameters whose rms differs from that of their peers, which are the same parameter in other blocks.
+    """Finds parameters whose rms (root mean square) differs from the rms of their peers: the same parameter in other blocks.
 
     Some models set the last parameters of each residual branch to 0, so that the block returns its input. In a block without a
-    shortcut, these parameters are not 0. So a parameter of 0 at the end of a branch is only reported if a peer is at the end of one.
+    shortcut, these parameters are not 0. So a parameter of 0 at the end of a branch is only reported if one of its peers is also at the
+    end of a branch.
     """
     found = []
     ends = paths.branch_ends
@@ -49,8 +50,8 @@ def symmetric(run: Run) -> list[Finding]:
 def gain(run: Run, paths: Paths) -> list[Finding]:
     """Finds layers that multiply the mean square of the signal by more than `GAIN`.
 
-    Layers that are followed by a norm are left out, and so are those that compute gates. If they saturate the gates, `saturated`
-    finds it.
+    Layers that are followed by a norm are not checked. Layers that compute gates are not checked either: `saturated` reports saturated
+    gates.
     """
     found = []
     for layer in run.layers:

@@ -106,13 +106,14 @@ class sharded_init:
     is restored at the end. The values are the same on every rank if every rank makes the same draws.
 
     At the end of the context, ValueError is raised if the code has not written every element of every parameter. Elements that were
-    computed from unwritten memory count as not written. After `to_empty`, the same applies to buffers.
+    computed from unwritten memory count as not written. After `to_empty`, the code must write every element of every buffer too.
 
     Models of transformers get the same weights with and without `fully_shard`. Tied weights are initialized once, by the module that
     has the source of the tie. Weights that `to_empty` has untied must be tied again inside the context, as `init_weights` does.
     Parameters that were loaded from a checkpoint keep their values.
 
-    FSDP1 and DeepSpeed ZeRO-3 are not supported, because they give each rank a flat range of a parameter. They raise ValueError.
+    FSDP1 and DeepSpeed ZeRO-3 are not supported, because they give each rank a flat range of a parameter. `sharded_init` raises
+    ValueError for models that use them.
 
     Parameters
     ----------

@@ -6,7 +6,8 @@ It does three things:
 - It performs operations on a DTensor for which torch would communicate, or would work on a copy: indexing, views, and `copy_` from an
   ordinary tensor.
 - It records which elements of a parameter were written, and which tensors have *known values*. A tensor has known values unless it
-  was computed from unwritten memory. Writing unknown values, as in `bias.data = pad(bias.data)` after `to_empty`, does not count.
+  was computed from unwritten memory. If unknown values are written to a parameter, as in `bias.data = pad(bias.data)` after `to_empty`,
+  its elements do not count as written.
 """
 
 from __future__ import annotations
@@ -32,8 +33,8 @@ _SET_DATA = Tensor.data.__set__  # type: ignore[attr-defined]
 #: Maps the getters of attributes that return views of a tensor to the names of the attributes.
 _VIEW_ATTRIBUTES = {getattr(Tensor, name).__get__: name for name in ("T", "mT", "H", "mH")}
 
-#: Functions that draw from torch's generator. They are an error for a DTensor, because each rank would draw separately, so that the
-#: values would depend on the mesh.
+#: Functions that draw from torch's generator. They are an error for a DTensor: each rank would draw by itself, so the values would
+#: depend on the mesh.
 _DRAWS = frozenset(
     "random_ exponential_ geometric_ cauchy_ log_normal_ bernoulli_ bernoulli rand_like randn_like randint_like normal "
     "dropout dropout_ multinomial poisson".split()
@@ -225,7 +226,7 @@ class ShardedMode(TorchFunctionMode):
             view = like[1] if like is not None else self.tensors.find(tensor)
             is_written = view is None or view.is_written
         except ValueError:
-            # The tensor is a part of the parameter, but not a region. Its values are known if those of the whole parameter are.
+            # The tensor is a part of the parameter, but not a region. Its values are known if the whole parameter was written.
             owner = self.tensors.owner(tensor)
             view, is_written = None, owner is None or owner.written.is_complete
         logged = self.log.get(tensor)

@@ -162,8 +162,8 @@ class ModuleTensors:
         self.ignored = ignored
         #: The parameters and buffers, by the id of the tensor.
         self.by_id: dict[int, NamedTensor] = {}
-        #: The parameters and buffers in each storage, by the address of the storage object. A DTensor is in two storages: that of its
-        #: local tensor, and that of its twin.
+        #: The parameters and buffers in each storage, by the address of the storage object. A DTensor has two storages: one for its local
+        #: tensor, and one for its twin.
         self.by_storage: dict[int, list[NamedTensor]] = {}
         #: Tensors that are not in the module, and that functions such as `empty_like` returned for a parameter.
         self.likes: list[NamedTensor] = []
@@ -264,7 +264,10 @@ def _storage(tensor: Tensor) -> int:
 
 
 def _weak_storage(tensor: Tensor) -> StorageWeakRef | None:
-    """Returns a weak reference to a tensor's storage, or None if it has none. While the reference exists, the address is not reused."""
+    """Returns a weak reference to a tensor's storage, or None if the tensor has no storage.
+
+    While the reference exists, the address of the storage object is not reused.
+    """
     if nn.parameter.is_lazy(tensor) or local_of(tensor).layout is not torch.strided:
         return None
     return StorageWeakRef(storage_of(tensor))

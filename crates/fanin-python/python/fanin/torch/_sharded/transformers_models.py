@@ -11,10 +11,10 @@ class TransformersModels:
 
     - transformers marks modules as initialized even on the meta device, and then skips them. The marks are removed.
     - `fully_shard` gives a model a class that is defined in torch. transformers then treats the model as custom code, and skips
-      modules without parameters of their own. So `is_custom_code` is set to what it is for the original class.
+      modules without parameters of their own. So `is_custom_code` is set to the value that it has for the original class.
     - transformers initializes a model before it ties weights. `to_empty` keeps DTensors tied, so two modules would initialize the
-      same parameter, one after the other. Only the source of a tie shall do this. The other modules get a stand-in: a parameter on the
-      meta device, which is replaced by the tied parameter at the end.
+      same parameter, one after the other. Only the module that has the source of the tie may do this. The other modules get a stand-in:
+      a parameter on the meta device, which is replaced by the tied parameter at the end.
     """
 
     def __init__(self, module: nn.Module):
@@ -78,7 +78,10 @@ class TransformersModels:
 
 
 def _ties(model: nn.Module):
-    """Returns the ties that a model of transformers declares, as a dict from names to names of sources. None for other modules."""
+    """Returns the ties that a model of transformers declares. None for other modules.
+
+    The result is a dict from the name of each tied parameter to the name of its source.
+    """
     return model.__dict__.get("all_tied_weights_keys")
 
 

@@ -26,7 +26,7 @@ class Coverage:
         self._regions: list[tuple[tuple[int, int], ...]] = []
 
     def add(self, start: tuple[int, ...], size: tuple[int, ...]) -> None:
-        """Records that the region of this size that begins at the index `start` was written."""
+        """Records that a region was written. `start` is the index of its first element, `size` its length along each dimension."""
         region = tuple((first, first + count) for first, count in zip(start, size))
         if size == self.shape:
             self._is_complete = True
@@ -53,7 +53,8 @@ class Coverage:
         if not self._regions or not self.shape:
             return False
         wanted = [(first, first + count) for first, count in zip(start, size)]
-        # The bounds of all recorded regions divide the wanted region into cells. Each cell is entirely inside or outside of a region.
+        # The bounds of all recorded regions divide the wanted region into cells. No bound of a region goes through a cell, so a cell is
+        # written either entirely or not at all.
         cuts = [
             sorted({low, high, *(min(max(bound, low), high) for region in self._regions for bound in region[axis])})
             for axis, (low, high) in enumerate(wanted)

@@ -1,4 +1,4 @@
-"""Finds which call of an initializer, such as torch.nn.init.normal_, and which lines of code led to a call of a torch operator.
+"""Finds what led to a call of a torch operator: the call of an initializer, such as torch.nn.init.normal_, and the lines of code.
 
 Initializers are recognized by the code objects on the Python stack, so it does not matter how a program has imported them. If an
 initializer calls another one, as `uniform_` of transformers calls that of torch, the outer call counts.
@@ -35,13 +35,13 @@ class Call(NamedTuple):
     arguments: dict[str, Any]
 
 
-#: A copy of a Python stack frame at one time: its code, the instruction that it was running, and its caller. A tuple is made faster
-#: than an object of a class.
+#: A copy of a Python stack frame at one time: its code, the instruction that it was running, and its caller. This is a tuple because
+#: creating a tuple is faster than creating an object of a class.
 Frame = tuple[CodeType, int, Any]
 
 
 class Caller:
-    """Who called an operator: the call of an initializer, if there is one, and the stack of frames that called the initializer."""
+    """The caller of an operator: the call of an initializer, if there is one, and the frames that called the initializer or operator."""
 
     __slots__ = ("_frame", "call")
 
@@ -74,7 +74,8 @@ def line_of(code: CodeType, instruction: int) -> Line:
 #: The kinds of functions on the stack: functions that are skipped, initializers, all others, and `run`, which ends the stack.
 _INTERNAL, _INITIALIZER, _OTHER, _END = range(4)
 
-#: The names of initializers, and of their arguments that are stored. Functions with these names in `_MODULES` are initializers.
+#: Maps the name of each initializer to the names of those of its arguments that are stored. A function is an initializer if it has one
+#: of these names and belongs to one of `_MODULES`.
 _ARGUMENTS: dict[str, tuple[str, ...]] = {
     "uniform_": ("a", "b"),
     "normal_": ("mean", "std"),
@@ -119,8 +120,8 @@ class Frames:
     def __init__(self) -> None:
         #: The kinds of the functions seen so far, by the id of their code object. Storing the code object keeps its id unique.
         self._kinds: dict[int, tuple[CodeType, int]] = {id(_RUN): (_RUN, _END)}
-        #: The frames of the previous stack that were not skipped as parts of an initializer, outermost first. Each has the copy of
-        #: its callers.
+        #: The frames of the previous stack, from the outermost frame to the caller of the initializer or operator. Each frame is mapped
+        #: to the copy of its callers.
         self._running: dict[FrameType, Frame | None] = {}
         #: The last key of `_running`.
         self._innermost: FrameType | None = None
@@ -150,7 +151,7 @@ class Frames:
             frame = frame.f_back
         call = self._call if initializer is self._frame else self._call_of(initializer)
         if frame is not None and frame is self._innermost:
-            # Often the function of the event before, which may run another instruction now.
+            # Often this is the function that caused the previous event. It may be at another instruction now.
             return call, (frame.f_code, frame.f_lasti, self._running[frame])
         return call, self._outer(frame)
 

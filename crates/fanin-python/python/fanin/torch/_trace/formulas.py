@@ -13,7 +13,10 @@ _TOLERANCE = 1e-14
 
 
 class Variables(NamedTuple):
-    """The values of the variables that formulas for a tensor may contain. None if the tensor does not have the variable."""
+    """The values of the variables that formulas for a tensor may contain. None if the tensor does not have the variable.
+
+    `weight_fan_in` is for a bias: it is the fan_in of the weight in the same module. `n_layer` is the number of layers of the model.
+    """
 
     fan_in: int | None
     fan_out: int | None
@@ -30,9 +33,9 @@ def fans(shape: tuple[int, ...]) -> tuple[int | None, int | None]:
 
 
 def formulas(value: float, variables: Variables) -> list[str]:
-    """Returns texts with the value of a number, in this order: formulas of the depth, formulas of the fans, the number itself.
+    """Returns texts that all have the value `value`, in this order: formulas of the depth, formulas of the fans, the number itself.
 
-    For a number of at most 7 characters, only the number is returned, because a program probably contains it literally.
+    For a number of at most 7 characters, only the number itself is returned, because the program probably contains it literally.
     """
     literal = number(value)
     if len(literal) <= 7 and re.fullmatch(r"-?[0-9.e-]+", literal):
@@ -48,14 +51,14 @@ def formulas(value: float, variables: Variables) -> list[str]:
     both = fan_in + fan_out if fan_in and fan_out else None
     for text, fan in (("fan_in", fan_in), ("fan_out", fan_out), ("fan_in+fan_out", both), ("weight_fan_in", weight_fan_in)):
         factor = _short_text(size * math.sqrt(fan)) if fan else None
-        # Nearly every number is a short number divided by some fan, so only the usual factors 1 and sqrt(n) count.
+        # Too many numbers are, by chance, a short number divided by sqrt(fan). So only the usual factors 1 and sqrt(n) count.
         if factor is not None and (factor == "1" or factor.startswith("sqrt")):
             found.append(f"{sign}{factor}/sqrt({text})")
     return [*found, literal]
 
 
 def _short_text(value: float) -> str | None:
-    """Returns a text with the value of a number: three significant digits or sqrt(n) with an integer n. None if neither is exact."""
+    """Returns a text for a number: at most three significant digits, or sqrt(n) with an integer n. None if neither is exact."""
     for text in (f"{value:.3g}", f"sqrt({round(value * value)})"):
         exact = float(text) if not text.startswith("sqrt") else math.sqrt(round(value * value))
         if exact and abs(exact - value) <= _TOLERANCE * abs(value):

@@ -14,7 +14,7 @@ class Step(NamedTuple):
     """One write to a tensor: all events of one call of an initializer, or one event outside of initializers."""
 
     events: list[Event]
-    #: Whether the step gave every element of the tensor a value that does not depend on the value before.
+    #: Whether the step gave every element of the tensor a new value that does not depend on the element's former value.
     is_whole: bool
 
     @property

@@ -23,7 +23,7 @@ class Effect(NamedTuple):
     overwrites: bool = True
     #: Whether every element of the written arguments is written. If not, the elements may be chosen by values, as in `scatter_`.
     covers: bool = True
-    #: Whether the operator writes to its first argument, which is a tensor, and no other argument can be one.
+    #: Whether the operator writes only to its first argument, a tensor, and none of its other arguments can be or contain a tensor.
     only_numbers: bool = False
     #: Whether the operator reads the values of tensors among its arguments.
     reads: bool = True
@@ -61,8 +61,8 @@ _SCATTERING = (
 )  # fmt: skip
 
 
-#: The effects by the id of the operator, because the hash of an operator is a Python function. The operator is stored to keep its
-#: id from other operators.
+#: The effects by the id of the operator. The operator itself is not the key, because hashing it would call a Python function, which is
+#: slow. The operator is stored too, so that no other operator can get the same id.
 _effects: dict[int, tuple[Any, Effect]] = {}
 
 
@@ -108,7 +108,7 @@ def _determine(operator: Any) -> Effect:
 
 
 def _may_be_tensor(argument: Any) -> bool:
-    """Returns whether an argument in the schema of an operator has tensors, or may have them."""
+    """Returns whether an argument in the schema of an operator can be a tensor, or can contain tensors."""
     return "Tensor" in str(argument.type)
 
 

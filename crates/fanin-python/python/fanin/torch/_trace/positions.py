@@ -2,8 +2,8 @@
 
 The torch stream is the sequence of 32-bit words of torch's CPU generator, a Mersenne Twister. The state of the generator has the
 current block of 624 words and an index in this block, but not the number of blocks before it. So words are counted from draw to
-draw, and each count is checked against the recorded state. If they do not match, because code that was not recorded has drawn or
-seeded in between, the position is searched for.
+draw, and each count is checked against the recorded state. If the two do not match, code that was not recorded has drawn or seeded in
+between. The position is then searched for.
 """
 
 from __future__ import annotations
@@ -149,7 +149,10 @@ def _with_pair(state: GeneratorState, start: Position, moved: _MovedGenerator) -
 
 
 def _after(start: Position, draw: Draw) -> Position:
-    """Returns the position after a draw. If it is not known how much was drawn, returns `start`, from where `_locate` searches."""
+    """Returns the position after a draw.
+
+    If it is not known how much was drawn, returns `start`. `_locate` then searches from `start` on.
+    """
     if draw.words is not None:
         return start._replace(at=start.at + draw.words)
     if not draw.normals:

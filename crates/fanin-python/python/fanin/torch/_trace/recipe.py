@@ -140,14 +140,14 @@ def _spec(recorder: Recorder, history: History) -> tuple[Spec, str] | None:
     return spec, check
 
 
-#: For each scheme, the arguments that must be multiplied by a factor to multiply the values by it.
+#: Maps each scheme to its arguments that are proportional to the values. To multiply the values by a factor, multiply these arguments.
 _SCALES = {"uniform": ("a", "b"), "normal": ("mean", "std"), "constant": ("val",), "orthogonal": ("gain",),
            "xavier_uniform": ("gain",), "xavier_normal": ("gain",), "trunc_normal": ("mean", "std", "a", "b")}  # fmt: skip
 _DEFAULTS = {"a": -2.0, "b": 2.0, "mean": 0.0, "std": 1.0, "gain": 1.0}
 
 
 def _scaled(spec: Spec, factor: float) -> Spec | None:
-    """Returns a spec whose values are `factor` times those of `spec`, or None if there is no such spec."""
+    """Returns a spec whose values are `factor` times the values of `spec`, or None if there is no such spec."""
     if factor == 1.0:
         return spec
     if spec.name not in _SCALES:

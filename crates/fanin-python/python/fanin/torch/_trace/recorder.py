@@ -156,7 +156,7 @@ class Recorder(TorchDispatchMode):
         key = storage._cdata
         if key not in self._weak:
             self._weak[key] = storage._weak_ref()  # type: ignore[assignment]
-        # This is `Memory(...)` without a call of a Python function, which is much slower. The same is done for events.
+        # This does the same as `Memory(...)`, which would call a Python function and be much slower. Events are made in the same way.
         return _new_tuple(Memory, (key, _offset_of(tensor), tensor.shape, _strides_of(tensor), tensor.dtype))
 
     def _memory_of_each(self, values: Any) -> tuple[Memory, ...]:
@@ -251,8 +251,9 @@ def _without_tensors(value: Any) -> Any:
     return None if isinstance(value, torch.Generator) else value
 
 
-#: The bytes at which the head of a CPU generator's state ends, and at which its tail begins. The state has the seed (8 bytes), two
-#: numbers of 4 bytes, the index of the next word (8 bytes), the 624 words of the block with 8 bytes each, and the stored normal values.
+#: `_HEAD` is the number of bytes in the head of a CPU generator's state, and `_TAIL` is the offset in bytes at which the tail begins. The
+#: state has the seed (8 bytes), two numbers of 4 bytes, the index of the next word (8 bytes), the 624 words of the block with 8 bytes
+#: each, and the stored normal values.
 _HEAD, _TAIL = 32, 24 + 624 * 8
 
 _default_generator = torch.default_generator

@@ -83,7 +83,10 @@ class _Program:
         return {"copy": self._temporary(whole, until), "from": view}
 
     def _temporary(self, memory: Memory, until: int | None) -> str:
-        """Returns the name of a temporary tensor with the values that a memory had before the event with the index `until`."""
+        """Returns the name of a temporary tensor with the values that `memory` had before the event with the number `until`.
+
+        If `until` is None, these are the values at the end.
+        """
         key = memory, len(self.recorder.log) if until is None else until
         if key not in self._names:
             table = self.table(memory, until)
@@ -278,7 +281,10 @@ def _dtype(dtype: torch.dtype) -> str:
 
 
 def _differences(text: str, state: dict[str, Tensor], tables: dict[str, Any]) -> dict[str, str]:
-    """Computes the tensors from the replay, and returns the names of those that differ from the module's, each with the reason."""
+    """Computes the tensors from the replay, and compares them with the tensors of the module.
+
+    Returns the names of the tensors that differ, each with the reason.
+    """
     memory = []
     for name in tables:
         tensor = state[name].detach().contiguous()

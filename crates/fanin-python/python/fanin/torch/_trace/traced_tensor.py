@@ -219,7 +219,7 @@ class Names:
 
 
 def _write(name: str | None, step: Step, is_superseded: bool, names: Names, memory: Memory) -> Write:
-    """Returns the `Write` that describes a step. `name` and `memory` are those of the tensor that was written."""
+    """Returns the `Write` that describes a step. `name` and `memory` belong to the tensor that was written."""
     spec = spec_of(step)
     text, is_spec = None if spec is None else str(spec), True
     caller, copier = step.last.caller, None
