@@ -85,7 +85,8 @@ pub fn verify_tensors<'py>(
     })
 }
 
-/// Classifies the values of tensors, and returns the report. `name` is the name of the source in the report.
+/// Classifies tensors by their values, without a recipe, and returns the report. `name` is the name of the source in
+/// the report.
 #[pyfunction]
 #[pyo3(signature = (source: "Any", name) -> "dict[str, Any]")]
 pub fn audit_tensors<'py>(py: Python<'py>, source: TensorSource, name: &str) -> PyResult<Bound<'py, PyAny>> {

@@ -90,7 +90,8 @@ fn read_replay(given: &Bound<'_, PyAny>) -> PyResult<Option<Replay>> {
     Replay::find(&name.to_string_lossy()).map_err(errors::from_recipe)
 }
 
-/// Returns an error if an argument cannot be used with a replay, which contains the seed, names, shapes and dtypes.
+/// Returns an error if an argument cannot be used with a replay. A replay already contains the seed, names, shapes and
+/// dtypes. `has_others` is whether the caller gave `like`, `copy_from`, `settings` or `dtype`.
 fn check_replay_arguments(replay: &Replay, draw: Draw, has_others: bool) -> PyResult<()> {
     if has_others {
         let message = "like, copy_from, settings and dtype cannot be used with a replay, which contains the names, \
@@ -136,10 +137,10 @@ fn check_replay_arguments(replay: &Replay, draw: Draw, has_others: bool) -> PyRe
 ///     The largest size of a file: a number of bytes, or a text such as "5GB". The output is then a folder of several
 ///     files.
 /// part
-///     The part of the checkpoint that this process writes, if n processes write the checkpoint together without
-///     communication. `(k, n)`: the part of process k, from 1 to n. The part of a single file is a range of its bytes.
-///     The part of a folder is every n-th file. "auto": k and n are read from the environment variables that the
-///     launcher sets.
+///     The part of the checkpoint that this process writes, if n processes write the checkpoint together. The processes
+///     do not communicate. `(k, n)`: the part of process k, where k is from 1 to n. The part of a single file is a
+///     range of its bytes. The part of a folder is every n-th file. "auto": k and n are read from the environment
+///     variables that the launcher sets.
 /// layout
 ///     "hf" for the file layout of Hugging Face, "dcp" for the file layout of torch.distributed.checkpoint.
 /// resume

@@ -86,7 +86,7 @@ impl Recipe {
         })
     }
 
-    /// Returns whether the rule for a tensor of this name is "copy" or "skip", so that the tensor is not filled.
+    /// Returns whether the rule for a tensor of this name is "copy" or "skip". Such a tensor is not filled.
     ///
     /// >>> import fanin
     /// >>> fanin.Recipe('[init]\n"*.mask" = "skip"\n"*" = "zeros"').keeps_values("attn.mask")
@@ -95,10 +95,10 @@ impl Recipe {
         self.recipe.keeps_values(name)
     }
 
-    /// Returns the text of a new recipe. `name` is the path of a safetensors file, a folder, an index or a manifest, or the
-    /// name of a built-in model. If the config.json beside the file names a model that fanin knows, the rules are those of
-    /// the model's code. Otherwise they are guessed from the names and shapes of tensors. `fanin recipe` prints the same
-    /// text. Check and edit the recipe before you use it.
+    /// Returns the text of a new recipe. `name` is the path of a safetensors file, a folder, an index or a manifest, or
+    /// the name of a built-in model. If the config.json beside the file names a model that fanin knows, the rules do
+    /// what the model's code does. Otherwise the rules are guessed from the names and shapes of tensors. `fanin recipe`
+    /// prints the same text. Check and edit the recipe before you use it.
     ///
     /// >>> import fanin
     /// >>> '"*.bias" = "zeros"' in fanin.Recipe.draft("gpt2")
@@ -209,8 +209,8 @@ pub struct Planned {
     spec: Option<Initializer>,
     /// The spec of the rule, with all variables replaced by their values. Or "arange", "copy" or "skip".
     scheme: String,
-    /// The tensor name that the native stream uses. For a tied tensor, this is the name of the tensor that it is tied
-    /// to. Otherwise it is the tensor's own name.
+    /// The tensor name that the native stream uses. If the tensor is tied to another tensor, this is the name of that
+    /// other tensor. Otherwise it is the tensor's own name.
     source: String,
     /// The constant with which an integer tensor is filled. None for all other tensors.
     integer: Option<i128>,

@@ -102,7 +102,8 @@ impl ReadTensor for PythonTensors {
         Ok(())
     }
 
-    // One tensor at a time is in memory, and the ranks of a job gather it together.
+    // Tensors must be read one after another: only one tensor at a time is kept in memory, and the ranks of a
+    // distributed job gather each DTensor together, so they must all read the tensors in the same order.
     fn is_sequential(&self) -> bool {
         true
     }

@@ -170,7 +170,8 @@ fn may_be_long(distribution: Distribution, count: usize) -> bool {
     let proposals = match distribution {
         // If the mean is within the bounds, rejection sampling accepts at least three in ten proposals, which is fast.
         Distribution::TruncatedNormal { mean, std, low, high, .. } if !(low..=high).contains(&mean) => {
-            // Proposals are uniform. Over the length `near`, the density falls to 1/e of its peak at the nearer bound.
+            // Proposals are uniform on `low..high`. The density has its peak at the bound that is nearer to the mean.
+            // At the distance `near` from this bound, the density is 1/e of the peak.
             let nearest = (low - mean).max(mean - high) / std;
             let near = std * 2.0 / (nearest.hypot(2f64.sqrt()) + nearest);
             // torch draws a proposal for each element in each pass, until the last element has accepted one.

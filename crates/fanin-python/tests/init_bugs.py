@@ -21,11 +21,11 @@ class Bug:
     name: str
     #: Builds the model with the bug.
     build: Callable[[], Any]
-    #: The kind of the finding for each tensor that must have one.
+    #: The findings that the check must have: maps names of tensors to kinds of findings.
     found: dict[str, str]
     via: str = "eager"
     checkpoint: dict[str, torch.Tensor] | None = None
-    #: For some of the tensors, the share of their elements that is wrong.
+    #: For some of the tensors, the fraction of their elements that are wrong.
     shares: dict[str, float] = field(default_factory=dict)
     #: Builds the model without the bug.
     fixed: Callable[[], Any] | None = None
@@ -109,7 +109,7 @@ def rotary_buffer(broken):
     return Rotary()
 
 
-# A loader replaces initialized buffers that are not in the checkpoint by `torch.empty_like` (transformers#48892).
+# A loader replaces a buffer by `torch.empty_like` if the checkpoint does not have the buffer (transformers#48892).
 @bug({"table": "unwritten"})
 def emptied_buffer(broken):
     model = Model()
@@ -268,7 +268,7 @@ def lost_gradient(broken):
     return Replaced()
 
 
-# Only the constructor divides the standard deviation by the square root of the depth, init_weights does not (llm-foundry).
+# The constructor divides the standard deviation by the square root of the depth. init_weights does not (llm-foundry).
 @bug({"linear.weight": "distribution"}, via="eager,meta")
 def another_scale(broken):
     class Scaled(Model):
@@ -283,7 +283,7 @@ def another_scale(broken):
     return Scaled()
 
 
-# The constructor of an embedding sets the padding row to zero, init_weights does not.
+# The constructor of an embedding sets the padding row to zero. init_weights does not.
 @bug({"embedding.weight": "distribution"}, via="eager,meta")
 def padding_row(broken):
     class Padded(nn.Module):
@@ -448,7 +448,7 @@ def enlarged_buffer(broken):
     return model
 
 
-# init_weights multiplies a scale in place, and to_empty has discarded the values that the constructor gave to it.
+# init_weights multiplies the former values of a scale. The constructor has set them, but to_empty has discarded them.
 @bug({"gamma": "unwritten"}, via="eager,meta")
 def multiplied_in_place(broken):
     class LayerScale(Model):

@@ -1,4 +1,4 @@
-"""verify, audit, inspect and diff of the Python package have the results of the command line, for files, arrays and modules."""
+"""verify, audit, inspect and diff of the Python package return what the command line prints, for files, arrays and modules."""
 
 import copy
 import json
@@ -30,7 +30,7 @@ def files(tmp_path_factory):
     folder = tmp_path_factory.mktemp("analysis")
     (folder / "recipe.toml").write_text(RECIPE)
     good = module().state_dict()
-    # safetensors sorts tensors by type and name, so the order of the file is that of the module here.
+    # safetensors sorts tensors by type and name. For this module, the sorted order is also the order of the module.
     save_file(good, folder / "good.safetensors")
     changed = {name: value.clone() for name, value in good.items()}
     changed["0.weight"][3, 5] += 1

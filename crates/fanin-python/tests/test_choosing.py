@@ -15,7 +15,7 @@ DOCS = ROOT / "docs"
 
 @pytest.fixture(scope="module")
 def scripts():
-    """Imports the modules of scripts/choosing by name."""
+    """A function that imports a module of scripts/choosing by its name."""
     sys.path.insert(0, str(ROOT / "scripts" / "choosing"))
     yield importlib.import_module
     sys.path.pop(0)

@@ -146,7 +146,7 @@ def test_mup_has_exponent_0_in_an_mlp(optimizer):
             assert slope is None or abs(slope.value) < 0.2, (module.name, slope)
         if not module.has_fixed_shape:
             assert abs(module.size_slopes[0].value) < 0.1, module.name
-    # The std of the last layer is 1 / width, so the first logits fall with the square root of the width.
+    # The std of the last layer's weights is 1 / width, so the first logits fall as 1 / sqrt(width).
     assert named(check)["last"].size_slopes[0].value == pytest.approx(-0.5, abs=0.1)
 
 
@@ -157,12 +157,12 @@ def test_the_standard_parametrization_grows_with_the_width_under_adam():
     own = {name: module.own_slopes[1].value for name, module in named(check).items()}
     assert own["first"] == pytest.approx(0, abs=0.05)
     for name in ("hidden.0", "hidden.1", "hidden.2", "last"):
-        # An update of Adam has the same size in each value, and aligns with the input: exponent 1.
+        # Adam changes all weights by the same size, in the direction of the input. So the output changes in proportion to the width.
         assert own[name] == pytest.approx(1, abs=0.15), name
 
 
 def test_the_standard_parametrization_has_the_exponents_of_theory_under_sgd():
-    """Gradients of hidden outputs fall with sqrt(width): -1/2 in the first layer, 1/2 in hidden layers, 1 in the last."""
+    """Gradients of hidden outputs fall as 1/sqrt(width). So the exponent is -1/2 in the first layer, 1/2 in hidden ones, 1 in the last."""
     check = check_mlp(sgd(False), is_mup=False, seeds=3, steps=1)
     assert check.parametrization == "standard"
     own = {name: module.own_slopes[1].value for name, module in named(check).items()}
@@ -238,7 +238,7 @@ class WrittenOut(Attention):
 @pytest.mark.parametrize("kind", [Attention, WrittenOut])
 @pytest.mark.parametrize("query", ["random", "zero"])
 def test_attention_logits_that_are_divided_by_the_square_root_of_the_head_size_are_named(kind, query, monkeypatch):
-    """In muP, logits are divided by the head size. With its square root, their own change grows with the square root of the width."""
+    """In muP, logits are divided by the head size. If they are divided by its square root, their own change grows as sqrt(width)."""
     monkeypatch.setitem(globals(), "Attention", kind)
     stds = {f"blocks.{block}.attention.q.weight": lambda width: 0.0 for block in range(2)} if query == "zero" else {}
     check = check_transformer(adam(), scale=lambda size: 1 / math.sqrt(size), stds=stds, steps=2)
@@ -265,7 +265,7 @@ def test_the_gradient_of_logits_is_that_of_autograd():
 
 
 def test_a_kernel_parametrization_is_recognized():
-    """All hidden learning rates are divided by the width twice, so hidden layers do not learn in the limit."""
+    """The learning rates of all layers but the last are divided by width^2, so these layers do not learn at infinite width."""
     slow = lambda width: (BASE / width) ** 2
     rates = {f"hidden.{one}.weight": slow for one in range(3)} | {"first.weight": slow, "first.bias": slow}
     check = check_mlp(adam(rates=rates))

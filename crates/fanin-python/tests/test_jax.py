@@ -1,4 +1,4 @@
-"""fanin.jax: the weights do not depend on the sharding, neither in one process nor in several."""
+"""fanin.jax: the weights do not depend on the sharding, in one process or in several processes."""
 
 import socket
 

@@ -96,7 +96,7 @@ WRONG_LINES = {
 }
 
 #: mypy checks the package itself with its defaults, and the programs as with `--strict`. One run checks all of them, because
-#: most of its time is for the types of torch.
+#: mypy needs most of its time for the types of torch.
 MYPY_CONFIG = """
 [mypy]
 strict_equality = True

@@ -155,7 +155,7 @@ def test_a_function_increments_the_version_and_needs_no_grad_mode():
 
 
 class Fused(Module):
-    """Like the fused projection of torchtitan: `state_dict()` has three parts of the parameter `wqkv` instead of the parameter."""
+    """A module like the fused projection of torchtitan: `state_dict()` has three blocks of the parameter `wqkv` instead of `wqkv`."""
 
     def __init__(self):
         super().__init__()

@@ -35,7 +35,7 @@ def test_other_weights(assert_same_weights):
 
 
 def plugin():
-    """Returns the options that load the plugin: none if the package is installed, with its entry point."""
+    """Returns the options that load the plugin. If the package is installed, its entry point loads the plugin without options."""
     return [] if importlib.metadata.entry_points(group="pytest11", name="fanin") else ["-p", "fanin.pytest_plugin"]
 
 

@@ -1,6 +1,7 @@
 """sharded_init raises an error that names the parameters with elements that were not written.
 
-An element counts as written only if its value is known: it was not computed from unwritten memory, as `torch.empty` returns it.
+An element counts as written only if its value is known. A value is known unless it was computed from unwritten memory, such as the memory
+that `torch.empty` returns.
 """
 
 import pytest
@@ -207,7 +208,7 @@ def test_weights_that_to_empty_has_untied_must_be_tied_again():
 
 
 def test_a_model_whose_class_fully_shard_has_replaced_is_initialized_as_before():
-    """transformers takes a model with a new class for custom code, and skips modules without parameters of their own.
+    """transformers treats a model with a new class as custom code, and then skips modules without parameters of their own.
 
     GPT-2 scales the weights of c_proj when it initializes such modules.
     """

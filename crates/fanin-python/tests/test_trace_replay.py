@@ -34,7 +34,7 @@ def bits(tensor):
 
 
 def assert_replayed(make, folder, seed=7, **options):
-    """Checks that `fanin init` with a replay writes the same bits as a build without a trace has. Returns the replay."""
+    """Checks that `fanin init` with a replay writes bitwise the same weights as a build without a trace. Returns the replay."""
     text = trace_init(build(make, seed)).replay(**options)
     expected = build(make, seed)().state_dict()
     got = written(text, folder)

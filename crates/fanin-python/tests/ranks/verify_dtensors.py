@@ -30,7 +30,7 @@ fanin.init_module(module, recipe, seed=5)
 
 found = {"gathered": fanin.torch.verify(module, recipe).good, "audited": len(fanin.torch.audit(module).wrong)}
 if rank == 0:
-    # Without communication, one rank may verify alone.
+    # With a seed, verify does not communicate, so one rank may verify alone.
     found["good"] = fanin.torch.verify(module, recipe, seed=5).good
     found["other_seed"] = [tensor.name for tensor in fanin.torch.verify(module, recipe, seed=6).wrong]
 dist.barrier()
