@@ -90,8 +90,8 @@ fn fill_region(
 }
 
 /// The values of a global tensor, from which arrays can be filled region by region. The constructor computes what all
-/// regions share, such as the factorization of an orthogonal matrix. The constructor issues no warnings.
-/// `Initializer.resolve` issues the warnings of a spec and a shape.
+/// regions share, such as the factorization of an orthogonal matrix. The constructor issues no warnings. To get the
+/// warnings for a spec and a shape, call `Initializer.resolve`.
 ///
 /// >>> import numpy as np
 /// >>> import fanin

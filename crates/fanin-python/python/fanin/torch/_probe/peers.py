@@ -27,7 +27,8 @@ class Outlier(NamedTuple):
     """A parameter that differs from its peers."""
 
     weights: Weights
-    #: The median rms of the nearest peers, converted to the fans of `weights` if the rms of the peers depends on their fans.
+    #: The rms that `weights` should have: the median rms of the nearest peers. If the rms of the peers depends on their fans, it is first
+    #: converted to the fans of `weights`.
     expected: float
     #: The nearest peers.
     peers: list[Weights]
@@ -84,8 +85,9 @@ def outliers(weights: list[Weights]) -> list[Outlier]:
     A parameter is compared with peers of the same role and shape. If there are fewer than two, as in the stages of a ResNet, it is
     compared with peers of other shapes. This is not done for the first and the last layer, which often differ from the others.
 
-    Each comparison is made three times. It assumes that the usual rms does not depend on the fans, is proportional to 1/sqrt(fan_in),
-    or is proportional to 1/sqrt(fan_out). A parameter is only returned if it differs under all three assumptions.
+    Each comparison is made under three assumptions. The first is that the rms does not depend on the fans. The second is that it is
+    proportional to 1/sqrt(fan_in), and the third that it is proportional to 1/sqrt(fan_out). A parameter is only returned if it differs
+    under all three assumptions.
     """
     fans = {one.module: one.shape for one in weights if one.name.endswith("weight") and len(one.shape) > 1}
     order = {one.name: index for index, one in enumerate(weights)}

@@ -46,7 +46,7 @@ class Recorder(TorchFunctionMode):
         self.recurrences: list[Recurrence] = []
         #: For each tensor that is the output of a layer: the index of the layer, and the tensor's version when it was measured.
         self._measured = WeakTensorKeyDictionary()
-        #: For each tensor: the indices of the recorded layers that it was computed from, without other recorded layers in between.
+        #: For each tensor: the indices of the layers that it was computed from directly, with no other recorded layer in between.
         self._origins = WeakTensorKeyDictionary()
         self._frames: list[Call] = []
         self._labels: dict[str, int] = {}

@@ -92,14 +92,14 @@ def _call(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
 class sharded_init:
     """A context manager inside which a module's own initialization code writes values of the native stream.
 
-    Inside, call the model's own code: `reset_parameters` of its modules, its `init_weights`, or the `init_weights` or
-    `_init_weights` of transformers. Wherever this code calls a function of torch.nn.init, `normal_` or `uniform_`, fanin fills the
-    parameter. A value depends only on the call, the seed, the parameter's name and the index in the parameter. So the weights are the
-    same in one process and on any mesh. Each rank fills the part that it holds, without communication.
+    Inside the context, call the model's own code, such as `reset_parameters` of its modules, or `init_weights`. For a model of
+    transformers, this is `init_weights` or `_init_weights`. Wherever this code calls a function of torch.nn.init, `normal_` or
+    `uniform_`, fanin fills the parameter. A value depends only on the call, the seed, the parameter's name and the index in the
+    parameter. So the weights are the same in one process and on any mesh. Each rank fills the part that it holds, without communication.
 
-    Slices and views of a parameter may be filled as well. `uniform_`, `normal_` and `trunc_normal_` then write the values that
-    the same fill of the whole parameter has at the indices of the slice. `orthogonal_` and `sparse_` fill the slice as a
-    separate matrix, whose name contains the slice, such as `rnn.weight_hh_l0[64:128]`.
+    Slices and views of a parameter may be filled as well. `uniform_`, `normal_` and `trunc_normal_` then write the same values that a
+    fill of the whole parameter would write at the indices of the slice. `orthogonal_` and `sparse_` fill the slice as a separate
+    matrix, whose name contains the slice, such as `rnn.weight_hh_l0[64:128]`.
 
     Random tensors that are not parameters, such as the result of `torch.rand(n)`, are drawn by torch. The code may copy them into a
     parameter. For these draws, torch's default generator is seeded with `seed` at the beginning of the context, and its former state
