@@ -98,7 +98,8 @@ impl DeferredFill {
     fn chunks(self) -> impl Iterator<Item = Chunk> {
         let Self { distribution, dtype, address, count, state } = self;
         // Every chunk except the last has `CHUNK` values, which is a multiple of `Torch::GROUP`. If there are several
-        // chunks, the last has at least `Torch::GROUP` values, because torch has another algorithm for fewer normal values.
+        // chunks, the last has at least `Torch::GROUP` values, because torch draws fewer normal values by another
+        // algorithm.
         let chunks = count.saturating_sub(Torch::GROUP) / CHUNK + 1;
         let words = move |count| words_of(distribution, dtype, count).expect("checked by DeferredFill::new");
         (0..chunks).map(move |index| {

@@ -185,5 +185,5 @@ class Run:
 
 
 def own_parameters(module: nn.Module) -> dict[str, Tensor]:
-    """Returns the parameters of a module by name, without those of its submodules."""
+    """Returns the parameters of a module by name, without the parameters of its submodules."""
     return {name: parameter for name, parameter in module.named_parameters(recurse=False)}

@@ -74,8 +74,8 @@ def line_of(code: CodeType, instruction: int) -> Line:
 #: The kinds of functions on the stack: functions that are skipped, initializers, all others, and `run`, which ends the stack.
 _INTERNAL, _INITIALIZER, _OTHER, _END = range(4)
 
-#: Maps the name of each initializer to the names of those of its arguments that are stored. A function is an initializer if it has one
-#: of these names and belongs to one of `_MODULES`.
+#: Maps the name of each initializer to the names of the arguments that `Call` stores. A function is an initializer if it has one of
+#: these names and belongs to one of `_MODULES`.
 _ARGUMENTS: dict[str, tuple[str, ...]] = {
     "uniform_": ("a", "b"),
     "normal_": ("mean", "std"),
