@@ -15,7 +15,7 @@ from .patterns import patterns
 from .paths import Paths
 from .records import Layer, Weights
 
-#: Maps activation functions for which specs have no gain to the activation function whose gain is used instead.
+#: Specs have no gain for these activation functions. Each is mapped to the activation function whose gain is used instead.
 _GAINS = {"relu6": "relu", "hardswish": "silu", "mish": "silu", "elu": "relu", "celu": "relu", "hardtanh": "tanh", "softplus": "linear"}
 
 

@@ -1,4 +1,7 @@
-"""Draws the charts of a probe as SVG: q and p along the depth, as measured and as predicted by theory."""
+"""Draws the charts of a probe as SVG: measured and predicted values along the depth.
+
+One chart has the mean square q of each layer's output, the other the mean square p of the output's gradient.
+"""
 
 from __future__ import annotations
 

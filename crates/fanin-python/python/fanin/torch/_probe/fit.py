@@ -18,11 +18,11 @@ def student_t(degrees: int) -> float:
 
 @dataclasses.dataclass
 class Fit:
-    """The slope of the signal or of the gradient along the depth: the change of ln q, or of ln P, in one step.
+    """The slope of the signal or of the gradient along the depth: the change of ln q, or of ln P, in one step of one layer or block.
 
-    q is the mean square of the signal, and its steps go from the input to the output. P is the sum of squares of the gradient, and
-    its steps go from the output to the input. P is used instead of the mean square p because p changes where feature maps become
-    smaller. Between layers of equal size, P and p change by the same factor.
+    q is the mean square of the signal. Its steps go from the input to the output. P is the sum of squares of the gradient. Its steps go
+    from the output to the input. P is used and not the mean square p, because p also changes where feature maps become smaller. Between
+    layers of equal size, P and p change by the same factor.
 
     The slope is the mean of the changes between neighbouring layers. If each step multiplies by an independent log-normal factor,
     this is the maximum likelihood estimate.

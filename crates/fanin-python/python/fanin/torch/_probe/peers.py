@@ -82,8 +82,9 @@ def groups(weights: list[Weights]) -> dict[tuple[str, str, tuple[int, ...]], lis
 def outliers(weights: list[Weights]) -> list[Outlier]:
     """Returns the parameters whose rms differs from the median of their nearest peers by more than `FACTOR`.
 
-    A parameter is compared with peers of the same role and shape. If there are fewer than two, as in the stages of a ResNet, it is
-    compared with peers of other shapes. This is not done for the first and the last layer, which often differ from the others.
+    A parameter is compared with peers of the same role and shape. If there are fewer than two such peers, as in the stages of a ResNet,
+    it is compared with peers of other shapes. The first and the last layer are not compared with peers of other shapes, because they
+    often differ from the other layers.
 
     Each comparison is made under three assumptions. The first is that the rms does not depend on the fans. The second is that it is
     proportional to 1/sqrt(fan_in), and the third that it is proportional to 1/sqrt(fan_out). A parameter is only returned if it differs

@@ -11,7 +11,10 @@ if TYPE_CHECKING:
 
 
 def plot(probe: Probe, axes: Any = None) -> Any:
-    """Draws q on the first of two matplotlib axes and p on the second, both along the depth, and returns the axes."""
+    """Draws two curves along the depth, and returns the pair of matplotlib axes.
+
+    The first has the mean square q of the signal, the second the mean square p of the gradient.
+    """
     if axes is None:
         try:
             pyplot = importlib.import_module("matplotlib.pyplot")

@@ -46,11 +46,11 @@ class Layer:
     cosine_inputs: float | None = None
     #: The mean cosine between the outputs for two tokens of the same input, from -1 to 1.
     cosine_tokens: float | None = None
-    #: The q that mean-field theory predicts from the measured q of this layer's input.
+    #: The mean square of the output that mean-field theory predicts from the measured mean square of this layer's input.
     local_q: float | None = None
-    #: The q that mean-field theory predicts from the measured inputs of the model.
+    #: The mean square of the output that mean-field theory predicts from the measured inputs of the model.
     theory_q: float | None = None
-    #: The p that mean-field theory predicts from the measured gradient of the model's output.
+    #: The mean square of the output's gradient that mean-field theory predicts from the measured gradient of the model's output.
     theory_p: float | None = None
     #: Properties of the module that theory needs, such as the mean square of its weight: see `roles.facts_of`.
     facts: dict[str, float] = dataclasses.field(default_factory=dict)

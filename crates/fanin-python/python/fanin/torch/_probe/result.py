@@ -164,7 +164,7 @@ class Probe:
         return fragment(self)
 
     def plot(self, axes: Any = None) -> Any:
-        """Draws q and p along the depth with matplotlib, which must be installed. Returns the pair of axes.
+        """Draws the mean squares of signal (q) and gradient (p) along the depth. Returns a pair of axes. Needs matplotlib.
 
         Parameters
         ----------

@@ -80,7 +80,7 @@ def facts_of(module: nn.Module, inputs: list[Tensor]) -> dict[str, float]:
       others compute something else: the norms of Gemma multiply by 1 + weight.
     - A batch norm that uses running statistics has `fixed_scale`, the mean square of its weight, and `is_new`, which is 1 if the
       statistics have their initial values.
-    - Dropout in training mode has `p`, the probability of a 0.
+    - Dropout in training mode has `p`, the probability that a value becomes 0.
     """
     if is_weight(module):
         weight = getattr(module, "weight", None)

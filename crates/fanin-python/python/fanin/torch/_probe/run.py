@@ -206,8 +206,8 @@ def _weights(model: nn.Module) -> list[Weights]:
 def _gradients_kept(value: Tensor, parameters: Sequence[Tensor]) -> Iterator[None]:
     """Restores, on exit, the gradients of leaf tensors that are not parameters of the model, such as tensors that its loss uses.
 
-    `value.backward()` adds to their gradients. `value.backward(inputs=parameters)` would not, but reentrant activation checkpointing
-    forbids the argument `inputs`.
+    `value.backward()` adds to the gradients of such tensors. `value.backward(inputs=parameters)` would not do this, but reentrant
+    activation checkpointing forbids the argument `inputs`.
     """
     own = {id(one) for one in parameters}
     pending, seen, leaves = [value.grad_fn], set(), []

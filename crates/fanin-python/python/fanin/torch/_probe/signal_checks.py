@@ -70,7 +70,10 @@ def dead(run: Run, paths: Paths) -> list[Finding]:
 
 
 def saturated(run: Run, paths: Paths) -> list[Finding]:
-    """Finds activations, such as tanh, for which the function is nearly flat at a fraction `SATURATED` of the values or more."""
+    """Finds activations with a fraction of saturated values of at least `SATURATED`.
+
+    A value of a function such as tanh is saturated if the function is nearly flat there.
+    """
     found = []
     for layer in run.layers:
         if layer.saturated is not None and layer.alias is None and layer.saturated >= SATURATED:

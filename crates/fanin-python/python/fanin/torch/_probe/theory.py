@@ -10,7 +10,8 @@ Linear layers and convolutions, together with the activation before them, where 
     q' = sigma_w^2 E[phi(sqrt(q) z)^2] + sigma_b^2
 
 Backward, each such layer multiplies the sum of squares of the gradient by chi = sigma_w^2 E[phi'(sqrt(q) z)^2]. The depth scale,
--1/ln(chi) layers, is the depth over which this changes by a factor of e (Schoenholz et al. 2017, arXiv 1611.01232, equations 5, 18).
+-1/ln(chi) layers, is the depth over which the gradient changes by a factor of e (Schoenholz et al. 2017, arXiv 1611.01232, equations 5,
+18).
 
 Additions: q' is the sum of the q of both operands. Backward, each operand gets the whole gradient.
 

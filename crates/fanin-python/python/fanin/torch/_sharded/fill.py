@@ -91,8 +91,8 @@ def fill(view: ParameterView, spec: Initializer | float | None, seed: int) -> No
     plan = spec.resolve(view.shape, dtype)
     scheme = str(spec).split("(")[0]
     if scheme.startswith(("xavier_", "kaiming_")) and not view.is_itself:
-        # The standard deviation follows from the fans of the view. With that standard deviation, the view gets the values that a
-        # uniform or normal fill of the whole parameter has there.
+        # The fans of the view determine the standard deviation. The view then gets the same values as in a uniform or normal fill of
+        # the whole parameter with this standard deviation.
         bound = math.sqrt(3.0) * plan.std
         spec = _schemes.uniform(-bound, bound) if scheme.endswith("_uniform") else _schemes.normal(0.0, plan.std)
         scheme = "uniform"

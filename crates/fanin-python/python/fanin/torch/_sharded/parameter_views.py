@@ -154,7 +154,7 @@ class ParameterView:
 
 
 class ModuleTensors:
-    """The parameters and buffers of a module, which can be found by tensors that share memory with them."""
+    """The parameters and buffers of a module. Given a tensor, `find` determines whether the tensor is a view of one of them."""
 
     def __init__(self, module: nn.Module, ignored: frozenset[int] = frozenset()):
         self.module = module
@@ -165,7 +165,7 @@ class ModuleTensors:
         #: The parameters and buffers in each storage, by the address of the storage object. A DTensor has two storages: one for its local
         #: tensor, and one for its twin.
         self.by_storage: dict[int, list[NamedTensor]] = {}
-        #: Tensors that are not in the module, and that functions such as `empty_like` returned for a parameter.
+        #: Tensors outside of the module that functions such as `empty_like` returned for a parameter.
         self.likes: list[NamedTensor] = []
         self.update()
 

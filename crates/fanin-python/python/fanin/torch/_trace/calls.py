@@ -1,7 +1,7 @@
 """Finds what led to a call of a torch operator: the call of an initializer, such as torch.nn.init.normal_, and the lines of code.
 
 Initializers are recognized by the code objects on the Python stack, so it does not matter how a program has imported them. If an
-initializer calls another one, as `uniform_` of transformers calls that of torch, the outer call counts.
+initializer calls another initializer, the outer call counts. For example, `uniform_` of transformers calls `uniform_` of torch.
 """
 
 from __future__ import annotations
@@ -197,7 +197,7 @@ class Frames:
                 for key in names:
                     if key in local:
                         arguments[key] = local[key]
-            # This is `Call(...)` without a call of a Python function.
+            # This does the same as `Call(...)`, but calls no Python function, so it is faster.
             self._call = _new_tuple(Call, (frame.f_globals.get("__name__", ""), name, arguments))
         return self._call
 

@@ -74,7 +74,7 @@ class History:
 
     @property
     def left(self) -> list[Step]:
-        """The steps that the final values of the tensor may depend on: the last step that wrote all elements, and those after it."""
+        """The steps that the final values of the tensor may depend on: the last step that wrote all elements, and all later steps."""
         return self.steps[self.superseded :]
 
     def unwritten(self) -> int:

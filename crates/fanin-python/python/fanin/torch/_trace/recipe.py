@@ -140,7 +140,7 @@ def _spec(recorder: Recorder, history: History) -> tuple[Spec, str] | None:
     return spec, check
 
 
-#: Maps each scheme to its arguments that are proportional to the values. To multiply the values by a factor, multiply these arguments.
+#: For each scheme, the arguments that must be multiplied by a factor so that all values are multiplied by this factor.
 _SCALES = {"uniform": ("a", "b"), "normal": ("mean", "std"), "constant": ("val",), "orthogonal": ("gain",),
            "xavier_uniform": ("gain",), "xavier_normal": ("gain",), "trunc_normal": ("mean", "std", "a", "b")}  # fmt: skip
 _DEFAULTS = {"a": -2.0, "b": 2.0, "mean": 0.0, "std": 1.0, "gain": 1.0}

@@ -122,7 +122,7 @@ class Recorder(TorchDispatchMode):
 
     @cached_property
     def reads(self) -> dict[int, list[tuple[int, Memory]]]:
-        """The numbers of the events that read a storage, with the memory that they read, by `Memory.storage`.
+        """Maps each storage (`Memory.storage`) to the events that read it: their numbers, and the memory that they read.
 
         To be used when recording has ended.
         """
