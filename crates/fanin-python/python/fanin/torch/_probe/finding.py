@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 import math
 
-#: A signal or a gradient vanishes or explodes if its logarithm changes by more than this along the whole depth. In mean-field theory, a
-#: change of 6 is 6 depth scales: one depth scale is the number of layers over which the gradient changes by a factor of e.
+#: A signal or a gradient vanishes or explodes if the logarithm of its (mean or sum of) squares changes by more than this along the whole
+#: depth. In mean-field theory, that is 6 depth scales: over one depth scale, the squares change by a factor of e.
 LOG_CHANGE = 6.0
 #: The same limit for models with norms. It is higher, because batch norm makes the gradient of a relu network grow by the factor
 #: pi / (pi - 1) in each layer. The limit is the growth over 50 such layers. Healthy models of timm reach the growth over 31 layers.

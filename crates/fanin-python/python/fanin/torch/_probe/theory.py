@@ -10,8 +10,7 @@ Linear layers and convolutions, together with the activation before them, where 
     q' = sigma_w^2 E[phi(sqrt(q) z)^2] + sigma_b^2
 
 Backward, each such layer multiplies the sum of squares of the gradient by chi = sigma_w^2 E[phi'(sqrt(q) z)^2]. The depth scale,
--1/ln(chi) layers, is the depth over which the gradient changes by a factor of e (Schoenholz et al. 2017, arXiv 1611.01232, equations 5,
-18).
+-1/ln(chi) layers, is the depth over which this sum changes by a factor of e (Schoenholz et al. 2017, arXiv 1611.01232, equations 5, 18).
 
 Additions: q' is the sum of the q of both operands. Backward, each operand gets the whole gradient.
 
@@ -202,7 +201,7 @@ class MeanField(NamedTuple):
 
     @property
     def depth_scale(self) -> float | None:
-        """The depth over which the gradient changes by a factor of e: -1/ln(chi) layers.
+        """The depth over which the sum of squares of the gradient changes by a factor of e: -1/ln(chi) layers.
 
         It is positive if the gradient vanishes, and negative if it explodes. It is None if chi is 1 or not positive.
         """
