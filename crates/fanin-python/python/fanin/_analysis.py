@@ -43,7 +43,7 @@ def verify(
     stream
         The random stream that generated the values: "native" or "torch".
     alpha
-        The probability, at most, that any test fails although all tensors are correct.
+        An upper bound for the probability of a false alarm: that any test fails although all tensors are correct.
     tied
         If True, two tensors may have equal values, as for tied weights that are stored twice. If False, equal values are an
         error.
@@ -112,8 +112,8 @@ def inspect(
     """Returns moments, histograms and singular values of tensors.
 
     `source` is a checkpoint, or a mapping from names to arrays. With a recipe, the result also has the mean, the std and the
-    histogram that the recipe gives to each tensor. Singular values take most of the time. `spectra=False` leaves them out. The
-    command `fanin inspect` does the same for a checkpoint.
+    histogram that are expected for each tensor under the recipe. Singular values take most of the time. `spectra=False` leaves
+    them out. The command `fanin inspect` does the same for a checkpoint.
 
     >>> import numpy as np
     >>> report = inspect({"w": np.eye(4, dtype=np.float32)})

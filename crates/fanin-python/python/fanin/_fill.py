@@ -69,9 +69,9 @@ def fill(
         The dtype of the values. Required only if the bits of the values are stored as integers: "bf16" for an array of uint16,
         "f8_e4m3" or "f8_e5m2" for an array of uint8.
     global_shape, start
-        The shape of the global tensor of which the array is a region, and the index of the region's first element in the global
-        tensor. The array gets the values that a slice of the filled global tensor has. By default, the array is the whole
-        tensor.
+        Used if the array is a region of a larger tensor, the global tensor. `global_shape` is the shape of the global tensor.
+        `start` is the index of the region's first element in the global tensor. The array then gets the same values as this
+        slice of the filled global tensor. By default, the array is the whole tensor.
 
     Examples
     --------
@@ -161,8 +161,8 @@ def filled(
     name
         The name of the tensor. Tensors of different names have independent values.
     global_shape, start
-        The shape of the global tensor of which the array is a region, and the index of the region's first element in the global
-        tensor. By default, the array is the whole tensor.
+        Used if the array is a region of a larger tensor, the global tensor. `global_shape` is the shape of the global tensor.
+        `start` is the index of the region's first element in the global tensor. By default, the array is the whole tensor.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""The function `check_axes`, which rejects initializers for torch's weight axes in libraries with kernels [..., in, out]."""
+"""The function `check_axes`, for JAX and Keras. It rejects initializers that can only fill weights with torch's axes."""
 
 from __future__ import annotations
 
@@ -6,11 +6,10 @@ from ._fanin import Initializer
 
 
 def check_axes(spec: Initializer, library: str, other: str) -> None:
-    """Raises ValueError if an initializer can only fill weights of shape [out, in, kernel...].
+    """Raises ValueError if an initializer can only fill weights with torch's shape [out, in, kernel...].
 
-    Kernels of `library` have the shape [..., in, out] instead.
-
-    The error message names `other`, a function that the caller can use for weights of shape [out, in, kernel...].
+    `library` is the name of a library whose kernels have the shape [..., in, out], for the error message. The message also
+    names `other`, a function that the caller can use for weights of shape [out, in, kernel...].
     """
     part = spec.torch_axes
     if part is not None:

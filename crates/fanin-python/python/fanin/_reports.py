@@ -84,7 +84,7 @@ class TestResult:
 
     #: The name of the test, such as "mean" or "zeros".
     test: str
-    #: The p-value: the probability that correct values deviate at least as much.
+    #: The p-value: the probability of a deviation at least as large as the measured one if the values are correct.
     p: float
     #: The measured and the expected value of the statistic, as text.
     text: str
@@ -95,7 +95,7 @@ class VerifiedTensor:
     """The results of the tests of one tensor."""
 
     name: str
-    #: The spec of the recipe's rule, with all variables replaced by their values. Or "arange", "copy" or "skip".
+    #: The spec of the recipe's rule, with all variables replaced by their values; or "arange", "copy" or "skip".
     scheme: str
     #: The name pattern of the recipe's rule.
     rule: str
@@ -106,7 +106,7 @@ class VerifiedTensor:
     tests: list[TestResult]
     #: The tests that failed.
     deviations: list[TestResult]
-    #: Why the values were not checked. None if they were.
+    #: Why the values were not checked. None if they were checked.
     unchecked: str | None = None
 
 
@@ -127,7 +127,7 @@ class Verification(Report):
     good: bool
     #: The names of the tensors that the model has and the source lacks.
     missing: list[str]
-    #: The probability, at most, that any test fails although all tensors are correct.
+    #: An upper bound for the probability of a false alarm: that any test fails although all tensors are correct.
     alpha: float
     #: The number of tests.
     tests: int
@@ -136,7 +136,7 @@ class Verification(Report):
     tensors: list[VerifiedTensor]
     #: The failed tests of rules. A test of a rule combines all tensors that the rule matches.
     rules: list[TestResult]
-    #: The stream and seed in the file's metadata. Set only if values differ and `verify` got another stream or seed.
+    #: The stream and seed in the file's metadata. None unless values differ and `verify` was given another stream or seed.
     recorded: Recorded | None = None
     #: The names of the tensors whose values were not checked.
     unchecked: list[str] = field(default_factory=list)
@@ -230,7 +230,7 @@ class TensorDifference:
     name: str
     #: "added", "removed", "reshaped", "retyped", "reshaped, retyped" or "changed".
     what: str
-    #: The dtype and the shape. If the two tensors have different ones, the text is "first -> second".
+    #: The dtype and the shape. If these differ, the text is "first -> second", with the dtype and shape of each tensor.
     kind: str
     #: Whether the values were compared as numbers. If False, only the bytes were compared.
     examined: bool
@@ -296,10 +296,10 @@ class InspectedTensor:
     bytes: int
     measured: Measured
     warnings: list[str]
-    #: The numbers in the tensor's name, such as layer indices, and the name with `*` in their place. None without numbers.
+    #: The numbers in the tensor's name, such as layer indices, and the name with `*` in their place. None if there are none.
     depth: dict[str, Any] | None = None
-    #: The scheme, rule, distribution, mean, std, standard error of the std (std_error), and bounds (low, high) that the recipe
-    #: gives. None without a recipe.
+    #: What the recipe gives for the tensor: scheme, rule, distribution, mean, std, standard error of the std (std_error), and
+    #: bounds (low, high). None without a recipe.
     planned: dict[str, Any] | None = None
     #: Statistics of the singular values. None if the singular values were not computed.
     spectrum: dict[str, Any] | None = None

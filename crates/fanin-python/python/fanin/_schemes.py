@@ -223,8 +223,8 @@ def lecun_uniform(layout: str = "out_in", groups: int = 1) -> Initializer:
 def lecun_normal(layout: str = "out_in", groups: int = 1) -> Initializer:
     """Returns an initializer for the truncated normal distribution with variance 1 / fan_in, as in JAX and Keras.
 
-    The variance is that after truncation. The bounds are two standard deviations from 0. These are standard deviations of the normal
-    distribution before truncation.
+    This is the variance after truncation. The bounds are -2s and 2s, where s is the standard deviation of the normal distribution
+    before truncation.
     """
     return _make("lecun_normal", layout=layout, groups=groups)
 
@@ -343,7 +343,9 @@ def arange(start: float = 0.0, end: float | None = None, step: float = 1.0) -> I
 
 
 def log(spec: str | Initializer) -> Initializer:
-    """Returns an initializer for `log(x)` of the values x of another initializer, computed in float64 and rounded once.
+    """Returns an initializer for `log(x)`, where x is a value of the initializer `spec`.
+
+    The logarithm is computed in float64 and rounded once.
 
     >>> log("arange(1, 17)")
     log(arange(start=1, end=17))
@@ -352,7 +354,9 @@ def log(spec: str | Initializer) -> Initializer:
 
 
 def exp(spec: str | Initializer) -> Initializer:
-    """Returns an initializer for `exp(x)` of the values x of another initializer, computed in float64 and rounded once.
+    """Returns an initializer for `exp(x)`, where x is a value of the initializer `spec`.
+
+    The exponential is computed in float64 and rounded once.
 
     >>> exp("normal(std=0.1)")
     exp(normal(std=0.1))
@@ -361,9 +365,9 @@ def exp(spec: str | Initializer) -> Initializer:
 
 
 def softplus_inverse(spec: str | Initializer) -> Initializer:
-    """Returns an initializer for `x + log(1 - exp(-x))`, the inverse of softplus, of the values x of another initializer.
+    """Returns an initializer for `x + log(1 - exp(-x))`, where x is a value of the initializer `spec`.
 
-    The values x must be greater than 0. Mamba stores its time steps in this form.
+    This function is the inverse of softplus. All values x must be greater than 0. Mamba stores its time steps in this form.
 
     >>> softplus_inverse(log_uniform(0.001, 0.1))
     softplus_inverse(log_uniform(a=0.001, b=0.1))
@@ -395,7 +399,8 @@ def blocks(
 def stacked(spec: str | Initializer, axis: int = 0) -> Initializer:
     """Returns an initializer for several tensors that are stacked along `axis`, such as the weights of experts.
 
-    Each of the stacked tensors is initialized separately. Fans are computed from its shape, which does not contain `axis`.
+    Each of the stacked tensors is initialized separately. Fans are computed from the shape of one of these tensors, which is the
+    shape of the whole parameter without `axis`.
 
     >>> stacked("orthogonal")
     stacked(orthogonal)

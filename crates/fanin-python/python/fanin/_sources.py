@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 #: The argument of the analysis functions: the path of a checkpoint, or a mapping from names to arrays.
 Source = str | PathLike[str] | Mapping[str, Any]
 
-#: The names of NumPy's and ml_dtypes's dtypes, and the names of the same dtypes in safetensors. JAX uses those of ml_dtypes.
+#: Maps the names of dtypes of NumPy and of the package ml_dtypes to their names in safetensors. JAX uses these dtypes too.
 _STORED = {
     "float64": "F64",
     "float32": "F32",

@@ -33,8 +33,8 @@ class Initializer(keras.initializers.Initializer):  # type: ignore[misc]
     such as "sequential/dense/kernel". Each weight therefore has its own values, even if several layers share the initializer. If a
     model is cloned, or built again with the same layer names, it has the same values again.
 
-    Keras names unnamed layers in the order of their creation. Give names to layers whose values must not depend on this order. If an
-    initializer is called without creating a variable, its calls have the names "weight", "weight:1", "weight:2", and so on.
+    Keras names unnamed layers in the order of their creation. Give names to layers whose values must not depend on this order. If
+    the initializer is called while Keras creates no variable, its calls use the names "weight", "weight:1", "weight:2", and so on.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ class Initializer(keras.initializers.Initializer):  # type: ignore[misc]
     seed
         The seed of the native stream.
     name
-        A name that is used instead of the path of the variable. The first call has this name. Further calls have the names
+        A name that is used instead of the path of the variable. The first call uses this name. Further calls use the names
         `name:1`, `name:2`, and so on.
 
     Examples
@@ -97,7 +97,7 @@ class Initializer(keras.initializers.Initializer):  # type: ignore[misc]
         return {"spec": str(self.spec), "seed": self.seed, "name": self.name}
 
     def _next_name(self) -> str:
-        """Returns the name for the present call. Each call for the same variable gets another name."""
+        """Returns the tensor name for the current call. Each call for the same variable gets a different name."""
         variable = _variable() if self.name is None else None
         name = self.name or str(getattr(variable, "path", "weight"))
         # Keras may call an initializer several times for one variable, for example for the parts of a bias.

@@ -192,8 +192,8 @@ def initializer(
     """Returns an initializer with the call signature of `jax.nn.initializers`: `(key, shape, dtype, out_sharding)`.
 
     Shapes, dtypes and keys have the same defaults, warnings and errors as in JAX. `out_sharding` is a NamedSharding, or a
-    PartitionSpec for the mesh of `jax.set_mesh`. With it, each device gets only its own part of the array, and no device or process
-    computes the whole array. Under `jax.jit`, the values are computed by callbacks on the host.
+    PartitionSpec for the mesh of `jax.set_mesh`. With `out_sharding`, each device gets only its own part of the array, and no
+    device or process computes the whole array. Under `jax.jit`, callbacks on the host compute the values.
 
     Parameters
     ----------
@@ -205,10 +205,10 @@ def initializer(
     name
         The name of the array. Arrays with different names have independent values.
     dtype
-        The dtype for calls without one. The default is JAX's default dtype.
+        The dtype if a call does not pass one. The default is JAX's default dtype.
     in_axis, out_axis, batch_axis
-        The axes of inputs, of outputs, and of independent weights, as in `jax.nn.initializers.variance_scaling`. If one of them is
-        given, the others default to -2, -1 and () in this order.
+        The axes of inputs, of outputs, and of independent weights, as in `jax.nn.initializers.variance_scaling`. If one of these
+        arguments is given, the others default to `in_axis=-2`, `out_axis=-1` and `batch_axis=()`.
 
     Examples
     --------
@@ -231,7 +231,10 @@ def initializer(
 
 
 def _stored_type(name: str, leaf: Any, recipe: Recipe) -> str:
-    """Returns the name of a leaf's dtype in safetensors, such as "BF16". For a leaf that the recipe does not fill, any text."""
+    """Returns the name of a leaf's dtype in safetensors, such as "BF16".
+
+    For a leaf that the recipe copies or skips, returns the dtype's own name instead.
+    """
     if not hasattr(leaf, "dtype") or not hasattr(leaf, "shape"):
         raise TypeError(f"{name}: a leaf of type {type(leaf).__name__} is not an array")
     if recipe.keeps_values(name):

@@ -28,10 +28,10 @@ def dtype_name_of(name: str, dtype: np.dtype) -> str:
 
 
 def bits_of(array: np.ndarray) -> tuple[np.ndarray, str | None]:
-    """Returns an array with a dtype of NumPy that shares the memory of `array`, and the name of the dtype or None.
+    """Returns a view of `array` that has a dtype of NumPy itself, and fanin's name of the dtype of `array` or None.
 
-    NumPy has no bfloat16 and no float8. For these, the returned array has unsigned integers of the same size, and the name says what
-    their bits are. For other dtypes, `array` itself and None are returned.
+    NumPy has no bfloat16 and no float8. For these dtypes, the view has unsigned integers of the same size, and the name, such as
+    "bf16", says what the bits mean. For other dtypes, `array` itself and None are returned.
     """
     dtype_name = DTYPES[array.dtype.name]
     if dtype_name == "bf16":

@@ -1,4 +1,4 @@
-"""The class `NamedInitializer`, which is what `fanin.jax.initializer` and the functions of `fanin.jax.initializers` return."""
+"""The class `NamedInitializer`. `fanin.jax.initializer` and the functions of `fanin.jax.initializers` return its instances."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ class NamedInitializer:
     spec_of
         A function that returns the `fanin.Initializer` for a shape.
     fill_sharded
-        The function `fanin.jax.fill_sharded`. It is an argument because the module that has it imports this one.
+        The function `fanin.jax.fill_sharded`. It is an argument because an import of `fanin.jax` in this module would be circular.
     seed
         The seed of the native stream. If it is None, the seed is derived from the key of each call.
     name
         The name of the array.
     dtype
-        The dtype for calls without one.
+        The dtype if a call does not pass one.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class NamedInitializer:
         return self._sharded_callback(spec, shape, dtype, words, sharding)
 
     def _words(self, key: Any) -> Any:
-        """Returns the words of a key, an array of uint32. None if a seed was given, so that the key is ignored."""
+        """Returns the data of a JAX key, an array of uint32 words. Returns None if a seed was given: the key is then ignored."""
         if self._seed is not None:
             return None
         words = jax.random.key_data(key)
@@ -95,7 +95,10 @@ class NamedInitializer:
         return array
 
     def _callback(self, spec, shape, dtype, words, size, start):
-        """Returns a traced array. A callback on the host computes its values when the compiled program runs."""
+        """Returns a traced array: the region of shape `size` that begins at `start`, or at 0 if `start` is None.
+
+        A callback on the host computes the values when the compiled program runs.
+        """
 
         def draw(start, *words):
             at = tuple(int(one) for one in np.asarray(start))
@@ -106,7 +109,7 @@ class NamedInitializer:
         return jax.pure_callback(draw, jax.ShapeDtypeStruct(size, dtype), start, *given, vmap_method="sequential")
 
     def _sharded_callback(self, spec, shape, dtype, words, sharding: jax.sharding.NamedSharding):
-        """Returns a traced sharded array. For each device, a callback on the host computes the part of the array that it holds."""
+        """Returns a traced sharded array. For each device, a callback on the host computes the part that the device holds."""
         mesh, names = sharding.mesh, _axis_names(sharding.spec, len(shape))
         counts = [prod(mesh.shape[one] for one in along) for along in names]
         for axis, (size, count) in enumerate(zip(shape, counts)):
@@ -149,7 +152,10 @@ def _axis_names(spec: jax.sharding.PartitionSpec, ndim: int) -> list[tuple[str, 
 
 
 def named_sharding(out_sharding: Any) -> Any:
-    """Converts the argument `out_sharding` to a sharding. A PartitionSpec gets the mesh of `jax.set_mesh`. None stays None."""
+    """Converts the argument `out_sharding` to a sharding. A PartitionSpec gets the mesh of `jax.set_mesh`.
+
+    Returns None if the argument is None or has an empty mesh.
+    """
     if out_sharding is None or isinstance(out_sharding, jax.sharding.Sharding):
         mesh = getattr(out_sharding, "mesh", None)
         return None if mesh is not None and mesh.empty else out_sharding

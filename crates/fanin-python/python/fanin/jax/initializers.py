@@ -47,7 +47,7 @@ __all__ = [
 
 
 def _made(text_of: Callable[[tuple[int, ...]], str], dtype: Any, seed: int | None, name: str) -> NamedInitializer:
-    """Returns an initializer. `text_of` returns the text of its spec for a shape."""
+    """Returns an initializer whose spec for a shape is `text_of(shape)`."""
     return NamedInitializer(lambda shape: Initializer(text_of(shape)), fill_sharded, seed=seed, name=name, dtype=dtype)
 
 
@@ -118,7 +118,7 @@ def variance_scaling(
     in_axis, out_axis, batch_axis
         The axes of the inputs, of the outputs, and of independent weights. All other axes count as positions of a kernel.
     dtype
-        The dtype for calls without one.
+        The dtype if a call does not pass one.
     seed
         The seed of the native stream. If a seed is given, the key is ignored. By default, the seed is derived from the key.
     name
@@ -166,8 +166,8 @@ def orthogonal(
 ) -> NamedInitializer:
     """Returns an initializer for `scale` times a matrix with orthonormal columns or rows.
 
-    The array is a matrix whose columns are along `column_axis`. All other axes together are its rows. If there are not more columns
-    than rows, the columns are orthonormal, otherwise the rows.
+    The array is treated as a matrix. `column_axis` is the axis of its columns. All other axes together are the axis of its rows.
+    If there are at most as many columns as rows, the columns are orthonormal. Otherwise the rows are orthonormal.
     """
 
     def text(shape: tuple[int, ...]) -> str:

@@ -14,8 +14,8 @@ values with torch's. If the values differ, torch performs all fills with this di
 distribution and the dtype.
 
 fanin passes calls that it does not support to torch. The supported tensors are dense CPU tensors of float32, float64, float16
-and bfloat16 whose class is Tensor or Parameter. Calls that are traced are also passed to torch, and so are calls inside a torch
-mode other than `with torch.device(...)`.
+and bfloat16 whose class is Tensor or Parameter. fanin also passes a call to torch while torch traces or compiles it, and inside
+any torch mode except `with torch.device(...)`.
 
 On Linux, fills use torch's OpenMP threads (GNU's libgomp). `torch.set_num_threads` or OMP_NUM_THREADS sets the number of these
 threads. torchrun, for example, sets OMP_NUM_THREADS to 1. After the import of this module, `fanin.fill` and the functions that

@@ -1,4 +1,4 @@
-"""Calls operators from within dispatch modes. Frequent operators are called in a way that takes half the time."""
+"""Calls torch operators from within dispatch modes. A faster function, which takes half the time, calls frequent operators."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 _aten = torch.ops.aten
 _methods = torch._C.TensorBase
 
-#: The functions of torch's Python interface that call one operator and have the operator's arguments.
+#: Maps frequent operators to functions of torch's Python interface that call the same operator with the same arguments.
 _FUNCTIONS: dict[Any, Any] = {
     _aten.empty.memory_format: torch.empty,
     _aten.zeros.default: torch.zeros,
@@ -20,7 +20,8 @@ _FUNCTIONS: dict[Any, Any] = {
     _aten.fill_.Scalar: _methods.fill_,
     _aten.zero_.default: _methods.zero_,
 }
-#: The same by the id of the operator, because the hash of an operator is a Python function. torch keeps these operators forever.
+#: The same map with the `id` of the operator as key. Hashing an operator would call a Python function, which is slower. torch never
+#: frees these operators, so their ids stay valid.
 _BY_ID = {id(operator): function for operator, function in _FUNCTIONS.items()}
 _PLAIN = (Tensor, nn.Parameter)
 _is_function_mode_enabled = torch._C._is_torch_function_mode_enabled
@@ -29,7 +30,8 @@ _is_function_mode_enabled = torch._C._is_torch_function_mode_enabled
 def call_operator(operator: Any, args: tuple[Any, ...], kwargs: dict[str, Any] | None) -> Any:
     """Returns `operator(*args, **kwargs)`, where `operator` is the first argument of `__torch_dispatch__`."""
     function = _BY_ID.get(id(operator))
-    # The functions, unlike the operators, are visible to function modes and to subclasses with __torch_function__.
+    # Function modes and subclasses with __torch_function__ intercept these functions, but not operators. So the operator is called
+    # if such a mode or subclass is present.
     if function is None or _is_function_mode_enabled() or (args and isinstance(args[0], Tensor) and type(args[0]) not in _PLAIN):
         return operator(*args, **kwargs) if kwargs else operator(*args)
     return function(*args, **kwargs) if kwargs else function(*args)

@@ -27,8 +27,9 @@ def command_parser(name: str, description: str, epilog: str) -> argparse.Argumen
 def run_command(parser: argparse.ArgumentParser, arguments: Sequence[str], run: Callable[[argparse.Namespace], int]) -> int:
     """Parses the arguments, and returns the exit code that `run` returns for them.
 
-    Any exception, also one that the code of the model raises, is an error of the input: it is printed, and the exit code is 2. If code
-    outside of fanin raised it, the line is printed too.
+    Any exception counts as an error of the input, even if the code of the model raises it. The exception is printed, and the exit
+    code is 2. If code outside of fanin raised the exception, the file and the line are printed too. With the option `--traceback`,
+    the exception is raised again instead.
     """
     options = parser.parse_args(arguments)
     sys.path.insert(0, os.getcwd())
@@ -52,7 +53,7 @@ _PACKAGES = tuple({sysconfig.get_path(name) for name in ("purelib", "platlib", "
 def _raised_at(error: Exception) -> str | None:
     """Returns the file and the line that raised an exception, or None for an exception of fanin itself.
 
-    This is the innermost line of the user's code. If there is none, it is the innermost line of all.
+    Returns the innermost line of the user's code. If no line of the traceback is the user's code, returns the innermost line.
     """
     frames = traceback.extract_tb(error.__traceback__)
     if not frames or frames[-1].filename.startswith((_FANIN, "<frozen")):

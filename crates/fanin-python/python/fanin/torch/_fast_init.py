@@ -51,7 +51,8 @@ def _patched_method(name: str, make_request: MakeRequest, names: tuple[str, str]
                 return original(self, *args, **kwargs)
             # `__torch_function__` of a subclass or mode gets torch's own method as `func`, not the patch.
             return handle_torch_function(original, (self,), self, *args, **kwargs)
-        # torch performs the fill of a tensor that requires grad: it raises for a leaf, and records other fills for autograd.
+        # If the tensor requires grad, torch performs the fill. torch raises an error for a leaf tensor. For other tensors, torch
+        # records the fill for autograd.
         if not (_grad_is_enabled() and self.requires_grad):
             read = read_arguments(names, args, **kwargs)
             if read is not None and fill(make_request, read[:2], self, read[2]):
@@ -101,9 +102,9 @@ class fast_init(contextlib.ContextDecorator):
     Contexts may be nested, and a context may be entered again. While one thread is inside, fanin also performs the fills of all
     other threads, with the same values as torch.
 
-    If Ctrl-C interrupts a fill, the generator has the state that it had before the fill. If Ctrl-C interrupts the performing of
-    deferred fills, the generator has the state that it has after all of these fills. In both cases some elements have new
-    values, and the others keep their old values.
+    If Ctrl-C interrupts a fill, the generator has the state from before the fill. If Ctrl-C interrupts deferred fills while they
+    are performed, the generator has the state from after all of these fills. In both cases some elements have new values, and the
+    others keep their old values.
 
     Parameters
     ----------
@@ -120,9 +121,9 @@ class fast_init(contextlib.ContextDecorator):
         - Methods that read memory, such as `numpy`, `tolist` and `data_ptr`, are looked up when they are called. A reference
           from before the context, such as `f = torch.Tensor.tolist`, is not called.
 
-        fanin cannot check these conditions. Before any other read of a tensor, the tensor's deferred fill is performed.
-        Deferring begins with the first fill of at least 2^20 values. If there is no such fill, `defer` costs some tens of
-        microseconds in total.
+        fanin cannot check these conditions. fanin detects all other reads of a tensor, and performs the tensor's deferred fill
+        before the read. Deferring begins with the first fill of at least 2^20 values. If there is no such fill, `defer` costs
+        some tens of microseconds in total.
 
     Examples
     --------

@@ -1,8 +1,9 @@
 """Functions that find this rank's flat range of a parameter that FSDP1 or DeepSpeed ZeRO-3 has sharded.
 
 FSDP1 (`FullyShardedDataParallel`) concatenates the parameters of a module into a flat parameter, and gives each rank an equal
-range of it. ZeRO-3 replaces a parameter by a placeholder without elements. Its attribute `ds_tensor` is this rank's range of the
-parameter, padded to the same length on all ranks. Both count the elements of a parameter in row-major order.
+range of the flat parameter. ZeRO-3 replaces a parameter by a placeholder without elements. The attribute `ds_tensor` of the
+placeholder is this rank's range of the parameter, padded to the same length on all ranks. FSDP1 and ZeRO-3 both count the elements
+of a parameter in row-major order.
 """
 
 from __future__ import annotations
@@ -29,9 +30,13 @@ class FlatShard(NamedTuple):
 
 
 def flat_parameters(module: nn.Module) -> Iterator[tuple[str, Any]]:
-    """Returns the flat parameters of FSDP1 in a module, each with the name of the module whose parameters it holds."""
+    """Yields (name, handle) for each flat parameter of FSDP1 in a module.
+
+    `name` is the name of the submodule whose parameters are in the flat parameter. `handle` is FSDP1's handle of it.
+    """
     for name, one in module.named_modules():
-        # Wrappers such as that of torch.compile return the attributes of the module that they wrap. vars() does not.
+        # `one` may be a wrapper, such as that of torch.compile. getattr would also find attributes of the wrapped module. vars()
+        # finds only the attributes of the wrapper itself.
         handle: Any = vars(one).get("_handle")
         flat = getattr(handle, "flat_param", None)
         if flat is not None and hasattr(flat, "_shard_param_infos"):
@@ -115,9 +120,9 @@ def zero3_shard(parameter: Tensor, name: str) -> FlatShard | None:
 
 
 def _declared_shape(module: nn.Module, name: str) -> tuple[int, ...]:
-    """Returns the shape that a layer declares for its parameter `name` in attributes such as `in_features`. (0,) if unknown.
+    """Returns the shape that a layer declares for its parameter `name` in attributes such as `in_features`.
 
-    The attributes are those of torch's layers, which the layers of other libraries have as well.
+    Returns (0,) if the shape is unknown. The attributes are those of torch's layers. Layers of other libraries have the same ones.
     """
     read = {one: getattr(module, one, None) for one in _SIZES}
     if read["kernel_size"] is not None:
@@ -149,7 +154,7 @@ def check_declared_sizes(module: nn.Module) -> None:
         for name, parameter in one._parameters.items():
             if parameter is None or nn.parameter.is_lazy(parameter) or parameter.numel():
                 continue
-            # FSDP1 leaves a rank that holds no element of a parameter with a vector of length 0.
+            # If a rank holds no element of a parameter, FSDP1 replaces the parameter by a vector of length 0 on this rank.
             if hasattr(parameter, "ds_shape") or getattr(parameter, "_fsdp_flattened", False):
                 continue
             shape = _declared_shape(one, name)
@@ -161,7 +166,7 @@ def check_declared_sizes(module: nn.Module) -> None:
 
 
 def check_not_sharded_flat(module: nn.Module) -> None:
-    """Raises ValueError if a module has parameters of which this rank holds a flat range.
+    """Raises ValueError if FSDP1 or ZeRO-3 has replaced parameters of a module by flat ranges or placeholders.
 
     The initialization code of a module cannot fill such parameters, because it does not see their shapes.
     """

@@ -20,20 +20,22 @@ def init_module(
     seed: int = 0,
     settings: Mapping[str, float] | None = None,
 ) -> list[Planned]:
-    """Fills a module's parameters and persistent buffers in place. The rules of a recipe match the names of the tensors.
+    """Fills a module's parameters and persistent buffers in place from a recipe. Its rules match the names of the tensors.
 
     The values are those of the native stream: they depend on the seed, on the rule, and on the name, shape and type of the
-    tensor. They do not depend on the order of modules, on the machine, or on how the tensor is split. The names are those of
-    `module.state_dict()` without the prefixes that DataParallel, torch.compile and FSDP add, so wrappers change neither the
-    patterns nor the values. A tensor with several names is filled under the name that the recipe's [tie] table gives, or else
-    under the first of its names. Tensors that the recipe copies or skips keep their values. No tensor changes its type.
+    tensor. They do not depend on the order of modules, on the machine, or on how the tensor is split.
+
+    The names are those of `module.state_dict()` without the prefixes that DataParallel, torch.compile and FSDP add. So a wrapper
+    changes neither which rules match nor the values. If a tensor has several names, the name from the recipe's [tie] table is
+    used. Without such an entry, the first name is used. Tensors that the recipe copies or skips keep their values. No tensor
+    changes its type.
 
     A tensor may be a DTensor on any mesh, a parameter of FSDP1 (FullyShardedDataParallel), or a placeholder of DeepSpeed ZeRO-3.
     Each rank then fills the part that it holds, without communication. Fans are computed from the shape of the global tensor.
 
     Every tensor must have memory and a shape. If the module is on the meta device, call `module.to_empty` first. If the module
-    is lazy, run a forward pass first. A parameter that `state_dict` shows only as copies, because of a hook, is an error. So is
-    a parameter without elements whose layer says that it has some.
+    is lazy, run a forward pass first. It is an error if a hook makes `state_dict` return only copies of a parameter. It is also an
+    error if a parameter has no elements although its layer declares a shape with elements.
 
     All errors are raised before any value is written.
 
@@ -84,7 +86,7 @@ def init_module(
 def plan_tensors(
     tensors: Mapping[str, RecipeTensor], recipe: str | PathLike[str] | Recipe, settings: Mapping[str, float] | None
 ) -> list[Planned]:
-    """Returns what a recipe says about each of these tensors."""
+    """Returns one `Planned` for each tensor: the rule of the recipe that matches its name, and the resolved distribution."""
     if not isinstance(recipe, Recipe):
         recipe = Recipe.read(fspath(recipe))
     rows = [(name, _stored(name, tensor, recipe), list(tensor.shape)) for name, tensor in tensors.items()]

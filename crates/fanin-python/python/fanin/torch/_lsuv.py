@@ -28,16 +28,16 @@ def lsuv_(
     """Scales the weights of a model so that the output of each layer has variance 1 for a batch, and returns the variances.
 
     This is layer-sequential unit variance (Mishkin and Matas 2016, arXiv 1511.06422): each weight is first filled with an
-    orthogonal matrix, and then divided by the standard deviation of the layer's output. The layers are those of torch.nn.Linear,
-    the convolutions, and transformers' Conv1D. Layers are scaled in order of execution, all of them in one forward pass. Passes
-    are repeated while a variance differs from 1 by more than `tolerance`.
+    orthogonal matrix, and then divided by the standard deviation of the layer's output. The scaled layers are torch.nn.Linear,
+    convolutions, and transformers' Conv1D. One forward pass scales all layers, in order of execution. Passes are repeated while
+    a variance differs from 1 by more than `tolerance`.
 
-    The variance of a layer that is called several times is that of all its outputs. A weight that several layers share is scaled
-    for the first of them. Weights that an embedding shares, and weights that are computed (by a parametrization), keep their
-    values. Parameters of norms and biases keep their values.
+    If a layer is called several times, its variance is computed over the outputs of all calls. If several layers share a weight,
+    the weight is scaled for the first of these layers. A weight keeps its values if an embedding shares it, or if it is computed
+    by a parametrization. Biases and the parameters of norms keep their values too.
 
-    Buffers, gradients, attributes and training mode are the same afterwards. The orthogonal matrices are drawn from `generator`. If an
-    error or Ctrl-C ends the call, some weights have new values.
+    Buffers, gradients, attributes and training mode are restored. If an error or Ctrl-C ends the call, some weights have new
+    values.
 
     Parameters
     ----------
@@ -46,11 +46,11 @@ def lsuv_(
     batch
         The input: a mapping is passed as keywords, a tuple or list as arguments, anything else as one argument.
     tolerance
-        The greatest difference of a variance from 1.
+        The greatest allowed difference between the variance of a layer's output and 1.
     passes
-        The greatest number of forward passes.
+        The greatest number of forward passes. RuntimeError is raised if a variance is still outside the tolerance after them.
     orthogonal
-        Whether to fill the weights with orthogonal matrices first. If False, the given values are scaled.
+        Whether to fill the weights with orthogonal matrices first. If False, the present values of the weights are scaled.
     generator
         The generator of the orthogonal matrices. The default is torch's default generator.
 
@@ -141,7 +141,8 @@ def _scale(model: nn.Module, batch: Any, layers: dict[str, nn.Module], tolerance
                 handle.remove()
     for name in shared:
         if abs(sums[name].variance - 1) > tolerance:
-            # If a layer reads its own output, a factor s on its weight is up to s^calls on its last output.
+            # If the input of a layer depends on its own earlier output, a factor s on the weight multiplies the last output by up
+            # to s^calls.
             factor = sums[name].variance ** (-0.5 / calls[name])
             layers[name].weight.mul_(factor)  # type: ignore[operator, union-attr]
     return {name: total.variance for name, total in sums.items()}

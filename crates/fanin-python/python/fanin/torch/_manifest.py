@@ -1,4 +1,4 @@
-"""The function `manifest`, which lists the tensors of a module, also of one on the meta device."""
+"""The function `manifest`, which lists the tensors of a module. The module may be on the meta device."""
 
 from __future__ import annotations
 
@@ -20,13 +20,14 @@ from ._recipe_tensors import RecipeTensor, recipe_tensors
 def manifest(module: nn.Module, path: str | PathLike[str] | None = None) -> list[tuple[str, str, list[int]]]:
     """Returns (name, dtype, shape) of each parameter and persistent buffer of a module, as `fanin.manifest` does for a file.
 
-    No values are read, so the module can be on the meta device, where a model of any size is built in seconds and takes no
-    memory. The names are those that `init_module` uses: those of `module.state_dict()` without the prefixes of wrappers. A
-    tensor with several names is listed once: under the name under which transformers saves it, or else under the first.
+    No values are read, so the module can be on the meta device. There, a model of any size is built in seconds and takes no
+    memory. The names are the same as in `init_module`: the names of `module.state_dict()` without the prefixes of wrappers. A
+    tensor with several names is listed once. If transformers saves the tensor under one of its names, this name is listed.
+    Otherwise the first name is listed.
 
-    With `path`, the manifest is also written to this file, which replaces an existing file. `fanin init --like`,
-    `fanin.write_checkpoint(like=)` and `fanin recipe` read it. If the module is a model of transformers or timm, the file also
-    has its configuration, from which `fanin recipe` knows how the model is initialized.
+    With `path`, the manifest is also written to this file. An existing file is replaced. `fanin init --like`,
+    `fanin.write_checkpoint(like=)` and `fanin recipe` read the file. If the module is a model of transformers or timm, the file
+    also has the model's configuration. From the configuration, `fanin recipe` finds out how the model is initialized.
 
     Parameters
     ----------
@@ -75,7 +76,7 @@ def _stored_type(name: str, tensor: RecipeTensor) -> str:
 
 
 def _saved_names(module: nn.Module) -> dict[str, str]:
-    """Returns the names under which transformers saves tied tensors, by the other names."""
+    """Maps the other names of each tied tensor to the name under which transformers saves the tensor."""
     saved: dict[str, str] = {}
     for prefix, one in module.named_modules():
         ties = one.__dict__.get("all_tied_weights_keys")
@@ -90,7 +91,7 @@ def _saved_names(module: nn.Module) -> dict[str, str]:
 
 
 def _configuration(module: nn.Module) -> str | None:
-    """Returns the content of the config.json of a model of transformers or timm."""
+    """Returns the content of the config.json of a model of transformers or timm, or None for other models."""
     for one in module.modules():
         config: Any = one.__dict__.get("config")
         if hasattr(config, "model_type") and hasattr(config, "to_json_string"):
@@ -102,7 +103,7 @@ def _configuration(module: nn.Module) -> str | None:
 
 
 def _write(file: Path, rows: list[tuple[str, str, list[int]]], configuration: str | None) -> None:
-    """Writes a manifest: a line for each tensor. The file is renamed when it is complete."""
+    """Writes a manifest with one line for each tensor. The file gets its final name only when it is complete."""
     lines = [] if configuration is None else [("__metadata__", json.dumps({"config": configuration}))]
     lines += [(name, json.dumps({"dtype": dtype, "shape": shape})) for name, dtype, shape in rows]
     text = "{" + ",\n".join(f"{json.dumps(name)}: {value}" for name, value in lines) + "}\n"

@@ -1,7 +1,7 @@
 """Measurements of tensors in f64, and hooks on every module of a model.
 
-`probe` and the functions beside it are built on this module. `observed` reports the output of every module. `Moments` has the
-sums of a tensor. `_preserve.preserved` restores the model afterwards.
+`probe`, `coord_check`, `lsuv_` and `Monitor` use this module. `observed` passes the output of every module to a callback. `Moments`
+has sums over the values of a tensor. (`_preserve.preserved` restores the model after the measurement.)
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from torch import Tensor, nn
 #: The number of values that are converted to f64 at a time. Two buffers of this size fit in a core's cache.
 CHUNK = 1 << 15
 
-#: Parts of module names that wrappers add: torch.compile, DataParallel and DDP, FSDP, activation checkpointing.
+#: Parts of module names that the wrappers of torch.compile, FSDP and activation checkpointing add.
 _WRAPPERS = frozenset({"_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"})
 
 
@@ -31,11 +31,12 @@ class Moments:
     squares: float = 0.0
     #: The number of values that are 0. None if zeros were not counted.
     zeros: int | None = None
-    #: For each unit, the sum of its values and the sum of their squares. `unit_count` is the number of values of a unit.
+    #: For each unit (a channel or a feature), the sum of its values and the sum of their squares. None if there are no units.
+    #: `unit_count` is the number of values of each unit.
     unit_totals: Tensor | None = None
     unit_squares: Tensor | None = None
     unit_count: int = 0
-    #: For each input of the batch, the mean of the squares.
+    #: For each input of the batch, the mean of the squares of its values. None if not computed.
     examples: Tensor | None = None
 
     @property
@@ -102,17 +103,17 @@ class Moments:
 
 
 def moments(tensor: Tensor, *, unit_axis: int | None = None, batch: int | None = None, count_zeros: bool = False) -> Moments:
-    """Returns the sums of a tensor.
+    """Returns the `Moments` of a tensor.
 
     Parameters
     ----------
     tensor
-        The tensor: floating point, of any layout in memory.
+        A floating-point tensor with any strides.
     unit_axis
-        The axis of the units: the channels of a convolution, the features of a linear layer. If it is None, there are no sums
-        for each unit.
+        The axis of the units: the channels of a convolution, or the features of a linear layer. If it is None, the result has no
+        sums for each unit.
     batch
-        The number of inputs in the batch. If the first axis has this size, there are means for each input.
+        The number of inputs in the batch. If the first axis has this size, the result has `examples`.
     count_zeros
         Whether to count the values that are 0.
     """
@@ -162,7 +163,7 @@ def tensors_of(value: Any) -> list[Tensor]:
 
 
 def version_of(tensor: Tensor) -> int:
-    """Returns how often a tensor was changed in place. Tensors of inference mode do not count this."""
+    """Returns how often a tensor was changed in place, or -1 for a tensor of inference mode, which does not count changes."""
     return -1 if tensor.is_inference() else tensor._version
 
 
@@ -205,19 +206,22 @@ def observed(
     on_enter: Callable[[Call, list[Tensor]], None] | None = None,
     modules: Callable[[str, nn.Module], bool] | None = None,
 ) -> Iterator[None]:
-    """Inside this context, `on_output` is called after each call of a module of `model`, in order of execution.
+    """A context manager that calls `on_output` after each call of a module of `model`, in order of execution.
 
-    `on_output` gets the call, the floating-point tensors of the inputs, and those of the output. It is called at once, so
-    later in-place operations do not change what it sees. To see the gradient of an output, it may call `Tensor.register_hook`.
-    A module that is registered under several names has the first of them. Wrappers such as torch.compile's are left out, and so
-    are scripted modules, which take no hooks. The hooks are removed at the end of the context.
+    The arguments of `on_output` are the call, the floating-point tensors of the inputs, and the floating-point tensors of the
+    output. `on_output` is called at once, before later in-place operations can change these tensors. It may call
+    `Tensor.register_hook` to get the gradient of an output.
+
+    If a module is registered under several names, the call has the first of these names. Wrapper modules, such as that of
+    torch.compile, are not observed. Scripted modules are not observed either, because they accept no hooks. The hooks are removed
+    at the end of the context.
 
     Parameters
     ----------
     on_enter
-        Is called before each call of a module, with the call and the tensors of the inputs.
+        A function that is called before each call of a module, with the call and the floating-point tensors of the inputs.
     modules
-        Selects modules by name and module. The default is all modules.
+        A function of a module's name and the module that returns whether to observe the module. The default is all modules.
     """
     counts: dict[nn.Module, int] = {}
     names: dict[nn.Module, str] = {}

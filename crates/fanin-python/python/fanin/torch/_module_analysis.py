@@ -18,7 +18,7 @@ from ._native_stream import dtype_of
 from ._recipe_tensors import RecipeTensor, recipe_tensors
 from ._regions import is_dtensor, local_of, regions_of, view_of
 
-#: A function that returns the address and the size of a tensor's values in memory, and an object that keeps them alive.
+#: A function that returns the address of a tensor's values, their size in bytes, and an object that keeps this memory alive.
 Read = Callable[[str, RecipeTensor], tuple[int, int, Any]]
 
 
@@ -37,11 +37,11 @@ def verify(
 ) -> Verification:
     """Checks the parameters and persistent buffers of a module against a recipe, as `fanin verify` checks a file.
 
-    The arguments are those of `fanin.verify`, except that the first one is a module. The tensors are those that
-    `fanin.init_module` fills. A tensor on another device is copied to the CPU; one tensor at a time is in memory.
+    The arguments are those of `fanin.verify`, except that the first one is a module. The checked tensors are those that
+    `fanin.init_module` fills. Tensors on other devices are copied to the CPU one at a time.
 
-    Each rank compares its own region of a DTensor if a seed of the native stream is given. No communication is needed then.
-    Otherwise DTensors are gathered one at a time, so all ranks must call this function.
+    If a seed of the native stream is given, each rank compares only its own region of a DTensor, without communication. Otherwise
+    DTensors are gathered one at a time, so all ranks must call this function.
 
     Examples
     --------
@@ -133,9 +133,9 @@ def _source(tensors: dict[str, RecipeTensor], read: Read) -> Native:
 
 
 class _Regions:
-    """Reads sharded tensors without communication. Elements outside this rank's region get the expected values.
+    """Reads sharded tensors without communication. Elements that this rank does not hold get the expected values.
 
-    A comparison with the expected values therefore compares only the region of this rank.
+    So a comparison with the expected values can find differences only in the elements that this rank holds.
     """
 
     def __init__(self, planned: dict[str, Planned], seed: int):

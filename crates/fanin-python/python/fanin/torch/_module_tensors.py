@@ -29,7 +29,7 @@ class NamedTensor:
 
 
 def tensors_of(module: nn.Module) -> list[NamedTensor]:
-    """Returns the parameters, buffers and tensor attributes of a module. Tensors that are the same memory are returned once."""
+    """Returns the parameters, buffers and tensor attributes of a module. Tensors with equal `memory_key`s are returned once."""
     found: dict[Any, NamedTensor] = {}
     for name, kind, tensor in _named(module):
         key = memory_key(tensor)
@@ -52,15 +52,15 @@ def _named(module: nn.Module) -> Iterator[tuple[str, str, Tensor]]:
                 yield f"{prefix}.{attribute}" if prefix else attribute, "attribute", value
 
 
-#: The attributes that every module has. None is a tensor.
+#: The attributes that every module has. They are not tensors.
 _OF_MODULES = frozenset(vars(nn.Module()))
 
 
 def memory_key(tensor: Tensor) -> Any:
-    """Returns a key of the elements in memory that a tensor refers to.
+    """Returns a key that identifies the elements in memory to which a tensor refers.
 
-    Two plain tensors have equal keys if they have the same storage, offset, shape, strides and dtype. Any other tensor has a key
-    that no other tensor object has.
+    Two dense tensors of class Tensor or Parameter have equal keys if they have the same storage, offset, shape, strides and dtype.
+    For any other tensor, and for a tensor without memory, the key is the id of the tensor object.
     """
     if type(tensor) in _PLAIN and tensor.layout is torch.strided and not tensor.is_meta:
         address = tensor.untyped_storage().data_ptr()
@@ -80,12 +80,12 @@ def plain_parts(tensor: Tensor) -> list[Tensor]:
     For a DTensor, returns the part of this rank. For a quantized tensor, returns the integers and the scales. For a sparse
     tensor, returns the indices and the values. For other subclasses, returns the tensors that `__tensor_flatten__` names.
 
-    Raises TypeError for tensors whose memory is unknown.
+    Raises TypeError for a tensor with any other layout.
     """
     kind = type(tensor)
     tensor = tensor.detach()
     if kind in _PLAIN and tensor.is_cpu and tensor.layout is torch.strided and tensor.dtype in STORED and not tensor.is_nested:
-        # The most frequent case is treated first. No type in `STORED` is a quantized type.
+        # The most frequent case comes first. The tensor is not quantized, because `STORED` has no quantized type.
         if tensor.is_conj() or tensor.is_neg():
             tensor = tensor.resolve_conj().resolve_neg()
         return [tensor.contiguous()]

@@ -20,14 +20,14 @@ from ._probe.terminal import number, sparkline
 
 @dataclasses.dataclass(frozen=True)
 class ModuleStatistics:
-    """The output of a module in one step. If the module was called several times, all calls count."""
+    """Statistics of a module's output in one step, over all calls of the module."""
 
     #: The mean square of the output.
     q: float
     #: The mean square of the gradient of the loss with respect to the output, or None if there was no backward pass.
     p: float | None
     mean: float
-    #: The share of units that are 0 for every input, or None if the module is not an activation such as nn.ReLU.
+    #: The fraction of units whose output is 0 for every input. None if the module is not an activation, such as nn.ReLU.
     dead: float | None
 
 
@@ -45,16 +45,16 @@ class ParameterStatistics:
 
 @dataclasses.dataclass(frozen=True)
 class MonitorRecord:
-    """What was measured in one step."""
+    """The measurements of one step."""
 
     #: The number of the step. The first is 0.
     step: int
-    #: By name, in order of execution.
+    #: The statistics of each module, by name and in order of execution.
     modules: dict[str, ModuleStatistics]
     parameters: dict[str, ParameterStatistics]
 
     def scalars(self) -> dict[str, float]:
-        """Returns the numbers by names such as "q/layers.0" and "update/layers.0.weight", as loggers take them."""
+        """Returns a flat dict for loggers. The keys are names such as "q/layers.0" and "update/layers.0.weight"."""
         found = {}
         for group in (self.modules, self.parameters):
             for name, one in group.items():
@@ -71,20 +71,21 @@ class MonitorRecord:
 class Monitor:
     """Measures signals, gradients and updates in every k-th step of a training loop.
 
-    In a measured step, there is for each module the mean square q of its output, the mean square p of the gradient of its output,
-    the mean of its output, and the share of dead units. For each parameter there are the root mean squares of its values, of its
-    gradient and of its update. All other steps cost nothing: the hooks are removed after each measured step.
+    For each module, a measured step records the mean of its output, the mean square q of its output, and the mean square p of the
+    gradient of the loss with respect to its output. For an activation, it also records the fraction of dead units: units whose
+    output is 0 for every input. For each parameter, it records the root mean squares of its values, its gradient and its update.
+    All other steps cost nothing, because the hooks are removed after each measured step.
 
-    A measured step runs code that torch.compile compiles uncompiled, and keeps a copy of the parameters until the end of the
-    step. If a gradient scaler multiplies the loss, gradients are those of the multiplied loss. In a distributed run, each process
-    measures its own part of the batch, and of a DTensor its own part.
+    During a measured step, code that is compiled by torch.compile runs uncompiled. A copy of the parameters is kept until the end
+    of the step. If a gradient scaler multiplies the loss, the gradients are those of the multiplied loss. In a distributed run,
+    each process measures only its own part of the batch, and only its own part of a DTensor.
 
     Parameters
     ----------
     model
         The model that is trained.
     every
-        Steps 0, k, 2k, ... are measured.
+        The number k of steps between measurements: steps 0, k, 2k, ... are measured.
     on_record
         A function that is called with each `MonitorRecord`, for example `lambda record: wandb.log(record.scalars(), record.step)`.
 
@@ -111,16 +112,17 @@ class Monitor:
         if not isinstance(every, int) or isinstance(every, bool) or every < 1:
             raise ValueError(f"every = {every!r}: must be a positive integer")
         self.model, self.every, self.on_record = unwrapped(model), every, on_record
-        #: What was measured, one record for each measured step.
+        #: One record for each measured step.
         self.records: list[MonitorRecord] = []
         self._next = 0
         self._open: contextlib.ExitStack | None = None
 
     @contextlib.contextmanager
     def step(self) -> Iterator[None]:
-        """Is one step of training: forward and backward pass and, for the sizes of updates, the optimizer's step.
+        """A context manager for one training step: the forward pass, the backward pass, and the optimizer's step.
 
-        With gradient accumulation, put all of a step's batches inside.
+        If the optimizer's step is outside the context, the measured updates are 0. With gradient accumulation, put all batches of
+        the step inside the context.
         """
         self.begin_step()
         try:
@@ -131,7 +133,7 @@ class Monitor:
         self.end_step()
 
     def begin_step(self) -> None:
-        """Begins a step, for loops in which a `with` statement has no place."""
+        """Begins a step, for loops that cannot use `with monitor.step()`. Abandons an open step."""
         self.abandon_step()
         if self._next % self.every == 0:
             stack = contextlib.ExitStack()
@@ -209,10 +211,10 @@ class _Step:
         self._seen = WeakTensorKeyDictionary()
 
     def leave(self, call: Call, inputs: list[Tensor], outputs: list[Tensor]) -> None:
-        # Checkpointed regions run again in the backward pass.
+        # With activation checkpointing, modules run again in the backward pass. These calls do not count.
         if not outputs or torch._C._current_graph_task_id() != -1:
             return
-        # The first tensor of the root's output may be the loss.
+        # The first tensor in the output of the whole model may be the loss, which is a scalar. A tensor with axes is preferred.
         output = next((one for one in outputs if one.dim()), outputs[0])
         # A container returns the output of its last module, which has been measured.
         if output in self._seen and any(True for _ in call.module.children()):
@@ -245,7 +247,7 @@ class _Step:
 
 @contextlib.contextmanager
 def _measured(model: nn.Module) -> Iterator[_Step]:
-    """Measures what runs inside this context."""
+    """A context manager that measures the training step that runs inside the context."""
     step = _Step(model)
     handles = []
     try:
@@ -265,7 +267,7 @@ def _measured(model: nn.Module) -> Iterator[_Step]:
 
 
 def _local(tensor: Tensor) -> Tensor:
-    """Returns the values of a tensor, and of a DTensor those that this process holds."""
+    """Returns a tensor detached from autograd. For a DTensor, returns the local tensor of this process."""
     local = getattr(tensor.detach(), "to_local", None)
     return tensor.detach() if local is None else local()
 

@@ -1,4 +1,4 @@
-"""The functions `named_object` and `named_batch`, which find what an argument of the command line names."""
+"""The functions `named_object` and `named_batch`, which return the object that a command-line argument names."""
 
 from __future__ import annotations
 
@@ -23,7 +23,10 @@ def named_object(text: str) -> Any:
 
 
 def named_batch(text: str) -> Any:
-    """Returns the input of a model that `MODULE:NAME` names. A function is called, with the same seed each time."""
+    """Returns the input of a model that `MODULE:NAME` names.
+
+    If the object is a function, it is called after `torch.manual_seed(0)`, and its result is returned.
+    """
     import torch
 
     batch = named_object(text)

@@ -35,7 +35,7 @@ def dtype_of(tensor: Tensor, name: str) -> str:
 
 
 def check_memory(tensor: Tensor, name: str) -> None:
-    """Checks that this rank's part of a tensor is dense memory to which fanin can write, and raises an error if it is not."""
+    """Raises an error unless this rank's part of a tensor is dense memory to which fanin can write."""
     local = local_of(tensor)
     if local.is_meta:
         raise ValueError(f"{name} is on the meta device and has no memory: call module.to_empty(device=...) first")

@@ -13,7 +13,7 @@ from ._recipe_tensors import RecipeTensor, persistent_buffers
 
 
 class ParamInit:
-    """A function that fills one parameter in place, as a rule of a recipe says. `planned` has the rule and its numbers."""
+    """A function that fills one parameter in place. `planned` has the rule of the recipe and its resolved distribution."""
 
     def __init__(self, planned: Planned, seed: int):
         self.planned = planned
@@ -45,17 +45,18 @@ def param_init(
     seed: int = 0,
     settings: Mapping[str, float] | None = None,
 ) -> dict[str, dict[str, ParamInit]]:
-    """Returns a recipe as `param_init` of torchtitan: for each submodule, a function for each of its own parameters.
+    """Converts a recipe to torchtitan's `param_init`: for each submodule, a dict of functions that fill its own parameters.
 
-    torchtitan initializes a parameter by calling the function that its module's `param_init` has under the parameter's local name.
-    The functions of this dict fill parameters as `init_module` does: on the native stream, and each rank its own region of a
-    DTensor. The rules match the names of `named_parameters()`, so a fused parameter has one rule, such as
-    "*.wqkv.weight" = "normal(std=0.02)". The model's own code sets buffers; persistent buffers need a rule too, such as "skip".
+    To initialize a parameter, torchtitan looks up the parameter's local name in the `param_init` of its module, and calls the
+    function it finds. The functions that are returned here fill parameters as `init_module` does: the values are those of the
+    native stream, and each rank fills only its own region of a DTensor. The rules match the names of `named_parameters()`, so a
+    fused parameter has one rule, such as "*.wqkv.weight" = "normal(std=0.02)". Buffers are set by the model's own code. Persistent
+    buffers need a rule all the same, such as "skip".
 
     Parameters
     ----------
     module
-        The whole model, for names and shapes. It may be on the meta device. Its parameters are not written.
+        The whole model. Only its names, shapes and dtypes are used, so it may be on the meta device. Nothing is written to it.
     recipe
         A `Recipe`, the name of a built-in model, or a recipe file.
     seed
@@ -67,7 +68,7 @@ def param_init(
     -------
     dict
         The keys are the names of the submodules that have parameters of their own. The values are dicts from the local names
-        of these parameters to functions. Names that are tied to the same parameter have functions that write the same values.
+        of these parameters to functions. If several names are tied to one parameter, their functions write the same values.
 
     Examples
     --------
@@ -98,9 +99,10 @@ def param_init(
 
 
 def _tensors(module: nn.Module) -> dict[str, RecipeTensor]:
-    """Returns the parameters and persistent buffers by name. A tensor with several names has the first of them.
+    """Returns the parameters and persistent buffers by name. A tensor with several names is listed under the first one.
 
-    The names are those of `named_parameters()`. `state_dict()` can have others: torchtitan's shows a fused parameter as its parts.
+    The names are those of `named_parameters()`. The names of `state_dict()` can differ: torchtitan's `state_dict()` lists the
+    parts of a fused parameter separately.
     """
     found: dict[str, RecipeTensor] = {}
     for name, tensor in [*module.named_parameters(), *persistent_buffers(module)]:

@@ -24,8 +24,8 @@ class Patches(list[Patch]):
     def restore(self) -> None:
         """Restores the original attributes, and empties the list.
 
-        If other code has replaced an attribute after the patch was applied, the attribute is not changed. The patch may then
-        still be called by the other code, and calls the original.
+        If other code has replaced an attribute after the patch was applied, the attribute is not changed. The other code may
+        then still call the patch, and the patch calls the original.
         """
         for owner, name, replacement, original in self:
             if owner.__dict__.get(name) is replacement:

@@ -13,18 +13,18 @@ from torch import Tensor, nn
 
 from ._measure import version_of
 
-#: Integer types by their number of bytes. The values of complex128 are two integers each.
+#: Maps the number of bytes of an element to an integer type. An element of complex128 (16 bytes) is viewed as two integers.
 _INTEGERS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64, 16: torch.int64}
 
 
 @contextlib.contextmanager
 def preserved(model: nn.Module, *, may_write: bool = False) -> Iterator[None]:
-    """Restores, at the end of the context, the state that forward and backward passes may change, bit for bit.
+    """A context manager that restores, bit for bit, the state that forward and backward passes may change.
 
     The restored state is the gradients of the parameters, the buffers (such as the statistics of BatchNorm), the attributes of
     the modules (such as `training`), the states of the generators of torch, Python and NumPy, and whether gradients are
-    enabled. Inside, the parameters have no gradients, gradients are enabled, and code that is compiled by torch.compile runs
-    uncompiled, so that hooks are called.
+    enabled. At the start of the context, the gradients of the parameters are set to None. Inside the context, gradients are
+    enabled, and code that is compiled by torch.compile runs uncompiled, so that hooks are called.
 
     Parameters are not copied. If the forward pass itself writes to a parameter, this raises RuntimeError at the end, unless
     `may_write` is True.
@@ -84,7 +84,10 @@ _MISSING = object()
 
 
 def _state(parameter: Tensor) -> tuple[int, int]:
-    """Returns the version of a parameter, and the sum of its bytes, which also changes if values are written through `.data`."""
+    """Returns the version counter of a parameter, and a checksum: the sum of its elements, read as integers.
+
+    A write through `.data` does not change the version counter, but it changes the checksum.
+    """
     plain = parameter.detach()
     plain = plain.to_local() if hasattr(plain, "to_local") else plain
     if plain.layout != torch.strided or plain.is_quantized:
@@ -94,7 +97,10 @@ def _state(parameter: Tensor) -> tuple[int, int]:
 
 
 def _same_bits(a: Tensor, b: Tensor) -> bool:
-    """Returns whether two tensors of the same type and shape are equal. Tensors with NaNs are not, and are restored."""
+    """Returns whether two tensors of the same type and shape are equal, including the signs of zeros.
+
+    Returns False if a value is NaN. The buffer is then restored even if it did not change.
+    """
     return a.is_meta or torch.equal(a, b) and (not a.is_floating_point() or torch.equal(a.signbit(), b.signbit()))
 
 
@@ -118,7 +124,7 @@ def generators_restored() -> Iterator[None]:
 
 
 def uncompiled() -> contextlib.AbstractContextManager[Any]:
-    """Returns a context in which compiled code runs uncompiled. If nothing has been compiled, nothing needs to be done."""
+    """Returns a context in which compiled code runs uncompiled. If torch._dynamo was not imported, no code can be compiled."""
     if "torch._dynamo" not in sys.modules:
         return contextlib.nullcontext()
     return torch.compiler.set_stance("force_eager")

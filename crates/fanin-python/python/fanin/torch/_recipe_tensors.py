@@ -33,7 +33,7 @@ class RecipeTensor:
         return self.tensor.dtype
 
     def check(self, name: str, scheme: str) -> None:
-        """Raises an error if fanin cannot write the values of `scheme` to the memory."""
+        """Raises an error if fanin cannot write the values of `scheme` to the tensor's memory."""
         if scheme == "arange" and (self.shard is not None or is_dtensor(self.tensor)):
             kind = "a DTensor" if self.shard is None else "sharded"
             raise TypeError(f"{name} is {kind}: arange can only fill a plain tensor")
@@ -76,10 +76,10 @@ class RecipeTensor:
 
 
 def recipe_tensors(module: nn.Module) -> dict[str, RecipeTensor]:
-    """Returns the parameters and persistent buffers of a module, by name. A tensor with several names has the first of them.
+    """Returns the parameters and persistent buffers of a module by name. A tensor with several names is listed under the first.
 
     The names are those of `module.state_dict()`, without the prefixes of wrappers. Hooks of modules may change what state_dict
-    returns. A name therefore counts only if its tensor has the memory of a parameter or a buffer of the module.
+    returns. A name is therefore used only if its tensor refers to the memory of a parameter or a buffer of the module.
 
     Raises
     ------
@@ -144,7 +144,7 @@ def _of_fsdp1(module: nn.Module, flat: dict[str, FlatShard]) -> Iterator[tuple[s
 
 
 def persistent_buffers(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
-    """Yields the names and tensors of the buffers that `state_dict()` has. A buffer of several names is yielded for each."""
+    """Yields the name and the tensor of each buffer in `state_dict()`. A buffer with several names is yielded once for each."""
     for prefix, one in module.named_modules(remove_duplicate=False):
         for name, buffer in one._buffers.items():
             if buffer is not None and name not in one._non_persistent_buffers_set:
@@ -156,7 +156,7 @@ def _of_state_dict(module: nn.Module) -> Iterator[tuple[str, RecipeTensor]]:
     # The parameters are read after state_dict, because FSDP2 may shard them again in state_dict.
     parameters = list(module.named_parameters(remove_duplicate=False))
     own: dict[int, Tensor] = {id(one): one for _, one in [*parameters, *persistent_buffers(module)]}
-    #: Objects that are the same elements in memory are one tensor, as tied parameters are.
+    #: Tensor objects that refer to the same elements in memory count as one tensor, like tied parameters.
     by_memory: dict[Any, Tensor] = {}
     for one in own.values():
         key = _memory(one)
@@ -203,7 +203,10 @@ def _of_state_dict(module: nn.Module) -> Iterator[tuple[str, RecipeTensor]]:
 
 
 def _memory(tensor: Tensor) -> tuple[Any, ...] | None:
-    """Returns a key that equals the key of another tensor if both have the same elements in memory. None without elements."""
+    """Returns a key that identifies the elements in memory to which a tensor refers.
+
+    Two tensors with equal keys share all their elements. Returns None if the tensor has no elements or is not dense.
+    """
     local = local_of(tensor)
     if not tensor.numel() or local.layout is not torch.strided:
         return None

@@ -91,9 +91,10 @@ def regions_of(tensor: Tensor, name: str = "tensor") -> list[Region]:
 
 
 def regions_between(intervals: Sequence[Sequence[Interval]]) -> Iterator[Region]:
-    """Returns the regions that the intervals of all dimensions span: one region for each choice of an interval per dimension.
+    """Yields one region for each combination of intervals, where a combination has one interval of each dimension.
 
-    In the local tensor, the intervals of a dimension follow one another without gaps.
+    `intervals` has a list of intervals for each dimension. In the local tensor, the intervals of a dimension follow one another
+    without gaps.
     """
     placed = []
     for along in intervals:

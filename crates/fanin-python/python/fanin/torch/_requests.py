@@ -8,7 +8,7 @@ import torch
 
 from .._fanin import FillRequest
 
-#: A function that takes the arguments of a distribution. It returns None if torch must perform the fill.
+#: A function that takes the parameters of a distribution and returns a `FillRequest`, or None if torch must perform the fill.
 MakeRequest = Callable[..., "FillRequest | None"]
 
 UNIFORM = FillRequest.uniform

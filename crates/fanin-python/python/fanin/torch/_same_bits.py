@@ -1,8 +1,8 @@
-"""Checks that fanin draws the same bits as this release of torch on this CPU. What differs is left to torch.
+"""Checks whether fanin draws the same bits as this release of torch on this CPU. If not, torch performs the fills.
 
 torch's bits depend on its release and on the CPU. For example, torch does not fuse multiplications and additions on a CPU
-without AVX2. At the first fill of a distribution and a type, fanin therefore draws some values, compares them with torch's, and
-remembers the outcome. Both draw from generators of their own, so the check changes no generator of the program.
+without AVX2. At the first fill with a distribution and a type, fanin therefore draws some values, compares them with torch's, and
+stores the result of the comparison. The check uses new generators, so it changes no generator of the program.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from .._fanin import torch_fill
 from ._requests import DTYPES, NORMAL, SPARSE, TRUNC_NORMAL, UNIFORM, MakeRequest
 
 _NAMES: dict[MakeRequest, str] = {UNIFORM: "uniform", NORMAL: "normal", TRUNC_NORMAL: "truncated normal", SPARSE: "sparse"}
-#: The distributions from which another distribution is drawn. It can be left to fanin only if these can.
+#: For each distribution, the distributions that its algorithm draws. fanin performs fills with a distribution only if these also
+#: have torch's bits.
 _PARTS: dict[MakeRequest, tuple[MakeRequest, ...]] = {UNIFORM: (), NORMAL: (), TRUNC_NORMAL: (UNIFORM, NORMAL), SPARSE: (NORMAL,)}
 
 #: torch's methods. They are not looked up in `Tensor`, where fast_init replaces them.
@@ -45,7 +46,7 @@ def is_same(make_request: MakeRequest, dtype: torch.dtype) -> bool:
 
 
 def _compare(make_request: MakeRequest, dtype: torch.dtype) -> bool:
-    """Compares the bits of a distribution and a type, and stores and returns the outcome."""
+    """Compares fanin's bits with torch's for a distribution and a type. Stores the result, and returns whether they are equal."""
     with _lock:
         if (make_request, dtype) in _same:
             return _same[make_request, dtype]
@@ -121,7 +122,7 @@ def _bits(tensor: Tensor) -> Tensor:
 
 
 class _Case:
-    """A fill that torch and fanin do: the shape, the arguments of the request, and a function that does torch's fill."""
+    """A fill to compare: its shape, the arguments of fanin's request, and the function `draw` that performs the fill with torch."""
 
     def __init__(
         self,
@@ -136,7 +137,10 @@ class _Case:
 
 
 def _sparse(tensor: Tensor, generator: torch.Generator) -> None:
-    """Does what torch.nn.init.sparse_ does, with a generator of its own also for the positions of the zeros."""
+    """Fills a tensor as torch.nn.init.sparse_ does, but also draws the positions of the zeros from `generator`.
+
+    torch.nn.init.sparse_ always draws these positions from the default generator.
+    """
     _normal(tensor, 0, 0.7, generator=generator)
     for column in range(tensor.shape[1]):
         tensor[torch.randperm(tensor.shape[0], generator=generator)[:7], column] = 0
@@ -149,10 +153,11 @@ def _truncated(low: float, high: float) -> _Case:
     return _Case(TRUNC_NORMAL, (100,), (0.1, 0.7, low, high), draw)
 
 
-#: For each distribution, fills that take each path of torch's code: sizes below and above 16, sizes that 16 does not divide, other
-#: strides, and both algorithms of the truncated normal distribution.
+#: For each distribution, fills that together execute every branch of torch's code: sizes below and above 16, sizes that are not
+#: multiples of 16, tensors that are not contiguous, and both algorithms of the truncated normal distribution.
 _CASES: dict[MakeRequest, list[_Case]] = {
-    # The bounds differ by no power of 2. Else a product would be exact, and fusing it with the addition would change nothing.
+    # The difference of the bounds is not a power of 2. If it were, the product with it would be exact. A fused multiply-add would
+    # then give the same bits as a separate multiplication and addition.
     UNIFORM: [
         _Case(UNIFORM, shape, (-0.37, 0.81), lambda one, generator: _uniform(one, -0.37, 0.81, generator=generator), transposed)
         for shape, transposed in (((1001,), False), ((19, 7), True))

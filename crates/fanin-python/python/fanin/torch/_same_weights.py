@@ -22,9 +22,9 @@ Weights = Union[nn.Module, Callable[[], nn.Module], str, "PathLike[str]", Mappin
 def assert_same_weights(first: Weights, second: Weights, *, seed: int = 0, allow: str | Iterable[str] = ()) -> None:
     """Raises AssertionError if two models do not have the same weights, bit for bit. For tests.
 
-    The message lists the tensors that differ, with the number of changed values and the greatest difference. The tensors are those of
-    `state_dict()`. Their names are compared without the prefixes that DataParallel, torch.compile and FSDP add. DTensors are
-    gathered, so all ranks must make the call.
+    The message lists the tensors that differ, with the number of changed values and the greatest difference. The compared tensors
+    are those of `state_dict()`. Their names are compared without the prefixes that DataParallel, torch.compile and FSDP add.
+    DTensors are gathered, so all ranks must call this function.
 
     Parameters
     ----------
@@ -32,7 +32,7 @@ def assert_same_weights(first: Weights, second: Weights, *, seed: int = 0, allow
         A module, a function without arguments that builds one, a safetensors checkpoint, or a mapping from names to tensors. A
         function is called after `torch.manual_seed(seed)`. The states of the default generators are restored afterwards.
     seed
-        The seed with which functions build.
+        The seed that is set before `first` or `second` is called, if it is a function.
     allow
         Patterns of names, such as "*.inv_freq". Tensors with these names may differ, or be missing.
 

@@ -1,4 +1,4 @@
-"""Finds weights that no code initialized, and weights that were drawn again after they were loaded.
+"""Finds weights that no code initialized, and loaded weights that were overwritten with random values.
 
 >>> import torch, fanin.torch
 >>> class Scale(torch.nn.Module):
@@ -46,11 +46,11 @@ def check_init(
 ) -> InitReport:
     """Builds a module a few times, and reports elements that no code wrote and other faults of its initialization.
 
-    All new CPU memory has a byte pattern while the module is built. The first two builds have the same seed and different
-    patterns. An element that differs depends on memory that no code wrote, even if it was computed from this memory. If nothing
-    is wrong, there are two builds for each path. Otherwise there may be one or two more.
+    While the module is built, all new CPU memory is filled with a byte pattern. The first two builds have the same seed and
+    different patterns. If an element differs between these builds, no code wrote it, or it was computed from memory that no code
+    wrote. If nothing is wrong, there are two builds for each path in `via`. Otherwise there may be one or two more.
 
-    The states of the default generators of torch, NumPy and Python are the same afterwards as before. The module is not kept.
+    The states of the default generators of torch, NumPy and Python are restored. The module is not kept.
 
     Parameters
     ----------
@@ -59,28 +59,30 @@ def check_init(
         module. This function is called with the module if it needs an argument. `build` must build the same model every time.
     checkpoint
         The checkpoint that `build` loads: a safetensors file, a file of `torch.save`, a folder of such files, or a mapping from
-        names to tensors. Every tensor whose name is in the checkpoint must have the values of the checkpoint. If the checkpoint has
-        no tensors, or the module none of their names, ValueError is raised.
+        names to tensors. Every tensor whose name is in the checkpoint must have the values of the checkpoint. ValueError is raised
+        if the checkpoint has no tensors, or if none of its names is in the module.
     allow
         Patterns of names, such as "*.cache". Findings in tensors with these names do not count.
     via
-        "eager" calls `build`. "meta" calls it on the meta device, and then `to_empty(device="cpu")` and the function that
-        initializes the module, as FSDP and torchtitan do. If `build` returns no such function, this is the module's
-        `init_weights`, `init_states` or `initialize_weights`, or else `reset_parameters` of all submodules. "eager,meta" does
-        both, and compares the distributions, ties and gradients of the results.
+        The path: how the module is built. "eager" calls `build`. "meta" calls `build` on the meta device, then calls
+        `to_empty(device="cpu")`, and then the function that initializes the module, as FSDP and torchtitan do. If `build` returns
+        no such function, the module's `init_weights`, `init_states` or `initialize_weights` is called. If the module has none of
+        these methods, `reset_parameters` of all submodules is called. "eager,meta" uses both paths, and compares the
+        distributions, the ties and `requires_grad` of the results.
     seed
         The seed of the default generators.
 
     Returns
     -------
     InitReport
-        The findings. Printing it shows for each finding the tensor, the share of its elements, the last line that wrote it,
-        and what to do.
+        The findings. Printing the report shows for each finding the tensor, the fraction of its elements that are wrong, the last
+        line that wrote the tensor, and what to do.
 
     Notes
     -----
-    Not found are: memory that C++ or CUDA code allocates without an operator of torch, that another thread allocates, or that
-    NumPy allocates (`numpy.empty`); and values for which unwritten memory cancels, such as `torch.empty(8) * 0`.
+    check_init does not find unwritten memory that C++ or CUDA code allocates without an operator of torch, that another thread
+    allocates, or that NumPy allocates (`numpy.empty`). It does not find values on which the unwritten memory has no effect, such as
+    `torch.empty(8) * 0`.
 
     Examples
     --------

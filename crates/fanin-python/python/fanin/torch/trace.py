@@ -49,7 +49,7 @@ class InitTrace(Mapping[str, "TracedTensor"]):
 
     @cached_property
     def overwritten(self) -> list[Write]:
-        """The draws that were for nothing: the values were overwritten, or freed, before anything read them."""
+        """The draws whose values were overwritten, or freed, before any code read them."""
         from ._trace.traced_tensor import overwritten_draws
 
         return overwritten_draws(self._tensors, self._recorder)
@@ -86,14 +86,15 @@ class InitTrace(Mapping[str, "TracedTensor"]):
         Parameters
         ----------
         max_values
-            A tensor whose writes cannot be expressed gets its values as a list, if it has at most this many elements. Such
-            writes are arithmetic with several tensors, values from Python or NumPy, and functions such as `exp`.
+            The greatest number of elements of a tensor whose values may be written as a list. The values are written as a list if
+            a replay cannot express the writes. Such writes are arithmetic with several tensors, values from Python or NumPy, and
+            functions such as `exp`.
 
         Raises
         ------
         ValueError
-            If a tensor cannot be expressed, with the reason for each. `orthogonal_` and timm's `trunc_normal_` cannot be
-            expressed: their last bits differ between CPUs.
+            If a replay cannot express some of the tensors. The message gives the reason for each tensor. A replay cannot express
+            `orthogonal_` and timm's `trunc_normal_`, because their last bits differ between CPUs.
 
         Examples
         --------
@@ -110,10 +111,10 @@ class InitTrace(Mapping[str, "TracedTensor"]):
         return write(self, max_values)
 
     def recipe(self) -> str:
-        """Returns a recipe that initializes the module's tensors as the recorded writes did, in distribution.
+        """Returns a recipe that gives each tensor of the module the distribution of its recorded writes.
 
-        Rules are grouped by pattern, and numbers are written as formulas where one fits, such as `0.02/sqrt(2*n_layer)`. What a
-        recipe cannot express has a comment that begins with CHECK.
+        Tensors with the same distribution share a rule with a name pattern. A number is written as a formula if one fits, such as
+        `0.02/sqrt(2*n_layer)`. If a recipe cannot express the writes of a tensor, a comment that begins with CHECK says why.
 
         Examples
         --------
@@ -138,7 +139,7 @@ class InitTrace(Mapping[str, "TracedTensor"]):
 
 
 def trace_init(build: Callable[[], Any] | nn.Module, initialize: Callable[[], Any] | None = None) -> InitTrace:
-    """Runs initialization code, and records every write to what ends as a parameter or buffer.
+    """Runs initialization code, and records every write to a tensor that becomes a parameter or buffer of the module.
 
     The code runs as it would without `trace_init`: the weights and the state of torch's generator are the same.
 
@@ -146,7 +147,7 @@ def trace_init(build: Callable[[], Any] | nn.Module, initialize: Callable[[], An
     ----------
     build
         A function without arguments that returns a module. It may instead return a module and a function that initializes the
-        module, which is then called. Or a module, if `initialize` is given.
+        module. This function is then called without arguments. If `initialize` is given, `build` is a module instead.
     initialize
         A function without arguments that initializes the module `build`, such as `model.init_weights`.
 
@@ -157,8 +158,8 @@ def trace_init(build: Callable[[], Any] | nn.Module, initialize: Callable[[], An
 
     Notes
     -----
-    Operators of torch are recorded that the calling thread executes. Not recorded are writes by other threads, writes through
-    NumPy arrays that share memory with a tensor, and writes by C++ or CUDA code that calls no operator of torch.
+    trace_init records the operators of torch that the calling thread executes. It does not record writes by other threads, writes
+    through NumPy arrays that share memory with a tensor, and writes by C++ or CUDA code that calls no operator of torch.
 
     Examples
     --------
