@@ -64,7 +64,7 @@ def build_once(build: Callable[[], Any], via: str, pattern: Pattern, seed: int, 
             # `to_empty` also discards the values of tensors that are not on the meta device.
             module.to_empty(device="cpu")
             steps.append('to_empty(device="cpu")')
-            # All memory was allocated by the call of `to_empty` above, which says nothing about the user's code.
+            # `to_empty` allocated all of the memory, so the recorded lines say nothing about the user's code.
             memory.allocated.clear()
         if init is None and via == "meta":
             init, step = find_init(module)
@@ -77,7 +77,7 @@ def build_once(build: Callable[[], Any], via: str, pattern: Pattern, seed: int, 
 
 
 def module_and_init(result: Any) -> tuple[nn.Module, Callable[..., Any] | None]:
-    """Splits what `build` returned into the module and the function that initializes it, which is None if there is none."""
+    """Splits the result of `build` into the module and the function that initializes it, or None if there is no such function."""
     module, init = result if isinstance(result, tuple) and len(result) == 2 else (result, None)
     if not isinstance(module, nn.Module) or (init is not None and not callable(init)):
         raise TypeError(
@@ -88,7 +88,7 @@ def module_and_init(result: Any) -> tuple[nn.Module, Callable[..., Any] | None]:
 
 
 def call_init(init: Callable[..., Any], module: nn.Module) -> None:
-    """Calls a function that initializes a module. It gets the module as its argument if it has a parameter without a default."""
+    """Calls a function that initializes a module. The module is passed if the function has a parameter without a default."""
     try:
         parameters = inspect.signature(init).parameters.values()
     except (TypeError, ValueError):
@@ -102,8 +102,9 @@ def call_init(init: Callable[..., Any], module: nn.Module) -> None:
 def find_init(module: nn.Module) -> tuple[Callable[..., Any], str]:
     """Returns the function that initializes a module after `to_empty`, and its name as text.
 
-    It is the module's own `init_weights`, `init_states` or `initialize_weights`. For a module without these methods, it calls
-    `reset_parameters` of all submodules that have it.
+    The function is the first of the methods `init_weights`, `init_states` and `initialize_weights` that the module has. If the
+    module has none of these methods, the function calls `reset_parameters` of every submodule that has this method. Methods that
+    need arguments are ignored.
     """
     for name in _METHODS:
         method = getattr(module, name, None)
@@ -130,7 +131,8 @@ def _required(method: Callable[..., Any]) -> bool:
 
 
 def _seed(seed: int) -> None:
-    # `torch.manual_seed` also stores calls, with their stacks, for devices that do not exist. This takes as long as a small build.
+    # Even without a GPU, `torch.manual_seed` stores calls for GPUs, together with their stack traces. This takes as long as a small
+    # build.
     seed_torch = torch.manual_seed if _has_other_devices() else torch.default_generator.manual_seed
     seed_torch(seed)
     random.seed(seed)
@@ -152,7 +154,7 @@ def generators_kept() -> Iterator[None]:
     state = random.getstate()
     numpy_state = numpy_random.get_state() if numpy_random is not None else None
     try:
-        # Without devices, it takes time to find out that there are none.
+        # If there are no other devices, the list is empty, because it takes fork_rng some time to find out that there are none.
         with torch.random.fork_rng(devices=None if _has_other_devices() else []):
             yield
     finally:

@@ -121,7 +121,7 @@ def compare(module: nn.Module, checkpoint: CheckpointValues) -> tuple[dict[str, 
 def _prefixes(module: nn.Module) -> tuple[str, ...]:
     """Returns the attribute `base_model_prefix` of a model of transformers with a dot, or () for other modules.
 
-    Names in a checkpoint may have this prefix where the names in the module do not, or the reverse.
+    The names in a checkpoint may have this prefix although the names in the module do not have it, or the reverse.
     """
     prefix = getattr(module, "base_model_prefix", "")
     return (f"{prefix}.",) if isinstance(prefix, str) and prefix else ()

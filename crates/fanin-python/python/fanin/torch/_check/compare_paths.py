@@ -1,4 +1,4 @@
-"""Compares the module that was built eagerly with the one that was built on the meta device and then initialized (meta path)."""
+"""Compares the modules of the two paths: built eagerly, and built on the meta device and then initialized (see `build_paths`)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _MIN_SAMPLE = 16
 
 
 def compare_paths(eager: PathCheck, meta: PathCheck) -> None:
-    """Adds findings to the check of the meta path: missing tensors, lost ties and `requires_grad`, and other distributions."""
+    """Adds findings to the check of the meta path: missing tensors, lost ties, lost `requires_grad`, different distributions."""
     if eager.via == "meta":
         eager, meta = meta, eager
     ours, theirs = meta.first.by_any_name, eager.first.by_any_name
@@ -37,9 +37,9 @@ def compare_paths(eager: PathCheck, meta: PathCheck) -> None:
 
 
 def _difference(eager: PathCheck, theirs: TensorState, meta: PathCheck, ours: TensorState) -> str | None:
-    """Returns a text on how the distributions of a tensor differ between the paths, or None if they agree.
+    """Returns a text that says how the distributions of a tensor differ between the paths, or None if they agree.
 
-    `theirs` is the tensor on the eager path, `ours` that on the meta path.
+    `theirs` is the tensor on the eager path. `ours` is the tensor on the meta path.
     """
     if ours.shape != theirs.shape or ours.dtype != theirs.dtype:
         return f"eager: {list(theirs.shape)} {theirs.dtype}, meta: {list(ours.shape)} {ours.dtype}"

@@ -30,8 +30,8 @@ _aten = torch.ops.aten
 #: The number of bytes after which a pattern repeats. It is a multiple of the element size of every dtype.
 PERIOD = 1 << 18
 
-#: The ids of the operators that return unwritten memory. The hash of an operator is a Python function, and torch keeps these
-#: operators forever.
+#: The ids of the operators that return unwritten memory. The set has ids, because hashing an operator would call a Python function,
+#: which is slower. torch never frees these operators, so their ids stay valid.
 _ALLOCATING = {
     id(overload)
     for name in (
@@ -55,7 +55,8 @@ _RESIZING = {id(_aten.resize_.default), id(_aten.resize_as_.default)}
 _LIBRARIES = (os.path.dirname(os.path.dirname(os.path.abspath(__file__))), os.path.dirname(os.path.abspath(torch.__file__)))
 
 
-#: A line of source code that was running: its function, and the instruction in it. `line_of` looks up the file and the line.
+#: A position in Python code: the code object of a function, and the byte offset of an instruction. `line_of` returns its file and
+#: line.
 Instruction = tuple[CodeType, int]
 
 
@@ -150,7 +151,8 @@ class FreshMemory(TorchDispatchMode):
         self.recorded = recorded
         #: For each address, the line of code that last allocated memory there. Empty unless `recorded`.
         self.allocated: dict[int, Instruction] = {}
-        #: Whether a function belongs to torch or to fanin, by the id of its code. The code is stored to keep its id from other code.
+        #: By the id of a code object: the code object, and whether it belongs to torch or fanin. An id is not reused while its code
+        #: object is stored here.
         self._functions: dict[int, tuple[CodeType, bool]] = {}
 
     @classmethod

@@ -18,7 +18,8 @@ _DEVIATIONS = 6.5
 _MIN_GEARY = 256
 
 
-#: The kurtosis and Geary's statistic of larger tensors are computed from about this many values, in this many runs.
+#: The kurtosis and Geary's statistic of a large tensor are computed from about `_DETAILED` of its values. These values are `_RUNS`
+#: runs of consecutive values.
 _DETAILED, _RUNS = 1 << 17, 64
 
 #: The number of values in a chunk, for the variance.
@@ -34,7 +35,8 @@ class Moments:
         wide = values if values.dtype in (torch.float32, torch.float64) else values.float()
         self.low, self.high = (float(one) for one in torch.aminmax(wide)) if self.count else (0.0, 0.0)
         self.mean, self.variance, self.kurtosis = self.low, 0.0, 0.0
-        #: Geary's statistic, which is the mean of |x - mean| divided by the standard deviation, and its variance times `detailed`.
+        #: Geary's statistic is the mean of |x - mean| divided by the standard deviation. `geary_variance` is the variance of this
+        #: statistic times `detailed`.
         self.geary, self.geary_variance = 0.0, 0.0
         #: The number of values from which the kurtosis and Geary's statistic were computed.
         self.detailed = self.count
@@ -43,7 +45,7 @@ class Moments:
         self.mean = float(wide.mean())
         self.zeros = self.count - int(torch.count_nonzero(wide))
         self.sample = wide[:: max(1, self.count // _SAMPLE)][:_SAMPLE].sort().values
-        # In chunks, the differences stay in the cache of the CPU.
+        # The chunks are so small that the differences from the mean stay in the cache of the CPU.
         self.variance = sum(_sum_of_squares(chunk - self.mean) for chunk in wide.split(_CHUNK)) / self.count
         if not self.variance**2:
             return
@@ -56,7 +58,7 @@ class Moments:
                 part, variance = runs, found
         standardized = (part - float(part.mean())) / math.sqrt(variance)
         self.detailed = part.numel()
-        # The value farthest from the mean, which may not be in `part`, alone contributes this to the kurtosis.
+        # The contribution of a single value, the one farthest from the mean, to the kurtosis. `part` may not contain this value.
         farthest = max(self.high - self.mean, self.mean - self.low) ** 4 / self.variance**2 / self.count
         self.kurtosis = max(_sum_of_squares(standardized * standardized) / self.detailed, farthest)
         self.geary, self.geary_variance = _geary(standardized)
@@ -82,13 +84,14 @@ def difference(a: Moments, b: Moments) -> str | None:
     pooled = (a.variance + b.variance) / 2
     if abs(a.mean - b.mean) > _DEVIATIONS * math.sqrt(2 * pooled / n):
         return "mean"
-    # The logarithm of a sample variance has the variance (kurtosis - 1) / n. For small n the estimate of the kurtosis is poor, so it is
-    # at least that of a normal distribution.
+    # The logarithm of a sample variance has the variance (kurtosis - 1) / n. For small n the estimate of the kurtosis is poor.
+    # So for n < 1000, an estimate below 3, the kurtosis of a normal distribution, is replaced by 3.
     kurtosis = max(a.kurtosis, b.kurtosis, 3.0 if n < 1000 else 1.2)
     error = math.sqrt(2 * (kurtosis - 1) / n)
     if n >= 16 and abs(math.log(a.variance / b.variance)) > _DEVIATIONS * error:
         return "standard deviation"
-    # Distributions of the same variance: Geary's statistic is 0.80 for a normal and 0.87 for a uniform distribution.
+    # Distributions of the same variance can differ in Geary's statistic: it is 0.80 for a normal and 0.87 for a uniform
+    # distribution.
     error = math.sqrt(a.geary_variance / a.detailed + b.geary_variance / b.detailed)
     if n >= _MIN_GEARY and abs(a.geary - b.geary) > _DEVIATIONS * error:
         return "distribution"
@@ -108,9 +111,10 @@ def _geary(standardized: Tensor) -> tuple[float, float]:
     """Returns Geary's statistic of values with mean 0 and variance 1, and its variance times the number of values."""
     sizes = standardized.abs()
     result = float(sizes.mean())
-    # The influence of each value on the statistic: through its size, the standard deviation and the mean.
+    # The influence function of the statistic. A value affects the statistic in three ways: by its absolute value, through the
+    # standard deviation, and through the mean.
     influence = sizes - result / 2 * standardized.square() - float(standardized.sign().mean()) * standardized
-    # The variance is 0 for two values of equal size and the opposite sign, and 0.025 for a uniform distribution.
+    # The variance is at least 0.02, because it would be 0 if all values were x or -x. It is 0.025 for a uniform distribution.
     return result, max(float(influence.var(correction=0)), 0.02)
 
 

@@ -42,7 +42,7 @@ class Builder:
         self.seconds = 0.0
 
     def once(self, via: str, number: int, seed: int, recorded: bool = False) -> Built:
-        """Builds a module. New memory is filled with the pattern of this number, 0 or 1. The other arguments are those of `build_once`."""
+        """Builds a module. New memory is filled with `PATTERNS[number]`. The other arguments are those of `build_once`."""
         start = time.perf_counter()
         try:
             return build_once(self.build, via, PATTERNS[number], seed, recorded)
@@ -58,8 +58,8 @@ class PathCheck:
     depends on unwritten memory, or is not determined by the seed. If the element still has the pattern itself, it is unwritten.
     Otherwise a third build, which repeats the first one, decides.
 
-    A build with another seed shows which elements were drawn. It is only made if something is wrong with an element that may have
-    been drawn.
+    A build with another seed shows which elements were drawn. This build is made only if something is wrong with an element that
+    may have been drawn.
     """
 
     def __init__(self, builder: Builder, via: str, seed: int, checkpoint: CheckpointValues | None, moments: bool):
@@ -151,7 +151,10 @@ class PathCheck:
         self._check_ties(_declared_ties(built.module), "in all_tied_weights_keys")
 
     def _check_ties(self, groups: set[frozenset[str]], where: str) -> None:
-        """Finds names that should belong to the same tensor, and do not. `where` says where they do: it ends the text of the finding."""
+        """Adds a finding if the names in a group do not belong to the same tensor. Each group has names that should be tied.
+
+        `where` is the end of the text of the finding. It says where the names are tied.
+        """
         by_name = self.first.by_any_name
         for group in sorted(groups, key=sorted):
             states = list({id(by_name[name]): by_name[name] for name in sorted(group) if name in by_name}.values())
@@ -160,7 +163,7 @@ class PathCheck:
                     self._add("tie", state.name, 0, f"it was tied to {states[0].name} {where}")
 
     def check_ties_of(self, other: PathCheck) -> None:
-        """Finds ties that the module has on another path, and not on this one."""
+        """Adds findings for ties that the module has on another path but not on this path."""
         self._check_ties(set(other.structure.ties.values()), f"on the {other.via} path")
 
     def _compare_with_checkpoint(self, module: nn.Module, checkpoint: CheckpointValues) -> None:
@@ -217,9 +220,9 @@ class PathCheck:
     def _repeat(self) -> None:
         """Repeats the first build, to decide about the undecided blocks.
 
-        If a block is as in the first build, the seed determines it. So the second build differs because of its other pattern: the
-        elements depend on unwritten memory. If the block is not as in the first build, the seed does not determine it.
-        The build is traced, if none was before.
+        If a block equals the block of the first build, the seed determines its values. So the second build differs because of its
+        other pattern: the elements depend on unwritten memory. If the block differs from the block of the first build, the seed
+        does not determine its values. This build is traced if no earlier build was traced.
         """
         built = self._build(0, self.seed, traced=self.trace is None)
         third = {named.name: named.tensor for named in tensors_of(built.module)}

@@ -77,7 +77,7 @@ _ROWS = 40
 class InitError(AssertionError):
     """Raised by `InitReport.raise_if_any` and `assert_initialized`. The message lists the findings."""
 
-    # Tracebacks show this module as that of the class. Users import the class from there.
+    # Tracebacks then show the class as fanin.torch.InitError, which is the name under which users import it.
     __module__ = "fanin.torch"
 
 
@@ -106,14 +106,14 @@ class Finding:
     name: str
     #: All names of the tensor. Tied parameters have several.
     names: tuple[str, ...]
-    #: How the module was built when it was found: "eager", "meta" (see `check_init`), or both.
+    #: The paths on which the module was built when this was found: "eager" or "meta" (see `check_init`), or both.
     via: tuple[str, ...]
     shape: tuple[int, ...]
     #: The dtype as text, such as "float32".
     dtype: str
     #: The number of elements that are wrong.
     elements: int
-    #: `elements` divided by the number of elements of the tensor, in 0..=1.
+    #: `elements` divided by the number of elements of the tensor, between 0 and 1.
     share: float
     #: Details of the finding as text, such as the other tensor of a lost tie. May be empty.
     detail: str
@@ -171,7 +171,7 @@ class Finding:
 
 @dataclass
 class InitReport:
-    """The result of `check_init`: the findings, and how the module was checked. It is true if there are no findings."""
+    """The result of `check_init`: the findings, and how the module was checked. `bool(report)` is True if there are no findings."""
 
     #: Everything that is wrong.
     findings: list[Finding] = field(default_factory=list)

@@ -7,20 +7,21 @@ import sys
 import torch
 from torch import Tensor
 
-#: The number of first values that are compared. Tensors of different sizes that are filled from the same generator state begin with
-#: the same values.
+#: The number of values at the start of each parameter that are compared. Tensors of different sizes begin with the same values if
+#: they are filled from the same generator state.
 HEAD = 64
 
-#: Two parameters have the same draws if the correlation of their first values is above this. It is below 1 because bfloat16 has only
-#: 8 significant bits.
+#: Two parameters have the same draws if the correlation of their first values is above this limit. The limit is below 1 because
+#: bfloat16 has only 8 significant bits.
 _CORRELATION = 0.999
 
 
 def draw_key(values: Tensor, content: bytes | memoryview) -> int | None:
     """Returns a number that is equal for two parameters with the same first draws. `content` has the bytes of `values`.
 
-    The number consists of the signs of the first 64 values. If more than three quarters of the signs are equal, the signs of the
-    differences between neighbours are used instead. Returns None for fewer than 64 values, or if these signs are nearly all equal too.
+    The number consists of the signs of the first 64 values. If more than three quarters of these signs are equal, the signs of the
+    differences between consecutive values are used instead. Returns None if there are fewer than 64 values, or if more than three
+    quarters of the signs of the differences are equal as well.
     """
     if values.numel() < HEAD:
         return None

@@ -21,14 +21,16 @@ from .same_draws import draw_key
 #: The number of bytes in a block. A tensor is divided into blocks, and each block has one hash.
 BLOCK = 1 << 16
 
-#: The number of bytes of a model that are copied instead of hashed. A copy is compared in a fifth of the time that two hashes take.
+#: The greatest number of bytes of a model that are copied instead of hashed. Comparing a copy takes a fifth of the time of two
+#: hashes.
 _COPIED = 1 << 24
 
-#: Tensors of at most this many bytes are checked for NaN and infinity together, which is faster than one sum for each.
+#: Tensors of at most this many bytes are checked for NaN and infinity all together, because one sum for each tensor would be
+#: slower.
 _SMALL = 1 << 16
 
-#: `_looks_unwritten` compares about `_SAMPLES` samples of a tensor with the pattern, and more if the tensor has several blocks. Each
-#: sample has `_SAMPLE_BYTES` bytes.
+#: `_looks_unwritten` compares samples of `_SAMPLE_BYTES` bytes with the pattern. It takes about `_SAMPLES` samples of a tensor
+#: with one block, and about `_MORE_SAMPLES` samples of a tensor with several blocks.
 _SAMPLES, _MORE_SAMPLES, _SAMPLE_BYTES = 3, 16, 16
 
 
@@ -159,7 +161,7 @@ def _add_contents(state: TensorState, parts: list[Tensor], pattern: Pattern, lef
 def _looks_unwritten(part: Tensor, content: bytes | memoryview, pattern: Pattern) -> bool:
     size, start, tile = len(content), _position(part), pattern.bytes_of(part.dtype)
     samples = _SAMPLES if size <= BLOCK else _MORE_SAMPLES
-    # The end is left out, because a sample of few bytes may have the pattern by chance.
+    # No sample is shorter at the end of a tensor, because a sample of few bytes may equal the pattern by chance.
     for at in range(0, max(1, size - _SAMPLE_BYTES + 1), max(_SAMPLE_BYTES, size // samples)):
         sample = content[at : at + _SAMPLE_BYTES]
         offset = (start + at) % PERIOD
@@ -178,7 +180,7 @@ def _non_finite(part: Tensor, kind: str) -> str | None:
         return None
     if part.element_size() == 1 or part.dtype in (torch.float16, torch.bfloat16):
         part = part.float()
-    # The sum is finite if all values are, except when it overflows.
+    # If the sum is finite, all values are finite. If it is not, the sum may have overflowed, so the values are tested.
     if cmath.isfinite(part.sum().item()):
         return None
     if torch.isnan(part).any():
@@ -213,7 +215,7 @@ def block_bytes(part: Tensor, index: int) -> Tensor:
 
 
 def differing_blocks(before: TensorState, tensor: Tensor) -> Iterator[tuple[Tensor, Block]]:
-    """Yields the blocks of a tensor whose hashes differ from those of an earlier build. Each comes with the plain tensor it is in."""
+    """Yields (plain tensor, block) for each block of a tensor whose hash differs from the hash in an earlier build."""
     for number, (part, content) in enumerate(zip(plain_parts(tensor), before.contents)):
         size = part.numel() * part.element_size()
         if isinstance(content, bytes) and size == len(content) and (not size or string_at(part.data_ptr(), size) == content):
@@ -227,9 +229,10 @@ def differing_blocks(before: TensorState, tensor: Tensor) -> Iterator[tuple[Tens
 def unwritten_elements(before: TensorState, part: Tensor, block: Block) -> int | None:
     """Returns the number of unwritten elements in a block of the second build, or None if this cannot be determined.
 
-    An element is unwritten if it has the first pattern in the first build, and the second pattern in the second build. Of a
-    large module, only hashes of the first build are stored. So the first pattern is put into the elements that have the second pattern. If the result has the hash of
-    the first build, these elements are unwritten, and all others are equal in both builds.
+    An element is unwritten if it has the first pattern in the first build, and the second pattern in the second build. For a large
+    module, only hashes of the first build are stored, so the elements cannot be compared directly. Instead, every element that has
+    the second pattern is replaced by the first pattern. If the result has the hash of the first build, these elements are
+    unwritten, and all other elements are equal in both builds.
     """
     start = _position(part) + block.index * BLOCK
     first, second = (pattern.expected(part.dtype, start, len(block.values)) for pattern in PATTERNS)
@@ -241,5 +244,5 @@ def unwritten_elements(before: TensorState, part: Tensor, block: Block) -> int |
 
 
 def same_hash(before: TensorState, block: Block, values: Tensor) -> bool:
-    """Returns whether `values`, the bytes of a block in a later build, are those that the block had in the first build."""
+    """Returns whether a block has the same hash in a later build as in the first build. `values` has the bytes of the later build."""
     return crc32(bytes_of(values.contiguous())) == before.hashes[block.part][block.index]

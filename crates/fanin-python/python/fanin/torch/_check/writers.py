@@ -25,7 +25,7 @@ def traced_build(build: Callable[[], Built]) -> tuple[InitTrace | None, Built]:
     try:
         return trace_init(run), built[-1]
     except Exception:
-        # The check can go on without a trace. If the function itself has raised the error, it raises it again here.
+        # The check can go on without a trace. If `build` itself raised the error, the second call of `build` raises it again.
         return None, built[-1] if built else build()
 
 

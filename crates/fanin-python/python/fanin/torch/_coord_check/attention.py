@@ -1,4 +1,4 @@
-"""Observes the logits of attention and their gradients, whether a model uses scaled_dot_product_attention or a softmax."""
+"""Observes the logits of attention and their gradients. A model may use scaled_dot_product_attention or a softmax."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ OnGradient = Callable[[Tensor], None]
 
 
 class AttentionMode(TorchFunctionMode):
-    """Calls `on_logits` with the logits of each attention while it is entered as a context manager.
+    """A context manager that calls `on_logits` with the logits of each attention.
 
     An attention is a call of scaled_dot_product_attention, or a softmax over the last axis. If `on_logits` returns a function, the
     backward pass calls that function with the gradient of the loss with respect to the logits.
@@ -61,7 +61,10 @@ def _logits(given: dict[str, Any]) -> Tensor:
 
 
 def _repeated(tensor: Tensor, heads: int) -> Tensor:
-    """Repeats the heads of keys or values until there are `heads`. In grouped-query attention, several query heads share one of them."""
+    """Repeats each head of a tensor of keys or values, so that there are `heads` heads. The axis of the heads is 1.
+
+    In grouped-query attention, several query heads share one head of keys and values.
+    """
     return tensor if tensor.shape[1] == heads else tensor.repeat_interleave(heads // tensor.shape[1], 1)
 
 
@@ -78,7 +81,10 @@ def _masked(logits: Tensor, given: dict[str, Any]) -> Tensor:
 
 
 def _gradient(logits: Tensor, value: Tensor, gradient: Tensor) -> Tensor:
-    """Returns the gradient of the logits, given the gradient of the attention's output. Dropout of probabilities is ignored."""
+    """Returns the gradient of the loss with respect to the logits. `gradient` is the one with respect to the attention's output.
+
+    Dropout of the attention probabilities is ignored.
+    """
     value = _repeated(value, logits.shape[1]) if value.dim() == 4 else value
     probabilities = torch.softmax(logits, -1)
     products = gradient @ value.transpose(-1, -2)

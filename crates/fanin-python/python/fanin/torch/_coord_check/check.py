@@ -34,11 +34,11 @@ def coord_check(
 
     - the output h_t after t steps;
     - the change of the output, h_t - h_0;
-    - the own change f(x_t; w_t) - f(x_t; w_0), where f is the module, x_t its input after t steps, and w_t its parameters. It is the
-      effect of the updates of the module's own parameters. For logits, it is the effect of the updates in their attention, projected
-      on the first gradient of the logits.
+    - the own change f(x_t; w_t) - f(x_t; w_0), where f is the module, x_t its input after t steps, and w_t its parameters after t
+      steps. It is the effect of the updates of the module's own parameters. For logits, it is the effect of the updates of the
+      parameters of their attention, projected on the first gradient of the logits.
 
-    For each size, the exponent a in size = c width^a is fitted.
+    For each size, the exponent a of the power law size = c * width^a is fitted.
 
     In the maximal update parametrization (muP), all exponents are 0, with one exception: before the first step, the output of the
     model and the logits of attention may be smaller in wider models. In muP the best learning rate does not depend on the width. In
@@ -47,8 +47,8 @@ def coord_check(
     If initialization and learning rates are powers of the width, exponents are multiples of 1/2 in the limit of large widths (Yang
     and Hu 2021). So an exponent counts as different from 0 if it is below -1/4 or above 1/4.
 
-    Afterwards the states of the generators of torch, Python and NumPy are as before. The check needs twice the memory of the outputs
-    of one model.
+    The states of the generators of torch, Python and NumPy are restored. The check needs twice the memory of the outputs of one
+    model.
 
     Parameters
     ----------
@@ -156,7 +156,10 @@ def _run(
 
 
 def _modules(runs: list[list[dict[str, Output]]], widths: list[int], steps: int) -> list[Module]:
-    """Collects the measurements of all widths and seeds in one `Module` for each output. `runs` has a list of seeds for each width."""
+    """Returns one `Module` for each output, with the measurements of all widths and seeds.
+
+    `runs[w][s]` has the outputs of one model, by name: the model with the width of index w and the seed of index s.
+    """
     first = runs[0][0]
     for width, row in zip(widths, runs):
         for outputs in row:

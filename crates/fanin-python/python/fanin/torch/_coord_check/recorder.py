@@ -49,14 +49,14 @@ class Output:
 
 
 class Recorder:
-    """Records the outputs of all modules of a model during its first training steps.
+    """Records the sizes of the outputs of all modules of a model during its first training steps.
 
-    The own change of a module f is f(x_t; w_t) - f(x_t; w_0), where x_t is its input after t steps, and w_t are its parameters. It is
-    the effect of the updates of the module's own parameters. In contrast, the change of the output also depends on changes of the
-    input. Own changes of containers are not measured.
+    The own change of a module f is f(x_t; w_t) - f(x_t; w_0), where x_t is its input after t steps, and w_t are its parameters
+    after t steps. The own change is the effect of the updates of the module's own parameters. In contrast, the change of the
+    output also depends on changes of the input. Own changes of containers are not measured.
 
     For the logits of an attention, f is the module that computes queries, keys and logits. The own change is projected on the first
-    gradient of the logits, because in narrow models the rest is mostly random.
+    gradient of the logits, because the other components of the change are mostly random in narrow models.
     """
 
     def __init__(self, model: nn.Module):
@@ -84,7 +84,7 @@ class Recorder:
 
     @contextlib.contextmanager
     def step(self, number: int) -> Iterator[None]:
-        """Records one forward pass, which must run inside this context. `number` is the number of training steps before it."""
+        """A context manager that records the forward pass inside it. `number` is the number of training steps before this pass."""
         self._step = number
         self._seen.clear()
         self._counts.clear()
@@ -170,7 +170,7 @@ class Recorder:
         """Measures the own changes of the logits that a module has computed, by calling it again with its initial parameters."""
         if self._is_busy:
             return
-        # Without this, the second call would append to the key-value cache of the first one.
+        # The second call gets no key-value cache. Otherwise it would append to the cache of the first call.
         kwargs = {name: None if name.startswith(("past_key_value", "layer_past")) else one for name, one in kwargs.items()}
         self._call_again(module, self._initial(module), args, kwargs)
         for (logits_of, after), before in zip(self._hosts[module], self._captured):
@@ -200,8 +200,8 @@ class Recorder:
 def _has_own_change(module: nn.Module) -> bool:
     """Returns whether the own change of a module is measured.
 
-    It is measured for modules without submodules, and for MultiheadAttention. That of other modules would mix the own changes of
-    their submodules.
+    It is measured for modules without submodules, and for MultiheadAttention. For any other module, it would be a mixture of the
+    own changes of the submodules.
     """
     return isinstance(module, nn.MultiheadAttention) or not any(True for _ in module.children())
 

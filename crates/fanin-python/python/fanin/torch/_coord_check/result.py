@@ -25,7 +25,7 @@ class Module:
     name: str
     #: The class of the module, or "attention logits".
     kind: str
-    #: Whether the output has the same shape at all widths, as the logits of a classifier have.
+    #: Whether the output has the same shape at all widths, like the logits of a classifier.
     has_fixed_shape: bool
     #: The widths of the models, in ascending order.
     widths: tuple[int, ...]
@@ -40,7 +40,7 @@ class Module:
 
     @property
     def may_vanish(self) -> bool:
-        """Whether the initial size may fall with the width. In muP it does for the output of the model and logits of attention."""
+        """Whether the initial size may be smaller in wider models, as muP allows for the model's output and logits of attention."""
         return self.has_fixed_shape or self.kind == LOGITS
 
     @cached_property
@@ -105,7 +105,7 @@ class CoordCheck:
 
     @property
     def ok(self) -> bool:
-        """Whether there are no findings: no size depends on the width that should not."""
+        """Whether there are no findings."""
         return not self.findings
 
     def to_json(self) -> dict[str, Any]:

@@ -15,14 +15,15 @@ class Slope:
     """The exponent a of a size that is proportional to width^a. It is the slope of ln(size) against ln(width)."""
 
     value: float
-    #: The lower end of the 95 % confidence interval, over the seeds if there are several, else from the residuals of the fit.
+    #: The lower end of the 95 % confidence interval. With several seeds, the interval comes from the spread of the slopes of the
+    #: seeds. With one seed, the interval comes from the residuals of the fit. With one seed and two widths, it is infinite.
     low: float
-    #: The upper end of the interval. If there are two widths and one seed, it is infinite.
+    #: The upper end of the interval.
     high: float
 
 
 def slope(widths: Sequence[int], sizes: Sequence[Sequence[float]]) -> Slope | None:
-    """Returns the slope of ln(size) against ln(width) by least squares, as the mean over the seeds.
+    """Fits the slope of ln(size) against ln(width) by least squares for each seed, and returns the mean over the seeds.
 
     Returns None if a size is 0. If a size is not finite, the slope is infinite.
 

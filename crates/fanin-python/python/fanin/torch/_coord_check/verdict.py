@@ -1,4 +1,7 @@
-"""Judges a coordinate check: which sizes depend on the width and should not, at which module this begins, and what to change."""
+"""Judges a coordinate check: finds the sizes that depend on the width and should not, and the module where this begins.
+
+Each finding says what to change.
+"""
 
 from __future__ import annotations
 
@@ -38,8 +41,8 @@ def judge(modules: Sequence[Module]) -> tuple[str, list[Finding]]:
 def _initial_size(module: Module, has_begun: bool) -> Finding | None:
     """Returns a finding if the size of a module's output depends on the width before the first step.
 
-    If an earlier module has such a finding (`has_begun`), there is no finding for a module whose output only follows its input: the
-    exponents of its output and its input are equal.
+    If an earlier module has such a finding (`has_begun`), a module has no finding if the exponent of its output is close to the
+    exponent of its input. Such a module only passes on the dependence on the width.
     """
     initial = module.size_slopes[0]
     if initial is None or abs(initial.value) <= LIMIT or (initial.value < 0 and module.may_vanish):
@@ -53,7 +56,7 @@ def _initial_size(module: Module, has_begun: bool) -> Finding | None:
 
 
 def _own_change(module: Module) -> Finding | None:
-    """Returns a finding if the own change of a module depends on the width, with another exponent than that of its input.
+    """Returns a finding if the own change of a module depends on the width and its exponent differs from the exponent of the input.
 
     The own change is the effect of the updates of the module's own parameters.
     """
@@ -73,7 +76,10 @@ def _own_change(module: Module) -> Finding | None:
 
 
 def _first_growth(modules: Sequence[Module]) -> Finding | None:
-    """Returns a finding for the first module whose output changes more in wider models. The first step with such a module counts."""
+    """Returns a finding for the first module whose output changes more in wider models.
+
+    Searches all modules at step 1, then all modules at step 2, and so on. Returns None if there is no such module at any step.
+    """
     for step in range(1, max((len(one.change) for one in modules), default=0)):
         for module in modules:
             slope = module.change_slopes[step]

@@ -10,9 +10,9 @@ stored, and the generator advances past the fill. Later, one of three things hap
 
 Reads and writes are detected in two ways:
 
-- torch calls a dispatch mode for every operator that the mode's thread executes. The schema of one of torch's own operators states
-  which arguments it reads and writes. For other operators (those of libraries and tensor subclasses, and higher-order operators) this
-  is not known, so all deferred fills are performed before them.
+- torch calls a dispatch mode for every operator that the mode's thread executes. The schema of an operator of torch itself states
+  which arguments the operator reads and writes. The effect of all other operators (those of libraries and tensor subclasses, and
+  higher-order operators) is unknown, so all deferred fills are performed before such an operator.
 - Methods that read memory without an operator are patched (see `patches`).
 
 A fill is deferred only if its memory was allocated while the mode was on, and no patched method has exposed the memory since.
@@ -140,7 +140,7 @@ class DeferredMode(TorchDispatchMode):
         return result
 
     def wake(self, tensor: Tensor) -> None:
-        """Turns the mode on. To be called before the first large fill, which is of `tensor`, so that it can be deferred too."""
+        """Turns the mode on. To be called before the first large fill, which fills `tensor`. This fill can then be deferred too."""
         _sleeping.mode = None
         queue = self.queue
         queue.is_active = True
@@ -194,7 +194,10 @@ _sleeping = threading.local()
 
 
 def wake(tensor: Tensor) -> bool:
-    """Turns on the DeferredMode that this thread has entered, and returns True. Returns False if there is none or it must stay off."""
+    """Turns on the DeferredMode that this thread has entered, and returns True.
+
+    Returns False if the thread has entered no mode, or if the mode must stay off.
+    """
     mode = getattr(_sleeping, "mode", None)
     # During a backward pass, the mode must stay off, because autograd restores the stack of modes at the end of the pass.
     if mode is None or torch._C._current_graph_task_id() != -1:
@@ -232,8 +235,8 @@ def _fill_now(operator, args, kwargs) -> bool:
 def fill_under_mode(make_request, arguments, tensor: Tensor, generator) -> bool:
     """Fills a tensor immediately, although this thread's DeferredMode is on. Returns True if the tensor was filled.
 
-    Returns False if torch must perform the fill. This is so for all uniform and normal fills: torch performs them by an operator, and
-    the mode intercepts the operator.
+    Returns False if torch must perform the fill. Uniform and normal fills always return False: torch performs them with an
+    operator, and the mode intercepts this operator.
     """
     if make_request is UNIFORM or make_request is NORMAL or torch._C._len_torch_dispatch_stack() != 1:
         return False

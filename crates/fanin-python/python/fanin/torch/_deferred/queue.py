@@ -31,7 +31,7 @@ class DeferredQueue:
         #: The deferred fills. The key of this dict and of those below is the address of the storage object (`_cdata`).
         self.fills: dict[int, QueuedFill] = {}
         #: `queued_bytes` counts the bytes of the fills that were deferred since the last call of `_drop_unused`. `kept_bytes` counts
-        #: the bytes of the fills that this call did not drop.
+        #: the bytes of the fills that the last call of `_drop_unused` did not drop.
         self.queued_bytes = self.kept_bytes = 0
         #: The storages whose fills may be deferred. While a weak reference to a storage exists, its address is not reused.
         self.own: dict[int, StorageWeakRef] = {}

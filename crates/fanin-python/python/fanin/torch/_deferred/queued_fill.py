@@ -32,7 +32,7 @@ class QueuedFill:
         self.request = request
         #: A new tensor that shares the memory to fill. It keeps this memory even if the code runs `tensor.data = other`.
         self.tensor = tensor.detach()
-        #: The tensor that was filled.
+        #: A weak reference to the tensor whose fill was deferred.
         self.filled = weakref.ref(tensor)
         self.count = count
         #: The state of the generator before the fill.
