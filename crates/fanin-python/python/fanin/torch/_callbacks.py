@@ -1,4 +1,4 @@
-"""Callbacks that let `Monitor` measure in the training loops of Lightning and transformers, which are imported when needed."""
+"""Callbacks that run `Monitor` in the training loops of Lightning and transformers. These libraries are imported when needed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ if TYPE_CHECKING:
 
 
 def lightning_callback(monitor: Monitor) -> Any:
-    """Returns a callback for Lightning's Trainer. With gradient accumulation, all batches of an optimizer's step are one step."""
+    """Returns a callback for Lightning's Trainer.
+
+    With gradient accumulation, all batches of one optimizer step form one step of the `Monitor`.
+    """
     try:
         lightning = importlib.import_module("lightning.pytorch")
     except ModuleNotFoundError:

@@ -49,7 +49,7 @@ def _patched_method(name: str, make_request: MakeRequest, names: tuple[str, str]
         if is_for_torch(self):
             if not _is_overridden(self):
                 return original(self, *args, **kwargs)
-            # `__torch_function__` of a subclass or mode gets torch's own method as `func`, not the patch.
+            # The argument `func` of `__torch_function__` must be torch's own method, not the patch.
             return handle_torch_function(original, (self,), self, *args, **kwargs)
         # If the tensor requires grad, torch performs the fill. torch raises an error for a leaf tensor. For other tensors, torch
         # records the fill for autograd.

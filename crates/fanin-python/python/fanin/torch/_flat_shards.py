@@ -50,7 +50,7 @@ def fsdp1_shards(module: nn.Module) -> dict[str, FlatShard]:
     Raises
     ------
     ValueError
-        If a module is not sharded at present, or if a parameter does not have its elements in row-major order.
+        If the parameters of a module are gathered at present, or if the elements of a parameter are not in row-major order.
     """
     found = {}
     for prefix, handle in flat_parameters(module):
@@ -81,7 +81,7 @@ def zero3_shard(parameter: Tensor, name: str) -> FlatShard | None:
     Raises
     ------
     ValueError
-        If this rank's range is not in memory, or not known.
+        If this rank's range is not in memory, or cannot be determined.
     """
     shape = getattr(parameter, "ds_shape", None)
     if shape is None:
@@ -122,7 +122,7 @@ def zero3_shard(parameter: Tensor, name: str) -> FlatShard | None:
 def _declared_shape(module: nn.Module, name: str) -> tuple[int, ...]:
     """Returns the shape that a layer declares for its parameter `name` in attributes such as `in_features`.
 
-    Returns (0,) if the shape is unknown. The attributes are those of torch's layers. Layers of other libraries have the same ones.
+    Returns (0,) if the shape is unknown. The attributes are those of torch's layers. Layers of other libraries use the same names.
     """
     read = {one: getattr(module, one, None) for one in _SIZES}
     if read["kernel_size"] is not None:
@@ -149,7 +149,7 @@ _SIZES = (
 
 
 def check_declared_sizes(module: nn.Module) -> None:
-    """Raises ValueError for a parameter without elements if the attributes of its module say that it has elements."""
+    """Raises ValueError if a parameter has no elements, but the attributes of its module declare a shape with elements."""
     for prefix, one in module.named_modules():
         for name, parameter in one._parameters.items():
             if parameter is None or nn.parameter.is_lazy(parameter) or parameter.numel():

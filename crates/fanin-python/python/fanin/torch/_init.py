@@ -230,7 +230,7 @@ def kaiming_uniform_(
 ) -> Tensor:
     """Fills a tensor with values of U[-bound, bound), where bound = gain * sqrt(3 / fan) (He et al. 2015).
 
-    `a` is the negative slope of leaky_relu.
+    `mode` selects the fan: "fan_in" or "fan_out". `nonlinearity` determines the gain. `a` is the negative slope of leaky_relu.
 
     >>> w = kaiming_uniform_(torch.empty(64, 3, 7, 7), mode="fan_out", nonlinearity="relu")
     """
@@ -255,7 +255,7 @@ def kaiming_normal_(
 ) -> Tensor:
     """Fills a tensor with values of N(0, std^2), where std = gain / sqrt(fan) (He et al. 2015).
 
-    `a` is the negative slope of leaky_relu.
+    `mode` selects the fan: "fan_in" or "fan_out". `nonlinearity` determines the gain. `a` is the negative slope of leaky_relu.
 
     >>> w = kaiming_normal_(torch.empty(64, 3, 7, 7), mode="fan_out", nonlinearity="relu")
     """

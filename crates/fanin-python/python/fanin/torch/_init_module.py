@@ -20,7 +20,7 @@ def init_module(
     seed: int = 0,
     settings: Mapping[str, float] | None = None,
 ) -> list[Planned]:
-    """Fills a module's parameters and persistent buffers in place from a recipe. Its rules match the names of the tensors.
+    """Fills a module's parameters and persistent buffers in place from a recipe. The rules match the names of the tensors.
 
     The values are those of the native stream: they depend on the seed, on the rule, and on the name, shape and type of the
     tensor. They do not depend on the order of modules, on the machine, or on how the tensor is split.

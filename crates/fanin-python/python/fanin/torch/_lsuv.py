@@ -87,7 +87,10 @@ def lsuv_(
 
 
 def _layers(model: nn.Module) -> dict[str, nn.Module]:
-    """Returns the layers to scale, by name: the first layer of each weight that no embedding shares."""
+    """Returns the layers to scale, by name.
+
+    If several layers share a weight, only the first of them is returned. Layers that share a weight with an embedding are left out.
+    """
     embeddings = {id(one.weight) for one in model.modules() if isinstance(one, (nn.Embedding, nn.EmbeddingBag))}
     found: dict[str, nn.Module] = {}
     for name, module in model.named_modules():

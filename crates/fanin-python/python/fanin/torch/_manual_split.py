@@ -29,8 +29,8 @@ def init_method(
 ) -> Callable[[Tensor], Tensor]:
     """Returns a function that fills this rank's part of a weight that is split along one dimension.
 
-    The function can be passed to Megatron as an `init_method`. Its argument is this rank's part of the weight. The global
-    weight is `world_size` times as long along `dim` as this part. Fans are computed from the shape of the global weight.
+    The function can be passed to Megatron as an `init_method`. Its argument is this rank's part of the weight. The length of the
+    global weight along `dim` is `world_size` times the length of this part. Fans are computed from the shape of the global weight.
 
     Parameters
     ----------

@@ -150,7 +150,7 @@ def moments(tensor: Tensor, *, unit_axis: int | None = None, batch: int | None =
 
 
 def tensors_of(value: Any) -> list[Tensor]:
-    """Returns the floating-point tensors in a value, in order: a tensor, or a list, tuple, mapping or dataclass of values."""
+    """Returns the floating-point tensors in a value, in order. Lists, tuples, mappings and dataclasses are searched recursively."""
     if isinstance(value, Tensor):
         return [value] if value.is_floating_point() else []
     if isinstance(value, Mapping):
@@ -212,9 +212,9 @@ def observed(
     output. `on_output` is called at once, before later in-place operations can change these tensors. It may call
     `Tensor.register_hook` to get the gradient of an output.
 
-    If a module is registered under several names, the call has the first of these names. Wrapper modules, such as that of
-    torch.compile, are not observed. Scripted modules are not observed either, because they accept no hooks. The hooks are removed
-    at the end of the context.
+    If a module is registered under several names, `Call.name` is the first one. Wrapper modules, such as that of torch.compile, are
+    not observed. Scripted modules are not observed either, because they accept no hooks. The hooks are removed at the end of the
+    context.
 
     Parameters
     ----------

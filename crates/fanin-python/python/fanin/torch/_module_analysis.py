@@ -40,8 +40,8 @@ def verify(
     The arguments are those of `fanin.verify`, except that the first one is a module. The checked tensors are those that
     `fanin.init_module` fills. Tensors on other devices are copied to the CPU one at a time.
 
-    If a seed of the native stream is given, each rank compares only its own region of a DTensor, without communication. Otherwise
-    DTensors are gathered one at a time, so all ranks must call this function.
+    If `seed` is given and `stream` is "native", each rank compares only its own region of a DTensor, without communication.
+    Otherwise DTensors are gathered one at a time, so all ranks must call this function.
 
     Examples
     --------
@@ -150,7 +150,7 @@ class _Regions:
         prepared = Prepared(planned.spec, tensor.shape, dtype_of(tensor.tensor, name), self._seed, planned.source)
         prepared.fill_region(whole, (0,) * whole.ndim)
         if tensor.shard is not None:
-            # ZeRO-3 adds padding after the last element.
+            # This rank's range may end with padding of ZeRO-3, which is not compared.
             place = whole.view(-1)[tensor.shard.start :]
             count = min(len(place), tensor.shard.memory.numel())
             place[:count] = tensor.shard.memory.detach().reshape(-1)[:count]

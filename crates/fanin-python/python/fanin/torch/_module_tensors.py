@@ -15,7 +15,7 @@ _PLAIN = frozenset((Tensor, nn.Parameter))
 
 
 class NamedTensor:
-    """A tensor of a module, with all the names under which the module has it."""
+    """A tensor of a module, with all names that the tensor has in the module."""
 
     def __init__(self, tensor: Tensor, kind: str):
         self.tensor = tensor

@@ -26,8 +26,8 @@ def preserved(model: nn.Module, *, may_write: bool = False) -> Iterator[None]:
     enabled. At the start of the context, the gradients of the parameters are set to None. Inside the context, gradients are
     enabled, and code that is compiled by torch.compile runs uncompiled, so that hooks are called.
 
-    Parameters are not copied. If the forward pass itself writes to a parameter, this raises RuntimeError at the end, unless
-    `may_write` is True.
+    Parameters are not copied. RuntimeError is raised at the end of the context if the code inside has written to a parameter. With
+    `may_write`, this is not checked.
     """
     for name, parameter in model.named_parameters():
         if nn.parameter.is_lazy(parameter):
@@ -99,14 +99,14 @@ def _state(parameter: Tensor) -> tuple[int, int]:
 def _same_bits(a: Tensor, b: Tensor) -> bool:
     """Returns whether two tensors of the same type and shape are equal, including the signs of zeros.
 
-    Returns False if a value is NaN. The buffer is then restored even if it did not change.
+    Returns False if a value is NaN. `preserved` then restores the buffer even if it did not change.
     """
     return a.is_meta or torch.equal(a, b) and (not a.is_floating_point() or torch.equal(a.signbit(), b.signbit()))
 
 
 @contextlib.contextmanager
 def generators_restored() -> Iterator[None]:
-    """Restores the states of the default generators of torch, Python and NumPy."""
+    """A context manager that restores the states of the default generators of torch, Python and NumPy."""
     state = torch.get_rng_state()
     cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() and torch.cuda.is_initialized() else None
     python = random.getstate()
@@ -124,7 +124,10 @@ def generators_restored() -> Iterator[None]:
 
 
 def uncompiled() -> contextlib.AbstractContextManager[Any]:
-    """Returns a context in which compiled code runs uncompiled. If torch._dynamo was not imported, no code can be compiled."""
+    """Returns a context in which code that is compiled by torch.compile runs uncompiled.
+
+    If torch._dynamo was not imported, nothing has been compiled, and the context does nothing.
+    """
     if "torch._dynamo" not in sys.modules:
         return contextlib.nullcontext()
     return torch.compiler.set_stance("force_eager")

@@ -111,7 +111,7 @@ def regions_between(intervals: Sequence[Sequence[Interval]]) -> Iterator[Region]
 def intervals_of(
     shape: Sequence[int], mesh: Sequence[int], coordinate: Sequence[int], placements: Sequence[object]
 ) -> list[list[Interval]]:
-    """Returns the intervals of indices that the rank at `coordinate` of the mesh holds, for each dimension of a DTensor.
+    """Returns, for each dimension of a DTensor, the intervals of indices that the rank at `coordinate` of the mesh holds.
 
     >>> from torch.distributed.tensor.placement_types import Shard, _StridedShard
     >>> intervals_of((7,), (2, 2), (1, 0), (_StridedShard(0, split_factor=2), Shard(0)))

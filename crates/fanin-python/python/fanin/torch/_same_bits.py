@@ -1,7 +1,7 @@
 """Checks whether fanin draws the same bits as this release of torch on this CPU. If not, torch performs the fills.
 
 torch's bits depend on its release and on the CPU. For example, torch does not fuse multiplications and additions on a CPU
-without AVX2. At the first fill with a distribution and a type, fanin therefore draws some values, compares them with torch's, and
+without AVX2. When a distribution is first used with a dtype, fanin therefore draws some values, compares them with torch's, and
 stores the result of the comparison. The check uses new generators, so it changes no generator of the program.
 """
 
@@ -95,7 +95,8 @@ def _compare_all() -> None:
 
 def _compare_here(kind: MakeRequest, dtype: torch.dtype) -> bool:
     if (kind, dtype) not in _same:
-        # A half type is computed in float32 and rounded. Rounding hides most differences, so float32 must be equal as well.
+        # Values of float16 and bfloat16 are computed in float32 and rounded. Rounding hides most differences, so the float32 values
+        # must be equal as well.
         needed = [(part, dtype) for part in _PARTS[kind]]
         needed += [(kind, torch.float32)] if dtype in (torch.float16, torch.bfloat16) else []
         equal = all([_compare_here(*one) for one in needed])

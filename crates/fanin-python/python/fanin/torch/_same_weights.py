@@ -32,7 +32,7 @@ def assert_same_weights(first: Weights, second: Weights, *, seed: int = 0, allow
         A module, a function without arguments that builds one, a safetensors checkpoint, or a mapping from names to tensors. A
         function is called after `torch.manual_seed(seed)`. The states of the default generators are restored afterwards.
     seed
-        The seed that is set before `first` or `second` is called, if it is a function.
+        The seed that is set before each function is called.
     allow
         Patterns of names, such as "*.inv_freq". Tensors with these names may differ, or be missing.
 

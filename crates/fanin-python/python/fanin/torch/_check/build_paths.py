@@ -142,14 +142,14 @@ def _seed(seed: int) -> None:
 
 
 def _has_other_devices() -> bool:
-    """Returns whether torch has generators besides that of the CPU."""
+    """Returns whether an accelerator such as a GPU is available, so that torch has other generators than the CPU generator."""
     backend = getattr(torch, "accelerator", torch.cuda)  # torch.accelerator is new in torch 2.6
     return bool(backend.is_available())
 
 
 @contextlib.contextmanager
 def generators_kept() -> Iterator[None]:
-    """Restores, on exit, the states of the default generators of torch, of Python's `random` and of NumPy."""
+    """A context manager that restores the states of the default generators of torch, of Python's `random` and of NumPy."""
     numpy_random = sys.modules.get("numpy.random")
     state = random.getstate()
     numpy_state = numpy_random.get_state() if numpy_random is not None else None

@@ -105,7 +105,7 @@ class Pattern:
         return self._tiles[size]
 
     def bytes_of(self, dtype: torch.dtype) -> bytes:
-        """Returns the first `PERIOD + 64` bytes of the pattern for tensors of `dtype`."""
+        """Returns the first `PERIOD + 64` bytes of the pattern for tensors of `dtype`. A sample may extend beyond the period."""
         found = self._bytes.get(dtype)
         if found is None:
             tile = ctypes.string_at(self.tile(dtype).data_ptr(), PERIOD)

@@ -69,7 +69,7 @@ class PathCheck:
         self.notes: list[str] = []
         #: The `InitTrace` of one of the builds. None if none was traced.
         self.trace: Any = None
-        #: For each tensor that depends on unwritten memory, the number of its elements that do.
+        #: For each tensor, the number of elements that depend on unwritten memory.
         self._unwritten: dict[str, int] = defaultdict(int)
         #: For each tensor, the blocks that differ between the first two builds for a reason that is not known yet.
         self._undecided: dict[str, list[Block]] = {}
@@ -126,7 +126,7 @@ class PathCheck:
         return self.builder.once(self.via, number, seed)
 
     def _add_allocations(self, built: Built) -> None:
-        """Adds the lines that allocated memory to the states of the first build."""
+        """Stores in each state of the first build the line of code that allocated the memory of the same tensor in this build."""
         for named in tensors_of(built.module):
             state, key = self.first.states.get(named.name), memory_key(named.tensor)
             if state is not None and isinstance(key, tuple):

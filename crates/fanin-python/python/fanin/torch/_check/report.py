@@ -208,7 +208,7 @@ class InitReport:
         return [finding for finding in self.findings if finding.kind == kind]
 
     def raise_if_any(self) -> None:
-        """Raises `InitError` if there are findings. Its message lists them."""
+        """Raises `InitError` if there are findings. The error message lists the findings."""
         __tracebackhide__ = True
         if self.findings:
             raise InitError(str(self))

@@ -1,4 +1,4 @@
-"""The class `Snapshot`, which stores copies or hashes of a module's tensors, and statistics, so that builds can be compared."""
+"""The class `Snapshot`, which stores copies or hashes of a module's tensors, and their statistics, to compare two builds."""
 
 from __future__ import annotations
 
@@ -161,7 +161,7 @@ def _add_contents(state: TensorState, parts: list[Tensor], pattern: Pattern, lef
 def _looks_unwritten(part: Tensor, content: bytes | memoryview, pattern: Pattern) -> bool:
     size, start, tile = len(content), _position(part), pattern.bytes_of(part.dtype)
     samples = _SAMPLES if size <= BLOCK else _MORE_SAMPLES
-    # No sample is shorter at the end of a tensor, because a sample of few bytes may equal the pattern by chance.
+    # There is no shorter sample at the end of a tensor, because a few bytes may equal the pattern by chance.
     for at in range(0, max(1, size - _SAMPLE_BYTES + 1), max(_SAMPLE_BYTES, size // samples)):
         sample = content[at : at + _SAMPLE_BYTES]
         offset = (start + at) % PERIOD

@@ -81,9 +81,9 @@ def _masked(logits: Tensor, given: dict[str, Any]) -> Tensor:
 
 
 def _gradient(logits: Tensor, value: Tensor, gradient: Tensor) -> Tensor:
-    """Returns the gradient of the loss with respect to the logits. `gradient` is the one with respect to the attention's output.
+    """Returns the gradient of the loss with respect to the logits.
 
-    Dropout of the attention probabilities is ignored.
+    `gradient` is the gradient of the loss with respect to the output of the attention. Dropout is ignored.
     """
     value = _repeated(value, logits.shape[1]) if value.dim() == 4 else value
     probabilities = torch.softmax(logits, -1)

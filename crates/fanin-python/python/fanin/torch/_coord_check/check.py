@@ -63,7 +63,7 @@ def coord_check(
     optimizer
         A function that takes a model and returns its optimizer. If learning rates depend on the width, this function sets them.
     loss
-        A function of the model's output and the targets. Without it, the loss that the model returns is used. If the model returns
+        A function of the model's output and the targets. By default, the loss that the model returns is used. If the model returns
         no loss, a random projection of its output is used.
     steps
         The number of training steps, at least 1.

@@ -1,4 +1,4 @@
-"""The class `Recorder`, which measures the sizes of a model's outputs, and of their changes, in a training run of a few steps."""
+"""The class `Recorder`, which measures the sizes of a model's outputs and of their changes during a few training steps."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ class Module:
     size: Sizes
     #: The sizes of h_t - h_0.
     change: Sizes
-    #: The sizes of the own change, which is the effect of the updates of the module's own parameters. None without parameters.
+    #: The sizes of the own change: the effect of the updates of the module's own parameters. None if the module has no parameters.
     own: Sizes | None
 
     @property
@@ -51,17 +51,17 @@ class Module:
 
     @cached_property
     def size_slopes(self) -> list[Slope | None]:
-        """The exponents of the sizes of h_t for t = 0, 1, .... None where a size is 0."""
+        """The exponents of the sizes of h_t for t = 0, 1, .... An exponent is None if a size is 0."""
         return [slope(self.widths, one) for one in self.size]
 
     @cached_property
     def change_slopes(self) -> list[Slope | None]:
-        """The exponents of the sizes of h_t - h_0 for t = 0, 1, .... None where a size is 0, as it is at t = 0."""
+        """The exponents of the sizes of h_t - h_0 for t = 0, 1, .... An exponent is None if a size is 0, as at t = 0."""
         return [None, *(slope(self.widths, one) for one in self.change[1:])]
 
     @cached_property
     def own_slopes(self) -> list[Slope | None]:
-        """The exponents of the sizes of the own change for t = 0, 1, .... None where a size is 0, as it is at t = 0."""
+        """The exponents of the sizes of the own change for t = 0, 1, .... An exponent is None if a size is 0, as at t = 0."""
         if self.own is None:
             return [None] * len(self.size)
         return [None, *(slope(self.widths, one) for one in self.own[1:])]

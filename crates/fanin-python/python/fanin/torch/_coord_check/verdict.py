@@ -13,7 +13,7 @@ from .result import Finding, Module
 from .slopes import Slope
 
 #: An exponent counts as 0 if its absolute value is at most this. In the limit of large widths, exponents are multiples of 1/2 (Yang and
-#: Hu 2021, theorem 3.3), and this is half of 1/2.
+#: Hu 2021, theorem 3.3). The limit is halfway between 0 and 1/2.
 LIMIT = 0.25
 
 
