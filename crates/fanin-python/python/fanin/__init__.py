@@ -8,8 +8,8 @@
 >>> bool((rows == w[254:]).all())
 True
 
-The functions use the *native stream*, a counter-based random stream. For a given spec, shape and dtype, a value depends only on
-`seed`, on the `name` of the tensor, and on the index of the value in the tensor. The module `fanin.torch` replaces
+The functions that fill arrays use the *native stream*, a counter-based random stream. For a given spec, shape and dtype, a value
+depends only on `seed`, on the `name` of the tensor, and on the index of the value in the tensor. The module `fanin.torch` replaces
 torch.nn.init: its functions are faster and write the same values as torch. `import fanin` imports neither torch nor NumPy.
 
 The functions `verify`, `audit`, `inspect` and `diff` check checkpoints and arrays, like the `fanin` commands of the same names.

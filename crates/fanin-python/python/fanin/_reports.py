@@ -232,7 +232,7 @@ class TensorDifference:
     what: str
     #: The dtype and the shape. If these differ, the text is "first -> second", with the dtype and shape of each tensor.
     kind: str
-    #: Whether the values were compared as numbers. If False, only the bytes were compared.
+    #: Whether the values were compared as numbers. If False, only their bytes were compared.
     examined: bool
     values_changed: int | None
     #: The largest absolute difference of two values.

@@ -237,8 +237,8 @@ def he_uniform(layout: str = "out_in", groups: int = 1) -> Initializer:
 def he_normal(layout: str = "out_in", groups: int = 1) -> Initializer:
     """Returns an initializer for the truncated normal distribution with variance 2 / fan_in, as in JAX and Keras.
 
-    The variance is that after truncation. The bounds are two standard deviations from 0. These are standard deviations of the normal
-    distribution before truncation. `kaiming_normal` is not truncated.
+    This is the variance after truncation. The bounds are -2s and 2s, where s is the standard deviation of the normal distribution
+    before truncation. `kaiming_normal` is not truncated.
     """
     return _make("he_normal", layout=layout, groups=groups)
 
@@ -251,8 +251,8 @@ def glorot_uniform(layout: str = "out_in", groups: int = 1) -> Initializer:
 def glorot_normal(layout: str = "out_in", groups: int = 1) -> Initializer:
     """Returns an initializer for the truncated normal distribution with variance 2 / (fan_in + fan_out), as in JAX and Keras.
 
-    The variance is that after truncation. The bounds are two standard deviations from 0. These are standard deviations of the normal
-    distribution before truncation. `xavier_normal` is not truncated.
+    This is the variance after truncation. The bounds are -2s and 2s, where s is the standard deviation of the normal distribution
+    before truncation. `xavier_normal` is not truncated.
     """
     return _make("glorot_normal", layout=layout, groups=groups)
 
@@ -367,7 +367,7 @@ def exp(spec: str | Initializer) -> Initializer:
 def softplus_inverse(spec: str | Initializer) -> Initializer:
     """Returns an initializer for `x + log(1 - exp(-x))`, where x is a value of the initializer `spec`.
 
-    This function is the inverse of softplus. All values x must be greater than 0. Mamba stores its time steps in this form.
+    This formula is the inverse of softplus. All values x must be greater than 0. Mamba stores its time steps in this form.
 
     >>> softplus_inverse(log_uniform(0.001, 0.1))
     softplus_inverse(log_uniform(a=0.001, b=0.1))
