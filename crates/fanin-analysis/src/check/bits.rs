@@ -1,5 +1,5 @@
-//! Compares the values of a checkpoint with the values that a seed gives. Expected values of the native stream are
-//! generated chunk by chunk, and those of the torch stream tensor by tensor.
+//! Compares the values of a checkpoint with the values that are generated from a seed. Values of the native stream are
+//! generated chunk by chunk. Values of the torch stream are generated tensor by tensor.
 
 use std::collections::HashMap;
 
@@ -37,8 +37,8 @@ impl ExpectedValues {
         }
     }
 
-    /// Returns a generator for the torch stream, if the tensors were generated in the order of `model`. They can be
-    /// compared in any order.
+    /// Returns a generator for the torch stream, for tensors that were generated in the order of `model`. The tensors
+    /// can be compared in any order.
     ///
     /// # Errors
     /// Returns an error if the torch stream does not implement the algorithm of a plan.
@@ -182,14 +182,15 @@ impl<'a> Comparison<'a> {
     }
 }
 
-/// Returns the largest distance between a stored and an expected value of the torch stream that count as equal. It is
-/// above 0 only for `orthogonal`, because torch's orthogonal values depend on its build of LAPACK. For a plan with
-/// blocks, it is the largest tolerance of a block.
+/// Returns the tolerance for a plan of the torch stream. A stored and an expected value count as equal if their
+/// distance is at most this. The tolerance is above 0 only for `orthogonal`, because torch's orthogonal values depend
+/// on its build of LAPACK. For a plan with blocks, the largest tolerance of a block is returned.
 fn tolerance(plan: &Plan) -> f64 {
     match plan.distribution() {
         Distribution::Orthogonal { gain } => {
             let entry = orthogonal::root_mean_square(plan.shape(), gain);
-            // If the entries are too small for the dtype, only their rounding can differ.
+            // `None` means that the entries are too small for the dtype to store an orthogonal matrix. The tolerance is
+            // then a quarter of the gain.
             gain.abs() * orthogonal::tolerance(plan.dtype(), entry).unwrap_or(1.0) / 4.0
         }
         Distribution::Blocks { .. } => {

@@ -5,14 +5,14 @@ use rayon::prelude::*;
 
 use super::structure::dot;
 
-/// The number of vectors that a task compares with later ones.
+/// The number of consecutive vectors that a task compares with `LATER` other vectors.
 const TOGETHER: usize = 256;
 
-/// The number of later vectors with which a task compares them. The scalar products of a task fit into the CPU's
-/// second-level cache.
+/// The number of vectors with which a task compares its `TOGETHER` vectors. The scalar products of a task fit into the
+/// CPU's second-level cache.
 const LATER: usize = 512;
 
-/// The largest rounding error of a scalar product of unit vectors that are computed in f32.
+/// The largest rounding error of a scalar product of two unit vectors that is computed in f32.
 const ROUNDING: f64 = 1e-4;
 
 /// Two correlated vectors.
@@ -44,7 +44,7 @@ pub(super) fn correlated(vectors: &[&[f32]], distance: usize, limit: f64) -> Vec
         for (first, products) in firsts.zip(products.chunks(seconds.len())) {
             for (second, product) in seconds.clone().zip(products) {
                 let is_pair = second > first && second - first <= distance;
-                // `NaN` is never large.
+                // The comparison is false if the product is NaN.
                 if f64::from(product.abs()) >= limit - ROUNDING && is_pair {
                     let unit = |n: usize| scaled(vectors[n], factors[n]);
                     let correlation = dot(&unit(first), &unit(second));

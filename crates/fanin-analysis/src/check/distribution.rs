@@ -45,8 +45,8 @@ pub(crate) struct Moments {
     pub(crate) sixth: f64,
 }
 
-/// A narrow interval of a distribution, as one term of a mixture. The mean of the values in it is `mean + offset *
-/// scale`.
+/// A narrow interval of a distribution, which is treated as a mixture of such intervals. The mean of the values in the
+/// interval is `mean + offset * scale`.
 struct Point {
     /// The value at or near the middle of the interval.
     mean: f64,
@@ -161,7 +161,7 @@ impl Univariate {
         self.mass(a, b) / self.mass(f64::NEG_INFINITY, f64::INFINITY)
     }
 
-    /// Returns P(a < X < b) times a constant, which is the mass of the interval from minus infinity to infinity.
+    /// Returns P(a < X < b) times a constant. The constant is the mass of the interval from minus infinity to infinity.
     fn mass(&self, a: f64, b: f64) -> f64 {
         let (low, high) = self.bounds();
         let (a, b) = (a.max(low), b.min(high));
@@ -263,8 +263,9 @@ impl Univariate {
         self.probability(-largest, largest)
     }
 
-    /// Returns the edges of up to 512 bins of about equal probability, in ascending order. Each of the up to 511 edges
-    /// has the probability that a finite value is below it. `dtype` is the type to which the values are rounded.
+    /// Returns the edges between up to 512 bins of about equal probability, in ascending order. Each edge comes with
+    /// the probability that a finite value is below it. There are up to 511 edges. `dtype` is the type to which the
+    /// values are rounded.
     ///
     /// Each edge is half-way between two adjacent values of the type. For f64, it is a value of the type. Rounding
     /// moves no value across such an edge, so the probabilities also hold for rounded values.

@@ -1,5 +1,5 @@
-//! Sums, counts and extremes of many values, by SIMD instructions. A sum has separate partial sums, so that the compiler
-//! can use these instructions.
+//! Sums, counts and extremes of many values, by SIMD instructions. A sum has separate partial sums, so that the
+//! compiler can use these instructions.
 
 use std::borrow::Cow;
 
@@ -7,6 +7,7 @@ use fanin::{Level, Vectorized};
 
 use crate::vectorized::vectorized;
 
+/// The number of partial sums.
 const LANES: usize = 8;
 
 /// Returns the finite values. They are copied only if a value is NaN or infinite.
@@ -49,7 +50,7 @@ vectorized! {
     }
 }
 
-/// A function of each value whose results are added.
+/// Values and a function. The function is applied to each value, and the results are added.
 struct SumOf<'a, F>(&'a [f64], F);
 
 impl<F: Fn(f64) -> f64> Vectorized for SumOf<'_, F> {
@@ -69,12 +70,13 @@ impl<F: Fn(f64) -> f64> Vectorized for SumOf<'_, F> {
     }
 }
 
-/// Returns the sum of a function of the values. The function must be small.
+/// Applies `function` to each value, and returns the sum of the results. The function must be so small that the
+/// compiler inlines it.
 pub(crate) fn sum_of(values: &[f64], function: impl Fn(f64) -> f64) -> f64 {
     Level::best().run(SumOf(values, function))
 }
 
-/// A function of each value and the next one whose results are added.
+/// Values and a function. The function is applied to each value and the next one, and the results are added.
 struct SumOfPairs<'a, F>(&'a [f64], F);
 
 impl<F: Fn(f64, f64) -> f64> Vectorized for SumOfPairs<'_, F> {
@@ -96,13 +98,13 @@ impl<F: Fn(f64, f64) -> f64> Vectorized for SumOfPairs<'_, F> {
     }
 }
 
-/// Returns the sum of a function of each value and the next one. `values` must not be empty. The function must be
-/// small.
+/// Applies `function` to each value and the next one, and returns the sum of the results. `values` must not be empty.
+/// The function must be so small that the compiler inlines it.
 pub(crate) fn sum_of_pairs(values: &[f64], function: impl Fn(f64, f64) -> f64) -> f64 {
     Level::best().run(SumOfPairs(values, function))
 }
 
-/// A condition whose values are counted.
+/// Values and a condition. The values that meet the condition are counted.
 struct CountOf<'a, F>(&'a [f64], F);
 
 impl<F: Fn(f64) -> bool> Vectorized for CountOf<'_, F> {
@@ -115,7 +117,8 @@ impl<F: Fn(f64) -> bool> Vectorized for CountOf<'_, F> {
     }
 }
 
-/// Returns the number of values for which `is_counted` is true. The function must be small.
+/// Returns the number of values for which `is_counted` is true. `is_counted` must be so small that the compiler inlines
+/// it.
 pub(crate) fn count_of(values: &[f64], is_counted: impl Fn(f64) -> bool) -> u64 {
     Level::best().run(CountOf(values, is_counted))
 }

@@ -1,10 +1,10 @@
 //! Tests whether a matrix is orthogonal, and whether it was drawn from the Haar measure, the uniform distribution of
 //! orthogonal matrices.
 //!
-//! Orthogonality is tested without computing the Gram matrix Q Q^T. The test checks that Q Q^T v = gain^2 v for random
-//! vectors v with entries +1 and -1. The expected squared length of (Q Q^T - gain^2) v is the squared Frobenius norm of
-//! Q Q^T - gain^2 (Hutchinson 1990). A few vectors are therefore enough to detect a matrix that is not orthogonal. The
-//! test reads the values twice, and needs memory for a few vectors only.
+//! Orthogonality of a matrix Q is tested without computing the Gram matrix Q Q^T. The test checks that Q Q^T v = gain^2
+//! v for random vectors v with entries +1 and -1. The expected squared length of (Q Q^T - gain^2 I) v is the squared
+//! Frobenius norm of Q Q^T - gain^2 I (Hutchinson 1990). A few vectors are therefore enough to detect a matrix that is
+//! not orthogonal. The test reads the values twice, and needs memory for a few vectors only.
 //!
 //! An orthogonal matrix need not be random: it may be the identity, a permutation or a block-diagonal matrix.
 //! [`EntryStatistics`] therefore compares its entries with those of a matrix drawn from the Haar measure. There are
@@ -17,14 +17,15 @@
 //!   inequality). This test detects permutation matrices and matrices close to them, because they have an entry close
 //!   to 1.
 //! - `distribution`: the sum F of the absolute values of the entries. F is small if a few entries are large and the
-//!   others are nearly 0. The mean of F is N times the mean absolute value of one entry, Gamma(n/2) / (sqrt(pi)
-//!   Gamma((n + 1)/2)). If the matrix changes, F changes by at most sqrt(N) times the Frobenius norm of the change
-//!   (Cauchy-Schwarz). The Ricci curvature of SO(n) is (n - 2)/4 in the metric of that norm. By Bakry and Emery's
-//!   logarithmic Sobolev inequality and Herbst's argument (Meckes, "The Random Matrix Theory of the Classical Compact
-//!   Groups", 2019, chapter 5), P(|F - E F| > t) <= 2 exp(-(n - 2) t^2 / (8 N)). At a rate of one false alarm in 1e6, F
-//!   may deviate from its mean by a fraction of 13 / sqrt(N). Two equal blocks, or half of the entries nearly 0, lower
-//!   F by 29 %, which is detected in matrices of about 2000 entries or more. The largest effect that rounding can have
-//!   on F is subtracted from the deviation first.
+//!   others are nearly 0. The mean of F, E F, is N times the mean absolute value of one entry, Gamma(n/2) / (sqrt(pi)
+//!   Gamma((n + 1)/2)). The p-value is the bound P(|F - E F| > t) <= 2 exp(-(n - 2) t^2 / (8 N)), which has two
+//!   reasons. First, if the matrix changes, F changes by at most sqrt(N) times the Frobenius norm of the change
+//!   (Cauchy-Schwarz). Second, the Ricci curvature of SO(n) is (n - 2)/4 in the metric of this norm. The bound follows
+//!   by Bakry and Emery's logarithmic Sobolev inequality and Herbst's argument (Meckes, "The Random Matrix Theory of
+//!   the Classical Compact Groups", 2019, chapter 5). At a rate of one false alarm in 1e6, F may deviate from its mean
+//!   by a fraction of 13 / sqrt(N). Two equal blocks, or half of the entries nearly 0, lower F by 29 %. This is
+//!   detected in matrices of about 2000 entries or more. Before the test, the largest effect that rounding can have on
+//!   F is subtracted from the deviation.
 
 use fanin::DType;
 use statrs::function::{beta::beta_reg, gamma};
@@ -106,9 +107,9 @@ pub(crate) fn departure(view: &TensorView<'_>, gain: f64) -> Result<f64> {
     Ok((0..VECTORS).map(departure).fold(0.0, |a, b| if b > a || b.is_nan() { b } else { a }))
 }
 
-/// Returns whether a row can be a row of an orthogonal matrix times `gain`: whether its Euclidean norm is about `gain`.
-/// `squares` is the sum of the squares of the row. If the matrix has more rows than columns, the sum is that of a
-/// column. The result is false for nearly all matrices that are not orthogonal.
+/// Returns whether the Euclidean norm of a row is about `gain`, as for a row of an orthogonal matrix times `gain`.
+/// `squares` is the sum of the squares of the row, or of a column if the matrix has more rows than columns. The result
+/// is false for nearly all matrices that are not orthogonal.
 pub(crate) fn is_plausible(squares: f64, gain: f64, tolerance: f64) -> bool {
     (squares / (gain * gain) - 1.0).abs() < 3.0 * tolerance
 }

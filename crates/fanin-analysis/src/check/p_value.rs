@@ -6,8 +6,8 @@ use statrs::function::{erf::erfc, gamma};
 /// Returns the two-sided p-value of `z`, the standardized sum of `n` independent terms. `skewness` is the skewness of
 /// one term.
 ///
-/// The p-value is that of the normal distribution, times Cramér's (1938) correction `exp(z^3 * skewness / (6
-/// sqrt(n)))`.
+/// The function computes the p-value for the normal distribution, and multiplies it by Cramér's (1938) correction
+/// `exp(z^3 * skewness / (6 sqrt(n)))`.
 pub(crate) fn standardized_sum(z: f64, skewness: f64, n: f64) -> f64 {
     corrected_normal(z, z.powi(3) * skewness / (6.0 * n.sqrt()))
 }
@@ -15,8 +15,8 @@ pub(crate) fn standardized_sum(z: f64, skewness: f64, n: f64) -> f64 {
 /// Returns the two-sided p-value of a normal deviate `z`, times `exp(correction)`.
 ///
 /// `correction` is the exponent by which Cramér's theorem corrects the tail of the normal distribution. The theorem
-/// holds if `z` is small compared with the square root of the number of terms. The exponent is therefore clamped to the
-/// range from 0 to `z^2 / 4`.
+/// holds only if `z` is small compared with the square root of the number of terms. For larger `z`, the exponent may be
+/// far too large. The exponent is therefore clamped to the range from 0 to `z^2 / 4`.
 pub(crate) fn corrected_normal(z: f64, correction: f64) -> f64 {
     let p = erfc(z.abs() / std::f64::consts::SQRT_2);
     // Beyond 38 standard deviations, p underflows to 0. The product of p and e^correction would be NaN if e^correction
@@ -24,8 +24,8 @@ pub(crate) fn corrected_normal(z: f64, correction: f64) -> f64 {
     if p == 0.0 { 0.0 } else { p * correction.clamp(0.0, z * z / 4.0).exp() }
 }
 
-/// Returns a nearly normal deviate for `z`, the standardized sum of independent terms. `skewness` is the skewness of
-/// the sum.
+/// Transforms `z`, the standardized sum of independent terms, into a nearly standard normal variable. `skewness` is the
+/// skewness of the sum.
 ///
 /// The sum is treated as a shifted gamma variable with the same skewness. The cube root of a gamma variable is nearly
 /// normal (Wilson and Hilferty 1931).

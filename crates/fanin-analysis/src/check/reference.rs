@@ -45,7 +45,8 @@ struct BinSearch {
 /// The number of steps of a [`BinSearch`].
 const STEPS: usize = 1 << 13;
 
-/// Returns the step of a [`BinSearch`] that contains `x`. A value outside of the range is in the first or the last step.
+/// Returns the step of a [`BinSearch`] that contains `x`. A value outside of the range is in the first or the last
+/// step.
 #[inline(always)]
 fn step(x: f64, first: f64, steps_per_unit: f64) -> u32 {
     // If 2^52 is added to a number between 0 and 2^52, the number is rounded to an integer, which is then in the low
@@ -77,7 +78,8 @@ impl BinSearch {
         let steps: Vec<usize> = search.edges.iter().map(|edge| search.step(*edge)).collect();
         search.below.reserve(STEPS);
         for (lower, step) in (0u16..).zip(&steps) {
-            // The steps after that of the previous edge, up to the step of this one, have as many edges in lower steps.
+            // `lower` is the number of smaller edges. This is the number of edges in lower steps for every step that is
+            // above the step of the previous edge, and not above the step of this edge.
             search.below.resize(step + 1, lower);
         }
         let all = u16::try_from(steps.len()).expect("there are at most 511 edges");
@@ -132,8 +134,9 @@ impl ReferenceDistribution {
         self.moments.std == 0.0 && self.dtype != DType::F64
     }
 
-    /// Returns whether the distribution of the values can be tested. It cannot if the standard deviation is 0, or so
-    /// small that adjacent f64 numbers near the mean are too far apart.
+    /// Returns whether the distribution of the values can be tested. This is impossible if the standard deviation is 0.
+    /// For f64, it is also impossible if the standard deviation is hardly larger than the distance between adjacent f64
+    /// numbers near the mean.
     pub(crate) fn is_testable(&self) -> bool {
         let Moments { mean, std, .. } = self.moments;
         let coarse = self.dtype == DType::F64 && !(std > 1e-290 && std > 1e3 * f64::EPSILON * mean.abs());

@@ -10,8 +10,8 @@ use super::signature::Signature;
 use super::structure::MIN_VALUES;
 use super::test_result::TestResult;
 
-/// The largest number of tensors with which a tensor is compared by its sketch. They are the next tensors in the list
-/// that have as many values.
+/// The largest number of tensors with whose sketches the sketch of a tensor is compared. The tensor is compared with
+/// the next tensors in the list that have the same number of values.
 const MAX_COMPARED: usize = 2048;
 
 /// A tensor, or a block of a tensor, with its signature.
@@ -38,9 +38,10 @@ pub(crate) struct Relation {
     pub(crate) result: TestResult,
 }
 
-/// Returns the pairs of related tensors. Pairs of tensors with exactly the same values are left out. The p-value of a
-/// correlation is multiplied by the number of compared pairs. In a correct checkpoint, about one pair has a product
-/// below 1. The other pairs are left out.
+/// Returns the pairs of related tensors. Pairs of tensors with exactly the same values are left out.
+///
+/// The p-value of a correlation is multiplied by the number of compared pairs. If the product is 1 or larger, the pair
+/// is left out. In a correct checkpoint, about one pair has a product below 1 by chance.
 pub(crate) fn relations(tensors: &[Signed]) -> Vec<Relation> {
     let mut relations = common_orders(tensors);
     let known: HashSet<(usize, usize)> = relations.iter().map(|found| (found.first, found.second)).collect();
@@ -118,14 +119,14 @@ fn correlations(tensors: &[Signed]) -> Vec<Relation> {
     relations
 }
 
-/// Returns the number of pairs that are compared among `count` tensors with as many values.
+/// Returns the number of pairs that are compared among `count` tensors that have equal numbers of values.
 fn compared_pairs(count: usize) -> f64 {
     let neighbours = count.saturating_sub(1).min(MAX_COMPARED);
     (neighbours * count) as f64 - (neighbours * (neighbours + 1) / 2) as f64
 }
 
-/// Returns the p-value of the square of the correlation of two samples of `n` independent normal values. It is
-/// Beta(1/2, (n - 1)/2) distributed.
+/// Returns the p-value of `square`, the square of the correlation of two samples of `n` independent normal values. The
+/// square is Beta(1/2, (n - 1)/2) distributed.
 fn p_value(square: f64, n: f64) -> f64 {
     beta_reg((n - 1.0) / 2.0, 0.5, 1.0 - square.min(1.0))
 }

@@ -3,13 +3,13 @@
 //!
 //! The values are read once and searched in two ways.
 //! - Ranges: a hash is computed for every window of `WINDOW` consecutive values. Windows whose hash is at most a limit
-//!   are recorded. In a large tensor, this limit gives about `KEPT` recorded windows. The hash of a window depends on
-//!   its values only, not on its position. If a range of values occurs twice, the same windows are therefore recorded
-//!   in both occurrences. In a tensor of n values, a repeated range of k n / `KEPT` values is missed with a probability
-//!   of about e^-k.
-//! - Rows: a hash is computed for every row, and recorded if rows are so long that they are not equal by chance. If
-//!   there are more than `MAX_ROWS` rows, only rows whose hash is at most a limit are recorded. Up to `MAX_ROWS` rows,
-//!   two equal rows are always found.
+//!   are recorded. In a large tensor, the limit is chosen so that about `KEPT` windows are recorded. The hash of a
+//!   window depends on its values only, not on its position. If a range of values occurs twice, the same windows are
+//!   therefore recorded in both occurrences. In a tensor of n values, a repeated range of k n / `KEPT` values is missed
+//!   with a probability of about e^-k, for any k.
+//! - Rows: a hash is computed for every row. The hashes are recorded if rows are so long that they are not equal by
+//!   chance. If there are more than `MAX_ROWS` rows, only rows whose hash is at most a limit are recorded. If there are
+//!   fewer, two equal rows are always found.
 
 use super::tensor_view::matrix;
 use super::value_hashes::{BLOCK, ValueHashes, WINDOW, polynomial, power};
@@ -66,7 +66,8 @@ pub(crate) struct RepeatSearch {
     /// The bit patterns of the first `FIRST` values of the tensor. Empty if the search does not start at the first
     /// value.
     first: Vec<u64>,
-    /// A hash of all values with their row-major indices.
+    /// A hash of the values of the complete rows and of merged searches, with their row-major indices.
+    /// [`hash`](Self::hash) adds the current row.
     hash: u64,
 }
 
@@ -90,18 +91,19 @@ impl std::fmt::Display for Repeat {
     }
 }
 
-/// Returns -log2 of a probability q. Among `rows` rows, equal rows are searched only if two given rows are equal by
-/// chance with a probability of at most q, so that any two are with a probability below 2^-40.
+/// Returns -log2 of q, the largest allowed probability that two given rows are equal by chance. If the probability is
+/// larger, equal rows are not searched. With q, the probability that any two of `rows` rows are equal by chance is
+/// below 2^-40.
 fn bits_of_equal_rows(rows: usize) -> f64 {
     40.0 + 2.0 * (rows.max(1) as f64).log2()
 }
 
-/// Returns whether a window has at least `WINDOW` - 2 distinct values. `window` has the hashes of its values, which are
-/// equal only if the values are. Windows with fewer distinct values are not recorded, because they may be equal by
-/// chance.
+/// Returns whether a window has at least `WINDOW` - 2 distinct values. `window` has the hash of each of its values.
+/// Distinct values have distinct hashes. Windows with fewer distinct values are not recorded, because they may be equal
+/// by chance.
 fn is_distinctive(window: &[u64; WINDOW]) -> bool {
-    // `set` has a bit for each number of 6 bits that is a part of a hash. It has at most as many bits as there are
-    // distinct values, so these tests avoid most sorts.
+    // Takes 6 bits of each hash, and counts how many distinct numbers these bits give. There are at least as many
+    // distinct hashes. Most windows pass this test, and need not be sorted.
     let has_many = |shift: u32| {
         let set = window.iter().fold(0u64, |set, hash| set | 1 << (hash >> shift & 63));
         set.count_ones() as usize + 2 >= WINDOW
@@ -114,8 +116,8 @@ fn is_distinctive(window: &[u64; WINDOW]) -> bool {
 }
 
 /// Returns whether two of the hashes are equal. The result may also be true if one hash is 0 and another is 1. `hashes`
-/// has pairs of a hash and an index, of which only the hash is used. The function uses a hash table with linear probing,
-/// which is fast because the hashes are evenly distributed.
+/// has pairs of a hash and an index, of which only the hash is used. The function uses a hash table with linear
+/// probing, which is fast because the hashes are evenly distributed.
 fn may_have_equal(hashes: &[(u64, usize)]) -> bool {
     let size = (2 * hashes.len() + 1).next_power_of_two();
     // Empty slots are 0.
@@ -135,8 +137,8 @@ fn may_have_equal(hashes: &[(u64, usize)]) -> bool {
 }
 
 impl RepeatSearch {
-    /// Returns the search before the first value is added. `shape` is the shape of the tensor. `start` is the row-major
-    /// index of the first value that will be added, which must be the start of a row.
+    /// Creates a search, with no values added yet. `shape` is the shape of the tensor. `start` is the row-major index
+    /// of the first value that will be added, which must be the start of a row.
     pub(crate) fn new(shape: &[usize], start: usize) -> Self {
         let count: usize = if shape.contains(&0) { 0 } else { shape.iter().product() };
         let (rows, row_width) = matrix(shape);

@@ -34,9 +34,9 @@ pub(crate) struct SampleStatistics {
     infinite: u64,
     /// The number of exact zeros.
     zeros: u64,
-    /// The smallest of these values.
+    /// The smallest of the `count` values.
     min: f64,
-    /// The largest of these values.
+    /// The largest of the `count` values.
     max: f64,
     /// The sum of the standardized values. A standardized value is (x - mean) / std, with the planned mean and standard
     /// deviation.
@@ -124,8 +124,8 @@ impl SampleStatistics {
         self.bins.iter_mut().zip(&next.bins).for_each(|(bin, count)| *bin += count);
     }
 
-    /// Adds `count` zeros to a sample that leaves zeros out. These are random values that rounding turned into 0. The
-    /// planned mean must be 0.
+    /// Adds `count` zeros to a sample that leaves zeros out. These zeros are random values that rounding turned into 0.
+    /// The planned mean must be 0.
     pub(crate) fn add_zeros(&mut self, reference: &ReferenceDistribution, count: u64) {
         if count > 0 {
             self.count += count;

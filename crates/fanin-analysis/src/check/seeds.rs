@@ -1,13 +1,12 @@
-//! Search for the values of a tensor in torch's stream of random numbers, under the seeds that are used most.
+//! Searches for the values of a tensor in torch's stream of random numbers, for the seeds that are used most.
 //!
-//! A trained tensor still begins with the values that torch drew, a little changed: the change is far below one
-//! standard deviation at first. Most values are still in the same half of the distribution, and so is the highest bit
-//! of the random word from which each was computed. So the bits of 128 consecutive values are compared with every
-//! position of the stream of each seed. That they agree by chance has a probability below 10^-9 for all positions
-//! together.
+//! Early in training, the values of a tensor differ from the values that torch drew by far less than one standard
+//! deviation. Most values are still in the same half of the distribution. This half is given by the highest bit of the
+//! random word from which torch computed the value. The bits of the first 128 values are therefore compared with every
+//! position of the stream of each seed. The probability that they agree with any position by chance is below 10^-9.
 //!
-//! Where the bits agree, the values are drawn again, and the difference tells whether the tensor was changed and how
-//! much.
+//! If the bits agree with a position, torch's values are drawn again from there. The difference from the values of the
+//! tensor shows whether the tensor was changed, and by how much.
 
 use std::f64::consts::LN_2;
 
@@ -19,28 +18,31 @@ use super::distribution::Univariate;
 use super::tensor_view::TensorView;
 use crate::error::Result;
 
-/// The seeds, those used most first.
+/// The seeds that are tried. Those that are used most come first.
 const SEEDS: [u64; 10] = [0, 42, 1, 1234, 1337, 123, 2, 3, 12345, 2024];
 
-/// The number of values that are compared. One bit of each is compared: the half of the distribution in which it lies.
+/// The number of values that are compared with the stream. One bit of each value is compared: in which half of the
+/// distribution the value is.
 const BITS: usize = 128;
 
-/// The largest number of bits that differ, because the change moved a value to the other half.
+/// The largest number of bits that may differ. A bit differs if a change moved the value to the other half.
 const MAX_ERRORS: u32 = 6;
 
-/// The smallest number of bits that are compared. The bits of values next to the middle of the distribution are not.
+/// The smallest number of known bits with which a search is made. The bit of a value near the middle of the
+/// distribution is not known.
 const MIN_BITS: u32 = 90;
 
 /// The largest number of random words of a seed that are searched.
 const MAX_WORDS: usize = 1 << 22;
 
-/// The number of tensors that are searched under every seed. The others are searched under the seed of one of these.
+/// The number of tensors that are searched for every seed. If one of them is found, the other tensors are searched for
+/// its seed.
 const FIRST: usize = 2;
 
-/// The number of values whose difference is measured.
+/// The largest number of values of a tensor whose change is measured.
 const MAX_COMPARED: usize = 1 << 16;
 
-/// A tensor whose values may be torch's.
+/// A tensor whose values may be an earlier draw of torch, possibly changed.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Candidate {
     /// The index of the tensor in the manifest.
@@ -51,22 +53,23 @@ pub(crate) struct Candidate {
     pub(crate) rounding: f64,
 }
 
-/// Values of torch's stream.
+/// The position in torch's stream at which the values of a tensor were found.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct TorchDraw {
     /// The seed.
     pub(crate) seed: u64,
-    /// The number of random words between the seed and the first value.
+    /// The number of random words that torch draws before the words of the first value.
     pub(crate) word: usize,
+    /// How the values of the tensor differ from torch's values.
     pub(crate) change: Change,
 }
 
-/// How values differ from a multiple of those that torch drew.
+/// How the values of a tensor differ from torch's values times a factor. The factor is the same for all values.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Change {
     /// The fraction of the values that differ by more than rounding.
     pub(crate) fraction: f64,
-    /// The root mean square of the differences, as a fraction of that of the values.
+    /// The root mean square of the differences, divided by the root mean square of torch's values times the factor.
     pub(crate) size: f64,
 }
 
@@ -77,8 +80,8 @@ struct Pattern {
     known: u128,
 }
 
-/// Searches each candidate under the seeds. Returns the draw of each, or `None` if it was not found. `values` is the
-/// number of values of the checkpoint.
+/// Searches for each candidate in the streams of the seeds. Returns the position of each, or `None` if it was not
+/// found. `values` is the number of values of the checkpoint.
 ///
 /// # Errors
 /// Returns an error if the file cannot be read.
@@ -99,7 +102,8 @@ pub(crate) fn find(
     if patterns.is_empty() {
         return Ok(found);
     }
-    // Modules draw their parameters when they are made, and many models draw them again.
+    // More words are searched than the checkpoint has values. Modules draw their parameters when they are created, and
+    // many models then draw them again.
     let words = (4 * values).max(1 << 16);
     let tried = &patterns[..patterns.len().min(FIRST)];
     let stream_with_one = |&seed: &u64| {
@@ -119,13 +123,14 @@ pub(crate) fn find(
 }
 
 impl Pattern {
-    /// Returns the pattern of the first values of a tensor, or `None` if they are too few or too uncertain.
+    /// Returns the pattern of the first values of a tensor, or `None` if there are too few values or known bits.
     fn new(values: &[f64], distribution: &Univariate) -> Option<Self> {
         if values.len() < BITS {
             return None;
         }
         let (mut bits, mut known) = (0u128, 0u128);
-        // The fraction of the standard deviation within which a value may be in the other half.
+        // A change may have moved a value within this distance from the middle to the other half, so its bit is
+        // unknown. The unit is the bound of a uniform distribution, or the standard deviation of a normal distribution.
         const MARGIN: f64 = 0.1;
         let mut set = |word: usize, x: f64, margin: f64| {
             bits |= u128::from(x >= 0.0) << word;
@@ -159,13 +164,14 @@ struct HighestBits {
 impl HighestBits {
     fn new(seed: u64, words: usize) -> Self {
         let mut torch = Torch::new(seed);
-        // torch uses 24 bits of a word.
+        // torch computes an f32 from the low 24 bits of a word.
         let word = |bits: u64, n: usize, torch: &mut Torch| bits | u64::from(torch.word() >> 23 & 1) << n;
         let bits = (0..words / 64).map(|_| (0..64).fold(0, |bits, n| word(bits, n, &mut torch))).collect();
         Self { bits }
     }
 
-    /// Returns the first position at which the bits agree with a pattern.
+    /// Returns the first position, as a number of words, at which the bits agree with a pattern. Returns `None` if
+    /// there is no such position.
     fn position(&self, pattern: &Pattern) -> Option<usize> {
         let half = |n: u32| ((pattern.bits >> (64 * n)) as u64, (pattern.known >> (64 * n)) as u64);
         let ((bits, known), (next_bits, next_known)) = (half(0), half(1));
@@ -184,10 +190,11 @@ impl HighestBits {
     }
 }
 
-/// Compares the values of a candidate with those that torch draws from this word on. Returns `None` if they are not
-/// related after all. Zeros are left out, because the row of a padding token is zero. Values near the bounds of a
-/// uniform distribution are left out too: if rounding takes a value to the upper bound, torch replaces it by the lower
-/// bound.
+/// Compares the values of a candidate with the values that torch draws with `seed`, starting at the random word with
+/// the index `word`. Returns `None` if the values differ so much that they are not related after all.
+///
+/// Zeros are left out, because the row of a padding token is zero. Values near the bounds of a uniform distribution are
+/// left out too: if rounding takes a value to the upper bound, torch replaces it by the lower bound.
 fn change(values: &[f64], seed: u64, word: usize, candidate: &Candidate) -> Option<Change> {
     // The last group of a tensor may be drawn again.
     let count = (values.len() / Torch::GROUP).checked_sub(1)? * Torch::GROUP;
@@ -203,7 +210,7 @@ fn change(values: &[f64], seed: u64, word: usize, candidate: &Candidate) -> Opti
     let drawn = drawn.into_iter().map(f64::from);
     let is_compared = |(x, y): &(f64, f64)| *x != 0.0 && *y != 0.0 && y.abs() < limit;
     let pairs: Vec<(f64, f64)> = values.iter().copied().zip(drawn).filter(is_compared).collect();
-    // The median is the factor of most values, even if some were drawn again.
+    // The median of the ratios is the factor of most values, even if some values were drawn again.
     let mut ratios: Vec<f64> = pairs.iter().map(|(x, y)| x / y).collect();
     ratios.sort_unstable_by(f64::total_cmp);
     let factor = *ratios.get(ratios.len() / 2)?;

@@ -4,9 +4,10 @@
 //! - The sketch: the standardized values are divided into rows of `BUCKETS` values, and the rows are added with random
 //!   signs (the tug-of-war sketch of Alon, Matias and Szegedy 1996). If the values of two tensors are correlated, their
 //!   sketches have about the same correlation.
-//! - The orders: the order in which the first 20 values are sorted, the same for the last 20 values, and for 20 values
-//!   of the first and of the last column. The orders of independent values are equal with a probability of 1 / 20!. A
-//!   positive factor or a conversion to another type keeps the order, and a negative factor reverses it.
+//! - Four orders of 20 values: of the first 20 values of the tensor, of the last 20, of the first 20 values of the
+//!   first column, and of the last 20 values of the last column. An order is the list of indices that sorts the values.
+//!   The orders of independent values are equal with a probability of 1 / 20!. A positive factor or a conversion to
+//!   another type keeps the order, and a negative factor reverses it.
 
 use super::tensor_view::TensorView;
 use crate::error::Result;
@@ -46,7 +47,8 @@ pub(crate) struct Order {
 }
 
 vectorized! {
-    /// Subtracts `mean` from each value, multiplies the result by `factor`, and adds it to one of `sums`.
+    /// Subtracts `mean` from each value and multiplies the result by `factor`. Adds the result for value n to
+    /// `sums[n]`.
     fn add_standardized(sums: &mut [f32], values: &[f64], mean: f64, factor: f64) {
         for (sum, x) in sums.iter_mut().zip(values) {
             *sum += ((x - mean) * factor) as f32;
@@ -55,8 +57,8 @@ vectorized! {
 }
 
 impl Signature {
-    /// Returns the signature before the first value is added. `position` is the row-major index of the first value that
-    /// will be added. `mean` and `std` standardize the values.
+    /// Creates a signature, with no values added yet. `position` is the row-major index of the first value that will be
+    /// added. `mean` and `std` standardize the values.
     pub(crate) fn new(position: usize, mean: f64, std: f64) -> Self {
         Self { position, mean, inverse: 1.0 / std, sketch: Vec::new(), orders: [None; 4] }
     }
@@ -85,8 +87,8 @@ impl Signature {
         self.position = next.position;
     }
 
-    /// Reads the values of which the orders are computed, and computes the orders. The view must have an axis and no
-    /// axis of size 0.
+    /// Computes the orders. The few values that are needed are read again from `view`. The view must have an axis and
+    /// no axis of size 0.
     ///
     /// # Errors
     /// Returns an error if the file cannot be read.

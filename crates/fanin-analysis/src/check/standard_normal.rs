@@ -1,4 +1,5 @@
-//! The standard normal distribution: probabilities, and quantiles that are computed once.
+//! The standard normal distribution: probabilities, and quantiles that are computed once. Phi is the cumulative
+//! distribution function.
 
 use std::sync::LazyLock;
 
@@ -19,7 +20,7 @@ pub(crate) struct Quantile {
 }
 
 impl Quantile {
-    /// Returns Phi(x) for a number `x` next to z, by the first three terms of the Taylor series.
+    /// Returns Phi(x) for a number `x` near z, by the first three terms of the Taylor series.
     pub(crate) fn probability_below(&self, x: f64) -> f64 {
         let distance = x - self.z;
         self.probability + self.density * distance * (1.0 - self.z * distance / 2.0)
@@ -40,7 +41,8 @@ pub(crate) fn quantiles() -> &'static [Quantile] {
     &QUANTILES
 }
 
-/// Returns the number z with Phi(z) = `lower` = 1 - `upper`. The smaller of the two probabilities is used.
+/// Returns the number z with Phi(z) = `lower` = 1 - `upper`. It is computed from the smaller of the two probabilities,
+/// which has the smaller absolute rounding error.
 pub(crate) fn quantile(lower: f64, upper: f64) -> f64 {
     let root = std::f64::consts::SQRT_2;
     if lower < upper { -erfc_inv(2.0 * lower) * root } else { erfc_inv(2.0 * upper) * root }

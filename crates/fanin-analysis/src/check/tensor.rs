@@ -56,11 +56,11 @@ struct Inverse<'p> {
 }
 
 impl Inverse<'_> {
-    /// Returns a value whose image under the functions, rounded to the type of the tensor, is `x`.
+    /// Returns a value that the functions map to `x`, after rounding to the type of the tensor.
     ///
-    /// All numbers of an interval are rounded to `x`. The returned value comes from a position in this interval that
-    /// differs from call to call. In types with few digits, the returned values therefore also follow the distribution
-    /// of the argument.
+    /// There are many such values, because all numbers of an interval are rounded to `x`. Each call inverts a number at
+    /// another position in this interval. In types with few digits, the returned values therefore also follow the
+    /// distribution of the argument.
     fn argument_of(&mut self, x: f64) -> f64 {
         if !x.is_finite() {
             return x;

@@ -94,7 +94,7 @@ impl<'a> TensorView<'a> {
         Self { axes, shape, start: block.start().to_vec(), extent, ..self.clone() }
     }
 
-    /// Returns a view of the positions `range` of this view along `axis`.
+    /// Returns a view of the indices `range` along `axis` of this view.
     pub(crate) fn slice(&self, axis: usize, range: Range<usize>) -> Self {
         let mut slice = self.clone();
         slice.start[self.axes[axis]] += range.start;

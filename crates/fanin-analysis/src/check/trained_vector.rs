@@ -4,16 +4,17 @@ use super::classify::kind::{Classification, Kind};
 use super::distribution::Univariate;
 
 /// Returns whether a bias, or the weight or bias of a normalization layer, was trained. `values` is the number of its
-/// values. `fan_in` is the fan-in of the weight of the same layer, by the rule of `torch.nn.Linear`. It is `None` for
+/// values. `fan_in` is the fan-in of the weight of the same layer, computed as for `torch.nn.Linear`. It is `None` for
 /// normalization layers.
 ///
 /// Initializers set the vectors of normalization layers to constants. They set other biases to a constant, or to
-/// uniform values on [-b, b) with b = 1 / sqrt(fan_in). Other values are therefore trained, but for special biases such
-/// as those of Mamba's `dt_proj`, whose values all have one sign.
+/// uniform values on [-b, b) with b = 1 / sqrt(fan_in). Any other values count as trained. The exception is a bias
+/// whose mean is at least two standard deviations from 0. Mamba, for example, initializes the bias of `dt_proj` to such
+/// values, which all have one sign.
 pub(crate) fn is_trained_vector(vector: &Classification, values: usize, fan_in: Option<usize>) -> bool {
     match (vector.kind, fan_in) {
         (Kind::Fresh(Univariate::Uniform { low, high }), Some(fan_in)) if !vector.unchanged => {
-            // The estimated bounds are at most 1 / values further out than the largest value.
+            // A fitted bound exceeds the largest value by a fraction of at most about 1 / values.
             let largest = (1.0 + 2.0 / values as f64) / (fan_in as f64).sqrt();
             low.abs().max(high.abs()) > largest
         }
@@ -43,7 +44,7 @@ mod tests {
         assert!(trained(&vector(Kind::Other, 0.05)));
         // The biases of Mamba's `dt_proj` are inverse softpluses of small numbers.
         assert!(!trained(&vector(Kind::Other, -4.6)));
-        // torch drew this bias, whatever its bound is.
+        // The values are an unchanged draw of a generator, so the bound does not matter.
         assert!(!trained(&Classification { unchanged: true, ..uniform(0.5) }));
     }
 

@@ -13,7 +13,8 @@ const SHIFT: u32 = 5;
 /// The largest number of values of a block.
 pub(super) const BLOCK: usize = 1024;
 
-/// The number of values before a block whose hashes are used for the windows of the block. It is at least `WINDOW` - 1.
+/// The number of values before a block whose hashes are kept, because windows that end in the block may start there. It
+/// is at least `WINDOW` - 1.
 const RECENT: usize = 16;
 
 /// The base of the polynomial hashes of several values.
@@ -32,8 +33,8 @@ static POWERS: [u64; BLOCK + 1] = {
 
 /// The hashes of the values of a block, and of the window that ends at each of them.
 ///
-/// Each value shifts the hash of a window to the left by `SHIFT` bits before it is added, so values before the window
-/// have no effect on it (the gear hash of Xia et al. 2014).
+/// Before the hash of a value is added to the hash of a window, the hash of the window is shifted to the left by
+/// `SHIFT` bits. The hashes of values before the window are thereby shifted out (the gear hash of Xia et al. 2014).
 #[derive(Debug)]
 pub(super) struct ValueHashes {
     /// The number of values of the block.
@@ -47,7 +48,7 @@ pub(super) struct ValueHashes {
 }
 
 impl ValueHashes {
-    /// Returns the hashes before the first block.
+    /// Creates the hashes, with no block set yet.
     pub(super) fn new() -> Self {
         let zeros = || vec![0; RECENT + BLOCK];
         Self { count: 0, values: zeros(), sums: zeros(), windows: zeros() }
@@ -122,8 +123,7 @@ vectorized! {
     }
 }
 
-/// Adds to the sum at each index the sum `DISTANCE` values before, shifted by `SHIFT` bits for each of these values. The
-/// sums at the first `DISTANCE` indices are not computed.
+/// Computes `doubled[n] = sums[n] + (sums[n - DISTANCE] << (SHIFT * DISTANCE))` for all indices n from `DISTANCE` on.
 #[inline(always)]
 fn add_shifted<const DISTANCE: usize>(sums: &[u64], doubled: &mut [u64]) {
     let later = doubled[DISTANCE..].iter_mut().zip(&sums[DISTANCE..]);

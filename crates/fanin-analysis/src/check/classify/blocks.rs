@@ -14,11 +14,11 @@ use crate::error::Result;
 /// The largest number of equal blocks along an axis into which a tensor is divided.
 const MAX_BLOCKS: usize = 8;
 
-/// The largest number of blocks that may have fewer than `MIN_LINES` rows or columns. Rows of a trained matrix differ
-/// from one another, and a few of them fit a distribution of their own.
+/// If there are more blocks than this, each block must have at least `MIN_LINES` rows or columns. In a trained matrix,
+/// the rows have different distributions, and a few adjacent rows may fit one distribution by chance.
 const MAX_SMALL_BLOCKS: usize = 4;
 
-/// The smallest number of rows or columns of a block, if there are many blocks.
+/// The smallest number of rows or columns of a block, if there are more than `MAX_SMALL_BLOCKS` blocks.
 const MIN_LINES: usize = 12;
 
 /// The largest number of matrices that are recognized as a stack. A stack is a tensor of three or more axes, divided
@@ -39,8 +39,8 @@ pub(super) struct Divided {
 /// module.
 type Classify = dyn Fn(&Scan<'_>) -> Result<Classification>;
 
-/// Divides a tensor that consists of equal blocks along one axis, each of which is
-/// fresh, orthogonal or constant. Returns `None` for other tensors.
+/// Divides a tensor into equal blocks along one axis, if each block is fresh, orthogonal or constant. Returns `None`
+/// for other tensors.
 ///
 /// A division into blocks is tried if `structure` shows that the mean squares of slices along the axis differ within
 /// the tensor, but not within the blocks. If a few matrices of a stack have another scale than the others, a message is
@@ -69,12 +69,11 @@ pub(super) fn of(
     Ok(None)
 }
 
-/// Divides a tensor that consists of equal blocks along one axis, all of which are
-/// orthogonal. Returns `None` for other tensors.
+/// Divides a tensor into equal blocks along one axis, if all blocks are orthogonal. Returns `None` for other tensors.
 ///
-/// `whole` is whether the tensor as a whole is orthogonal. Some of its blocks are then orthogonal too and prove
-/// nothing, so these divisions are left out. If a few matrices of a stack have another scale than the others, a message
-/// is added to `problems`.
+/// `whole` is whether the tensor as a whole is orthogonal. The blocks of some divisions are then orthogonal too, which
+/// proves nothing, so these divisions are left out. If a few matrices of a stack have another scale than the others, a
+/// message is added to `problems`.
 ///
 /// # Errors
 /// Returns an error if the file cannot be read.
@@ -86,8 +85,9 @@ pub(super) fn orthogonal(
 ) -> Result<Option<Divided>> {
     let (rows, columns) = scan.matrix();
     let stack = scan.shape().len() > 2;
-    // Several square orthogonal matrices above one another have orthogonal columns together. Blocks that are longer
-    // along the divided axis than along the other are therefore tried last. A stack is first divided into its matrices.
+    // If square orthogonal matrices are stacked vertically, the columns of the result are orthogonal too. Several such
+    // matrices could therefore be taken for one block. To avoid this, blocks that are longer along the divided axis
+    // than along the other are tried last. A stack is first divided into its matrices.
     let mut divisions = divisions(scan.shape());
     divisions.retain(|&(axis, _)| !whole || stack || if axis == 0 { rows > columns } else { columns > rows });
     let is_long = |&(axis, count): &(usize, usize)| match axis {

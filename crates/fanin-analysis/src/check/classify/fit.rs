@@ -81,7 +81,7 @@ impl Estimate {
         x.is_finite() && !(self.ignore_zeros && x == 0.0) && !self.modes.contains(&x)
     }
 
-    /// Reads the values again. Estimates the moments from those whose distance from the current mean is at most
+    /// Reads the values again. Estimates the moments from the values whose distance from the current mean is at most
     /// `reach`. Returns the number of values that are farther away.
     ///
     /// # Errors
@@ -229,9 +229,9 @@ pub(super) fn distribution(
     Ok(Fitted { fit, structure, signature: Some(signature) })
 }
 
-/// Returns a message if adjacent zeros are too frequent for independent zeros. `fitted` is whether a distribution fits
-/// the other values. Returns `None` if it does not. The zeros of a single row of zeros, such as that of a padding
-/// token, are not counted.
+/// Returns a message if there are more adjacent zeros than independent zeros would cause, and `None` otherwise.
+/// `fitted` is whether a distribution fits the other values. If it is false, the result is `None`. If only one row is
+/// all zeros, as for a padding token, its zeros are not counted.
 fn zeros_together(scan: &Scan<'_>, fitted: bool) -> Result<Option<String>> {
     let summary = &scan.summary;
     let (rows, width) = scan.matrix();
@@ -445,15 +445,15 @@ fn clamped_values(
     let piled = |bound: f64, count: u64| match fitted {
         // Equal random values are rare in a wide type.
         Some(_) if wide => count >= 5,
-        // In a narrow type, the probability of a value is that of its rounding interval. torch moves values from the
-        // upper bound of a uniform distribution to the lower one.
+        // In a narrow type, the probability of a value is the probability of its rounding interval. torch moves values
+        // from the upper bound of a uniform distribution to the lower one.
         Some(reference) => {
             let probability = |x: f64| {
                 let (below, above) = grid::rounding_interval(scan.dtype, x);
                 reference.distribution.probability(below, above)
             };
-            // The fitted bound can be anywhere in the rounding interval of the extreme value, which is at most twice as
-            // wide as that of its neighbour.
+            // The fitted bound can be anywhere in the rounding interval of the extreme value. This interval is at most
+            // twice as wide as the rounding interval of the adjacent value.
             let (below, above) = grid::neighbours(scan.dtype, bound);
             let inner = if bound > 0.0 { below } else { above };
             let likely = probability(bound).max(2.0 * probability(inner)) + reference.wrapped_probability();

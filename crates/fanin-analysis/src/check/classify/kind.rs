@@ -34,8 +34,8 @@ pub enum Kind {
         /// The number of blocks.
         count: usize,
     },
-    /// The rows, or the columns of a matrix with more rows than columns, are orthogonal to one another. This number is
-    /// the gain, which is the Euclidean norm of each.
+    /// The rows are orthogonal to one another, or the columns if the matrix has more rows than columns. This number is
+    /// the gain: the Euclidean norm of each of these rows or columns.
     Orthogonal(f64),
     /// The values follow no known distribution or are not independent of one another: the tensor is trained, or
     /// initialized by an unknown scheme.
@@ -111,8 +111,9 @@ pub struct Classification {
     pub zeros: Option<u64>,
     /// A hash of all values with their row-major indices. Tensors with the same values have the same hash.
     pub hash: u64,
-    /// Whether the values are an unchanged draw of torch's generator or of the native stream. If not, they may still be
-    /// an unchanged draw of another generator, or rounded to a narrower type.
+    /// Whether the values are known to be an unchanged draw of torch's generator or of the native stream. If this is
+    /// `false`, the values may still be an unchanged draw of another generator, or one that was rounded to a narrower
+    /// type.
     pub unchanged: bool,
     /// A description of the values that `kind` does not include. It describes the blocks of [`Kind::Blocks`], or a
     /// normal distribution that no known initializer gives to a tensor of this name. `None` if the description follows
@@ -123,8 +124,8 @@ pub struct Classification {
 }
 
 impl Classification {
-    /// Sets the kind of values that follow a known distribution, but are not fresh, to [`Kind::Other`]. The distribution
-    /// remains the description. `reason` becomes a note.
+    /// Changes the kind to [`Kind::Other`], for values that follow a known distribution but are not fresh. The
+    /// distribution remains the description. `reason` becomes a note.
     pub(crate) fn set_not_fresh(&mut self, reason: String) {
         self.description.get_or_insert_with(|| self.kind.description());
         self.kind = Kind::Other;

@@ -127,8 +127,8 @@ fn kind_of(scan: &Scan<'_>, search_blocks: bool, found: &mut Classification) -> 
         None => Kind::Other,
     };
     let independent = fit.is_some_and(|fit| {
-        // Values that were rounded to a narrower type are still independent. Copies are reported as a problem of fresh
-        // values.
+        // Values that were rounded to a narrower type are still independent. If values are copied, the kind remains
+        // fresh, and the copies are reported as a problem.
         let independent = fit.dependence.iter().all(|result| ["rounded", "repeats"].contains(&result.test));
         report_dependence(fit.dependence, found);
         independent
@@ -155,8 +155,8 @@ impl Classification {
     }
 }
 
-/// Changes the kind of values that follow a known distribution and are independent of one another, if some were changed
-/// since they were drawn.
+/// Stores the origin of values that follow a known distribution and are independent of one another. If some of the
+/// values were changed since they were drawn, the kind is changed to [`Kind::Other`].
 fn use_origin(origin: Origin, found: &mut Classification) {
     found.unchanged = origin == Origin::Unchanged;
     if let Origin::PartlyChanged { unchanged, changed } = origin {

@@ -38,7 +38,7 @@ pub(super) struct Summary {
     width: usize,
     /// The number of values of the current row that were added so far.
     filled: usize,
-    /// The number of zeros among them.
+    /// The number of zeros of the current row that were added so far.
     zeros_of_row: usize,
     /// Whether the last added value was 0.
     after_zero: bool,

@@ -1,17 +1,19 @@
-//! Recognition of values that a known generator has drawn and that were not changed since.
+//! Recognizes values that torch's generator or the native stream has drawn, and that were not changed since.
 //!
-//! Generators draw an f32 value from 24 or 32 random bits. So the values, or functions of them, are multiples of a
-//! step:
-//! - torch's uniform values on `[-b, b)` are multiples of `b / 2^23`, those of the native stream of `b / 2^31`.
-//! - torch's normal values come in pairs `r cos t` and `r sin t`, whose angle `t` is a multiple of `2 pi / 2^24`.
-//! - The squared radius of the native stream's pairs is `-2 ln(1 - k / 2^24)` times the variance, with an integer `k`.
+//! These generators compute an f32 value from 24 or 32 random bits. The values, or functions of the values, are
+//! therefore multiples of a step:
+//! - torch's uniform values on `[-b, b)` are multiples of `b / 2^23`.
+//! - The native stream's uniform values on `[-b, b)` are multiples of `b / 2^31`.
+//! - torch's normal values come in pairs `r cos t` and `r sin t`. The angle `t` is a multiple of `2 pi / 2^24`.
+//! - The native stream's normal values come in such pairs too. The squared radius `r^2` is `-2 ln(1 - k / 2^24)` times
+//!   the variance, where `k` is an integer.
 //!
-//! An f32 has more digits than these multiples near 0, so a changed value is rarely one. One step of an optimizer
-//! leaves no trace of the multiples. Values of another generator have none either: that a trace is missing says
-//! nothing.
+//! Near 0, adjacent f32 values are much closer together than these multiples, so a changed value is rarely a multiple.
+//! After one step of an optimizer, the multiples can no longer be recognized. Values of other generators are no such
+//! multiples either. Values that are no multiples may therefore be changed or not.
 //!
-//! If some rows of a matrix have the trace and others have not, the latter were changed. An optimizer does this to the
-//! rows of an embedding that were not used.
+//! If the values of some rows of a matrix are multiples and those of other rows are not, the other rows were changed.
+//! This happens to an embedding, because an optimizer may change only the rows that were used.
 
 use std::f64::consts::TAU;
 
@@ -24,31 +26,32 @@ use crate::error::Result;
 /// The largest number of values that are read, from the first on.
 const MAX_VALUES: usize = 1 << 16;
 
-/// The number of values of the native stream's uniform distribution of which enough are multiples of its step.
+/// The smallest number of uniform values that are compared with the step of the native stream. Only about one value in
+/// 2,000 can be compared, because f32 is too coarse for the multiples at larger values.
 const NATIVE_UNIFORM: usize = 200_000;
 
-/// The smallest number of values.
+/// The smallest number of values of a tensor whose origin is searched.
 const MIN_VALUES: usize = 256;
 
 /// The largest number of values that are compared for each tried step.
 const MAX_COMPARED: usize = 400;
 
-/// The largest number of steps that are tried for a tensor. A small tensor, whose smallest value is many steps, would need
-/// more, and remains unknown.
+/// The largest number of steps that are tried for a tensor. If more would be needed, the origin is unknown. This can
+/// happen to a small tensor, because its smallest value is a large multiple of the step.
 const MAX_STEPS: u64 = 2048;
 
-/// The smallest number of standard errors by which the agreement with a step must exceed that of other values. Up to a
-/// million steps are tried.
+/// The smallest [`significance`] at which values count as multiples of a step. The limit is high, because many steps
+/// are tried: up to about a million for a checkpoint of 500 tensors.
 const MIN_SIGNIFICANCE: f64 = 10.0;
 
 /// Where the values of a tensor come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Origin {
-    /// All values are those of a generator.
+    /// All values are unchanged values of a known generator.
     Unchanged,
-    /// The rows of a matrix are those of a generator, but for some that were changed.
+    /// Some rows of a matrix have unchanged values of a known generator. The other rows were changed.
     PartlyChanged {
-        /// The number of rows that are those of the generator.
+        /// The number of rows that were not changed.
         unchanged: usize,
         /// The number of rows that were changed.
         changed: usize,
@@ -57,10 +60,10 @@ pub(super) enum Origin {
     Unknown,
 }
 
-/// The smallest number of agreements of a row that tell whether it was changed.
+/// The smallest number of compared values in a row. A row with fewer counts neither as changed nor as unchanged.
 const MIN_PAIRS: f64 = 8.0;
 
-/// Whether a value is a multiple of a step.
+/// How close a value is to a multiple of a step.
 #[derive(Debug, Clone, Copy)]
 struct Agreement {
     /// The row of the value.
@@ -70,7 +73,7 @@ struct Agreement {
     cosine: f64,
 }
 
-/// Searches for a generator that has drawn the values, which follow this distribution.
+/// Returns the origin of the values of a tensor. `distribution` is the distribution that was fitted to the values.
 ///
 /// # Errors
 /// Returns an error if the file cannot be read.
@@ -92,8 +95,9 @@ pub(super) fn origin(scan: &Scan<'_>, distribution: &Univariate) -> Result<Origi
     }
 }
 
-/// Reads and returns the first values of a tensor, at most `count`. torch draws the last group of a tensor again if it
-/// is incomplete, so its values are left out.
+/// Reads and returns the first values of a tensor, at most `count`. torch draws values in groups of [`Torch::GROUP`].
+/// If the number of values is not a multiple of the size of a group, torch draws the last `GROUP` values of the tensor
+/// again. These values, and the group that they overlap, are left out.
 fn unrepeated_values(scan: &Scan<'_>, count: usize) -> Result<Vec<f64>> {
     let mut values = scan.view.first_values(count)?;
     let whole_groups = scan.count() / Torch::GROUP * Torch::GROUP;
@@ -103,7 +107,7 @@ fn unrepeated_values(scan: &Scan<'_>, count: usize) -> Result<Vec<f64>> {
     Ok(values)
 }
 
-/// Searches for a generator that has drawn the values of rows of `width` values.
+/// Returns the origin of values that were already read. `width` is the number of values in a row. See [`origin`].
 fn of_values(values: &[f64], width: usize, distribution: &Univariate) -> Origin {
     let trace = match *distribution {
         Univariate::Uniform { low, high } if low == -high => multiples(values, width, high * 0.5f64.powi(23)),
@@ -121,7 +125,7 @@ fn of_values(values: &[f64], width: usize, distribution: &Univariate) -> Origin 
 
 /// Returns the cosine of 2 pi `x`, up to 1e-5. The magnitude of `x` must be below 2^51.
 fn cosine_of_turns(x: f64) -> f64 {
-    // If this number is added, the sum is rounded to an integer.
+    // Adding this number to `x` rounds `x` to an integer.
     const SHIFT: f64 = (3u64 << 51) as f64;
     let fraction = x - ((x + SHIFT) - SHIFT);
     // The Taylor series.
@@ -129,15 +133,17 @@ fn cosine_of_turns(x: f64) -> f64 {
     (1..=8).rev().fold(1.0, |sum, k| 1.0 - square / f64::from(2 * k * (2 * k - 1)) * sum)
 }
 
-/// Returns how the magnitudes of uniform values agree with multiples of a step, or `None` if they do not. The bounds,
-/// and so the step, are known from the largest value.
+/// Returns how the magnitudes of uniform values agree with multiples of a step near `step`, or `None` if they do not.
+/// `step` is computed from a bound of the distribution. Because this bound is estimated from the largest value, `step`
+/// is slightly wrong.
 fn multiples(values: &[f64], width: usize, step: f64) -> Option<Vec<Agreement>> {
     let magnitudes = values.iter().enumerate().map(|(n, x)| (n / width, x.abs()));
     Steps::Equal.agreements(magnitudes, step, 8.0 / values.len() as f64)
 }
 
-/// Returns the pairs of values `distance` apart in groups of twice as many values, each with its row. Pairs of zeros,
-/// as in the row of a padding token, are left out, and so are pairs of values of two rows.
+/// Divides the values into groups of `2 * distance` values. Returns the pairs of values of a group that are `distance`
+/// apart. Each pair comes with the index of its row. A pair is left out if both values are 0, as in the row of a
+/// padding token, or if the two values are in different rows.
 fn pairs(values: &[f64], width: usize, distance: usize) -> impl Iterator<Item = (usize, f64, f64)> {
     let of_group = move |(number, group): (usize, &[f64])| {
         let (first, second) = group.split_at(distance);
@@ -168,7 +174,7 @@ fn angles(values: &[f64], width: usize) -> Option<Vec<Agreement>> {
         let distance = [-1.0, 0.0, 1.0].map(distance).into_iter().fold(0.5, f64::min);
         Agreement { row, cosine: cosine_of_turns(distance) }
     };
-    // A few pairs tell of most tensors that they were not drawn by torch.
+    // If torch did not draw a tensor, a few pairs are usually enough to find this out.
     let few =
         pairs(&values[..values.len().min(1 << 13)], width, Torch::GROUP / 2).map(of_pair).collect::<Vec<_>>();
     significance(&few).filter(|significance| *significance > MIN_SIGNIFICANCE / 2.0)?;
@@ -177,8 +183,8 @@ fn angles(values: &[f64], width: usize) -> Option<Vec<Agreement>> {
     Some(agreements)
 }
 
-/// Returns the number of standard errors by which the mean agreement exceeds that of other values, or `None` if there
-/// are too few.
+/// Returns the number of standard errors by which the mean cosine exceeds 0, its expected value if the values are no
+/// multiples of the step. Returns `None` for fewer than 60 values.
 fn significance(agreements: &[Agreement]) -> Option<f64> {
     let count = agreements.len() as f64;
     let sum: f64 = agreements.iter().map(|agreement| agreement.cosine).sum();
@@ -186,7 +192,7 @@ fn significance(agreements: &[Agreement]) -> Option<f64> {
     (agreements.len() >= 60).then(|| sum / (count / 2.0).sqrt())
 }
 
-/// The values that an integer `k` gives, divided by the step.
+/// The formula by which values, divided by the step, are computed from an integer `k`.
 #[derive(Debug, Clone, Copy)]
 enum Steps {
     /// `k`.
@@ -196,7 +202,7 @@ enum Steps {
 }
 
 impl Steps {
-    /// Returns the value of an integer, in steps.
+    /// Returns the value for an integer `k`, divided by the step.
     fn value(self, integer: f64) -> f64 {
         match self {
             Self::Equal => integer,
@@ -204,7 +210,8 @@ impl Steps {
         }
     }
 
-    /// Returns the number, near an integer, that gives a value.
+    /// Returns the number `k` for a value divided by the step: the inverse of [`value`](Self::value). If the value was
+    /// computed by the formula, the result is close to an integer.
     fn integer(self, value: f64) -> f64 {
         match self {
             Self::Equal => value,
@@ -216,8 +223,9 @@ impl Steps {
         }
     }
 
-    /// Returns the largest integer that is compared. The rounding of an f32 is a small fraction of the step up to it. A
-    /// squared radius has the roundings of two values.
+    /// Returns the largest integer that is compared. Up to this integer, the rounding error of an f32 is a small
+    /// fraction of the step. The limit for radii is lower, because a squared radius has the rounding errors of two
+    /// values.
     fn largest(self) -> f64 {
         match self {
             Self::Equal => 2f64.powi(20),
@@ -225,8 +233,9 @@ impl Steps {
         }
     }
 
-    /// Searches for the step of which the values are multiples, near `step`, up to a relative uncertainty. Returns how
-    /// the values agree with it, or `None` if there is no such step. Each value has the number of its row.
+    /// Searches for a step with which the values agree, that is, for which `integer` gives nearly integers. The
+    /// relative difference between this step and `step` is at most `uncertainty`. Returns how the values agree with the
+    /// step, or `None` if there is no such step. `values` has pairs of the index of a row and a value in it.
     fn agreements(
         self,
         values: impl Iterator<Item = (usize, f64)>,
@@ -239,7 +248,9 @@ impl Steps {
             row,
             cosine: cosine_of_turns(self.integer(x / step)),
         };
-        // The smallest values have the fewest possible integers. One that was changed has none.
+        // The step is a value, divided by the formula's value for the right integer. Small values have few possible
+        // integers, so all of them are tried for the smallest value. If this value was changed, none of them is right,
+        // and the next value is tried.
         let mut tried = 0;
         for &(_, smallest) in values.iter().take(6) {
             let first = self.integer(smallest / step * (1.0 - uncertainty)).floor().max(1.0);
@@ -271,9 +282,10 @@ impl Steps {
     }
 }
 
-/// Returns what the agreements of values say, of which some are multiples of a step.
+/// Returns the origin of values, of which at least some are multiples of a step.
 fn verdict(agreements: &[Agreement]) -> Origin {
-    // Rounding moves one value in a hundred by a quarter of a step, and a change moves every second one.
+    // The cosine is negative if a value is more than a quarter of a step from a multiple. This is the case for one
+    // value in a hundred because of rounding, and for half of the values that were changed.
     let off = agreements.iter().filter(|agreement| agreement.cosine < 0.0).count();
     if off * 40 < agreements.len() {
         return Origin::Unchanged;
@@ -295,8 +307,8 @@ fn verdict(agreements: &[Agreement]) -> Origin {
     };
     let alternations =
         sums.windows(2).filter(|pair| is_unchanged(&&pair[0]) != is_unchanged(&&pair[1])).count();
-    // Several roundings blur the multiples of all rows alike, so the two kinds of rows must be far apart. A matrix that
-    // is made of two draws has one or two alternations.
+    // If values were rounded several times, the cosines are smaller in all rows, so the means of the two kinds of rows
+    // must be far apart. A matrix that was assembled from two draws has one or two alternations between the kinds.
     let distinct = unchanged.len() >= 4
         && changed.len() >= 4
         && mean_of(&unchanged) > 0.8
@@ -324,7 +336,7 @@ mod tests {
         (values, distribution)
     }
 
-    /// Returns the distribution with parameters as they are estimated from values.
+    /// Returns the distribution with parameters that are estimated from the values.
     fn fitted(values: &[f32], distribution: Univariate) -> Univariate {
         let squares: f64 = values.iter().map(|x| f64::from(*x).powi(2)).sum();
         let reach = values.iter().fold(0f32, |most, x| most.max(x.abs()));

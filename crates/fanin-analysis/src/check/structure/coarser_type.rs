@@ -18,15 +18,15 @@ pub(super) struct CoarserType {
     f32: u64,
 }
 
-/// Returns whether only the first `bits` of the 52 mantissa bits of `x` can be 1. A type with this number of mantissa
-/// bits represents such a value exactly, unless its range is too small.
+/// Returns whether the last 52 - `bits` of the 52 mantissa bits of `x` are 0. A type with `bits` mantissa bits
+/// represents such a value exactly, if the value is within the range of the type.
 #[inline(always)]
 fn ends_after(x: f64, bits: u32) -> bool {
     x.to_bits() << (12 + bits) == 0
 }
 
 vectorized! {
-    /// Returns whether [`ends_after`] is true for one of the values.
+    /// Returns whether [`ends_after`] is true for at least one of the values.
     fn any_ends_after(values: &[f64], bits: u32) -> bool {
         values.iter().fold(false, |any, x| any | ends_after(*x, bits))
     }
@@ -38,9 +38,10 @@ impl CoarserType {
         Self { dtype, finite: 0, bf16: 0, f16: 0, f32: 0 }
     }
 
-    /// Counts the next values. Types narrower than f32 have no counts.
+    /// Counts the next values. Nothing is counted unless the type of the tensor is f32 or f64.
     pub(super) fn add(&mut self, values: &[f64]) {
-        // The number of mantissa bits of the widest type that is narrower. A random value rarely ends after them.
+        // The largest number of mantissa bits of a narrower type: 10 for f16, 23 for f32. In a random value, the bits
+        // after these are rarely all 0.
         let bits = match self.dtype {
             DType::F32 => 10,
             DType::F64 => 23,
@@ -69,8 +70,8 @@ impl CoarserType {
         self.f32 += next.f32;
     }
 
-    /// Returns a failed test `rounded` if a narrower type represents at least 32 values, and more than 5 % of all
-    /// values, exactly. The type bf16 represents one in 2^16 random f32 values exactly, and f16 one in 2^13.
+    /// Returns a failed test `rounded` if a narrower type exactly represents at least 32 values and more than 5 % of
+    /// all values. By chance, bf16 exactly represents one in 2^16 random f32 values, and f16 one in 2^13.
     pub(super) fn test(&self) -> Option<TestResult> {
         let counts = [(DType::BF16, self.bf16), (DType::F16, self.f16), (DType::F32, self.f32)];
         let candidates: &[(DType, u64)] = match self.dtype {

@@ -9,7 +9,7 @@ use crate::check::test_result::TestResult;
 use crate::signs::sign;
 use crate::vectorized::vectorized;
 
-/// The number of sums in the sketch of a row or of a column.
+/// The number of sums in the [`Sketch`] of a row or of a column.
 const SKETCH: usize = 8;
 
 /// The smallest number of values of a row or column that is sketched. The sums over fewer values are far from normal.
@@ -39,7 +39,8 @@ struct AxisLag {
     sum: f64,
 }
 
-/// The sums from which the tests `correlation` and `symmetry` of a matrix are computed. The values are added row by row.
+/// The sums from which the tests `correlation` and `symmetry` of a matrix are computed. The values are added row by
+/// row.
 pub(super) struct Lags {
     axes: Vec<AxisLag>,
     /// The signs of the columns in the sketches of rows. Empty if the rows are not sketched.
@@ -48,12 +49,12 @@ pub(super) struct Lags {
     rows: Vec<Sketch>,
     /// The signs of the rows in the sketches of columns. Empty if the columns are not sketched.
     row_signs: Vec<f32>,
-    /// `SKETCH` rows of sums. The sketch of a column has the sum of each row.
+    /// A row-major matrix of `SKETCH` rows. Each of its columns is the sketch of one column of the tensor.
     column_sums: Vec<f32>,
 }
 
 impl Lags {
-    /// Returns the sums before the first row is added.
+    /// Creates the sums, with no rows added yet.
     pub(super) fn new(matrix: &Matrix<'_>) -> Self {
         let signs_of = |length: usize| if length >= MIN_LENGTH { signs(length) } else { Vec::new() };
         let row_signs = signs_of(matrix.rows);
@@ -195,8 +196,8 @@ vectorized! {
         sketches
     }
 
-    /// Adds the values of each row to one of the `SKETCH` rows of `sums`, with the sign of the row. `first` is the index
-    /// of the first row in the matrix.
+    /// Multiplies the values of each row by the sign of the row, and adds them to one of the `SKETCH` rows of `sums`.
+    /// `first` is the index of the first row in the matrix.
     fn add_rows(values: &[f32], first: usize, signs: &[f32], sums: &mut [f32]) {
         let columns = sums.len() / SKETCH;
         for ((n, row), sign) in values.chunks(columns).enumerate().zip(signs) {

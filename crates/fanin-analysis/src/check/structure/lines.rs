@@ -1,5 +1,5 @@
-//! Tests whether the rows, the columns and the slices of a tensor have the means and the mean squares of independent
-//! values.
+//! Tests the means and the mean squares of the rows, the columns and the slices of a tensor: whether they differ more
+//! than those of independent values.
 
 use super::matrix::{LIGHT_TAILED, inlined_dot, inlined_sum};
 use crate::check::distribution::Moments;
@@ -49,8 +49,8 @@ pub(super) struct Lines {
 }
 
 vectorized! {
-    /// Adds the values of each row of `width` values to `sums`, and their squares to `squares`, unless these are empty.
-    /// They have one element for each column. Returns the sums of the rows.
+    /// Adds the values of each column to an element of `sums`, and their squares to an element of `squares`. A row has
+    /// `width` values. If the column sums are not needed, both slices are empty. Returns the sums of each row.
     fn sums_of_lines(values: &[f32], width: usize, sums: &mut [f64], squares: &mut [f64]) -> Vec<Sums> {
         let mut rows = Vec::with_capacity(values.len() / width);
         for row in values.chunks(width) {
@@ -65,7 +65,7 @@ vectorized! {
     }
 }
 
-/// The sums of lines before all values are added.
+/// The sums of lines while values are added.
 pub(super) struct UnfinishedLines {
     /// The sums of all lines except the columns.
     lines: Lines,
@@ -84,8 +84,8 @@ pub(super) struct UnfinishedLines {
 }
 
 impl UnfinishedLines {
-    /// Returns the sums before the first value is added. `shape` is the shape of a tensor, or of a range of its slices
-    /// along the first axis. It must have two axes or more, and no axis of size 0.
+    /// Creates sums of 0. `shape` is the shape of a tensor, or of a range of its slices along the first axis. It must
+    /// have two axes or more, and no axis of size 0.
     pub(super) fn new(shape: &[usize]) -> Self {
         let is_deep = shape.len() > 2;
         let second = if is_deep { shape[1] } else { 1 };
@@ -189,9 +189,10 @@ impl Lines {
 /// Tests whether the means and the mean squares of lines differ more than those of independent values. `name` is the
 /// name of the test, and `length` is the number of values of a line.
 ///
-/// The means have two p-values, and so do the mean squares. One is that of the sum of the squared deviations of all
-/// lines, by the chi-square distribution. The other is that of the largest deviation, times the number of lines. The
-/// result has four times the smallest of these four p-values (Bonferroni's correction).
+/// There are two p-values for the means, and two for the mean squares. The first is for the sum of the squared
+/// deviations of all lines, which is compared with a chi-square distribution. The second is for the largest deviation,
+/// and is multiplied by the number of lines. The p-value of the result is four times the smallest of these four
+/// p-values (Bonferroni's correction).
 fn of_lines(name: &'static str, lines: &[Sums], length: usize, moments: &Moments) -> Option<TestResult> {
     let min_length = if moments.kurtosis < LIGHT_TAILED { MIN_LENGTH } else { 8 * MIN_LENGTH };
     if lines.len() < 2 || length < min_length {

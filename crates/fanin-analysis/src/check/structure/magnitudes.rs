@@ -2,8 +2,8 @@
 //! negated, permuted or transposed.
 //!
 //! The hash of a line (a row or a column) is the sum of the hashes of its magnitudes. It depends neither on the order
-//! of the values nor on their signs. In a type with few values, two lines may have the same magnitudes by chance. The
-//! probability of this is estimated from the first values of the tensor.
+//! of the values nor on their signs. In a type with few distinct values, such as float8, two lines may have the same
+//! magnitudes by chance. The probability of this is estimated from the first values of the tensor.
 
 use std::cell::OnceCell;
 use std::collections::HashMap;
@@ -41,13 +41,13 @@ pub(super) struct Magnitudes {
     filled: usize,
     /// The number of complete rows.
     finished: usize,
-    /// The row-major index of the first value.
+    /// The row-major index of the first value that was added.
     start: usize,
 }
 
 vectorized! {
-    /// Adds the hash of each value to one of `columns` and of `tile`, unless these are empty. Returns the sum of the
-    /// hashes.
+    /// Adds the hash of value n to element n of `columns` and of `tile`. Either slice may be empty, and is then left
+    /// alone. Returns the sum of the hashes.
     fn add_hashes(values: &[f64], columns: &mut [u64], tile: &mut [u64]) -> u64 {
         const BLOCK: usize = 256;
         let mut total = 0u64;
@@ -78,7 +78,7 @@ fn mix(x: f64) -> u64 {
 }
 
 impl Magnitudes {
-    /// Returns the state before the first value is added. The matrix has `rows` rows of `width` values. `start` is the
+    /// Creates the hashes, with no values added yet. The matrix has `rows` rows of `width` values. `start` is the
     /// row-major index of the first value that will be added, which must be the start of a row.
     pub(super) fn new(rows: usize, width: usize, start: usize) -> Self {
         const MIN_SIDE: usize = 16;
@@ -170,7 +170,7 @@ impl Magnitudes {
 struct Chance<'a> {
     /// The bit patterns of the magnitudes.
     magnitudes: &'a [u64],
-    /// See [`Chance::frequencies`]. They are rarely needed.
+    /// The result of [`Chance::frequencies`]. It is computed only if it is needed, which is rare.
     frequencies: OnceCell<Vec<(f64, f64)>>,
 }
 
@@ -192,8 +192,8 @@ impl<'a> Chance<'a> {
         groups.map(|group| (group[0] as f64 / total, group.len() as f64)).collect()
     }
 
-    /// Returns whether the probability is below 2^-40 that, among `sets` sets of `length` values each, two have the
-    /// same magnitudes by chance.
+    /// Returns whether equal magnitudes are practically impossible by chance. For `sets` sets of `length` random values
+    /// each, the probability that any two sets have the same magnitudes must be below 2^-40.
     fn is_small(&self, length: usize, sets: usize) -> bool {
         // The number of values with a given magnitude is treated as a Poisson variable, independent of the numbers for
         // other magnitudes.

@@ -2,8 +2,9 @@
 
 use crate::vectorized::vectorized;
 
-/// The kurtosis below which values count as light-tailed. Normal values have a kurtosis of 3. A sum of a few dozen
-/// squares of light-tailed values has tails that are about as heavy as those of a sum for normal values, or lighter.
+/// The kurtosis below which values count as light-tailed. Normal values have a kurtosis of 3. Consider the sum of the
+/// squares of a few dozen values. For light-tailed values, large deviations of this sum are about as rare as for normal
+/// values, or rarer.
 pub(super) const LIGHT_TAILED: f64 = 3.3;
 
 /// The largest number of products that are added in f32. The sums of several such groups are added in f64.
@@ -37,7 +38,7 @@ vectorized! {
     }
 }
 
-/// Returns the result of [`dot`]. It is for functions that are declared by `vectorized`.
+/// Like [`dot`], but always inlined, for use in functions that `vectorized!` declares.
 #[inline(always)]
 pub(super) fn inlined_dot(a: &[f32], b: &[f32]) -> f64 {
     let mut sum = 0.0;
@@ -56,7 +57,7 @@ pub(super) fn inlined_dot(a: &[f32], b: &[f32]) -> f64 {
 }
 
 /// Returns the sum of the values of a vector. The values of each chunk of 4096 are added in f32, and the sums of the
-/// chunks in f64. It is for functions that are declared by `vectorized`.
+/// chunks in f64. The function is always inlined, for use in functions that `vectorized!` declares.
 #[inline(always)]
 pub(super) fn inlined_sum(values: &[f32]) -> f64 {
     let mut sum = 0.0;

@@ -1,5 +1,5 @@
-//! Tests whether the values of a tensor are independent of one another. This does not depend on the distribution of the
-//! values.
+//! Tests whether the values of a tensor are independent of one another. The tests need only the moments of the
+//! distribution of the values.
 //!
 //! The values are standardized: the mean is subtracted, and the result is divided by the standard deviation. A large
 //! tensor is divided into parts of consecutive rows, which are tested on several threads.
@@ -7,8 +7,10 @@
 //! | test | what it finds |
 //! |---|---|
 //! | `spectrum`, `norm` | low rank, large singular values, correlated rows or columns ([`spectrum`]) |
-//! | `rows`, `columns`, `slices` | rows, columns or slices whose mean or mean square differs from the others ([`lines`]) |
-//! | `correlation`, `symmetry` | correlated values at neighbouring or transposed positions, correlated rows or columns ([`lags`]) |
+//! | `rows`, `columns`, `slices` | rows, columns or slices whose mean or mean square differs from the others
+//! ([`lines`]) |
+//! | `correlation`, `symmetry` | correlated values at neighbouring or transposed positions, correlated rows or columns
+//! ([`lags`]) |
 //! | `repeats` | negated, permuted and transposed copies within the tensor ([`magnitudes`]) |
 //! | `rounded` | values that a narrower type represents exactly ([`coarser_type`]) |
 
@@ -36,8 +38,8 @@ use matrix::{LIGHT_TAILED, Matrix};
 /// The smallest number of values of a tensor whose structure is tested.
 pub(crate) const MIN_VALUES: usize = 64;
 
-/// The kurtosis from which sums over the values are not tested. A larger kurtosis occurs if most values are rounded to
-/// one value.
+/// Sums over the values are tested only if the kurtosis of the values is below this. A larger kurtosis occurs if most
+/// values are rounded to one value.
 const MAX_KURTOSIS: f64 = 6.0;
 
 /// The tests of the structure of a tensor, or of a range of its rows. The values are added chunk by chunk.
@@ -48,7 +50,8 @@ pub(crate) struct Structure {
     /// The moments by which the values are standardized.
     moments: Moments,
     /// Whether sums over the values are tested. If not, only copies and rounding are tested. Sums are not tested if the
-    /// values have a large kurtosis, if one of them is not finite, or if all values of a part are equal.
+    /// values have a large kurtosis, if one of them is not finite, if all values of a part are equal, or if a part has
+    /// fewer than `MIN_VALUES` values.
     sums: bool,
     /// The standardized values, until [`finish`](Self::finish) is called.
     values: Vec<f32>,
@@ -90,9 +93,10 @@ vectorized! {
     }
 }
 
-/// Returns the number of rows that are processed together. Their values fit into the CPU's second-level cache. The
-/// number is a multiple of 16, so that scalar products are mostly added in groups of the same values, however the rows
-/// are divided.
+/// Returns the number of rows that are processed together. Their values fit into the CPU's second-level cache.
+///
+/// The number is a multiple of 16, except for very long rows. Each group of rows then starts at a multiple of 16
+/// values. [`dot`] adds products in groups of 16, so most of these groups have the same values for any number of rows.
 fn rows_of_block(columns: usize) -> usize {
     const VALUES: usize = 1 << 14;
     let rows = VALUES.div_ceil(columns).next_multiple_of(16);
@@ -100,7 +104,7 @@ fn rows_of_block(columns: usize) -> usize {
 }
 
 impl Structure {
-    /// Returns the tests before the first value is added.
+    /// Creates the tests. No values have been added yet.
     pub(crate) fn new(subject: Subject<'_>) -> Self {
         let Subject { whole, shape, first, dtype, moments } = subject;
         let (rows, width) = matrix(whole);
@@ -137,7 +141,7 @@ impl Structure {
         self.squares += dot(added, added);
     }
 
-    /// Makes the tests that need all values of the part at once. No values can be added afterwards.
+    /// Runs the tests that need all values of the part at once. No values can be added afterwards.
     pub(crate) fn finish(&mut self) {
         let values = std::mem::take(&mut self.values);
         let (&[rows, ..], true) = (&self.shape[..], self.sums) else { return };
@@ -183,8 +187,8 @@ impl Structure {
     }
 
     /// Returns the results of all tests of the whole tensor. `shape` is its shape, and `moments` are the moments of its
-    /// values. If a test was made for several parts, it has one result: the smallest p-value, times the number of
-    /// parts.
+    /// values. If several parts were tested, a test has one result: the smallest p-value, times the number of parts
+    /// (Bonferroni's correction).
     pub(crate) fn tests(&self, shape: &[usize], moments: &Moments) -> Vec<TestResult> {
         let mut results: Vec<TestResult> = Vec::new();
         for name in ["spectrum", "norm", "correlation", "symmetry"] {

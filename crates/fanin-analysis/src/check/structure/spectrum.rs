@@ -4,14 +4,14 @@
 //! a small bidiagonal one. If the values of the matrix are independent and normal, the entries of the bidiagonal matrix
 //! are independent, and the square of each entry is a chi-square variable. The degrees of freedom are `rows`, `rows -
 //! 1`, ... on the diagonal, and `columns - 1`, `columns - 2`, ... on the superdiagonal (Silverstein 1985; Dumitriu and
-//! Edelman 2002). Each entry therefore has an exact p-value, and the other singular values are not needed. By the
-//! central limit theorem, the p-values are nearly exact for other distributions with finite fourth moments. A low rank,
-//! a few large singular values, or rows and columns of different sizes change the entries.
+//! Edelman 2002). Each entry therefore has an exact p-value, and a full singular value decomposition is not needed. By
+//! the central limit theorem, the p-values are nearly exact for other distributions with finite fourth moments. A low
+//! rank, a few large singular values, or rows and columns of different magnitudes change the entries.
 //!
-//! The largest singular value of the bidiagonal matrix is a lower bound on that of the whole matrix. It is compared
-//! with the Tracy-Widom distribution ([`tracy_widom`]). A small matrix has more steps, so its bound is nearly the
-//! largest singular value itself. If training adds a matrix of low rank to the initial values, the largest singular
-//! value changes first.
+//! The largest singular value of the bidiagonal matrix is a lower bound on the largest singular value of the whole
+//! matrix. This bound is compared with the Tracy-Widom distribution ([`tracy_widom`]). For a small matrix, more steps
+//! are made, so the bound is nearly the largest singular value itself. If training adds a matrix of low rank to the
+//! initial values, the largest singular value changes first.
 
 use fanin::linalg::singular_values;
 
@@ -29,11 +29,12 @@ const STEPS: usize = 6;
 /// The largest number of steps. Steps beyond `STEPS` only improve the lower bound on the largest singular value.
 const MAX_STEPS: usize = 40;
 
-/// The limit of the work, as the number of values of the matrix times the number of steps. A matrix for which `STEPS`
-/// steps exceed this limit has `STEPS` steps.
+/// The limit of the work, as the number of values of the matrix times the number of steps. At least `STEPS` steps are
+/// made, even if they exceed this limit.
 const MAX_PRODUCTS: usize = 1 << 24;
 
-/// The largest growth of rounding errors up to which right vectors are computed in one pass.
+/// The largest allowed growth of rounding errors, as a factor. If computing a right vector in one pass would exceed it,
+/// the vector is computed in a pass of its own.
 const MAX_GROWTH: f64 = 30.0;
 
 /// The smallest number of rows, and of columns, of a matrix that is tested.
@@ -81,9 +82,9 @@ pub(super) fn tests(matrix: &Matrix<'_>) -> Vec<TestResult> {
 
 /// Tests the entries of the bidiagonal matrix. `entries` has the square of each entry and its degrees of freedom.
 ///
-/// The test has two p-values. One is the smallest p-value of a single entry, times the number of entries. The other is
-/// that of the sum of the squares of all entries' normal deviates, by the chi-square distribution. The result has twice
-/// the smaller one.
+/// The test has two p-values. The first is the smallest p-value of a single entry, times the number of entries. For the
+/// second, each entry is transformed into a standard normal variable, and the sum of the squares of these variables is
+/// compared with a chi-square distribution. The p-value of the result is twice the smaller of the two.
 fn bulk(entries: &[(f64, f64)]) -> TestResult {
     let count = entries.len() as f64;
     let worst = entries.iter().map(|&(x, degrees)| chi_square(x, degrees)).fold(1.0, f64::min);
@@ -105,11 +106,12 @@ fn bulk(entries: &[(f64, f64)]) -> TestResult {
 /// Reduces the matrix to a small bidiagonal matrix by a few steps of Golub and Kahan's method. The first vector has
 /// fixed pseudo-random signs. Each new vector is orthogonalized against all earlier ones.
 ///
-/// The next right vector is the product of the transposed matrix A^T and the left vector l, made orthogonal to the
-/// earlier right vectors. Before A v is made orthogonal to the earlier left vectors, it is a sum of l, times a diagonal
-/// entry, and of earlier left vectors. A^T times the latter is a sum of the known right vectors. The part of A^T A v
-/// that is orthogonal to these is therefore the next right vector, times the diagonal entry. Both products, A v and
-/// A^T A v, need only one pass over the values.
+/// Let A be the matrix, v the last right vector, l the new left vector and d the new diagonal entry. The next right
+/// vector is the part of A^T l that is orthogonal to the known right vectors, divided by its length. This part can be
+/// computed from A^T A v instead of A^T l, for this reason: A v is d l plus a linear combination of earlier left
+/// vectors, and A^T maps these to linear combinations of known right vectors. The part of A^T A v that is orthogonal to
+/// the known right vectors is therefore d times that part of A^T l. One pass over the values is enough for both A v and
+/// A^T A v.
 fn bidiagonal(matrix: &Matrix<'_>) -> Bidiagonal {
     let affordable = (MAX_PRODUCTS / matrix.values.len()).clamp(STEPS, MAX_STEPS);
     let steps = affordable.min(matrix.rows.min(matrix.columns) / 2);
@@ -117,7 +119,7 @@ fn bidiagonal(matrix: &Matrix<'_>) -> Bidiagonal {
     let mut right: Vec<Vec<f32>> = vec![(0..matrix.columns as u64).map(|n| sign(n) as f32 * scale).collect()];
     let mut left: Vec<Vec<f32>> = Vec::new();
     let (mut diagonal, mut beside) = (Vec::new(), Vec::new());
-    // The growth of rounding errors since the last right vector that was not computed in one pass.
+    // The factor by which rounding errors have grown since a right vector was last computed in a pass of its own.
     let mut growth = 1.0;
     for step in 0..steps {
         let is_last = step + 1 == steps;
@@ -133,8 +135,8 @@ fn bidiagonal(matrix: &Matrix<'_>) -> Bidiagonal {
         diagonal.push(entry);
         left.push(u);
         if !is_last {
-            // The length of the part of A v that is a sum of earlier left vectors. The errors of the last right vector
-            // are multiplied by this length, and divided by the entry.
+            // The length of the part of A v that is a linear combination of earlier left vectors. The computation in
+            // one pass multiplies the errors of the last right vector by this length, and divides them by the entry.
             let earlier = (squares - entry * entry).max(0.0).sqrt();
             let is_precise = in_one_pass && entry > 0.0 && growth * earlier <= MAX_GROWTH * entry;
             growth = if is_precise { (growth * earlier / entry).max(1.0) } else { 1.0 };
@@ -229,7 +231,7 @@ fn add_multiple(sums: &mut [f32], factor: f32, added: &[f32]) {
 mod tests {
     use super::*;
 
-    /// Returns the bidiagonal form by separate products with the matrix and with the transposed matrix, in f64.
+    /// Computes the bidiagonal form in f64, with separate passes for the matrix and the transposed matrix.
     fn reference(matrix: &Matrix<'_>, steps: usize) -> (Vec<f64>, Vec<f64>) {
         let (rows, columns) = (matrix.rows, matrix.columns);
         let x = |i: usize, j: usize| f64::from(matrix.values[i * columns + j]);
