@@ -3,8 +3,8 @@
 `cargo xtask bench` creates the Python environment, builds and installs the package, and runs this script. For each number of
 threads, a child process measures all cases. In each round, every contender (fanin, another library, or the memory fill) does the
 fill once, so that a slow phase of the machine affects all contenders. The script compares median times and minimum times. Minimum
-times depend less on other processes. All contenders write to memory that has been written to before, except JAX, which allocates
-new memory.
+times depend less on other processes. fanin, torch and NumPy write to memory that has been written to before. JAX and most libraries
+of `peers.py` allocate new memory.
 
 The values of each fill are checked before it is timed. The torch stream must give bit-identical values and the same state of
 the generator as torch. The native stream must match the digests in the repository.
@@ -40,7 +40,7 @@ ROUNDS = 15
 #: The pause in seconds before each contender of a long fill. OpenMP threads spin for some milliseconds after a parallel
 #: operation. Without the pause, they would compete with the threads of the next contender.
 REST = 0.03
-#: The time in seconds below which a long fill is called once without timing after the pause, to wake its threads.
+#: If a long fill takes less than this time in seconds, it is called once without timing after the pause, to wake its threads.
 WAKE = 0.05
 
 
@@ -111,7 +111,7 @@ def models(options: argparse.Namespace) -> None:
 
 
 def peer_table(cases: list[dict[str, Any]]) -> list[str]:
-    """Returns the lines of a table with the minimum time of each other library, divided by that of each stream of fanin."""
+    """Returns the lines of a table: the minimum time of each other library, divided by the minimum time of each stream of fanin."""
     names = {"torch": "torch", "numpy": "NumPy (SFC64)", "jax": "JAX (jit)", **{name: name for name in PEERS}}
     measured = [case for case in cases if set(PEERS) & set(case["least"])]
     head = [f"{case['name']}, {stream}" for case in measured for stream in ("torch stream", "native stream")]
@@ -249,7 +249,8 @@ def tensor(case: Case) -> Any:
 def prepare(case: Case, curve: bool) -> dict[str, Callable[[], Any]]:
     """Returns, for each contender by name, a function that does the fill once.
 
-    All functions write to the same memory, except that of JAX, which allocates new memory.
+    The functions of fanin, torch and NumPy write to the same memory. JAX and most libraries of `peers.py` allocate new memory. If
+    `curve` is true, the result has neither JAX nor these libraries.
     """
     import numpy as np
     import torch

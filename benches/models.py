@@ -10,7 +10,8 @@ Large models are measured twice. The first measurement uses newly allocated memo
 second measurement is made in a separate process, which reuses its memory from one build to the next. The difference between
 the two is the time of page faults.
 
-Finally, `MANY` models are built in the three ways. A context must not make a model slower that takes longer than `SHORT` to build.
+Finally, `MANY` small models are built in the three ways. `fast_init()` must not slow down the construction of a model that takes
+longer than `SHORT`.
 """
 
 from __future__ import annotations
@@ -40,11 +41,12 @@ import model_configs  # noqa: E402
 BUDGET = 150.0
 ROUNDS = 5
 
-#: The number of small models of timm and of transformers, half of each, that are built to find a model that a context makes slower.
+#: The number of small models that are built, to find models whose construction `fast_init()` slows down. Half of them are models of
+#: timm, and half are models of transformers.
 MANY = 60
-#: The time in seconds of a build by torch below which a model of these is left out.
+#: If torch builds a small model in less than this time in seconds, the model is left out of the results.
 SHORT = 0.02
-#: The number of rounds of each of these models.
+#: The number of rounds of each small model.
 MANY_ROUNDS = 5
 
 WAYS: dict[str, Callable[[], ContextManager[Any]]] = {
@@ -87,7 +89,7 @@ def digest(model: torch.nn.Module) -> str:
 
 
 def measure(name: str, builder: Callable[[], torch.nn.Module], quick: bool) -> dict[str, Any]:
-    """Checks that all ways give the same weights, and measures them. Returns the median and the minimum time of each way."""
+    """Checks that a model has the same weights in all ways, and measures the times. Returns the median and minimum of each way."""
     print(f"{name} ...", end=" ", file=sys.stderr, flush=True)
     compare(name, builder)
     times: dict[str, list[tuple[float, float]]] = {way: [] for way in WAYS}

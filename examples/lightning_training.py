@@ -25,8 +25,8 @@ class Classifier(lightning.LightningModule):
     def __init__(self) -> None:
         super().__init__()
         self.net = nn.Sequential(nn.Linear(64, 128), nn.ReLU(), nn.Linear(128, 128), nn.ReLU(), nn.Linear(128, 10))
-        # The weights are not initialized in `configure_model`, because Lightning calls it again before validation and tests. The
-        # trained weights would be lost.
+        # Do not initialize the weights in `configure_model`. Lightning calls `configure_model` again before validation and tests,
+        # and the trained weights would be lost.
         fanin.torch.init_module(self, RECIPE, seed=0)
 
     def training_step(self, batch, index):

@@ -26,8 +26,8 @@ def seconds(whose: int) -> float:
 
 
 def wrap(command: list[str]) -> int:
-    """Runs a compiler, and appends the package, the CPU time and the CPU time of this process to the file of times."""
-    # Cargo gives the compiler the open files of its job server.
+    """Runs a compiler. Appends the name of the package, the CPU time of the compiler and the CPU time of this process to a file."""
+    # The open files must not be closed, because the compiler uses those of Cargo's job server.
     done = subprocess.run(command, close_fds=False)
     times = seconds(resource.RUSAGE_CHILDREN), seconds(resource.RUSAGE_SELF)
     with open(os.environ[TIMES], "a") as file:

@@ -60,7 +60,7 @@ class Timeout(BaseException):
 
 
 def limit(seconds: int) -> None:
-    """Raises Timeout after a number of seconds, unless `signal.alarm(0)` is called before."""
+    """Raises Timeout after a number of seconds of CPU time, unless `signal.setitimer(signal.ITIMER_PROF, 0)` is called before."""
 
     def stop(*_: Any) -> None:
         raise Timeout(f"more than {seconds} s")

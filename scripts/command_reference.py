@@ -14,7 +14,7 @@ from pathlib import Path
 PAGE = Path(__file__).resolve().parents[1] / "docs/commands.md"
 RUN = "import sys; from fanin.__main__ import main; sys.argv[0] = 'fanin'; sys.exit(main())"
 
-#: The commands that are written in Python. `fanin --help` names them in its text.
+#: The commands that are written in Python. `fanin --help` names them in its text, but not in its list of commands.
 PYTHON_COMMANDS = ("check-init", "trace", "probe", "coord-check")
 
 INTRODUCTION = """\

@@ -104,7 +104,7 @@ def write_config(model: Any, library: str, path: Path) -> None:
 
 
 def write_header(tensors: dict[str, Any], path: Path) -> None:
-    """Writes a safetensors file with a header only. The bytes of the values are a hole in the file, which needs no space."""
+    """Writes a safetensors file with a header. The values are not written: they are a hole in the file, and need no disk space."""
     end, entries = 0, {}
     for name, (dtype, shape, size) in tensors.items():
         entries[name] = {"dtype": dtype, "shape": shape, "data_offsets": [end, end + size]}
@@ -176,7 +176,10 @@ def compare(folder: Path, with_config: bool) -> dict[str, Any]:
 
 
 def tensor_difference(one: Any, real: dict[str, Any]) -> str | None:
-    """Returns a text that says how a tensor by the draft differs from the real one, or None. `one` is its plan by the draft."""
+    """Returns a text that says how the values that the draft gives to a tensor differ from the real values, or None if they agree.
+
+    `one` is the draft's plan of the tensor. `real` is the summary of the real values.
+    """
     if one.scheme in ("copy", "skip"):
         return None if real["fixed"] == real["count"] else "random, the draft copies it"
     if one.scheme == "arange" or one.integer is not None:

@@ -1,4 +1,4 @@
-"""Measures how often `fanin verify` rejects correct checkpoints. They have many seeds, distributions and types, and both streams.
+"""Measures how often `fanin verify` rejects correct checkpoints, for many seeds, several distributions and types, and both streams.
 
     python scripts/false_alarms.py --fanin target/release/fanin --seeds 200
 """

@@ -57,7 +57,7 @@ def manifest(name):
 
 
 def read_recipe(file):
-    """Reads and returns a recipe. If the recipe extends another one, the other one's rules are appended to its own rules."""
+    """Reads and returns a recipe. If it extends another recipe, the rules of the other recipe come after its own rules."""
     recipe = tomllib.loads((MODELS / file).read_text())
     if "extends" not in recipe:
         return recipe

@@ -55,7 +55,7 @@ MODELS = {
 
 
 class Nothing(TorchDispatchMode):
-    """A dispatch mode that only calls each operator, in the way in which `trace_init` and `check_init` call it."""
+    """A dispatch mode that only calls each operator, in the same way as `trace_init` and `check_init` do."""
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:

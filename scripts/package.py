@@ -83,7 +83,10 @@ def addresses() -> str:
 
 
 def copied_sources(folder: Path, repository: str) -> None:
-    """Copies the files of the repository to a folder. In README.md, relative links become absolute, because PyPI shows it alone."""
+    """Copies the files of the repository to a folder. Makes the relative links in README.md absolute.
+
+    The links must be absolute, because PyPI shows README.md without the rest of the repository.
+    """
     for name in run("git", "ls-files", quiet=True).splitlines():
         target = folder / name
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -124,7 +127,7 @@ def wheel(out: Path, sdist: Path, native: bool) -> Path:
         module = next(name for name in names if re.fullmatch(r"fanin/_fanin.*\.(so|pyd)", name))
         if module.endswith(".so") and platform.system() == "Linux":
             stripped(archive.read(module))
-    # Modules, and also type stubs and the style sheets and scripts of HTML pages.
+    # The wheel must have all files of the package: modules, type stubs, and the style sheets and scripts of HTML pages.
     folder = "crates/fanin-python/python/"
     for name in run("git", "ls-files", folder, quiet=True).splitlines():
         check(name.removeprefix(folder) in names, f"{built.name} does not have {name}")

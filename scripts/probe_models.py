@@ -123,7 +123,11 @@ def _transformers_model(name, kind):
 
 
 def _shrunk(default, is_image):
-    """Returns the fields of a configuration that are too large, with smaller values. For images, only numbers of layers."""
+    """Returns the fields of a configuration that are too large, with smaller values.
+
+    For models that take images, these are only numbers of layers. For models that take text, the ids of special tokens are also
+    returned, with the value 0, because the vocabulary may be reduced.
+    """
     sizes = {name: 4 for name in DEPTHS} | {name: 256 for name in WIDTHS} | {name: 4 for name in HEADS}
     sizes |= {name: 1024 for name in HIDDEN} | {name: 4 for name in EXPERTS} | OTHERS
     found = {}
@@ -166,7 +170,7 @@ def extremes(result):
 
 
 def layers_q(run, residual):
-    """Returns the mean square of a residual branch, divided by that of the stream to which it is added."""
+    """Returns the mean square of a residual branch, divided by the mean square of the stream to which the branch is added."""
     stream = run.layers[residual.stream].q
     return run.layers[residual.branch].q / stream if stream else 1.0
 

@@ -23,9 +23,10 @@ FOLDER = Path(__file__).resolve().parents[1] / "docs/notebooks"
 
 
 def value_of(source: str, names: dict[str, Any], place: str) -> Any:
-    """Executes the source of a cell. Returns the value of its last statement if that is an expression, and None otherwise.
+    """Executes the source of a cell. If its last statement is an expression, returns the value of this expression.
 
-    `names` has the global variables, and `place` is the file name for error messages.
+    Returns None otherwise, and if the source ends with a semicolon. `names` has the global variables. `place` is the file name for
+    error messages.
     """
     tree = ast.parse(source, place)
     last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None

@@ -75,7 +75,7 @@ def shrink(config, depth=0):
 
 
 def classes():
-    """Returns the name of one model class for each configuration class: that of a language model if there is one."""
+    """Returns the name of one model class for each configuration class: the class of a language model if there is one."""
     found = {}
     for task in ("CAUSAL_LM", "MASKED_LM", "SEQ_TO_SEQ_CAUSAL_LM", "PRETRAINING", "IMAGE_CLASSIFICATION", ""):
         mapping = f"MODEL_FOR_{task}_MAPPING_NAMES" if task else "MODEL_MAPPING_NAMES"

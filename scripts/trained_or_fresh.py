@@ -4,10 +4,10 @@
                                        [--keep FOLDER]
 
 Small networks (a GPT, a convolutional network, an MLP) are trained with SGD and AdamW to predict the next byte of the source text
-of Python's standard library. They are audited after several numbers of steps. `audit` searches torch's random numbers under a few
-seeds, such as 0 and 42, so the rates are higher for these. With --fresh, freshly initialized models of timm and transformers are
-also audited. None of their weights should be called trained. With --keep, the checkpoints are stored, and a second run does not
-train again.
+of Python's standard library. They are audited after several numbers of steps. `audit` also searches for the weights among the
+values that torch draws with a few seeds, such as 0 and 42. If a network was initialized with one of these seeds, more of its
+weights are therefore recognized as trained. With --fresh, freshly initialized models of timm and transformers are also audited.
+None of their weights should be called trained. With --keep, the checkpoints are stored, and a second run does not train again.
 """
 
 import argparse
@@ -137,7 +137,11 @@ VERDICTS = ("not fresh", "seed found", "cannot tell", "fresh")
 
 
 def verdict(tensor):
-    """Returns one of VERDICTS. A matrix is also not fresh if only the search under a few seeds showed it."""
+    """Returns one of VERDICTS.
+
+    The verdict is "seed found" if `audit` found the values of the matrix, slightly changed, among those that torch draws with a few
+    seeds. Such a matrix is not fresh either.
+    """
     if tensor["kind"] in ("fresh", "orthogonal"):
         return "fresh"
     if tensor["kind"] == "compatible with fresh":

@@ -34,7 +34,8 @@ fuzz_target!(|text: &str| {
     let flat = recipe.flatten(&MODEL);
     let again = Recipe::parse(&flat, path).unwrap_or_else(|error| panic!("{error}\n{flat}"));
     let again = again.plan(&MODEL, &[]).unwrap_or_else(|error| panic!("{error}\n{flat}"));
-    // Everything except the positions of the rules, which differ.
+    // Describes all fields except the location of the rule, because the two recipes have their rules at other
+    // locations.
     let described = |planned: &[Planned]| -> Vec<String> {
         let of = |planned: &Planned| {
             let Planned { entry, pattern, location: _, action, plan, integer, tied, chosen_dtype } = planned;

@@ -89,7 +89,7 @@ def measure(processes: int, resume: Path | None) -> dict[str, Any]:
 
 def one_thread() -> None:
     torch.set_num_threads(1)
-    # Vanishing signals are subnormal numbers, which are slow.
+    # Vanishing signals become subnormal numbers, with which CPUs compute slowly. They are replaced by 0.
     torch.set_flush_denormal(True)
 
 

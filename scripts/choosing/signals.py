@@ -18,8 +18,9 @@ LEAST, GREATEST = 1e-30, 1e30
 def curves(experiment: Experiment, model: nn.Module, inputs: Tensor, seed: int) -> tuple[list[float], list[float]]:
     """Returns the mean squares of the layers' outputs and of their gradients, at the points of an experiment.
 
-    The gradient is that of a random projection of the network's output. The mean squares of the signal are divided by that at the
-    first point, and those of the gradient by that at the last point.
+    The network's output is multiplied by random numbers and summed. The gradient is the gradient of this sum. The mean squares of
+    the signal are divided by the mean square at the first point. The mean squares of the gradient are divided by the mean square at
+    the last point.
     """
     wanted = set(experiment.points)
     q: dict[str, float] = {}

@@ -70,7 +70,7 @@ def write_recipe(path, rules):
 
 
 def expected(tensors, seed):
-    """Yields the name, the case and the values by torch of each tensor, filled in sequence from one generator."""
+    """Fills the tensors by torch, in sequence and from one generator. Yields the name, the case and the values of each tensor."""
     torch.manual_seed(seed)
     for name, kind, shape in tensors:
         tensor = torch.empty(shape, dtype=DTYPES[kind.lower()])

@@ -27,7 +27,7 @@ failures = 0
 
 
 def compare(name: str, ours: np.ndarray, reference: np.ndarray, planned: float) -> None:
-    """Compares the values of fanin with those of a library, and prints the result. `planned` is the standard deviation."""
+    """Compares the values of fanin with those of a library, and prints the result. `planned` is the planned standard deviation."""
     global failures
     ours, reference = np.sort(ours.ravel().astype(np.float64)), np.sort(np.asarray(reference, np.float64).ravel())
     wrong = []

@@ -32,7 +32,8 @@ impl Steps {
         result
     }
 
-    /// Prints the duration of each step, and the time since the first one began.
+    /// Prints the duration of each step, and the time since this list was created. Prints nothing if there are no
+    /// steps.
     pub fn report(&self) {
         if self.done.is_empty() {
             return;
@@ -62,8 +63,8 @@ pub fn cargo() -> Command {
 }
 
 /// Makes a command run in the root folder of the workspace. Python programs write the bytecode of the modules that they
-/// import into `target/`. If each program compiled these modules again, importing torch or transformers would take three
-/// times as long, and the tests start hundreds of programs.
+/// import into `target/`. If each program compiled these modules again, importing torch or transformers would take
+/// three times as long, and the tests start hundreds of programs.
 fn set_up(command: &mut Command) -> &mut Command {
     let bytecode = target().join("pycache");
     command.current_dir(root()).env_remove("PYTHONDONTWRITEBYTECODE").env("PYTHONPYCACHEPREFIX", bytecode)

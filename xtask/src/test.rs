@@ -70,8 +70,8 @@ pub fn all(steps: &mut Steps, tier: Tier, part: Option<Part>) -> Result {
 /// Returns `cargo test` for the workspace.
 ///
 /// All steps build the whole workspace with the same features, because cargo builds a crate again if the features of a
-/// dependency differ. The features `rand_core` and `ndarray` of the library, and `stubs` of the Python module, are enabled
-/// in all builds, so that testing them needs no separate build.
+/// dependency differ. The features `rand_core` and `ndarray` of the library, and `stubs` of the Python module, are
+/// enabled in all builds, so that testing them needs no separate build.
 pub fn cargo_test() -> Command {
     let mut test = cargo();
     test.args(["test", "--workspace"]).args(python::FEATURES);
@@ -110,7 +110,8 @@ fn rust(steps: &mut Steps, tier: Tier) -> Result {
         })
     })?;
     if tier == Tier::Slow {
-        // Of the other tests, some need no threads, and some check the distributions of values that the goldens fix.
+        // The other tests need not be repeated. Some of them do not use threads. Others check the distributions of
+        // values that the golden files fix.
         steps.step("the library without features", || {
             let tests = ["regions", "cancel", "blocks", "bad_input", "torch_goldens", "value_stability"];
             let tests = tests.into_iter().flat_map(|test| ["--test", test]);
