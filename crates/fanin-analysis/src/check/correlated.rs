@@ -22,7 +22,7 @@ pub(super) struct CorrelatedPair {
     pub(super) first: usize,
     /// The index of the vector that comes second.
     pub(super) second: usize,
-    /// The correlation: the scalar product of the two vectors, divided by their lengths.
+    /// The correlation: the scalar product of the two vectors, divided by the product of their Euclidean norms.
     pub(super) correlation: f64,
 }
 

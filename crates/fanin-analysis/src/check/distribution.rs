@@ -45,8 +45,8 @@ pub(crate) struct Moments {
     pub(crate) sixth: f64,
 }
 
-/// A narrow interval of a distribution, which is treated as a mixture of such intervals. The mean of the values in the
-/// interval is `mean + offset * scale`.
+/// A narrow interval of a distribution. The distribution is treated as a mixture of such intervals. The mean of the
+/// values in the interval is `mean + offset * scale`.
 struct Point {
     /// The value at or near the middle of the interval.
     mean: f64,
@@ -96,7 +96,7 @@ impl Univariate {
     /// Returns `None` if the plan determines every value, if the values depend on one another (`orthogonal`), or if the
     /// plan has blocks.
     ///
-    /// The mean and the standard deviation of a normal distribution are rounded to f32, unless the values are f64,
+    /// Unless the values are f64, the mean and the standard deviation of a normal distribution are rounded to f32,
     /// because the values are computed from the rounded numbers. This matters for a subnormal standard deviation.
     pub fn of(plan: &Plan) -> Option<Self> {
         let computed = |x: f64| if plan.dtype() == DType::F64 { x } else { f64::from(x as f32) };
@@ -142,7 +142,7 @@ impl Univariate {
         self.probability(x, f64::INFINITY)
     }
 
-    /// Returns the quantile of p, the number x with P(X < x) = p, as an approximation.
+    /// Returns an approximation of the quantile of p: the number x with P(X < x) = p.
     fn quantile(&self, p: f64) -> f64 {
         match *self {
             Self::Uniform { low, high } => low + p * (high - low),

@@ -1,10 +1,10 @@
 //! Tests whether a matrix is orthogonal, and whether it was drawn from the Haar measure, the uniform distribution of
 //! orthogonal matrices.
 //!
-//! Orthogonality of a matrix Q is tested without computing the Gram matrix Q Q^T. The test checks that Q Q^T v = gain^2
-//! v for random vectors v with entries +1 and -1. The expected squared length of (Q Q^T - gain^2 I) v is the squared
-//! Frobenius norm of Q Q^T - gain^2 I (Hutchinson 1990). A few vectors are therefore enough to detect a matrix that is
-//! not orthogonal. The test reads the values twice, and needs memory for a few vectors only.
+//! Orthogonality of a matrix Q is tested without computing the Gram matrix Q Q^T. For a few random vectors v with
+//! entries +1 and -1, the test checks that Q Q^T v = gain^2 v. The expected squared length of (Q Q^T - gain^2 I) v is
+//! the squared Frobenius norm of Q Q^T - gain^2 I (Hutchinson 1990). A few vectors are therefore enough to detect a
+//! matrix that is not orthogonal. The test reads the values twice, and needs memory for a few vectors only.
 //!
 //! An orthogonal matrix need not be random: it may be the identity, a permutation or a block-diagonal matrix.
 //! [`EntryStatistics`] therefore compares its entries with those of a matrix drawn from the Haar measure. There are
@@ -18,8 +18,8 @@
 //!   to 1.
 //! - `distribution`: the sum F of the absolute values of the entries. F is small if a few entries are large and the
 //!   others are nearly 0. The mean of F, E F, is N times the mean absolute value of one entry, Gamma(n/2) / (sqrt(pi)
-//!   Gamma((n + 1)/2)). The p-value is the bound P(|F - E F| > t) <= 2 exp(-(n - 2) t^2 / (8 N)), which has two
-//!   reasons. First, if the matrix changes, F changes by at most sqrt(N) times the Frobenius norm of the change
+//!   Gamma((n + 1)/2)). The p-value is the bound P(|F - E F| > t) <= 2 exp(-(n - 2) t^2 / (8 N)). The bound uses two
+//!   facts. First, if the matrix changes, F changes by at most sqrt(N) times the Frobenius norm of the change
 //!   (Cauchy-Schwarz). Second, the Ricci curvature of SO(n) is (n - 2)/4 in the metric of this norm. The bound follows
 //!   by Bakry and Emery's logarithmic Sobolev inequality and Herbst's argument (Meckes, "The Random Matrix Theory of
 //!   the Classical Compact Groups", 2019, chapter 5). At a rate of one false alarm in 1e6, F may deviate from its mean
@@ -48,8 +48,8 @@ pub(crate) fn tolerance(dtype: DType, entry: f64) -> Option<f64> {
         DType::F64 => 1e-10,
         DType::F16 => 4e-3,
         DType::BF16 => 2e-2,
-        // The test is weak for types with 3 or 2 mantissa bits, because they store small entries as zero. Compared with
-        // bf16, their tolerances are larger than the lower precision alone requires.
+        // Types with 3 or 2 mantissa bits store small entries as zero. Their tolerances are therefore larger than their
+        // lower precision alone would require, and the test is weak.
         DType::F8E4M3 => 0.6,
         DType::F8E5M2 => 0.9,
         _ => 1e-4,

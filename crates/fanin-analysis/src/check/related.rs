@@ -10,8 +10,8 @@ use super::signature::Signature;
 use super::structure::MIN_VALUES;
 use super::test_result::TestResult;
 
-/// The largest number of tensors with whose sketches the sketch of a tensor is compared. The tensor is compared with
-/// the next tensors in the list that have the same number of values.
+/// The sketch of a tensor is compared with the sketches of at most this number of tensors: the next tensors in the list
+/// that have the same number of values.
 const MAX_COMPARED: usize = 2048;
 
 /// A tensor, or a block of a tensor, with its signature.

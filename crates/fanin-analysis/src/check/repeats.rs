@@ -22,8 +22,8 @@ const KEPT: usize = 1 << 16;
 /// The approximate largest number of rows whose hashes are recorded.
 const MAX_ROWS: usize = 1 << 22;
 
-/// The upper limit of the estimated -log2 of the probability that two values are equal. The probability is assumed to
-/// be at least 2^-16.
+/// The largest assumed -log2 of the probability that two values are equal. The probability is estimated from the
+/// values, but assumed to be at least 2^-16.
 const MAX_BITS_PER_VALUE: f64 = 16.0;
 
 /// The number of values at the start of a tensor from which the probability that two values are equal is estimated.
@@ -49,9 +49,9 @@ pub(crate) struct RepeatSearch {
     row_hash: u64,
     /// The number of values of the current row that were added so far.
     column: usize,
-    /// The base of the polynomial to the power of `column`.
+    /// The base of the polynomial hash, raised to the power `column`.
     power: u64,
-    /// The base to the power of the row-major index of the first value of the current row.
+    /// The base raised to the power n, where n is the row-major index of the first value of the current row.
     power_of_row: u64,
     /// The number of complete rows so far.
     rows: usize,
@@ -92,7 +92,7 @@ impl std::fmt::Display for Repeat {
 }
 
 /// Returns -log2 of q, the largest allowed probability that two given rows are equal by chance. If the probability is
-/// larger, equal rows are not searched. With q, the probability that any two of `rows` rows are equal by chance is
+/// larger, equal rows are not searched. If it is q, the probability that any two of `rows` rows are equal by chance is
 /// below 2^-40.
 fn bits_of_equal_rows(rows: usize) -> f64 {
     40.0 + 2.0 * (rows.max(1) as f64).log2()

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use statrs::function::erf::{erf, erfc, erfc_inv};
 
-/// The number of bins of equal probability between the quantiles of [`quantiles`].
+/// The number of bins of equal probability into which [`quantiles`] divides the distribution.
 pub(crate) const BINS: usize = 512;
 
 /// A quantile of the standard normal distribution.

@@ -306,8 +306,8 @@ impl Independent {
     ) -> Result<Self> {
         let (whole, shape) = (view.shape(), part.view.shape());
         let moments = reference.moments;
-        // If the plan applies functions, the type of the reference distribution is that of the argument, not that of
-        // the tensor.
+        // If the plan applies functions, the type of the reference distribution is the type of the argument, not the
+        // type of the tensor.
         let dtype = view.entry().dtype.float().unwrap_or(reference.dtype);
         let subject = Subject { whole, shape, first: part.first, dtype, moments };
         let values = whole.iter().product::<usize>();

@@ -31,7 +31,7 @@ static POWERS: [u64; BLOCK + 1] = {
     powers
 };
 
-/// The hashes of the values of a block, and of the window that ends at each of them.
+/// The hashes of the values of a block, and the hashes of the windows that end at these values.
 ///
 /// Before the hash of a value is added to the hash of a window, the hash of the window is shifted to the left by
 /// `SHIFT` bits. The hashes of values before the window are thereby shifted out (the gear hash of Xia et al. 2014).

@@ -10,7 +10,7 @@
 //!
 //! Near 0, adjacent f32 values are much closer together than these multiples, so a changed value is rarely a multiple.
 //! After one step of an optimizer, the multiples can no longer be recognized. Values of other generators are no such
-//! multiples either. Values that are no multiples may therefore be changed or not.
+//! multiples either. If values are no multiples, it is therefore unknown whether they were changed.
 //!
 //! If the values of some rows of a matrix are multiples and those of other rows are not, the other rows were changed.
 //! This happens to an embedding, because an optimizer may change only the rows that were used.
@@ -432,7 +432,7 @@ mod tests {
         let found = origin_of(&values, 16, &distribution);
         let Origin::PartlyChanged { unchanged, changed } = found else { panic!("{found:?}") };
         assert!(unchanged >= 200 && (40..=51).contains(&changed), "{found:?}");
-        // A matrix of two draws, of which one has no trace.
+        // A matrix of two draws, one of which was changed.
         let (mut values, _) = drawn(&mut Torch::new(3), "normal(std=1)", &[256, 16]);
         values[128 * 16..].iter_mut().enumerate().for_each(|(k, x)| *x += 1e-4 * (k as f32).cos());
         assert_eq!(origin_of(&values, 16, &distribution), Origin::Unknown);

@@ -33,7 +33,7 @@ vectorized! {
 }
 
 impl CoarserType {
-    /// Returns the counts before the first value is added. `dtype` is the type of the stored values.
+    /// Creates counts of 0. `dtype` is the type of the stored values.
     pub(super) fn new(dtype: DType) -> Self {
         Self { dtype, finite: 0, bf16: 0, f16: 0, f32: 0 }
     }

@@ -15,7 +15,7 @@ const SKETCH: usize = 8;
 /// The smallest number of values of a row or column that is sketched. The sums over fewer values are far from normal.
 const MIN_LENGTH: usize = 16 * SKETCH;
 
-/// The largest distance between two rows, or two columns, up to which every distance is tested.
+/// Every distance between two rows, or between two columns, is tested up to this distance.
 const ALL_LAGS: usize = 128;
 
 /// The largest number of equal parts into which the rows or the columns are divided. Lines at the same position in two
@@ -33,7 +33,7 @@ struct AxisLag {
     axis: usize,
     /// The distance along the axis.
     step: usize,
-    /// The distance of the row-major indices.
+    /// The difference of the row-major indices of two values at this distance.
     distance: usize,
     /// The sum of the products of two values at this distance.
     sum: f64,
@@ -212,9 +212,9 @@ vectorized! {
 /// Tests whether lines (rows or columns) at some distance are correlated. `lines` has the sketch of each line, and
 /// `name` is "rows" or "columns".
 ///
-/// The tested distances are those up to `ALL_LAGS`, and the distances between corresponding lines of 2 to `MAX_PARTS`
-/// equal parts. The result is for the distance with the smallest p-value. Its p-value is multiplied by the number of
-/// tested distances.
+/// All distances up to `ALL_LAGS` are tested. The lines are also divided into 2 to `MAX_PARTS` equal parts, and the
+/// distances between lines at the same position in two parts are tested. The result is for the distance with the
+/// smallest p-value. Its p-value is multiplied by the number of tested distances.
 fn between_lines(name: &str, lines: &[Sketch]) -> Option<TestResult> {
     if lines.len() < 4 {
         return None;

@@ -41,7 +41,7 @@ pub(super) struct Magnitudes {
     filled: usize,
     /// The number of complete rows.
     finished: usize,
-    /// The row-major index of the first value that was added.
+    /// The row-major index of the first value that is added.
     start: usize,
 }
 

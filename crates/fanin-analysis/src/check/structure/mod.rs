@@ -7,10 +7,8 @@
 //! | test | what it finds |
 //! |---|---|
 //! | `spectrum`, `norm` | low rank, large singular values, correlated rows or columns ([`spectrum`]) |
-//! | `rows`, `columns`, `slices` | rows, columns or slices whose mean or mean square differs from the others
-//! ([`lines`]) |
-//! | `correlation`, `symmetry` | correlated values at neighbouring or transposed positions, correlated rows or columns
-//! ([`lags`]) |
+//! | `rows`, `columns`, `slices` | rows, columns or slices whose mean or mean square differs from the others ([`lines`]) |
+//! | `correlation`, `symmetry` | correlated values at neighbouring or transposed positions, correlated rows or columns ([`lags`]) |
 //! | `repeats` | negated, permuted and transposed copies within the tensor ([`magnitudes`]) |
 //! | `rounded` | values that a narrower type represents exactly ([`coarser_type`]) |
 
@@ -124,8 +122,7 @@ impl Structure {
     }
 
     /// Adds the next values in row-major order. `stored` has the values of the tensor. `values` has the random values
-    /// from which they were computed, whose moments are known. The two differ if the plan applies functions to random
-    /// values.
+    /// from which the plan computes them. The two differ only if the plan applies functions to random values.
     pub(crate) fn add(&mut self, stored: &[f64], values: &[f64]) {
         if let Some(magnitudes) = &mut self.magnitudes {
             magnitudes.add(stored);
