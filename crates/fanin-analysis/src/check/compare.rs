@@ -80,7 +80,7 @@ impl ValueDifference {
         Ok(Some(sums.into_iter().fold(Self::default(), Self::plus)))
     }
 
-    /// Returns the difference of the values of both, which are different ranges of the same two tensors.
+    /// Adds the differences of two ranges of the same two tensors.
     fn plus(self, other: Self) -> Self {
         Self {
             values: self.values + other.values,

@@ -42,8 +42,8 @@ pub(crate) struct ViewTests {
     pub(crate) variance_excess: Option<(f64, f64)>,
 }
 
-/// The inverse of the functions that a plan applies to random values. It maps the values of the tensor back to values
-/// that follow the distribution of the argument, which is the innermost distribution of the plan.
+/// The inverse of the functions that a plan applies to random values, such as the logarithm if the plan applies `exp`.
+/// It maps the values of the tensor back to the random values.
 #[derive(Debug, Clone, Copy)]
 struct Inverse<'p> {
     /// The functions that the plan applies.

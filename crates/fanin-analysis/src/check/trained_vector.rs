@@ -7,10 +7,14 @@ use super::distribution::Univariate;
 /// values. `fan_in` is the fan-in of the weight of the same layer, computed as for `torch.nn.Linear`. It is `None` for
 /// normalization layers.
 ///
-/// Initializers set the vectors of normalization layers to constants. They set other biases to a constant, or to
-/// uniform values on [-b, b) with b = 1 / sqrt(fan_in). Any other values count as trained. The exception is a bias
-/// whose mean is at least two standard deviations from 0. Mamba, for example, initializes the bias of `dt_proj` to such
-/// values, which all have one sign.
+/// Initializers set the vectors of normalization layers to constants. A vector of a normalization layer therefore
+/// counts as trained if its values look random or have no known distribution.
+///
+/// Initializers set other biases to a constant, or to uniform values on [-b, b) with b = 1 / sqrt(fan_in). A bias
+/// therefore counts as trained if its values are uniform beyond these bounds, or have no known distribution. There are
+/// two exceptions. An unchanged draw of a known generator is never trained. Neither is a bias with no known
+/// distribution whose mean is at least two standard deviations from 0. Mamba, for example, initializes the bias of
+/// `dt_proj` to such values, which all have one sign.
 pub(crate) fn is_trained_vector(vector: &Classification, values: usize, fan_in: Option<usize>) -> bool {
     match (vector.kind, fan_in) {
         (Kind::Fresh(Univariate::Uniform { low, high }), Some(fan_in)) if !vector.unchanged => {

@@ -15,7 +15,8 @@ struct Fitted<'a> {
     distribution: &'a Univariate,
     /// The standard deviation of the distribution after its values are rounded to the type of the tensor.
     std: f64,
-    /// The largest relative difference at which the fitted standard deviation agrees with that of a scheme.
+    /// The largest relative difference between the fitted standard deviation and a scheme's standard deviation at which
+    /// the two agree.
     tolerance: f64,
 }
 
@@ -95,8 +96,8 @@ fn scaled_by_fan(fitted: &Fitted<'_>, shape: &[usize]) -> Vec<String> {
     schemes.into_iter().filter(|(std, _)| fitted.agrees(*std)).map(|(_, scheme)| scheme).collect()
 }
 
-/// Returns the normal and truncated normal schemes that agree with the fitted standard deviation: those of a fixed
-/// standard deviation, and that of GPT-2's residual projections.
+/// Returns the normal and truncated normal schemes that agree with the fitted standard deviation: schemes with one of
+/// `FIXED_STDS`, and the scheme of GPT-2's residual projections.
 fn normals(fitted: &Fitted<'_>) -> Vec<String> {
     let mut schemes = Vec::new();
     for std in FIXED_STDS {
