@@ -121,7 +121,7 @@ def transformers_classes() -> Iterator[tuple[str, type]]:
 def transformers_build(model: type, largest: int = LARGEST) -> Callable[[], nn.Module]:
     """Returns a function that builds a small model of a class of transformers.
 
-    Raises ValueError if every model that can be built has more than `largest` parameters.
+    Raises ValueError if no model with at most `largest` parameters can be built.
     """
     errors = []
     for level in (1, 2, 3):

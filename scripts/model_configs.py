@@ -131,7 +131,7 @@ def small_llama(**dtype: torch.dtype) -> nn.Module:
 
 
 def odd_llama() -> nn.Module:
-    """Returns a small Llama with a padding token. Its vocabulary size is 61, a prime, which no number of ranks divides."""
+    """Returns a small Llama with a padding token. Its vocabulary size is 61, a prime, so it cannot be split evenly among ranks."""
     from transformers import LlamaConfig, LlamaForCausalLM
 
     config = LlamaConfig(

@@ -2,8 +2,10 @@
 //!
 //! Early in training, the values of a tensor differ from the values that torch drew by far less than one standard
 //! deviation. Most values are still in the same half of the distribution. This half is given by the highest bit of the
-//! random word from which torch computed the value. The bits of the first 128 values are therefore compared with every
-//! position of the stream of each seed. The probability that they agree with any position by chance is below 10^-9.
+//! random word from which torch computed the value. (torch computes two normal values from two words. The bits of these
+//! words give the half of the pair's radius, and the half of its angle.) The bits of the first 128 values are therefore
+//! compared with every position of the stream of each seed. The probability that they agree with any position by chance
+//! is below 10^-9.
 //!
 //! If the bits agree with a position, torch's values are drawn again from there. The difference from the values of the
 //! tensor shows whether the tensor was changed, and by how much.

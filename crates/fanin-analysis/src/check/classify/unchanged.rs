@@ -95,9 +95,9 @@ pub(super) fn origin(scan: &Scan<'_>, distribution: &Univariate) -> Result<Origi
     }
 }
 
-/// Reads and returns the first values of a tensor, at most `count`. torch draws values in groups of [`Torch::GROUP`].
-/// If the number of values is not a multiple of the size of a group, torch draws the last `GROUP` values of the tensor
-/// again. These values, and the group that they overlap, are left out.
+/// Reads and returns the first values of a tensor, at most `count`. torch draws normal values in groups of
+/// [`Torch::GROUP`]. If the number of values is not a multiple of the size of a group, torch draws the last `GROUP`
+/// values of the tensor again. These values, and the group that they overlap, are left out.
 fn unrepeated_values(scan: &Scan<'_>, count: usize) -> Result<Vec<f64>> {
     let mut values = scan.view.first_values(count)?;
     let whole_groups = scan.count() / Torch::GROUP * Torch::GROUP;

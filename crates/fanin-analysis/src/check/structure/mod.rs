@@ -94,7 +94,8 @@ vectorized! {
 /// Returns the number of rows that are processed together. Their values fit into the CPU's second-level cache.
 ///
 /// The number is a multiple of 16, except for very long rows. Each group of rows then starts at a multiple of 16
-/// values. [`dot`] adds products in groups of 16, so most of these groups have the same values for any number of rows.
+/// values. [`dot`] adds every 16th product to the same partial sum. The division into groups of rows therefore hardly
+/// changes which products are added together.
 fn rows_of_block(columns: usize) -> usize {
     const VALUES: usize = 1 << 14;
     let rows = VALUES.div_ceil(columns).next_multiple_of(16);
