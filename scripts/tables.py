@@ -67,7 +67,10 @@ def quantile(tail):
 
 
 def over_x(w):
-    """Returns z / x, where P(Z > z) = tail for a standard normal Z, x = 1 - 2 * tail, and w = -ln(1 - x^2)."""
+    """Returns z / x as a function of w.
+
+    The number x >= 0 is given by w = -ln(1 - x^2), and z by P(Z > z) = (1 - x) / 2, where Z is a standard normal variable.
+    """
     w = mp.mpf(w)
     if w < mp.mpf(10) ** -30:
         return mp.sqrt(mp.pi / 2)

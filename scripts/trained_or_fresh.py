@@ -105,7 +105,7 @@ def text():
 
 
 def parameters(model):
-    """Returns the parameters of a model by name. Tied ones occur once."""
+    """Returns the parameters of a model by name. A tied parameter has only its first name."""
     known, tensors = set(), {}
     for name, value in model.state_dict().items():
         if value.data_ptr() not in known and "running" not in name and "num_batches" not in name:
