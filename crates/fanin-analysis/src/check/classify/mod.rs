@@ -204,7 +204,7 @@ fn uninitialized_memory(scan: &Scan<'_>) -> Option<String> {
 }
 
 /// Returns a message if a range or a row of values is repeated. Returns `None` otherwise, and for a repetition that is
-/// normal for tensors of this kind.
+/// usual for tensors of this kind.
 fn repeated_values(scan: &Scan<'_>, kind: Kind) -> Option<String> {
     let repeat = match kind {
         Kind::Fresh(_) | Kind::Orthogonal(_) => scan.repeats.any(),

@@ -23,7 +23,8 @@ use super::scan::Scan;
 use crate::check::distribution::Univariate;
 use crate::error::Result;
 
-/// The largest number of values that are read, from the first on.
+/// The largest number of values that are read, from the first on. More values are read only to recognize uniform values
+/// of the native stream.
 const MAX_VALUES: usize = 1 << 16;
 
 /// The smallest number of uniform values that are compared with the step of the native stream. Only about one value in
