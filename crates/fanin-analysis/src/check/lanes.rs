@@ -26,8 +26,8 @@ vectorized! {
 
     /// Returns the smallest value, the largest value and the smallest magnitude of finite values.
     pub(crate) fn extremes(values: &[f64]) -> (f64, f64, f64) {
-        // Unlike `f64::min` and `f64::max`, these closures do not handle NaN. The compiler therefore makes a single
-        // instruction of each.
+        // Unlike `f64::min` and `f64::max`, these closures do not handle NaN. The compiler therefore translates each to
+        // a single instruction.
         let least = |a: f64, b: f64| if b < a { b } else { a };
         let most = |a: f64, b: f64| if b > a { b } else { a };
         let (mut min, mut max) = ([f64::INFINITY; LANES], [f64::NEG_INFINITY; LANES]);

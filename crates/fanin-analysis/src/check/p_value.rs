@@ -52,8 +52,8 @@ pub(crate) fn correlation(r: f64, n: f64, skewness: f64) -> f64 {
 /// Returns the two-sided p-value of a chi-square variable `x` with `degrees` degrees of freedom: twice the probability
 /// of the smaller tail.
 pub(crate) fn chi_square(x: f64, degrees: f64) -> f64 {
-    // The sum of many squares is nearly normal. The third moment of a squared standard normal variable is 8, and its
-    // variance is 2, so its skewness is 8 / 2^1.5.
+    // The sum of many squares is nearly normal. The third central moment of a squared standard normal variable is 8,
+    // and its variance is 2, so its skewness is 8 / 2^1.5.
     if degrees > 1e5 {
         return standardized_sum((x - degrees) / (2.0 * degrees).sqrt(), 8f64.sqrt(), degrees);
     }

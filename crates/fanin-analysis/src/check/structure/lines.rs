@@ -49,8 +49,8 @@ pub(super) struct Lines {
 }
 
 vectorized! {
-    /// Adds the values of each column to an element of `sums`, and their squares to an element of `squares`. A row has
-    /// `width` values. If the column sums are not needed, both slices are empty. Returns the sums of each row.
+    /// Adds the values of column k to `sums[k]`, and their squares to `squares[k]`. If both slices are empty, no column
+    /// sums are computed. Returns the sums of each row. A row has `width` values.
     fn sums_of_lines(values: &[f32], width: usize, sums: &mut [f64], squares: &mut [f64]) -> Vec<Sums> {
         let mut rows = Vec::with_capacity(values.len() / width);
         for row in values.chunks(width) {
