@@ -40,7 +40,8 @@ ROUNDS = 15
 #: The pause in seconds before each contender of a long fill. OpenMP threads spin for some milliseconds after a parallel
 #: operation. Without the pause, they would compete with the threads of the next contender.
 REST = 0.03
-#: If a long fill takes less than this time in seconds, it is called once without timing after the pause, to wake its threads.
+#: If a long fill takes less than this time in seconds, it is called once, without timing, after the pause `REST`. This wakes
+#: its threads.
 WAKE = 0.05
 
 

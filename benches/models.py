@@ -131,7 +131,7 @@ def compare(name: str, builder: Callable[[], torch.nn.Module]) -> None:
 
 
 def measure_many(quick: bool) -> list[dict[str, Any]]:
-    """Builds `MANY` small models in each way. Returns the minimum wall time of each way, for each model over `SHORT`."""
+    """Builds `MANY` small models in each way. Returns the minimum wall times of each model that takes at least `SHORT`."""
     import draft_models
 
     of_timm = [(name, draft_models.timm_model(name)) for name in draft_models.TIMM[: MANY // 2]]

@@ -9,7 +9,7 @@ from typing import Any, Callable
 #: The Rust libraries that `benches/peers/` calls. Maps the prefix of a function's name to the names of the crates.
 CRATES = {"rand": "rand, rand_distr", "ndarray": "ndarray-rand", "candle": "candle-nn", "burn": "burn-nn"}
 
-#: The names of all contenders of this module, in the order of the table.
+#: The names of the libraries that this module measures, in the order of the table of results.
 PEERS = [*CRATES.values(), "torch.func._random", "Keras"]
 
 

@@ -122,8 +122,8 @@ impl Audit {
             match bias {
                 _ if !weight.is_undecided() => None,
                 Some(bias) if is_trained(bias) => Some("the bias of the layer was"),
-                // Other trained vectors say nothing about a layer that was added to a trained model. The bias of such a
-                // layer is constant, usually 0. An adapter has no bias.
+                // A layer that was added to a trained model is fresh, even if other vectors are trained. The bias of an
+                // added layer is constant, usually 0. An adapter has no bias.
                 _ if is_constant || names::is_adapter(name) => None,
                 _ => is_model_trained.then_some("most biases and norms of the checkpoint were"),
             }
@@ -149,8 +149,8 @@ impl Audit {
             let AuditedTensor { entry, classification } = &mut self.tensors[tensor];
             let (kind, values, hash) = (classification.kind, entry.values(), classification.hash);
             let name = entry.name.clone();
-            // Equal values in two tensors are a problem only if the values are random or trained. Constant and computed
-            // values may be equal.
+            // Equal values in two tensors are a problem only if the values are random or trained. Constants, and values
+            // that follow a formula, may be equal in two tensors.
             let random = matches!(kind, Kind::Other | Kind::TooFew) || kind.is_fresh();
             if random
                 && values > 3

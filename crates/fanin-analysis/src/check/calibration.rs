@@ -13,14 +13,14 @@ use super::reference::ReferenceDistribution;
 use super::sample::SampleStatistics;
 use super::structure::{Structure, Subject};
 
-/// The distributions of the measured tensors.
+/// The distributions of the tensors that are drawn and tested.
 const SPECS: [&str; 4] =
     ["normal(std=0.02)", "uniform(-0.1, 0.1)", "trunc_normal(std=0.5)", "trunc_normal(std=1, a=1, b=9)"];
 
-/// The types of the measured tensors.
+/// The types of the tensors that are drawn and tested.
 const DTYPES: [DType; 4] = [DType::F32, DType::BF16, DType::F8E4M3, DType::F8E5M2];
 
-/// The shapes of the measured tensors.
+/// The shapes of the tensors that are drawn and tested.
 const SHAPES: [&[usize]; 10] = [
     &[70],
     &[5, 30],

@@ -18,9 +18,9 @@ const ROUNDING: f64 = 1e-4;
 /// Two correlated vectors.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct CorrelatedPair {
-    /// The index of the vector that comes first.
+    /// The index of the first vector of the pair.
     pub(super) first: usize,
-    /// The index of the vector that comes second.
+    /// The index of the second vector of the pair.
     pub(super) second: usize,
     /// The correlation: the scalar product of the two vectors, divided by the product of their Euclidean norms.
     pub(super) correlation: f64,
@@ -70,7 +70,7 @@ fn scaled(vector: &[f32], factor: f32) -> Vec<f32> {
 
 /// Returns a row-major matrix whose columns are the vectors, each times its factor.
 fn transposed(vectors: &[&[f32]], factors: &[f32]) -> Vec<f32> {
-    /// The number of values of a cache line.
+    /// The number of f32 values in a cache line.
     const ROWS: usize = 16;
     let (count, length) = (vectors.len(), vectors.first().map_or(0, |vector| vector.len()));
     let mut matrix = vec![0f32; count * length];

@@ -45,14 +45,14 @@ pub(crate) struct Moments {
     pub(crate) sixth: f64,
 }
 
-/// A narrow interval of a distribution. The distribution is treated as a mixture of such intervals. The mean of the
-/// values in the interval is `mean + offset * scale`.
+/// A narrow interval of a distribution, for [`Moments::of_points`]. The mean of the values in the interval is `mean +
+/// offset * scale`, where `scale` is the argument of that function.
 struct Point {
     /// The value at or near the middle of the interval.
     mean: f64,
-    /// The distance from `mean` to the mean of the interval, divided by the scale.
+    /// The distance from `mean` to the mean of the interval, divided by `scale`.
     offset: f64,
-    /// The variance within the interval, divided by the square of the scale.
+    /// The variance within the interval, divided by `scale^2`.
     variance: f64,
     /// The probability of the interval.
     weight: f64,

@@ -74,7 +74,7 @@ pub(crate) fn overflow(dtype: DType) -> f64 {
 /// value represents.
 ///
 /// If adjacent values of the type are more than `step` apart, each value has a cell, which is its rounding interval.
-/// Otherwise values are left out, so that cells are about `step` wide.
+/// Otherwise only some of the values get a cell, so that cells are about `step` wide.
 pub(crate) fn cells(dtype: DType, (from, to): (f64, f64), step: f64) -> Vec<(f64, (f64, f64))> {
     let largest = dtype.largest();
     let last = dtype.round(to.min(largest));

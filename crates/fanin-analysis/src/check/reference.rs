@@ -23,30 +23,31 @@ pub(crate) struct ReferenceDistribution {
 }
 
 /// A table that speeds up the search for the bin of a value. The range from the first bin edge to the last one is
-/// divided into equal steps.
+/// divided into `STEPS` intervals of equal length.
 ///
-/// The step of a value is computed by operations that preserve the order of values. A value is therefore above all
-/// edges in lower steps and below all edges in higher steps, and is compared only with the edges in its own step.
+/// The interval of a value is computed by operations that preserve the order of values. A value is therefore above all
+/// edges in lower intervals and below all edges in higher intervals. It is compared only with the edges in its own
+/// interval.
 #[derive(Debug, Clone)]
 struct BinSearch {
     /// The first edge.
     first: f64,
-    /// The reciprocal of the length of a step.
+    /// The reciprocal of the length of an interval.
     steps_per_unit: f64,
-    /// For each step, the number of edges in lower steps.
+    /// For each interval, the number of edges in lower intervals.
     below: Vec<u16>,
-    /// The largest number of edges in one step.
+    /// The largest number of edges in one interval.
     compared: usize,
     /// The edges in ascending order, followed by `compared` infinities, so that `compared` edges from any index on can
     /// be read.
     edges: Vec<f64>,
 }
 
-/// The number of steps of a [`BinSearch`].
+/// The number of intervals of a [`BinSearch`].
 const STEPS: usize = 1 << 13;
 
-/// Returns the step of a [`BinSearch`] that contains `x`. A value outside of the range is in the first or the last
-/// step.
+/// Returns the index of the interval of a [`BinSearch`] that contains `x`. Values outside of the range count as in the
+/// first or the last interval.
 #[inline(always)]
 fn step(x: f64, first: f64, steps_per_unit: f64) -> u32 {
     // If 2^52 is added to a number between 0 and 2^52, the number is rounded to an integer, which is then in the low
@@ -60,7 +61,7 @@ fn step(x: f64, first: f64, steps_per_unit: f64) -> u32 {
 }
 
 vectorized! {
-    /// Computes the step of each value.
+    /// Computes the index of the interval of each value.
     fn steps_of(values: &[f64], first: f64, steps_per_unit: f64, steps: &mut [u32]) {
         for (step_of_value, x) in steps.iter_mut().zip(values) {
             *step_of_value = step(*x, first, steps_per_unit);
@@ -78,8 +79,8 @@ impl BinSearch {
         let steps: Vec<usize> = search.edges.iter().map(|edge| search.step(*edge)).collect();
         search.below.reserve(STEPS);
         for (lower, step) in (0u16..).zip(&steps) {
-            // `lower` is the number of smaller edges. This is the number of edges in lower steps for every step that is
-            // above the step of the previous edge, and not above the step of this edge.
+            // `lower` is the number of edges below this edge. This is the number of edges in lower intervals for every
+            // interval after the interval of the previous edge, up to and including the interval of this edge.
             search.below.resize(step + 1, lower);
         }
         let all = u16::try_from(steps.len()).expect("there are at most 511 edges");
@@ -90,7 +91,8 @@ impl BinSearch {
         search
     }
 
-    /// Returns the step that contains `x`. A value outside of the range is in the first or the last step.
+    /// Returns the index of the interval that contains `x`. Values outside of the range count as in the first or the
+    /// last interval.
     fn step(&self, x: f64) -> usize {
         step(x, self.first, self.steps_per_unit) as usize
     }
@@ -107,11 +109,11 @@ impl BinSearch {
         }
     }
 
-    /// Returns the index of the bin of a value in this step.
+    /// Returns the index of the bin of `x`. `step` is the index of the interval that contains `x`.
     #[inline]
     fn bin(&self, x: f64, step: usize) -> usize {
         let below = usize::from(self.below[step]);
-        // For most distributions, no step has more than one edge.
+        // For most distributions, no interval has more than one edge.
         if self.compared == 1 {
             below + usize::from(x >= self.edges[below])
         } else {

@@ -34,7 +34,7 @@ pub(crate) struct Relation {
     pub(crate) first: usize,
     /// The index of the tensor that comes second in the list.
     pub(crate) second: usize,
-    /// The result of the test `related`, which belongs to the second tensor.
+    /// The result of the test `related`. It is reported for the second tensor.
     pub(crate) result: TestResult,
 }
 

@@ -184,7 +184,8 @@ impl SampleStatistics {
         results
     }
 
-    /// Tests whether a value is NaN, and whether there are more infinite values than overflows of the type explain.
+    /// Tests whether a value is NaN, and whether there are more infinite values than rounding to the type is expected
+    /// to cause.
     fn finite(&self, reference: &ReferenceDistribution) -> Vec<TestResult> {
         let all = self.nans + self.infinite + self.count;
         let mut results = Vec::new();

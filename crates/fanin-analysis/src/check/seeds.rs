@@ -34,7 +34,7 @@ const MAX_ERRORS: u32 = 6;
 /// distribution is not known.
 const MIN_BITS: u32 = 90;
 
-/// The largest number of random words of a seed that are searched.
+/// The largest number of random words of each seed's stream that are searched.
 const MAX_WORDS: usize = 1 << 22;
 
 /// The number of tensors that are searched for every seed. If one of them is found, the other tensors are searched for
@@ -75,15 +75,15 @@ pub(crate) struct Change {
     pub(crate) size: f64,
 }
 
-/// The highest bits of the words of the first values, and which of them are known.
+/// The highest bit of the random word of each of a tensor's first values, and a mask of the bits that are known.
 #[derive(Debug, Clone, Copy)]
 struct Pattern {
     bits: u128,
     known: u128,
 }
 
-/// Searches for each candidate in the streams of the seeds. Returns the position of each, or `None` if it was not
-/// found. `values` is the number of values of the checkpoint.
+/// Searches the streams of common torch seeds for the values of each candidate. Returns the seed and position of each
+/// candidate, or `None`. `values` is the number of values of the checkpoint.
 ///
 /// # Errors
 /// Returns an error if the file cannot be read.
@@ -104,8 +104,8 @@ pub(crate) fn find(
     if patterns.is_empty() {
         return Ok(found);
     }
-    // More words are searched than the checkpoint has values. Modules draw their parameters when they are created, and
-    // many models then draw them again.
+    // More words are searched than the checkpoint has values, because modules draw their parameters when they are
+    // created, and many models then draw them again.
     let words = (4 * values).max(1 << 16);
     let tried = &patterns[..patterns.len().min(FIRST)];
     let stream_with_one = |&seed: &u64| {
@@ -125,14 +125,16 @@ pub(crate) fn find(
 }
 
 impl Pattern {
-    /// Returns the pattern of the first values of a tensor, or `None` if there are too few values or known bits.
+    /// Returns the pattern of the first values of a tensor, or `None` if there are too few values, or too few bits are
+    /// known.
     fn new(values: &[f64], distribution: &Univariate) -> Option<Self> {
         if values.len() < BITS {
             return None;
         }
         let (mut bits, mut known) = (0u128, 0u128);
-        // A change may have moved a value within this distance from the middle to the other half, so its bit is
-        // unknown. The unit is the bound of a uniform distribution, or the standard deviation of a normal distribution.
+        // The bit of a value is unknown if the value is within this distance from the middle of the distribution,
+        // because a change may have moved it to the other side. The unit is the bound of a uniform distribution, or the
+        // standard deviation of a normal distribution.
         const MARGIN: f64 = 0.1;
         let mut set = |word: usize, x: f64, margin: f64| {
             bits |= u128::from(x >= 0.0) << word;
@@ -147,7 +149,8 @@ impl Pattern {
                     for k in 0..Torch::GROUP / 2 {
                         let (x, y) = (group[k] / std, group[k + Torch::GROUP / 2] / std);
                         let word = number * Torch::GROUP + k;
-                        // The first word gives the radius, and the second the angle from 0 to 2 pi.
+                        // In the Box-Muller transform, the first word of a pair gives the radius, and the second the
+                        // angle from 0 to 2 pi.
                         set(word, x * x + y * y - 2.0 * LN_2, 3.0 * MARGIN);
                         set(word + Torch::GROUP / 2, -y, MARGIN);
                     }
@@ -158,7 +161,7 @@ impl Pattern {
     }
 }
 
-/// The highest bits of the words of torch's stream from which f32 values are computed.
+/// For each word of torch's stream, the highest of the 24 bits from which torch computes an f32 value.
 struct HighestBits {
     bits: Vec<u64>,
 }
@@ -198,7 +201,8 @@ impl HighestBits {
 /// Zeros are left out, because the row of a padding token is zero. Values near the bounds of a uniform distribution are
 /// left out too: if rounding takes a value to the upper bound, torch replaces it by the lower bound.
 fn change(values: &[f64], seed: u64, word: usize, candidate: &Candidate) -> Option<Change> {
-    // The last group of a tensor may be drawn again.
+    // If the number of values is not a multiple of `GROUP`, torch draws the last `GROUP` values again. They are left
+    // out.
     let count = (values.len() / Torch::GROUP).checked_sub(1)? * Torch::GROUP;
     let shape = [count];
     let (plan, limit) = match candidate.distribution {
@@ -212,7 +216,8 @@ fn change(values: &[f64], seed: u64, word: usize, candidate: &Candidate) -> Opti
     let drawn = drawn.into_iter().map(f64::from);
     let is_compared = |(x, y): &(f64, f64)| *x != 0.0 && *y != 0.0 && y.abs() < limit;
     let pairs: Vec<(f64, f64)> = values.iter().copied().zip(drawn).filter(is_compared).collect();
-    // The median of the ratios is the factor of most values, even if some values were drawn again.
+    // The ratio of a value to torch's value is the same for most values. The median of the ratios gives it, even if
+    // some values were drawn again.
     let mut ratios: Vec<f64> = pairs.iter().map(|(x, y)| x / y).collect();
     ratios.sort_unstable_by(f64::total_cmp);
     let factor = *ratios.get(ratios.len() / 2)?;

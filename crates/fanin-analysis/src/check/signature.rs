@@ -29,7 +29,8 @@ pub(crate) struct Signature {
     mean: f64,
     /// The reciprocal of the standard deviation, by which the values are multiplied.
     inverse: f64,
-    /// The sketch. Its length is `BUCKETS`, or the number of values if this is smaller.
+    /// Sums of the standardized values with random signs. The number of sums is `BUCKETS`, or the number of values if
+    /// this is smaller.
     pub(crate) sketch: Vec<f32>,
     /// The orders of the first values, the last values, the first column and the last column. `None` if there are too
     /// few values or equal values.
@@ -87,8 +88,8 @@ impl Signature {
         self.position = next.position;
     }
 
-    /// Computes the orders. The few values that are needed are read again from `view`. The view must have an axis and
-    /// no axis of size 0.
+    /// Computes [`orders`](Self::orders). The few values that are needed are read again from `view`. The view must have
+    /// an axis and no axis of size 0.
     ///
     /// # Errors
     /// Returns an error if the file cannot be read.

@@ -38,7 +38,8 @@ pub(crate) struct ViewTests {
     pub(crate) hash: Option<u64>,
     /// Numbers by which the values are compared with those of other tensors, or `None` if they are not random.
     pub(crate) signature: Option<Signature>,
-    /// The result of [`SampleStatistics::variance_excess`]. `None` if the values are not independent, or too few.
+    /// The sum of z^2 - 1 and its variance, from [`SampleStatistics::variance_excess`]. `None` if the values are not
+    /// independent, or too few.
     pub(crate) variance_excess: Option<(f64, f64)>,
 }
 
@@ -56,7 +57,7 @@ struct Inverse<'p> {
 }
 
 impl Inverse<'_> {
-    /// Returns a value that the functions map to `x`, after rounding to the type of the tensor.
+    /// Returns a value that the functions of the plan map to `x`, after rounding to the type of the tensor.
     ///
     /// There are many such values, because all numbers of an interval are rounded to `x`. Each call inverts a number at
     /// another position in this interval. In types with few digits, the returned values therefore also follow the

@@ -41,9 +41,9 @@ pub(super) struct ValueHashes {
     count: usize,
     /// The hashes of the `RECENT` values before the block, and of its values.
     values: Vec<u64>,
-    /// Sums of hashes at the same indices, which are used for intermediate results.
+    /// Intermediate sums of hashes, at the same indices as in `values`.
     sums: Vec<u64>,
-    /// The hashes of the windows at the same indices.
+    /// For each index of `values`, the hash of the window that ends there.
     windows: Vec<u64>,
 }
 

@@ -35,8 +35,8 @@ pub(super) struct Divided {
     pub(super) unchanged: bool,
 }
 
-/// A function that classifies one block of a tensor. It is passed as an argument, because its module imports this
-/// module.
+/// A function that classifies one block of a tensor. It is passed as an argument, because the module that defines it
+/// imports this module.
 type Classify = dyn Fn(&Scan<'_>) -> Result<Classification>;
 
 /// Divides a tensor into equal blocks along one axis, if each block is fresh, orthogonal or constant. Returns `None`

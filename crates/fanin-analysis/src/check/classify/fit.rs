@@ -40,7 +40,7 @@ struct Estimate {
     /// more than 8 bits. Random values have fewer zeros. Most of the zeros then come from a `sparse` scheme or from the
     /// row of a padding token.
     ignore_zeros: bool,
-    /// The modes: values that occur far more often than the values next to them. They are ignored.
+    /// The modes: values that occur far more often than the values next to them. The estimates ignore them.
     modes: Vec<f64>,
     /// The number of finite values that are not ignored.
     count: f64,
@@ -132,7 +132,8 @@ impl Estimate {
             let (low, high) = if mean == 0.0 || dtype.size() == 1 {
                 (mean - reach, mean + reach)
             } else {
-                // The smallest and the largest value are more precise than the estimated mean.
+                // The bounds are estimated from the smallest and the largest value, which are more precise than the
+                // estimated mean.
                 let beyond = (self.max - self.min) / count;
                 (self.min - beyond, self.max + beyond)
             };
@@ -173,7 +174,7 @@ pub(super) struct Fit {
     pub(super) dependence: Vec<TestResult>,
 }
 
-/// The result of [`distribution`].
+/// The distribution, the tests and the signature that [`distribution`] found.
 pub(super) struct Fitted {
     /// The distribution that fits the values, or `None` if none of the candidates fits.
     pub(super) fit: Option<Fit>,

@@ -27,7 +27,7 @@ pub enum Kind {
     /// The values are computed, not random. The text says how: all rows equal, a rising or falling sequence, a few
     /// distinct values, numbers of a few digits, or sines and cosines.
     Table(&'static str),
-    /// The tensor consists of equal blocks along one axis. Each block is fresh, orthogonal or constant.
+    /// The tensor consists of blocks of equal size along one axis. Each block is fresh, orthogonal or constant.
     Blocks {
         /// The axis along which the blocks follow one another.
         axis: usize,
@@ -112,8 +112,8 @@ pub struct Classification {
     /// A hash of all values with their row-major indices. Tensors with the same values have the same hash.
     pub hash: u64,
     /// Whether the values are known to be an unchanged draw of torch's generator or of the native stream. If this is
-    /// `false`, the values may still be an unchanged draw of another generator, or one that was rounded to a narrower
-    /// type.
+    /// `false`, the values may still be an unchanged draw of another generator, or a draw that was rounded to a
+    /// narrower type.
     pub unchanged: bool,
     /// A description of the values that `kind` does not include. It describes the blocks of [`Kind::Blocks`], or a
     /// normal distribution that no known initializer gives to a tensor of this name. `None` if the description follows

@@ -8,7 +8,8 @@ const SIZE: usize = 1 << 16;
 /// distinct values.
 const MIN_DISTINCT: usize = 8;
 
-/// The number of next smaller, and of next larger, distinct values with which the count of a value is compared.
+/// The count of a value is compared with the counts of distinct values next to it: this many smaller ones, and this
+/// many larger ones.
 const NEIGHBOURS: usize = 4;
 
 /// The largest number of modes. If more values are that frequent, no modes are reported. Repeated rows, which have

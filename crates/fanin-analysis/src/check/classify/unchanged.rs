@@ -23,8 +23,8 @@ use super::scan::Scan;
 use crate::check::distribution::Univariate;
 use crate::error::Result;
 
-/// The largest number of values that are read, from the first on. More values are read only to recognize uniform values
-/// of the native stream.
+/// The largest number of values of a tensor that are read to find their origin. These are its first values. More are
+/// read only to recognize uniform values of the native stream.
 const MAX_VALUES: usize = 1 << 16;
 
 /// The smallest number of uniform values that are compared with the step of the native stream. Only about one value in
@@ -37,8 +37,8 @@ const MIN_VALUES: usize = 256;
 /// The largest number of values that are compared for each tried step.
 const MAX_COMPARED: usize = 400;
 
-/// The largest number of steps that are tried for a tensor. If more would be needed, the origin is unknown. This can
-/// happen to a small tensor, because its smallest value is a large multiple of the step.
+/// The largest number of candidate steps that are tried for a tensor. If none of them fits, the origin is unknown. This
+/// can happen to a small tensor, because its smallest value is a large multiple of the step.
 const MAX_STEPS: u64 = 2048;
 
 /// The smallest [`significance`] at which values count as multiples of a step. The limit is high, because many steps
@@ -193,7 +193,7 @@ fn significance(agreements: &[Agreement]) -> Option<f64> {
     (agreements.len() >= 60).then(|| sum / (count / 2.0).sqrt())
 }
 
-/// The formula by which values, divided by the step, are computed from an integer `k`.
+/// A formula for values: each value is a fixed step times a function of an integer `k`.
 #[derive(Debug, Clone, Copy)]
 enum Steps {
     /// `k`.
@@ -203,7 +203,7 @@ enum Steps {
 }
 
 impl Steps {
-    /// Returns the value for an integer `k`, divided by the step.
+    /// Returns the value, divided by the step, that the formula gives for `integer`.
     fn value(self, integer: f64) -> f64 {
         match self {
             Self::Equal => integer,
@@ -283,7 +283,8 @@ impl Steps {
     }
 }
 
-/// Returns the origin of values, of which at least some are multiples of a step.
+/// Returns the origin of the values: an unchanged draw, a partly changed draw, or unknown. At least some of the values
+/// are multiples of a step.
 fn verdict(agreements: &[Agreement]) -> Origin {
     // The cosine is negative if a value is more than a quarter of a step from a multiple. This is the case for one
     // value in a hundred because of rounding, and for half of the values that were changed.

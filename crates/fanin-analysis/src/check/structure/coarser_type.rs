@@ -6,7 +6,7 @@ use crate::check::lanes::count_of;
 use crate::check::test_result::TestResult;
 use crate::vectorized::vectorized;
 
-/// The numbers of values of a tensor that narrower types represent exactly. Zeros are not counted.
+/// For each narrower type, the number of a tensor's values that the type represents exactly. Zeros are not counted.
 #[derive(Debug)]
 pub(super) struct CoarserType {
     /// The type of the stored values.

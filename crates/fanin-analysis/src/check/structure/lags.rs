@@ -15,7 +15,7 @@ const SKETCH: usize = 8;
 /// The smallest number of values of a row or column that is sketched. The sums over fewer values are far from normal.
 const MIN_LENGTH: usize = 16 * SKETCH;
 
-/// Every distance between two rows, or between two columns, is tested up to this distance.
+/// The largest distance up to which every distance between two rows, or between two columns, is tested.
 const ALL_LAGS: usize = 128;
 
 /// The largest number of equal parts into which the rows or the columns are divided. Lines at the same position in two
@@ -28,7 +28,7 @@ const MIN_PRODUCTS: usize = 1000;
 /// The smallest number of pairs of positions (i, j) and (j, i) that is tested.
 const MIN_PAIRS: usize = 100;
 
-/// A distance along an axis at which values are compared.
+/// A distance along an axis. Values at this distance from one another are tested for correlation.
 struct AxisLag {
     axis: usize,
     /// The distance along the axis.
@@ -43,11 +43,11 @@ struct AxisLag {
 /// row.
 pub(super) struct Lags {
     axes: Vec<AxisLag>,
-    /// The signs of the columns in the sketches of rows. Empty if the rows are not sketched.
+    /// The sign by which each column is multiplied in the sketches of rows. Empty if the rows are not sketched.
     column_signs: Vec<f32>,
     /// The sketch of each row.
     rows: Vec<Sketch>,
-    /// The signs of the rows in the sketches of columns. Empty if the columns are not sketched.
+    /// The sign by which each row is multiplied in the sketches of columns. Empty if the columns are not sketched.
     row_signs: Vec<f32>,
     /// A row-major matrix of `SKETCH` rows. Each of its columns is the sketch of one column of the tensor.
     column_sums: Vec<f32>,

@@ -101,7 +101,7 @@ impl UnfinishedLines {
         Self { lines, sums: zeros.clone(), squares: zeros, width, second, has_rows, added: 0 }
     }
 
-    /// Adds standardized values of whole rows.
+    /// Adds the standardized values of one or more complete rows.
     pub(super) fn add(&mut self, values: &[f32]) {
         for sums in sums_of_lines(values, self.width, &mut self.sums, &mut self.squares) {
             self.lines.first[self.added / self.second].add(sums);

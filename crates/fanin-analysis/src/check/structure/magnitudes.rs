@@ -78,8 +78,8 @@ fn mix(x: f64) -> u64 {
 }
 
 impl Magnitudes {
-    /// Creates the hashes, with no values added yet. The matrix has `rows` rows of `width` values. `start` is the
-    /// row-major index of the first value that will be added, which must be the start of a row.
+    /// Creates the hashes of a matrix. No values have been added yet. The matrix has `rows` rows of `width` values.
+    /// `start` is the row-major index of the first value that will be added, which must be the start of a row.
     pub(super) fn new(rows: usize, width: usize, start: usize) -> Self {
         const MIN_SIDE: usize = 16;
         let squares = if width >= MIN_SIDE && rows.is_multiple_of(width) { rows / width } else { 0 };
@@ -103,7 +103,7 @@ impl Magnitudes {
         }
     }
 
-    /// Adds the next values of the current row. They must not extend beyond its end.
+    /// Adds the next values of the current row. The values must not extend beyond the end of the row.
     fn add_to_row(&mut self, values: &[f64]) {
         let tile = (self.start / self.width + self.finished) / self.width;
         let columns = self.filled..self.filled + values.len();

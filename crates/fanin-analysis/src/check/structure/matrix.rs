@@ -10,7 +10,7 @@ pub(super) const LIGHT_TAILED: f64 = 3.3;
 /// The largest number of products that are added in f32. The sums of several such groups are added in f64.
 const SHORT: usize = 4096;
 
-/// The number of partial sums of products.
+/// The number of partial sums of a scalar product. Separate sums allow the compiler to vectorize the loop.
 const LANES: usize = 16;
 
 /// The standardized values of a tensor as a matrix. All axes after the first are flattened into columns.

@@ -51,7 +51,7 @@ pub(crate) struct Structure {
     /// values have a large kurtosis, if one of them is not finite, if all values of a part are equal, or if a part has
     /// fewer than `MIN_VALUES` values.
     sums: bool,
-    /// The standardized values, until [`finish`](Self::finish) is called.
+    /// The standardized values of the current part. [`finish`](Self::finish) removes them.
     values: Vec<f32>,
     /// Whether the magnitudes of the standardized values are below 1e6.
     all_small: bool,
@@ -103,7 +103,7 @@ fn rows_of_block(columns: usize) -> usize {
 }
 
 impl Structure {
-    /// Creates the tests. No values have been added yet.
+    /// Creates the tests of `subject`. No values have been added yet.
     pub(crate) fn new(subject: Subject<'_>) -> Self {
         let Subject { whole, shape, first, dtype, moments } = subject;
         let (rows, width) = matrix(whole);

@@ -22,15 +22,15 @@ use crate::check::test_result::TestResult;
 use crate::signs::sign;
 use crate::vectorized::vectorized;
 
-/// The number of steps whose bidiagonal entries are tested. After six steps, a single large singular value is
-/// approximated to a few percent.
+/// The number of steps of Golub and Kahan's method whose bidiagonal entries are tested. Six steps approximate a single
+/// large singular value within a few percent.
 const STEPS: usize = 6;
 
 /// The largest number of steps. Steps beyond `STEPS` only improve the lower bound on the largest singular value.
 const MAX_STEPS: usize = 40;
 
-/// The limit of the work, as the number of values of the matrix times the number of steps. At least `STEPS` steps are
-/// made, even if they exceed this limit.
+/// The limit of the work of the bidiagonalization, as the number of values of the matrix times the number of steps. At
+/// least `STEPS` steps are made, even if they exceed this limit.
 const MAX_PRODUCTS: usize = 1 << 24;
 
 /// The largest allowed growth of rounding errors, as a factor. If computing a right vector in one pass would exceed it,
@@ -136,7 +136,8 @@ fn bidiagonal(matrix: &Matrix<'_>) -> Bidiagonal {
         left.push(u);
         if !is_last {
             // The length of the part of A v that is a linear combination of earlier left vectors. The computation in
-            // one pass multiplies the errors of the last right vector by this length, and divides them by the entry.
+            // one pass multiplies the errors of the last right vector by this length, and divides them by the new
+            // diagonal entry.
             let earlier = (squares - entry * entry).max(0.0).sqrt();
             let is_precise = in_one_pass && entry > 0.0 && growth * earlier <= MAX_GROWTH * entry;
             growth = if is_precise { (growth * earlier / entry).max(1.0) } else { 1.0 };

@@ -20,9 +20,9 @@ use crate::check::p_value::chi_square_at_least;
 
 /// The shape of the gamma distribution that approximates the Tracy-Widom distribution of order 1.
 const SHAPE: f64 = 46.446;
-/// The scale of this gamma distribution.
+/// The scale of the gamma distribution that approximates the Tracy-Widom distribution.
 const SCALE: f64 = 0.186_054;
-/// The number that is subtracted from the gamma variable.
+/// The number that is subtracted from the gamma variable to approximate the Tracy-Widom variable.
 const SHIFT: f64 = 9.848_01;
 
 /// Returns the probability that a Tracy-Widom variable of order 1 is at least `x`.
