@@ -216,7 +216,9 @@ def summary(path: Path) -> None:
 
 
 def confirm(path: Path) -> None:
-    """Confirms findings of unwritten tensors on the meta device without `check_init`, for one class of each package.
+    """Confirms findings of unwritten tensors on the meta device without `check_init`.
+
+    Of the classes of a package whose unwritten tensors have the same last names, only the first class is examined.
 
     All tensors of a model are filled with one number before `init_weights()` is called. A tensor that is not written still has
     this number afterwards.

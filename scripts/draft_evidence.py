@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-#: The largest number of values of a tensor that are kept.
+#: The largest number of values in a list of a summary. From a longer list, a random sample is taken.
 KEPT = 20_000
 
 #: The largest number of random elements of a tensor that may be the same under all seeds by chance.

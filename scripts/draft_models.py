@@ -73,7 +73,7 @@ def timm_model(name: str) -> Callable[[], nn.Module]:
 
 
 def held_out_transformers() -> Iterator[str]:
-    """Yields one class of each package of transformers that is not in `TRANSFORMERS`, in a random order with a fixed seed."""
+    """Yields one class of each package of transformers without a class in `TRANSFORMERS`, in a random order with a fixed seed."""
     used = {name.split(".")[0] for name in TRANSFORMERS}
     by_package: dict[str, list[str]] = {}
     for name, _ in transformers_classes():

@@ -68,7 +68,7 @@ def saved(model: torch.nn.Module) -> dict[str, torch.Tensor]:
 
 
 def build(name: str, library: str, folder: Path) -> None:
-    """Builds a model with each seed, and writes its summaries, its config.json and its header to a folder."""
+    """Builds a model with each seed. Writes summaries of its tensors, its config.json and a header of its tensors to a folder."""
     make = draft_models.transformers_model(name) if library == "transformers" else draft_models.timm_model(name)
     samples: dict[str, list[np.ndarray]] = collections.defaultdict(list)
     header: dict[str, Any] = {}
@@ -154,7 +154,7 @@ def checked_patterns(draft: str) -> dict[str, bool]:
 
 
 def compare(folder: Path, with_config: bool) -> dict[str, Any]:
-    """Returns the number of tensors of a model in each class, and the tensors whose draft is wrong."""
+    """Counts the tensors of a model with a right and a wrong draft, with and without CHECK. Also returns those with a wrong draft."""
     with open(folder / "evidence.pickle", "rb") as file:
         real = pickle.load(file)
     if with_config:

@@ -49,7 +49,7 @@ print("Python", sys.version.split()[0], "NumPy", np.__version__, "fanin", fanin.
 def run(*command: object, cwd: Path = ROOT, quiet: bool = False) -> str:
     """Runs a command, and returns what it prints. Ends the program if the command fails."""
     print("+", *command, file=sys.stderr, flush=True)
-    # maturin looks for zig in the packages of the first Python on the path.
+    # This Python comes first on the path, because maturin looks for zig in the packages of the first Python.
     environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
     done = subprocess.run([str(word) for word in command], cwd=cwd, env=environment, stdout=subprocess.PIPE, text=True)
     if done.returncode or not quiet:

@@ -42,7 +42,7 @@ class Experiment:
     schemes: tuple[Scheme, ...]
     #: The labels of the layers at whose outputs signal and gradient are measured.
     points: tuple[str, ...]
-    #: The number of layers from one point to the next.
+    #: The number of layers from one layer of `points` to the next.
     step: int = 1
     optimizer: str = "sgd"
     rates: tuple[float, ...] = (0.01, 0.003)
@@ -56,7 +56,7 @@ class Experiment:
 
     @property
     def depth(self) -> int:
-        """The number of layers between the first and the last point."""
+        """The number of layers between the first and the last layer of `points`."""
         return self.step * (len(self.points) - 1)
 
 

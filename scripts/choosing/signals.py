@@ -28,7 +28,7 @@ def curves(experiment: Experiment, model: nn.Module, inputs: Tensor, seed: int) 
 
     def see(call: Call, _: list[Tensor], outputs: list[Tensor]) -> None:
         if call.label in wanted:
-            # The last output of an LSTM is the state of its cell.
+            # `nn.LSTMCell` returns the hidden state and the cell state. The cell state is measured.
             output = outputs[-1]
             q[call.label] = moments(output).q
             output.register_hook(lambda gradient: p.__setitem__(call.label, moments(gradient).q))

@@ -237,7 +237,7 @@ def tolerance(case, expected):
 
 
 def difference(case, found, expected):
-    """Compares the tensors of a file with the tensor `expected`. Returns None if they are equal, or else a description."""
+    """Compares the tensors of a file with the tensor `expected`. Returns None if they are equal, or else the difference as text."""
     if list(found) != ["weight"]:
         return f"expected one tensor named weight, got {list(found)}"
     found = found["weight"]

@@ -65,7 +65,7 @@ def write_checkpoint(path, tensors):
 
 
 def write_recipe(path, rules):
-    # JSON strings without control characters and surrogates are also TOML strings. These strings contain neither.
+    # JSON strings without control characters and surrogates are also TOML strings. `rules` contains neither.
     path.write_text("[init]\n" + "".join(f"{json.dumps(rule)} = {json.dumps(spec)}\n" for rule, spec in rules.items()))
 
 

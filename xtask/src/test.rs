@@ -49,7 +49,7 @@ pub fn all(steps: &mut Steps, tier: Tier, part: Option<Part>) -> Result {
         if wanted(Part::Rust) {
             rust(steps, tier)?;
         }
-        // The adapters are built while the Python tests run, because many of these wait for processes that they start.
+        // The adapters are built while the Python tests run. Many Python tests only wait for processes that they start.
         let adapters = wanted(Part::Adapters).then(|| scope.spawn(adapters));
         let tested = packages.map_or(Ok(()), |packages| {
             let python = steps.step("wait for the Python packages", || {

@@ -61,7 +61,7 @@ impl ZeroMask {
         (&mut words[column / BLOCK * height..][..height], 1 << (column % BLOCK))
     }
 
-    /// Returns an iterator over the words of a row, one word for each block of columns.
+    /// Returns an iterator over the mask words of a row, one word for each block of 64 columns.
     #[inline(always)]
     pub(super) fn row(&self, row: usize) -> impl Iterator<Item = u64> + '_ {
         self.words[row..].iter().step_by(self.height).copied()

@@ -50,9 +50,9 @@ impl Cost {
         Self { compute: 2.5 * Self::of_normals::<W>().compute, ..Self::of_normals::<W>() }
     }
 
-    /// Returns the cost of truncated normal values by rejection of uniform proposals. A rejection pass has two
-    /// sequences of words: the first for the proposals, and the second for the draws that decide which proposals are
-    /// rejected.
+    /// Returns the cost of truncated normal values that are drawn by rejecting uniform proposals. A rejection pass has
+    /// two sequences of words: the first for the proposals, and the second for the draws that decide which proposals
+    /// are rejected.
     pub(super) fn of_proposals<W: Wide>() -> Self {
         Self { compute: 160.0, words: W::WORDS as f64, sequences: 2.0 }
     }

@@ -16,7 +16,7 @@ use crate::region::RegionSlice;
 use crate::rng::{Mt19937, StateReader};
 use crate::simd::Level;
 
-/// The number of elements in a block. All passes over a block are made before the next block.
+/// The number of elements in a block. All rejection passes over a block are made before those over the next block.
 const BLOCK: usize = 1 << 15;
 
 /// A partition of at most this number of elements is a single block. All passes over such a partition use the same
@@ -104,8 +104,8 @@ impl Torch {
     }
 }
 
-/// Draws one partition of the values. `slice` is the partition, and `out` is its memory. `engine` is the generator
-/// before the first pass, or after the first pass if `begun` is true.
+/// Draws one partition of the values. `slice` is the partition, and `out` is its memory. The state of `engine` must be
+/// the state before the first rejection pass, or the state after the first pass if `begun` is true.
 fn draw_partition<W: Wide>(
     trial: &dyn Trial<W>,
     (level, engine): (Level, &Mt19937),

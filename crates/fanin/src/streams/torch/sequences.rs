@@ -23,9 +23,9 @@ pub(super) struct ByGroups {
     /// True if torch draws the values of the tensor in groups. This is the case if the tensor is contiguous and has at
     /// least [`BULK`] values.
     pub(super) tensor: bool,
-    /// True if torch draws the values of all rejection passes after the first pass in groups. In each of these passes,
-    /// torch draws the proposals into a new tensor, which `torch.empty_like` allocates. The values are drawn in groups
-    /// if the new tensor is contiguous and has at least [`BULK`] values.
+    /// True if torch draws the proposals of the later rejection passes in groups. A later pass is any pass after the
+    /// first one. For each later pass, `torch.empty_like` allocates a new tensor for the proposals. They are drawn in
+    /// groups if the new tensor is contiguous and has at least [`BULK`] values.
     pub(super) copy: bool,
 }
 

@@ -164,9 +164,9 @@ struct Normals<W> {
     level: Level,
     groups: Groups,
     distribution: (f64, f64),
-    /// The least value that is rounded to the lower bound.
+    /// The least value that the element type rounds to the lower bound.
     low: W,
-    /// The greatest value that is rounded to the upper bound.
+    /// The greatest value that the element type rounds to the upper bound.
     high: W,
 }
 
