@@ -66,7 +66,8 @@ fn check(cancel: &CancelToken) -> Result {
 struct PythonTensors {
     /// The function that returns the memory of a tensor.
     memory: Py<PyAny>,
-    /// The tensor that was read last. Only this tensor is kept alive, because it may be a copy, such as from a GPU.
+    /// The tensor that was read last. Earlier tensors are released to save memory, because a tensor may be a copy, for
+    /// example a copy of a tensor on a GPU.
     current: Mutex<Option<TensorMemory>>,
     cancel: CancelToken,
 }

@@ -90,7 +90,7 @@ def forgotten_scalars(broken):
     return GPT()
 
 
-# A buffer outside of the state_dict that is computed in the constructor only (transformers#45902, Qwen3.5 MoE).
+# A non-persistent buffer, whose values are computed in the constructor only (transformers#45902, Qwen3.5 MoE).
 @bug({"inv_freq": "unwritten"}, via="meta")
 def rotary_buffer(broken):
     class Rotary(Model):
@@ -168,7 +168,7 @@ def rows_drawn_after_loading(broken):
     return model
 
 
-# Loaded values are multiplied by a scale that the checkpoint already includes.
+# Loaded values are multiplied by a factor that the values of the checkpoint already include.
 @bug({"linear.weight": "changed"}, checkpoint=LOADED, shares={"linear.weight": 63 / 64})
 def changed_after_loading(broken):
     model = loaded()
@@ -503,7 +503,7 @@ def same_seed_other_shape(broken):
     return nn.ParameterDict({"down": weight((16, 64), 0), "up": weight((64, 32), 0 if broken else 1)})
 
 
-# The meta path draws from another distribution with the same mean and standard deviation.
+# Only a model created on the meta device draws from another distribution, with the same mean and standard deviation.
 @bug({"linear.weight": "distribution"}, via="eager,meta")
 def same_variance_other_distribution(broken):
     class Uniform(nn.Module):

@@ -22,7 +22,8 @@ BASE = 32
 
 
 class MLP(nn.Module):
-    """A network with three hidden layers. For muP, the std of the last layer is 1 / width. All other differences are learning rates."""
+    """A network with three hidden layers. For muP, the std of the last layer is 1 / width. Otherwise muP and the standard
+    parametrization differ only in the learning rates."""
 
     def __init__(self, width, is_mup=True, stds=()):
         super().__init__()

@@ -218,7 +218,7 @@ def script_saved(tensor):
 
 @torch.library.custom_op("fanin_tests::nested", mutates_args=())
 def nested(tensor: torch.Tensor) -> torch.Tensor:
-    """An operator that is not torch's own, so the mode does not know its effects."""
+    """A custom operator. The dispatch mode that performs deferred fills does not know the effects of the operator."""
     return torch.from_numpy(tensor.numpy() + 1)
 
 

@@ -30,7 +30,7 @@ def test_initializers_have_the_signature_of_jax():
     a, b = (init(jax.random.key(seed), (8, 4), jnp.float32) for seed in (0, 1))
     assert a.shape == (8, 4) and (a != b).all()
     assert (init(jax.random.PRNGKey(1), (8, 4)) == b).all()
-    # Under jit and vmap the initializer returns the same values.
+    # The initializer returns the same values under jit and vmap as in a direct call.
     jitted = jax.jit(lambda key: init(key, (8, 4), jnp.float32))
     assert (jitted(jax.random.key(1)) == b).all()
     both = jax.vmap(lambda key: init(key, (8, 4)))(jnp.stack([jax.random.PRNGKey(0), jax.random.PRNGKey(1)]))

@@ -162,7 +162,7 @@ def test_parameters_are_filled_and_their_version_is_incremented():
     assert fanin.fill(weight, "normal", seed=2) is weight and weight.requires_grad and weight.is_leaf
     np.testing.assert_array_equal(weight.detach().numpy(), fanin.filled((3, 4), "normal", seed=2))
     assert weight._version > version
-    # A call of `fill` that raises an error does not increment the version.
+    # A call of `fill` that raises an error does not increment the version counter of the tensor.
     version = weight._version
     with pytest.raises(ValueError):
         fanin.fill(weight, "normal(std=-1)")

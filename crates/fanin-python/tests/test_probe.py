@@ -68,7 +68,8 @@ def test_tanh_slopes_are_those_of_theory_below_at_and_above_chi_1(gain):
     assert result.forward.slope == pytest.approx(result.forward.theory, abs=0.01)
     assert result.backward.slope == pytest.approx(result.backward.theory, abs=0.015)
     chi = result.mean_field.chi
-    # At a gain of 1 or below, q falls to 0, so chi approaches sigma_w^2 = gain^2. Above, q has a fixed point where chi is above 1.
+    # q is the mean square of the signal, and chi is the factor of the mean square gradient per layer. At a gain of 1 or below, q
+    # falls to 0, so chi approaches sigma_w^2 = gain^2. At a greater gain, q has a fixed point where chi is above 1.
     assert chi == pytest.approx(gain**2, rel=0.01) if gain <= 1 else 1.1 < chi < gain**2
     assert (result.mean_field.fixed_point is None) == (gain <= 1)
 
@@ -201,7 +202,7 @@ def test_an_unusual_model_is_measured_and_does_not_change():
 
 
 def test_a_compiled_block_is_measured_like_one_that_is_not_and_stays_compiled():
-    """Needs no C++ compiler: the backend counts its calls, and returns the captured graph."""
+    """Needs no C++ compiler, because the backend of torch.compile only counts its calls and returns the captured graph."""
     compilations = []
 
     def backend(graph, inputs):

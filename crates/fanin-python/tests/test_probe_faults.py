@@ -64,7 +64,7 @@ def widening():
 
 
 class Unscaled(nn.Module):
-    """A residual block without norm and without a factor on its branch."""
+    """A residual block without a normalization layer and without a factor that scales down the output of its branch."""
 
     def __init__(self):
         super().__init__()

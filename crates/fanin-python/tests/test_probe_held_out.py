@@ -298,7 +298,7 @@ def test_models_without_faults_have_no_problem(build, plant):
 
 
 class Excite(nn.Module):
-    """A convolution with a squeeze-and-excite block, whose first layer has a gain of 48 as in timm's EfficientNet."""
+    """A convolution and a squeeze-and-excite block. `reduce` multiplies the mean square by 48, as in timm's EfficientNet."""
 
     def __init__(self):
         super().__init__()

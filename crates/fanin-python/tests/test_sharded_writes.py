@@ -53,7 +53,7 @@ def garbage(net):
     net.bias.add_(torch.empty(6))
 
 
-#: Functions that leave at least one element of the bias without a known value.
+#: Functions that compute at least one element of the bias from unwritten memory, or leave the element unwritten.
 UNWRITTEN = {
     "padded": lambda net: setattr(net.bias, "data", F.pad(net.bias.data, (0, 0))),
     "computed": lambda net: net.bias.copy_(torch.tanh(net.bias) * 0.5),
@@ -107,7 +107,7 @@ def temporary(net):
     net.bias.copy_(values.sqrt())
 
 
-#: Functions that give every element of the bias a known value.
+#: Functions that write every element of the bias, with values that are not computed from unwritten memory.
 WRITTEN = {
     "padded": lambda net: (nn.init.zeros_(net.bias), setattr(net.bias, "data", F.pad(net.bias.data, (0, 0)))),
     "halves": lambda net: (nn.init.zeros_(net.bias[:3]), net.bias[3:].fill_(1.0)),

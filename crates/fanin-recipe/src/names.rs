@@ -15,7 +15,8 @@ pub struct Group {
 /// The words of a name, which are the parts between its dots. A word that is a number is replaced by `None`.
 type Template<'a> = Vec<Option<&'a str>>;
 
-/// The index of each name, by the numbers in the name. All names have the same [`Template`].
+/// Maps the numbers in a name to the index of the name in the slice that was passed to [`groups`]. All names have the
+/// same [`Template`].
 type MembersByNumbers = BTreeMap<Vec<u64>, usize>;
 
 /// Splits a name into its template and its numbers. A word with leading zeros, such as `00`, is not a number.

@@ -29,7 +29,7 @@ class Counted:
         self.prepared.fill_region(memory, start, bits)
 
 
-#: Specs and seeds. Without a seed, the seed is derived from the key.
+#: Specs and seeds. If the seed is None, the initializer derives it from the JAX key.
 CASES = (("lecun_normal(layout=kernel_in_out)", None), ("orthogonal", 5))
 SHARDINGS = (P("x", "y"), P(None, ("y", "x")), P(), P("y"))
 key, shape = jax.random.key(3), (8, 12)

@@ -152,7 +152,7 @@ for strategy in STRATEGIES:
 
 
 def nested_wrapper():
-    """FSDP1 inside the wrapper for activation checkpointing, which forwards attributes of the wrapped module."""
+    """FSDP1 inside the wrapper for activation checkpointing. The outer wrapper forwards attributes of the wrapped module."""
     net = Net()
     net.head = checkpoint_wrapper(FSDP(net.head, device_id=torch.device("cpu")))
     return FSDP(net, device_id=torch.device("cpu"))

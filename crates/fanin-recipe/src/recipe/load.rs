@@ -78,7 +78,7 @@ impl Recipe {
         let in_base = |name: &str| base.variables.iter().any(|variable| variable.name == name);
         for variable in self.variables.iter().filter(|variable| !in_base(&variable.name)) {
             // A new variable that no rule uses is an error, because its name may be a misspelled name of a variable of
-            // the base.
+            // the extended recipe.
             let mut specs = self.rules.iter().chain(&base.rules).map(|rule| rule.text.as_str());
             if !specs.any(|spec| words(spec).any(|word| word == variable.name)) {
                 let name = &variable.name;

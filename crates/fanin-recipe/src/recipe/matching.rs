@@ -8,7 +8,7 @@ use super::rule::Rule;
 /// hashing, because a recipe can have very many such rules, one for each tensor.
 pub(super) struct Matching<'a, T> {
     rules: &'a [Rule<T>],
-    /// The index of the rule of each pattern without wildcards.
+    /// Maps each pattern without wildcards to the index of its rule.
     names: HashMap<&'a str, usize>,
     /// The indices of the rules whose pattern has wildcards.
     patterns: Vec<usize>,

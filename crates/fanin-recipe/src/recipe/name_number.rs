@@ -19,7 +19,7 @@ pub(super) struct NameNumber {
 pub(super) enum Found {
     Number(f64),
     None,
-    /// Several numbers match. The caller cannot know which of these numbers is meant.
+    /// Several numbers of the name match, so it is not certain which number is meant.
     Several(Vec<u64>),
 }
 

@@ -186,7 +186,7 @@ impl Recipe {
     }
 }
 
-/// Returns true if a recipe may choose the dtype of the tensor. The tensor must not be an integer or complex tensor.
+/// Returns true if a recipe may choose the dtype of the tensor: if the tensor is neither integer nor complex.
 fn has_dtype_choice(entry: &Entry) -> bool {
     entry.dtype.integers().is_none() && entry.dtype != StoredType::C64
 }

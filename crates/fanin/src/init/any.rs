@@ -36,7 +36,7 @@ pub struct Blocks {
     /// The number of blocks, if all blocks share the single initializer in `blocks`. `None` if `blocks` has one entry
     /// for each block.
     pub(super) count: Option<usize>,
-    /// The axis of the blocks. A negative axis counts from the end.
+    /// The axis along which the blocks are concatenated. A negative axis counts from the end.
     pub(super) axis: isize,
 }
 
@@ -137,9 +137,9 @@ impl Init {
         }
     }
 
-    /// Returns the initializer of the tensor at this index of a stack: a copy in which the variable `index` of
-    /// arithmetic has this value. Returns `None` if the initializer is the same for every tensor, because its arguments
-    /// are plain numbers.
+    /// Returns the initializer of the tensor at this index of a stack: a copy of this initializer in which the variable
+    /// `index` has this value. Returns `None` if the initializer is the same for every tensor, because its arguments
+    /// use no variables.
     pub(super) fn at(&self, index: usize) -> Option<Init> {
         match self {
             Init::ByShape(spec) => Some(spec.at(index).into()),

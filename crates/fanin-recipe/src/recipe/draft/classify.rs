@@ -20,7 +20,7 @@ use crate::text::escaped;
 /// The properties of the whole model on which the choice for each tensor depends.
 pub(super) struct Context<'a> {
     manifest: &'a Manifest,
-    /// The index of each tensor, by name.
+    /// The index of each tensor in the manifest, by the tensor's name.
     indices: HashMap<&'a str, usize>,
     /// True if the model has attention. The draft then initializes the model's tensors as is common for transformers.
     has_attention: bool,
@@ -184,8 +184,8 @@ impl<'a> Context<'a> {
         Some(guess(Section::Norms, &format!("constant({std}*sqrt({values}))"), reason))
     }
 
-    /// Returns the std of the distribution that the draft chooses for a tensor. Returns `None` if the tensor is not
-    /// drawn.
+    /// Returns the std of the distribution that the draft chooses for a tensor. Returns `None` if the choice is not an
+    /// initializer, for example if it is `copy`.
     fn std_of(&self, entry: &Entry) -> Option<f64> {
         let choice = self.choose(entry);
         let init = Init::parse_for(&choice.spec, &entry.shape, &self.variables()).ok()?;

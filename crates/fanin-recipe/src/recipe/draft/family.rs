@@ -99,7 +99,7 @@ impl FamilyRule {
     }
 }
 
-/// The source of a number of a family.
+/// The source from which the value of a number that a family defines is read.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum NumberSource<'a> {
     /// The number of tensors whose names match a pattern.

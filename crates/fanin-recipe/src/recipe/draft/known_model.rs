@@ -13,10 +13,10 @@ use crate::recipe::glob::Glob;
 pub(super) struct Number {
     /// The value. `None` if the model does not have the number, for example because it has no padding token.
     pub(super) value: Option<f64>,
-    /// True if the value is certain, because config.json was read or because the value is a number of tensors. False if
+    /// True if the value is certain, because config.json was read or because the value is a count of tensors. False if
     /// the value is a default that was used without a config.json.
     pub(super) is_sure: bool,
-    /// The pattern whose matches are counted, or `None` for a number of config.json.
+    /// The pattern of the tensors that are counted, or `None` if the number comes from config.json.
     pub(super) count: Option<&'static str>,
 }
 

@@ -16,7 +16,7 @@ const MAX_CHAIN: usize = 100;
 /// each tensor.
 const MAX_COMPUTED: usize = 1 << 20;
 
-/// The work to compute each tensor that was read so far, by the tensor's name.
+/// For each tensor that was parsed so far, by name: the work to compute its values.
 #[derive(Default)]
 pub(super) struct Copies(HashMap<String, Work>);
 
@@ -25,7 +25,7 @@ pub(super) struct Copies(HashMap<String, Work>);
 struct Work {
     /// The length of the longest chain of copies that ends with the tensor.
     chain: usize,
-    /// The number of tensors that are computed, including the tensor itself.
+    /// The number of tensors that are computed to get the values, including the tensor itself.
     computed: usize,
 }
 
@@ -38,7 +38,7 @@ impl Copies {
             let StepKind::Copy { name, .. } = &step.kind else { continue };
             let source = self.0[name];
             work.chain = work.chain.max(source.chain + 1);
-            // The sum cannot overflow, because a text has fewer than 2^40 steps.
+            // The sum cannot overflow: each term is at most 2^20, and a text has fewer than 2^40 steps.
             work.computed += source.computed;
         }
         let remedy = "copy the tensor at the beginning of the chain";

@@ -92,9 +92,9 @@ pub(super) fn parse(text: &str, path: &Path) -> Result<Replay> {
 
 struct Parser<'a> {
     source: &'a Arc<Source>,
-    /// The seed of [replay], for steps without a seed.
+    /// The seed in the section `[replay]` of the file. A step without its own seed uses this seed.
     seed: u64,
-    /// The dtype of [replay], for tensors without a dtype.
+    /// The dtype in the section `[replay]` of the file. A tensor without its own dtype has this dtype.
     dtype: StoredType,
     /// The tensors that were already read. A step can copy only these tensors, so that no tensor copies itself.
     read: HashMap<String, Entry>,

@@ -59,7 +59,7 @@ pub enum Values {
 pub struct Start {
     /// The seed with which the generator was last seeded.
     pub seed: u64,
-    /// The number of 32-bit words that were drawn since the generator was seeded.
+    /// The number of 32-bit words that were drawn between the seeding and this position.
     pub at: u64,
     /// The position at which the generator drew its last pair of normal values. torch draws some normal values in
     /// pairs, and stores the second value for the next draw. `None` if no second value is stored.

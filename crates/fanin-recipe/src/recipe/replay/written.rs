@@ -51,7 +51,7 @@ impl WrittenCheck {
         }
     }
 
-    /// Calls `visit` with the range of positions of each run of a view.
+    /// Calls `visit` for each run of a view: for each range of positions that the view covers without gaps.
     fn for_each_run(&mut self, view: &View, span: &Span, mut visit: impl FnMut(Range<usize>)) -> Result {
         let (length, starts) = view.runs();
         let total = starts.count().and_then(|count| self.runs.checked_add(count));

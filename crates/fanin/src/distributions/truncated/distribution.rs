@@ -21,8 +21,8 @@ pub(crate) enum Truncated {
     /// The quantile function in f64. Used for all other intervals, and for f64 values instead of `Body` and
     /// `BodyAndTail`.
     Central(Central),
-    /// The distance of the value from the cut-off that is nearer to the mean, computed in f64. Used for intervals in
-    /// the far tail and for narrow intervals.
+    /// The distance of the value from the cut-off that is nearer to the mean of the untruncated normal, computed in
+    /// f64. Used for intervals in the far tail and for narrow intervals.
     Tail(Tail),
     /// A uniform distribution. Used for intervals in which the density is constant in f64 precision. If all values
     /// equal one cut-off, `low` and `high` are both this cut-off.
@@ -45,7 +45,7 @@ impl Truncated {
         let origin = if reflected { high } else { low };
         if near > 1e150 {
             // The density decays over a distance of about std / near, which is far below the spacing of the values of
-            // any type. All values therefore equal the nearer cut-off.
+            // any type. All values therefore equal the cut-off that is nearer to the mean of the untruncated normal.
             return Truncated::Flat { low: origin, high: origin };
         }
         if width * near.abs().max(1.0) <= NARROW {

@@ -81,8 +81,9 @@ impl InverseCdf for Central {
     }
 }
 
-/// A truncated normal distribution whose values are computed in f64 from the distance to the cut-off that is nearer to
-/// the mean. Used for an interval in the far tail and for a narrow interval.
+/// A truncated normal distribution whose values are computed in f64 from the distance to the nearer cut-off: the
+/// cut-off that is nearer to the mean of the untruncated normal. Used for an interval in the far tail and for a narrow
+/// interval.
 ///
 /// The computation uses these quantities. Distances are in standard deviations.
 ///
@@ -92,18 +93,19 @@ impl InverseCdf for Central {
 /// * The solution `delta` of `g(delta) = target` is the distance of the value from `alpha`.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Tail {
-    /// The nearer cut-off in standard deviations from the mean. It is at least 5 unless `narrow` is `true`.
+    /// The distance from the mean of the untruncated normal to the nearer cut-off, in standard deviations. At least 5
+    /// unless `narrow` is `true`.
     alpha: f64,
     /// `ln(alpha M(alpha))`, where `M(z) = P(Z > z) / density(z)` is the Mills ratio of the standard normal
     /// distribution.
     log_mills: f64,
-    /// The fraction of the upper tail that is inside the interval.
+    /// The fraction of the probability beyond `alpha` that is inside the interval.
     fraction: f64,
-    /// The fraction of the upper tail that is beyond the interval.
+    /// The fraction of the probability beyond `alpha` that is beyond the interval.
     complement: f64,
-    /// The value at the nearer cut-off.
+    /// The cut-off that is nearer to the mean of the untruncated normal, in units of the values.
     origin: f64,
-    /// The standard deviation, with a negative sign if the interval extends downwards from the nearer cut-off.
+    /// The standard deviation of the untruncated normal, with a negative sign if the interval is below the mean.
     std: f64,
     /// The least value that may be returned.
     least: f64,

@@ -52,7 +52,7 @@ impl End {
 #[derive(Debug, Clone, Copy)]
 enum SmallerTail {
     /// Used if the tails beyond both ends of the interval are equal. The smaller tail of a word is the tail on the side
-    /// of the nearer end.
+    /// of the end that is nearer to the word.
     Nearer(NearerEnd),
     /// Used if the tail on the side of this end is the smaller tail of every word.
     Always(End),
@@ -87,8 +87,8 @@ trait FindSmallerTail {
     fn smaller_tail<F: SimdF32>(&self, word: F::Bits, word_mass: f32) -> F;
 }
 
-/// The method for an interval with the same probability below its lower end and above its upper end. The smaller tail is
-/// then on the side of the nearer end.
+/// The method for an interval with the same probability below its lower end and above its upper end. The smaller tail
+/// of a word is then on the side of the end that is nearer to the word.
 #[derive(Debug, Clone, Copy)]
 struct NearerEnd {
     /// The probability below the lower end, which is also the probability above the upper end.
@@ -99,7 +99,7 @@ impl FindSmallerTail for NearerEnd {
     #[inline(always)]
     fn smaller_tail<F: SimdF32>(&self, word: F::Bits, word_mass: f32) -> F {
         // A word is read as a signed integer. Words in the lower half of the interval are negative, so their highest
-        // bit is set. The position of a word from the nearer end is less than 2^31.
+        // bit is set. A word's distance from the end nearer to it is less than 2^31.
         let flips = [F::Bits::splat(1 << 31).bitcast(), F::Bits::splat(!(1 << 31)).bitcast()];
         let position = word.xor(word.select_by_sign(flips[0], flips[1]).to_bits()).convert_signed();
         position.add(F::splat(0.5)).mul_add(F::splat(word_mass), F::splat(self.tail))
