@@ -69,7 +69,7 @@ impl Recipe {
         notebook::preformatted(self.recipe.text())
     }
 
-    /// The name of the built-in model that the recipe belongs to. None if the recipe does not name a built-in model.
+    /// The name of the built-in model whose recipe this is. None if the recipe is not the recipe of a built-in model.
     #[getter]
     fn model(&self) -> Option<&'static str> {
         self.model.map(|model| model.name)
@@ -239,7 +239,7 @@ impl Planned {
 
 #[pymethods]
 impl Planned {
-    /// Returns an object with these attributes. Unpickling calls this constructor.
+    /// Returns a `Planned` with the given attributes. Unpickling calls this constructor.
     #[new]
     #[allow(clippy::too_many_arguments, reason = "one argument for each attribute")]
     fn of(

@@ -147,7 +147,7 @@ def test_mup_has_exponent_0_in_an_mlp(optimizer):
             assert slope is None or abs(slope.value) < 0.2, (module.name, slope)
         if not module.has_fixed_shape:
             assert abs(module.size_slopes[0].value) < 0.1, module.name
-    # The std of the last layer's weights is 1 / width, so the first logits fall as 1 / sqrt(width).
+    # The std of the last layer's weights is 1 / width, so the logits before training are proportional to 1 / sqrt(width).
     assert named(check)["last"].size_slopes[0].value == pytest.approx(-0.5, abs=0.1)
 
 
@@ -163,7 +163,8 @@ def test_the_standard_parametrization_grows_with_the_width_under_adam():
 
 
 def test_the_standard_parametrization_has_the_exponents_of_theory_under_sgd():
-    """Gradients of hidden outputs fall as 1/sqrt(width). So the exponent is -1/2 in the first layer, 1/2 in hidden ones, 1 in the last."""
+    """Gradients of hidden outputs are proportional to width^(-1/2). Therefore the change of a layer's output, caused by the
+    layer's own weights, has the exponent -1/2 in the first layer, 1/2 in the hidden layers and 1 in the last layer."""
     check = check_mlp(sgd(False), is_mup=False, seeds=3, steps=1)
     assert check.parametrization == "standard"
     own = {name: module.own_slopes[1].value for name, module in named(check).items()}
@@ -182,7 +183,7 @@ def test_a_small_transformer_passes_in_mup_and_grows_in_the_standard_parametriza
     assert named(check)["blocks.0.attention.out"].own_slopes[1].value == pytest.approx(1, abs=0.2)
 
 
-#: Wrong multipliers: the changed model or optimizer, the module to be named, and what is wrong there.
+#: For each wrong multiplier: the changed learning rates, the changed model, and the expected finding (module and quantity).
 WRONG_MLP = {
     "a hidden learning rate that is not divided by the width": (
         {"rates": {"hidden.1.weight": lambda width: 1}}, {}, "hidden.1", "own change"),
@@ -239,7 +240,8 @@ class WrittenOut(Attention):
 @pytest.mark.parametrize("kind", [Attention, WrittenOut])
 @pytest.mark.parametrize("query", ["random", "zero"])
 def test_attention_logits_that_are_divided_by_the_square_root_of_the_head_size_are_named(kind, query, monkeypatch):
-    """In muP, logits are divided by the head size. If they are divided by its square root, their own change grows as sqrt(width)."""
+    """In muP, attention logits are divided by the head size. If they are divided by the square root of the head size, the change
+    of the logits caused by the weights of their own module grows as sqrt(width)."""
     monkeypatch.setitem(globals(), "Attention", kind)
     stds = {f"blocks.{block}.attention.q.weight": lambda width: 0.0 for block in range(2)} if query == "zero" else {}
     check = check_transformer(adam(), scale=lambda size: 1 / math.sqrt(size), stds=stds, steps=2)

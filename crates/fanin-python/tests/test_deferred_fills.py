@@ -1,4 +1,4 @@
-"""fast_init(defer=True) performs a deferred fill before anything reads the tensor, and drops it if it is overwritten first."""
+"""fast_init(defer=True) fills a tensor when the tensor is first read. If the tensor is overwritten first, the fill is dropped."""
 
 import contextlib
 import copy
@@ -32,7 +32,7 @@ def deferring():
 
 @pytest.fixture
 def performed(monkeypatch):
-    """A list of the fills that were performed. For each call of Rust, it has a list with the number of values of each fill."""
+    """The fills that were performed: for each call of a Rust function, a list with the number of values of each fill."""
     calls = []
     torch_flush, fill_plain = queued_fill.torch_flush, _torch_stream.fill_plain
 

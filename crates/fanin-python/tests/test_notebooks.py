@@ -1,4 +1,4 @@
-"""The notebooks in docs/notebooks run, and have the outputs of a run."""
+"""The notebooks in docs/notebooks run without errors, and their files contain the outputs of their cells."""
 
 import json
 import os

@@ -119,7 +119,7 @@ def replaced(position, module):
 
 
 H = "transformer.h"
-#: For each fault: a function that builds the model, a function that plants the fault, and the module and the kind of the finding.
+#: For each fault: a function that builds the model, a function that plants the fault, and the expected finding (module and kind).
 FAULTS = {
     "a weight 4 times too large": (gpt2, scaled(f"{H}.3.mlp.c_fc.weight", 4), f"{H}.3.mlp.c_fc", "peers"),
     "a weight 10 times too small": (gpt2, scaled(f"{H}.2.attn.c_proj.weight", 0.1), f"{H}.2.attn.c_proj", "peers"),

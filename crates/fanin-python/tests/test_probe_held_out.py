@@ -241,7 +241,7 @@ def all_masked(model, batch):
 
 
 BLOCK_WEIGHTS = ("attn.q", "attn.k", "attn.v", "attn.o", "fc", "proj")
-#: For each fault: a function that builds the model, a function that plants the fault, and the module and the kind of the finding.
+#: For each fault: a function that builds the model, a function that plants the fault, and the expected finding (module and kind).
 FAULTS = {
     "a patch embedding of gain 10": (vit, scaled("patch_embed.proj.weight", 10 / 0.6), "patch_embed.proj", "gain"),
     "a convolution of zeros": (resnet, filled("layer2.1.conv1.weight", nn.init.zeros_), "layer2.1.conv1", "peers"),
@@ -329,7 +329,7 @@ def test_a_large_gain_before_a_gate_is_a_problem_only_if_the_gate_is_saturated()
 
 
 class Shortcut(nn.Module):
-    """A convolution and a norm, with a shortcut in some blocks, as in timm's MobileViT."""
+    """A block with a convolution and a batch norm. Only some blocks have a shortcut, as in timm's MobileViT."""
 
     def __init__(self, has_shortcut):
         super().__init__()

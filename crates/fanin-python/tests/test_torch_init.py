@@ -349,7 +349,7 @@ def fill(first):
     return (before if first else between) == tasks()
 
 outcomes = [fill(True)]
-# A new thread, which has not used torch before, makes the same calls.
+# The main thread has made these calls. Now a new thread, which has not used torch before, makes the same calls.
 thread = threading.Thread(target=lambda: outcomes.append(fill(False)))
 thread.start()
 thread.join()
@@ -388,9 +388,9 @@ raise SystemExit(os.waitstatus_to_exitcode(os.wait()[1]))
     [("", ""), ("import fanin.torch", ""), ("import fanin.torch", "fanin.torch.normal_(torch.empty(1 << 21))")],
 )
 def test_a_forked_process_can_fill(before, between):
-    """The child must not wait for threads of torch or of fanin's pool, because these threads exist only in the parent.
+    """A forked child must not wait for threads of torch or of fanin's pool, because these threads exist only in the parent.
 
-    `before` is code that the parent runs at its start, and `between` is code that it runs before the fork.
+    `before` is code that the parent process runs at its start, and `between` is code that the parent runs before the fork.
     """
     script = FORKED.format(before=before, between=between)
     assert subprocess.run([sys.executable, "-W", "ignore", "-c", script], timeout=120).returncode == 0

@@ -1,4 +1,4 @@
-"""trace_init finds the initializer of each parameter, with its line and its arguments, and tensors that no code wrote."""
+"""trace_init finds the initializer of each parameter, with its line and its arguments. It also finds unwritten tensors."""
 
 import copy
 import inspect

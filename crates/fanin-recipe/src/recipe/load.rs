@@ -90,7 +90,7 @@ impl Recipe {
                 return Err(variable.span.error(format!("no rule uses the variable {name}{hint}"), remedy));
             }
         }
-        // A variable that the base also defines may be unused.
+        // A variable that the extended recipe also defines may be unused.
         self.variables.iter_mut().for_each(|variable| variable.inherited = in_base(&variable.name));
         inherit(&mut self.rules, base.rules);
         inherit(&mut self.dtypes, base.dtypes);

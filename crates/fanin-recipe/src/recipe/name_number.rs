@@ -14,7 +14,7 @@ pub(super) struct NameNumber {
     after: Glob,
 }
 
-/// The result of searching a number in a name.
+/// The result of a search for a number in a name.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Found {
     Number(f64),

@@ -25,10 +25,11 @@ pub(super) enum ScopeError {
 pub(super) struct Scope<'a> {
     variables: &'a VariableValues,
     entry: &'a Entry,
-    /// The variables whose values are different for each parameter. If the parameter does not have a variable, the
-    /// value is an error: a message and a remedy.
+    /// The variables whose values are different for each parameter, by name. If this parameter does not have a
+    /// variable, the variable's value is an error: a message and a remedy.
     own: BTreeMap<&'a str, Result<f64, (String, String)>>,
-    /// The last variable of `own` that the spec used but that the parameter does not have.
+    /// The last variable that the spec used but that this parameter does not have, for example `layer` if the name of
+    /// the parameter contains no number.
     missing: RefCell<Option<String>>,
     /// The diagnostic of the last variable that the spec used but whose value could not be read from the model.
     failed: RefCell<Option<Diagnostic>>,

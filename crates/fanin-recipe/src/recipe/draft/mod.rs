@@ -39,7 +39,7 @@ const MAX_NAMES: usize = 3;
 pub struct DraftedModel<'a> {
     /// The tensors of the model.
     pub manifest: &'a Manifest,
-    /// The configuration of the model, if it is known.
+    /// The configuration of the model (config.json). `None` if no configuration was found.
     pub config: Option<&'a ModelConfig>,
     /// The name of the file from which the manifest was read. The first line of the draft shows this name.
     pub file: &'a str,

@@ -18,8 +18,8 @@ pub(crate) enum Truncated {
     /// The quantile function in f32. Used for intervals that also need the tail of the quantile function (see
     /// [`TAIL_END`]).
     BodyAndTail(Quantile32<true>),
-    /// The quantile function in f64. Used for all other intervals, and for f64 values instead of `Body` and
-    /// `BodyAndTail`.
+    /// The quantile function in f64. Used for intervals to which no other variant applies, and for f64 values instead
+    /// of `Body` and `BodyAndTail`.
     Central(Central),
     /// The distance of the value from the cut-off that is nearer to the mean of the untruncated normal, computed in
     /// f64. Used for intervals in the far tail and for narrow intervals.

@@ -159,8 +159,8 @@ impl InverseCdf for Tail {
             let slope = z * y.mul_add(y.mul_add(10.0f64.mul_add(y, -2.0), 1.0), 1.0);
             delta += (target - self.exponent(delta)) / slope;
         }
-        // In a narrow interval, g is a straight line in f64 precision. alpha may be less than 5 there, so the series
-        // cannot be used.
+        // In a narrow interval, `g(delta)` is a straight line in f64 precision. `alpha` may be less than 5 there, so the
+        // asymptotic series in the Newton steps cannot be used.
         let delta = if self.narrow { target / self.alpha } else { delta };
         clamp(delta.mul_add(self.std, self.origin), self.least, self.greatest)
     }

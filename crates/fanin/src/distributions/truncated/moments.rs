@@ -3,8 +3,8 @@
 /// The square root of 2.
 const SQRT_2: f64 = std::f64::consts::SQRT_2;
 
-/// The distance from the mean, in standard deviations, at which the far tail begins. If the nearer cut-off is in the
-/// far tail, values are computed from the logarithm of the upper tail.
+/// The distance from the mean of the untruncated normal, in standard deviations, at which the far tail begins. If the
+/// whole interval is in the far tail, values are computed from the logarithm of the tail probability.
 pub(super) const FAR_TAIL: f64 = 5.0;
 
 /// Returns P(Z < z) for a standard normal Z.

@@ -56,7 +56,8 @@ enum SmallerTail {
     Nearer(NearerEnd),
     /// Used if the tail on the side of this end is the smaller tail of every word.
     Always(End),
-    /// Used for all other intervals. Both tails are computed, and the smaller one is used.
+    /// Used for intervals to which neither `Nearer` nor `Always` applies. Both tails of a word are computed, and the
+    /// smaller tail is used.
     Either([End; 2]),
 }
 
