@@ -12,7 +12,7 @@ LARGE = (1 << 24,)
 
 @dataclass(frozen=True)
 class Case:
-    """A fill that is measured, with a function for each library that does it."""
+    """A fill that is measured: its name, shape, dtype and spec, and a function for each library."""
 
     name: str
     shape: tuple[int, ...]

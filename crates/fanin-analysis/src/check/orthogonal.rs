@@ -23,9 +23,9 @@
 //!   (Cauchy-Schwarz). Second, the Ricci curvature of SO(n) is (n - 2)/4 in the metric of this norm. The bound follows
 //!   by Bakry and Emery's logarithmic Sobolev inequality and Herbst's argument (Meckes, "The Random Matrix Theory of
 //!   the Classical Compact Groups", 2019, chapter 5). At a rate of one false alarm in 1e6, F may deviate from its mean
-//!   by a fraction of 13 / sqrt(N). Two equal blocks, or half of the entries nearly 0, lower F by 29 %. This is
-//!   detected in matrices of about 2000 entries or more. Before the test, the largest effect that rounding can have on
-//!   F is subtracted from the deviation.
+//!   by a fraction of 13 / sqrt(N). Two blocks with the same values, or half of the entries nearly 0, lower F by 29 %.
+//!   This is detected in matrices of about 2000 entries or more. Before the test, the largest effect that rounding can
+//!   have on F is subtracted from the deviation.
 
 use fanin::DType;
 use statrs::function::{beta::beta_reg, gamma};

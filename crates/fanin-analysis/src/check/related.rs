@@ -131,7 +131,8 @@ fn p_value(square: f64, n: f64) -> f64 {
     beta_reg((n - 1.0) / 2.0, 0.5, 1.0 - square.min(1.0))
 }
 
-/// Returns the magnitude of the correlation whose p-value is 1 / `pairs`, by bisection.
+/// Returns the magnitude of the correlation of two samples of `n` values at which the p-value is 1 / `pairs`. Computed
+/// by bisection.
 fn smallest_correlation(n: f64, pairs: f64) -> f64 {
     let (mut below, mut above) = (0.0, 1.0);
     for _ in 0..30 {

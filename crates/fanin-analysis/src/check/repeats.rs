@@ -66,7 +66,7 @@ pub(crate) struct RepeatSearch {
     /// The bit patterns of the first `FIRST` values of the tensor. Empty if the search does not start at the first
     /// value.
     first: Vec<u64>,
-    /// A hash of the values of the complete rows and of merged searches, with their row-major indices.
+    /// A hash of the values of all complete rows and their row-major indices, including the rows of merged searches.
     /// [`hash`](Self::hash) adds the current row.
     hash: u64,
 }

@@ -10,7 +10,7 @@
 //!   over all values. The p-value is the upper bound of Massart (1990).
 //! - `order`: the correlation of consecutive values is compared with 0. Sorted or smooth values are correlated.
 //! - `outlier` and `tail`: the smallest and the largest value are compared with the distribution of extreme values.
-//!   `outlier` fails if one is too far from the mean, and `tail` if one is too close to the mean.
+//!   `outlier` fails if one of the two is too far from the mean, and `tail` if one of the two is too close to the mean.
 //! - `zeros`: the number of exact zeros is compared with the expected number, by the Poisson distribution.
 //! - `finite` and `bounds`: no value may be NaN or outside of the bounds, and infinite values must be explained by
 //!   overflows.
@@ -228,8 +228,8 @@ impl SampleStatistics {
     fn std(&self, reference: &ReferenceDistribution) -> TestResult {
         let Moments { std, kurtosis, sixth, .. } = reference.moments;
         let n = self.count as f64;
-        // The variance of a squared standardized value. It would be 0 if all values had the same distance from the
-        // mean.
+        // The variance of a squared standardized value. If all values had the same distance from the mean, it would be
+        // 0, and the division by it would fail.
         let variance = (kurtosis - 1.0).max(1e-9);
         let z = (self.squares - n) / (variance * n).sqrt();
         let p = if reference.is_smoothly_normal(self.count) {

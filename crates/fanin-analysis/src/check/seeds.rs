@@ -27,7 +27,8 @@ const SEEDS: [u64; 10] = [0, 42, 1, 1234, 1337, 123, 2, 3, 12345, 2024];
 /// distribution the value is.
 const BITS: usize = 128;
 
-/// The largest number of bits that may differ. A bit differs if a change moved the value to the other half.
+/// The largest number of bits that may differ. A bit differs if a change moved the value to the other half of the
+/// distribution.
 const MAX_ERRORS: u32 = 6;
 
 /// The smallest number of known bits with which a search is made. The bit of a value near the middle of the

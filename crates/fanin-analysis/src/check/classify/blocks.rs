@@ -11,7 +11,7 @@ use crate::check::structure::Structure;
 use crate::check::tensor_view::{TensorView, matrix};
 use crate::error::Result;
 
-/// The largest number of equal blocks along an axis into which a tensor is divided.
+/// The largest number of blocks of equal size into which a tensor is divided along an axis.
 const MAX_BLOCKS: usize = 8;
 
 /// If there are more blocks than this, each block must have at least `MIN_LINES` rows or columns. In a trained matrix,
@@ -39,8 +39,8 @@ pub(super) struct Divided {
 /// imports this module.
 type Classify = dyn Fn(&Scan<'_>) -> Result<Classification>;
 
-/// Divides a tensor into equal blocks along one axis, if each block is fresh, orthogonal or constant. Returns `None`
-/// for other tensors.
+/// Divides a tensor into blocks of equal size along one axis, if each block is fresh, orthogonal or constant. Returns
+/// `None` for other tensors.
 ///
 /// A division into blocks is tried if `structure` shows that the mean squares of slices along the axis differ within
 /// the tensor, but not within the blocks. If a few matrices of a stack have another scale than the others, a message is
@@ -69,7 +69,8 @@ pub(super) fn of(
     Ok(None)
 }
 
-/// Divides a tensor into equal blocks along one axis, if all blocks are orthogonal. Returns `None` for other tensors.
+/// Divides a tensor into blocks of equal size along one axis, if all blocks are orthogonal. Returns `None` for other
+/// tensors.
 ///
 /// `whole` is whether the tensor as a whole is orthogonal. The blocks of some divisions are then orthogonal too, which
 /// proves nothing, so these divisions are left out. If a few matrices of a stack have another scale than the others, a
@@ -208,8 +209,8 @@ fn other_scale(blocks: &[Group]) -> Option<String> {
     ))
 }
 
-/// Returns the ways to divide a tensor of this shape into equal blocks. Each is an axis and a number of blocks. The
-/// division of a stack into its matrices comes last.
+/// Returns the ways to divide a tensor of this shape into blocks of equal size. Each way is an axis and a number of
+/// blocks. The division of a stack into its matrices comes last.
 fn divisions(shape: &[usize]) -> Vec<(usize, usize)> {
     if shape.len() < 2 {
         return Vec::new();

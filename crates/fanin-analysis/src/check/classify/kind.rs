@@ -24,8 +24,8 @@ pub enum Kind {
     /// The values are independent of one another and follow this distribution. There may also be exact zeros from
     /// another source, such as those of a `sparse` matrix or of a padding token's row.
     Fresh(Univariate),
-    /// The values are computed, not random. The text says how: all rows equal, a rising or falling sequence, a few
-    /// distinct values, numbers of a few digits, or sines and cosines.
+    /// The values follow a formula or a pattern instead of being random. The text says which: all rows equal, a rising
+    /// or falling sequence, a few distinct values, numbers of a few digits, or sines and cosines.
     Table(&'static str),
     /// The tensor consists of blocks of equal size along one axis. Each block is fresh, orthogonal or constant.
     Blocks {

@@ -1,4 +1,4 @@
-//! Recognizes tensors whose values are computed, not random.
+//! Recognizes tensors whose values follow a formula or a pattern instead of being random.
 
 use fanin::DType;
 
@@ -10,10 +10,11 @@ use crate::error::Result;
 /// The smallest number of values of a tensor that is recognized as sines and cosines.
 const MIN_VALUES: u64 = 64;
 
-/// Returns the kind [`Kind::Table`] if the values are computed: if all rows are equal, if a vector rises or falls, if
-/// there are a few distinct values, or if the rows are sines and cosines. Returns `None` for other tensors.
+/// Returns the kind [`Kind::Table`] if the values follow a pattern: if all rows are equal, if a vector rises or falls,
+/// if there are a few distinct values, or if the rows are sines and cosines. Returns `None` for other tensors.
 ///
-/// If all rows are equal and look random, the kind is [`Kind::Other`], and a message is added to `problems`.
+/// Exception: if all rows are equal but one row looks random, the kind is [`Kind::Other`], and a message is added to
+/// `problems`.
 ///
 /// # Errors
 /// Returns an error if the file cannot be read.
@@ -93,8 +94,8 @@ pub(super) fn has_short_numbers(scan: &Scan<'_>) -> Result<bool> {
 
 /// Returns whether a row has about as many turning points (local minima and maxima) as random values have.
 ///
-/// Of n random values, 2/3 (n - 2) are turning points on average (Bienaymé 1874). Computed rows have few. The threshold
-/// is half of this average. For 16 random values, it is 3 standard deviations below the average.
+/// Of n random values, 2/3 (n - 2) are turning points on average (Bienaymé 1874). Rows that follow a formula have few.
+/// The threshold is half of this average. For 16 random values, it is 3 standard deviations below the average.
 fn is_random(row: &[f64]) -> bool {
     let is_turning_point = |w: &&[f64]| (w[1] > w[0]) != (w[2] > w[1]) && w[0] != w[1] && w[1] != w[2];
     let turning_points = row.windows(3).filter(is_turning_point).count();
@@ -103,7 +104,7 @@ fn is_random(row: &[f64]) -> bool {
 
 /// Returns whether each line along the last axis consists of the sines and the cosines of n/2 angles, where n is the
 /// length of the line. Because sin^2 + cos^2 = 1, the squares of such a line add up to n/2, up to rounding errors.
-/// Lines of zeros, such as that of a class token, are ignored.
+/// Lines of zeros, such as the line of a class token, are ignored.
 fn is_sines(scan: &Scan<'_>) -> Result<bool> {
     let width = scan.shape().last().copied().unwrap_or_default();
     if width < 4 || !width.is_multiple_of(2) {

@@ -31,7 +31,7 @@ const MAX_VALUES: usize = 1 << 16;
 /// 2,000 can be compared, because f32 is too coarse for the multiples at larger values.
 const NATIVE_UNIFORM: usize = 200_000;
 
-/// The smallest number of values of a tensor whose origin is searched.
+/// The smallest number of values of a tensor whose origin is searched. The origin of smaller tensors is unknown.
 const MIN_VALUES: usize = 256;
 
 /// The largest number of values that are compared for each tried step.
@@ -189,7 +189,7 @@ fn angles(values: &[f64], width: usize) -> Option<Vec<Agreement>> {
 fn significance(agreements: &[Agreement]) -> Option<f64> {
     let count = agreements.len() as f64;
     let sum: f64 = agreements.iter().map(|agreement| agreement.cosine).sum();
-    // The variance of a cosine is 1/2.
+    // The variance of the cosine of a random angle is 1/2.
     (agreements.len() >= 60).then(|| sum / (count / 2.0).sqrt())
 }
 

@@ -18,8 +18,8 @@ const MIN_LENGTH: usize = 16 * SKETCH;
 /// The largest distance up to which every distance between two rows, or between two columns, is tested.
 const ALL_LAGS: usize = 128;
 
-/// The largest number of equal parts into which the rows or the columns are divided. Lines at the same position in two
-/// parts are compared, such as the first rows of two shards.
+/// The largest number of parts of equal size into which the rows or the columns are divided. Lines at the same position
+/// in two parts are compared, such as the first rows of two shards.
 const MAX_PARTS: usize = 16;
 
 /// The smallest number of products that is tested. The sum of fewer products is far from normal.
@@ -212,8 +212,8 @@ vectorized! {
 /// Tests whether lines (rows or columns) at some distance are correlated. `lines` has the sketch of each line, and
 /// `name` is "rows" or "columns".
 ///
-/// All distances up to `ALL_LAGS` are tested. The lines are also divided into 2 to `MAX_PARTS` equal parts, and the
-/// distances between lines at the same position in two parts are tested. The result is for the distance with the
+/// All distances up to `ALL_LAGS` are tested. The lines are also divided into 2 to `MAX_PARTS` parts of equal size, and
+/// the distances between lines at the same position in two parts are tested. The result is for the distance with the
 /// smallest p-value. Its p-value is multiplied by the number of tested distances.
 fn between_lines(name: &str, lines: &[Sketch]) -> Option<TestResult> {
     if lines.len() < 4 {

@@ -158,8 +158,8 @@ impl Lines {
 }
 
 impl Lines {
-    /// Divides the slices along `axis` into `count` equal blocks. Returns whether the slices of each block have equal
-    /// mean squares, up to random differences. The mean squares of different blocks may differ.
+    /// Divides the slices along `axis` into `count` blocks of equal size. Returns whether the slices of each block have
+    /// equal mean squares, up to random differences. The mean squares of different blocks may differ.
     ///
     /// Also returns `false` if the sums of these slices are not stored, or if a slice has fewer than `MIN_LENGTH`
     /// values.

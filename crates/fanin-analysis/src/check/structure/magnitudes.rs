@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use crate::check::test_result::TestResult;
 use crate::vectorized::vectorized;
 
-/// The largest number of equal blocks into which the rows or the columns are divided.
+/// The largest number of blocks of equal size into which the rows or the columns are divided.
 const MAX_BLOCKS: usize = 16;
 
 /// The largest number of rows whose hashes are stored. Later rows are not compared. If a matrix has more columns than
@@ -222,8 +222,9 @@ fn bits_of_equal_counts(mean: f64) -> f64 {
     nats / std::f64::consts::LN_2
 }
 
-/// Compares equal blocks of consecutive lines with one another, for 2 to `MAX_BLOCKS` blocks. `lines` has the hash of
-/// each line, and `length` is the number of values of a line. Returns a message if two blocks have the same magnitudes.
+/// Divides the lines into 2 to `MAX_BLOCKS` blocks of equal size, and compares the blocks with one another. `lines` has
+/// the hash of each line, and `length` is the number of values of a line. Returns a message if two blocks have the same
+/// magnitudes.
 fn blocks(name: &str, lines: &[u64], length: usize, chance: &Chance<'_>) -> Option<String> {
     let sum = |lines: &[u64]| lines.iter().fold(0u64, |sum, line| sum.wrapping_add(*line));
     for count in 2..=MAX_BLOCKS {

@@ -48,10 +48,10 @@ pub(crate) struct Structure {
     /// The moments by which the values are standardized.
     moments: Moments,
     /// Whether sums over the values are tested. If not, only copies and rounding are tested. Sums are not tested if the
-    /// values have a large kurtosis, if one of them is not finite, if all values of a part are equal, or if a part has
-    /// fewer than `MIN_VALUES` values.
+    /// values have a large kurtosis, if one of them is not finite, if all values of one of the tested ranges of rows
+    /// are equal, or if a range has fewer than `MIN_VALUES` values.
     sums: bool,
-    /// The standardized values of the current part. [`finish`](Self::finish) removes them.
+    /// The standardized values of the added rows. [`finish`](Self::finish) removes them.
     values: Vec<f32>,
     /// Whether the magnitudes of the standardized values are below 1e6.
     all_small: bool,
@@ -139,7 +139,7 @@ impl Structure {
         self.squares += dot(added, added);
     }
 
-    /// Runs the tests that need all values of the part at once. No values can be added afterwards.
+    /// Runs the tests that need all values of the added rows at once. No values can be added afterwards.
     pub(crate) fn finish(&mut self) {
         let values = std::mem::take(&mut self.values);
         let (&[rows, ..], true) = (&self.shape[..], self.sums) else { return };
@@ -178,7 +178,7 @@ impl Structure {
         self.results.extend(next.results);
     }
 
-    /// Returns whether slices along `axis` have equal mean squares within each of `count` equal blocks. See
+    /// Returns whether slices along `axis` have equal mean squares within each of `count` blocks of equal size. See
     /// [`Lines::is_alike_in_blocks`].
     pub(crate) fn is_alike_in_blocks(&self, shape: &[usize], axis: usize, count: usize) -> bool {
         self.sums && self.lines.is_alike_in_blocks(shape, axis, count)

@@ -26,7 +26,8 @@ use crate::vectorized::vectorized;
 /// large singular value within a few percent.
 const STEPS: usize = 6;
 
-/// The largest number of steps. Steps beyond `STEPS` only improve the lower bound on the largest singular value.
+/// The largest number of steps of Golub and Kahan's method. Steps beyond `STEPS` only improve the lower bound on the
+/// largest singular value.
 const MAX_STEPS: usize = 40;
 
 /// The limit of the work of the bidiagonalization, as the number of values of the matrix times the number of steps. At
