@@ -5,15 +5,19 @@
 //! `xavier_normal(gain=deepnorm_beta(n_layer))`. [`scaling_factors`] lists all factors.
 
 /// Returns `1 / sqrt(2 * layers)`: GPT-2's factor for the last projection of each residual branch. The model has
-/// `layers` layers with two residual branches each (Radford et al. 2019, Language models are unsupervised multitask
-/// learners, section 2.3; Megatron's `scaled_init_method`).
+/// `layers` layers with two residual branches each.
+///
+/// Sources: Radford et al. 2019, Language models are unsupervised multitask learners, section 2.3; Megatron's
+/// `scaled_init_method`.
 pub fn gpt2_residual(layers: f64) -> f64 {
     1.0 / (2.0 * layers).sqrt()
 }
 
 /// Returns `1 / sqrt(2 * (layer + 1))`: the factor for the last projection of each residual branch in the layer with
-/// the index `layer`. The first layer has the index 0 (torchtitan and OLMo, after Zhang et al. 2019, Improving deep
-/// transformer with depth-scaled initialization).
+/// the index `layer`. The first layer has the index 0.
+///
+/// torchtitan and OLMo use this factor. It goes back to Zhang et al. 2019, Improving deep transformer with depth-scaled
+/// initialization.
 pub fn depth_scaled(layer: f64) -> f64 {
     1.0 / (2.0 * (layer + 1.0)).sqrt()
 }
@@ -25,8 +29,9 @@ pub fn small_init(width: f64) -> f64 {
 }
 
 /// Returns `2 / (layers * sqrt(width))`: the standard deviation of the last projection of each residual branch, in a
-/// model with `layers` layers and the hidden size `width`. All other matrices use [`small_init`] (Wang and Komatsuzaki
-/// 2021, mesh-transformer-jax; GPT-NeoX's `wang_init_method`).
+/// model with `layers` layers and the hidden size `width`. All other matrices use [`small_init`].
+///
+/// Sources: Wang and Komatsuzaki 2021, mesh-transformer-jax; GPT-NeoX's `wang_init_method`.
 pub fn wang_init(layers: f64, width: f64) -> f64 {
     2.0 / (layers * width.sqrt())
 }
@@ -39,9 +44,10 @@ pub fn mup_hidden(fan_in: f64, base: f64) -> f64 {
     (base / fan_in).sqrt()
 }
 
-/// Returns `base / fan_in`: muP's factor for the output weights. `base` is the fan_in of the same matrix in the base
-/// model (Yang et al. 2022, table 3: variance 1 / fan_in^2). The package `mup` does not use this factor. Instead, the
-/// package divides the output of the layer (table 8).
+/// Returns `base / fan_in`: muP's factor for the output weights (Yang et al. 2022, table 3: variance 1 / fan_in^2).
+///
+/// `base` is the fan_in of the same matrix in muP's base model. The Python package `mup` does not use this factor.
+/// Instead, the package divides the output of the layer (Yang et al. 2022, table 8).
 pub fn mup_output(fan_in: f64, base: f64) -> f64 {
     base / fan_in
 }
@@ -53,20 +59,20 @@ pub fn mup_embedding(_fan_in: f64, _base: f64) -> f64 {
     1.0
 }
 
-/// Returns `(8 * layers)^(-1/4)`: DeepNorm's gain of the value, output and feed-forward matrices. The model has
-/// `layers` layers, and is either encoder-only or decoder-only (Wang et al. 2022, DeepNet, arXiv 2203.00555, figure 2).
+/// Returns `(8 * layers)^(-1/4)`: DeepNorm's gain of the value, output and feed-forward matrices (Wang et al. 2022,
+/// DeepNet, arXiv 2203.00555, figure 2). The model has `layers` layers, and is either encoder-only or decoder-only.
 pub fn deepnorm_beta(layers: f64) -> f64 {
     quarter_root(8.0 * layers)
 }
 
-/// Returns `0.87 * (encoder^4 * decoder)^(-1/16)`: DeepNorm's gain in the encoder of an encoder-decoder model.
-/// `encoder` and `decoder` are the numbers of encoder and decoder layers (Wang et al. 2022, figure 2).
+/// Returns `0.87 * (encoder^4 * decoder)^(-1/16)`: DeepNorm's gain in the encoder of an encoder-decoder model (Wang et
+/// al. 2022, figure 2). `encoder` and `decoder` are the numbers of encoder and decoder layers.
 pub fn deepnorm_encoder_beta(encoder: f64, decoder: f64) -> f64 {
     0.87 * libm::pow(encoder * encoder * encoder * encoder * decoder, -1.0 / 16.0)
 }
 
-/// Returns `(12 * decoder)^(-1/4)`: DeepNorm's gain in the decoder of an encoder-decoder model. `decoder` is the number
-/// of decoder layers (Wang et al. 2022, figure 2).
+/// Returns `(12 * decoder)^(-1/4)`: DeepNorm's gain in the decoder of an encoder-decoder model (Wang et al. 2022,
+/// figure 2). `decoder` is the number of decoder layers.
 pub fn deepnorm_decoder_beta(decoder: f64) -> f64 {
     quarter_root(12.0 * decoder)
 }
@@ -87,9 +93,9 @@ pub fn tfixup_decoder(layers: f64) -> f64 {
     quarter_root(9.0 * layers)
 }
 
-/// Returns `branches^(-1 / (2 * depth - 2))`: Fixup's factor for the weights inside a residual branch. The network has
-/// `branches` residual branches with `depth` layers each (Zhang et al. 2019, Fixup initialization, arXiv 1901.09321,
-/// section 3).
+/// Returns `branches^(-1 / (2 * depth - 2))`: Fixup's factor for the weights inside a residual branch (Zhang et al.
+/// 2019, Fixup initialization, arXiv 1901.09321, section 3). The network has `branches` residual branches with `depth`
+/// layers each.
 ///
 /// The last layer of each branch and the classifier are initialized to 0, so the factor does not apply to these layers.
 /// If `depth` is less than 2, the result is NaN, because such a branch has no layer to which the factor applies.
@@ -189,11 +195,11 @@ mod tests {
             ("gpt2_residual", &[12.0][..], 0.204_124_145_231_931_54),
             // torchtitan computes the std as 0.02 / (2 * (layer_id + 1)) ** 0.5.
             ("depth_scaled", &[3.0], 0.353_553_390_593_273_8),
-            // GPT-NeoX computes the two stds as math.sqrt(2 / (5 * 768)) and 2 / 12 / math.sqrt(768).
+            // GPT-NeoX computes these two stds as math.sqrt(2 / (5 * 768)) and 2 / 12 / math.sqrt(768).
             ("small_init", &[768.0], 0.022_821_773_229_381_92),
             ("wang_init", &[12.0, 768.0], 0.006_014_065_304_058_602),
             // At 4 times the base width, `init.normal_` of mup 1.0 multiplies the std by `width_mult() ** -0.5`. The
-            // readout layer of mup does not scale the std.
+            // factor `mup_output` is in the paper only: mup does not scale the std of the readout layer.
             ("mup_hidden", &[1024.0, 256.0], 0.5),
             ("mup_output", &[1024.0, 256.0], 0.25),
             ("mup_embedding", &[1024.0, 256.0], 1.0),

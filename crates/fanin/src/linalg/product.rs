@@ -95,11 +95,11 @@ impl<'a, T: Real> View<'a, T> {
 pub(super) enum Terms {
     /// All terms.
     All,
-    /// All terms, except terms in which the element of b is known to be zero. Column j of b must be zero from row
+    /// All terms, except terms in which `b[k][j]` is known to be zero. Column j of b must be zero from row
     /// `j + 1 + offset` on.
     Upper { offset: usize },
-    /// The terms of the elements of c on and above the diagonal, except terms in which the element of b is known to be
-    /// zero. Column j of b must be zero above row j. The elements of c below the diagonal are unspecified.
+    /// The terms of the elements of c on and above the diagonal, except terms in which `b[k][j]` is known to be zero.
+    /// Column j of b must be zero above row j. The elements of c below the diagonal are unspecified.
     Gram,
 }
 
@@ -142,13 +142,14 @@ struct Product<'a, T> {
     step: usize,
 }
 
-/// The number of terms that are added to the elements of a tile before the next tile is processed. A packed panel of b
-/// with this number of rows fits in the L1 cache.
+/// The number of terms that are added to the elements of a tile before the next tile is processed. A packed panel of
+/// the matrix `b` with this number of rows fits in the L1 cache.
 const DEEP: usize = 192;
-/// The number of rows of a that are packed together. The same number of rows of c is then computed. `DEEP`, `HIGH` and
-/// `WIDE` are chosen so that the packed elements in use stay in the L2 cache.
+/// The number of rows of the matrix `a` that are packed together, and the number of rows of the product `c` that are
+/// then computed. `DEEP`, `HIGH` and `WIDE` are chosen so that the packed elements in use stay in the L2 cache.
 const HIGH: usize = 384;
-/// The number of columns of b that are packed together. The same number of columns of c is then computed.
+/// The number of columns of the matrix `b` that are packed together, and the number of columns of the product `c` that
+/// are then computed.
 const WIDE: usize = 512;
 
 impl<T: Real> Kernel for Product<'_, T> {
@@ -213,8 +214,8 @@ impl<T: Real> Product<'_, T> {
                             let b = &b[(from - deep) * across..(to - deep) * across];
                             let c = &mut c[(top + row) * step + left + column..];
                             let (rows, columns) = (R.min(height - row), across.min(width - column));
-                            // A tile that extends beyond c is computed in a temporary buffer. `add_tile` is called in
-                            // one place only, because it is inlined at each call.
+                            // A tile that extends beyond the matrix `c` is computed in a temporary buffer. `add_tile`
+                            // is called in one place only, because it is inlined at each call.
                             let is_inside = rows == R && columns == across;
                             if !is_inside {
                                 for (row, tile) in tile.chunks_exact_mut(across).take(rows).enumerate() {

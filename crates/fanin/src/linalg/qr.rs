@@ -60,7 +60,8 @@ pub(crate) fn haar<T: Real, E: Element>(
     /// The number of rows that one job writes.
     const BAND: usize = 384;
     let bands: Vec<_> = out.chunks_mut((BAND * columns).max(1)).enumerate().collect();
-    // The jobs of the last rows start first, because the last rows have the longest sums.
+    // The jobs of the last rows start first, because these jobs take the longest: the elements of the last rows are the
+    // sums with the most terms.
     threads.for_each(bands.into_iter().rev().collect(), |(number, out): (usize, &mut [E])| {
         let top = number * BAND;
         let band = top..top + out.len() / columns;

@@ -50,7 +50,8 @@ fn panel(columns: usize, threads: Threads) -> usize {
     (columns / (6 * threads.count())).next_multiple_of(96).clamp(96, 480)
 }
 
-/// The largest number of rows of W that are solved directly, without matrix products.
+/// The largest number of rows of W that are computed by plain back substitution. More rows are split into halves, and
+/// matrix products subtract the terms of one half from the other half.
 const FEW: usize = 16;
 
 impl<T: Real> Reflections<T> {
@@ -79,7 +80,7 @@ impl<T: Real> Reflections<T> {
         it
     }
 
-    /// Computes W and stores it in `self.factor`. `halves` has the values `|v_j|^2 / 2`.
+    /// Computes `W = S^-1 V_top^T` and stores W in `self.factor`. `halves` has the values `|v_j|^2 / 2`.
     fn factor(&mut self, halves: &[T], threads: Threads) {
         let it = self;
         let columns = it.columns;
@@ -110,7 +111,7 @@ impl<T: Real> Reflections<T> {
         View::new(&self.vectors, self.columns)
     }
 
-    /// Replaces each x_j by v_j, computes the factors d, and returns `|v_j|^2 / 2` for each j.
+    /// Replaces each column x_j by the reflection vector v_j, stores the signs d, and returns `|v_j|^2 / 2` for each j.
     fn reflect(&mut self, threads: Threads) -> Vec<T> {
         let n = self.columns;
         let squares = threads.map(panels(n, panel(n, threads)), |panel| {
@@ -139,8 +140,8 @@ impl<T: Real> Reflections<T> {
         halves
     }
 
-    /// Returns S, row-major. `diagonal` has the values `|v_j|^2 / 2`. The elements to the left of the diagonal block of
-    /// a panel are zero. The other elements below the diagonal are unspecified.
+    /// Returns `S = striu(V^T V) + diag(diagonal)`, row-major. `diagonal` has the values `|v_j|^2 / 2`. The elements to
+    /// the left of the diagonal block of a panel are zero. The other elements below the diagonal are unspecified.
     fn products(&self, diagonal: &[T], threads: Threads) -> Vec<T> {
         let n = self.columns;
         let rows = self.vectors.len().checked_div(n).unwrap_or(0);
@@ -150,7 +151,7 @@ impl<T: Real> Reflections<T> {
         threads.for_each(blocks, |(number, product): (usize, &mut [T])| {
             let top = number * height;
             let bottom = n.min(top + height);
-            // V is zero above its diagonal, so all terms of the rows before `top` are zero.
+            // V is zero above its diagonal, so the rows of V before `top` contribute only zeros to `V^T V`.
             let these = self.view().part(top..rows, top..bottom).transposed();
             product.chunks_exact_mut(n).for_each(|row| claim(&mut row[top..]));
             let those = self.view().part(top..rows, top..n);
@@ -167,7 +168,7 @@ impl<T: Real> Reflections<T> {
     /// because W is zero below these rows.
     fn solve(&self, product: &[T], panel: Range<usize>) -> Vec<T> {
         let (n, width) = (self.columns, panel.len());
-        // V_top^T and W are zero below the diagonal.
+        // V_top^T and W are zero below the diagonal, so the rows from `panel.end` on are not needed.
         let mut solved = vec![T::default(); panel.end * width];
         claim(&mut solved);
         for (column, values) in panel.clone().zip(self.vectors[panel.start * n..].chunks_exact(n)) {
@@ -202,7 +203,8 @@ impl<T: Real> Reflections<T> {
     pub(crate) fn part(&self, rows: Range<usize>, columns: Range<usize>, gain: T, out: &mut [T]) {
         let width = columns.len();
         out.fill(T::default());
-        // V is zero to the right of its diagonal, and W is zero below its diagonal. All later terms are therefore zero.
+        // V is zero to the right of its diagonal, and W is zero below its diagonal. The terms `V[i][k] W[k][c]` with
+        // k >= `depth` are therefore zero.
         let depth = columns.end.min(rows.end);
         if !out.is_empty() {
             let vectors = self.view().part(rows.clone(), 0..depth);

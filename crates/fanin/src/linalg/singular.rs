@@ -259,7 +259,8 @@ fn bisected(level: Level, diagonal: &[f64], above: &[f64]) -> Vec<f64> {
 
 /// Computes the singular values with the indices `first..first + found.len()` in ascending order, by bisection.
 struct Bisection<'a> {
-    /// For each row, the square of the diagonal element and the square of the element to its right (0 in the last row).
+    /// For each row of the bidiagonal matrix, the squares of the diagonal element and of the element to its right (0 in
+    /// the last row).
     squares: &'a [[f64; 2]],
     /// An upper bound of the singular values.
     bound: f64,
@@ -396,8 +397,7 @@ mod tests {
                     }
                 }
                 let found = singular_values(&values, rows, columns).unwrap();
-                // The tolerance includes the error of the two orthogonal factors, which are orthogonal only up to
-                // rounding.
+                // The tolerance includes the error of `left` and `right`, which are orthogonal only up to rounding.
                 assert!(error(&found, &diagonal) < 10.0, "{rows} {columns} {found:?} {diagonal:?}");
                 assert!(found.is_sorted_by(|a, b| a >= b));
                 // Scaling the matrix by a power of two scales the singular values by the same power of two.

@@ -19,8 +19,8 @@ pub(crate) struct Angle<F: SimdFloat> {
 #[inline(always)]
 pub(crate) fn angle<F: SimdF32>(x: F) -> Angle<F> {
     let word = F::Bits::splat;
-    // `octant` is the number of the octant, from 1 to 9. Rounded down to an even number, it is twice the number of
-    // right angles.
+    // `octant` is the number of the octant, from 1 to 9. `y` is `octant`, rounded down to an even number. `y * pi / 4`
+    // is the multiple of pi / 2 that is nearest to `x`.
     let octant = x.mul(F::splat(1.27323954473516)).truncate_to_int().add(word(1));
     let y = octant.and(word(!1)).convert_signed();
     // Subtracts `y * pi / 4`. pi / 4 is split into a sum of three constants (Cody and Waite).
@@ -80,8 +80,8 @@ pub(super) fn polar_of_ln<F: SimdFloat<Scalar: From<i8>>>(
     sin: F,
     cos: F,
 ) -> (F, F) {
-    // The barrier keeps the compiler from moving the square root behind the rotation. The CPU then computes both at the
-    // same time. Both take about as long.
+    // The barrier keeps the compiler from moving the square root after the rotation. The CPU then computes the square
+    // root and the rotation at the same time. They take about equally long.
     let (radius, sin) = ln.mul(F::splat((-2).into())).sqrt().barrier_with(sin);
     let (sin, cos) = rotate_to_quadrant(quadrant, sin, cos);
     (radius.mul(cos), radius.mul(sin))

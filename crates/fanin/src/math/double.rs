@@ -42,9 +42,9 @@ const COS: [f64; 6] = [
 /// sqrt(2)). `x` must be positive, and must not be subnormal.
 #[inline(always)]
 fn exponent_and_fraction64<D: SimdF64>(x: D) -> (D, D) {
-    /// The bits of sqrt(1/2), where the range of `1 + fraction` begins.
+    /// The bits of sqrt(1/2), the least value of `1 + fraction`.
     const FIRST: u64 = (SQRT_2 / 2.0).to_bits();
-    /// An exponent offset that keeps the shifted bits positive.
+    /// The number that is added to the exponent, so that `offset` is not negative. It is subtracted again below.
     const BIAS: u64 = 1024;
     let word = D::Bits::splat;
     let offset = x.to_bits().add(word((BIAS << 52) - FIRST));
@@ -88,8 +88,8 @@ pub(crate) fn ln_1p64(x: f64) -> f64 {
 #[inline(always)]
 pub(crate) fn minus_ln_complement64(x: f64, complement: f64) -> f64 {
     let (exponent, fraction) = exponent_and_fraction64(complement);
-    // If the complement is in [sqrt(1/2), 1], the fraction is `complement - 1`, which equals -x. The code uses -x,
-    // because -x has more significant bits than `complement - 1`.
+    // If `complement = 1 - x` is in [sqrt(1/2), 1], the fraction is `complement - 1`, which equals -x. The code uses
+    // -x, because -x has more significant bits than `complement - 1`.
     let fraction = if exponent == 0.0 && fraction <= 0.0 { -x } else { fraction };
     -ln_of_fraction64((exponent, fraction))
 }
@@ -105,7 +105,7 @@ pub(super) fn ln_sin_cos64<D: SimdF64>(x: D, remainder: D) -> (D, D, D) {
     let square = remainder.mul(remainder);
     let (exponent, f) = exponent_and_fraction64(x);
     let s = f.div(splat(2.0).add(f));
-    // The CPU computes this polynomial at the same time as the division above. Both take about as long.
+    // The CPU computes the sine at the same time as the division above. They take about equally long.
     let sin = horner(square, SIN).mul(square).mul_add(remainder, remainder);
     let z = s.mul(s);
     let (mut ln, mut cos) = (splat(LN[0]), splat(COS[0]));

@@ -10,14 +10,16 @@ use super::polynomial::{horner, horner_lowest_first};
 use super::single::ln_scaled;
 use crate::simd::SimdF32;
 
-/// The largest `w` for which [`body_factor`] is valid. At this `w`, the quantile z has the magnitude 3.0083.
+/// The largest `w = -ln(1 - x^2)`, where `x = 2 p - 1`, for which [`body_factor`] is valid. At this `w`, the quantile z
+/// has the magnitude 3.0083.
 pub(crate) const BODY_END: f64 = 5.25;
 
-/// The largest `w` for which [`quantile_factor`] is valid. At this `w`, the quantile z has the magnitude 6.85.
+/// The largest `w = -ln(1 - x^2)`, where `x = 2 p - 1`, for which [`quantile_factor`] is valid. At this `w`, the
+/// quantile z has the magnitude 6.85.
 pub(crate) const TAIL_END: f64 = 25.0;
 
-/// The coefficients, lowest first, of a polynomial in `w - 2.625` that approximates `z / x` for w in [0, 5.25]. The
-/// relative error is at most about 1e-7.
+/// The coefficients, lowest first, of a polynomial in `w - 2.625` that approximates `z / x` for w in [0, 5.25] (see the
+/// module documentation). The relative error is at most about 1e-7.
 const QUANTILE_BODY: [f32; 10] = [
     2.166818141937256,
     0.3472444713115692,
@@ -32,7 +34,7 @@ const QUANTILE_BODY: [f32; 10] = [
 ];
 
 /// The coefficients, lowest first, of a polynomial in `sqrt(w) - 3.64` that approximates `z / x` for sqrt(w) in [2.28,
-/// 5]. The relative error is at most about 1e-7.
+/// 5] (see the module documentation). The relative error is at most about 1e-7.
 const QUANTILE_TAIL: [f32; 11] = [
     4.916621208190918,
     1.425777554512024,
@@ -82,7 +84,7 @@ pub(crate) fn body_factor<F: SimdF32>(minus_w: F) -> F {
     horner_lowest_first(F::splat(-2.625).sub(minus_w), &QUANTILE_BODY)
 }
 
-/// Returns `z / x` for a given -w, as [`body_factor`] does. w must be at most [`TAIL_END`].
+/// Returns `z / x` for a given -w (see the module documentation). w must be at most [`TAIL_END`].
 #[inline(always)]
 pub(crate) fn quantile_factor<F: SimdF32>(minus_w: F) -> F {
     let body = body_factor(minus_w);

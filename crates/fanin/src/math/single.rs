@@ -10,7 +10,7 @@ use super::angle::{Angle, polar_of_ln};
 use super::polynomial::horner;
 use crate::simd::{SimdBits, SimdF32, SimdF32Bits};
 
-/// The coefficients of the logarithm's polynomial, highest first.
+/// The coefficients, highest first, of the polynomial P in `ln(1 + x) = x - x^2 / 2 + x^3 P(x)`.
 pub(super) const LN: [f32; 9] = [
     7.0376836292e-2,
     -1.1514610310e-1,
@@ -34,7 +34,7 @@ pub(super) const COS: [f32; 3] = [2.443315711809948e-5, -1.388731625493765e-3, 4
 /// takes no additional instruction.
 #[inline(always)]
 fn exponent_and_fraction<F: SimdF32, const POWER: i32>(x: F) -> (F, F) {
-    /// The bits of sqrt(1/2), where the range of `1 + fraction` begins.
+    /// The bits of sqrt(1/2), the least value of `1 + fraction`.
     const FIRST: u32 = FRAC_1_SQRT_2.to_bits();
     let word = F::Bits::splat;
     let offset = x.to_bits().sub(word(FIRST.wrapping_sub((POWER << 23).cast_unsigned())));

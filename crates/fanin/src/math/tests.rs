@@ -76,7 +76,7 @@ fn sine_and_cosine_by_torchs_reduction_are_accurate() {
     }
 }
 
-/// Returns the logarithm, computed by the same steps as in the published source of sse_mathfun.
+/// Returns the natural logarithm of `x`, computed by the same steps as in the published source of sse_mathfun.
 fn published_ln(x: f32) -> f32 {
     let bits = x.to_bits();
     let mut exponent = ((bits >> 23) as i32 - 126) as f32;
@@ -93,7 +93,7 @@ fn published_ln(x: f32) -> f32 {
     exponent.mul_add(0.693359375, x + square.mul_add(-0.5, y))
 }
 
-/// Returns the sine and cosine, computed by the same steps as in the published source of sse_mathfun.
+/// Returns the sine and cosine of `x`, computed by the same steps as in the published source of sse_mathfun.
 fn published_sin_cos(x: f32) -> (f32, f32) {
     let octant = ((x * 1.27323954473516) as i32 + 1) & !1;
     let y = octant as f32;

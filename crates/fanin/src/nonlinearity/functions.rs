@@ -10,8 +10,8 @@ const SELU_SCALE: f64 = 1.050_700_987_355_480_5;
 const SELU_ALPHA: f64 = 1.673_263_242_354_377_2;
 
 impl Nonlinearity {
-    /// Returns the value of the nonlinearity at `x`. The function is defined as in `torch.nn.functional`, with torch's
-    /// default arguments.
+    /// Returns the value of the nonlinearity at `x`. If `torch.nn.functional` has the function, the result is torch's
+    /// function with default arguments.
     pub fn apply(self, x: f64) -> f64 {
         match self.function() {
             Nonlinearity::Celu | Nonlinearity::Elu => x.max(0.0) + libm::expm1(x.min(0.0)),
@@ -87,7 +87,7 @@ impl Nonlinearity {
     }
 
     /// Returns the points at which the nonlinearity or its derivative jumps, in ascending order. The point 0 is never
-    /// included.
+    /// included, even if the derivative jumps there, as for relu.
     pub const fn kinks(self) -> &'static [f64] {
         match self.function() {
             Nonlinearity::Hardtanh => &[-1.0, 1.0],

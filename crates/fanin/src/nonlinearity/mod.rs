@@ -117,7 +117,7 @@ pub enum Nonlinearity {
     Forward(&'static Nonlinearity),
 }
 
-/// The variants without a parameter that are in torch's table, in torch's order.
+/// The nonlinearities of torch's table (`calculate_gain`) that have no parameter, in torch's order.
 const TORCH: [Nonlinearity; 11] = [
     Nonlinearity::Linear,
     Nonlinearity::Conv1d,
@@ -132,7 +132,7 @@ const TORCH: [Nonlinearity; 11] = [
     Nonlinearity::Selu,
 ];
 
-/// The variants without a parameter that are not in torch's table.
+/// The nonlinearities that are not in torch's table (`calculate_gain`) and have no parameter.
 const BEYOND_TORCH: [Nonlinearity; 16] = [
     Nonlinearity::Celu,
     Nonlinearity::Elu,
@@ -152,7 +152,8 @@ const BEYOND_TORCH: [Nonlinearity; 16] = [
     Nonlinearity::Tanhshrink,
 ];
 
-/// The nonlinearities in torch's table for which a spec can select the forward gain, as in `forward(tanh)`.
+/// The nonlinearities for which a spec can select the forward gain instead of the gain in torch's table
+/// (`calculate_gain`), as in `forward(tanh)`.
 static FORWARD: [Nonlinearity; 4] =
     [Nonlinearity::Relu, Nonlinearity::Selu, Nonlinearity::Sigmoid, Nonlinearity::Tanh];
 
@@ -160,8 +161,9 @@ impl Nonlinearity {
     /// torch's default slope of a leaky_relu.
     pub const DEFAULT_SLOPE: f64 = 0.01;
 
-    /// Returns the gain, a factor on the standard deviation of a weight. If the variant is in torch's table, the gain
-    /// is torch's value. Otherwise the gain is the [forward gain](Nonlinearity::forward_gain).
+    /// Returns the gain, a factor on the standard deviation of a weight. If the variant is in torch's table
+    /// (`torch.nn.init.calculate_gain`), the gain is torch's value. Otherwise the gain is the
+    /// [forward gain](Nonlinearity::forward_gain).
     ///
     /// ```
     /// # use fanin::Nonlinearity;
@@ -249,8 +251,8 @@ impl Nonlinearity {
         }
     }
 
-    /// Returns the nonlinearity with this name in torch's table. `slope` is the slope of `leaky_relu` (0.01 if `None`).
-    /// As in torch, `slope` has no effect on other nonlinearities.
+    /// Returns the nonlinearity with this name in torch's table (`torch.nn.init.calculate_gain`). `slope` is the slope
+    /// of `leaky_relu` (0.01 if `None`). As in torch, `slope` has no effect on other nonlinearities.
     ///
     /// # Errors
     /// [`Error::Nonlinearity`] if the name is not in torch's table. [`str::parse`] reads the names of all
@@ -265,7 +267,7 @@ impl Nonlinearity {
         })
     }
 
-    /// Returns every name in torch's table.
+    /// Returns every name in torch's table (`torch.nn.init.calculate_gain`).
     pub fn torch_names() -> impl Iterator<Item = &'static str> {
         TORCH.into_iter().map(Self::name).chain(["leaky_relu"])
     }

@@ -15,7 +15,7 @@ pub(crate) struct Intersection {
     pub(crate) in_block: Vec<usize>,
     /// The size of the intersection along each axis of the block.
     pub(crate) size: Vec<usize>,
-    /// The size of the intersection along each axis of the whole tensor.
+    /// The size of the intersection of the block and the region along each axis of the whole tensor.
     pub(crate) extent: Vec<usize>,
 }
 

@@ -72,7 +72,7 @@ pub enum Distribution {
     /// A Haar-distributed semi-orthogonal matrix times `gain`. The first axis of the tensor is the rows of the matrix,
     /// and all other axes are flattened to the columns.
     Orthogonal {
-        /// The factor, which must be finite.
+        /// The factor on the matrix, which must be finite.
         gain: f64,
     },
     /// A matrix of values from N(0, std^2), in which each column has zeros in `zeros` random rows.
@@ -85,7 +85,7 @@ pub enum Distribution {
     /// The first rows and columns of a Hadamard matrix (Sylvester's construction), times `scale`. The element at `row`
     /// and `column` is `scale * (-1)^popcount(row & column)`.
     Hadamard {
-        /// The magnitude of the values, which must be finite. A negative scale reverses all signs.
+        /// The factor on the elements 1 and -1, which must be finite. A negative factor reverses all signs.
         scale: f64,
     },
     /// The identity matrix times `value`, repeated if there are more rows than columns. The element at `row` and

@@ -40,7 +40,7 @@ impl Function {
         match self {
             Function::Log => libm::exp(y),
             Function::Exp => libm::log(y),
-            // softplus(y) = log(1 + exp(y)), in a form that cannot overflow.
+            // The inverse is softplus(y) = log(1 + exp(y)), in a form that cannot overflow.
             Function::SoftplusInverse => y.max(0.0) + libm::log1p(libm::exp(-y.abs())),
         }
     }

@@ -1,4 +1,4 @@
-//! Plans of tensors whose values are functions of other values.
+//! Plans of tensors whose values are functions of the values of another plan, such as `exp(uniform(0, 1))`.
 
 use super::distribution::Distribution;
 use super::functions::{Function, Functions};
@@ -36,7 +36,7 @@ impl Plan {
             (low, high) = (function.apply(low), function.apply(high));
         }
         // The bounds of a normal distribution are infinite, so the values at six standard deviations from the mean are
-        // checked instead. Only about one value in 10^9 is farther from the mean.
+        // checked instead. The probability that a value is farther from the mean is about 2e-9.
         let (least, greatest) = argument.bounds();
         if let Distribution::Normal { mean, std } | Distribution::TruncatedNormal { mean, std, .. } =
             argument.distribution
@@ -122,7 +122,7 @@ fn square(x: f64) -> f64 {
 }
 
 /// Returns the mean and the standard deviation of the elements along the last axis. The element at `index` of this axis
-/// is `value(index)`. If the axis is empty, both are 0.
+/// is `value(index)`. If the axis is empty, the mean and the standard deviation are 0.
 pub(super) fn moments_of_sequence(plan: &Plan, value: impl Fn(usize) -> f64) -> (f64, f64) {
     let length = plan.shape.last().copied().unwrap_or(1);
     let count = length.max(1) as f64;

@@ -82,8 +82,8 @@ impl Plan {
         self.distribution
     }
 
-    /// Returns the fans from which the parameters were computed. Returns `None` if the scheme does not depend on fans,
-    /// or if the blocks of the plan have different fans.
+    /// Returns the fans from which the parameters of the distribution were computed. Returns `None` if the scheme does
+    /// not depend on fans, or if the blocks of the plan have different fans.
     pub fn fans(&self) -> Option<Fans> {
         self.fans
     }

@@ -49,7 +49,7 @@ impl Plan {
                 if low > dtype.largest() || high < -dtype.largest() {
                     return Err(Error::BoundsOverflow { scheme: "trunc_normal", a: low, b: high, dtype });
                 }
-                // No other algorithm needs the warning, because all others are accurate far from the mean.
+                // Rejection and the default algorithm of each stream are accurate far from the mean.
                 let inverse = method == Some(Truncation::InverseCdf);
                 if inverse && (mean < low - 2.0 * std || mean > high + 2.0 * std) {
                     warnings.push(Warning::MeanFarOutside { mean, std, a: low, b: high });

@@ -96,8 +96,8 @@ impl Permutation {
         key: [u32; 4],
         each: &mut impl FnMut(u64, u64),
     ) {
-        // `start` contains the numbers whose results are not yet less than `size`. `current` contains the latest
-        // results of these numbers.
+        // `start` has the number of each lane, and `current` has the latest output of the network for this number. In
+        // the first `walking` lanes, no output was less than `size` yet.
         let (mut start, mut current) = ([0u64; BATCH], [0u64; BATCH]);
         let mut walking = 0;
         let mut next = numbers.start;

@@ -128,8 +128,8 @@ impl Philox {
         [last_products(vectors[0]), last_products(vectors[1])]
     }
 
-    /// Computes the exclusive ors of the last round for a vector of even blocks and a vector of odd blocks. Writes the
-    /// words of these blocks to `words`, from lane `at` on.
+    /// Computes the exclusive ors of the last round for two vectors of blocks: blocks with even numbers and blocks with
+    /// odd numbers. Writes the words of all these blocks to `words`, from lane `at` on.
     #[inline(always)]
     fn finish<W: SimdU64>(&self, [even, odd]: [[W; 4]; 2], words: &mut GroupWords, at: usize) {
         let key = |which| {

@@ -123,7 +123,7 @@ impl Scanner<'_> {
         }
         match name {
             "inf" => Ok(f64::INFINITY),
-            // An initializer prints NaN as Rust does.
+            // `NaN` is accepted, because `Display` prints a NaN argument of an initializer in this spelling.
             "nan" | "NaN" => Ok(f64::NAN),
             "pi" => Ok(std::f64::consts::PI),
             _ => {

@@ -41,8 +41,8 @@ pub(super) fn fill_lower_normal_in_sequence(
 }
 
 /// Writes standard normal values to the entries of `out` on and below the diagonal. `out` is a row-major matrix with
-/// `columns` columns, and must be all zeros. Several threads compute the values. The entries above the diagonal are
-/// skipped, because `source` can produce words in any order.
+/// `columns` columns, and must be all zeros. Several threads compute the values. No words are generated for the entries
+/// above the diagonal, because `source` can produce words in any order.
 pub(super) fn fill_lower_normal(
     threads: Threads,
     level: Level,
@@ -169,7 +169,7 @@ fn fill_narrow<E: Element>(
     if let Distribution::Uniform { low, high } = distribution
         && low == high
     {
-        // All values are equal. The value is rounded once, from f64 directly to the type.
+        // All values equal `low`. The f64 number `low` is rounded once, directly to the type E.
         return out.fill(E::from_f64(low));
     }
     let mut buffer = [0f32; BUFFER];

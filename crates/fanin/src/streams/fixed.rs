@@ -16,8 +16,9 @@ const CHUNK: usize = 1 << 16;
 /// during the arithmetic.
 const NON_TEMPORAL_BYTES: usize = 1 << 25;
 
-/// If the plan has no blocks, and its distribution uses no random words, fills `tensor` with the region of the plan
-/// that begins at the index `start`, and returns `true`. Otherwise writes nothing, and returns `false`.
+/// If the plan has no blocks, and its distribution uses no random words, fills `tensor` and returns `true`. Otherwise
+/// writes nothing, and returns `false`. `tensor` is the memory of a region of the planned tensor. The region begins at
+/// the index `start`.
 pub(super) fn fill_fixed(threads: Threads, plan: &Plan, start: &[usize], tensor: &mut TensorMut<'_>) -> bool {
     match plan.distribution() {
         Distribution::Constant { value } => fill_constant(threads, value, tensor),
@@ -33,8 +34,8 @@ pub(super) fn fill_fixed(threads: Threads, plan: &Plan, start: &[usize], tensor:
     true
 }
 
-/// If a formula of the index gives the plan's values, fills `tensor` with the region of the plan that begins at the
-/// index `start`, and returns `true`. Otherwise writes nothing, and returns `false`.
+/// If a formula of the index gives the plan's values, fills `tensor` and returns `true`. Otherwise writes nothing, and
+/// returns `false`. `tensor` is the memory of a region of the planned tensor. The region begins at the index `start`.
 fn fill_formula(plan: &Plan, start: &[usize], tensor: &mut TensorMut<'_>) -> bool {
     let Some(formula) = plan.formula() else { return false };
     let region = Region::new(plan.shape(), start, tensor.shape());

@@ -15,9 +15,9 @@ pub(super) struct NonZeros<'a> {
     pub(super) engine: Philox,
     /// The mask of the zeros of the region to which the band belongs.
     pub(super) mask: &'a ZeroMask,
-    /// The first row of the band in the mask.
+    /// The row of the mask at which the band begins.
     pub(super) row: usize,
-    /// The first row and the first column of the band in the matrix.
+    /// The row and the column of the matrix at which the band begins.
     pub(super) corner: (u64, u64),
     /// The number of columns of the matrix.
     pub(super) columns: u64,

@@ -52,7 +52,7 @@ impl Zeros {
     }
 }
 
-/// A sparse matrix: the normal values of all entries, and the entries that are set to zero.
+/// A sparse matrix: the generator of normal values for all entries, and the set of the entries that are zero instead.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Sparse {
     pub(super) zeros: Zeros,
@@ -102,7 +102,7 @@ struct FindZeros<'a> {
     left: usize,
     /// The range of columns, counted from `left`.
     columns: Range<usize>,
-    /// The words of the mask for these columns.
+    /// The 64-bit words of the zero mask for the columns `columns`.
     words: &'a mut [u64],
 }
 

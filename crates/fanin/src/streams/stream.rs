@@ -46,8 +46,7 @@ impl Plan {
     /// * `Unsupported`: the plan applies a function to random values, and the stream is not the native stream.
     /// * `Memory`: the temporary memory that the fill needs cannot be allocated.
     /// * `ShapeOverflow`: the tensor is too large for the torch stream. For example, a normal fill would consume 2^64
-    ///   or
-    ///   more words (32-bit integers of the generator).
+    ///   or more words (32-bit integers of the generator).
     pub fn fill<E: Element>(&self, buffer: &mut [E], stream: &mut dyn Stream) -> Result<(), Error> {
         stream.fill(self, TensorMut::contiguous(buffer, self.shape())?)
     }

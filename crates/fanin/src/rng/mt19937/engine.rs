@@ -31,7 +31,7 @@ impl Mt19937 {
 
     /// The smallest distance, in words, over which [`Mt19937::advance`] jumps instead of renewing the state repeatedly.
     /// A jump takes as long as generating three million words, or one million words if the polynomial of the distance
-    /// is in the cache.
+    /// is in the cache. The constant, about two million words, is a compromise.
     pub(crate) const MIN_JUMP: u64 = 2 << 20;
 
     /// Creates an engine from a seed.

@@ -24,14 +24,15 @@ pub(super) fn jump(words: &[u32], distance: u64, level: Level) -> Box<State> {
     dispatch(level, Sum { terms: &terms, words: &words[1..] })
 }
 
-/// The number of words that [`jump`] reads from the current state on.
+/// The number of words that [`jump`] reads, counted from the first word of the current state.
 pub(super) const REACH: usize = 34 * SIZE;
 
 /// The kinds of terms. A term is the sum of one to three states: a first state, and the states at these offsets (in
 /// words) after the first state.
 const KINDS: [&[usize]; 4] = [&[], &[1], &[2], &[1, 2]];
 
-/// The number of words that are precomputed for each kind of term.
+/// The number of words that are precomputed for each kind of term. The last term can begin at offset `DEGREE - 1`, and
+/// has [`SIZE`] words.
 const KIND_WORDS: usize = 33 * SIZE;
 
 /// A residue (see [`Residue`]) as a list of terms. One array contains the precomputed words of all [`KINDS`], one kind
@@ -43,7 +44,7 @@ impl Terms {
     /// because fills of the same size jump by the same distances, and one fill may jump by the same distance
     /// repeatedly.
     fn of_power(k: u64, level: Level) -> Arc<Self> {
-        /// The number of powers in the cache.
+        /// The largest number of powers x^k in the cache.
         const CACHED: usize = 16;
         static CACHE: Mutex<VecDeque<(u64, Arc<Terms>)>> = Mutex::new(VecDeque::new());
         // If another thread has locked the cache, the power is computed again, which takes less than a millisecond.

@@ -32,7 +32,7 @@ pub(super) struct PreparedBlocks {
 #[derive(Debug, Clone, Default)]
 struct RecentMatrices(Arc<Mutex<Vec<NumberedMatrix>>>);
 
-/// The number of a block, and the prepared block.
+/// The index of a block in the plan, and the prepared block.
 type NumberedMatrix = (usize, Arc<PreparedSingle>);
 
 /// The largest number of prepared blocks that [`RecentMatrices`] stores.
@@ -46,8 +46,8 @@ impl PreparedBlocks {
         Self { plan: plan.clone(), tensor: tensor.clone(), values, recent: RecentMatrices::default() }
     }
 
-    /// Fills `tensor` with one region of the plan. The region begins at the index `start`, and has the shape of
-    /// `tensor`.
+    /// Fills `tensor` with one region of the planned tensor. The region begins at the index `start`, and has the shape
+    /// of `tensor`.
     ///
     /// # Errors
     /// `Region` if the region exceeds the plan's shape. `ElementType` if `tensor` does not have the plan's element
@@ -69,8 +69,8 @@ impl PreparedBlocks {
         Ok(())
     }
 
-    /// Fills the intersection of a block with a region of the plan. The region begins at the index `start`, and
-    /// `tensor` is the memory of the whole region.
+    /// Fills the intersection of a block with a region of the planned tensor. The region begins at the index `start`,
+    /// and `tensor` is the memory of the whole region.
     fn fill_block(
         &self,
         number: usize,
@@ -86,7 +86,8 @@ impl PreparedBlocks {
         | Distribution::Normal { .. }
         | Distribution::TruncatedNormal { .. } = distribution
         {
-            // Values of these distributions depend on their index in the whole tensor, not on their index in the block.
+            // A uniform, normal or truncated normal value depends on its index in the whole tensor, not on its index in
+            // the block.
             let first: Vec<usize> =
                 start.iter().zip(in_region).map(|(start, offset)| start + offset).collect();
             let region = Region::new(self.plan.shape(), &first, extent);

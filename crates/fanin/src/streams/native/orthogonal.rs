@@ -88,8 +88,8 @@ impl Orthogonal {
         let right = runs.iter().map(|run| run.end).max().unwrap_or(0);
         let (width, row_length) = (right - left, runs.iter().map(ExactSizeIterator::len).sum::<usize>());
         let bands: Vec<_> = out.chunks_mut((BAND * row_length).max(1)).enumerate().collect();
-        // The bands are started in descending order. The sums of the last rows have the most terms, so the last band
-        // takes the longest.
+        // The bands are started in descending order. The last band takes the longest, because the elements of the last
+        // rows are the sums with the most terms.
         self.threads.for_each(bands.into_iter().rev().collect(), |(number, out): (usize, &mut [E])| {
             let top = region.axes()[0].start + number * BAND;
             let band = top..top + out.len() / row_length;

@@ -71,8 +71,8 @@ impl PreparedSingle {
         Ok(Self { plan: plan.clone(), level, threads, drawn })
     }
 
-    /// Fills `tensor` with one region of the plan. The region begins at the index `start`, and has the shape of
-    /// `tensor`.
+    /// Fills `tensor` with one region of the planned tensor. The region begins at the index `start`, and has the shape
+    /// of `tensor`.
     ///
     /// # Errors
     /// `Region` if the region exceeds the plan's shape. `ElementType` if `tensor` does not have the plan's element
