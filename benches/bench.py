@@ -37,8 +37,8 @@ from peers import PEERS, peers  # noqa: E402
 #: The time in seconds after which no further round of a case is started. Every case gets at least three rounds.
 BUDGET = 40.0
 ROUNDS = 15
-#: The pause in seconds before each contender of a long fill. OpenMP threads spin for some milliseconds after a parallel
-#: operation. Without the pause, they would compete with the threads of the next contender.
+#: The pause in seconds before each contender (a library or the memory fill) does a long fill. OpenMP threads spin for some
+#: milliseconds after a parallel operation. Without the pause, they would compete with the threads of the next contender.
 REST = 0.03
 #: If a long fill takes less than this time in seconds, it is called once, without timing, after the pause `REST`. This wakes
 #: its threads.
@@ -192,7 +192,7 @@ def measure_all(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def measure(case: Case, rounds: int, options: argparse.Namespace, curve: bool = False) -> dict[str, Any]:
-    """Checks the values of a case, and measures the time of each contender. Returns median and minimum times in seconds."""
+    """Checks a case's values, and times each contender (library or memory fill). Returns median and minimum times in seconds."""
     print(f"{case.name} {'x'.join(map(str, case.shape))} ...", end=" ", file=sys.stderr, flush=True)
     started = time.perf_counter()
     check(case, options)
@@ -248,7 +248,7 @@ def tensor(case: Case) -> Any:
 
 
 def prepare(case: Case, curve: bool) -> dict[str, Callable[[], Any]]:
-    """Returns, for each contender by name, a function that does the fill once.
+    """Returns, for each contender (library or memory fill) by name, a function that does the fill once.
 
     The functions of fanin, torch and NumPy write to the same memory. JAX and most libraries of `peers.py` allocate new memory. If
     `curve` is true, the result has neither JAX nor these libraries.

@@ -89,7 +89,7 @@ def digest(model: torch.nn.Module) -> str:
 
 
 def measure(name: str, builder: Callable[[], torch.nn.Module], quick: bool) -> dict[str, Any]:
-    """Checks that a model has the same weights in all ways, and measures the times. Returns the median and minimum of each way."""
+    """Checks that a model has the same weights in all `WAYS`, and times it. Returns the median and minimum time of each way."""
     print(f"{name} ...", end=" ", file=sys.stderr, flush=True)
     compare(name, builder)
     times: dict[str, list[tuple[float, float]]] = {way: [] for way in WAYS}

@@ -1,4 +1,4 @@
-"""Calls the fills of further libraries, which `bench.py` measures beside those of torch, NumPy and JAX."""
+"""Draws values with the libraries that `bench.py` measures in addition to torch, NumPy and JAX."""
 
 from __future__ import annotations
 

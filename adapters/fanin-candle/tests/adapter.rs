@@ -1,5 +1,5 @@
-//! Tests of the adapter. Its values must be equal to those of torch's modules, of the crate fanin and of the command
-//! line.
+//! Tests of the adapter. The values of the adapter must be equal to those of torch's modules, of the crate fanin and of
+//! the command line.
 
 use candle_core::{DType, Device, Result, Tensor, Var};
 use candle_nn::{Module as _, Optimizer as _, VarBuilder, VarMap};

@@ -176,7 +176,8 @@ impl Audit {
         }
     }
 
-    /// Adds a message to the tensor at index `tensor`. Its values are equal to those of the tensor at index `twin`.
+    /// Adds a message to the tensor at index `tensor`: its values are equal to the values of the tensor at index
+    /// `twin`.
     fn report_twin(&mut self, twin: usize, tensor: usize) {
         let twin = self.tensors[twin].entry.name.clone();
         let AuditedTensor { entry, classification } = &mut self.tensors[tensor];
@@ -316,8 +317,8 @@ impl AuditedTensor {
         self.classification.unchanged || many || matches!(self.classification.kind, Kind::Orthogonal(_))
     }
 
-    /// Returns a description of the values: the spec of the fitted distribution, the value of a constant, or how the
-    /// values were computed. The text is empty for other kinds of tensors.
+    /// Returns a description of the values: the spec of the fitted distribution, the value of a constant, or the
+    /// pattern that the values follow. The text is empty for other kinds of tensors.
     pub fn distribution(&self) -> String {
         let Classification { kind, zero_rows, .. } = &self.classification;
         let distribution = self.classification.description.clone().unwrap_or_else(|| kind.description());

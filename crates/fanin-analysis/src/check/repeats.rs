@@ -191,7 +191,7 @@ impl RepeatSearch {
         }
     }
 
-    /// Adds the hashes of the values of the current block to their rows.
+    /// Adds the hashes of the values of the current block to the hashes of their rows.
     fn add_to_rows(&mut self) {
         let count = self.hashes.of_values().len();
         let mut added = 0;

@@ -218,7 +218,7 @@ impl SampleStatistics {
         let n = self.count as f64;
         let z = self.sum / n.sqrt();
         let found = mean + self.sum / n * std;
-        // The mean of a symmetric distribution is 0 up to rounding.
+        // If a distribution is symmetric around 0, its computed mean may be a rounding error. The message then shows 0.
         let planned = if mean.abs() < 1e-12 * std { 0.0 } else { mean };
         let text = format!("mean {found:.6e}, expected {planned:.6e}: {}", in_standard_errors(z));
         TestResult::new("mean", p_value::standardized_sum(z, skewness, n), text)

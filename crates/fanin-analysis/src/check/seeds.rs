@@ -3,9 +3,9 @@
 //! Early in training, the values of a tensor differ from the values that torch drew by far less than one standard
 //! deviation. Most values are still in the same half of the distribution. This half is given by the highest bit of the
 //! random word from which torch computed the value. (torch computes two normal values from two words. The bits of these
-//! words give the half of the pair's radius, and the half of its angle.) The bits of the first 128 values are therefore
-//! compared with every position of the stream of each seed. The probability that they agree with any position by chance
-//! is below 10^-9.
+//! words give the halves in which the radius and the angle of the pair are.) The bits of the first 128 values are
+//! therefore compared with every position of the stream of each seed. The probability that they agree with any position
+//! by chance is below 10^-9.
 //!
 //! If the bits agree with a position, torch's values are drawn again from there. The difference from the values of the
 //! tensor shows whether the tensor was changed, and by how much.
@@ -38,11 +38,11 @@ const MIN_BITS: u32 = 90;
 /// The largest number of random words of each seed's stream that are searched.
 const MAX_WORDS: usize = 1 << 22;
 
-/// The number of tensors that are searched for every seed. If one of them is found, the other tensors are searched for
-/// its seed.
+/// The number of tensors whose values are searched in the streams of all seeds. If one of them is found, the other
+/// tensors are searched in the stream of its seed.
 const FIRST: usize = 2;
 
-/// The largest number of values of a tensor whose change is measured.
+/// The largest number of values of a tensor that are compared with torch's values.
 const MAX_COMPARED: usize = 1 << 16;
 
 /// A tensor whose values may be an earlier draw of torch, possibly changed.
@@ -72,7 +72,8 @@ pub(crate) struct TorchDraw {
 pub(crate) struct Change {
     /// The fraction of the values that differ by more than rounding.
     pub(crate) fraction: f64,
-    /// The root mean square of the differences, divided by the root mean square of torch's values times the factor.
+    /// The root mean square of the differences, divided by the root mean square of torch's values times the common
+    /// factor.
     pub(crate) size: f64,
 }
 

@@ -121,7 +121,7 @@ fn order(values: &[f64]) -> Option<Order> {
     let mut indices: Vec<usize> = (0..values.len()).collect();
     indices.sort_by(|&a, &b| values[a].total_cmp(&values[b]));
     let distinct = indices.windows(2).all(|pair| values[pair[0]] < values[pair[1]]);
-    // A rising or falling sequence is computed, not random.
+    // A rising or falling sequence follows a formula and is not random.
     let monotone = indices.is_sorted() || indices.iter().rev().is_sorted();
     if !distinct || monotone || values.iter().any(|x| !x.is_finite()) {
         return None;

@@ -73,8 +73,8 @@ impl Inverse<'_> {
         let inverse = |x| self.functions.invert(x);
         let value = inverse(first + (last - first) * fraction);
         let (low, high) = self.argument.bounds();
-        // If `x` is at a bound, a part of its interval is out of bounds. The value before rounding was within the
-        // bounds, so a value outside is reflected at the bound.
+        // If `x` is at a bound, a part of its rounding interval is out of bounds. The value before rounding was within
+        // the bounds, so a value outside is reflected at the bound.
         let explained = inverse(first) <= high && inverse(last) >= low;
         let reflected = if value >= high { 2.0 * high - value } else { 2.0 * low - value };
         if (value >= high || value < low) && explained && low < reflected && reflected < high {
@@ -115,8 +115,8 @@ impl ViewTests {
                 };
                 tests.independent(view, reference, zeros, None, progress)?;
             }
-            // The functions are increasing, so the inverse functions give values that follow the distribution of the
-            // argument.
+            // The functions of the plan are increasing, so the inverse functions give values that follow the
+            // distribution of the argument.
             (None, Distribution::Mapped { functions }) => {
                 let argument =
                     plan.argument().and_then(|argument| Some((argument, references.get(argument)?)));
@@ -307,8 +307,8 @@ impl Independent {
     ) -> Result<Self> {
         let (whole, shape) = (view.shape(), part.view.shape());
         let moments = reference.moments;
-        // If the plan applies functions, the type of the reference distribution is the type of the argument, not the
-        // type of the tensor.
+        // If the plan applies functions to random values, the type of the reference distribution is the type of these
+        // random values, not the type of the tensor.
         let dtype = view.entry().dtype.float().unwrap_or(reference.dtype);
         let subject = Subject { whole, shape, first: part.first, dtype, moments };
         let values = whole.iter().product::<usize>();

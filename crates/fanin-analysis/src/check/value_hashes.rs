@@ -13,8 +13,8 @@ const SHIFT: u32 = 5;
 /// The largest number of values of a block.
 pub(super) const BLOCK: usize = 1024;
 
-/// The number of values before a block whose hashes are kept, because windows that end in the block may start there. It
-/// is at least `WINDOW` - 1.
+/// The number of values before a block for which hashes are kept, because windows that end in the block may start at
+/// these values. The number is at least `WINDOW` - 1.
 const RECENT: usize = 16;
 
 /// The base of the polynomial hashes of several values.
@@ -80,7 +80,7 @@ impl ValueHashes {
     }
 }
 
-/// Returns the sum of at most `BLOCK` hashes, each times a power of the base. The exponents are 0, 1, 2 and so on.
+/// Returns the sum of at most `BLOCK` hashes, each times a power of `BASE`. The exponents are 0, 1, 2 and so on.
 pub(super) fn polynomial(hashes: &[u64]) -> u64 {
     // The call of a vectorized function takes longer than a few multiplications.
     if hashes.len() < 16 { inlined_polynomial(hashes) } else { long_polynomial(hashes) }

@@ -140,8 +140,8 @@ impl Estimate {
             candidates.push(Univariate::Uniform { low, high });
         }
         // Truncated normal distributions are tried first, because a normal distribution also fits a small sample of
-        // truncated values. The largest of few values may be far below the bound, so such a distribution is tried again
-        // last.
+        // truncated values. The largest of few values may be far below the bound, so a truncated normal distribution
+        // with a more distant bound is tried again last.
         let mut loose = Vec::new();
         for (bound, remaining) in [(2.0, STD_TRUNCATED_AT_2), (3.0, STD_TRUNCATED_AT_3)] {
             let std = std / remaining;

@@ -41,8 +41,8 @@ const MAX_COMPARED: usize = 400;
 /// can happen to a small tensor, because its smallest value is a large multiple of the step.
 const MAX_STEPS: u64 = 2048;
 
-/// The smallest [`significance`] at which values count as multiples of a step. The limit is high, because many steps
-/// are tried: up to about a million for a checkpoint of 500 tensors.
+/// The smallest [`significance`] at which values count as multiples of a step. The limit is high, because many
+/// candidate steps are tried: up to about a million for a checkpoint of 500 tensors.
 const MIN_SIGNIFICANCE: f64 = 10.0;
 
 /// Where the values of a tensor come from.
@@ -161,8 +161,8 @@ fn pairs(values: &[f64], width: usize, distance: usize) -> impl Iterator<Item = 
     values.chunks_exact(2 * distance).enumerate().flat_map(of_group)
 }
 
-/// Returns how the angles of torch's pairs agree with multiples of `2 pi / 2^24`, or `None` if they do not. The angles
-/// do not depend on the standard deviation.
+/// Returns how the angles of torch's pairs of normal values agree with multiples of `2 pi / 2^24`, or `None` if they do
+/// not. The angles do not depend on the standard deviation.
 fn angles(values: &[f64], width: usize) -> Option<Vec<Agreement>> {
     const STEP: f64 = TAU / 16_777_216.0;
     let of_pair = |(row, x, y): (usize, f64, f64)| {
@@ -198,7 +198,7 @@ fn significance(agreements: &[Agreement]) -> Option<f64> {
 enum Steps {
     /// `k`.
     Equal,
-    /// `-ln(1 - k / 2^24) 2^24`: half a squared radius.
+    /// `-ln(1 - k / 2^24) 2^24`: half a squared radius, divided by the step.
     Radii,
 }
 
@@ -211,8 +211,8 @@ impl Steps {
         }
     }
 
-    /// Returns the number `k` for a value divided by the step: the inverse of [`value`](Self::value). If the value was
-    /// computed by the formula, the result is close to an integer.
+    /// Returns the number `k` for a `value` that was divided by the step: the inverse of [`value`](Self::value). If the
+    /// value was computed by the formula, the result is close to an integer.
     fn integer(self, value: f64) -> f64 {
         match self {
             Self::Equal => value,
@@ -249,9 +249,9 @@ impl Steps {
             row,
             cosine: cosine_of_turns(self.integer(x / step)),
         };
-        // The step is a value, divided by the formula's value for the right integer. Small values have few possible
-        // integers, so all of them are tried for the smallest value. If this value was changed, none of them is right,
-        // and the next value is tried.
+        // The step is a value, divided by the value that the formula gives for the right integer `k`. Small values have
+        // few possible integers, so all of them are tried for the smallest value. If this value was changed, none of
+        // them is right, and the next value is tried.
         let mut tried = 0;
         for &(_, smallest) in values.iter().take(6) {
             let first = self.integer(smallest / step * (1.0 - uncertainty)).floor().max(1.0);
@@ -309,8 +309,9 @@ fn verdict(agreements: &[Agreement]) -> Origin {
     };
     let alternations =
         sums.windows(2).filter(|pair| is_unchanged(&&pair[0]) != is_unchanged(&&pair[1])).count();
-    // If values were rounded several times, the cosines are smaller in all rows, so the means of the two kinds of rows
-    // must be far apart. A matrix that was assembled from two draws has one or two alternations between the kinds.
+    // If values were rounded several times, the cosines are smaller in all rows, so the means of unchanged and of
+    // changed rows must be far apart. A matrix that was assembled from two draws alternates only once or twice between
+    // unchanged and changed rows.
     let distinct = unchanged.len() >= 4
         && changed.len() >= 4
         && mean_of(&unchanged) > 0.8
@@ -338,7 +339,7 @@ mod tests {
         (values, distribution)
     }
 
-    /// Returns the distribution with parameters that are estimated from the values.
+    /// Returns `distribution` with parameters that are estimated from `values`.
     fn fitted(values: &[f32], distribution: Univariate) -> Univariate {
         let squares: f64 = values.iter().map(|x| f64::from(*x).powi(2)).sum();
         let reach = values.iter().fold(0f32, |most, x| most.max(x.abs()));
@@ -384,7 +385,7 @@ mod tests {
                         recognized,
                         "{spec} {shape:?} {seed} stream {n}: {found:?}"
                     );
-                    // A factor rounds each value again.
+                    // Multiplying the values by a factor rounds each of them again.
                     values.iter_mut().for_each(|x| *x *= 0.4082);
                     let distribution = fitted(&values, distribution);
                     let scaled = origin_of(&values, shape[1], &distribution);

@@ -53,7 +53,7 @@ impl CoarserType {
         }
     }
 
-    /// Counts a value that some narrower type may represent.
+    /// Counts a value that some narrower type may represent exactly.
     fn add_short(&mut self, x: f64) {
         let magnitude = x.abs();
         let in_f32 = magnitude != 0.0 && magnitude <= f64::from(f32::MAX);

@@ -54,7 +54,7 @@ pub(super) struct Lags {
 }
 
 impl Lags {
-    /// Creates the sums, with no rows added yet.
+    /// Creates the sums for a matrix. No rows have been added yet.
     pub(super) fn new(matrix: &Matrix<'_>) -> Self {
         let signs_of = |length: usize| if length >= MIN_LENGTH { signs(length) } else { Vec::new() };
         let row_signs = signs_of(matrix.rows);

@@ -143,8 +143,8 @@ impl Structure {
     pub(crate) fn finish(&mut self) {
         let values = std::mem::take(&mut self.values);
         let (&[rows, ..], true) = (&self.shape[..], self.sums) else { return };
-        // NaN and infinite values would make all sums NaN or infinite. Another test reports them. If all values are
-        // equal, other tests report this as well.
+        // NaN and infinite values would make all sums NaN or infinite. Another test reports such values. If all values
+        // are equal, other tests report this as well.
         if values.len() < MIN_VALUES || !self.all_small || self.squares == 0.0 {
             self.sums = false;
             return;
