@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-#: The file that the wrapper appends to. It is set only while a build runs.
+#: The environment variable with the path of the file to which the wrapper appends. It is set only while a build runs.
 TIMES = "FANIN_BUILD_TIMES"
 
 

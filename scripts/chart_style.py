@@ -66,7 +66,7 @@ def for_both_modes(svg: str) -> str:
     for light, dark in DARK.items():
         for key in ("fill", "stroke"):
             rules.append(f'[style*="{key}: {light}"]{{{key}:{dark}!important}}')
-    # matplotlib writes no colour for black text, so the rules above do not match it.
+    # matplotlib writes no colour for black text, so the CSS rules above do not match black text.
     rules.append(f"text:not([style*=fill]){{fill:{DARK[INK]}}}")
     style = f'<style type="text/css">@media (prefers-color-scheme: dark){{{"".join(rules)}}}</style>'
     return svg.replace("<defs>", f"<defs>{style}", 1)

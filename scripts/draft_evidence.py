@@ -63,7 +63,7 @@ def thinned(array: np.ndarray) -> np.ndarray:
 
 
 def _places(count: int) -> np.ndarray:
-    """Returns the indices of the elements that are kept of `count` elements: all of them, or `KEPT` random ones in order."""
+    """Returns the indices of a sample of `count` elements: all of them, or `KEPT` random indices in ascending order."""
     if count <= KEPT:
         return np.arange(count)
     return np.sort(np.random.default_rng(count).choice(count, KEPT, replace=False))

@@ -39,7 +39,7 @@ from transformers.models.auto import modeling_auto
 #: Models with more parameters are skipped, because the sweep would take too long.
 LARGEST = 40_000_000
 
-#: The sizes of the small models: each value is given to the attributes of a configuration that are listed with it.
+#: The sizes of the small models: each size, and the attributes of a configuration that are set to this size.
 SIZES = {
     2: "num_hidden_layers n_layer n_layers num_layers encoder_layers decoder_layers num_encoder_layers num_decoder_layers "
     "num_attention_heads n_head n_heads num_heads encoder_attention_heads decoder_attention_heads num_key_value_heads "

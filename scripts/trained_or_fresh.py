@@ -140,7 +140,7 @@ def verdict(tensor):
     """Returns one of VERDICTS.
 
     The verdict is "seed found" if `audit` found the values of the matrix, slightly changed, among those that torch draws with a few
-    seeds. Such a matrix is not fresh either.
+    seeds. Such a matrix is not fresh, because its values were changed.
     """
     if tensor["kind"] in ("fresh", "orthogonal"):
         return "fresh"

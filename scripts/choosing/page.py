@@ -74,7 +74,7 @@ def loss(value: float) -> str:
 
 
 def scores(values: list[float]) -> str:
-    """Returns the text of the median of scores, with the range over the seeds in parentheses."""
+    """Returns the median of the scores of all seeds as text, with their range in parentheses."""
     return f"{statistics.median(values):.0%} ({min(values):.0%} to {max(values):.0%})"
 
 

@@ -72,8 +72,8 @@ pub fn installed(home: &Path, packages: &[&str]) -> Result<PathBuf> {
     Ok(python)
 }
 
-/// The features of the workspace with which all steps build (see [`crate::test::cargo_test`]). With the feature `stubs`,
-/// the compiled Python module also contains the descriptions of its types.
+/// The cargo features with which all steps build the workspace (see [`crate::test::cargo_test`]). With the feature
+/// `stubs`, the compiled Python module also contains the descriptions of its types.
 pub const FEATURES: [&str; 2] = ["--features", "fanin/rand_core,fanin/ndarray,fanin-python/stubs"];
 
 /// Builds the wheel with the cargo profile `profile`, and installs it into the Python environment.

@@ -166,7 +166,7 @@ fn python_package(steps: &mut Steps, python: &Path) -> Result {
     python::stubs(steps, true)?;
     steps.step("build and install the wheel", || python::install_wheel(python, "dev"))?;
     let mut pytest = Command::new(python);
-    // One process per CPU. All tests of a file run in the same process, because they share what their file builds.
+    // One process per CPU. All tests of a file run in the same process, because they share the fixtures of the file.
     let processes = ["--numprocesses", "auto", "--dist", "loadfile", "--durations", "15"];
     pytest.args(["-m", "pytest"]).args(processes).env("HF_HUB_OFFLINE", "1");
     let mut jax = Command::new(python);

@@ -77,7 +77,8 @@ fn explicit_axes_in_the_order_of_a_framework_determine_which_axis_has_the_channe
 
 #[test]
 fn every_scheme_with_fans_has_the_arguments_layout_and_groups() {
-    // The three shapes are the same convolution in three layouts: 64 inputs, 128 outputs, kernel 3 x 3, 4 groups.
+    // The three shapes are the weight of one convolution in three axis layouts: 64 inputs, 128 outputs, kernel 3 x 3,
+    // 4 groups.
     for spec in [
         "xavier_uniform(LAYOUT)",
         "xavier_normal(LAYOUT)",

@@ -66,8 +66,9 @@ struct Drawn {
     later_passes: u64,
     /// The generator at the end of the last later pass. `None` if there was no later pass.
     after_last: Option<Mt19937>,
-    /// The generator after the first pass over the partition, and the number of words that it has passed since the
-    /// beginning of the pass's last sequence. `None` if the caller had already drawn the first pass.
+    /// The generator after the first pass over the partition, and the number of words that the generator has passed
+    /// since the beginning of the last sequence of words of this pass. `None` if the caller had already drawn the first
+    /// pass.
     after_first: Option<(Mt19937, u64)>,
 }
 

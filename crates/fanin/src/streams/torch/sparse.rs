@@ -212,7 +212,7 @@ struct FindZeros<'a> {
     height: usize,
     /// The number of columns in the range.
     columns: usize,
-    /// The words of the mask for these columns.
+    /// The words of the mask for the columns of the range.
     mask: &'a mut [u64],
 }
 

@@ -244,7 +244,7 @@ pub(super) fn pairs<F: SimdF32>(
     sin.mul_add(std, mean).store(sines);
 }
 
-/// The number of bits of an f32 uniform value in [0, 1). These bits are the lowest bits of a word.
+/// The number of random bits in an f32 uniform value in [0, 1). These bits are the lowest bits of a word.
 const UNIT_BITS: i32 = 24;
 
 /// The distance between neighbouring f32 uniform values in [0, 1).
