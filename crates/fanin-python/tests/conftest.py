@@ -48,7 +48,7 @@ def outcome(call, seed=0):
 
 @pytest.fixture(autouse=True)
 def torch_is_unpatched():
-    """Checks after each test that no method of torch is patched, that no mode is on, and that grad mode is enabled."""
+    """Checks after each test that no method of torch is patched, that no dispatch mode is active, and that gradients are enabled."""
     yield
     assert "normal_" not in torch.Tensor.__dict__ and "uniform_" not in torch.Tensor.__dict__
     assert torch._C._len_torch_dispatch_stack() == 0 and torch.is_grad_enabled()

@@ -21,7 +21,7 @@ class Bug:
     name: str
     #: Builds the model with the bug.
     build: Callable[[], Any]
-    #: The findings that the check must have: maps names of tensors to kinds of findings.
+    #: The findings that check_init must report: maps names of tensors to kinds of findings.
     found: dict[str, str]
     via: str = "eager"
     checkpoint: dict[str, torch.Tensor] | None = None
@@ -384,7 +384,7 @@ def module_and_function(broken):
     return model, (model[0].reset_parameters if broken else lambda: [layer.reset_parameters() for layer in model])
 
 
-# A vocabulary is padded to a round size, and no code writes the new rows.
+# An embedding gets new rows, so that the size of the vocabulary is a round number. No code writes these rows.
 @bug({"embedding.weight": "unwritten"}, shares={"embedding.weight": 0.2})
 def padded_vocabulary(broken):
     model = nn.ModuleDict({"embedding": nn.Embedding(8, 4)})
@@ -448,7 +448,7 @@ def enlarged_buffer(broken):
     return model
 
 
-# init_weights multiplies the former values of a scale. The constructor has set them, but to_empty has discarded them.
+# init_weights multiplies a parameter in place. The constructor has set its values, but to_empty has discarded these values.
 @bug({"gamma": "unwritten"}, via="eager,meta")
 def multiplied_in_place(broken):
     class LayerScale(Model):

@@ -243,7 +243,7 @@ def test_parameters_with_equal_draws_are_a_finding_and_equal_tables_are_not():
 
 
 def test_different_draws_from_the_same_distribution_are_not_a_finding():
-    """The constructor and init_weights draw the parameters in different orders. `few` and `scalar` have at most 4 drawn values."""
+    """The constructor and init_weights draw the parameters in different orders. `few` has 4 drawn values, and `scalar` has one."""
 
     class Shuffled(nn.Module):
         def __init__(self):

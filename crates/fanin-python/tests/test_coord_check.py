@@ -227,7 +227,7 @@ def test_a_wrong_multiplier_is_named_in_a_transformer(case):
 
 
 class WrittenOut(Attention):
-    """The same attention, written with a softmax instead of scaled_dot_product_attention."""
+    """The module `Attention`, written with a softmax instead of scaled_dot_product_attention."""
 
     def forward(self, x):
         q, k, v = (layer(x).unflatten(-1, (2, -1)).transpose(1, 2) for layer in (self.q, self.k, self.v))

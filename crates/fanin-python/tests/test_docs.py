@@ -34,7 +34,7 @@ STEP = re.compile(r"^<!-- (.*?) -->\n(?:```(\w*)\n(.*?)^```$)?", re.DOTALL | re.
 #: A snippet in one of these languages must have a comment. The empty text stands for snippets without a language.
 LANGUAGES = ("", "python", "sh", "toml", "json")
 ABOUT = ("run: ", "not run: ")
-#: Models of several gigabytes are planned, and not written.
+#: Models of several gigabytes. Commands that name one of these models run with --dry-run, so nothing is written.
 BIG = ("llama-3.1-8b",)
 SCRIPTS = Path(sysconfig.get_path("scripts"))
 

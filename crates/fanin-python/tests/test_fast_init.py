@@ -43,7 +43,7 @@ def test_gpt2_in_its_real_size_is_the_same():
 
 
 def test_fills_are_done_by_fanin(monkeypatch):
-    """Counts the calls of Rust, because fills by fanin and by torch write the same values."""
+    """Counts the calls of `torch_fill`, because the values do not show whether fanin or torch has performed a fill."""
     from fanin.torch import _torch_stream
 
     calls = []

@@ -160,7 +160,7 @@ def test_the_trainer_of_transformers_calls_the_monitor(tmp_path):
 
 
 def test_the_callback_of_transformers_begins_and_ends_each_step():
-    """Calls the events in the order in which Trainer calls them. Trainer itself is not used, because it needs accelerate."""
+    """Calls the methods of the callback in the same order as Trainer. Trainer itself is not used, because it needs accelerate."""
     pytest.importorskip("transformers")
     model = build()
     monitor = fanin.torch.Monitor(model, every=1)

@@ -169,7 +169,7 @@ def test_the_module_of_a_fault_is_named(fault):
     result = probe(model, batch, advise=False)
     found = [(one.kind, one.module) for one in result.findings if one.level == "problem"]
     assert (kind, module) in found, found
-    # The fault may cause other findings in later layers, but no other weight may differ from its peers.
+    # The fault may cause other findings in later layers, but no other weight may differ from its peers in other blocks.
     others = {one.module for one in result.findings if one.kind == "peers"} - {module}
     assert not others, others
 

@@ -1,4 +1,4 @@
-"""fanin replaces only those fills of torch whose values it reproduces bit for bit on this CPU. Torch performs the others."""
+"""fanin replaces only those fills of torch whose values it reproduces bit for bit on this CPU. Torch performs all other fills."""
 
 import ctypes
 import json

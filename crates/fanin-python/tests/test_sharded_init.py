@@ -1,4 +1,4 @@
-"""sharded_init in one process, the regions that a rank holds of a DTensor, and weights that are split without DTensor."""
+"""Tests of sharded_init in one process: the regions of a DTensor that a rank has, and weights that are split without DTensor."""
 
 import itertools
 
@@ -34,11 +34,11 @@ def test_regions_of_a_vector_that_is_split_several_times_are_those_of_repeated_c
         for i, j in itertools.product(range(a), range(b)):
             plain = indices(size, (a, b), (i, j), (Shard(0), Shard(0)))
             assert plain == chunk(chunk(rows, a, i), b, j).tolist()
-            # FSDP2 over tensor parallelism: tensor parallelism splits first, and FSDP2 splits the chunk of each rank.
+            # FSDP2 with tensor parallelism: tensor parallelism splits the vector first, and FSDP2 splits the chunk of each rank.
             strided = indices(size, (a, b), (i, j), (StridedShard(0, split_factor=b), Shard(0)))
             assert strided == chunk(chunk(rows, b, j), a, i).tolist()
-            # Meshes of three dimensions: first FSDP2 over two mesh dimensions that shard, then FSDP2 with replication over
-            # tensor parallelism.
+            # Meshes of three dimensions. In the first case, two dimensions split the vector, and FSDP2 splits each of their chunks.
+            # In the second case, FSDP2 with replicas splits the chunks of tensor parallelism.
             three = (StridedShard(0, split_factor=a * b), Shard(0), Shard(0))
             for k in range(3):
                 expected = chunk(chunk(chunk(rows, a, i), b, j), 3, k).tolist()
@@ -50,7 +50,7 @@ def test_regions_of_a_vector_that_is_split_several_times_are_those_of_repeated_c
 def test_torch_computes_wrong_offsets_for_sizes_that_do_not_divide_evenly():
     """fanin computes offsets itself, because `_compute_local_shape_and_global_offset` of torch returns wrong offsets.
 
-    This test fails if torch fixes the function. fanin can then use it.
+    This test fails if torch fixes the function. fanin can then use the function of torch.
     """
     from torch.distributed.tensor._utils import _compute_local_shape_and_global_offset
 

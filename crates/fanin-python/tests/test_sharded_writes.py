@@ -210,7 +210,7 @@ def test_weights_that_to_empty_has_untied_must_be_tied_again():
 def test_a_model_whose_class_fully_shard_has_replaced_is_initialized_as_before():
     """transformers treats a model with a new class as custom code, and then skips modules without parameters of their own.
 
-    GPT-2 scales the weights of c_proj when it initializes such modules.
+    The weights of GPT-2's c_proj would then not be scaled, because GPT-2 scales them when it initializes such modules.
     """
     from transformers import GPT2Config, GPT2LMHeadModel
 

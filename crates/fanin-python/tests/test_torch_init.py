@@ -63,7 +63,7 @@ CALLS = [
     ("trunc_normal_", dict()),
     ("trunc_normal_", dict(std=0.02, a=-0.04, b=0.04)),
     ("trunc_normal_", dict(a=2.0, b=3.0)),
-    # The mean is just far enough outside the bounds that torch warns. Further out, rejection takes very long.
+    # The mean is just far enough outside the bounds that torch warns. With a mean farther outside, rejection sampling is very slow.
     ("trunc_normal_", dict(mean=4.1, std=1.0)),
     ("xavier_uniform_", dict(gain=0.7)),
     ("xavier_normal_", dict()),

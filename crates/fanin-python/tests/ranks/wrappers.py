@@ -226,7 +226,7 @@ class Status(enum.Enum):
 
 
 def placeholder(parameter):
-    """Replaces a parameter by an empty placeholder and this rank's partition of it, as DeepSpeed ZeRO-3 does."""
+    """Makes a parameter empty, and stores this rank's partition of the parameter as `ds_tensor`, as DeepSpeed ZeRO-3 does."""
     shape, size = parameter.shape, -(-parameter.numel() // count)
     parameter.ds_shape, parameter.ds_numel = shape, parameter.numel()
     parameter.ds_tensor = torch.full((size,), torch.nan, dtype=parameter.dtype)
@@ -261,7 +261,8 @@ for attribute, value in {
     setattr(net.head.weight, attribute, value)
     error(attribute, lambda: fanin.torch.init_module(net, RECIPE))
     setattr(net.head.weight, attribute, before)
-# While a parameter is gathered, the whole parameter and this rank's partition are both filled, because ZeRO-3 frees the whole later.
+# While a parameter is gathered, the whole parameter and this rank's partition are both filled, because ZeRO-3 later frees the whole
+# parameter and keeps only the partitions.
 net.head.weight.data = torch.zeros(net.head.weight.ds_shape)
 net.head.weight.ds_status = Status.AVAILABLE
 net.head.weight.ds_tensor.fill_(0)

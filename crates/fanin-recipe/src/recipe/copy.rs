@@ -19,8 +19,8 @@ pub struct Copy {
 /// The values of the elements that the copied tensor does not have, for example the rows of new tokens.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Rest {
-    /// Values of an initializer. The initializer is planned for the whole tensor, and only these elements are taken
-    /// from it.
+    /// Values of an initializer. The initializer is planned for the whole tensor, and only the values of the elements
+    /// that the copied tensor does not have are used.
     Init(Init),
     /// Rows from the multivariate normal distribution with the mean of the copied rows and 1e-9 times their covariance.
     /// In transformers, `resize_token_embeddings(mean_resizing=True)` draws new rows from this distribution.

@@ -149,7 +149,7 @@ mod tests {
             }
             let exact = reference((w0 + (w1 + 0.5) / TWO_32) / TWO_32, (w2 + (w3 + 0.5) / TWO_32) / TWO_32);
             for (k, exact) in exact.into_iter().enumerate() {
-                // The angle of the reference has a rounding error of up to 4e-16.
+                // In the reference computation, the angle has a rounding error of up to 4e-16.
                 assert!((out64[k * LANES + 3] - exact).abs() < 2e-14, "{} {exact}", out64[k * LANES + 3]);
             }
         }

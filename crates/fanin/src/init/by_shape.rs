@@ -13,7 +13,7 @@
 /// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct ByShape {
-    /// A valid spec. Its arithmetic uses no variables except properties of the tensor, such as `fan_in`.
+    /// A valid spec. Its arithmetic uses no variables except `fan_in`, `fan_out`, `shape[i]` and `index`.
     text: String,
     /// The index of the tensor in a stack. `None` if the tensor is not in a stack.
     index: Option<usize>,

@@ -165,7 +165,8 @@ impl Family {
         self.rules.iter().chain(shared.into_iter().flatten()).filter(move |rule| rule.matches(entry))
     }
 
-    /// Returns the source of the number `name`. `number` is its value in `numbers`.
+    /// Returns the source of the family's number `name`: config.json or a count of tensors. `number` is the value of
+    /// `name` in the table `numbers`.
     pub(super) fn number<'a>(name: &'a str, number: &'a Toml) -> NumberSource<'a> {
         let value =
             |value: &Toml| value.as_float().or_else(|| value.as_integer().map(|integer| integer as f64));

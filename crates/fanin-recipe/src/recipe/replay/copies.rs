@@ -30,8 +30,8 @@ struct Work {
 }
 
 impl Copies {
-    /// Adds a tensor. The tensor must copy only tensors that were added before. Returns an error if a maximum is
-    /// exceeded.
+    /// Adds a tensor. The tensor must copy only tensors that were added before. Returns an error if [`MAX_CHAIN`] or
+    /// [`MAX_COMPUTED`] is exceeded.
     pub(super) fn add(&mut self, tensor: &ReplayTensor, span: &Span) -> Result {
         let mut work = Work { chain: 1, computed: 1 };
         for step in &tensor.steps {

@@ -113,8 +113,8 @@ impl View {
         let Some((&size, outer)) = self.shape.split_last() else { return visit(self.offset) };
         let stride = self.strides[outer.len()];
         let (mut index, mut position) = (vec![0; outer.len()], self.offset);
-        // The position after the last element of an axis can be larger than `usize::MAX`. It is computed modulo 2^64, and
-        // the subtraction of the whole axis gives the position of the first element again.
+        // The position after the last element of an axis can be larger than `usize::MAX`, so it is computed modulo
+        // 2^64. Subtracting `size * stride` of the axis then gives the position of the first element again.
         loop {
             (0..size).for_each(|step| visit(position + step * stride));
             let mut axis = outer.len();

@@ -12,10 +12,10 @@ use crate::error::Result;
 /// maximum, a short text could describe views whose check takes all memory, or hours.
 const MAX_RUNS: usize = 1 << 23;
 
-/// Checks the tensors of one replay, and counts their runs.
+/// Checks the tensors of one replay, and counts their runs. A run is a range of positions without gaps.
 #[derive(Default)]
 pub(super) struct WrittenCheck {
-    /// The number of runs that have been checked.
+    /// The number of runs that have been checked, in all tensors so far.
     runs: usize,
 }
 

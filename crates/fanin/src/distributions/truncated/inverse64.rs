@@ -152,15 +152,15 @@ impl InverseCdf for Tail {
         let root = self.alpha.mul_add(self.alpha, 2.0 * target).sqrt();
         let mut delta = 2.0 * target / (root + self.alpha);
         for _ in 0..NEWTON_STEPS {
-            // The derivative of g is 1 / M(z), where M is the Mills ratio. The asymptotic series of 1 / M has a
+            // The derivative of `g(delta)` is 1 / M(z), where M is the Mills ratio. The asymptotic series of 1 / M has a
             // relative error of at most 2e-4 for z >= 5.
             let z = self.alpha + delta;
             let y = 1.0 / (z * z);
             let slope = z * y.mul_add(y.mul_add(10.0f64.mul_add(y, -2.0), 1.0), 1.0);
             delta += (target - self.exponent(delta)) / slope;
         }
-        // In a narrow interval, `g(delta)` is a straight line in f64 precision. `alpha` may be less than 5 there, so the
-        // asymptotic series in the Newton steps cannot be used.
+        // In a narrow interval, `g(delta)` is a straight line in f64 precision. `alpha` may be less than 5 there, so
+        // the asymptotic series in the Newton steps cannot be used.
         let delta = if self.narrow { target / self.alpha } else { delta };
         clamp(delta.mul_add(self.std, self.origin), self.least, self.greatest)
     }

@@ -19,8 +19,8 @@ pub(crate) struct Quantile32<const TAIL: bool> {
     smaller: SmallerTail,
     /// The probability of the interval, divided by the number of words, 2^32.
     word_mass: f32,
-    /// The value of `2 * p - 1` in the middle between the words -1 and 0, which are read as signed integers. p is the
-    /// probability below the value of a word.
+    /// The value of `2 * p - 1` in the middle of the interval: halfway between the words -1 and 0, read as signed
+    /// integers. `p` is the probability below the value of a word.
     middle: f32,
     /// The change of `2 * p - 1` from one word to the next.
     scale: f32,
