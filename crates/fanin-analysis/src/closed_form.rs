@@ -2,7 +2,7 @@
 
 use fanin_recipe::text::short;
 
-/// The largest numerator and the largest denominator of a fraction.
+/// The largest numerator and the largest denominator of a fraction that is used as a short form.
 const MAX_TERM: f64 = 999.0;
 
 /// The largest n for which `sqrt(n)` is used as a short form.
@@ -41,7 +41,7 @@ pub fn short_numbers(text: &str) -> String {
     short + rest
 }
 
-/// Returns the short form of a positive number.
+/// Returns the short form of a positive number, such as `sqrt(5)` for 2.23606797749979.
 fn number_text(x: f64) -> String {
     let rounded = short(x);
     if rounded.parse() == Ok(x) {

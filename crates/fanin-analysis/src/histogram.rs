@@ -40,7 +40,7 @@ impl RunningHistogram {
         Self { low: min, width, bins: vec![0; BINS] }
     }
 
-    /// Doubles the range, downwards or upwards, until it contains `min` and `max`.
+    /// Doubles the range of the histogram, downwards or upwards, until the range contains `min` and `max`.
     pub(crate) fn extend_to(&mut self, min: f64, max: f64) {
         while min < self.low {
             self.low -= self.width * self.bins.len() as f64;
@@ -51,8 +51,8 @@ impl RunningHistogram {
         }
     }
 
-    /// Merges pairs of neighbouring bins. This doubles the width of a bin and the range. `offset` is the distance from
-    /// the start of the new range to the start of the old one, in bins of the old width.
+    /// Merges pairs of neighbouring bins. This doubles the width of each bin and the range of the histogram. `offset`
+    /// is the distance from the start of the new range to the start of the old range, in bins of the old width.
     fn merge_pairs(&mut self, offset: usize) {
         let empty = vec![0; self.bins.len()];
         let old = std::mem::replace(&mut self.bins, empty);

@@ -1,6 +1,6 @@
 //! The values of a tensor that are far from its mean, with their indices.
 
-/// The largest number of outliers that are kept.
+/// The largest number of outliers that are reported for a tensor.
 const MAX_OUTLIERS: usize = 8;
 
 /// The distance from the mean, in standard deviations, beyond which a value is an outlier.
@@ -18,9 +18,9 @@ pub struct IndexedValue {
 /// The eight smallest and the eight largest values of a tensor. The tensor's values are added chunk by chunk.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Extremes {
-    /// The smallest values, in ascending order.
+    /// The smallest finite values so far, in ascending order. At most [`MAX_OUTLIERS`] values.
     smallest: Vec<IndexedValue>,
-    /// The largest values, in descending order.
+    /// The largest finite values so far, in descending order. At most [`MAX_OUTLIERS`] values.
     largest: Vec<IndexedValue>,
 }
 
@@ -51,8 +51,8 @@ impl Extremes {
     }
 }
 
-/// Inserts finite values into a list that is sorted by `is_before`, and keeps the first `MAX_OUTLIERS` values. `first`
-/// is the row-major index of the first value.
+/// Inserts the finite numbers of `values` into `list`, which is sorted by `is_before`, and then truncates the list to
+/// `MAX_OUTLIERS` items. `first` is the row-major index of `values[0]`.
 fn insert(list: &mut Vec<IndexedValue>, first: u64, values: &[f64], is_before: impl Fn(f64, f64) -> bool) {
     for (index, &value) in (first..).zip(values) {
         let is_full = list.len() == MAX_OUTLIERS;

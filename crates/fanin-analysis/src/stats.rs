@@ -19,9 +19,10 @@ pub struct Stats {
     pub infinite: u64,
     /// The statistics of the finite values; `None` if no value is finite.
     finite: Option<FiniteStats>,
-    /// The smallest and the largest values so far. Empty after all values are added.
+    /// The smallest and the largest values so far. [`Stats::finish`] selects the outliers from them and empties the
+    /// field.
     extremes: Extremes,
-    /// The outliers. Empty until all values are added.
+    /// The outliers (see [`Stats::outliers`]). Empty until [`Stats::finish`] is called.
     outliers: Vec<IndexedValue>,
 }
 

@@ -7,7 +7,7 @@ mod common;
 use common::{File, Tensor, deviations};
 use fanin::DType;
 
-/// Specs, each with the smallest number of axes of its shapes. `SCALE` stands for a number.
+/// Specs, each with the smallest number of axes that a shape must have for it. `SCALE` is replaced by a number.
 const SPECS: &[(&str, usize)] = &[
     ("constant(SCALE)", 0),
     ("normal(std=SCALE)", 0),
@@ -37,7 +37,7 @@ fn check(dtype: DType, scale: f64, shape: &[usize], seed: u64) -> (usize, Vec<St
             continue;
         }
         let name = format!("t{number}.w");
-        // If a spec cannot be resolved, `fill` reports an error, and there is nothing to verify.
+        // If the spec cannot be resolved for this type, scale and shape, there is no tensor to verify.
         if let Ok(tensor) = Tensor::try_drawn(&name, &spec, dtype, shape, seed) {
             tensors.push(tensor);
             rules += &format!("\"{name}\" = \"{spec}\"\n");

@@ -1,4 +1,4 @@
-//! Counts false alarms of `verify` and `audit` in correct files: every scheme and type, both streams, and tensors of
+//! Counts false alarms of `verify` and `audit` in correct files: many schemes, every type, both streams, and tensors of
 //! one value to four million values.
 
 mod common;
@@ -7,7 +7,7 @@ use common::{File, Tensor, deviations};
 use fanin::DType;
 use fanin_analysis::check::Kind;
 
-/// Specs, each with the smallest and the largest number of axes of its shapes.
+/// Specs, each with the smallest and the largest number of axes of the shapes with which it is tested.
 const SPECS: &[(&str, usize, usize)] = &[
     ("normal(std=0.02)", 0, 5),
     ("normal(mean=1, std=0.1)", 0, 5),
@@ -43,7 +43,7 @@ impl Random {
         ((bits ^ (bits >> 31)) % n as u64) as usize
     }
 
-    /// Returns a shape with `least` to `most` axes, and at most 2^`bits` values.
+    /// Returns a random shape with `least` to `most` axes, and at most 2^`bits` values.
     fn shape(&mut self, least: usize, most: usize, bits: usize) -> Vec<usize> {
         let axes = least + self.below(most - least + 1);
         let mut left = self.below(bits + 1);
@@ -67,7 +67,7 @@ struct Counts {
     tensors: usize,
     /// The number of values in all files.
     values: usize,
-    /// The failed tests of `verify`, and the tensors that have them.
+    /// For each file in which `verify` fails: the failed tests, followed by the tensors in which they failed.
     verify: Vec<String>,
     /// The tensors in which `audit` finds problems.
     problems: Vec<String>,
@@ -115,7 +115,8 @@ fn count(files: usize, bits: usize, first: u64) -> Counts {
             if !found.problems.is_empty() {
                 counts.problems.push(format!("{}: {:?}", name(n), found.problems));
             } else if found.kind == Kind::Other && !specs[n].contains("b=9") {
-                // `audit` does not know distributions that are truncated on one side.
+                // Specs with `b=9` are not counted: `audit` cannot recognize a distribution that is truncated on one
+                // side.
                 counts.trained.push(format!("{}: {:?}", name(n), found.notes));
             }
         }
@@ -129,8 +130,8 @@ fn correct_files_pass_verify_and_have_no_problems_in_audit() {
     assert!(counts.verify.is_empty() && counts.problems.is_empty(), "{counts:#?}");
 }
 
-/// Prints the counts. The environment variable `FILES` is the number of files, and `BITS` is the base-2 logarithm of
-/// the largest number of values of a tensor.
+/// Prints the numbers of files and values, and the false alarms. The environment variable `FILES` is the number of
+/// files, and `BITS` is the base-2 logarithm of the largest number of values of a tensor.
 #[test]
 #[ignore = "takes minutes"]
 fn a_thousand_correct_files_pass() {

@@ -48,7 +48,7 @@ pub struct Checkpoint {
     /// All tensors, file by file. The tensors of a file are in the order of their values in the file.
     pub manifest: Manifest,
     source: Source,
-    /// Messages about inconsistencies between the index and the files that do not prevent reading.
+    /// Messages about inconsistencies between the index and the files. These inconsistencies do not prevent reading.
     pub warnings: Vec<String>,
 }
 
@@ -147,8 +147,8 @@ impl Checkpoint {
             return Ok(());
         }
         // Each read returns a whole chunk, including the gaps between ranges, so that short ranges in the same chunk
-        // need only one read. A single short range needs only a short chunk, so the first chunk is shorter if its range
-        // is short.
+        // need only one read. A single short range needs only a short chunk, so the first chunk is shorter if the first
+        // range is short.
         let (mut first, mut chunk) = (0, Vec::new());
         let mut length = FIRST_CHUNK;
         for mut range in ranges {
@@ -231,7 +231,7 @@ impl ModelSource {
         Ok(Self::Checkpoint(Checkpoint::open(path)?))
     }
 
-    /// Returns the names, types and shapes.
+    /// Returns the names, types and shapes of the model's tensors.
     pub fn manifest(&self) -> &Manifest {
         match self {
             Self::Manifest(manifest) => manifest,
@@ -239,7 +239,7 @@ impl ModelSource {
         }
     }
 
-    /// Returns the checkpoint, or `None` if there are no values.
+    /// Returns the checkpoint, or `None` if the source is a manifest or a built-in model, which have no values.
     pub fn checkpoint(&self) -> Option<&Checkpoint> {
         match self {
             Self::Manifest(_) => None,

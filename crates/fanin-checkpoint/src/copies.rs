@@ -47,7 +47,7 @@ const ROWS: usize = 16;
 const COVARIANCE_FACTOR: f64 = 1e-9;
 
 impl CopySource {
-    /// Returns the source of copies from this checkpoint.
+    /// Returns a source from which the tensors of `checkpoint` can be copied.
     pub(crate) fn new(checkpoint: Checkpoint) -> Self {
         let entries = checkpoint.manifest.entries.iter().enumerate();
         let numbers = entries.map(|(number, entry)| (entry.name.clone(), number)).collect();
@@ -139,8 +139,8 @@ impl CopySource {
         Ok(())
     }
 
-    /// Replaces values of a region of the written tensor by the values of the copied tensor. The region begins at
-    /// `start`, has the size `size`, and its memory is `bytes`.
+    /// Replaces values of a region of the written tensor by the values of the copied tensor. The region begins at the
+    /// index `start` and has the shape `size`. `bytes` are the values of the region.
     fn overwrite(
         &self,
         number: usize,
@@ -203,7 +203,7 @@ impl CopySource {
                 .and_then(|tensor| prepared.fill_region(&[first, 0], tensor))
                 .map_err(|error| stop(FillError::Draw(error)))?;
             let new = self.new_rows(number, &mean, &normals, last - first).map_err(Stopped::Failed)?;
-            // The range can begin and end inside a row.
+            // The range `values` can begin and end inside a row.
             let begin = values.start.max((old + first) * width) - (old + first) * width;
             let end = values.end.min((old + last) * width) - (old + first) * width;
             for chunk in new[begin..end].chunks(CHUNK / dtype.size()) {

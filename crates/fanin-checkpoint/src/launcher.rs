@@ -10,8 +10,8 @@ pub enum PartitionArgument {
     /// The given partition.
     Partition(Partition),
     /// The partition that the environment variables of the launcher give. The field is the number of partitions. With
-    /// `None`, this number is read from the environment variables too. Some launchers set no variable for it, and need
-    /// `Some`.
+    /// `None`, this number is read from the environment variables too. `Some` is required if the launcher sets no
+    /// variable for the number.
     Auto(Option<usize>),
 }
 
@@ -42,13 +42,14 @@ pub fn parse_partition(text: &str) -> std::result::Result<PartitionArgument, Str
 /// A launcher: the names of the environment variables that contain the index of a process and the number of processes.
 struct Launcher {
     name: &'static str,
-    /// The name of the variable with the index of this process.
+    /// The environment variable with the index of this process.
     index: &'static str,
-    /// The name of the variable with the index of the first process. `None` means that the first process has index 0.
+    /// The environment variable with the index of the first process. `None` means that the first process has index 0.
     first: Option<&'static str>,
-    /// The name of the variable with the difference between the indices of successive processes. `None` means 1.
+    /// The environment variable with the difference between the indices of successive processes. `None` means that the
+    /// difference is 1.
     step: Option<&'static str>,
-    /// The name of the variable with the number of processes. `None` means that the launcher does not set one.
+    /// The environment variable with the number of processes. `None` means that the launcher sets no such variable.
     count: Option<&'static str>,
 }
 

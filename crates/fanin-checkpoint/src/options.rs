@@ -47,7 +47,7 @@ impl FileLayout {
         }
     }
 
-    /// Returns the layout with this name, or `None` if no layout has this name.
+    /// Returns the file layout with this name, or `None` if no file layout has this name.
     pub fn from_name(name: &str) -> Option<Self> {
         [FileLayout::Hf, FileLayout::Dcp].into_iter().find(|layout| layout.name() == name)
     }

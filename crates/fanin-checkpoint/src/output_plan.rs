@@ -102,7 +102,7 @@ pub(crate) struct OutputPlan {
     pub(crate) total_files: usize,
     /// The files of this process.
     pub(crate) files: Vec<FilePlan>,
-    /// The index. `None` if the checkpoint has no index, or if an identical index already exists.
+    /// The index file. `None` if the checkpoint has no index, or if an identical index file already exists.
     pub(crate) index: Option<IndexPlan>,
 }
 

@@ -167,7 +167,7 @@ impl PartitionedFile<'_> {
     fn rename_if_complete(&self) -> Result<usize> {
         let missing = (1..=self.partition.count).filter(|&number| !self.marker(number).exists()).count();
         if missing > 0 {
-            // If another process has renamed the file and removed the folder, the markers are missing too.
+            // Markers are also missing if another process has renamed the complete file and removed the folder.
             let complete = self.path.exists() && self.is_complete()?;
             if complete {
                 self.remove_folder();

@@ -18,7 +18,7 @@ pub(crate) fn parent_folder(path: &Path) -> &Path {
 /// # Errors
 /// Returns an error if the links form a cycle or cannot be followed.
 pub(crate) fn resolve_links(path: &Path) -> Result<PathBuf> {
-    /// The maximum number of links that are followed, as on Linux.
+    /// The maximum number of links that are followed. Linux has the same limit.
     const MAX_LINKS: usize = 40;
     if path.exists() {
         return if path.is_symlink() {

@@ -59,7 +59,8 @@ pub(crate) fn generator(start: Start) -> Torch {
     torch
 }
 
-/// The number of words of a pair of normal values: two uniform values of 64 bits.
+/// The number of 32-bit words from which the generator draws a pair of f64 normal values. A pair takes two uniform
+/// values of 64 bits.
 const PAIR: u64 = 4;
 
 /// Computes tensors of a replay, and returns the names of the tensors that differ from `expected`. `expected` contains

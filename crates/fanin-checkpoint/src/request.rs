@@ -95,8 +95,8 @@ impl Request<'_> {
         Ok(())
     }
 
-    /// Returns an error if the checkpoint at `path` does not have a copied tensor, or if the shape or the type of the
-    /// tensor does not allow copying. Sets the types of copied tensors to their types in the checkpoint.
+    /// Returns an error if the checkpoint at `path` lacks a tensor that the recipe copies, or if the shape or the type
+    /// of the tensor does not allow copying. Sets the types of copied tensors to their types in the checkpoint.
     fn check_copies(&self, all: &mut [Planned], path: &Path) -> Result {
         let source = Checkpoint::open(path)?.manifest;
         let entries: HashMap<&str, &Entry> =
@@ -157,7 +157,7 @@ impl Request<'_> {
         Ok(())
     }
 
-    /// Returns the metadata in the headers of the files.
+    /// Returns the metadata for the headers of the checkpoint's files.
     fn metadata(&self, manifest: &Manifest) -> Vec<(String, String)> {
         let mut metadata = metadata(self.draw);
         metadata.push(("fanin.recipe".to_owned(), self.recipe.flatten(manifest)));

@@ -36,8 +36,8 @@ pub(crate) fn shards_of_partition(shards: &[Shard], partitioning: Partitioning) 
     let Partitioning { max_shard_size, partition, layout } = partitioning;
     let Some(Partition { number, count }) = partition else { return shards.iter().collect() };
     if layout == FileLayout::Dcp && max_shard_size.is_none() {
-        // The file of partition `number` has the same number. A partition without values has no file, so the numbers of
-        // the existing files can have gaps.
+        // The name of a partition's file contains the number of the partition. A partition without values has no file,
+        // so the numbers in the file names can have gaps.
         let name = file_names::dcp_file(number);
         return shards.iter().filter(|shard| shard.name == name).collect();
     }

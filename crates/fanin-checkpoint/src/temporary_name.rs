@@ -46,7 +46,8 @@ pub(crate) fn remove_leftovers(path: &Path) {
         if !is_temporary(entry.file_name().as_encoded_bytes(), prefix.as_encoded_bytes()) {
             continue;
         }
-        // A temporary file has the permissions of the file that it will replace, so it may be read-only.
+        // A temporary file has the permissions of the file that it will replace. If the temporary file is read-only, it
+        // is opened for reading, which is enough for a lock.
         let file = File::options().write(true).open(entry.path()).or_else(|_| File::open(entry.path()));
         if file.is_ok_and(|file| file.try_lock().is_ok()) {
             _ = std::fs::remove_file(entry.path());

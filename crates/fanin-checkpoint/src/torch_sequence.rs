@@ -65,7 +65,7 @@ pub struct TorchSequence {
     /// For each name that tied tensors share (see `Planned::source`), a copy of the generator with its state before the
     /// values were drawn. `None` until the values are drawn.
     before: HashMap<String, Option<Torch>>,
-    /// The generator that draws the values of the later tied tensors.
+    /// The generator that draws the values again for every tied tensor after the first.
     repeat: Torch,
 }
 

@@ -174,7 +174,7 @@ impl ValueBuffer {
         Ok(values)
     }
 
-    /// Returns the floating-point value at a position.
+    /// Returns the floating-point value with the index `position` in the buffer.
     pub(crate) fn float(&self, position: usize) -> f64 {
         let words = &self.words[..];
         match self.kind {
@@ -188,12 +188,13 @@ impl ValueBuffer {
         }
     }
 
-    /// Sets the floating-point value at a position. The number is rounded to the type of the buffer.
+    /// Sets the floating-point value with the index `position` in the buffer. The number is rounded to the type of the
+    /// buffer.
     pub(crate) fn set_float(&mut self, position: usize, number: f64) {
         floats!(self, values => values[position] = Element::from_f64(number));
     }
 
-    /// Sets the integer at a position.
+    /// Sets the integer with the index `position` in the buffer.
     pub(crate) fn set_integer(&mut self, position: usize, number: i128) {
         let size = self.size();
         self.raw_mut()[position * size..(position + 1) * size].copy_from_slice(&number.to_le_bytes()[..size]);

@@ -12,9 +12,9 @@ pub struct Written {
     /// The number of tensors in the files counted by `written` and `kept`. A tensor that is split between files is
     /// counted once in each of these files.
     pub tensors: u64,
-    /// The number of values that this process wrote to these files or found in these files.
+    /// The number of values that this process wrote to, or found in, the files counted by `written` and `kept`.
     pub values: u64,
-    /// The number of bytes of these values.
+    /// The number of bytes of the values counted by `values`.
     pub bytes: u64,
     /// The number of partitions that have not been written yet, for a single file that several processes write. If this
     /// number is 0, the file has its final name.

@@ -9,7 +9,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 
-/// The characters that occur in JSON.
+/// The characters from which a test builds random texts: punctuation of JSON, digits and letters.
 const LIKE_JSON: &str = "[]{}\":,0123456789abcdefghijklmnopqrstuvwxyz\\ ";
 
 const CASES: u32 = 1000;
@@ -28,7 +28,7 @@ fn open(bytes: &[u8]) -> Result<Manifest, String> {
     opened
 }
 
-/// Returns the bytes of a file that consists of the header `header` and `data` zeros.
+/// Returns the bytes of a safetensors file with the header `header` and `data` zero bytes of values.
 fn file(header: &str, data: usize) -> Vec<u8> {
     let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
     bytes.extend(header.bytes());

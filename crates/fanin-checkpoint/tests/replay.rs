@@ -1,5 +1,5 @@
-//! Tests of replay files: the values of their steps equal the values of torch's generator, and mistakes are errors with
-//! a position.
+//! Tests of replay files: the values of their steps equal the values of torch's generator, and the error for a mistake
+//! in a file names the position of the mistake.
 
 use std::path::Path;
 

@@ -190,8 +190,8 @@ fn the_draft_of_each_family_agrees_with_its_code() {
     for text in texts {
         assert!(is_certain(&text), "{text}");
     }
-    // Tables of computed values are copied from a checkpoint. A manifest has no values, so the draft skips these tables
-    // and marks the rule with CHECK.
+    // Drafts copy fixed tables, such as the sinusoids of the encoder, from a checkpoint. A manifest has no values, so
+    // the draft skips such a table and marks the rule with CHECK.
     let whisper: &[(&str, &[usize], &str)] = &[
         ("model.encoder.embed_positions.weight", &[1500, 16], "skip"),
         ("model.decoder.embed_positions.weight", &[448, 16], "normal(std=0.02)"),

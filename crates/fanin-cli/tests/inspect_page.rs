@@ -243,8 +243,8 @@ fn hostile_names_are_escaped_and_nothing_is_loaded() {
     fixture.good(&["init", "h.toml", "--like", "h.json", "-o", "x.safetensors", "--force"]);
     assert_eq!(hostile.len(), kinds(&inspect(&fixture, &["--recipe", "h.toml"]).0).len());
     assert_eq!((page.matches("<script").count(), page.matches("<img").count()), (2, 0));
-    // Every name is shown in the text of the warnings or in the table. In both, control characters and characters that
-    // change the direction of text are escaped.
+    // Every name is shown in the text of the warnings or in the table. In all these names, control characters and
+    // characters that change the direction of text are escaped.
     let escaped = names(&data(&page));
     assert!(
         escaped.iter().any(|name| name.contains("\\u{202e}thgiew.0.h \\u{1b}[31m\\n\\t\\u{0}")),
@@ -280,7 +280,7 @@ fn a_tensor_takes_less_than_180_bytes_of_the_page() {
     assert_eq!((data["kinds"].as_array().unwrap().len(), data["plans"].as_array().unwrap().len()), (1, 1));
     let bytes = data.to_string().len();
     assert!(bytes < 180_000, "{bytes} bytes");
-    // Apart from the data, the page consists mainly of the style sheet and the script.
+    // Apart from the data, the page consists mainly of the style sheet and the script, which have less than 50 kB.
     assert!(page.len() < bytes + 50_000, "{} bytes", page.len());
 }
 

@@ -66,7 +66,8 @@ fn run_killed(fixture: &Fixture, more: &[&str], after: Duration) -> bool {
 /// times are the same in each run of the test.
 fn moments(few: usize) -> impl Iterator<Item = f64> {
     let count = std::env::var("FANIN_KILLS").map_or(few, |count| count.parse().unwrap());
-    // The multiples of the golden ratio modulo 1 (a Weyl sequence) are evenly spread for every `count`.
+    // The multiples of the golden ratio modulo 1 (a Weyl sequence) are evenly spread over the interval from 0 to 1 for
+    // every `count`. The factor 1.05 lets some processes end before they are killed.
     (1..=count).map(|k| (k as f64 * 0.618_033_988_75).fract() * 1.05)
 }
 
@@ -113,7 +114,8 @@ fn a_killed_run_with_force_leaves_each_existing_file_unchanged_or_replaced() {
                 let is = found.get(name);
                 assert!(is == old.get(name) || is == new.get(name), "{name} after {moment} of a run");
             }
-            // If the folder has an index, all of its files must be old, or all must be new.
+            // If the folder has an index, all files of the folder must be from the old checkpoint, or all from the new
+            // checkpoint. Both checkpoints have the same index.
             if let Some(index) = found.get("model.safetensors.index.json") {
                 assert!(index == &old["model.safetensors.index.json"]);
                 let of = |files: &Files| files.iter().all(|(name, bytes)| found.get(name) == Some(bytes));

@@ -127,8 +127,8 @@ impl Explanation {
 fn nonlinearity_of(init: &Init, spec: &str) -> Option<Nonlinearity> {
     let name = steps::argument(spec, "nonlinearity").or_else(|| steps::argument(spec, "gain"));
     match (name.as_deref(), init) {
-        // If a Kaiming spec names no nonlinearity, the nonlinearity is a leaky_relu of slope a. A slope above 1, such
-        // as a = sqrt(5) in torch's `Linear`, only sets the gain. Such a spec names no nonlinearity.
+        // A Kaiming spec that names no nonlinearity stands for a leaky_relu of slope a. Exception: a slope
+        // above 1, such as a = sqrt(5) in torch's `Linear`, only sets the gain and stands for no nonlinearity.
         (None | Some("leaky_relu"), Init::Kaiming(_)) => match steps::slope(spec) {
             0.0 => Some(Nonlinearity::Relu),
             slope if slope.abs() > 1.0 => None,

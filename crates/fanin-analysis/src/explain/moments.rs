@@ -9,7 +9,7 @@ pub fn forward(f: Nonlinearity, variance: f64) -> f64 {
         return f.apply(0.0).powi(2);
     }
     if let Nonlinearity::Sine { omega } = f {
-        // A sine has a closed form. Numerical integration is too coarse for a high frequency.
+        // For a sine, the expected value has a closed form. Numerical integration is too coarse for a high frequency.
         return -0.5 * (-2.0 * omega * omega * variance).exp_m1();
     }
     expectation(f, variance, |x| f.apply(x).powi(2))
@@ -33,8 +33,8 @@ pub fn deviation_factor(f: Nonlinearity) -> f64 {
     (forward(f, 1.0 + STEP) - forward(f, 1.0 - STEP)) / (2.0 * STEP) / forward(f, 1.0)
 }
 
-/// Returns `E[g(x)]` for x ~ N(0, variance). The integral is computed by Simpson's rule. The derivative of f jumps at
-/// its kinks, so the integral is split at these points.
+/// Returns `E[g(x)]` for x ~ N(0, variance). The integral is computed by Simpson's rule. The integral is split at the
+/// kinks of f, because the derivative of f jumps there.
 fn expectation(f: Nonlinearity, variance: f64, g: impl Fn(f64) -> f64) -> f64 {
     // The integral is computed from -RANGE to RANGE standard deviations.
     const RANGE: f64 = 10.0;
@@ -49,7 +49,7 @@ fn expectation(f: Nonlinearity, variance: f64, g: impl Fn(f64) -> f64) -> f64 {
         let [from, to] = [ends[0], ends[1]];
         let panels = 2 * ((to - from) / STEP / 2.0).ceil().max(1.0) as usize;
         let step = (to - from) / panels as f64;
-        // g may jump at the ends of an interval, so it is evaluated just inside of them.
+        // The integrand g may jump at the ends of an interval, so g is evaluated just inside of the ends.
         let inside = |z: f64| z.clamp(from + 1e-12, to - 1e-12);
         let at = |k: usize| {
             let z = inside(from + k as f64 * step);

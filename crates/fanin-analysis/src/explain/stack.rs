@@ -42,8 +42,8 @@ pub struct MeanSquares {
 }
 
 impl LayerStack {
-    /// Returns the mean squares at each of these depths. A depth is a number of layers. The depths must be in ascending
-    /// order.
+    /// Returns the mean squares of the signal and of its gradient after each of `depths`. A depth is a number of
+    /// layers. The depths must be in ascending order.
     pub fn after(&self, depths: &[usize]) -> Vec<MeanSquares> {
         let (mut forward, mut backward) = (1.0, 1.0);
         let (mut layer, mut last, mut found) = (0, (1.0, 1.0), Vec::new());
@@ -66,7 +66,7 @@ impl LayerStack {
 
 /// Returns a word for the change of a mean square through a stack of layers, such as `kept` or `vanished`. The mean
 /// square was 1 before the first layer. `factor` is the mean square after the last layer, and `last` is the factor by
-/// which the last layer changed it.
+/// which the last layer multiplied the mean square.
 pub fn verdict(factor: f64, last: f64) -> &'static str {
     match factor {
         x if x.is_nan() => "NaN",

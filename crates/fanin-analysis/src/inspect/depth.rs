@@ -11,7 +11,8 @@ use super::inspection::Inspection;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct NamedPosition {
     /// The numbers in the name, such as 2 and 0 in `layer2.0.conv1.weight`. Components of the name are separated by
-    /// dots. A number counts if a component ends with it, and if this component or a later one is only a number.
+    /// dots. A number counts if it is the end of a component, and if this component or a later component consists only
+    /// of digits. (So the 1 of `conv1` does not count.)
     pub(super) position: Vec<u64>,
     /// The name with `*` in place of the numbers in `position`, such as `h.*.attn.weight`. Tensors of the same kind at
     /// different depths have the same role.
@@ -48,7 +49,7 @@ impl NamedPosition {
 pub(super) struct StdByDepth {
     /// The positions of all points, in ascending order.
     pub(super) positions: Vec<Vec<u64>>,
-    /// One series for each role that occurs at more than one position, in the file's order.
+    /// One series for each role that occurs at more than one position, in the order of the file.
     pub(super) series: Vec<Series>,
     /// The number of matrices that are in no series. Matrices whose values are all equal are not counted.
     pub(super) others: usize,

@@ -64,7 +64,7 @@ pub struct TensorInspection {
     /// The tensor's singular values. `None` if they were not requested, or if the tensor is not a matrix of finite
     /// values.
     pub spectrum: Option<Spectrum>,
-    /// Messages on properties of the tensor that are probably wrong.
+    /// One message for each property of the tensor that is probably wrong, such as a NaN or a mean far from the plan.
     pub warnings: Vec<String>,
 }
 

@@ -60,8 +60,8 @@ pub enum Method {
     Lanczos {
         /// The number of rows of the matrix that were used.
         rows: usize,
-        /// A bound on the relative error of the norm. The matrix of the used rows has a singular value that differs
-        /// from the norm by at most this fraction of the norm.
+        /// A bound on the relative error of [`Spectrum::norm`]. The matrix of the used rows has a singular value that
+        /// differs from this norm by at most `error` times the norm.
         error: f64,
     },
 }
@@ -128,7 +128,8 @@ fn matrix(entry: &Entry) -> Option<(usize, usize)> {
     (entry.dtype.float().is_some() && entry.shape.len() >= 2 && rows * columns > 1).then_some((rows, columns))
 }
 
-/// Returns whether all singular values of a matrix are computed.
+/// Returns whether all singular values of a matrix of this shape are computed. Otherwise only the largest and the
+/// smallest are estimated.
 fn is_exact(rows: usize, columns: usize) -> bool {
     let (short, long) = (rows.min(columns), rows.max(columns));
     (short as u128).pow(2) * long as u128 <= EXACT && rows * columns <= MAX_VALUES / 4
@@ -198,7 +199,7 @@ fn eigen(mut diagonal: Vec<f64>, mut superdiagonal: Vec<f64>) -> Option<Vec<(f64
     superdiagonal.resize(size, 0.0);
     for first in 0..size {
         for sweep in 0.. {
-            // The block ends at the first off-diagonal entry that is zero up to rounding.
+            // The block that begins at `first` ends at the next off-diagonal entry that is zero up to rounding.
             let small = |k: usize| {
                 superdiagonal[k].abs() <= f64::EPSILON * (diagonal[k].abs() + diagonal[k + 1].abs())
             };
@@ -250,7 +251,8 @@ fn eigen(mut diagonal: Vec<f64>, mut superdiagonal: Vec<f64>) -> Option<Vec<(f64
 fn gram(values: &[f32], rows: usize, columns: usize, v: &[f64]) -> Vec<f64> {
     /// The number of blocks of rows.
     const BLOCKS: usize = 16;
-    /// The number of columns in a block of columns. It is small enough for the CPU's second-level cache.
+    /// The number of columns in a block of columns. A block is small enough for the CPU's second-level
+    /// cache.
     const WIDTH: usize = 256;
     let parts: Vec<Vec<f64>> = if rows >= columns {
         let blocks = values.par_chunks(rows.div_ceil(BLOCKS) * columns);
@@ -370,8 +372,8 @@ mod tests {
 
     #[test]
     fn lanczos_agrees_with_the_full_computation() {
-        // The shorter side is at most `STEPS`. The process then takes one step for each singular value, and finds all
-        // of them.
+        // The shorter side of each matrix is at most `STEPS`. The Lanczos process then takes one step for each singular
+        // value, and finds all singular values.
         for (rows, columns) in [(12, 40), (40, 12), (300, 9)] {
             let values = drawn("normal", rows, columns);
             let right = exact_of(&values, rows, columns);
@@ -390,12 +392,13 @@ mod tests {
             assert!(least >= right.least.unwrap() * (1.0 - 1e-9), "{least} {right:?}");
             assert!(error < 0.05, "{error}");
         }
-        // The matrix has a single dominant singular value, as trained matrices have. Its relative error is below 1e-6.
+        // The matrix has a single dominant singular value, as trained matrices have. The relative error of the estimate
+        // of this value is below 1e-6.
         let mut values = drawn("normal(std=0.02)", 600, 500);
         values.iter_mut().enumerate().for_each(|(n, x)| *x += 0.02 * sign(n as u64 / 500) as f32);
         let (right, (norm, ..)) = (exact_of(&values, 600, 500), lanczos(&values, 600, 500).unwrap());
         assert!((norm / right.norm - 1.0).abs() < 1e-6, "{norm} {right:?}");
-        // If all singular values are 1, a single step finds them.
+        // If all singular values are 1, a single Lanczos step finds them.
         let (norm, least, error) = lanczos(&drawn("orthogonal", 200, 100), 200, 100).unwrap();
         assert!(
             (norm - 1.0).abs() < 1e-6 && (least - 1.0).abs() < 1e-5 && error < 1e-5,

@@ -14,9 +14,9 @@ const CHUNK: usize = 1 << 20;
 
 /// A checkpoint with copied tensors, and the checkpoint with their originals.
 pub(super) struct Copied<'a> {
-    /// The checkpoint with the copies.
+    /// The checkpoint with the copied tensors.
     pub(super) checkpoint: &'a Checkpoint,
-    /// The checkpoint with the originals.
+    /// The checkpoint with the originals, from which the tensors were copied.
     pub(super) source: &'a Checkpoint,
     pub(super) progress: &'a dyn Progress,
 }

@@ -29,8 +29,8 @@ pub struct Verification {
     pub alpha: f64,
     /// Whether the values were compared with the exact values of a seed.
     pub bits_compared: bool,
-    /// If exact values differ, and the file's metadata records another stream or seed than the request: the recorded
-    /// stream and seed. Otherwise `None`.
+    /// The stream and the seed in the file's metadata, if the exact values differ and the request has another stream or
+    /// seed than the metadata. Otherwise `None`.
     pub recorded: Option<(StreamKind, u64)>,
 }
 
@@ -93,9 +93,9 @@ impl Verification {
 fn expected_values(request: &Request<'_>, comparison: &ModelComparison) -> Result<Option<ExpectedValues>> {
     let Some(seed) = request.seed else { return Ok(None) };
     let planned: &[Planned] = &comparison.planned;
-    // The torch stream is sequential, so its values depend on the order of the tensors. If the caller gave a model,
-    // this is the order of the model. The order of a built-in model is used only if the file has the same order.
-    // Otherwise the file may have been generated from a list of tensors in another order.
+    // The torch stream is sequential, so its values depend on the order of the tensors. If the caller gave a model, the
+    // tensors are drawn in the order of this model. The order of a built-in model is used only if the file has the same
+    // order. Otherwise the file may have been generated from a list of tensors in another order.
     let has_model = !comparison.model.is_empty();
     let in_model_order = has_model && (request.model_given || comparison.is_in_model_order());
     if request.stream == StreamKind::Torch && in_model_order {

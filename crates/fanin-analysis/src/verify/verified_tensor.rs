@@ -11,7 +11,7 @@ pub struct VerifiedTensor {
     pub planned: Planned,
     /// The results of all tests.
     pub results: Vec<TestResult>,
-    /// The results whose p-value is below [`Verification::threshold`](super::Verification::threshold).
+    /// The results of failed tests: their p-value is below [`Verification::threshold`](super::Verification::threshold).
     pub deviations: Vec<TestResult>,
     /// Whether every value agrees with the value that the seed gives. `None` if the values were not compared.
     pub bits: Option<bool>,

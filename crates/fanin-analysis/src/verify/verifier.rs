@@ -30,18 +30,19 @@ const MIN_DISTINCT: usize = 16;
 /// together.
 #[derive(Debug, Default)]
 struct PooledVariance {
-    /// The sum of the first numbers of [`ViewTests::variance_excess`]: of z^2 - 1 over all standardized values z.
+    /// The sum of z^2 - 1 over all standardized values z: the first numbers of [`ViewTests::variance_excess`].
     excess: f64,
-    /// The variance of `excess` if all values follow their plans: the sum of the second numbers.
+    /// The variance of `excess` if all values follow their plans: the sum of the second numbers of
+    /// [`ViewTests::variance_excess`].
     variance: f64,
-    /// The number of tensors and blocks in the sum.
+    /// The number of tensors and blocks whose values are in `excess`.
     tensors: u64,
 }
 
-/// The numbers of one tensor or block that the tests of several tensors need: the numbers by which it is compared with
-/// other tensors, and its summand of [`PooledVariance`].
+/// The numbers of one tensor or block for the tests that combine several tensors: the hash and the signature, which are
+/// compared with other tensors, and the terms that are added to [`PooledVariance`].
 struct Outcome {
-    /// The suffix that names the block, such as `[2][0]`. Empty for a whole tensor.
+    /// The suffix of the tensor's name that identifies the block, such as `[2][0]`. Empty for a whole tensor.
     suffix: String,
     /// The number of values.
     values: usize,
@@ -257,7 +258,8 @@ fn pooled_results(pooled: &BTreeMap<&str, PooledVariance>) -> Vec<TestResult> {
                 "rule {rule:?}: the std of its {tensors} tensors or blocks together is {} off",
                 in_standard_errors(z)
             );
-            // The sum of many terms is nearly normal. The correction assumes that the terms have a skewness of 2.
+            // The sum of many terms z^2 - 1 is nearly normal. The p-value is corrected for a skewness of the sum of
+            // 2 / sqrt(variance).
             TestResult::new("std of a rule", standardized_sum(z, 2.0, *variance), text)
         })
         .collect()

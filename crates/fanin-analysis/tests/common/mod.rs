@@ -76,7 +76,7 @@ impl Tensor {
         Self { name: name.to_owned(), dtype, shape: shape.to_vec(), values }
     }
 
-    /// Returns the values in the tensor's type, as bytes in little-endian order.
+    /// Returns the values converted to the tensor's type, as little-endian bytes.
     fn bytes(&self) -> Vec<u8> {
         let values = self.values.iter();
         match self.dtype {
@@ -123,8 +123,8 @@ impl File {
         self.verify_against(rules, None)
     }
 
-    /// Verifies the file against the `[init]` rules of a recipe, without a seed. If `copied` is given, it is the model,
-    /// and copied tensors are compared with it.
+    /// Verifies the file against the `[init]` rules of a recipe, without a seed. If `copied` is given, copied
+    /// tensors are compared with this checkpoint, and the file must have its names, shapes and types.
     pub fn verify_against(&self, rules: &str, copied: Option<&Checkpoint>) -> Verification {
         let recipe = Recipe::parse(&format!("[init]\n{rules}"), Path::new("r.toml")).unwrap();
         let request = Request {

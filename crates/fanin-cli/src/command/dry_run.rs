@@ -16,7 +16,7 @@ use fanin_recipe::text;
 const FORMAT: &str = "fanin-plan-1";
 
 /// Groups tensors whose names differ only in numbers, for example `h.0.weight` and `h.1.weight`. The tensors of a group
-/// also have the same dtype, shape, rule, action and tie.
+/// also have the same dtype, shape, rule and action, and are tied to the same tensor or to none.
 fn grouped(planned: &[Planned]) -> Vec<Group> {
     let names: Vec<&str> = planned.iter().map(|planned| planned.entry.name.as_str()).collect();
     groups(&names, |index| {

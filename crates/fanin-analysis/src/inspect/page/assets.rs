@@ -30,7 +30,8 @@ mod tests {
             let sum = base64::engine::general_purpose::STANDARD.encode(sha2::Sha256::digest(text));
             let source = format!("{kind}-src 'sha256-{sum}'");
             assert!(POLICY.contains(&source), "POLICY must contain {source}, the sum of page/{kind}");
-            // A closing tag in the text would end the element early, and the digest would not match.
+            // A closing tag in the style sheet or the script would end its element early. The digest of the element
+            // would then differ from the digest in `POLICY`.
             assert!(!text.contains("</"), "{kind}");
         }
     }

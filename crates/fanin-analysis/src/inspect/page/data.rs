@@ -15,10 +15,11 @@ use crate::inspect::spectrum::{Method, Spectrum};
 use fanin_recipe::Planned;
 use fanin_recipe::text::{self, escaped, short};
 
-/// The number of significant digits of a number.
+/// The number of significant digits to which most numbers on the page are rounded.
 const DIGITS: usize = 6;
 
-/// The largest height of a bar of a histogram.
+/// The height of the highest bar of a histogram. A height is written as one printable ASCII character (see
+/// [`heights`]), and 91 is the largest height that such a character can encode.
 const HIGHEST: f64 = 91.0;
 
 /// The data of a page. A member of the type `Vec` has one item for each tensor, unless its description says otherwise. A
@@ -26,53 +27,54 @@ const HIGHEST: f64 = 91.0;
 #[derive(Debug, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Data {
-    /// The number of UTF-16 code units that the start of the name has in common with the previous name.
+    /// The number of UTF-16 code units at the start of a tensor's name that are the same in the previous tensor's name.
     kept: Vec<usize>,
-    /// The rest of the name.
+    /// The tensor's name without its first `kept` code units.
     names: Vec<String>,
-    /// The index of the type and shape in `kinds`.
+    /// The index of the tensor's type and shape in `kinds`.
     kind: Vec<usize>,
     /// The distinct types and shapes.
     kinds: Vec<TensorKind>,
-    /// The index of the plan in `plans`, or -1.
+    /// The index of the tensor's plan in `plans`, or -1 if the tensor has no plan.
     plan: Vec<i64>,
     /// The distinct plans.
     plans: Vec<PlanData>,
     /// For each tensor, the mean of its finite values. `None` if no value is finite.
     mean: Vec<Option<f64>>,
-    /// The standard deviation, in the form of `mean`.
+    /// The standard deviation of the tensor's finite values. `None` if no value is finite.
     std: Vec<Option<f64>>,
-    /// The smallest finite value, in the form of `mean`.
+    /// The smallest finite value of the tensor. `None` if no value is finite.
     min: Vec<Option<f64>>,
-    /// The largest finite value, in the form of `mean`.
+    /// The largest finite value of the tensor. `None` if no value is finite.
     max: Vec<Option<f64>>,
-    /// The number of zeros. `None` if the values are not read.
+    /// The number of zeros in the tensor. `None` if fanin cannot read values of the tensor's type.
     zeros: Vec<Option<u64>>,
-    /// The numbers of NaN and of infinite values.
+    /// For the index of each tensor with non-finite values: the number of NaN and the number of infinite values.
     non_finite: BTreeMap<usize, [u64; 2]>,
-    /// The indices and the values of the outliers.
+    /// For the index of each tensor with outliers: the position in the tensor, such as `[3, 0]`, and the value of each
+    /// outlier.
     outliers: BTreeMap<usize, Vec<(String, f64)>>,
-    /// The number of values in the highest bar of the histogram, measured or planned.
+    /// The number of values in the highest bar of the tensor's measured and planned histograms, at least 1.
     top: Vec<f64>,
-    /// The heights of the bars: see [`heights`].
+    /// The heights of the bars of the measured histogram, as text: see [`heights`].
     bars: Vec<String>,
-    /// The planned heights of the bars. The text is empty if there are none.
+    /// The heights of the bars of the planned histogram, as text: see [`heights`]. Empty if there is no such histogram.
     planned: Vec<String>,
-    /// The largest singular value, or `None` if there is none.
+    /// The largest singular value of the tensor, or `None` if no singular values were computed.
     norm: Vec<Option<f64>>,
-    /// The smallest singular value, or `None` if it is not known.
+    /// The smallest singular value of the tensor. `None` if no singular values were computed, or only from some rows.
     least: Vec<Option<f64>>,
-    /// The tensors that are not of full rank.
+    /// The indices of the tensors that do not have full rank.
     singular: Vec<usize>,
     /// How the singular values were estimated. Tensors whose singular values are exact have no item.
     lanczos: BTreeMap<usize, String>,
     /// The distinct warnings.
     pub(super) warnings: Vec<String>,
-    /// The indices in `warnings` of the warnings about a tensor.
+    /// For the index of each tensor with warnings: the indices in `warnings` of these warnings.
     pub(super) warned: BTreeMap<usize, Vec<usize>>,
     /// The number of warnings that are listed at the top of the page. These are the first of `warnings`.
     pub(super) listed: usize,
-    /// The chart of stds by depth, or `None` if there are fewer than two positions.
+    /// The chart of stds by depth. `None` if the names of the tensors give fewer than two positions (layers).
     depth: Option<DepthData>,
 }
 
@@ -97,7 +99,7 @@ struct PlanData {
     distribution: Option<String>,
     mean: f64,
     std: f64,
-    /// The relative standard error of the std.
+    /// The relative standard error of a measured std (see [`TensorInspection::std_error`]).
     error: Option<f64>,
 }
 
@@ -204,7 +206,7 @@ impl Data {
     /// Returns the data as JSON for a `script` element. The text contains no `<`, which could end the element.
     pub(super) fn json(&self) -> String {
         let json = serde_json::to_string(self).expect("the data has no map whose keys are not numbers");
-        // In JSON, `<` occurs only in strings, and strings may contain the escape.
+        // In JSON, `<` occurs only in strings, and in a string the escape `\u003c` stands for the same character.
         json.replace('<', "\\u003c")
     }
 }

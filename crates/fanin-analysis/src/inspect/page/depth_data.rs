@@ -6,19 +6,19 @@ use crate::inspect::depth::StdByDepth;
 use crate::inspect::inspection::Inspection;
 use fanin_recipe::text::escaped;
 
-/// The largest length of the labels below the chart of stds by depth, in characters.
+/// The largest total length of the labels below the chart of stds by depth, in characters.
 const LABEL_WIDTH: usize = 80;
 
-/// The largest number of positions that are shown in full, for example with the layer and the expert. If there are more
-/// positions, only their first numbers (the layer) are shown.
+/// The largest number of positions that the chart shows with all their numbers, for example layer and expert. If there
+/// are more positions, the chart shows only the first number of each position (the layer).
 const MAX_POSITIONS: usize = 400;
 
 /// The chart of stds by depth.
 #[derive(Debug, Serialize)]
 pub(super) struct DepthData {
-    /// The number of positions.
+    /// The number of positions on the horizontal axis of the chart.
     positions: usize,
-    /// The positions that have a label, and their labels.
+    /// The index of each position that has a label on the horizontal axis, and its label.
     labels: Vec<(usize, String)>,
     series: Vec<SeriesData>,
     others: usize,
@@ -33,7 +33,7 @@ struct SeriesData {
 }
 
 impl DepthData {
-    /// Returns the chart of an inspection, or `None` if there are fewer than two positions.
+    /// Returns the chart of an inspection, or `None` if the names of the tensors give fewer than two positions.
     pub(super) fn new(inspection: &Inspection) -> Option<Self> {
         let depth = StdByDepth::of(inspection);
         if depth.positions.len() < 2 {

@@ -1,9 +1,9 @@
 //! Renders an inspection as an HTML page. The page is one file that contains its style sheet and its script, so it can
 //! be opened offline.
 //!
-//! Names and texts in a checkpoint may contain malicious HTML. The crate `maud` escapes them, and the data
-//! of the script has no `<`. The content security
-//! policy of the page allows only the page's own script and style sheet, and forbids the page to load anything.
+//! Names and texts in a checkpoint may contain malicious HTML. The crate `maud` escapes them, and the data of the
+//! script has no `<`. The content security policy of the page allows only the page's own script and style sheet, and
+//! forbids the page to load anything.
 
 mod assets;
 mod data;
@@ -20,7 +20,7 @@ use fanin_recipe::text::{self, escaped};
 /// The largest number of distinct warnings, and of missing tensors, that are listed at the top of the page.
 const MAX_LISTED: usize = 40;
 
-/// The largest number of links to tensors at a warning.
+/// The largest number of links to tensors that the page shows for one warning.
 const MAX_LINKS: usize = 8;
 
 /// The text at the beginning of every page. A file that begins with this text is such a page, so the command line may
