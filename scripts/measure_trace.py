@@ -5,8 +5,8 @@
 
 Without --cost, the script prints the table of docs/trace.md: the time that the trace takes, the size of the replay file, and whether
 the replay reproduces the tensors exactly. With --cost, it prints the table of docs/dev/check-init.md: the times of a trace and of a
-check, divided by the time of one build. Each time is the smallest CPU time of at least three runs. The functions that are compared run
-in turns, so the load of the machine affects all of them.
+check, divided by the time of one build. Each time is the smallest CPU time of at least three runs. The functions that are compared
+run alternately, so the load of the machine affects all of them.
 """
 
 from __future__ import annotations

@@ -70,7 +70,7 @@ class BuiltIn(NamedTuple):
     recipe: str
     #: The type of the floating-point tensors.
     dtype: torch.dtype = torch.float32
-    #: A Python expression that creates another model which can load a checkpoint of this model, or None.
+    #: A Python expression that creates another model which can load a checkpoint of this model. None if there is none.
     also_loads_in: str | None = None
 
     @property

@@ -215,7 +215,7 @@ def fresh_models(count):
     """Yields `count` freshly initialized small models with their names, a third of them of timm and the others of transformers."""
     import check_init_sweep as sweep
 
-    # Matrices with a side below 64 are too small for most tests.
+    # Matrices with fewer than 64 rows or columns are too small for most tests.
     sweep.SIZES = [(matches, size * 3 if size in (32, 64) else size) for matches, size in sweep.SIZES]
     timm = count // 3
     for name, build in sweep.timm_builds(timm):

@@ -12,7 +12,7 @@ from chart_style import BLUE, FAINT, GREEN, GREY, ORANGE, PURPLE, RED, save, sty
 
 FOLDER = SCRIPTS.parent / "docs" / "choosing"
 LINES = [RED, ORANGE, BLUE, GREEN, PURPLE, GREY]
-#: The range that a picture shows at most. A curve beyond it leaves the picture.
+#: The largest range of values that a picture shows. A curve is cut off where it leaves this range.
 BOUNDS = (1e-16, 1e16)
 
 

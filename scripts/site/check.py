@@ -15,7 +15,7 @@ from pymdownx.slugs import slugify
 ROOT = Path(__file__).resolve().parents[2]
 MARKDOWN = MarkdownIt("gfm-like", {"linkify": False})
 SLUG = slugify(case="lower")
-#: The elements of a page that are counted.
+#: The kinds of HTML elements that are counted on each page.
 TAGS = ("h2", "h3", "p", "li", "table", "tr", "td", "pre", "code", "img")
 
 
@@ -62,9 +62,9 @@ def broken_links() -> Iterator[str]:
 
 
 def rendered_otherwise(site: Path) -> Iterator[str]:
-    """Yields a message for each page on which the site has more or fewer elements of a kind than GitHub."""
+    """Yields a message for each page on which the site has more or fewer HTML elements of a kind (see `TAGS`) than GitHub."""
     for page in pages():
-        # The docstrings in docs/python are not on GitHub.
+        # GitHub does not show the docstrings of the pages in docs/python.
         if ROOT / "docs" not in page.parents or page.parent.name == "python":
             continue
         source = page.relative_to(ROOT / "docs")

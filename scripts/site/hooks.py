@@ -14,7 +14,7 @@ FENCE = re.compile(r"^(```.*?^```$)", re.MULTILINE | re.DOTALL)
 
 
 def _to_pages(markdown):
-    """Returns a text in which links to notebooks lead to their pages. Links without a folder still lead to the file."""
+    """Returns Markdown in which links to a file FOLDER/NAME.ipynb lead to its page. Links to NAME.ipynb still lead to the file."""
     return re.sub(r"(\]\([^)\s]*/[^)\s]*)\.ipynb\)", r"\1.md)", markdown)
 
 

@@ -42,7 +42,7 @@ def compare(name: str, ours: np.ndarray, reference: np.ndarray, planned: float) 
     n = len(ours) * len(reference) / (len(ours) + len(reference))
     if distance > math.sqrt(math.log(2 / 1e-6) / 2 / n):
         wrong.append(f"Kolmogorov-Smirnov distance {distance:.5f}")
-    # For a bounded distribution, the largest value is near the bound. For a normal distribution, it is not compared.
+    # The largest values of bounded distributions are compared, because they are near the bound. Those of normal ones are not.
     if abs(ours[-1] / reference[-1] - 1) > 2e-3 and "untruncated" not in name and "normal)" not in name:
         wrong.append(f"largest value {ours[-1]:.6g}, reference {reference[-1]:.6g}")
     failures += bool(wrong)

@@ -178,8 +178,8 @@ struct Rejected<W> {
 }
 
 impl<W: Wide> Rejected<W> {
-    /// Draws new proposals in a later pass, and writes them to `out`, the memory of the block. Then removes the
-    /// elements whose new proposals are accepted from this list.
+    /// Draws a new proposal for each of these elements in a later pass, and writes the proposals to `out`, the memory
+    /// of the block. Then removes the elements whose new proposals are accepted.
     fn draw_again(&mut self, trial: &dyn Trial<W>, readers: &mut [StateReader], out: &mut [W]) {
         let count = self.positions.len();
         self.values.resize(count, W::default());
