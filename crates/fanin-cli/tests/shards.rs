@@ -56,7 +56,7 @@ fn shards_have_the_same_tensors_as_a_single_file() {
         seen += 1;
     }
     assert_eq!(seen, one.len());
-    // The other commands can read a checkpoint that consists of several files.
+    // `verify` and `diff` can read a checkpoint that consists of several files.
     fixture.good(&["verify", "many", "--recipe", "r.toml", "--seed", "7"]);
     fixture.good(&["diff", "many", "one.safetensors"]);
     // If the whole checkpoint fits in one file, this file is named model.safetensors.

@@ -1,4 +1,4 @@
-//! Tests that `verify` compares names, shapes and types with a model.
+//! Tests that `verify --like` compares a checkpoint's names, shapes and types with those of a model.
 
 use crate::common::{MANIFEST, fixture};
 use crate::fixture::Fixture;

@@ -228,9 +228,9 @@ class TensorDifference:
     """A tensor that differs between two checkpoints."""
 
     name: str
-    #: "added", "removed", "reshaped", "retyped", "reshaped, retyped" or "changed".
+    #: How the tensor differs: "added", "removed", "reshaped", "retyped", "reshaped, retyped" or "changed".
     what: str
-    #: The dtype and the shape. If these differ, the text is "first -> second", with the dtype and shape of each tensor.
+    #: The dtype and the shape. If they differ in the two checkpoints, the text is "first -> second", each with dtype and shape.
     kind: str
     #: Whether the values were compared as numbers. If False, only their bytes were compared.
     examined: bool

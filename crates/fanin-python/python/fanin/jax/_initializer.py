@@ -57,7 +57,7 @@ class NamedInitializer:
         sharding = named_sharding(out_sharding)
         if text.split("(")[0] == "orthogonal" and len(shape) > 1 and 0 in shape:
             return jnp.zeros(shape, dtype, device=sharding)
-        # This raises the errors of the spec now, and not in a callback.
+        # An invalid spec raises its error here, and not later in a callback.
         spec.resolve(shape, dtype_name)
         if not is_traced:
             seed = self._seed_of(words)

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def lightning_callback(monitor: Monitor) -> Any:
-    """Returns a callback for Lightning's Trainer.
+    """Returns a callback with which Lightning's Trainer runs `monitor`.
 
     With gradient accumulation, all batches of one optimizer step form one step of the `Monitor`.
     """
@@ -45,7 +45,7 @@ def lightning_callback(monitor: Monitor) -> Any:
 
 
 def transformers_callback(monitor: Monitor) -> Any:
-    """Returns a callback for the Trainer of transformers."""
+    """Returns a callback with which the Trainer of transformers runs `monitor`: each training step is one step of the `Monitor`."""
     from transformers import TrainerCallback
 
     class MonitorCallback(TrainerCallback):  # type: ignore[misc, name-defined, unused-ignore]

@@ -23,7 +23,7 @@ class FlatShard(NamedTuple):
 
     #: The range, as a contiguous vector. ZeRO-3 may add padding after the last element of the parameter.
     memory: Tensor
-    #: The index of the vector's first element in the parameter, counted in row-major order.
+    #: The index in the whole parameter of the first element of `memory`, counted in row-major order.
     start: int
     #: The shape of the whole parameter.
     shape: tuple[int, ...]

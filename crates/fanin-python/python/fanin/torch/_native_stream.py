@@ -70,7 +70,7 @@ def fill_regions(local: Tensor, prepared: Prepared, regions: Iterable[Region]) -
 
 
 def fill_region(view: Tensor, prepared: Prepared, start: tuple[int, ...]) -> None:
-    """Fills a view, on any device, with the region of the global tensor that begins at the index `start`."""
+    """Fills a view, on any device, with the values of the region of the global tensor that begins at the index `start`."""
     if view.device.type == "cpu" and torch._debug_has_internal_overlap(view) == 0:
         prepared.fill_region(view, start)
         return

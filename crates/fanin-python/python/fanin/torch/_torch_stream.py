@@ -148,7 +148,7 @@ def fill_plain(request: FillRequest, tensor: Tensor, generator: torch.Generator 
 
 
 def fill(make_request: MakeRequest, arguments: Any, tensor: Tensor, generator: torch.Generator | None) -> bool:
-    """Fills a tensor if it is plain, the generator is a CPU generator of torch, and the arguments are numbers.
+    """Fills a tensor if fanin can write to it (see `is_plain`), the generator is a CPU generator of torch, and the arguments are numbers.
 
     Parameters
     ----------

@@ -32,7 +32,7 @@ from ._trace.calls import line_of
 __all__ = ["Finding", "InitError", "InitReport", "Writer", "assert_initialized", "check_init"]
 
 
-#: The name in a finding that concerns the whole build, and no single tensor.
+#: The text that stands for the tensor's name in a finding that concerns the whole build instead of a single tensor.
 BUILD = "(build)"
 
 

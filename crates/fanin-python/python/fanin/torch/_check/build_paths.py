@@ -35,7 +35,7 @@ class Built:
         self.steps = steps
         #: The lines that allocated memory, by address. Empty if they were not recorded.
         self.allocated = allocated
-        #: The ties and `requires_grad` before the module was initialized. None if `build` itself initializes the module.
+        #: The ties and `requires_grad` of the tensors before the module was initialized. None if `build` itself initializes the module.
         self.before = before
 
 

@@ -90,7 +90,7 @@ class Difference:
         self.differing = differing
         #: A copy of the values in the module.
         self.values = values
-        #: What was compared, for the report.
+        #: What differs, as a text for the report.
         self.detail = detail
 
 

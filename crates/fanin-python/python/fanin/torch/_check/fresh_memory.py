@@ -105,7 +105,10 @@ class Pattern:
         return self._tiles[size]
 
     def bytes_of(self, dtype: torch.dtype) -> bytes:
-        """Returns the first `PERIOD + 64` bytes of the pattern for tensors of `dtype`. A sample may extend beyond the period."""
+        """Returns the first `PERIOD + 64` bytes of the pattern of unwritten memory for tensors of `dtype`.
+
+        The pattern repeats every `PERIOD` bytes. The 64 bytes are added because a sample may begin in one period and end in the next.
+        """
         found = self._bytes.get(dtype)
         if found is None:
             tile = ctypes.string_at(self.tile(dtype).data_ptr(), PERIOD)

@@ -22,7 +22,7 @@ _MIN_GEARY = 256
 #: runs of consecutive values.
 _DETAILED, _RUNS = 1 << 17, 64
 
-#: The number of values in a chunk, for the variance.
+#: The variance is computed in chunks of this number of values.
 _CHUNK = 1 << 16
 
 
@@ -53,7 +53,8 @@ class Moments:
         if self.count > 2 * _DETAILED:
             runs = wide[: self.count // _RUNS * _RUNS].view(_RUNS, -1)[:, : _DETAILED // _RUNS].reshape(-1)
             found = float(runs.var(correction=0))
-            # If the runs do not represent the tensor, for example because most values are 0, all values are used.
+            # If the variance of the runs differs too much from the variance of the whole tensor, for example because most values are 0,
+            # all values are used.
             if abs(found / variance - 1) < 0.02:
                 part, variance = runs, found
         standardized = (part - float(part.mean())) / math.sqrt(variance)
@@ -108,7 +109,7 @@ def _sum_of_squares(values: Tensor) -> float:
 
 
 def _geary(standardized: Tensor) -> tuple[float, float]:
-    """Returns Geary's statistic of values with mean 0 and variance 1, and its variance times the number of values."""
+    """Returns Geary's statistic of values with mean 0 and variance 1, and the statistic's variance times the number of values."""
     sizes = standardized.abs()
     result = float(sizes.mean())
     # The influence function of the statistic. A value affects the statistic in three ways: by its absolute value, through the

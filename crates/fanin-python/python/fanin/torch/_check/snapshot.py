@@ -58,7 +58,7 @@ class TensorState:
         self.is_on_meta = False
         #: For each plain tensor that `plain_parts` returns, a copy of its bytes, or the hashes of its blocks.
         self.contents: list[bytes | array[int]] = []
-        #: Whether a sample of the memory has the pattern of unwritten memory. This is a hint, not a proof.
+        #: Whether a sample of the tensor's memory has the byte pattern of unwritten memory. This is a hint, not a proof.
         self.looks_unwritten = False
         #: "NaN", "infinite" or None.
         self.non_finite: str | None = None
@@ -185,7 +185,7 @@ def _non_finite(part: Tensor, kind: str) -> str | None:
         return None
     if torch.isnan(part).any():
         return "NaN"
-    # Buffers may be infinite on purpose, such as attention masks.
+    # Buffers, such as attention masks, may have infinite values on purpose.
     return "infinite" if kind == "parameter" and torch.isinf(part).any() else None
 
 

@@ -30,7 +30,7 @@ class Output:
         self.kind, self.has_parameters, self.shape = kind, has_parameters, tuple(first.shape)
         #: The output h_0 before the first step. It is deleted after the run, as is `direction`.
         self.first = first
-        #: The size of the module's first floating-point input before the first step. None if it has none.
+        #: The size of the module's first floating-point input before the first step. None if there is no floating-point input.
         self.input: float | None = None
         #: For the logits of an attention, their first gradient that is not 0, divided by its norm.
         self.direction: Tensor | None = None
@@ -180,7 +180,7 @@ class Recorder:
         self._hosts[module].clear()
 
     def _record(self, name: str, kind: str, has_parameters: bool, value: Tensor, own: float | None) -> Output:
-        # `Call` has a number too, but that also counts the calls that `_call_again` makes.
+        # The number of a `Call` is not used here, because it also counts the calls that `_call_again` makes.
         number = self._counts[name] = self._counts.get(name, 0) + 1
         label = name if number == 1 else f"{name}#{number}"
         if not self._step:

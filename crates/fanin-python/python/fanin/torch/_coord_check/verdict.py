@@ -56,9 +56,9 @@ def _initial_size(module: Module, has_begun: bool) -> Finding | None:
 
 
 def _own_change(module: Module) -> Finding | None:
-    """Returns a finding if the own change of a module depends on the width and its exponent differs from the exponent of the input.
+    """Returns a finding if the size of a module's own change depends on the width, with another exponent than the size of its input.
 
-    The own change is the effect of the updates of the module's own parameters.
+    The own change is the effect of the updates of the module's own parameters. The exponent a means a size proportional to width^a.
     """
     step, own = first_slope(module.own_slopes)
     if own is None or abs(own.value) <= LIMIT or abs(own.value - module.input_slope) <= LIMIT:

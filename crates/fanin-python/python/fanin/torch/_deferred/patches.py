@@ -28,7 +28,7 @@ _METHODS = ("numpy", "data_ptr", "const_data_ptr", "tolist", "untyped_storage", 
             "__dlpack__", "storage", "_typed_storage", "share_memory_", "__reduce_ex__",
             "__deepcopy__")  # fmt: skip
 
-#: The methods of torch.jit.RecursiveScriptModule that read parameters without operators.
+#: The methods of torch.jit.RecursiveScriptModule that read parameters without calling operators of torch.
 _SAVERS = ("save", "save_to_buffer", "_save_for_lite_interpreter", "_save_to_buffer_for_lite_interpreter")
 
 

@@ -28,14 +28,14 @@ class DeferredQueue:
     """
 
     def __init__(self):
-        #: The deferred fills. The key of this dict and of those below is the address of the storage object (`_cdata`).
+        #: The deferred fills. The key of this dict, and of `own` and `exposed`, is the address of the storage object (`_cdata`).
         self.fills: dict[int, QueuedFill] = {}
         #: `queued_bytes` counts the bytes of the fills that were deferred since the last call of `_drop_unused`. `kept_bytes` counts
         #: the bytes of the fills that the last call of `_drop_unused` did not drop.
         self.queued_bytes = self.kept_bytes = 0
         #: The storages whose fills may be deferred. While a weak reference to a storage exists, its address is not reused.
         self.own: dict[int, StorageWeakRef] = {}
-        #: The storages that were exposed while the mode was off.
+        #: The storages that code outside torch got access to while the dispatch mode of this thread was off.
         self.exposed: dict[int, StorageWeakRef] = {}
         #: Whether the dispatch mode of this thread is on.
         self.is_active = False

@@ -26,7 +26,7 @@ class Sample(NamedTuple):
     entropy: float
     #: The standard deviation of a query's logits over the keys, averaged over the queries.
     logits: float
-    #: 1 / (number of keys of a query), averaged over the queries.
+    #: 1 / (number of unmasked keys of a query), averaged over the queries.
     inverse_keys: float
     #: Whether the measured function returns exactly the output of the attention. False for a softmax, which returns probabilities, and
     #: for `multi_head_attention_forward`, which applies the output projection too.

@@ -114,8 +114,8 @@ def _new_weights(analysis: Analysis, findings: list[Finding]) -> list[Candidate]
 def _new_spec(analysis: Analysis, weights: Weights) -> str:
     """Returns the spec for new values of a weight.
 
-    Peers are the same parameter in other blocks. If at least two of them are healthy, the spec is a normal distribution with their
-    median rms. Otherwise the spec depends on the activation function that follows the weight.
+    Peers are the same parameter in other blocks. If at least two peers are healthy, the spec is a normal distribution whose std is the
+    median of their rms. Otherwise the spec depends on the activation function that follows the weight.
     """
     same = [one for one in peers.groups(analysis.run.weights)[weights.group] if one is not weights]
     healthy = [one for one in same if one.forward.is_finite and one.rms > 0 and not one.rows_are_equal]

@@ -8,7 +8,7 @@ import math
 #: A signal or a gradient vanishes or explodes if the logarithm of its (mean or sum of) squares changes by more than this along the whole
 #: depth. In mean-field theory, that is 6 depth scales: over one depth scale, the squares change by a factor of e.
 LOG_CHANGE = 6.0
-#: The same limit for models with norms. It is higher, because batch norm makes the gradient of a relu network grow by the factor
+#: The limit `LOG_CHANGE` for models with norms. It is higher, because batch norm makes the gradient of a relu network grow by the factor
 #: pi / (pi - 1) in each layer. The limit is the growth over 50 such layers. Healthy models of timm reach the growth over 31 layers.
 LOG_CHANGE_WITH_NORMS = 50 * math.log(math.pi / (math.pi - 1))
 #: An activation is a problem if the fraction of dead units is at least DEAD, or the fraction of saturated values at least SATURATED.
@@ -63,7 +63,7 @@ class Finding:
     text: str
     #: The measured number that led to the finding.
     value: float
-    #: The number that `value` was compared with.
+    #: The limit that `value` was compared with.
     limit: float
     #: The name of the parameter to change, if there is one.
     parameter: str | None = None

@@ -15,9 +15,9 @@ from torch import nn
 from .._measure import plain_name
 from .records import Weights
 
-#: A parameter is reported if its rms differs from the median of its nearest peers by more than this factor. In models that scale weights
-#: by 1/sqrt(layer), the factor of the first layer is 1.73, which must not be reported. If fan_in and fan_out are swapped in a layer that
-#: widens 4 times, the factor is 2, which must be reported.
+#: A parameter is reported if its rms differs from the median rms of its nearest peers by more than this factor. In models that scale
+#: weights by 1/sqrt(layer), the rms of the first layer is 1.73 times this median, which must not be reported. If fan_in and fan_out are
+#: swapped in a layer whose output is 4 times as wide as its input, the rms is twice the median, which must be reported.
 FACTOR = 1.8
 #: The number of peers that a parameter is compared with: the nearest in order of depth.
 NEAREST = 3

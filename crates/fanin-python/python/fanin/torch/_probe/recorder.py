@@ -108,7 +108,7 @@ class Recorder(TorchFunctionMode):
             return func(*args, **kwargs)
         is_inside_activation = bool(self._frames) and written_out_activation(self._frames[-1].module) is not None
         tensors = [one for one in (*args, *kwargs.values()) if isinstance(one, Tensor)]
-        # torch.cat and torch.stack take their tensors in a list.
+        # torch.cat and torch.stack take their tensors in a list, so the tensors in lists are added.
         lists = (one for one in args if isinstance(one, (list, tuple)))
         tensors += [one for each in lists for one in each if isinstance(one, Tensor)]
         origins = self._origins_of(tensors)
@@ -137,7 +137,8 @@ class Recorder(TorchFunctionMode):
         elif func in activations.FUNCTIONS and self._frames:
             self._record_activation(activations.FUNCTIONS[func], args, kwargs, result)
         elif func in _NORMS and self._frames and next(self._frames[-1].module.children(), None) is not None:
-            # A module such as timm's BatchNormAct2d, which calls a function to normalize and then an activation module.
+            # A function normalizes inside a module that has submodules. An example is timm's BatchNormAct2d, which then calls an
+            # activation module.
             self._append_function("norm", "norm", result).facts |= facts_of(self._frames[-1].module, [])
         elif func in activations.SOFTMAX and tensors:
             self._record_attention(attention.of_softmax(tensors[0], result, args, kwargs), result)

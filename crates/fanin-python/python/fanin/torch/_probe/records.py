@@ -77,11 +77,11 @@ class Residual:
 
     #: The name of the module that adds.
     module: str
-    #: The index of the layer that is the sum.
+    #: The index of the layer whose output is the sum.
     layer: int
-    #: The index of the layer that is the stream.
+    #: The index of the layer whose output is the stream.
     stream: int
-    #: The index of the layer that is the branch.
+    #: The index of the layer whose output is the branch.
     branch: int
 
 
@@ -95,7 +95,7 @@ class Attention:
     entropy: float
     #: The standard deviation of a query's logits over the keys, averaged over the queries.
     logits: float
-    #: 1 / (number of keys of a query), averaged over the queries.
+    #: 1 / (number of unmasked keys of a query), averaged over the queries.
     inverse_keys: float
     #: The index of the layer that is the output of the attention. None unless the model calls scaled_dot_product_attention.
     layer: int | None = None

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from .result import Probe
 
 _BARS = "▁▂▃▄▅▆▇█"
-#: The greatest number of evenly spaced layers in the table of the trunk. The last layer is always added.
+#: The greatest number of evenly spaced layers in the table of the trunk (see the module docstring). The last layer is always added.
 ROWS = 24
 
 
@@ -84,7 +84,10 @@ def mean_field_text(probe: Probe) -> str:
 
 
 def loss_text(probe: Probe) -> str:
-    """Returns a line with the loss and, for a classifier, the loss of equal probabilities. `probe.loss` must not be None."""
+    """Returns a line with the loss and, for a classifier, the loss if all classes had equal probabilities.
+
+    `probe.loss` must not be None.
+    """
     if probe.classes is None:
         return f"loss {number(probe.loss, 4)}"
     return (

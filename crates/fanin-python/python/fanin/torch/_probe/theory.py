@@ -132,8 +132,8 @@ def predict_forward(layers: list[Layer]) -> None:
 def predict_backward(layers: list[Layer]) -> None:
     """Sets `theory_p` of every layer that has a gradient, from the last layer back.
 
-    Each layer multiplies the sum of squares of its gradient by a factor, and adds the result to the sums of its sources. If theory has
-    no factor for a layer, its sources keep their measured gradients.
+    Each layer multiplies the sum of squares of its gradient by a factor, and adds the result to the sums of its sources, which are the
+    layers whose outputs it reads. If theory has no factor for a layer, its sources keep their measured gradients.
     """
     sums: dict[int, float | None] = {}
     for layer in reversed(layers):
@@ -209,9 +209,9 @@ class MeanField(NamedTuple):
 
 
 def mean_field(layers: list[Layer], points: list[int]) -> MeanField | None:
-    """Returns the fixed point of a plain stack of layers with weights and one activation function.
+    """Returns the fixed point of mean-field theory for a model that is only a stack of layers with weights and one activation function.
 
-    Returns None for a model that is not such a stack. `points` are the indices of the layers of the trunk.
+    Returns None for any other model. `points` are the indices of the layers of the trunk.
     """
     weights = [layers[one] for one in points]
     if len(weights) < 3 or any("gain" not in one.facts for one in weights):

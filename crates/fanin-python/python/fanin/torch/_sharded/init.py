@@ -80,7 +80,7 @@ def _call(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     arguments = dict(bound.arguments)
     tensor = arguments.pop("tensor")
     arguments.pop("generator", None)
-    # fanin's own operations on tensors must not be intercepted by the mode.
+    # The function mode of `sharded_init` must not intercept fanin's own operations on tensors.
     with torch._C.DisableTorchFunction():
         view = mode.find(tensor, name)
         if view is not None:

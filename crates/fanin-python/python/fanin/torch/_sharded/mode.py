@@ -105,7 +105,7 @@ class ShardedMode(TorchFunctionMode):
         #: Tensors that functions such as `empty_like` returned for a parameter, by the id of the tensor. A fill writes the same values to
         #: such a tensor as to the parameter.
         self.likes: dict[int, tuple[Tensor, ParameterView]] = {}
-        #: Records which tensors that do not belong to the module have known values.
+        #: Records which tensors outside of the module have known values (see the module docstring).
         self.log = StorageLog()
 
     def find(self, tensor: Any, function: str) -> ParameterView | None:
@@ -197,7 +197,7 @@ class ShardedMode(TorchFunctionMode):
                 read = (*args, *(value for key, value in kwargs.items() if key != "out"))
                 self._record_write(out, "copy_", self._are_known(read))
             for one in made:
-                # A view uses the memory of an argument, for which this is recorded already.
+                # A view uses the memory of an argument. Whether this memory has known values is recorded already.
                 if storage_of(one)._cdata not in memory:
                     self.log.set(one, is_known)
         return result
@@ -226,7 +226,8 @@ class ShardedMode(TorchFunctionMode):
             view = like[1] if like is not None else self.tensors.find(tensor)
             is_written = view is None or view.is_written
         except ValueError:
-            # The tensor is a part of the parameter, but not a region. Its values are known if the whole parameter was written.
+            # The tensor is a part of a parameter, but not a range of indices along each dimension. Its values are known if the whole
+            # parameter was written.
             owner = self.tensors.owner(tensor)
             view, is_written = None, owner is None or owner.written.is_complete
         logged = self.log.get(tensor)
@@ -250,7 +251,7 @@ class ShardedMode(TorchFunctionMode):
         try:
             view = like[1] if like is not None else self.tensors.find(target)
         except ValueError:
-            # The tensor is a part of the parameter, but not a region, such as a diagonal.
+            # The tensor is a part of a parameter that is not a range of indices along each dimension, such as a diagonal.
             owner = self.tensors.owner(target)
             view, name = whole(owner) if owner is not None else None, "fill_diagonal_"
         if view is None:

@@ -34,7 +34,7 @@ class Coverage:
             last = self._regions[-1] if self._regions else None
             differing = [i for i, (a, b) in enumerate(zip(last, region)) if a != b] if last else []
             if last and len(differing) == 1 and last[differing[0]][1] == region[differing[0]][0]:
-                # The region is adjacent to the last one, as in a loop over rows. The two are merged.
+                # The region is adjacent to the last recorded region, as in a loop over rows. The two regions are merged.
                 axis = differing[0]
                 merged = (last[axis][0], region[axis][1])
                 self._regions[-1] = (*last[:axis], merged, *last[axis + 1 :])
@@ -53,8 +53,8 @@ class Coverage:
         if not self._regions or not self.shape:
             return False
         wanted = [(first, first + count) for first, count in zip(start, size)]
-        # The bounds of all recorded regions divide the wanted region into cells. No bound of a region goes through a cell, so a cell is
-        # written either entirely or not at all.
+        # The bounds of all recorded regions divide the wanted region (`start` and `size`) into cells. No bound of a recorded region goes
+        # through a cell, so each cell was written either entirely or not at all.
         cuts = [
             sorted({low, high, *(min(max(bound, low), high) for region in self._regions for bound in region[axis])})
             for axis, (low, high) in enumerate(wanted)
@@ -85,7 +85,7 @@ class StorageLog:
         self._known: dict[int, tuple[StorageWeakRef, bool]] = {}
 
     def set(self, tensor: Tensor, is_known: bool) -> None:
-        """Records whether a tensor has known values."""
+        """Records whether a tensor has known values, which means values that were not computed from unwritten memory."""
         if local_of(tensor).layout is torch.strided:
             storage = storage_of(tensor)
             self._known[storage._cdata] = StorageWeakRef(storage), is_known

@@ -120,8 +120,8 @@ class Frames:
     def __init__(self) -> None:
         #: The kinds of the functions seen so far, by the id of their code object. Storing the code object keeps its id unique.
         self._kinds: dict[int, tuple[CodeType, int]] = {id(_RUN): (_RUN, _END)}
-        #: The frames of the previous stack, from the outermost frame to the caller of the initializer or operator. Each frame is mapped
-        #: to the copy of its callers.
+        #: The frames of the previous stack, from the outermost frame to the caller of the initializer or operator. Each key is a running
+        #: frame, and its value is a copy of the stack of the frame's callers.
         self._running: dict[FrameType, Frame | None] = {}
         #: The last key of `_running`.
         self._innermost: FrameType | None = None
@@ -171,7 +171,7 @@ class Frames:
         if frame is None:
             running.clear()
         else:
-            # This frame is still running, and so are its callers. The functions that it has called have returned.
+            # `frame` is still running since the previous event, and so are its callers. The functions that `frame` called have returned.
             last, result = running.popitem()
             while last is not frame:
                 last, result = running.popitem()

@@ -74,11 +74,11 @@ class History:
 
     @property
     def left(self) -> list[Step]:
-        """The steps that the final values of the tensor may depend on: the last step that wrote all elements, and all later steps."""
+        """The writes that the tensor's final values may depend on: the last step that overwrote all elements, and all later steps."""
         return self.steps[self.superseded :]
 
     def unwritten(self) -> int:
-        """Returns the number of elements that no step has written. If it is not certain which elements were written, returns 0.
+        """Returns the number of elements that no recorded step wrote. If it is not certain which elements were written, returns 0.
 
         Memory that was not allocated by a recorded operator, such as the memory of a NumPy array, counts as written.
         """

@@ -6,7 +6,7 @@ import torch
 
 from .recorder import Memory
 
-#: How many elements of a tensor are also in the memory of another one.
+#: How many elements of a tensor are also in the memory of another tensor: none, some or all.
 NONE, PART, ALL = range(3)
 
 

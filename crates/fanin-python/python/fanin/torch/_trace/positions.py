@@ -21,7 +21,7 @@ from .recorder import Event, GeneratorState, Recorder, generator_state
 _BLOCK = 624
 #: The greatest number of blocks that are searched for a position.
 _MAX_BLOCKS = 100_000
-#: The number of words that torch draws for a pair of normal values.
+#: The number of 32-bit words that torch draws for a pair of normal values: two uniform values of two words each.
 _PAIR = 4
 
 
@@ -37,7 +37,7 @@ class Position(NamedTuple):
 
 
 class Draw(NamedTuple):
-    """How much an operator draws from the generator. Both numbers are None if this is not known."""
+    """How much an operator draws from the generator, in words or in normal values. Both fields are None if the amount is not known."""
 
     #: The number of words.
     words: int | None
@@ -98,7 +98,10 @@ class _MovedGenerator:
 
 
 def starts_of(recorder: Recorder) -> dict[int, Position]:
-    """Returns the position at which each draw began, by the number of its event. Draws whose position was not found are left out."""
+    """Returns the position in the torch stream at which each draw began, by the number of the draw's event.
+
+    Draws whose position was not found are left out.
+    """
     found: dict[int, Position] = {}
     moved = _MovedGenerator()
     # The position of each generator after its last draw.
@@ -139,7 +142,7 @@ def _locate(state: GeneratorState, expected: Position | None, moved: _MovedGener
 def _with_pair(state: GeneratorState, start: Position, moved: _MovedGenerator) -> Position:
     """Returns `start` with its field `pair` corrected for a recorded state.
 
-    The field becomes None if the generator has stored no normal value, and -1 if the stored value is not from the pair at that position.
+    `pair` becomes None if the generator has stored no normal value, and -1 if the stored value is not from the pair at `start.pair`.
     """
     if not state.tail[24]:
         return start._replace(pair=None)

@@ -37,7 +37,7 @@ class Memory(NamedTuple):
 
     #: The address of the storage object, which identifies the storage.
     storage: int
-    #: The index of the first element in the storage, in elements.
+    #: The offset of the tensor's first element in the storage, in elements.
     offset: int
     shape: tuple[int, ...]
     strides: tuple[int, ...]
@@ -57,9 +57,9 @@ class GeneratorState(NamedTuple):
 
     #: The id of the generator object.
     generator: int
-    #: The first bytes of the state: the seed, the index of the next word, and the first word of the current block.
+    #: The first bytes of the generator's state: the seed, the index of the next word, and the first word of the current block.
     head: bytes
-    #: The last bytes of the state: the stored normal values.
+    #: The last bytes of the generator's state: the normal values that are stored for the next draw.
     tail: bytes
 
 

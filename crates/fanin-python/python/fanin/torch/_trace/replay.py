@@ -45,7 +45,7 @@ class _Program:
         self._names: dict[tuple[Memory, int], str] = {}
 
     def table(self, memory: Memory, until: int | None = None) -> dict[str, Any]:
-        """Returns the TOML table of a tensor: its dtype, its shape and its steps. With `until`, only earlier events count."""
+        """Returns the TOML table of a tensor: its dtype, its shape and its steps. Only events with numbers below `until` count."""
         table: dict[str, Any] = {"dtype": _dtype(memory.dtype), "shape": list(memory.shape)}
         if not is_contiguous(memory):
             table["strides"] = list(memory.strides)
@@ -53,7 +53,7 @@ class _Program:
         return {**table, **steps[0]} if len(steps) == 1 else {**table, "steps": steps}
 
     def steps(self, memory: Memory, until: int | None) -> list[dict[str, Any]]:
-        """Returns the steps that compute a tensor, as TOML tables. With `until`, only earlier events count."""
+        """Returns the steps that compute a tensor, as TOML tables. Only events with numbers below `until` count."""
         history = History(self.recorder, memory, until)
         if history.unwritten():
             raise _Unknown(f"{history.unwritten()} elements are not written")

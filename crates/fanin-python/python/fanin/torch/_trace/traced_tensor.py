@@ -36,7 +36,7 @@ class Write:
     sources: tuple[str | None, ...] = ()
     #: The stack of the write. If the write is a copy, this is the stack of the write whose values were copied.
     _caller: Caller | None = field(default=None, repr=False, compare=False)
-    #: The stack of the copy, if the write is a copy.
+    #: If the write is a copy, the stack at the time of the copy.
     _copier: Caller | None = field(default=None, repr=False, compare=False)
 
     @property
