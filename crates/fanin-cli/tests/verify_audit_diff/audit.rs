@@ -163,7 +163,7 @@ fn audit_reports_a_value_that_is_far_too_frequent() {
         noise.iter().enumerate().map(|(n, x)| if n % 3 == 0 { 1.0 + x * 0.01 } else { 1.0 }).collect();
     let (code, tensor) = audit("F32", &norm);
     assert!(code == 0 && tensor["notes"].to_string().contains("exactly 1"), "{tensor}");
-    // Few of these weights are 1, and the others are far from it.
+    // Few of these weights are 1, and the others are far from 1.
     let wrong: Vec<f32> =
         noise.iter().enumerate().map(|(n, x)| if n % 480 == 0 { 1.0 } else { *x }).collect();
     let (code, tensor) = audit("F32", &wrong);

@@ -95,7 +95,7 @@ def fill(
         viewed = _VIEW_DTYPES.get(str(kind)) if foreign else None
         if viewed is None:
             raise
-    # NumPy cannot export this dtype by DLPack, but can export a view of the same memory as integers.
+    # NumPy cannot export an array of this dtype (bfloat16 or float8) by DLPack, but can export a view of its memory as integers.
     memory: Any = target
     fill_array(memory.view(viewed[0]), spec, seed, name, dtype or viewed[1], global_shape, start)
     return target  # type: ignore[no-any-return]

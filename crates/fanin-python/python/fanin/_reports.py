@@ -184,7 +184,7 @@ class AuditedTensor:
     shape: list[int]
     #: The class of the values, such as "fresh" (freshly initialized) or "constant".
     kind: str
-    #: The spec of the distribution that fits the values, the value of a constant, or the formula of computed values.
+    #: The spec of the distribution that fits the values, the value of a constant, or the formula of values that are not random.
     distribution: str
     #: The schemes that give this distribution for the shape, in descending order of likelihood.
     schemes: list[str]
@@ -313,7 +313,7 @@ class Inspection(Report):
     tensors: list[InspectedTensor]
     #: The warnings. Each has the name of a tensor and a text.
     warnings: list[dict[str, str]]
-    #: The numbers of tensors, values and bytes.
+    #: The numbers of tensors, values and bytes of all tensors together, by name.
     totals: dict[str, Any]
     metadata: dict[str, str] = field(default_factory=dict)
     recipe: str | None = None

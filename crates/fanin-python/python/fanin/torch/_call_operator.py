@@ -20,7 +20,7 @@ _FUNCTIONS: dict[Any, Any] = {
     _aten.fill_.Scalar: _methods.fill_,
     _aten.zero_.default: _methods.zero_,
 }
-#: The same map with the `id` of the operator as key. Hashing an operator would call a Python function, which is slower. torch never
+#: `_FUNCTIONS` with the `id` of each operator as key. Hashing an operator would call a Python function, which is slower. torch never
 #: frees these operators, so their ids stay valid.
 _BY_ID = {id(operator): function for operator, function in _FUNCTIONS.items()}
 _PLAIN = (Tensor, nn.Parameter)
@@ -30,7 +30,7 @@ _is_function_mode_enabled = torch._C._is_torch_function_mode_enabled
 def call_operator(operator: Any, args: tuple[Any, ...], kwargs: dict[str, Any] | None) -> Any:
     """Returns `operator(*args, **kwargs)`, where `operator` is the first argument of `__torch_dispatch__`."""
     function = _BY_ID.get(id(operator))
-    # Function modes and subclasses with __torch_function__ would intercept the faster function, but they do not intercept the operator
+    # Function modes and subclasses with __torch_function__ would intercept the faster function, but do not intercept the operator
     # itself. In these cases, the operator itself is called.
     if function is None or _is_function_mode_enabled() or (args and isinstance(args[0], Tensor) and type(args[0]) not in _PLAIN):
         return operator(*args, **kwargs) if kwargs else operator(*args)

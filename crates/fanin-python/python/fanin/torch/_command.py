@@ -45,7 +45,7 @@ def run_command(parser: argparse.ArgumentParser, arguments: Sequence[str], run: 
         return 2
 
 
-#: The folders of fanin and of installed packages.
+#: The folders of fanin and of installed packages. Files in other folders are the user's code.
 _FANIN = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 _PACKAGES = tuple({sysconfig.get_path(name) for name in ("purelib", "platlib", "stdlib")})
 

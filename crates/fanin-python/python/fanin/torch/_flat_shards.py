@@ -21,7 +21,7 @@ from .._fanin import canonical_name
 class FlatShard(NamedTuple):
     """This rank's range of a parameter."""
 
-    #: The range, as a contiguous vector. ZeRO-3 may add padding after the last element of the parameter.
+    #: The elements of the range, as a contiguous vector. ZeRO-3 may add padding after the last element of the parameter.
     memory: Tensor
     #: The index in the whole parameter of the first element of `memory`, counted in row-major order.
     start: int

@@ -120,7 +120,7 @@ def _scale(model: nn.Module, batch: Any, layers: dict[str, nn.Module], tolerance
             sums[name].add(measured)
             shared.add(name)
             return output
-        # The bias does not scale with the weight, so one step is not always enough.
+        # The bias does not scale with the weight, so scaling the weight once is not always enough.
         for _ in range(20):
             if name in shared or abs(measured.variance - 1) <= tolerance / 2:
                 break

@@ -22,7 +22,7 @@ class Patches(list[Patch]):
             setattr(owner, name, replacement)
 
     def restore(self) -> None:
-        """Restores the original attributes, and empties the list.
+        """Restores the original attributes, and removes all patches from this list.
 
         If other code has replaced an attribute after the patch was applied, the attribute is not changed. The other code may
         then still call the patch, and the patch calls the original.

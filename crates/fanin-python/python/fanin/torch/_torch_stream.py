@@ -45,7 +45,7 @@ _thread_keys = torch._C._dispatch_tls_local_include_set
 _tensor_keys = torch._C._dispatch_keys
 has_function_mode = torch._C._has_torch_function_unary
 _increment_version = torch._C._increment_version
-# torch's original method: fast_init(defer=True) patches `Tensor.data_ptr`, but not `TensorBase.data_ptr`.
+# torch's original method, because fast_init(defer=True) patches `Tensor.data_ptr`, but not `TensorBase.data_ptr`.
 data_ptr = torch._C.TensorBase.data_ptr
 _default_generator = torch.default_generator
 
@@ -148,7 +148,7 @@ def fill_plain(request: FillRequest, tensor: Tensor, generator: torch.Generator 
 
 
 def fill(make_request: MakeRequest, arguments: Any, tensor: Tensor, generator: torch.Generator | None) -> bool:
-    """Fills a tensor if fanin can write to it (see `is_plain`), the generator is a CPU generator of torch, and the arguments are numbers.
+    """Fills a tensor if it is plain (see `is_plain`), the generator is a CPU generator of torch, and the arguments are numbers.
 
     Parameters
     ----------

@@ -33,7 +33,7 @@ class Built:
         self.module = module
         #: The steps of the build, as texts such as 'to_empty(device="cpu")'. The last is the function that initialized the module.
         self.steps = steps
-        #: The lines that allocated memory, by address. Empty if they were not recorded.
+        #: The lines of code that allocated memory, by the address of the memory. Empty if they were not recorded.
         self.allocated = allocated
         #: The ties and `requires_grad` of the tensors before the module was initialized. None if `build` itself initializes the module.
         self.before = before

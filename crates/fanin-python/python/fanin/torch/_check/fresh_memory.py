@@ -48,7 +48,7 @@ _ALLOCATING = {
     for overload in (getattr(getattr(_aten, name), one) for one in getattr(_aten, name).overloads())
 }
 
-#: The ids of the operators that may enlarge the memory of their first argument. The new part is unwritten.
+#: The ids of the operators that may enlarge the memory of their first argument. The added memory is unwritten.
 _RESIZING = {id(_aten.resize_.default), id(_aten.resize_as_.default)}
 
 #: The folders of fanin.torch and torch. Code in these folders is skipped in the search for the line that allocated memory.

@@ -197,7 +197,7 @@ class PathCheck:
         try:
             built = self._build(1, self.seed, traced)
         except Exception as error:
-            # The first build succeeded, so the error depends on unwritten memory.
+            # The first build succeeded with the same seed, so the error of this build depends on unwritten memory.
             detail = f"with other content in unwritten memory, it raises {type(error).__name__}: {error}"
             self.found.append(Found("unwritten", None, 0, detail))
             return
@@ -218,11 +218,11 @@ class PathCheck:
                     self._unwritten[name] += count
 
     def _repeat(self) -> None:
-        """Repeats the first build, to decide about the undecided blocks.
+        """Repeats the first build, to find out why the blocks in `_undecided` differ between the first two builds.
 
-        If a block equals the block of the first build, the seed determines its values. So the second build differs because of its
-        other pattern: the elements depend on unwritten memory. If the block differs from the block of the first build, the seed
-        does not determine its values. This build is traced if no earlier build was traced.
+        If a block of this third build equals the block of the first build, the seed determines its values. So the second build differs
+        because of its other byte pattern: the elements depend on unwritten memory. If the block differs from the block of the first
+        build, the seed does not determine its values. The third build is traced if no earlier build was traced.
         """
         built = self._build(0, self.seed, traced=self.trace is None)
         third = {named.name: named.tensor for named in tensors_of(built.module)}

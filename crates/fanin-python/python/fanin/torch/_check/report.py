@@ -175,7 +175,7 @@ class InitReport:
 
     #: Everything that is wrong.
     findings: list[Finding] = field(default_factory=list)
-    #: Findings in tensors whose names match the argument `allow`. They do not count.
+    #: Findings in tensors whose names match the argument `allow`. They do not make the check fail.
     allowed: list[Finding] = field(default_factory=list)
     #: The names of tensors that could not be examined, with the reasons.
     skipped: dict[str, str] = field(default_factory=dict)
@@ -189,7 +189,7 @@ class InitReport:
     builds: int = 0
     #: The duration of the check, in seconds.
     seconds: float = 0.0
-    #: The part of `seconds` during which `build` ran.
+    #: The time that `build` took, in seconds. It is included in `seconds`.
     build_seconds: float = 0.0
 
     @property

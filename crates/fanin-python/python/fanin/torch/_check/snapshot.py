@@ -29,8 +29,8 @@ _COPIED = 1 << 24
 #: slower.
 _SMALL = 1 << 16
 
-#: `_looks_unwritten` compares samples of `_SAMPLE_BYTES` bytes with the pattern. It takes about `_SAMPLES` samples of a tensor
-#: with one block, and about `_MORE_SAMPLES` samples of a tensor with several blocks.
+#: `_looks_unwritten` compares samples of `_SAMPLE_BYTES` bytes with the pattern of unwritten memory. It takes about `_SAMPLES` samples
+#: of a tensor with one block, and about `_MORE_SAMPLES` samples of a tensor with several blocks.
 _SAMPLES, _MORE_SAMPLES, _SAMPLE_BYTES = 3, 16, 16
 
 

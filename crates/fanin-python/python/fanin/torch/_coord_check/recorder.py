@@ -170,7 +170,7 @@ class Recorder:
         """Measures the own changes of the logits that a module has computed, by calling it again with its initial parameters."""
         if self._is_busy:
             return
-        # The second call gets no key-value cache. Otherwise it would append to the cache of the first call.
+        # The repeated call of the module gets no key-value cache. Otherwise it would append to the cache of the first call.
         kwargs = {name: None if name.startswith(("past_key_value", "layer_past")) else one for name, one in kwargs.items()}
         self._call_again(module, self._initial(module), args, kwargs)
         for (logits_of, after), before in zip(self._hosts[module], self._captured):

@@ -65,7 +65,7 @@ _ALLOCATING = {
     _aten.full.default,
 }
 
-#: Operators that return a new tensor whose memory other code can access. `from_file` maps a file into memory.
+#: Operators that return a new tensor whose memory code outside torch can access. `from_file` maps a file into memory.
 _SHARED = {_aten.from_file.default}
 
 #: The effects that an operator can have on its tensor arguments:

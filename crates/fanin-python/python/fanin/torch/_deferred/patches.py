@@ -23,7 +23,7 @@ _lock = threading.RLock()
 queues: list[DeferredQueue] = []
 patches = Patches()
 
-#: The methods of Tensor that give other code access to a tensor's memory.
+#: The methods of Tensor that give code outside torch access to a tensor's memory.
 _METHODS = ("numpy", "data_ptr", "const_data_ptr", "tolist", "untyped_storage", "apply_", "map_", "map2_", "__array__",
             "__dlpack__", "storage", "_typed_storage", "share_memory_", "__reduce_ex__",
             "__deepcopy__")  # fmt: skip

@@ -154,9 +154,9 @@ class DeferredQueue:
                 self.exposed[storage._cdata] = StorageWeakRef(storage)
 
     def expose_elements(self, result) -> None:
-        """Calls `expose` for each tensor with a single element in the result of an operator.
+        """Calls `expose` for each tensor that an operator returns and that has a single element.
 
-        `torch.tensor([view, ...])` reads such tensors without an operator, so these reads cannot be detected later.
+        `torch.tensor([view, ...])` reads tensors with a single element without an operator, so these reads cannot be detected later.
         """
         for view in result if isinstance(result, (list, tuple)) else (result,):
             if isinstance(view, Tensor) and view.numel() == 1:

@@ -46,10 +46,10 @@ class QueuedFill:
         return DeferredFill(self.request, data_ptr(tensor), DTYPES[tensor.dtype], self.count, data_ptr(self.state))
 
     def is_overwritten(self) -> bool:
-        """Returns whether an operation that the mode did not intercept has written to the tensor since the fill was deferred."""
+        """Returns whether an operation that DeferredMode did not intercept wrote to the tensor after the fill was deferred."""
         filled = self.filled()
-        # Deferring the fill increments the version by 1. When the mode intercepts another write, it performs or drops the fill. So a
-        # larger version means that there was a write that the mode did not intercept.
+        # Deferring the fill increments the version by 1. When DeferredMode intercepts another write, it performs or drops the fill. So a
+        # larger version means that there was a write that DeferredMode did not intercept.
         return (
             filled is not None
             and storage_of(filled)._cdata == storage_of(self.tensor)._cdata

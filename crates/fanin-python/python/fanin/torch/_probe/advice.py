@@ -38,7 +38,7 @@ class Advice:
     rules: dict[str, str]
     #: Slopes, loss and number of problems before and after the change, as text.
     result: str
-    #: The number of problems before and after.
+    #: The number of problems before and after the change.
     problems: tuple[int, int]
 
 

@@ -102,7 +102,7 @@ def of_multi_head(args: Any, kwargs: Any) -> Sample | None:
     ]
     mask = kwargs.get("attn_mask")
     if mask is not None and mask.dtype == torch.bool:
-        # True means "may not attend" in this function, and "may attend" in scaled_dot_product_attention.
+        # In the mask of multi_head_attention_forward, True means "may not attend". In scaled_dot_product_attention, it means "may attend".
         mask = ~mask
     if mask is not None and mask.dim() == 3:
         mask = mask.unflatten(0, (-1, heads))

@@ -73,7 +73,7 @@ def _rules(analysis: Analysis, names: dict[str, str]) -> dict[str, str]:
 
 
 def _scaled_as_peers(analysis: Analysis, findings: list[Finding]) -> list[Candidate]:
-    """Returns a change that gives parameters the rms of their peers, if they differ from them.
+    """Returns a change that gives each parameter whose rms differs from the rms of its peers the rms of these peers.
 
     Peers are the same parameter in other blocks.
     """

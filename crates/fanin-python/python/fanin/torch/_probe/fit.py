@@ -44,7 +44,7 @@ class Fit:
 
     @property
     def total(self) -> float:
-        """The change of the logarithm from one end of the depth to the other: the slope times the number of steps."""
+        """The change of the curve's logarithm over the whole depth: the slope times the number of steps between layers or blocks."""
         return self.slope * (self.depth - 1)
 
 

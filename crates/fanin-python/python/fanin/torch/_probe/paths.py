@@ -20,7 +20,7 @@ class Paths:
 
     @functools.cached_property
     def main_path(self) -> list[int]:
-        """The indices of the layers on the path to the output that has the most layers with weights."""
+        """Of all paths to the output, the path with the most layers with weights, as indices of layers."""
         return longest_path(self._run)
 
     @functools.cached_property
@@ -55,9 +55,9 @@ class Paths:
         return self._run.first_names.get(f"{layer.module}.weight" if layer.module else "weight")
 
     def source_of_zeros(self, layer: Layer) -> Layer:
-        """Returns the layer that makes a signal 0. The search starts at `layer`, which comes later.
+        """Returns the layer that first makes a signal 0. The signal is still 0 at `layer`.
 
-        The search goes from a layer to a source whose output is 0, until the layer has no such source.
+        The search starts at `layer`. It goes from a layer to a source whose output is 0, until all sources have outputs that are not 0.
         """
         while True:
             zero = next((self._run.layers[one] for one in layer.sources if self._run.layers[one].q == 0), None)

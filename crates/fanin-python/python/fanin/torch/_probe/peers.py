@@ -140,7 +140,7 @@ def _outlier(one: Weights, peers: list[Weights], fans: dict[str, tuple[int, ...]
         expected = statistics.median(sizes)
         if _is_near(one.rms, expected, limit):
             return None
-        # Peers that differ among themselves do not show what is normal.
+        # Peers that differ among themselves do not show which rms is normal.
         agreeing = agreeing or 2 * sum(_is_near(size, expected, limit) for size in sizes) > len(peers)
         found.append(Outlier(one, expected, peers))
     nearest = min(found, key=lambda outlier: abs(math.log(outlier.factor)) if 0 < outlier.factor < math.inf else math.inf)

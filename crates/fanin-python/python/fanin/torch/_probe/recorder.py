@@ -75,7 +75,7 @@ class Recorder(TorchFunctionMode):
         if not outputs:
             return
         with torch._C.DisableTorchFunction():
-            # The first output of the whole model may be its loss, a tensor without axes.
+            # The first output of the whole model may be its loss, a tensor without axes. The first output with axes is recorded instead.
             self._record_module(call, inputs, next((one for one in outputs if one.dim()), outputs[0]))
 
     def _record_module(self, call: Call, inputs: list[Tensor], output: Tensor) -> None:

@@ -107,11 +107,11 @@ class Recurrence:
 
     #: The name of the module.
     module: str
-    #: Which layer of the module: 0 for the first of `num_layers`.
+    #: The index of the recurrent layer in the module: 0 for the first of `num_layers`.
     layer: int
     #: The number of time steps that were measured.
     steps: int
-    #: The change of ln p in one time step back, where p is the mean square of the gradient of the state.
+    #: The change of ln p from a time step to the step before, where p is the mean square of the gradient of the recurrent state.
     gradient: float
 
 

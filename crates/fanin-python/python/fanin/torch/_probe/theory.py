@@ -141,7 +141,7 @@ def predict_backward(layers: list[Layer]) -> None:
             continue
         size = layer.forward.count
         own = sums.get(layer.index)
-        # Nothing was passed to this layer: it is the output, where the prediction starts, or a layer after it has no rule.
+        # No later layer passed a gradient to this layer: it is the output, where the prediction starts, or a later layer has no rule.
         own = layer.p * size if own is None else own
         layer.theory_p = own / size
         for one in layer.sources:

@@ -22,7 +22,7 @@ class Trunk:
 
     #: The name of the class of the blocks, or "layer" in a model without blocks.
     kind: str
-    #: Indices into `Run.layers`, in order of execution.
+    #: The layers of the trunk, as indices into `Run.layers`, in order of execution.
     points: list[int]
 
     @property
@@ -67,7 +67,7 @@ def _block_class(model: nn.Module, run: Run) -> tuple[str, set[str]] | None:
     """Returns the name of the class of the blocks, and the names of the blocks. None if no class qualifies: see `find_trunk`."""
     executed = {layer.module for layer in run.layers}
     modules = {plain_name(name): module for name, module in model.named_modules()}
-    # Modules that the batch does not use, such as the vision tower of a model that gets only text, do not count.
+    # Weights of modules that the batch does not use, such as the vision tower of a model that gets only text, are not counted.
     kinds = {name: is_weight(module) or isinstance(module, nn.MultiheadAttention) for name, module in modules.items()}
     weights = [name for name, counts in kinds.items() if counts and name in executed]
     adders = {residual.module for residual in run.residuals}
@@ -141,10 +141,10 @@ def _gradient(run: Run, index: int) -> float:
 
 
 def longest_path(run: Run) -> list[int]:
-    """Returns the path to the output that has the most layers with weights, as indices of layers in order of execution.
+    """Of all paths to the output, returns the path with the most layers with weights, as indices of layers in order of execution.
 
-    Where paths with equally many such layers meet, the path whose last layer has the largest gradient is taken. In attention, this is
-    the path through the values, because queries and keys get little gradient if the probabilities are nearly equal.
+    Where paths with equally many layers with weights meet, the path whose last layer has the largest gradient is taken. In attention,
+    this is the path through the values, because queries and keys get little gradient if the probabilities are nearly equal.
     """
     depth: list[int] = []
     for layer in run.layers:

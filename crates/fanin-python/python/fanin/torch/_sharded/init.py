@@ -34,7 +34,7 @@ _HOOK = "_fanin_sharded_init"
 
 #: The original code objects of the functions of torch.nn.init, by the name of the function.
 _codes: dict[str, types.CodeType] = {}
-#: Copies of the functions of torch.nn.init that have the original code objects, by name.
+#: Copies of the functions of torch.nn.init, by name. Each copy runs the function's original code object.
 _originals: dict[str, Callable[..., Any]] = {}
 #: The signatures of the functions of torch.nn.init, by name.
 _signatures: dict[str, inspect.Signature] = {}

@@ -339,7 +339,7 @@ class ShardedMode(TorchFunctionMode):
         self.log.set(made, is_known)
         view = self.tensors.find(args[0]) if args[0].numel() else None
         if view is not None and view.is_itself and made.shape == args[0].shape:
-            # The dict also refers to the tensor. While the tensor exists, no other tensor has the same id.
+            # `likes` also stores the tensor itself. While the tensor exists, no other tensor has the same id.
             named = NamedTensor(view.named.name, made)
             self.likes[id(made)] = (made, whole(named))
             self.tensors.add_like(named)

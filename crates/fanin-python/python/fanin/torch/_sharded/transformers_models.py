@@ -69,7 +69,7 @@ class TransformersModels:
                     )
 
     def _tied_names(self):
-        """Yields the two ends of each tie, the target and the source. Each is a module and the name of its parameter."""
+        """Yields the target and the source of each tie, each as a module and the name of the parameter in this module."""
         for _, model in self._models:
             for target, source in _ties(model).items():
                 owners = [_owner(model, name) for name in (target, source)]

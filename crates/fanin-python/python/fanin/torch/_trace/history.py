@@ -1,4 +1,4 @@
-"""Groups the recorded events of a tensor into steps, and finds which steps still determine its values at the end."""
+"""Groups the recorded events of a tensor into steps (single writes), and finds which steps still determine its values at the end."""
 
 from __future__ import annotations
 

@@ -31,8 +31,8 @@ class Position(NamedTuple):
     seed: int
     #: The number of words that were drawn since the generator was seeded.
     at: int
-    #: torch computes normal values in pairs. If it needs only one, the generator stores the other for the next draw. In that case, this is
-    #: the position at which the pair was drawn, or -1 if it is not known. None if the generator has stored no value.
+    #: torch computes normal values in pairs. If torch needs only one value, the generator stores the other value for the next draw. `pair`
+    #: is the position at which the pair of the stored value was drawn, or -1 if it is not known. None if no value is stored.
     pair: int | None
 
 
