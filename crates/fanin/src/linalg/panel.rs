@@ -58,8 +58,8 @@ pub(super) fn factor<T: Real>(panel: &mut [T], across: usize, level: Level) -> R
     Reflector { s, halves, diagonal, corner }
 }
 
-/// Returns `S = striu(V^T V) + diag(halves)`, row-major. `vectors` is V. The elements below the diagonal are
-/// unspecified.
+/// Returns `S = striu(V^T V) + diag(halves)`, row-major. `vectors` is V, the matrix of the reflection vectors. The
+/// elements below the diagonal are unspecified.
 fn gram<T: Real>(vectors: View<'_, T>, halves: &[T], level: Level) -> Vec<T> {
     let width = halves.len();
     let mut s = vec![T::default(); width * width];
@@ -71,8 +71,8 @@ fn gram<T: Real>(vectors: View<'_, T>, halves: &[T], level: Level) -> Vec<T> {
 }
 
 /// Applies the reflections, in ascending order, to each row of the matrix C: `C := C - Y V^T`, where Y solves
-/// `Y S = C V`. The slice `matrix` is C, with `count` rows that begin `step` elements apart. The first argument is V
-/// and its transpose.
+/// `Y S = C V`. The slice `matrix` is C, with `count` rows that begin `step` elements apart. The first argument is the
+/// matrix V of the reflection vectors, and its transpose.
 fn reflect_rows<T: Real>(
     [vectors, across]: [View<'_, T>; 2],
     s: &[T],
@@ -91,7 +91,7 @@ fn reflect_rows<T: Real>(
 
 impl<T: Real> Reflector<T> {
     /// Applies the reflections, in ascending order, to each row of `matrix`. The matrix has `count` rows, which begin
-    /// `step` elements apart. `vectors` are V and its transpose.
+    /// `step` elements apart. `vectors` are the matrix V of the reflection vectors, and its transpose.
     pub(super) fn apply_right(
         &self,
         vectors: [View<'_, T>; 2],
@@ -104,7 +104,7 @@ impl<T: Real> Reflector<T> {
     }
 
     /// Applies the reflections, in ascending order, to each column of `matrix`. The matrix has `across` columns, and
-    /// its rows begin `step` elements apart. `vectors` is V.
+    /// its rows begin `step` elements apart. `vectors` is the matrix V of the reflection vectors.
     pub(super) fn apply(
         &self,
         vectors: View<'_, T>,

@@ -296,8 +296,8 @@ fn pack_rows<T: Real, const R: usize>(a: View<'_, T>, sign: T, packed: &mut [T])
     }
 }
 
-/// Adds the product of a packed panel of a (`R` rows) and a packed panel of b (two vectors of columns) to a tile of c.
-/// The terms are added in the order in which they are packed.
+/// Adds the product of `a`, a packed panel of `R` rows, and `b`, a packed panel of two vectors of columns, to a tile of
+/// `c`. The terms are added in the order in which they are packed.
 #[inline(always)]
 fn add_tile<T: Real, L: SimdVector<T>, const R: usize>(a: &[T], b: &[T], c: &mut [T], step: usize) {
     let mut sums = [[L::splat(T::default()); 2]; R];

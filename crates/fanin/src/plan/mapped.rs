@@ -58,8 +58,8 @@ impl Plan {
         if !argument.is_empty() {
             let largest = if high.abs() > low.abs() { high } else { low };
             warnings.extend(underflow_of(largest, dtype).or_else(|| {
-                // The results at one standard deviation below and above the mean estimate the spread of the values. A
-                // sequence has a separate warning.
+                // The spread of the results is estimated from the results at one standard deviation below and above the
+                // mean of the argument. A sequence (`arange`) has a separate warning.
                 let is_sequence = matches!(argument.distribution, Distribution::Arange { .. });
                 let (mean, std) = if is_sequence { (low, 0.0) } else { (argument.mean(), argument.std()) };
                 let near = |x: f64| functions.apply(x.clamp(least, greatest));

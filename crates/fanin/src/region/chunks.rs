@@ -59,8 +59,8 @@ impl Iterator for Chunks<'_> {
             .map(|(stride, size)| first / stride % size)
             .collect::<Vec<_>>();
         let mut size = vec![1; self.shape.len()];
-        // The next region extends along the outermost axis for which `first` is a multiple of the stride and `room` is
-        // at least the stride.
+        // The next region extends along the outermost axis whose stride divides `first` and is at most `room`, the
+        // largest number of elements of the region.
         let room = left.min(self.max_values);
         let axis = self.strides.iter().position(|&stride| first.is_multiple_of(stride) && stride <= room);
         let mut taken = 1;

@@ -43,11 +43,11 @@ pub(crate) fn choose_by_shuffle(
 /// The number of rounds of the Feistel network.
 const ROUNDS: u32 = 12;
 
-/// The number of vectors to which the network is applied together. A round of a vector must wait for the previous round
-/// of this vector. With several vectors, the CPU computes rounds of the other vectors at the same time.
+/// The number of vectors to which the Feistel network is applied together. A round of a vector must wait for the
+/// previous round of this vector. With several vectors, the CPU computes rounds of the other vectors at the same time.
 const VECTORS: usize = 4;
 
-/// The number of indices to which the network is applied together.
+/// The number of indices to which the Feistel network is applied together.
 const BATCH: usize = VECTORS * U32X16_LANES;
 
 /// A family of permutations of `0..size`, one permutation for each key. The key is an argument of each method.
@@ -87,8 +87,8 @@ impl Permutation {
     }
 
     /// Calls `each(number, result)` for each of `numbers`, where `result` is the image of `number`, or the preimage if
-    /// `INVERSE` is true. The network permutes `0..2^bits`, where 2^bits may exceed `size`. The network is therefore
-    /// applied repeatedly until the result is less than `size` (cycle walking).
+    /// `INVERSE` is true. The Feistel network permutes `0..2^bits`, where 2^bits may exceed `size`. The network is
+    /// therefore applied repeatedly until the result is less than `size` (cycle walking).
     #[inline(always)]
     fn cycle_walk<B: SimdU32x16, const INVERSE: bool>(
         &self,
@@ -96,8 +96,8 @@ impl Permutation {
         key: [u32; 4],
         each: &mut impl FnMut(u64, u64),
     ) {
-        // `start` has the number of each lane, and `current` has the latest output of the network for this number. In
-        // the first `walking` lanes, no output was less than `size` yet.
+        // Each lane processes one of `numbers`, which is in `start`. `current` has the latest output of the Feistel
+        // network. In the first `walking` lanes, no output was less than `size` yet.
         let (mut start, mut current) = ([0u64; BATCH], [0u64; BATCH]);
         let mut walking = 0;
         let mut next = numbers.start;
@@ -123,8 +123,8 @@ impl Permutation {
         }
     }
 
-    /// Applies the network once to each of `numbers`, or the inverse network if `INVERSE` is true, and returns the
-    /// results.
+    /// Applies the Feistel network once to each of `numbers`, or the inverse network if `INVERSE` is true, and returns
+    /// the results.
     #[inline(always)]
     fn network<B: SimdU32x16, const INVERSE: bool>(
         &self,
@@ -167,7 +167,7 @@ impl Permutation {
     }
 }
 
-/// Applies one round of the network: `to ^= hash(from, key) & mask`.
+/// Applies one round of the Feistel network: `to ^= hash(from, key) & mask`.
 #[inline(always)]
 fn feistel_round<B: SimdU32x16>(to: &mut [B; VECTORS], from: &[B; VECTORS], key: B, mask: B) {
     for vector in 0..VECTORS {
