@@ -167,8 +167,8 @@ impl<'a> Comparison<'a> {
         Ok(())
     }
 
-    /// Adds the values in `stored` whose bytes differ from `expected` and whose distance from the expected value is
-    /// above the tolerance.
+    /// Adds to `mismatch` the values in `stored` whose bytes differ from `expected` and whose distance from the
+    /// expected value is above the tolerance.
     fn count_differences(&mut self, expected: &[u8]) {
         let dtype = self.planned.entry.dtype;
         let bytes = expected.chunks(dtype.size()).zip(self.stored.chunks(dtype.size()));

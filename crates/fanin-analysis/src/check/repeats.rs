@@ -41,7 +41,7 @@ pub(crate) struct RepeatSearch {
     position: usize,
     /// The hashes of the current block of values.
     hashes: ValueHashes,
-    /// The largest hash at which a window is recorded.
+    /// A window is recorded if its hash is at most this limit.
     max_hash: u64,
     /// The hash of each recorded window, and the row-major index at which the window starts.
     windows: Vec<(u64, usize)>,
@@ -59,7 +59,8 @@ pub(crate) struct RepeatSearch {
     first_row: u64,
     /// Whether all rows so far are equal.
     rows_are_equal: bool,
-    /// The largest hash at which a row is recorded. `None` if rows are so short that they may be equal by chance.
+    /// A row is recorded if its hash is at most this limit. `None` if rows are so short that they may be equal by
+    /// chance.
     max_row_hash: Option<u64>,
     /// The hash of each recorded row, and the index of the row.
     row_hashes: Vec<(u64, usize)>,

@@ -2,7 +2,7 @@
 
 use super::lanes::sum_of;
 
-/// The count, the mean and the sum of squared distances of finite values.
+/// The count, the mean and the sum of the squared distances from the mean, for finite values.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(crate) struct RunningMoments {
     /// The number of values.

@@ -20,7 +20,7 @@ use super::distribution::Univariate;
 use super::tensor_view::TensorView;
 use crate::error::Result;
 
-/// The seeds that are tried. Those that are used most come first.
+/// The seeds of torch that are tried. The most common seeds come first.
 const SEEDS: [u64; 10] = [0, 42, 1, 1234, 1337, 123, 2, 3, 12345, 2024];
 
 /// The number of values that are compared with the stream. One bit of each value is compared: in which half of the

@@ -74,7 +74,8 @@ struct Agreement {
     cosine: f64,
 }
 
-/// Returns the origin of the values of a tensor. `distribution` is the distribution that was fitted to the values.
+/// Returns whether the values of a tensor are an unchanged draw of a known generator, as an [`Origin`]. `distribution`
+/// is the distribution that was fitted to the values.
 ///
 /// # Errors
 /// Returns an error if the file cannot be read.

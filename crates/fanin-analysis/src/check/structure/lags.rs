@@ -18,8 +18,8 @@ const MIN_LENGTH: usize = 16 * SKETCH;
 /// The largest distance up to which every distance between two rows, or between two columns, is tested.
 const ALL_LAGS: usize = 128;
 
-/// The largest number of parts of equal size into which the rows or the columns are divided. Lines at the same position
-/// in two parts are compared, such as the first rows of two shards.
+/// The largest number of parts of equal size into which the rows or the columns are divided. Rows or columns at the
+/// same position in two parts are compared, such as the first rows of two shards.
 const MAX_PARTS: usize = 16;
 
 /// The smallest number of products that is tested. The sum of fewer products is far from normal.

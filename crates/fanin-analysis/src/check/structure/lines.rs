@@ -9,7 +9,7 @@ use crate::check::p_value::{
 use crate::check::test_result::TestResult;
 use crate::vectorized::vectorized;
 
-/// The smallest number of values of a line that is tested. A sum of fewer squares is far from normal.
+/// The smallest number of values of a row, column or slice that is tested. A sum of fewer squares is far from normal.
 const MIN_LENGTH: usize = 32;
 
 /// The sum and the sum of squares of the standardized values of one line: a row, a column or a slice.
@@ -65,9 +65,9 @@ vectorized! {
     }
 }
 
-/// The sums of lines while values are added.
+/// The sums of rows, columns and slices while values are being added.
 pub(super) struct UnfinishedLines {
-    /// The sums of all lines except the columns.
+    /// The sums of the rows and slices.
     lines: Lines,
     /// The sum of each column. Empty if there are more than `MAX_LINES`.
     sums: Vec<f64>,
@@ -77,7 +77,7 @@ pub(super) struct UnfinishedLines {
     width: usize,
     /// The number of slices along the second axis of a tensor of three or more axes; 1 for a matrix.
     second: usize,
-    /// Whether the sums of rows are stored in addition to those of slices.
+    /// Whether the sums of rows are stored in addition to the sums of slices.
     has_rows: bool,
     /// The number of rows that were added.
     added: usize,

@@ -34,8 +34,8 @@ const MAX_STEPS: usize = 40;
 /// least `STEPS` steps are made, even if they exceed this limit.
 const MAX_PRODUCTS: usize = 1 << 24;
 
-/// The largest allowed growth of rounding errors, as a factor. If computing a right vector in one pass would exceed it,
-/// the vector is computed in a pass of its own.
+/// The largest allowed growth of rounding errors, as a factor. If the growth would be larger when one pass over the
+/// matrix computes both A v and A^T A v, a separate pass computes the next right vector.
 const MAX_GROWTH: f64 = 30.0;
 
 /// The smallest number of rows, and of columns, of a matrix that is tested.
