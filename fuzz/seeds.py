@@ -79,7 +79,7 @@ def safetensors(tensors: dict, metadata: dict | None = None) -> bytes:
 
 
 def add_models() -> None:
-    """Adds the recipes and manifests of the built-in models, and files and indexes made from the manifests."""
+    """Adds the recipes and manifests of the built-in models, and safetensors files and indexes made from the manifests."""
     models = ROOT / "crates" / "fanin-recipe" / "models"
     for path in models.glob("*.toml"):
         add("recipe", path.read_text(encoding="utf-8"))

@@ -124,7 +124,7 @@ def best_rate(experiment: Experiment, scheme: Scheme, done: dict[Job, dict[str, 
 
 
 def summary(experiment: Experiment, done: dict[Job, dict[str, Any]]) -> dict[str, Any]:
-    """Returns the results of an experiment that the page shows."""
+    """Returns the results of one experiment that docs/choosing.md shows."""
     schemes = []
     for index, scheme in enumerate(experiment.schemes):
         rate = best_rate(experiment, scheme, done)

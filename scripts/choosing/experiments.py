@@ -22,7 +22,7 @@ class Scheme:
 
     name: str
     rules: str
-    #: The network, if it differs from that of the experiment.
+    #: The function that builds the network. None for the network of the experiment.
     build: Callable[..., nn.Module] | None = None
     #: The variables of its recipe.
     variables: str = ""

@@ -111,7 +111,7 @@ fn watchful(count: usize, work: &(dyn Fn() + Sync)) {
 fn a_team_is_not_called_from_inside_its_own_work() {
     let team = Threads::Team(Team::new(2, watchful));
     for (spec, shape, strides) in [
-        // In the first case, a single slice along the first axis has enough values for two threads.
+        // In the first of these cases, one slice along the first axis has enough values for two threads.
         ("normal", &[2, 70_000, 70][..], &[70_000, 1, 140_000][..]),
         ("normal", &[2, 70_000, 5], &[70_000, 1, 140_000]),
         ("sparse(0.5)", &[300, 900], &[1, 300]),

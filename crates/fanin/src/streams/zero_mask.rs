@@ -131,7 +131,7 @@ impl<B: Copy + Default> Kernel for Clear<'_, B> {
         let Self { mask: ZeroMask { height, words }, first, width, mut range } = self;
         let (mut row, mut column) = (first / width, first % width);
         while !range.is_empty() {
-            // A step ends where the block of columns, the row or the range ends, whichever comes first.
+            // Each iteration ends where the block of columns, the row or the range ends, whichever comes first.
             let (block, begin) = (column / BLOCK, column % BLOCK);
             let taken = (BLOCK - begin).min(width - column).min(range.len());
             let (values, rest) = std::mem::take(&mut range).split_at_mut(taken);

@@ -64,7 +64,7 @@ pub(super) trait Trial<W: Wide>: Sync {
 struct Drawn {
     /// The number of passes after the first pass that the partition needed.
     later_passes: u64,
-    /// The generator at the end of the last later pass. `None` if there was no later pass.
+    /// The generator at the end of the last pass. `None` if no pass after the first one was needed.
     after_last: Option<Mt19937>,
     /// The generator after the first pass over the partition, and the number of words that the generator has passed
     /// since the beginning of the last sequence of words of this pass. `None` if the caller had already drawn the first

@@ -132,7 +132,7 @@ impl Torch {
 struct ShuffleSteps {
     rows: usize,
     zeros: usize,
-    /// The number of rows from which each step selects one row.
+    /// For each step of the shuffle, the number of rows from which the step selects one row.
     divisors: Vec<f64>,
     /// The reciprocals of the divisors.
     reciprocals: Vec<f64>,
