@@ -122,8 +122,8 @@ impl Audit {
             match bias {
                 _ if !weight.is_undecided() => None,
                 Some(bias) if is_trained(bias) => Some("the bias of the layer was"),
-                // A layer that was added to a trained model is fresh, even if other vectors are trained. The bias of an
-                // added layer is constant, usually 0. An adapter has no bias.
+                // A layer that was added to a trained model may be fresh, even if vectors of other layers are trained.
+                // The bias of an added layer is constant, usually 0. An adapter has no bias.
                 _ if is_constant || names::is_adapter(name) => None,
                 _ => is_model_trained.then_some("most biases and norms of the checkpoint were"),
             }

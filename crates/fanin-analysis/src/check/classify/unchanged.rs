@@ -37,8 +37,8 @@ const MIN_VALUES: usize = 256;
 /// The largest number of values that are compared for each tried step.
 const MAX_COMPARED: usize = 400;
 
-/// The largest number of candidate steps that are tried for a tensor. If none of them fits, the origin is unknown. This
-/// can happen to a small tensor, because its smallest value is a large multiple of the step.
+/// The largest number of candidate steps that are tried for a tensor. If more would have to be tried, the origin is
+/// unknown. This can happen to a small tensor, because its smallest value is a large multiple of the step.
 const MAX_STEPS: u64 = 2048;
 
 /// The smallest [`significance`] at which values count as multiples of a step. The limit is high, because many
