@@ -75,7 +75,8 @@ fn constant(name: &str, value: f64) -> Tensor {
     vector
 }
 
-/// Returns the kind that `audit` gives to a matrix of unknown origin, in a file with the tensors `others`.
+/// Returns the kind that `audit` gives to a matrix of unknown origin (a changed draw of torch), if the file also has
+/// the tensors `others`.
 fn kind_beside(others: Vec<Tensor>) -> &'static str {
     let matrix = drawn("normal(std=0.02)", DType::F32, 987_654, 0.03);
     let tensors: Vec<Tensor> = std::iter::once(matrix).chain(others).collect();

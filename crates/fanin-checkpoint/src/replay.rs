@@ -176,7 +176,7 @@ fn change(
     });
 }
 
-/// Copies the bits of elements of the same dtype.
+/// Copies elements bit for bit. Both buffers must have the same dtype.
 fn copy_elements(to: &mut ValueBuffer, to_view: &View, from: &ValueBuffer, from_view: &View) {
     let size = from.size();
     let mut positions = Vec::with_capacity(from_view.count().unwrap_or_default());
@@ -189,7 +189,7 @@ fn copy_elements(to: &mut ValueBuffer, to_view: &View, from: &ValueBuffer, from_
     });
 }
 
-/// Copies floating-point elements to another dtype.
+/// Copies floating-point elements, rounded to the dtype of the buffer `to`.
 fn convert_elements(to: &mut ValueBuffer, to_view: &View, from: &ValueBuffer, from_view: &View) {
     let mut numbers = Vec::with_capacity(from_view.count().unwrap_or_default());
     from_view.for_each(|at| numbers.push(from.float(at)));

@@ -120,7 +120,7 @@ fn the_draft_reads_stds_and_padding_tokens_from_config_json() {
         ],
     );
     assert!(is_certain(&text) && text.contains("follows the class of this model in transformers"), "{text}");
-    // If the embedding has no row for the padding token, its rule is marked with CHECK.
+    // If the embedding has no row for the padding token, the rule of the embedding is marked with CHECK.
     let (text, _) = draft(
         Some(r#"{"model_type": "llama", "pad_token_id": 30}"#),
         &[("model.embed_tokens.weight", &[10, 16]), ("model.layers.0.self_attn.q_proj.weight", &[16, 16])],

@@ -1,5 +1,5 @@
 //! Reads the position of a tensor in the layers of a model from the tensor's name. For example, the position of
-//! `h.3.attn.weight` is 3, and the position of `layer2.0.conv1.weight` is 2.0.
+//! `h.3.attn.weight` is 3, and the position of `layer2.0.conv1.weight` is 2.0 (layer 2, block 0).
 
 use std::collections::HashMap;
 
