@@ -111,8 +111,8 @@ impl PartitionArgument {
 }
 
 impl Launcher {
-    /// Returns the partition that the variables of this launcher give, or `None` if they are not set. If `count` is
-    /// `Some`, `count` replaces the launcher's number of processes.
+    /// Returns the partition that the environment variables of this launcher give, or `None` if the variables are not
+    /// set. If `count` is `Some`, `count` replaces the launcher's number of processes.
     fn partition(
         &self,
         count: Option<usize>,

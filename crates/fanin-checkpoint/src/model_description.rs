@@ -61,7 +61,7 @@ impl ModelDescription {
     }
 }
 
-/// Reads the manifest of the whole model if the file at `path` is one shard, and the index beside the file names it.
+/// Reads the manifest of the whole model if the file at `path` is one shard that the index in the same folder names.
 /// Returns `None` if there is no index, or if the index does not name the file. The error says why the index or a shard
 /// cannot be read.
 fn whole_model(path: &Path) -> Option<std::result::Result<Manifest, String>> {

@@ -1,4 +1,5 @@
-//! Tests that drafts of recipes for known families of models agree with the initialization code of these models.
+//! Tests that drafts of recipes agree with the initialization code of the model, for each family of models that drafts
+//! support.
 
 mod fixture;
 

@@ -73,7 +73,7 @@ pub(super) struct Point {
     pub(super) tensor: usize,
     /// The measured standard deviation, which is above zero.
     pub(super) std: f64,
-    /// The planned standard deviation, if it is known and above zero.
+    /// The planned standard deviation. `None` if there is no plan, or if the planned value is NaN (unknown) or zero.
     pub(super) planned: Option<f64>,
 }
 
@@ -82,7 +82,7 @@ impl StdByDepth {
     pub(super) fn of(inspection: &Inspection) -> Self {
         let is_matrix = |entry: &Entry| entry.dtype.float().is_some() && entry.shape.len() >= 2;
         let matrices = inspection.tensors.iter().enumerate().filter(|(_, tensor)| is_matrix(&tensor.entry));
-        // The roles with their points. `Point::position` is 0 until all positions are known.
+        // The roles with their points. `Point::position` is 0 until the positions of all points have been collected.
         type PositionedPoint = (Vec<u64>, Point);
         let mut roles: Vec<(String, Vec<PositionedPoint>)> = Vec::new();
         let mut indices: HashMap<String, usize> = HashMap::new();

@@ -42,9 +42,10 @@ pub struct Spectrum {
     pub rows: usize,
     /// The number of columns.
     pub columns: usize,
-    /// The spectral norm: the largest singular value, or a lower bound on it.
+    /// The spectral norm: the largest singular value. With [`Method::Lanczos`], a lower bound on this value.
     pub norm: f64,
-    /// The smallest singular value, or an upper bound on it. `None` if not all rows were used.
+    /// The smallest singular value. With [`Method::Lanczos`], an upper bound on this value. `None` if not all rows of
+    /// the matrix were used.
     pub least: Option<f64>,
     /// The method by which the singular values were computed.
     pub method: Method,
@@ -109,7 +110,7 @@ impl Spectrum {
     }
 
     /// Returns the condition number: the largest singular value divided by the smallest one. It is infinite if the
-    /// matrix does not have full rank, up to rounding. Returns `None` if the smallest singular value is not known.
+    /// matrix does not have full rank, up to rounding. Returns `None` if [`Spectrum::least`] is `None`.
     pub fn condition(&self) -> Option<f64> {
         let rounding = self.norm * f64::EPSILON * self.rows.max(self.columns) as f64;
         self.least.map(|least| if least <= rounding { f64::INFINITY } else { self.norm / least })
@@ -279,7 +280,8 @@ vectorized! {
         product
     }
 
-    /// Returns A A^T v. The row-major matrix of `values` has `columns` columns. A consists of its columns `first..end`.
+    /// Returns A A^T v. The row-major matrix of `values` has `columns` columns. A consists of the columns `first..end`
+    /// of this matrix.
     fn gram_of_columns(values: &[f32], columns: usize, first: usize, end: usize, v: &[f64]) -> Vec<f64> {
         let mut along = vec![0.0; end - first];
         for (row, factor) in values.chunks(columns).zip(v) {

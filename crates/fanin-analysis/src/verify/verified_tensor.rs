@@ -15,7 +15,7 @@ pub struct VerifiedTensor {
     pub deviations: Vec<TestResult>,
     /// Whether every value agrees with the value that the seed gives. `None` if the values were not compared.
     pub bits: Option<bool>,
-    /// Why the values were not checked. `None` if they were.
+    /// Why the values were not checked. `None` if the values were checked.
     pub unchecked: Option<String>,
 }
 

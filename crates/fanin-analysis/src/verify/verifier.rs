@@ -26,8 +26,8 @@ use crate::error::Result;
 /// equal by chance.
 const MIN_DISTINCT: usize = 16;
 
-/// Sums over all tensors of a rule of the recipe. They are used to test the standard deviations of all these tensors
-/// together.
+/// Sums over all tensors of a rule of the recipe. The sums are used to test the standard deviations of all these
+/// tensors together.
 #[derive(Debug, Default)]
 struct PooledVariance {
     /// The sum of z^2 - 1 over all standardized values z: the first numbers of [`ViewTests::variance_excess`].
@@ -60,7 +60,7 @@ pub(super) struct Verifier<'a> {
     /// The plans of all tensors, in the checkpoint's order.
     planned: &'a [Planned],
     recipe: &'a Recipe,
-    /// The checkpoint from which the recipe copies tensors. `None` if it is not known.
+    /// The checkpoint from which the recipe copies tensors. `None` if the caller did not give this checkpoint.
     copied: Option<&'a Checkpoint>,
     /// Whether tensors with the same values are expected.
     tied: bool,

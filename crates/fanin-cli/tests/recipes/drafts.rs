@@ -90,7 +90,7 @@ fn drafts_parse_cover_all_tensors_and_have_no_unused_rule() {
         check(&format!("odd {number}"), &Manifest::from_json(json, Path::new("odd.json")).unwrap());
     }
     let draft = |model: &str| fixture.good(&["recipe", model]).stdout;
-    // The draft for a known model uses the same schemes as the built-in recipe.
+    // The draft for a built-in model uses the same schemes as the recipe of this model.
     let gpt2 = draft("gpt2");
     for needle in [
         "n_layer = { count = \"*h.*.attn.c_proj.weight\" }",

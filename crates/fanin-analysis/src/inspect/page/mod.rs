@@ -23,8 +23,8 @@ const MAX_LISTED: usize = 40;
 /// The largest number of links to tensors that the page shows for one warning.
 const MAX_LINKS: usize = 8;
 
-/// The text at the beginning of every page. A file that begins with this text is such a page, so the command line may
-/// overwrite it.
+/// The text at the beginning of every page. A file that begins with this text is a page of fanin, so the command line
+/// may overwrite the file.
 pub const PAGE_BEGIN: &str = "<!DOCTYPE html><html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"generator\" content=\"fanin ";
 
 impl Inspection {
