@@ -1,4 +1,4 @@
-"""Trains a GPT-2 with the Trainer of transformers. It is built under `fast_init`, and `fanin.torch.Monitor` measures its layers.
+"""Trains a GPT-2 with the Trainer of transformers. `fast_init` speeds up the build, and `fanin.torch.Monitor` measures the layers.
 
     pip install transformers accelerate
     python examples/transformers_trainer.py

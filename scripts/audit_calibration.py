@@ -33,7 +33,7 @@ def models(seed):
 
 
 def damages(weight):
-    """Returns functions that damage a tensor of the shape and the standard deviation of `weight`, each in another way."""
+    """Returns functions that each damage a tensor in another way. The tensor has the shape and the std of `weight`."""
     std, rows = weight.std(), weight.shape[0]
 
     def nan(w):

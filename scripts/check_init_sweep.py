@@ -70,7 +70,7 @@ def limit(seconds: int) -> None:
 
 
 def shrink(config: Any, level: int) -> None:
-    """Reduces the sizes of a configuration: all known fields at level 1, and only layers and vocabularies at level 2."""
+    """Reduces fields of a configuration whose names are known: all at level 1, and only layers and vocabularies at level 2."""
     for name, value in list(vars(config).items()):
         if hasattr(value, "to_dict") and hasattr(value, "model_type"):
             shrink(value, level)

@@ -26,7 +26,8 @@ LARGEST_SPECTRUM = 600
 def evidence(samples: list[np.ndarray]) -> dict[str, Any]:
     """Returns a summary of a tensor, in which elements that are the same under all seeds count as fixed.
 
-    `samples` has the values of the tensor under each seed. Some rows and columns of a large tensor are left out.
+    `samples` has the values of the tensor under each seed. If the tensor has more than `LARGEST` elements, some rows and columns
+    are left out.
     """
     samples = [thinned(np.asarray(one)).astype(np.float64) for one in samples]
     stack = np.stack([one.reshape(-1) for one in samples])

@@ -35,8 +35,8 @@ SIGNAL_SEEDS = 5
 #: The loss is averaged over this many steps.
 BIN = 5
 
-#: The key of an experiment, the name of a scheme, a learning rate, and a seed. Without a name, the job computes the curves of
-#: signal and gradient of all schemes of the experiment.
+#: A job has the key of an experiment, the name of a scheme, a learning rate, and a seed. If the name is empty, the job computes the
+#: curves of signal and gradient of all schemes of the experiment.
 Job = tuple[str, str, float, int]
 
 

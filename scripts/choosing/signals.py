@@ -16,11 +16,11 @@ LEAST, GREATEST = 1e-30, 1e30
 
 
 def curves(experiment: Experiment, model: nn.Module, inputs: Tensor, seed: int) -> tuple[list[float], list[float]]:
-    """Returns the mean squares of layers' outputs, and of the gradients with respect to them, at the points of an experiment.
+    """Returns the mean squares of layers' outputs, and of the gradients with respect to them, at the layers `experiment.points`.
 
     The network's output is multiplied by random numbers and summed. The gradient is the gradient of this sum. The mean squares of
-    the signal are divided by the mean square at the first point. The mean squares of the gradient are divided by the mean square at
-    the last point.
+    the signal are divided by the mean square at the first of these layers. The mean squares of the gradient are divided by the mean
+    square at the last one.
     """
     wanted = set(experiment.points)
     q: dict[str, float] = {}

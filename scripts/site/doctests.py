@@ -25,7 +25,7 @@ def with_fences(text: str) -> str:
 
 
 class Doctests(griffe.Extension):
-    """Adds fenced code blocks to the docstrings of all objects when they are loaded."""
+    """Puts the examples in the docstrings of all loaded objects into fenced code blocks."""
 
     def on_object(self, *, obj: griffe.Object, **_: Any) -> None:
         if obj.docstring and ">>> " in obj.docstring.value and "```pycon" not in obj.docstring.value:

@@ -157,8 +157,8 @@ fn rejection_in_the_far_tail_of_the_torch_stream_needs_finite_bounds() {
     let error = init::trunc_normal(0.0, 1.0).bounds(3.0, f64::INFINITY).fill(&mut buffer, &[4], &mut torch);
     assert!(matches!(error, Err(Error::BoundsOverflow { .. })));
     assert_eq!(torch, Torch::new(0));
-    // In torch and in the torch stream, a bound may be infinite if the untruncated normal distribution has more than 0.3
-    // of its probability between the bounds.
+    // In torch and in the torch stream, a bound may be infinite if a value of the untruncated normal distribution is
+    // between the bounds with a probability above 0.3.
     init::trunc_normal(0.0, 1.0).bounds(-1.0, f64::INFINITY).fill(&mut buffer, &[4], &mut torch).unwrap();
     assert!(buffer.iter().all(|&x| x >= -1.0));
 }

@@ -79,8 +79,8 @@ fn measured_and_planned_stds_agree_with_the_formulas() {
     for (spec, shape, std) in definitions() {
         let planned = plan(spec, shape, DType::F32).unwrap().std();
         let measured = std_of(&filled(spec, shape, DType::F32, &mut Native::new(9).tensor("w")).to_f64());
-        // The mean of these columns of a Hadamard matrix is not exactly 0. The planned standard deviation takes the mean
-        // into account, but the formula in this file does not.
+        // The mean of these columns of a Hadamard matrix is not exactly 0. The planned standard deviation measures
+        // deviations from the mean, but the formula in this file measures deviations from 0.
         let near = if spec == "zero_hadamard" { 1e-3 } else { 1e-9 };
         assert!((planned / std - 1.0).abs() < near, "{spec}: planned {planned}, by hand {std}");
         assert!((measured / std - 1.0).abs() < 5e-3, "{spec}: measured {measured}, by hand {std}");
@@ -126,8 +126,8 @@ fn no_truncated_normal_has_extra_mass_at_its_bounds() {
                     let count = sorted.iter().filter(|x| **x == end).count() as f64;
                     let neighbours = sorted.iter().filter(|x| **x == next).count() as f64;
                     // A cell is the interval of numbers that are rounded to the same value. Numbers that would be
-                    // rounded to a value outside of the bounds become the extreme value. These numbers are at most half
-                    // of a cell.
+                    // rounded to a value outside of the bounds become the extreme value. The interval of these numbers
+                    // is at most half of a cell.
                     assert!(
                         count <= 2.0 * neighbours + 6.0 * neighbours.sqrt() + 10.0,
                         "{spec} {dtype}: {count} at {end}, {neighbours} beside it"

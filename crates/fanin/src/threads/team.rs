@@ -38,10 +38,10 @@ pub struct Team {
 impl Team {
     /// Creates a team of `count` threads. If `count` is greater than 2^16, the team has 2^16 threads.
     ///
-    /// `run(count, work)` should call `work` once on each of the `count` threads. If `run` calls `work` on fewer threads,
-    /// or not at all, the calling thread does the rest of the work. `run` must return when all its calls have returned.
-    /// `run` is never called from inside `work`. After a fork of a process that has run a fill, `run` is not called in the
-    /// child process, because the threads do not exist there.
+    /// `run(count, work)` should call `work` once on each of the threads. If it calls `work` on fewer threads, or not
+    /// at all, the calling thread does the rest of the work. `run` must return when all calls of `work` have returned.
+    /// `run` is never called from inside `work`. After a fork of a process that has run a fill, `run` is not called in
+    /// the child process, because the threads do not exist there.
     pub const fn new(count: usize, run: fn(usize, &(dyn Fn() + Sync))) -> Self {
         const MAX: usize = 1 << 16;
         Self { count: if count < MAX { count } else { MAX }, run }

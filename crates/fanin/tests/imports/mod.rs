@@ -234,7 +234,7 @@ fn is_word(c: char) -> bool {
     c.is_alphanumeric() || c == '_'
 }
 
-/// Returns the paths such as `a::b::c` in code. Generic arguments end a path.
+/// Returns the paths such as `a::b::c` that occur in code. A path ends where generic arguments begin.
 fn inline_paths(code: &str) -> Vec<Segments> {
     let mut found = Vec::new();
     let mut path: Segments = Vec::new();

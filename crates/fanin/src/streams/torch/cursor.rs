@@ -12,7 +12,7 @@ use crate::simd::{Level, dispatch};
 pub(super) struct Cursor<'a, W> {
     engine: &'a mut Mt19937,
     level: Level,
-    /// The number of words of the fill before the position.
+    /// The number of words of the fill before the position of the cursor.
     pub(super) passed: u64,
     /// The group of normal values that was computed last, and the position of the group's first word in the fill. The
     /// group is stored because the next values may belong to the same group.

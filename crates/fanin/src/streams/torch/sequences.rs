@@ -30,7 +30,7 @@ pub(super) struct ByGroups {
 }
 
 impl ByGroups {
-    /// Returns the choice for a contiguous tensor with `count` values.
+    /// Returns how torch draws a contiguous tensor with `count` values.
     pub(super) fn contiguous(count: usize) -> Self {
         Self { tensor: count >= BULK, copy: count >= BULK }
     }

@@ -89,7 +89,7 @@ impl Torch {
                 }
                 return self.reject(&trial, slice, out, !by_groups.tensor);
             }
-            // There are few values, or the memory is strided, so torch draws all values one by one in every pass.
+            // There are few values, or the memory is strided, so torch draws all proposals one by one in every pass.
             self.normals::<W>((mean, std), part, out.reborrow(), by_groups.tensor);
             let length = out.len().max(1);
             for_each_chunk::<W>(self.level(), out, (length, true), &mut |_, out| {
