@@ -19,7 +19,7 @@ use crate::notebook;
 pub type Row = (String, String, Vec<usize>);
 
 /// A list of rules that assign initializers to tensors by name. Each rule has a pattern for names, and a spec for the
-/// tensors whose names match. The first rule that matches a name applies.
+/// tensors whose names match. The first rule whose pattern matches the name of a tensor applies to the tensor.
 ///
 /// >>> import fanin
 /// >>> recipe = fanin.Recipe('''

@@ -43,7 +43,7 @@ impl TensorSource {
     }
 }
 
-/// A checkpoint in files. Reading a tensor fails after a token is cancelled.
+/// A checkpoint in files. Reading a tensor fails after the token `cancel` is cancelled.
 #[derive(Debug)]
 struct CancellableFile {
     checkpoint: Checkpoint,
@@ -64,7 +64,7 @@ fn check(cancel: &CancelToken) -> Result {
 /// Tensors in the memory of Python objects.
 #[derive(Debug)]
 struct PythonTensors {
-    /// The function that returns the memory of a tensor.
+    /// The Python function that returns the memory of the tensor with a given index.
     memory: Py<PyAny>,
     /// The tensor that was read last. Earlier tensors are released to save memory, because a tensor may be a copy, for
     /// example a copy of a tensor on a GPU.

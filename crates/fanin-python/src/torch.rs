@@ -168,8 +168,8 @@ pub fn torch_fill(
 /// many values, or if rejection sampling accepts few proposals.
 fn may_be_long(distribution: Distribution, count: usize) -> bool {
     let proposals = match distribution {
-        // This case is a mean outside the bounds. If the mean is within the bounds, rejection sampling accepts at least
-        // three in ten proposals, which is fast.
+        // This arm is for a mean outside the bounds. If the mean is within the bounds, rejection sampling accepts at
+        // least three in ten proposals, which is fast.
         Distribution::TruncatedNormal { mean, std, low, high, .. } if !(low..=high).contains(&mean) => {
             // Proposals are uniform on `low..high`. The density has its peak at the bound that is nearer to the mean.
             // At the distance `near` from this bound, the density is 1/e of the peak.

@@ -68,7 +68,7 @@ SNIPPETS = [snippet for page in PAGES for snippet in snippets(page)]
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory):
-    """Returns the folder of each page. It has a command `fanin`, which runs this interpreter's package."""
+    """Returns a new folder for each page. The folder has a command `fanin`, which runs the package of this interpreter."""
     made = {}
     for page in PAGES:
         made[page.stem] = tmp_path_factory.mktemp(page.stem)

@@ -1,4 +1,4 @@
-"""With fast_init, models have the same weights, and the generator has the same state, as without it."""
+"""With and without fast_init, models have the same weights, and the generator has the same state."""
 
 import contextlib
 import threading

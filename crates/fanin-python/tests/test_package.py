@@ -89,7 +89,7 @@ planned: list[fanin.Planned] = fanin.init_module(layer, "gpt2", seed=7)
 """
 
 
-#: A line with a mistake for each program, and the kind of error that mypy must report for it.
+#: For each program: a line with a mistake, and the kind of error that mypy must report for this line.
 WRONG_LINES = {
     "program": ("seed: str = fanin.filled(3, 'zeros')", "assignment"),
     "torch_program": ("init.normal_(layer.weight, meen=1)", "call-arg"),

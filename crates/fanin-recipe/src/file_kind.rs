@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::manifest::MAX_HEADER_BYTES;
 
-/// The number of bytes that are read to recognize a file.
+/// The number of bytes that are read to recognize the format of a file.
 const LENGTH: usize = 512;
 
 const TO_SAFETENSORS: &str =

@@ -15,7 +15,7 @@ use crate::seed_source::SeedSource;
 #[derive(Debug)]
 pub struct ModelValues<T> {
     planned: Vec<Planned>,
-    /// The index in `planned` of each parameter, by name.
+    /// Maps the name of each parameter to the index of the parameter in `planned`.
     indices: HashMap<String, usize>,
     /// The values that tied parameters share, by canonical name: the name of the parameter to which the others are
     /// tied. The values are `None` before they are drawn.

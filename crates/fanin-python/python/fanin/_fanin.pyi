@@ -144,7 +144,7 @@ class Planned:
     """
     def __new__(cls, /, name: str, dtype: str, shape: SupportsGetItem[int, SupportsIndex], pattern: str, spec: Initializer | None, scheme: str, source: str, integer: SupportsIndex | None, mean: SupportsFloat | SupportsIndex, std: SupportsFloat | SupportsIndex) -> Planned:
         """
-        Returns an object with these attributes. Unpickling calls this constructor.
+        Returns a `Planned` with the given attributes. Unpickling calls this constructor.
         """
     def __reduce__(self, /) -> tuple[Any, tuple]: ...
     def __repr__(self, /) -> str: ...
@@ -235,7 +235,7 @@ class Prepared:
 class Recipe:
     """
     A list of rules that assign initializers to tensors by name. Each rule has a pattern for names, and a spec for the
-    tensors whose names match. The first rule that matches a name applies.
+    tensors whose names match. The first rule whose pattern matches the name of a tensor applies to the tensor.
 
     >>> import fanin
     >>> recipe = fanin.Recipe('''
@@ -279,7 +279,7 @@ class Recipe:
     @property
     def model(self, /) -> str | None:
         """
-        The name of the built-in model that the recipe belongs to. None if the recipe does not name a built-in model.
+        The name of the built-in model whose recipe this is. None if the recipe is not the recipe of a built-in model.
         """
     def plan(self, /, tensors: SupportsGetItem[int, tuple[str, str, SupportsGetItem[int, SupportsIndex]]], settings: Mapping[str, SupportsFloat | SupportsIndex] | None = None) -> list[Planned]:
         """

@@ -72,7 +72,7 @@ for case, dims in MESHES.items():
     mesh = DeviceMesh("cpu", ranks, mesh_dim_names=names)
     mine = {"recipe": {}, "own": {}, "meta": {}}
     if rank < ranks.numel():
-        # The value of each element of a parameter is its row-major index. Then torch shards the parameters.
+        # Each element of a parameter has its own row-major index as its value. Then torch shards the parameters.
         model = EveryScheme()
         with torch.no_grad():
             for parameter in model.parameters():

@@ -30,8 +30,8 @@ use crate::plan::{Function, Plan};
 /// separate tensor. Created by [`blocks`](super::blocks()) and [`equal_blocks`](super::equal_blocks).
 #[derive(Debug, Clone, PartialEq)]
 pub struct Blocks {
-    /// The size along the axis and the initializer of each block. Either every size is given, or every size is `None`
-    /// and all blocks have the same size.
+    /// For each block: its size along the axis, and its initializer. Either every size is given, or every size is
+    /// `None` and all blocks have the same size.
     pub(super) blocks: Vec<(Option<usize>, Init)>,
     /// The number of blocks, if all blocks share the single initializer in `blocks`. `None` if `blocks` has one entry
     /// for each block.

@@ -13,7 +13,7 @@ use crate::recipe::glob::Glob;
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Family {
-    /// Patterns for the `model_type` of transformers, or for the name of a model in timm.
+    /// Patterns that match the `model_type` of the models in transformers, or their names in timm.
     types: Vec<String>,
     /// Texts that identify a model without config.json. Each text must occur in the name of at least one tensor. Empty
     /// if tensor names cannot identify the family.

@@ -102,7 +102,7 @@ impl KnownModel {
         numbers.filter(move |(name, _)| words.iter().any(|word| word == name))
     }
 
-    /// Returns the values of all numbers, for specs.
+    /// Returns the names and values of the numbers that specs can use as variables.
     pub(super) fn variables(&self) -> impl Iterator<Item = (String, f64)> {
         self.numbers.iter().filter_map(|(name, number)| Some((name.clone(), number.value?)))
     }

@@ -111,7 +111,7 @@ pub(crate) struct Tail {
     least: f64,
     /// The greatest value that may be returned.
     greatest: f64,
-    /// `true` if the interval is narrower than [`NARROW`].
+    /// `true` if the interval is narrower than [`NARROW`] standard deviations.
     narrow: bool,
 }
 

@@ -17,12 +17,12 @@ pub(crate) struct Quantile32<const TAIL: bool> {
     mean: f32,
     std: f32,
     smaller: SmallerTail,
-    /// The probability of the interval, divided by the number of words, 2^32.
+    /// The probability of the interval, divided by 2^32, the number of different words.
     word_mass: f32,
     /// The value of `2 * p - 1` in the middle of the interval: halfway between the words -1 and 0, read as signed
     /// integers. `p` is the probability below the value of a word.
     middle: f32,
-    /// The change of `2 * p - 1` from one word to the next.
+    /// The change of `2 * p - 1` from one word to the next, where `p` is the probability below the value of a word.
     scale: f32,
     least: f32,
     greatest: f32,
