@@ -17,8 +17,8 @@ use crate::{autograd, errors, openmp};
 /// than the fill.
 const RELEASE_GIL: usize = 1 << 13;
 
-/// Returns whether a fill of `count` values takes so long that Ctrl-C must be able to interrupt it. An orthogonal
-/// matrix has a lower limit, because each of its elements takes longer than an element of another distribution.
+/// Returns whether a fill of `count` values takes so long that Ctrl-C must be able to interrupt the fill. The limit is
+/// lower for an orthogonal matrix, because each of its elements takes longer than an element of another distribution.
 fn is_long(distribution: Distribution, count: usize) -> bool {
     let orthogonal = matches!(distribution, Distribution::Orthogonal { .. });
     count >= if orthogonal { 1 << 22 } else { interrupt::MIN_VALUES }

@@ -105,8 +105,8 @@ fn state_of<'py>(generator: &Bound<'py, PyAny>) -> PyResult<(Bound<'py, PyAny>, 
 /// Returns True if the tensor was filled. Returns False if torch must perform the fill. In this case, nothing is
 /// written or drawn.
 ///
-/// A large fill releases the GIL, so another thread may draw from the generator during the fill. The fill is then
-/// repeated from the generator's new state. After three such attempts, the fill holds the GIL.
+/// A large fill releases the GIL, so another thread may draw from the generator during the fill. If another thread has
+/// drawn, the fill is repeated from the generator's new state. After three such attempts, the fill holds the GIL.
 ///
 /// If Ctrl-C interrupts a fill, the generator has the state that it had before the fill. Some elements of the tensor
 /// have new values, and the others keep their old values.

@@ -7,7 +7,7 @@ import warnings
 from pathlib import Path
 
 # A background job of a shell ignores SIGINT, and so do the programs that it starts. Some tests start a program and interrupt it
-# by SIGINT. SIGINT is therefore handled again.
+# by SIGINT. Therefore Python's default handler of SIGINT is restored.
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 

@@ -16,7 +16,7 @@ MODELS: list["Bug"] = []
 
 @dataclass
 class Bug:
-    """A model with a bug, and the findings that `check_init` must have."""
+    """A model with a bug, and the findings that `check_init` must report."""
 
     name: str
     #: Builds the model with the bug.
@@ -158,7 +158,7 @@ def one_drawn_after_loading(broken):
     return model
 
 
-# When an embedding gets new rows, loaded rows are drawn again too (unsloth#4112).
+# When an embedding gets new rows, some rows that were loaded from a checkpoint are drawn again too (unsloth#4112).
 @bug({"embedding.weight": "drawn"}, checkpoint={"embedding.weight": torch.ones(8, 4)}, shares={"embedding.weight": 0.25})
 def rows_drawn_after_loading(broken):
     model = nn.ModuleDict({"embedding": nn.Embedding(8, 4)})
@@ -300,7 +300,7 @@ def padding_row(broken):
     return Padded()
 
 
-# A submodule is not registered on the meta device.
+# The constructor does not add a submodule if it runs on the meta device.
 @bug({"extra.weight": "missing"}, via="eager,meta")
 def missing_on_meta(broken):
     class Conditional(Model):

@@ -17,7 +17,7 @@ from fanin.torch._coord_check.attention import AttentionMode
 
 WIDTHS = [64, 128, 256, 512]
 NARROW = [32, 64, 128, 256]
-#: At this width, muP and the standard parametrization have the same learning rates.
+#: The width at which muP and the standard parametrization have the same learning rates.
 BASE = 32
 
 

@@ -60,7 +60,7 @@ def test_a_variable_that_is_created_in_a_stateless_scope_has_the_values_of_its_n
     layer = keras.layers.Dense(4, kernel_initializer=init, name="one")
     with keras.StatelessScope():
         layer.build((None, 3))
-    # Keras calls the initializers when the scope ends.
+    # Keras calls the initializers when the StatelessScope ends.
     np.testing.assert_array_equal(layer.kernel, fanin.filled((3, 4), "normal", seed=3, name="one/kernel"))
 
 

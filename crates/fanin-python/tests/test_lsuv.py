@@ -9,7 +9,7 @@ from fanin.torch import lsuv_
 
 
 class Mixed(nn.Module):
-    """A model with a layer that is called three times, a norm, dropout, a convolution, and a head tied to the embedding."""
+    """A model with a layer that is called three times, a batch norm, dropout, a convolution, and a head tied to the embedding."""
 
     def __init__(self):
         super().__init__()

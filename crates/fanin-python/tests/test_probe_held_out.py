@@ -265,7 +265,7 @@ FAULTS = {
     "a transposed convolution of std 1": (unet, filled("up2.weight", nn.init.normal_), "up2", "gain"),
     "biases of -5": (unet, filled("down2.bias", lambda b: b.fill_(-5)), "down2", "dead"),
 }
-#: The findings of these faults are notes, not problems, because models that train well have them too.
+#: Faults whose findings are notes, not problems, because models that train well have such findings too.
 NOTES = {"a tanh RNN that vanishes", "an LSTM that forgets", "an adapter whose matrices are both random"}
 
 

@@ -1,7 +1,6 @@
 """sharded_init raises an error that names the parameters with elements that were not written.
 
-An element counts as written only if its value is known. A value is known unless it was computed from unwritten memory, such as the memory
-that `torch.empty` returns.
+An element counts as written unless its value was computed from unwritten memory, such as the memory that `torch.empty` returns.
 """
 
 import pytest

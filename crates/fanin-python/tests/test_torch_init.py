@@ -103,7 +103,7 @@ def test_values_state_errors_and_warnings_are_those_of_torch(name, arguments, me
         assert found[:3] == expected[:3], where
         assert torch.equal(found[3], expected[3]) and torch.equal(found[4], expected[4]), where
         assert ours.requires_grad == by_torch.requires_grad and ours.is_leaf, where
-        # The version counters need not be equal, because torch may write to a tensor several times in one call.
+        # The version counters of the two tensors need not be equal, because torch may write to its tensor several times in one call.
         assert (ours._version > 0) == (by_torch._version > 0), where
 
 

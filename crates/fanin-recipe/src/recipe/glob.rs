@@ -100,8 +100,8 @@ impl Glob {
     }
 }
 
-/// Returns the tokens of an alternative of a group. If the alternative is a range such as `0..11`, returns one token
-/// [`Token::Number`].
+/// Replaces an alternative of a group by one token [`Token::Number`] if the alternative is a range such as `0..11`.
+/// Returns any other alternative unchanged. Returns an error message if the range is empty.
 fn number_range(tokens: Vec<Token>) -> Result<Vec<Token>, String> {
     let [Token::Text(text)] = tokens.as_slice() else { return Ok(tokens) };
     let number = |text: &str| text.parse::<u64>().ok().filter(|number| number.to_string() == text);
@@ -186,8 +186,8 @@ fn ends(token: &Token, name: &str, starts: &[usize]) -> Vec<usize> {
                 let digits = name[start..].bytes().take_while(u8::is_ascii_digit).count();
                 let text = &name[start..start + digits];
                 let number = text.parse::<u64>().ok().filter(|number| number.to_string() == text);
-                // A number includes all digits that follow each other. For example, the number 1 does not match the
-                // beginning of 12.
+                // A number matches a whole sequence of digits. For example, the number 1 does not match the beginning
+                // of 12.
                 number.filter(|number| (first..=last).contains(&number)).map(|_| start + digits)
             };
             let mut all: Vec<usize> = starts.iter().filter_map(end).collect();

@@ -15,8 +15,8 @@ use crate::models::{MODELS, Model, nearest_model};
 impl Recipe {
     /// Parses a recipe. If the recipe extends another recipe, loads the other recipe too.
     ///
-    /// Error messages show `path`. If the value of `extends` is a recipe file, its path is relative to the folder of
-    /// `path`.
+    /// Error messages show `path`. If the value of `extends` is a recipe file, its path is relative to the folder
+    /// that contains `path`.
     ///
     /// # Errors
     /// Returns [`Error::Recipe`] if the TOML is invalid, if a key or a value is unknown, if the extended recipe does

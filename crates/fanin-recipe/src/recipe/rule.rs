@@ -1,11 +1,12 @@
-//! Rules of a recipe. A rule assigns a value to the tensors whose names match a pattern.
+//! Rules of a recipe. A rule assigns an initializer, an action such as `copy`, or a dtype to the tensors whose names
+//! match a pattern.
 
 use super::copy::CopyRule;
 use super::glob::Glob;
 use super::source::Span;
 use crate::error::Result;
 
-/// A rule: a pattern, and a value for the tensors whose names match the pattern.
+/// A rule: a pattern, and an [`Assignment`] or a dtype for the tensors whose names match the pattern.
 #[derive(Debug, Clone)]
 pub(super) struct Rule<T> {
     pub(super) pattern: Pattern,

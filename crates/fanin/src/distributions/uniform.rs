@@ -174,7 +174,8 @@ mod tests {
         let ends = [[0x8000_0000u32; LANES], [0x7fff_ffff; LANES], [0; LANES], [u32::MAX; LANES]];
         let mut out = [0f32; GROUP_32];
         Uniform32::new(-0.3, 0.3).apply::<crate::simd::Scalar>(&ends, &mut out);
-        // The f32 nearest to -0.3 is less than -0.3, and the f32 nearest to 0.3 is greater than 0.3.
+        // The f32 nearest to -0.3 is less than -0.3, and the f32 nearest to 0.3 is greater than 0.3. Both are outside
+        // the interval.
         assert_eq!([out[0], out[16]], [(-0.3f32).next_up(), 0.3f32.next_down()]);
         assert!(out[48] < 0.0 && out[48] > -1e-9, "word -1 gives a value below 0: {}", out[48]);
         let mut out = [0f64; GROUP_64];

@@ -42,7 +42,7 @@ impl<'a> Context<'a> {
         Self { manifest, indices, has_attention, known: KnownModel::of(manifest, config), has_values }
     }
 
-    /// Returns the sentence of the draft that names its sources: config.json, or only the names and shapes of tensors.
+    /// Returns the sentence that says from what the draft was made: config.json, or only names and shapes of tensors.
     pub(super) fn source(&self, config: Option<&ModelConfig>) -> String {
         let name = config.and_then(|config| config.model_type().or(config.architecture()));
         match (name, &self.known) {
@@ -167,7 +167,7 @@ impl<'a> Context<'a> {
     }
 
     /// Returns the choice for the magnitudes of torch's weight norm: the tensor `weight_g` or `original0`. The choice
-    /// is a constant, which is about the norm of the direction (`weight_v` or `original1`). Returns `None` for any
+    /// is a constant that approximates the norm of the direction (`weight_v` or `original1`). Returns `None` for any
     /// other tensor.
     fn weight_norm(&self, entry: &Entry, path: &str, last: &str) -> Option<Choice> {
         let weight = path.strip_suffix(".parametrizations.weight");

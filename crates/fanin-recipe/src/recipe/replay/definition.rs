@@ -8,7 +8,7 @@ use crate::manifest::Entry;
 /// A parsed replay: the tensors of a model, and the steps that write their values.
 #[derive(Debug)]
 pub struct Replay {
-    /// The seed of torch's generator, for steps without a seed.
+    /// The seed of torch's generator, for steps without their own seed.
     pub seed: u64,
     /// The text of the replay.
     pub text: String,

@@ -147,8 +147,8 @@ impl InverseCdf for Tail {
     fn at(&self, u: f64, complement: f64) -> f64 {
         let target =
             minus_ln_complement64(u * self.fraction, complement.mul_add(self.fraction, self.complement));
-        // The first guess solves `delta * (alpha + delta / 2) = target`. The solution is written so that no two nearly
-        // equal numbers are subtracted.
+        // The first guess solves `delta * (alpha + delta / 2) = target`. The formula for the solution does not subtract
+        // two nearly equal numbers.
         let root = self.alpha.mul_add(self.alpha, 2.0 * target).sqrt();
         let mut delta = 2.0 * target / (root + self.alpha);
         for _ in 0..NEWTON_STEPS {

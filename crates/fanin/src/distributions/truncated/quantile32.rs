@@ -64,8 +64,8 @@ enum SmallerTail {
 impl SmallerTail {
     fn new(ends: [End; 2], word_mass: f32) -> Self {
         let [below, above] = ends;
-        // At the last position from `one`, the tail of `one` is at its largest and the tail of `other` is at its
-        // smallest. The comparison at this position therefore holds at all positions.
+        // At the position farthest from the end `one`, the tail of `one` is at its largest and the tail of `other` is
+        // at its smallest. The comparison at this position therefore holds at all positions.
         let never_larger = |one: End, other: End| {
             one.tail_at::<f32>(!one.flip, word_mass) <= other.tail_at::<f32>(!one.flip, word_mass)
         };
