@@ -152,8 +152,8 @@ impl InverseCdf for Tail {
         let root = self.alpha.mul_add(self.alpha, 2.0 * target).sqrt();
         let mut delta = 2.0 * target / (root + self.alpha);
         for _ in 0..NEWTON_STEPS {
-            // The derivative of `g(delta)` is 1 / M(z), where M is the Mills ratio. The asymptotic series of 1 / M has a
-            // relative error of at most 2e-4 for z >= 5.
+            // The derivative of `g(delta)` is 1 / M(z), where M is the Mills ratio. The asymptotic series of 1 / M has
+            // a relative error of at most 2e-4 for z >= 5.
             let z = self.alpha + delta;
             let y = 1.0 / (z * z);
             let slope = z * y.mul_add(y.mul_add(10.0f64.mul_add(y, -2.0), 1.0), 1.0);
