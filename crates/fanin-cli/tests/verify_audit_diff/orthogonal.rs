@@ -1,4 +1,4 @@
-//! Tests that `verify` distinguishes random orthogonal matrices from others.
+//! Tests that `verify` distinguishes random orthogonal matrices from other orthogonal matrices.
 
 use crate::common::{save, values};
 use crate::fixture::Fixture;

@@ -17,7 +17,7 @@ def command_parser(name: str, description: str, epilog: str) -> argparse.Argumen
         description=description,
         epilog=epilog,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        # An abbreviation could change its meaning when an option is added.
+        # The abbreviation of an option could change its meaning when another option is added.
         allow_abbrev=False,
     )
     parser.add_argument("--traceback", action="store_true", help="print the traceback of an error")

@@ -151,7 +151,7 @@ class Monitor:
                 self.on_record(record)
 
     def abandon_step(self) -> None:
-        """Removes the hooks of a step that does not end, for example because of an exception. Without an open step, does nothing."""
+        """Removes the hooks of a step that does not end, for example because of an exception. Does nothing if no step has begun."""
         if self._open is not None:
             stack, self._open = self._open, None
             stack.close()

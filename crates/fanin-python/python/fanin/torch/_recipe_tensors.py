@@ -144,7 +144,7 @@ def _of_fsdp1(module: nn.Module, flat: dict[str, FlatShard]) -> Iterator[tuple[s
 
 
 def persistent_buffers(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
-    """Yields the name and the tensor of each buffer in `state_dict()`. A buffer with several names is yielded once for each."""
+    """Yields the name and the tensor of each buffer in `state_dict()`. A buffer with several names is yielded once for each name."""
     for prefix, one in module.named_modules(remove_duplicate=False):
         for name, buffer in one._buffers.items():
             if buffer is not None and name not in one._non_persistent_buffers_set:

@@ -19,8 +19,8 @@ from .._fanin import torch_fill
 from ._requests import DTYPES, NORMAL, SPARSE, TRUNC_NORMAL, UNIFORM, MakeRequest
 
 _NAMES: dict[MakeRequest, str] = {UNIFORM: "uniform", NORMAL: "normal", TRUNC_NORMAL: "truncated normal", SPARSE: "sparse"}
-#: For each distribution, the distributions that its algorithm draws. fanin performs fills with a distribution only if these also
-#: have torch's bits.
+#: For each distribution, the other distributions from which its algorithm draws. fanin performs fills with a distribution only if
+#: fanin also draws these other distributions with torch's bits.
 _PARTS: dict[MakeRequest, tuple[MakeRequest, ...]] = {UNIFORM: (), NORMAL: (), TRUNC_NORMAL: (UNIFORM, NORMAL), SPARSE: (NORMAL,)}
 
 #: torch's methods. They are not looked up in `Tensor`, where fast_init replaces them.

@@ -22,7 +22,7 @@ from .fresh_memory import FreshMemory, Instruction, Pattern
 #: The values of the argument `via` of `check_init`.
 PATHS = ("eager", "meta")
 
-#: The methods that initialize a whole module. The first one that the module has is used.
+#: The methods that initialize a whole module. `check_init` calls the first of these methods that the module has.
 _METHODS = ("init_weights", "init_states", "initialize_weights")
 
 
@@ -154,7 +154,7 @@ def generators_kept() -> Iterator[None]:
     state = random.getstate()
     numpy_state = numpy_random.get_state() if numpy_random is not None else None
     try:
-        # If there are no other devices, the list is empty, because it takes fork_rng some time to find out that there are none.
+        # If the CPU is the only device, `devices` is an empty list, because fork_rng takes some time to find other devices.
         with torch.random.fork_rng(devices=None if _has_other_devices() else []):
             yield
     finally:

@@ -93,7 +93,7 @@ class PathCheck:
         if self.checkpoint is not None:
             self._compare_with_checkpoint(built.module, self.checkpoint)
         self._find_same_draws(tensors)
-        # Only one build is in memory at a time.
+        # Frees the module, so that only one build is in memory at a time.
         del built, tensors
         suspicious = any(state.looks_unwritten or state.non_finite for state in self.first.states.values())
         self._compare_patterns(traced=suspicious or bool(self.found or self._differences or self._same_draws))
@@ -163,7 +163,7 @@ class PathCheck:
                     self._add("tie", state.name, 0, f"it was tied to {states[0].name} {where}")
 
     def check_ties_of(self, other: PathCheck) -> None:
-        """Adds findings for ties that the module has on another path but not on this path."""
+        """Adds findings for ties that the module has on the path `other` (eager or meta) but not on this path."""
         self._check_ties(set(other.structure.ties.values()), f"on the {other.via} path")
 
     def _compare_with_checkpoint(self, module: nn.Module, checkpoint: CheckpointValues) -> None:
@@ -193,7 +193,7 @@ class PathCheck:
                 self._same_draws.append([group[0].name, *others])
 
     def _compare_patterns(self, traced: bool) -> None:
-        """Builds with the second pattern, and finds the elements that differ from the first build."""
+        """Builds the module with the second byte pattern in new memory, and finds the elements that differ from the first build."""
         try:
             built = self._build(1, self.seed, traced)
         except Exception as error:
@@ -240,7 +240,10 @@ class PathCheck:
                 self._add("nondeterministic", name, unknown)
 
     def _check_draws(self) -> None:
-        """Adds findings that depend on whether values were drawn: differences from the checkpoint, and parameters with equal values."""
+        """Adds findings for differences from the checkpoint and for parameters with equal values.
+
+        Both depend on whether the values were drawn from a random generator.
+        """
         for name, difference in self._differences.items():
             if name in self._unwritten:
                 continue
@@ -256,7 +259,7 @@ class PathCheck:
                     self._add("same_draws", name, state.elements, f"the same {what} as {names[0]}")
 
     def _are_drawn(self, *names: str) -> bool:
-        """Returns whether parameters with equal values were drawn from a generator, not computed."""
+        """Returns whether parameters with equal values were drawn from a random generator. False if they were computed, as by `zeros_`."""
         # If the module seeds the generator itself, another seed changes nothing, and only the trace shows that values were drawn.
         if all(was_drawn(self.trace, name) for name in names):
             return True

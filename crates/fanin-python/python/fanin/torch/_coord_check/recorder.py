@@ -34,11 +34,11 @@ class Output:
         self.input: float | None = None
         #: For the logits of an attention, their first gradient that is not 0, divided by its norm.
         self.direction: Tensor | None = None
-        #: The sizes of h_t, for t = 0, 1, ...
+        #: The sizes of the output h_t after t training steps, for t = 0, 1, ...
         self.size: list[float] = []
-        #: The sizes of h_t - h_0.
+        #: The sizes of the change h_t - h_0 of the output, for t = 0, 1, ...
         self.change: list[float] = []
-        #: The sizes of the own change: see `Recorder`.
+        #: The sizes of the module's own change, which `Recorder` defines.
         self.own: list[float | None] = []
 
     def set_direction(self, gradient: Tensor) -> None:

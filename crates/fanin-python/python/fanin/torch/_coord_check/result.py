@@ -31,9 +31,9 @@ class Module:
     widths: tuple[int, ...]
     #: The size of the input before the first step, by width and seed. None if there is no floating-point input.
     input: list[list[float]] | None
-    #: The sizes of h_t.
+    #: The sizes of the output h_t after t training steps.
     size: Sizes
-    #: The sizes of h_t - h_0.
+    #: The sizes of the change h_t - h_0 of the output.
     change: Sizes
     #: The sizes of the own change: the effect of the updates of the module's own parameters. None if the module has no parameters.
     own: Sizes | None
@@ -51,17 +51,17 @@ class Module:
 
     @cached_property
     def size_slopes(self) -> list[Slope | None]:
-        """The exponents of the sizes of h_t for t = 0, 1, .... An exponent is None if a size is 0."""
+        """The exponents of the sizes of the output h_t after t training steps, for t = 0, 1, .... None where a size is 0."""
         return [slope(self.widths, one) for one in self.size]
 
     @cached_property
     def change_slopes(self) -> list[Slope | None]:
-        """The exponents of the sizes of h_t - h_0 for t = 0, 1, .... An exponent is None if a size is 0, as at t = 0."""
+        """The exponents of the sizes of the output's change h_t - h_0 after t = 0, 1, ... steps. None where a size is 0, as at t = 0."""
         return [None, *(slope(self.widths, one) for one in self.change[1:])]
 
     @cached_property
     def own_slopes(self) -> list[Slope | None]:
-        """The exponents of the sizes of the own change for t = 0, 1, .... An exponent is None if a size is 0, as at t = 0."""
+        """The exponents of the sizes of the own change (see `own`) after t = 0, 1, ... steps. None where a size is 0, as at t = 0."""
         if self.own is None:
             return [None] * len(self.size)
         return [None, *(slope(self.widths, one) for one in self.own[1:])]
@@ -91,7 +91,7 @@ class CoordCheck:
     model: str
     #: The widths of the models, in ascending order.
     widths: tuple[int, ...]
-    #: The number of models of each width.
+    #: The number of models of each width, each built with another seed.
     seeds: int
     #: The number of training steps.
     steps: int

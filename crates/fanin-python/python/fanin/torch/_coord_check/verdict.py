@@ -76,7 +76,7 @@ def _own_change(module: Module) -> Finding | None:
 
 
 def _first_growth(modules: Sequence[Module]) -> Finding | None:
-    """Returns a finding for the first module whose output changes more in wider models.
+    """Returns a finding for the first module whose output changes more during training if the model is wider.
 
     Searches all modules at step 1, then all modules at step 2, and so on. Returns None if there is no such module at any step.
     """

@@ -153,7 +153,7 @@ class DeferredMode(TorchDispatchMode):
         super().__enter__()
 
     def __enter__(self):
-        """Applies the patches. The mode itself stays off until `wake` is called."""
+        """Applies the patches. The dispatch mode itself stays off until `wake` is called."""
         patches.apply(self.queue)
         _sleeping.mode = self
         return self

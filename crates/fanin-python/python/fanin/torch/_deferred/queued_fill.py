@@ -76,7 +76,7 @@ def flush(fills: list[QueuedFill]) -> None:
     Raises
     ------
     RuntimeError
-        If an operation that the mode did not intercept has written to one of the tensors. This tensor is not filled, and keeps
+        If an operation that DeferredMode did not intercept has written to one of the tensors. This tensor is not filled, and keeps
         the values that the operation wrote. The other tensors are filled before the error is raised.
     """
     overwritten = [fill for fill in fills if fill.is_overwritten()]

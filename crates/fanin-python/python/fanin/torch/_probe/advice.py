@@ -48,7 +48,8 @@ def advise(
     """Returns the changes that helped, and the rules that make all of these changes.
 
     Each round tries candidates in addition to the changes that have helped so far. Each candidate is measured on a new copy of the
-    model. The candidate that leaves the fewest problems is kept. So the last kept measurement is of all changes together.
+    model. The candidate that leaves the fewest problems is kept. So the measurement of the last kept candidate is a measurement of all
+    kept changes together.
     """
     found: list[Advice] = []
     rules: dict[str, str] = {}

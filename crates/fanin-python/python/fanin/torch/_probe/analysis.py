@@ -27,7 +27,7 @@ class Analysis:
     forward: fit.Fit | None
     #: The slope of the gradient, from the last layer of the trunk to the first.
     backward: fit.Fit | None
-    #: The fixed point of mean-field theory, if the model is a plain stack.
+    #: The fixed point of mean-field theory, or None unless the model is a plain stack (see `Probe.mean_field`).
     mean_field: theory.MeanField | None
     findings: list[Finding]
 

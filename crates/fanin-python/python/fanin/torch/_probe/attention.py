@@ -93,7 +93,7 @@ def of_multi_head(args: Any, kwargs: Any) -> Sample | None:
     query, key, value, width, heads, weight, bias = args[:7]
     if weight is None or query.dim() != 3 or key.shape[0] < 2:
         return None
-    # The axes are [position, input, feature].
+    # The axes of query, key and value are [position, input, feature].
     weights = weight.detach().split(width)
     biases = (None,) * 3 if bias is None else bias.detach().split(width)
     projected = [

@@ -181,7 +181,7 @@ def _critical_gain(analysis: Analysis, findings: list[Finding]) -> list[Candidat
 
 
 def _scaled_branches(analysis: Analysis, findings: list[Finding]) -> list[Candidate]:
-    """Returns two changes: the last weights of the residual branches times 1/sqrt(number of branches), or set to 0."""
+    """Returns two alternative changes of the last weight of each residual branch: times 1/sqrt(number of branches), or set to 0."""
     paths = Paths(analysis.run)
     by_name = {one.name: one for one in analysis.run.weights}
     count = len(analysis.run.residuals)

@@ -33,7 +33,7 @@ class Fit:
     low: float
     #: The upper end of the interval.
     high: float
-    #: What the interval is computed over: "seeds" if there are several, else "steps" of depth.
+    #: What the confidence interval is computed over: "seeds" if there are several seeds, else "steps" of depth.
     interval: str
     #: The number of layers or blocks.
     depth: int

@@ -181,8 +181,8 @@ class Recorder(TorchFunctionMode):
         layer = self._append_function(name, "activation", result)
         layer.activation = name
         source = args[0] if args else kwargs.get("input")
-        # `source` is compared with MASKED to leave out masked logits. If the activation ran in place, `source` is its output, in
-        # which every value is above MASKED.
+        # `source` is compared with MASKED to leave out masked logits. If the activation ran in place, `source` is its output. All
+        # outputs are above MASKED, so none is left out.
         is_open = source.detach() > attention.MASKED if isinstance(source, Tensor) and source.shape == result.shape else None
         layer.saturated = activations.saturated_share(name, result, is_open)
         if name == "leaky_relu":

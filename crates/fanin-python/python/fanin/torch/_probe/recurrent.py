@@ -38,7 +38,7 @@ def measure(module: nn.RNNBase, name: str, inputs: list[Tensor]) -> list[Recurre
         slope = math.log(max(first, 1e-300) / last) / (len(gradients) - 1)
         found.append(Recurrence(name, layer, len(gradients), slope))
         signal = signal.detach()
-        # In a bidirectional module, the next layer also reads the backward direction, which is not computed here.
+        # In a bidirectional module, the next layer cannot be measured: it also reads the backward direction, which is not computed here.
         if module.bidirectional:
             break
     return found

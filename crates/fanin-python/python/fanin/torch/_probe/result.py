@@ -68,7 +68,10 @@ class Probe:
 
     @property
     def recurrences(self) -> list[Recurrence]:
-        """The layers of torch.nn.RNN, LSTM and GRU. `gradient` is the change of ln p of the state in one time step back."""
+        """The layers of torch.nn.RNN, LSTM and GRU, with `gradient`: the change of ln p from a time step to the step before.
+
+        p is the mean square of the gradient of the layer's recurrent state.
+        """
         return self._analysis.run.recurrences
 
     @property

@@ -111,8 +111,8 @@ def _predicted(layer: Layer, sources: list[float], measured: list[float]) -> flo
 def predict_forward(layers: list[Layer]) -> None:
     """Sets `local_q` and `theory_q` of every layer.
 
-    `local_q` is predicted from the measured q of the layer's inputs, and `theory_q` from their predicted q. Layers without sources,
-    such as inputs and embeddings, keep their measured q.
+    q is the mean square of a layer's output. `local_q` is predicted from the measured q of the layer's inputs, and `theory_q` from the
+    predicted q of these inputs. Layers without sources, such as inputs and embeddings, keep their measured q.
     """
     for layer in layers:
         sources = [layers[one] for one in layer.sources]
@@ -187,11 +187,11 @@ class MeanField(NamedTuple):
     The fixed point q* solves q = sigma_w^2 E[phi(sqrt(q) z)^2] + sigma_b^2, where z is standard normal.
     """
 
-    #: The name of phi, or "linear" if there is no activation function.
+    #: The name of the activation function phi, or "linear" if there is no activation function.
     activation: str
-    #: sigma_w^2 = fan_in * E[w^2], as the geometric mean over the hidden layers.
+    #: sigma_w^2 = fan_in * E[w^2] for the weights w of a layer, as the geometric mean over the hidden layers.
     weight_variance: float
-    #: sigma_b^2 = E[b^2], as the mean over the hidden layers.
+    #: sigma_b^2 = E[b^2] for the biases b of a layer, as the mean over the hidden layers.
     bias_variance: float
     #: The fixed point q*. None if q grows without bound or falls to 0, or if every q is a fixed point, as for relu.
     fixed_point: float | None

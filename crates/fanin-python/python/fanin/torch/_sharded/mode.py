@@ -264,7 +264,7 @@ class ShardedMode(TorchFunctionMode):
 
     def _record_write_to(self, view: ParameterView, name: str, is_known: bool) -> None:
         if not is_known:
-            # Some elements now have unknown values. Which ones is not recorded, so none count as written.
+            # Some elements now have unknown values. It is not recorded which elements, so no element counts as written.
             view.named.written.clear()
             self.log.set(view.named.tensor, False)
         elif name in _OVERWRITING:

@@ -101,7 +101,7 @@ def _determine(operator: Any) -> Effect:
         only_numbers = is_tensor and not any(map(_may_be_tensor, schema.arguments[1:]))
         return Effect(WRITE, tuple(written), overwrites, covers, only_numbers, draws=draws, name=name)
     if operator.is_view or all(value.alias_info is not None for value in schema.returns):
-        # This includes operators without results, such as assertions.
+        # `all` is also True for operators without results, such as assertions.
         return Effect(VIEW, name=name)
     reads = name not in SHAPE_ONLY and any(map(_may_be_tensor, schema.arguments))
     return Effect(NEW, reads=reads, draws=draws, name=name)

@@ -18,7 +18,7 @@ def span(memory: Memory) -> tuple[int, int]:
 
 
 def is_dense(memory: Memory) -> bool:
-    """Returns whether the elements of a tensor fill their span without gaps, in any order of the axes."""
+    """Returns whether a tensor's elements fill the memory from the first to the last without gaps, in any order of the axes."""
     expected = 1
     for stride, size in sorted((stride, size) for size, stride in zip(memory.shape, memory.strides) if size != 1):
         if stride != expected:

@@ -39,9 +39,9 @@ class Position(NamedTuple):
 class Draw(NamedTuple):
     """How much an operator draws from the generator, in words or in normal values. Both fields are None if the amount is not known."""
 
-    #: The number of words.
+    #: The number of 32-bit words. None if normal values are drawn in pairs.
     words: int | None
-    #: The number of normal values, if they are drawn in pairs.
+    #: The number of normal values, if they are drawn in pairs. None for all other draws.
     normals: int | None
 
 
@@ -131,7 +131,7 @@ def _locate(state: GeneratorState, expected: Position | None, moved: _MovedGener
     if moved.state(seed, 0).head == state.head:
         return _with_pair(state, Position(seed, 0, None), moved)
     for begin in dict.fromkeys((first, 0)):
-        # The state has the index of the next word in its block, which is the position modulo 624.
+        # The state has the index of the next word in the current block of 624 words. This index is the position modulo 624.
         at = begin + (index - begin) % _BLOCK
         for position in range(at, at + _MAX_BLOCKS * _BLOCK, _BLOCK):
             if moved.state(seed, position).head == state.head:

@@ -26,7 +26,8 @@ _DTYPES = {
     torch.float8_e4m3fn: "F8_E4M3", torch.float8_e5m2: "F8_E5M2",
 }  # fmt: skip
 
-#: Initializers that call several operators. A replay has their spec. For other initializers it has the operator that they call.
+#: Initializers that call several operators. A replay has the specs of these initializers. For an initializer that calls a single
+#: operator, the replay has this operator.
 _COMPOSITE = ("trunc_normal_", "sparse_", "dirac_", "eye_")
 
 
@@ -153,7 +154,7 @@ def _start_keys(start: Position, in_pairs: bool, event: Event) -> dict[str, Any]
 def _reason(event: Event) -> str:
     """Returns the reason why an event cannot be written in a replay."""
     if event.call is not None and (event.call.name == "orthogonal_" or event.effect.name.startswith("erfinv")):
-        # Measured: the last bits of erfinv in MKL differ between AVX-512, AVX2 and SSE4.2.
+        # Measurements show that the last bits of erfinv in MKL differ between AVX-512, AVX2 and SSE4.2.
         return f"the last bits of {event.call.name} ({_where(event)}) differ between CPUs"
     return f"aten.{event.effect.name} ({_where(event)}) cannot be written in a replay"
 
@@ -164,7 +165,10 @@ def _where(event: Event) -> str:
 
 
 def _view(memory: Memory, target: Memory) -> dict[str, Any]:
-    """Returns the key `view` of a step, which says which part of the tensor `target` the step writes. Empty if it writes all of it."""
+    """Returns the key `view` of a step, which says which part of the tensor `target` the step writes.
+
+    The dict is empty if the step writes the whole tensor.
+    """
     if memory[1:4] == target[1:4]:
         return {}
     shape, strides = list(memory.shape), list(memory.strides)
