@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
-"""Measures the CPU time that each crate costs in a build of the command from nothing. docs/dev/dependencies.md has the result.
+"""Measures the CPU time that each crate costs in a build of the command `fanin`. docs/dev/dependencies.md has the result.
 
     python scripts/build_cost.py --target-dir /tmp/empty
 
 Builds `fanin-cli` in the release profile into an empty folder. Cargo runs this file in place of `rustc` (RUSTC_WRAPPER), and the
-file writes down the user and system time of each compilation. Build scripts run without the wrapper: their time is the rest.
+file writes down the user and system time of each compilation. Build scripts run without the wrapper:
+the rest of the total time is the time of these scripts and of Cargo.
 """
 
 import argparse

@@ -204,7 +204,7 @@ def compare_all(options: argparse.Namespace) -> None:
 
 
 def summary(folder: Path) -> None:
-    """Prints a table of the percentages of tensors in each class."""
+    """Prints a table of the percentages of tensors with right and wrong drafts, with and without CHECK."""
     print("| models | config.json | models | tensors | right | right with CHECK | wrong with CHECK | wrong |")
     print("|---|---|---|---|---|---|---|---|")
     for group in MODELS:

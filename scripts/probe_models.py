@@ -125,7 +125,7 @@ def _transformers_model(name, kind):
 def _shrunk(default, is_image):
     """Returns the fields of a configuration that are too large, with smaller values.
 
-    For models that take images, these are only numbers of layers. For models that take text, the ids of special tokens are also
+    For models that take images, only numbers of layers are returned. For models that take text, the ids of special tokens are also
     returned, with the value 0, because the vocabulary may be reduced.
     """
     sizes = {name: 4 for name in DEPTHS} | {name: 256 for name in WIDTHS} | {name: 4 for name in HEADS}

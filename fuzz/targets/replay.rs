@@ -1,4 +1,5 @@
-//! Parsing arbitrary text as a replay returns a replay or an error. A replay has every tensor that it plans.
+//! Parsing arbitrary text as a replay returns a replay or an error. For the name of every tensor that a replay plans,
+//! `Replay::tensor` returns a tensor.
 
 #![no_main]
 

@@ -32,7 +32,7 @@ from training import digits, initialized, picture, train
 SEEDS = 3
 #: The number of seeds for the curves of signal and gradient, which differ more from seed to seed than the results of training.
 SIGNAL_SEEDS = 5
-#: The loss is averaged over this many steps.
+#: The number of steps over which the loss is averaged.
 BIN = 5
 
 #: A job has the key of an experiment, the name of a scheme, a learning rate, and a seed. If the name is empty, the job computes the

@@ -110,8 +110,8 @@ fn rust(steps: &mut Steps, tier: Tier) -> Result {
         })
     })?;
     if tier == Tier::Slow {
-        // The other tests need not be repeated. Some of them do not use threads. Others check the distributions of
-        // values that the golden files fix.
+        // The tests that are not in this list need not be repeated without features. Some do not use threads. Others
+        // check the distributions of values that the golden files fix.
         steps.step("the library without features", || {
             let tests = ["regions", "cancel", "blocks", "bad_input", "torch_goldens", "value_stability"];
             let tests = tests.into_iter().flat_map(|test| ["--test", test]);

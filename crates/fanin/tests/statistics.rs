@@ -31,7 +31,8 @@ fn distance(mut sample: Vec<f64>, cdf: impl Fn(f64) -> f64) -> f64 {
     let mut worst = 0f64;
     let mut at = 0;
     while at < sample.len() {
-        // Values of a narrow type are often equal, so the functions are compared just below and at each distinct value.
+        // Values of a narrow type are often equal. The two distribution functions are therefore compared just below and
+        // at each distinct value.
         let end = at + sample[at..].partition_point(|&x| x == sample[at]);
         let p = cdf(sample[at]);
         worst = worst.max((p - at as f64 / n).abs()).max((end as f64 / n - p).abs());

@@ -28,8 +28,8 @@ impl AcceptanceTest {
     /// density between the bounds, without the normalization constant.
     pub(super) fn new(dtype: DType, mean: f64, std: f64, peak: f64) -> Self {
         let steps = Rounded::new(dtype);
-        // torch subtracts `mean` and `peak`, and first rounds them to the element type. torch divides by `std`, and
-        // first rounds it only to the type of the arithmetic (f32 or f64).
+        // torch rounds `mean` and `peak` to the element type before it subtracts them. torch rounds `std` only to the
+        // type of the arithmetic (f32 or f64) before it divides by `std`.
         let of_type = |x: f64| if dtype == DType::F64 { x } else { steps.round(x) };
         Self { dtype, mean: of_type(mean), std: steps.scalar(std), peak: of_type(peak) }
     }
@@ -127,8 +127,8 @@ impl AcceptanceTest {
         rejected
     }
 
-    /// Returns the logarithm of this ratio: the density at `proposal`, divided by the greatest density between the
-    /// bounds. The operations are the same as in torch for the element type `E`.
+    /// Returns the logarithm of the ratio of two densities: the density at `proposal`, divided by the greatest density
+    /// between the bounds. The operations are the same as in torch for the element type `E`.
     #[inline(always)]
     fn exponent<E: Element>(self, proposal: f64) -> f64 {
         let Self { mean, std, peak, .. } = self;
