@@ -62,7 +62,7 @@ def check_init(
         names to tensors. Every tensor whose name is in the checkpoint must have the values of the checkpoint. ValueError is raised
         if the checkpoint has no tensors, or if none of its names is in the module.
     allow
-        Patterns of names, such as "*.cache". Findings in tensors with these names do not count.
+        Patterns of names, such as "*.cache". Findings in tensors with these names do not make the check fail.
     via
         The path: how the module is built. "eager" calls `build`. "meta" calls `build` on the meta device, then calls
         `to_empty(device="cpu")`, and then the function that initializes the module, as FSDP and torchtitan do. If `build` returns

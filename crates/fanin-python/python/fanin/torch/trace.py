@@ -94,7 +94,7 @@ class InitTrace(Mapping[str, "TracedTensor"]):
         ------
         ValueError
             If a replay cannot express some of the tensors. The message gives the reason for each tensor. A replay cannot express
-            `orthogonal_` and timm's `trunc_normal_`, because their last bits differ between CPUs.
+            `orthogonal_` and timm's `trunc_normal_`, because the last bits of their values differ between CPUs.
 
         Examples
         --------

@@ -15,8 +15,8 @@ Reads and writes are detected in two ways:
   higher-order operators) is unknown, so all deferred fills are performed before such an operator.
 - Methods that read memory without an operator are patched (see `patches`).
 
-A fill is deferred only if its memory was allocated while the mode was on, and no patched method has given other code access to the
-memory since.
+A fill is deferred only if its memory was allocated while the mode was on, and no patched method has given code outside torch access
+to the memory since.
 
 The mode adds microseconds to each operator. For a small model, this takes longer than all of its fills. The mode is therefore off until
 the first large fill. That fill is itself deferred if no page of its memory has been written yet.

@@ -49,8 +49,8 @@ def probe(
         model returns is used. If the model returns no loss, a random projection of its output is used. The gradient of the output
         then has independent standard normal values, so p is about 1 at the output.
     seeds
-        The number of models to build and measure, at least 1. They use the seeds `seed`, `seed + 1`, ... of torch.manual_seed. More
-        than one needs a function as `model`. The confidence intervals of the slopes are then over the seeds.
+        The number of models to build and measure, at least 1. They use the seeds `seed`, `seed + 1`, ... of torch.manual_seed. For
+        more than one, `model` must be a function. The confidence intervals of the slopes are then over the seeds.
     seed
         The first seed. It is used for building the model, for dropout and for the random projection.
     advise
