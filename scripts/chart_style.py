@@ -27,7 +27,7 @@ DARK = {
 
 
 def styled_pyplot() -> Any:
-    """Returns the module matplotlib.pyplot with the style of these charts. Figures can only be saved to files."""
+    """Returns the module matplotlib.pyplot with the style of the charts in docs/. Figures can only be saved to files."""
     import matplotlib
 
     matplotlib.use("Agg")

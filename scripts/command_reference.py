@@ -53,7 +53,7 @@ def page() -> str:
 
 
 def is_current(text: str) -> bool:
-    """Returns whether the page has this text. Line breaks are ignored, because they differ between releases of Python."""
+    """Returns whether docs/commands.md has the given text. Line breaks are ignored, because they differ between releases of Python."""
     return PAGE.exists() and PAGE.read_text(encoding="utf-8").split() == text.split()
 
 

@@ -241,7 +241,7 @@ class EveryScheme(nn.Module):
 
     def __init__(self, **where):
         super().__init__()
-        # GPT-2 has 50257 rows too. This number is divisible neither by 2 nor by 3.
+        # The embedding of GPT-2 also has 50257 rows. This number is divisible neither by 2 nor by 3.
         self.embed = nn.Embedding(50257, 2, padding_idx=3, **where)
         self.up = nn.Linear(2, 53, **where)
         self.down = nn.Linear(53, 6, **where)

@@ -89,7 +89,7 @@ def measure(processes: int, resume: Path | None) -> dict[str, Any]:
 
 def one_thread() -> None:
     torch.set_num_threads(1)
-    # Vanishing signals become subnormal numbers, with which CPUs compute slowly. They are replaced by 0.
+    # Vanishing signals become subnormal numbers, with which CPUs compute slowly. Subnormal numbers are replaced by 0.
     torch.set_flush_denormal(True)
 
 

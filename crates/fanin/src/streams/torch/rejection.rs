@@ -35,8 +35,8 @@ pub(super) trait Trial<W: Wide>: Sync {
     fn cost(&self) -> Cost;
 
     /// Returns the position in a pass, counted in words, at which each sequence of words begins. A pass of normal
-    /// proposals has one sequence. A pass of uniform proposals has two sequences: the words of the proposals, followed by
-    /// the words of the draws that decide which proposals are rejected.
+    /// proposals has one sequence. A pass of uniform proposals has two sequences: the words of the proposals, followed
+    /// by the words of the draws that decide which proposals are rejected.
     fn sequences(&self) -> Vec<u64>;
 
     /// Draws the proposals of the first pass for the elements of `slice`, and writes them to `out`. Appends the

@@ -75,8 +75,8 @@ impl Torch {
             return Err(Error::State { reason });
         }
         // A generator that was just seeded has `next` = 0 and `left` = 1. In any other state, `next + left` is the
-        // number of words plus 1. torch does not check this sum, and reads past the end of its state if the sum is
-        // wrong.
+        // number of words in the state (624) plus 1. torch does not check this sum, and reads past the end of its state
+        // if the sum is wrong.
         let fresh = next == 0 && left == 1;
         if !fresh && next + u64::from(left) != u64::from(words) + 1 {
             let reason = format!("left = {left} and next = {next} contradict each other");
