@@ -267,8 +267,9 @@ impl AuditedTensor {
             classification.notes.push(format!("has the values that {source}"));
         } else if change.fraction > 0.5 {
             let percent = short(100.0 * change.size);
-            classification
-                .set_not_fresh(format!("has the values that {source}, changed by {percent} %: trained?"));
+            classification.set_not_fresh(format!(
+                "has the values that {source}, changed by {percent} %, probably by training"
+            ));
         }
     }
 

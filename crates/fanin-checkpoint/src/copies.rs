@@ -66,7 +66,11 @@ impl CopySource {
     ) -> Result<(), Stopped> {
         let entry = &planned.entry;
         let name = copy.from.as_deref().unwrap_or(&entry.name);
-        let missing = || Stopped::Failed(Error::Request(format!("{name}: no file has values to copy")));
+        let missing = || {
+            Stopped::Failed(Error::Request(format!(
+                "{name}: the checkpoint has no tensor of this name to copy"
+            )))
+        };
         let number = *self.numbers.get(name).ok_or_else(missing)?;
         let source = &self.checkpoint.manifest.entries[number];
         match (fit(&source.shape, &entry.shape), &copy.rest, entry.dtype.float(), native) {

@@ -134,7 +134,7 @@ impl Request<'_> {
                 (Some(Fit::Grown), Some(rest)) => {
                     let only_rows = found.shape[1..] == planned.entry.shape[1..] && found.shape[0] > 0;
                     let message = match (rest, found.dtype.float()) {
-                        (_, None) => Some(format!("{} values cannot be drawn for the rest", found.dtype)),
+                        (_, None) => Some(format!("{} values cannot be generated for the rest", found.dtype)),
                         (Rest::MeanResizing, _) if !only_rows => {
                             Some(format!("mean_resizing adds rows only: {shapes}"))
                         }

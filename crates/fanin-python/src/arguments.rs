@@ -8,7 +8,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyMapping, PyString};
 
 /// The description of valid shapes and indices in error messages.
-pub const SIZES: &str = "whole numbers from 0 on, one for each axis";
+pub const SIZES: &str = "non-negative integers, one for each axis";
 
 /// A Python argument that is not converted yet. [`Argument::read`] converts it to `T`, and names the argument in its
 /// error message.

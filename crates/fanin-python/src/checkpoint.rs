@@ -101,7 +101,7 @@ fn check_replay_arguments(replay: &Replay, draw: Draw, has_others: bool) -> PyRe
     if draw.seed != 0 && draw.seed != replay.seed {
         let (seed, own) = (draw.seed as i64, replay.seed as i64);
         return Err(PyValueError::new_err(format!(
-            "seed = {seed}: the replay has seed {own}: leave seed out"
+            "seed = {seed} contradicts the replay, which has seed {own}: leave seed out"
         )));
     }
     Ok(())

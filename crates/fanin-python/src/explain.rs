@@ -27,7 +27,7 @@ pub fn explain<'py>(
     layers: Argument<'py, Vec<u32>>,
 ) -> PyResult<Bound<'py, PyAny>> {
     let shape = shape.read("shape", SIZES)?;
-    let groups = groups.read("groups", "a whole number from 1 on")?;
+    let groups = groups.read("groups", "a positive integer")?;
     let layers = layers.read("layers", "whole numbers from 1 to 10000")?;
     let layout = layout.map(|layout| layout.to_ascii_lowercase().parse()).transpose();
     let layout = layout.map_err(|error: fanin::Error| PyValueError::new_err(error.to_string()))?;

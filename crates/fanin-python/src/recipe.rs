@@ -182,7 +182,10 @@ pub fn manifest_of(rows: Vec<Row>) -> PyResult<Manifest> {
         }
         let entry = Entry { name: name.clone(), dtype: stored, shape, offsets: None };
         if !(entry.values() as u128 * stored.bits() as u128).is_multiple_of(8) {
-            return Err(error(format!("{dtype} {:?} does not fill whole bytes", entry.shape)));
+            return Err(error(format!(
+                "{dtype} {:?} needs a number of bytes that is not whole",
+                entry.shape
+            )));
         }
         if entry.bytes() > MAX_FILE_BYTES {
             return Err(error(format!("the shape {:?} has more bytes than a file can hold", entry.shape)));

@@ -101,7 +101,7 @@ def test_rows_that_are_filled_alone_equal_the_rows_of_the_whole_array():
         (lambda: fanin.fill(np.zeros(3, "f4"), "normal", seed=0.5), TypeError, "whole number"),
         (lambda: fanin.fill(np.zeros(3, "f4"), "normal", global_shape=(5,), start=(3,)), ValueError, "is not inside the shape"),
         (lambda: fanin.fill(np.zeros((9000, 600), "f4"), "normal", global_shape=(9000, 600), start=(1, 0)), ValueError, "is not inside the shape"),
-        (lambda: fanin.fill(np.zeros(3, "f4"), "normal", out=np.zeros(4, "f4")), ValueError, "out has the shape (4,)"),
+        (lambda: fanin.fill(np.zeros(3, "f4"), "normal", out=np.zeros(4, "f4")), ValueError, "out must have the shape of the array, (3,), got (4,)"),
         (lambda: fanin.kaiming_normal(mode="fan_uot"), ValueError, "did you mean fan_out?"),
         (lambda: fanin.Recipe("[init]\nx = 3"), ValueError, "recipe:2:5"),
         (lambda: fanin.Recipe.read("gpt3"), ValueError, "did you mean gpt2?"),
@@ -184,7 +184,7 @@ def test_tensors_without_memory_are_errors():
         fanin.fill(fake, "ones")
     net = nn.Module()
     net.register_buffer("turned", torch.zeros(3, dtype=torch.complex64).conj().imag)
-    with pytest.raises(ValueError, match="turned: its memory holds the values negated"):
+    with pytest.raises(ValueError, match="turned: its memory has the negated values"):
         fanin.init_module(net, fanin.Recipe('[init]\n"*" = "ones"'))
 
 
@@ -498,7 +498,7 @@ def test_a_module_is_filled_by_a_recipe_with_copies_skips_and_ties():
     assert planned["table"].scheme == "copy" and planned["embed.weight"].source == "embed.weight"
     with pytest.raises(ValueError, match="recipe:3:12: .*fanin cannot draw values of dtype C64"):
         fanin.init_module(net, fanin.Recipe('[init]\nposition_ids = "arange"\n"phases" = "ones"\n"wide" = "skip"\n"*" = "zeros"'))
-    with pytest.raises(TypeError, match="wide: a tensor of torch.complex128 cannot be drawn: the recipe may copy or skip"):
+    with pytest.raises(TypeError, match="wide: a tensor of torch.complex128 cannot be filled: the recipe must copy or skip"):
         fanin.init_module(net, fanin.Recipe('[init]\n"phases" = "skip"\n"*" = "zeros"'))
 
 

@@ -161,7 +161,7 @@ impl Manifest {
             let entry = Entry { name: name.clone(), dtype, shape, offsets: data_offsets };
             if !(entry.values() as u128 * dtype.bits() as u128).is_multiple_of(8) {
                 let shape = &entry.shape;
-                return Err(wrong(format!("{dtype} {shape:?} does not fill whole bytes")));
+                return Err(wrong(format!("{dtype} {shape:?} needs a number of bytes that is not whole")));
             }
             total = total.saturating_add(entry.bytes());
             if total > MAX_FILE_BYTES {
@@ -237,7 +237,10 @@ mod tests {
             (r#"{"a": {"dtype": "F32", "shape": [1], "dtype": "F64"}}"#, "duplicate field `dtype`"),
             (r#"{"__metadata__": {"n": 3}}"#, "__metadata__: must be an object whose values are strings"),
             (r#"{"__metadata__": {}, "__metadata__": {}}"#, "appears twice"),
-            (r#"{"a": {"dtype": "F4", "shape": [3]}}"#, "\"a\": F4 [3] does not fill whole bytes"),
+            (
+                r#"{"a": {"dtype": "F4", "shape": [3]}}"#,
+                "\"a\": F4 [3] needs a number of bytes that is not whole",
+            ),
             (r#"{} x"#, "not the JSON"),
         ] {
             let error = read(json).unwrap_err().to_string();

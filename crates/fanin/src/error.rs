@@ -127,7 +127,7 @@ pub enum Error {
     /// [`Distribution::Mapped`](crate::Distribution::Mapped). These distributions do not contain the plans of the
     /// blocks or of the argument.
     #[error(
-        "a plan of blocks cannot be made from its distribution alone: use an initializer such as init::blocks (the shape is {shape:?})"
+        "a plan of blocks or of functions cannot be made from its distribution alone: use an initializer such as init::blocks or init::mapped (the shape is {shape:?})"
     )]
     CompositePlan {
         /// The shape given.
@@ -137,7 +137,7 @@ pub enum Error {
     /// on each other (as in `orthogonal`). The error is also returned if too many functions are nested (see
     /// [`Functions::MAX_LEN`](crate::Functions::MAX_LEN)).
     #[error(
-        "{function}: its argument must be constant, uniform, normal, trunc_normal, log_uniform, arange or a function of one of these"
+        "{function}: its argument must be constant, uniform, normal, trunc_normal, log_uniform, arange or a function of one of these; at most 4 functions can be nested"
     )]
     Mapped {
         /// The name of the function in specs.
@@ -281,7 +281,7 @@ pub enum Error {
     },
     /// The working memory of a fill cannot be allocated.
     #[error(
-        "cannot allocate the {bytes} bytes of working memory that the shape {shape:?} needs; filling only a region of the tensor needs as much memory"
+        "cannot allocate the {bytes} bytes of working memory that the shape {shape:?} needs; a fill of one region needs the same memory"
     )]
     Memory {
         /// The shape of the plan.

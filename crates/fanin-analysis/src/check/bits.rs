@@ -4,15 +4,15 @@
 use std::collections::HashMap;
 
 use fanin::region::Chunks;
-use fanin::{Distribution, Native, Plan, Stream as _, Torch};
+use fanin::{DType, Distribution, Native, Plan, Stream as _, Torch};
 use fanin_checkpoint::TorchSequence;
 use fanin_checkpoint::decode;
 use fanin_checkpoint::{Checkpoint, Progress, StreamKind};
 use fanin_recipe::{Action, Planned};
 
 use super::generate::{CHUNK, generate, report_read};
+use super::grid;
 use super::mismatch::Mismatch;
-use super::orthogonal;
 use crate::error::{Error, Result};
 
 /// A generator of the expected values of a checkpoint's tensors.
@@ -128,8 +128,8 @@ struct Comparison<'a> {
     tensor: usize,
     planned: &'a Planned,
     progress: &'a dyn Progress,
-    /// The distance up to which two values count as equal. At a tolerance of 0, the bytes of two values must be equal,
-    /// so -0 differs from 0.
+    /// The distance up to which two values count as equal before they are rounded to the dtype. At a tolerance of 0, the
+    /// bytes of two values must be equal, so -0 differs from 0.
     tolerance: f64,
     /// The row-major index of the next value to compare.
     index: usize,
@@ -174,24 +174,31 @@ impl<'a> Comparison<'a> {
         let bytes = expected.chunks(dtype.size()).zip(self.stored.chunks(dtype.size()));
         let values = decode(dtype, expected).into_iter().zip(decode(dtype, &self.stored));
         for (k, ((expected_bytes, found_bytes), (expected, found))) in bytes.zip(values).enumerate() {
-            let close = self.tolerance > 0.0 && (expected - found).abs() <= self.tolerance;
-            if expected_bytes != found_bytes && !close {
+            if expected_bytes != found_bytes && !self.is_close(expected, found) {
                 self.mismatch.add(self.index + k, expected, found);
             }
         }
     }
+
+    /// Returns whether the distance of two values is at most the tolerance, plus the distance of neighbouring values of
+    /// the dtype. Returns `false` if the tolerance is 0.
+    fn is_close(&self, expected: f64, found: f64) -> bool {
+        let plan = self.planned.plan.as_ref().filter(|_| self.tolerance > 0.0 && expected.is_finite());
+        plan.is_some_and(|plan| {
+            let (below, above) = grid::neighbours(plan.dtype(), expected);
+            (expected - found).abs() <= self.tolerance + (expected - below).max(above - expected)
+        })
+    }
 }
 
-/// Returns the tolerance for a plan of the torch stream. A stored and an expected value count as equal if their
-/// distance is at most this. The tolerance is above 0 only for `orthogonal`, because torch's orthogonal values depend
-/// on its build of LAPACK. For a plan with blocks, the largest tolerance of a block is returned.
+/// Returns the tolerance for a plan of the torch stream: the largest distance between the values of two builds of
+/// LAPACK, before they are rounded to the dtype. It is above 0 only for `orthogonal`, because only torch's orthogonal
+/// values depend on LAPACK. For a plan with blocks, the largest tolerance of a block is returned.
 fn tolerance(plan: &Plan) -> f64 {
     match plan.distribution() {
+        // torch computes the matrices of all narrower types in f32.
         Distribution::Orthogonal { gain } => {
-            let entry = orthogonal::root_mean_square(plan.shape(), gain);
-            // `None` means that the entries are too small for the dtype to store an orthogonal matrix. The tolerance is
-            // then a quarter of the gain.
-            gain.abs() * orthogonal::tolerance(plan.dtype(), entry).unwrap_or(1.0) / 4.0
+            gain.abs() * if plan.dtype() == DType::F64 { 2.5e-11 } else { 2.5e-5 }
         }
         Distribution::Blocks { .. } => {
             plan.blocks().iter().map(|block| tolerance(block.plan())).fold(0.0, f64::max)

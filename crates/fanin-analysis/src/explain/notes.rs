@@ -102,7 +102,7 @@ fn on_distribution(init: &Init, plan: &Plan, layer: &LayerShape, random: bool) -
         }
         _ if random && plan.mean().abs() > 1e-9 * plan.std() => {
             return Some(format!(
-                "The mean {} is not 0: summed over {} inputs, it drowns the signal.",
+                "The mean {} is not 0: summed over {} inputs, it dominates the signal.",
                 short(plan.mean()),
                 fans.fan_in
             ));

@@ -48,7 +48,8 @@ pub(super) fn of(
         warnings.push(format!("{} of {} are infinite", count(stats.infinite), counted(stats.count, "value")));
     }
     if !entry.dtype.is_read() && entry.values() > 0 {
-        warnings.push(format!("{} values are not examined: this type is not read as numbers", entry.dtype));
+        warnings
+            .push(format!("{} values are not examined: fanin cannot read this type as numbers", entry.dtype));
     }
     let Some(measured) = Measured::of(stats) else { return warnings };
     warnings.extend(rank_deficiency(planned, &measured, spectrum));
@@ -88,7 +89,7 @@ fn rank_deficiency(
     let spectrum = spectrum.filter(|spectrum| spectrum.condition() == Some(f64::INFINITY))?;
     full_rank_expected.then(|| {
         format!(
-            "not of full rank as a matrix of {} x {}: equal rows or columns, or zeros?",
+            "rank-deficient as a matrix of {} x {}: equal rows or columns, or zeros?",
             count(spectrum.rows as u64),
             count(spectrum.columns as u64)
         )

@@ -52,7 +52,11 @@ impl Copied<'_> {
             small.len() == large.len() && small.iter().zip(large).all(|(small, large)| small <= large);
         if original.dtype != entry.dtype || !(stacked || inside) || (small != large && entry.dtype.bits() < 8)
         {
-            let text = format!("it is copied from a tensor of {} {}", original.dtype, shape(small));
+            let text = format!(
+                "it cannot be a copy: the original is a tensor of {} {}",
+                original.dtype,
+                shape(small)
+            );
             verified.fail("copy", text);
             return Ok(());
         }

@@ -66,7 +66,7 @@ fn check_replay_options(args: &Init, replay: &Replay) -> Result {
     }
     if args.output.seed != 0 && args.output.seed != replay.seed {
         let message = format!(
-            "--seed {}: the replay has seed {}: leave --seed out",
+            "--seed {} contradicts the replay, which has seed {}: leave --seed out",
             args.output.seed as i64, replay.seed as i64
         );
         return Err(Error::Request(message));

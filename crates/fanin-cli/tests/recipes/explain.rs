@@ -69,7 +69,7 @@ fn explain_shows_the_fans_the_std_and_the_signal_of_a_spec() {
     for fixed in ["idinit", "zero_hadamard", "stacked(idinit)", "blocks(eye, zeros)"] {
         let shape = if fixed.starts_with("stacked") { "2,128,64" } else { "128,64" };
         let report = json(&[fixed, "--shape", shape]);
-        assert!(report["signal"].is_null() && !report["notes"].to_string().contains("drowns"), "{report}");
+        assert!(report["signal"].is_null() && !report["notes"].to_string().contains("dominates"), "{report}");
     }
     // The layout in a spec takes precedence over --layout. If both differ, there is a note.
     let both = json(&["kaiming_normal(layout=in_out)", "--shape", "64,3,7,7", "--layout", "torch"]);

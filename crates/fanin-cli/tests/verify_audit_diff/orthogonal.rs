@@ -1,6 +1,6 @@
 //! Tests that `verify` distinguishes random orthogonal matrices from other orthogonal matrices.
 
-use crate::common::{save, values};
+use crate::common::{bytes_of, save, values};
 use crate::fixture::Fixture;
 
 #[test]
@@ -79,6 +79,32 @@ fn random_orthogonal_matrices_pass() {
             fixture.good(&[&make[..], &from].concat());
             let ran = fixture.run(&["verify", "y.safetensors", "--recipe", "o.toml", "--alpha", "1e-6"]);
             assert_eq!(ran.code, 0, "{seed} {stream}: {}", ran.stdout);
+        }
+    }
+}
+
+#[test]
+fn verify_reports_an_orthogonal_value_of_the_torch_stream_that_rounding_does_not_explain() {
+    let fixture = Fixture::new();
+    for dtype in ["BF16", "F8_E4M3"] {
+        let manifest = serde_json::json!({ "q": { "dtype": dtype, "shape": [64, 64] } });
+        std::fs::write(fixture.path("o.json"), manifest.to_string()).unwrap();
+        std::fs::write(fixture.path("o.toml"), "[init]\n\"*\" = \"orthogonal\"\n").unwrap();
+        let torch = ["--seed", "1", "--stream", "torch"];
+        let make = ["init", "o.toml", "--like", "o.json", "--force", "-o", "x.safetensors"];
+        fixture.good(&[&make[..], &torch].concat());
+        let right = std::fs::read(fixture.path("x.safetensors")).unwrap();
+        let bytes = bytes_of(&right, "q");
+        let size = bytes.len() / (64 * 64);
+        // The bytes of a type are little-endian, so its first byte has the lowest bits. Changed by 1, the value becomes its
+        // neighbour.
+        let first = bytes.step_by(size).find(|&at| (16..32).contains(&(right[at] & 127))).unwrap();
+        for (steps, code) in [(0, 0), (1, 0), (8, 1)] {
+            let mut wrong = right.clone();
+            wrong[first] += steps;
+            std::fs::write(fixture.path("x.safetensors"), &wrong).unwrap();
+            let ran = fixture.run(&[&["verify", "x.safetensors", "--recipe", "o.toml"][..], &torch].concat());
+            assert_eq!(ran.code, code, "{dtype} {steps}: {}{}", ran.stdout, ran.stderr);
         }
     }
 }

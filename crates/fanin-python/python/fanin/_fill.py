@@ -84,7 +84,7 @@ def fill(
     """
     target = array if out is None else out
     if out is not None and _shape(array, "array") != _shape(out, "out"):
-        raise ValueError(f"out has the shape {_shape(out, 'out')}, the array has {_shape(array, 'array')}")
+        raise ValueError(f"out must have the shape of the array, {_shape(array, 'array')}, got {_shape(out, 'out')}")
     try:
         fill_array(target, spec, seed, name, dtype, global_shape, start)
         return target  # type: ignore[no-any-return]

@@ -161,7 +161,7 @@ class Verification(Report):
             for deviation in tensor.deviations:
                 yield tensor.name, tensor.scheme, deviation.test, deviation.text
         for name in self.missing:
-            yield name, "", "missing", "the model has it"
+            yield name, "", "missing", "in the model, not in the source"
         for deviation in self.rules:
             yield "", "", deviation.test, deviation.text
 

@@ -74,7 +74,7 @@ pub(super) fn check_no_random_functions(plan: &Plan, stream: &'static str) -> Re
         Distribution::Mapped { .. } if plan.formula().is_none() => Err(Error::Unsupported {
             stream,
             distribution: "log_uniform or other function of random values",
-            remedy: "use the native stream; the last bits of torch's results depend on its math library",
+            remedy: "use the native stream",
         }),
         _ => Ok(()),
     }

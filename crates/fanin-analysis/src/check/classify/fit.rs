@@ -261,7 +261,7 @@ fn zeros_together(scan: &Scan<'_>, fitted: bool) -> Result<Option<String>> {
     }
     Ok(together.then(|| {
         let percent = zeros as f64 / count * 100.0;
-        format!("{zeros} zeros ({percent:.1} %) are next to one another: a part that was never written?")
+        format!("{zeros} zeros ({percent:.1} %) are adjacent more often than by chance: a part that was never written?")
     }))
 }
 

@@ -99,7 +99,7 @@ fn bulk(entries: &[(f64, f64)]) -> TestResult {
     let largest = entries.iter().map(deviate).fold(0.0, |a: f64, b| if b.abs() > a.abs() { b } else { a });
     let text = format!(
         "singular values are not those of independent values: an entry of the bidiagonal form is {largest:+.1} standard \
-         errors off"
+         errors from its expected value"
     );
     TestResult::new("spectrum", p, text)
 }

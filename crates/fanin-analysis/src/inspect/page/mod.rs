@@ -110,7 +110,7 @@ impl Inspection {
                             "No NaN, no value outside of its bounds, and no mean or std more than 5 standard errors from its plan. "
                             code { "fanin verify" } " has the full tests."
                         } @else {
-                            "No NaN, no infinity, and no matrix that is constant or not of full rank. A recipe allows more checks; "
+                            "No NaN, no infinity, and no matrix that is constant or rank-deficient. A recipe allows more checks; "
                             code { "fanin audit" } " classifies the values without one."
                         }
                     }

@@ -161,7 +161,7 @@ def check_declared_sizes(module: nn.Module) -> None:
             if prod(shape):
                 raise ValueError(
                     f"{prefix + '.' if prefix else ''}{name} has no elements, but its module declares the shape {list(shape)}: it "
-                    "is a placeholder, so initialize the parameter where it has its memory"
+                    "may be a placeholder. Initialize the parameter before it is partitioned, or gather it first"
                 )
 
 

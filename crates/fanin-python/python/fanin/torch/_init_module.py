@@ -96,5 +96,5 @@ def plan_tensors(
 def _stored(name: str, tensor: RecipeTensor, recipe: Recipe) -> str:
     stored = STORED.get(tensor.dtype)
     if stored is None and not recipe.keeps_values(name):
-        raise TypeError(f"{name}: a tensor of {tensor.dtype} cannot be drawn: the recipe may copy or skip it")
+        raise TypeError(f"{name}: a tensor of {tensor.dtype} cannot be filled: the recipe must copy or skip it")
     return stored or str(tensor.dtype).removeprefix("torch.")

@@ -30,7 +30,7 @@ def dtype_of(tensor: Tensor, name: str) -> str:
     dtype = DTYPES.get(tensor.dtype)
     if dtype is None:
         known = ", ".join(str(one).removeprefix("torch.") for one in DTYPES)
-        raise TypeError(f"{name}: a tensor of {tensor.dtype} cannot be drawn: {known} can")
+        raise TypeError(f"{name}: a tensor of {tensor.dtype} cannot be filled: expected one of {known}")
     return dtype
 
 
@@ -49,7 +49,7 @@ def check_memory(tensor: Tensor, name: str) -> None:
     if torch._debug_has_internal_overlap(local) == 1:
         raise ValueError(f"{name}: several of its elements have the same memory, as after expand: replace it by its clone()")
     if local.is_neg():
-        raise ValueError(f"{name}: its memory holds the values negated: replace it by the result of resolve_neg()")
+        raise ValueError(f"{name}: its memory has the negated values (the negative bit is set): replace it by the result of resolve_neg()")
 
 
 def fill(tensor: Tensor, spec: str | Initializer, seed: int, name: str) -> None:

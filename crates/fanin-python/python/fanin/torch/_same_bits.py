@@ -82,7 +82,7 @@ def _warn() -> None:
     capability = torch.backends.cpu.get_cpu_capability()
     warnings.warn(
         f"torch {torch.__version__} on this CPU (capability {capability}) draws other bits than fanin for these distributions: "
-        f"{', '.join(differing)}. fanin.torch leaves them to torch, so the values are torch's, and not drawn sooner.",
+        f"{', '.join(differing)}. fanin.torch leaves them to torch, so the values are correct, but are not generated faster.",
         stacklevel=2,
     )
 

@@ -68,7 +68,9 @@ impl ModelConfig {
         if has_width {
             Ok(())
         } else {
-            Err(format!("no tensor has an axis of size {field} = {width}, so it is that of another model"))
+            Err(format!(
+                "no tensor has an axis of size {field} = {width}, so config.json belongs to another model"
+            ))
         }
     }
 
@@ -95,7 +97,7 @@ fn read(file: &Path) -> Result<String, String> {
         return Err("it is not a file".to_owned());
     }
     if size.len() > MAX_BYTES {
-        return Err(format!("it has {} bytes, more than a configuration has", size.len()));
+        return Err(format!("it has {} bytes, expected at most {MAX_BYTES}", size.len()));
     }
     let bytes = std::fs::read(file).map_err(|error| error.to_string())?;
     String::from_utf8(bytes).map_err(|_| "it is not UTF-8 text".to_owned())

@@ -106,7 +106,7 @@ fn variables(context: &Context<'_>, rules: &[DraftRule<'_>]) -> String {
                 (Some(pattern), _) => format!("{name} = {{ count = {} }}", quoted(pattern)),
                 (None, true) => format!("{name} = {value} # config.json"),
                 (None, false) => {
-                    format!("{name} = {value} # CHECK the usual value; config.json of the model has its own")
+                    format!("{name} = {value} # CHECK the library's default; config.json of the model may have another value")
                 }
             });
             is_defined |= name == "n_layer";

@@ -63,7 +63,11 @@ pub(super) fn vector(entry: &Entry, path: &str, last: &str, has_sibling: impl Fn
         return guess(Section::Norms, "ones", "a vector of this name usually is the gain of a norm");
     }
     if is_norm {
-        return guess(Section::Norms, "ones", "belongs to a norm, and its name is not that of a bias");
+        return guess(
+            Section::Norms,
+            "ones",
+            "belongs to a norm, and its name does not look like the name of a bias",
+        );
     }
     if contains(last, &["token", "embed", "query"]) {
         return guess(Section::Embeddings, "normal(std=0.02)", "learned vectors: N(0, 0.02) as in ViT");

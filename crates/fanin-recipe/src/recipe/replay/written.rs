@@ -57,7 +57,7 @@ impl WrittenCheck {
         let total = starts.count().and_then(|count| self.runs.checked_add(count));
         self.runs = total.filter(|&total| total <= MAX_RUNS).ok_or_else(|| {
             let message =
-                format!("the views of the replay have more than {MAX_RUNS} separate runs of elements");
+                format!("the views of the replay have more than {MAX_RUNS} contiguous ranges of elements");
             span.error(message, "write the whole tensor in its first step")
         })?;
         starts.for_each(|start| visit(start..start + length));
@@ -141,7 +141,7 @@ mod tests {
         for (tensor, expected) in [
             (
                 "{ shape = [1099511627776], strides = [2], steps = [{ fill = \"zeros\", view = { shape = [1] } }] }",
-                "more than 8388608 separate runs",
+                "more than 8388608 contiguous ranges",
             ),
             (
                 "{ shape = [2], strides = [9223372036854775807], steps = [{ fill = \"zeros\", view = { shape = [1] } }] }",

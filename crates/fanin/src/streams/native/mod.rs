@@ -61,12 +61,12 @@
 //! belongs to the first word of a pair, and the sine gives the value that belongs to the second word. Let w be the
 //! first word of a pair, and w' the second word. Then `r = sqrt(-2 * ln(u))` with
 //! `u = min(w + 1/2, 2^32 - 2^8) / 2^32`, and `t = 2 * pi * (w' + 1/2) / 2^32`. The angle t is reduced in integers. The
-//! number of quarter turns is `q = ((w' + 2^29) mod 2^32) / 2^30`. The remainder of the angle is
+//! number of quarter turns is `q = ((w' + 2^29) mod 2^32) / 2^30`, rounded down. The remainder of the angle is
 //! `(s + 1/2) * (2 * pi / 2^32)`, where s is `(w' - 2^30 * q) mod 2^32` as a signed integer.
 //!
 //! f64: words 0 and 1 of a block (W) give the radius, with `u = min(W + 1/2, 2^64 - 2^11) / 2^64`. Words 2 and 3 (W')
 //! give the angle `t = 2 * pi * (W' + 1/2) / 2^64`. Let `high` and `low` be the words of W'. The number of quarter
-//! turns is `q = (high + 2^29) / 2^30`. The remainder of the angle is
+//! turns is `q = (high + 2^29) / 2^30`, rounded down. The remainder of the angle is
 //! `fma(high - 2^30 * q, 2^32, low + 1/2) * (2 * pi / 2^64)`. The cosine gives the value that belongs to words 0 and 1,
 //! and the sine gives the value that belongs to words 2 and 3.
 //!

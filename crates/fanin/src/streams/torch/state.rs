@@ -57,13 +57,13 @@ impl Torch {
 
     /// Creates a generator from a state that [`Torch::state`] or `torch.get_rng_state()` returned.
     ///
-    /// # Errors `State` if the length of `bytes` is not [`Torch::STATE_BYTES`], if the generator is not seeded, or if
+    /// # Errors
+    /// `State` if the length of `bytes` is not [`Torch::STATE_BYTES`], if the generator is not seeded, or if
     /// the position of the next word is invalid.
     #[doc(alias = "set_rng_state")]
     pub fn from_state(bytes: &[u8]) -> Result<Self, Error> {
         if bytes.len() != Self::STATE_BYTES {
-            let reason =
-                format!("{} bytes, where torch's CPU generator has {}", bytes.len(), Self::STATE_BYTES);
+            let reason = format!("expected {} bytes, got {}", Self::STATE_BYTES, bytes.len());
             return Err(Error::State { reason });
         }
         let u64_from = |at: usize| u64::from_le_bytes(bytes[at..at + 8].try_into().expect("eight bytes"));
@@ -79,7 +79,7 @@ impl Torch {
         // if the sum is wrong.
         let fresh = next == 0 && left == 1;
         if !fresh && next + u64::from(left) != u64::from(words) + 1 {
-            let reason = format!("left = {left} and next = {next} contradict each other");
+            let reason = format!("left + next must be 625, got left = {left} and next = {next}");
             return Err(Error::State { reason });
         }
         let state = bytes[24..].as_chunks::<8>().0.iter().map(|word| u64::from_le_bytes(*word) as u32);

@@ -21,7 +21,7 @@ examples:
   python -m fanin coord-check model:build --widths 64,128,256 --batch data:pair --loss torch.nn.functional:cross_entropy --json
 
 exit code:
-  0  check passed: no size depends on the width that should not
+  0  check passed: no size depends on the width where it should not
   1  check failed: a size depends on the width
   2  invalid arguments or input
 """

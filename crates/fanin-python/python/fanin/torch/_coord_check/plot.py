@@ -18,7 +18,7 @@ def plot(check: CoordCheck, axes: Any = None) -> Any:
     try:
         pyplot = importlib.import_module("matplotlib.pyplot")
     except ImportError as error:
-        raise ImportError("plot() needs matplotlib: install it, or use print(), which needs nothing") from error
+        raise ImportError("plot() needs matplotlib: install it, or use print(), which needs no other package") from error
     if axes is None:
         axes = pyplot.subplots(1, 3, figsize=(13, 4), layout="constrained")[1]
     if len(axes) != 3:

@@ -89,7 +89,7 @@ def _first_growth(modules: Sequence[Module]) -> Finding | None:
                 cause = "Queries and keys align during training: multiply the logits"
             else:
                 cause = "The initial weights pass on the change of their input too strongly: multiply their std"
-            grows = f"the change grows as width^{slope.value:.2f} after step {step}, though no update does by itself. "
+            grows = f"the change grows as width^{slope.value:.2f} after step {step}, although no update of a module alone does. "
             return Finding(module.name, "change", step, slope.value, f"{grows}{cause} {_power(-slope.value)}")
     return None
 

@@ -55,7 +55,7 @@ def _not_finite(run: Run) -> list[Finding]:
         if not layer.forward.is_finite:
             if layer.role == "input":
                 return [Finding("nonfinite", "problem", layer.name, "the inputs have values that are NaN or infinite", math.nan, 0.0)]
-            text = f"the output of {layer.name} is not finite, and its input is: {layer.kind} overflows or divides by 0"
+            text = f"the output of {layer.name} is not finite, although its input is: {layer.kind} overflows or divides by 0"
             return [Finding("nonfinite", "problem", layer.module or layer.name, text, math.nan, 0.0)]
     for layer in reversed(run.layers):
         if layer.backward is not None and not layer.backward.is_finite:

@@ -19,7 +19,7 @@ def plot(probe: Probe, axes: Any = None) -> Any:
         try:
             pyplot = importlib.import_module("matplotlib.pyplot")
         except ImportError as error:
-            raise ImportError("plot() needs matplotlib: install it, or use to_html(), which needs nothing") from error
+            raise ImportError("plot() needs matplotlib: install it, or use to_html(), which needs no other package") from error
         axes = pyplot.subplots(1, 2, figsize=(11, 4), layout="constrained")[1]
     first, second = axes
     depth = list(range(1, len(probe.trunk) + 1))

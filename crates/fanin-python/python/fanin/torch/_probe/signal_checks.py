@@ -90,7 +90,7 @@ def attention(run: Run) -> list[Finding]:
     for one in run.attention:
         if one.entropy < ENTROPY:
             text = (
-                f"the attention of {one.module} is saturated: the entropy is {one.entropy:.2f} of that of equal probabilities, "
+                f"the attention of {one.module} is saturated: the entropy is {one.entropy:.2f} times that of equal probabilities, "
                 f"and the logits have a std of {rounded(one.logits)}"
             )
             found.append(Finding("attention", "problem", one.module, text, one.entropy, ENTROPY))

@@ -29,7 +29,7 @@ def differing(run: Run, paths: Paths) -> list[Finding]:
         if one.weights.rms == 0:
             text = f"{name} is 0, and its {count} nearest peers have an rms of {rounded(one.expected)}"
         elif one.expected > 0:
-            text = f"{name} has an rms of {rounded(one.weights.rms)}: {rounded(one.factor)} times that of its {count} nearest peers"
+            text = f"{name} has an rms of {rounded(one.weights.rms)}: {rounded(one.factor)} times the rms of its {count} nearest peers"
         else:
             text = f"{name} has an rms of {rounded(one.weights.rms)}, and its {count} nearest peers are 0"
         found.append(Finding("peers", "problem", one.weights.module, text, one.factor, peers.FACTOR, name))

@@ -164,7 +164,7 @@ class ShardedMode(TorchFunctionMode):
             return self._like(func, name, args, kwargs)
         elif name in _DRAWS and any(isinstance(one, Tensor) and is_dtensor(one) for one in args):
             raise ValueError(
-                f"{name} of a DTensor: torch draws on each rank by itself, so the weights would depend on the mesh: use "
+                f"{name} of a DTensor: torch draws on each rank separately, so the weights would depend on the mesh: use "
                 "normal_, uniform_ or a function of torch.nn.init"
             )
         elif isinstance(tensor, Tensor) and func == _SET_DATA:

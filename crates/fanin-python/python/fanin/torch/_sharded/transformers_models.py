@@ -64,7 +64,7 @@ class TransformersModels:
                 if None not in found and found[0] is not found[1]:
                     names = [f"{prefix}.{name}" if prefix else name for name in (target, source)]
                     raise ValueError(
-                        f"{names[0]} must be tied to {names[1]}, but is a separate parameter, as after to_empty: call "
+                        f"{names[0]} must be tied to {names[1]}, but is a separate parameter (to_empty separates tied parameters): call "
                         "init_weights() or tie_weights() of the model inside sharded_init"
                     )
 

@@ -138,7 +138,7 @@ def _summary(trace: InitTrace) -> list[str]:
     if trace.overwritten:
         values, seconds = sum(w.drawn for w in trace.overwritten), sum(w.seconds for w in trace.overwritten)
         draws = f"{len(trace.overwritten)} draw{'s' * (len(trace.overwritten) != 1)}"
-        lines.append(f"drawn for nothing: {draws}, {values:,} values, {seconds:.3f} s")
+        lines.append(f"drawn and not used: {draws}, {values:,} values, {seconds:.3f} s")
     return lines
 
 
