@@ -144,7 +144,7 @@ pub enum Error {
         function: &'static str,
     },
     /// The stream does not support the distribution of the plan.
-    #[error("the {stream} stream has no {distribution}: {remedy}")]
+    #[error("the {stream} stream does not support {distribution}: {remedy}")]
     Unsupported {
         /// The name of the stream.
         stream: &'static str,
@@ -155,7 +155,7 @@ pub enum Error {
     },
     /// The number of values of `arange` differs from the length of the last axis.
     #[error(
-        "arange: from {start} to {end} (exclusive) in steps of {step} there are {count} values, but the last axis of {shape:?} has {length}"
+        "arange: from {start} to {end} (exclusive) in steps of {step} there are {count} values, but the last axis of {shape:?} has {length}: change end or step"
     )]
     Arange {
         /// The first value.
@@ -193,7 +193,7 @@ pub enum Error {
     },
     /// The shape has more elements than fit in the address space.
     #[error(
-        "the shape {shape:?} has more elements than fit the address space of {} bits: use a smaller shape",
+        "the shape {shape:?} has more elements than fit in the address space of {} bits: use a smaller shape",
         usize::BITS
     )]
     ShapeOverflow {

@@ -73,7 +73,7 @@ pub(super) fn check_no_random_functions(plan: &Plan, stream: &'static str) -> Re
     match plan.distribution() {
         Distribution::Mapped { .. } if plan.formula().is_none() => Err(Error::Unsupported {
             stream,
-            distribution: "log_uniform or other function of random values",
+            distribution: "log_uniform or other functions of random values",
             remedy: "use the native stream",
         }),
         _ => Ok(()),

@@ -11,9 +11,10 @@ from ..check import check_init
 
 _EPILOG = """\
 MODULE:FUNCTION names a function without arguments that returns a torch.nn.Module, such as my_package.models:build. MODULE may
-also be a file, such as train.py:build. A class of modules without arguments can be given as well.
+also be a file, such as train.py:build. It may also
+name a subclass of torch.nn.Module whose constructor needs no arguments.
 
-Exit codes: 0 no findings, 1 findings, 2 wrong usage, or the module could not be built.
+Exit codes: 0 no findings, 1 findings, 2 invalid arguments, or the module could not be built.
 """
 
 

@@ -11,9 +11,10 @@ from ..trace import trace_init
 
 _EPILOG = """\
 MODULE:FUNCTION names a function without arguments that returns a torch.nn.Module, such as my_package.models:build. MODULE may
-also be a file, such as train.py:build. A class of modules without arguments can be given as well.
+also be a file, such as train.py:build. It may also
+name a subclass of torch.nn.Module whose constructor needs no arguments.
 
-Exit codes: 0 done, 1 a tensor was not written, 2 wrong usage, or the module could not be built or written as a replay.
+Exit codes: 0 done, 1 a tensor was not written, 2 invalid arguments, or the module could not be built or written as a replay.
 """
 
 
