@@ -11,8 +11,7 @@ from ..check import check_init
 
 _EPILOG = """\
 MODULE:FUNCTION names a function without arguments that returns a torch.nn.Module, such as my_package.models:build. MODULE may
-also be a file, such as train.py:build. It may also
-name a subclass of torch.nn.Module whose constructor needs no arguments.
+also be a file, such as train.py:build. FUNCTION may also be a subclass of torch.nn.Module whose constructor needs no arguments.
 
 Exit codes: 0 no findings, 1 findings, 2 invalid arguments, or the module could not be built.
 """
