@@ -125,7 +125,10 @@ fn the_torch_stream_returns_an_error_for_functions_of_random_values() {
         let plan = plan(spec, shape, DType::F32).unwrap();
         let mut values = Buffer::new(DType::F32, plan.len());
         let error = Torch::new(0).fill(&plan, values.tensor(shape)).unwrap_err().to_string();
-        assert!(error.contains("the torch stream does not support log_uniform") && error.contains("native"), "{error}");
+        assert!(
+            error.contains("the torch stream does not support log_uniform") && error.contains("native"),
+            "{error}"
+        );
         assert_eq!(Torch::words(&plan), None);
     }
     let stacked = plan("stacked(log_uniform(1, 2))", &[2, 3], DType::F32).unwrap();
