@@ -187,8 +187,8 @@ class Planned:
     @property
     def source(self, /) -> str:
         """
-        The tensor name that the native stream uses. For a tied tensor, this is the name of the tensor that it is tied
-        to. Otherwise it is the tensor's own name.
+        The tensor name that the native stream uses. If the tensor is tied to another tensor, this is the name of that
+        other tensor. Otherwise it is the tensor's own name.
         """
     @property
     def spec(self, /) -> Initializer | None:
@@ -205,8 +205,8 @@ class Planned:
 class Prepared:
     """
     The values of a global tensor, from which arrays can be filled region by region. The constructor computes what all
-    regions share, such as the factorization of an orthogonal matrix. The constructor issues no warnings.
-    `Initializer.resolve` issues the warnings of a spec and a shape.
+    regions share, such as the factorization of an orthogonal matrix. The constructor issues no warnings. To get the
+    warnings for a spec and a shape, call `Initializer.resolve`.
 
     >>> import numpy as np
     >>> import fanin
@@ -259,10 +259,10 @@ class Recipe:
     @staticmethod
     def draft(name: str | PathLike[str]) -> str:
         """
-        Returns the text of a new recipe. `name` is the path of a safetensors file, a folder, an index or a manifest, or the
-        name of a built-in model. If the config.json beside the file names a model that fanin knows, the rules are those of
-        the model's code. Otherwise they are guessed from the names and shapes of tensors. `fanin recipe` prints the same
-        text. Check and edit the recipe before you use it.
+        Returns the text of a new recipe. `name` is the path of a safetensors file, a folder, an index or a manifest, or
+        the name of a built-in model. If the config.json beside the file names a model that fanin knows, the rules do
+        what the model's code does. Otherwise the rules are guessed from the names and shapes of tensors. `fanin recipe`
+        prints the same text. Check and edit the recipe before you use it.
 
         >>> import fanin
         >>> '"*.bias" = "zeros"' in fanin.Recipe.draft("gpt2")
@@ -270,7 +270,7 @@ class Recipe:
         """
     def keeps_values(self, /, name: str) -> bool:
         """
-        Returns whether the rule for a tensor of this name is "copy" or "skip", so that the tensor is not filled.
+        Returns whether the rule for a tensor of this name is "copy" or "skip". Such a tensor is not filled.
 
         >>> import fanin
         >>> fanin.Recipe('[init]\\n"*.mask" = "skip"\\n"*" = "zeros"').keeps_values("attn.mask")
@@ -304,7 +304,8 @@ class Recipe:
 
 def audit_tensors(source: "Any", name: str) -> "dict[str, Any]":
     """
-    Classifies the values of tensors, and returns the report. `name` is the name of the source in the report.
+    Classifies tensors by their values, without a recipe, and returns the report. `name` is the name of the source in
+    the report.
     """
 
 def canonical_name(name: str) -> str:
@@ -391,8 +392,8 @@ def torch_fill(request: FillRequest, address: SupportsIndex, dtype: str, shape: 
     Returns True if the tensor was filled. Returns False if torch must perform the fill. In this case, nothing is
     written or drawn.
 
-    A large fill releases the GIL, so another thread may draw from the generator during the fill. The fill is then
-    repeated from the generator's new state. After three such attempts, the fill holds the GIL.
+    A large fill releases the GIL, so another thread may draw from the generator during the fill. If another thread has
+    drawn, the fill is repeated from the generator's new state. After three such attempts, the fill holds the GIL.
 
     If Ctrl-C interrupts a fill, the generator has the state that it had before the fill. Some elements of the tensor
     have new values, and the others keep their old values.
@@ -460,10 +461,10 @@ def write_checkpoint(recipe: "str | PathLike[str] | Recipe", output: str | PathL
         The largest size of a file: a number of bytes, or a text such as "5GB". The output is then a folder of several
         files.
     part
-        The part of the checkpoint that this process writes, if n processes write the checkpoint together without
-        communication. `(k, n)`: the part of process k, from 1 to n. The part of a single file is a range of its bytes.
-        The part of a folder is every n-th file. "auto": k and n are read from the environment variables that the
-        launcher sets.
+        The part of the checkpoint that this process writes, if n processes write the checkpoint together. The processes
+        do not communicate. `(k, n)`: the part of process k, where k is from 1 to n. The part of a single file is a
+        range of its bytes. The part of a folder is every n-th file. "auto": k and n are read from the environment
+        variables that the launcher sets.
     layout
         "hf" for the file layout of Hugging Face, "dcp" for the file layout of torch.distributed.checkpoint.
     resume
