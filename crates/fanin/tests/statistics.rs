@@ -114,8 +114,8 @@ fn each_value_of_a_narrow_type_has_the_probability_of_the_interval_that_is_round
                     (start, from, degrees) = (end(cell), cell + 1, degrees + 1);
                 }
             }
-            // For more than 4 degrees of freedom, the quantile of the chi-square distribution at 1 - 1e-6 is at most 9
-            // standard deviations above the mean.
+            // With 5 or more degrees of freedom, a chi-square variable is 9 or more standard deviations above its mean
+            // with a probability of at most 3.1e-6.
             let deviation = (chi_square - f64::from(degrees)) / (2.0 * f64::from(degrees)).sqrt();
             assert!(degrees > 4 && deviation < 9.0, "{dtype} {low} {high}: {chi_square} of {degrees}");
         }
