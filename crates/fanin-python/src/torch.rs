@@ -175,7 +175,8 @@ fn may_be_long(distribution: Distribution, count: usize) -> bool {
             // At the distance `near` from this bound, the density is 1/e of the peak.
             let nearest = (low - mean).max(mean - high) / std;
             let near = std * 2.0 / (nearest.hypot(2f64.sqrt()) + nearest);
-            // torch draws a proposal for each element in each pass, until the last element has accepted one.
+            // In each pass, torch draws a proposal for every element. The passes end when each element has accepted a
+            // proposal. Then `count * passes` proposals have been drawn.
             let passes =
                 (high - low) / near.min(high - low) * std::f64::consts::E * (1.0 + (count as f64).ln());
             count as f64 * passes

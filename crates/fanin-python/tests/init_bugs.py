@@ -503,7 +503,8 @@ def same_seed_other_shape(broken):
     return nn.ParameterDict({"down": weight((16, 64), 0), "up": weight((64, 32), 0 if broken else 1)})
 
 
-# Only a model created on the meta device draws from another distribution, with the same mean and standard deviation.
+# If the model is created on the meta device, init_weights draws from another distribution than the constructor. Both distributions
+# have the same mean and standard deviation.
 @bug({"linear.weight": "distribution"}, via="eager,meta")
 def same_variance_other_distribution(broken):
     class Uniform(nn.Module):

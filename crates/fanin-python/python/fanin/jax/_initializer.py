@@ -144,7 +144,7 @@ def canonical(shape: Any, dtype: Any) -> tuple[tuple[int, ...], np.dtype]:
 
 
 def _axis_names(spec: jax.sharding.PartitionSpec, ndim: int) -> list[tuple[str, ...]]:
-    """Returns, for each axis of an array with `ndim` axes, the names of the mesh axes along which it is sharded."""
+    """Returns one tuple for each of the `ndim` axes of an array: the names of the mesh axes along which this axis is sharded."""
     if len(spec) > ndim:
         raise ValueError(f"out_sharding {spec} has {len(spec)} axes, but the shape has {ndim}")
     names = [() if one is None else (one,) if isinstance(one, str) else tuple(one) for one in spec]
@@ -172,7 +172,7 @@ def named_sharding(out_sharding: Any) -> Any:
 
 
 def concrete(sharding: Any) -> Any:
-    """Returns a sharding whose mesh has devices. A sharding with an abstract mesh gets the mesh of `jax.set_mesh` instead."""
+    """Returns `sharding`. If its mesh is abstract (has no devices), the mesh is replaced by the mesh of `jax.set_mesh`."""
     if isinstance(sharding, jax.sharding.NamedSharding) and not isinstance(sharding.mesh, jax.sharding.Mesh):
         return jax.sharding.NamedSharding(jax.sharding.get_mesh(), sharding.spec)
     return sharding

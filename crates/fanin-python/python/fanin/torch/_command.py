@@ -51,9 +51,10 @@ _PACKAGES = tuple({sysconfig.get_path(name) for name in ("purelib", "platlib", "
 
 
 def _raised_at(error: Exception) -> str | None:
-    """Returns the file and the line that raised an exception, or None for an exception of fanin itself.
+    """Returns the file and the line to show for an exception, or None if code of fanin itself raised the exception.
 
-    Returns the innermost line of the user's code. If no line of the traceback is the user's code, returns the innermost line.
+    The line is the innermost line of the user's code in the traceback. If the traceback has no line of the user's code, the line is
+    the innermost line of the traceback.
     """
     frames = traceback.extract_tb(error.__traceback__)
     if not frames or frames[-1].filename.startswith((_FANIN, "<frozen")):

@@ -35,8 +35,8 @@ def flat_parameters(module: nn.Module) -> Iterator[tuple[str, Any]]:
     `name` is the name of the submodule whose parameters are in the flat parameter. `handle` is FSDP1's handle of it.
     """
     for name, one in module.named_modules():
-        # `one` may be a wrapper, such as that of torch.compile. getattr would also find attributes of the wrapped module. vars()
-        # finds only the attributes of the wrapper itself.
+        # `one` may be a wrapper module, such as the wrapper of torch.compile. getattr would also find attributes of the wrapped
+        # module. vars() finds only the attributes of the wrapper itself.
         handle: Any = vars(one).get("_handle")
         flat = getattr(handle, "flat_param", None)
         if flat is not None and hasattr(flat, "_shard_param_infos"):

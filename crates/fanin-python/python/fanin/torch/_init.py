@@ -299,8 +299,8 @@ def orthogonal_(tensor: Tensor, gain: float = 1, generator: torch.Generator | No
     return tensor
 
 
-#: The minimum number of multiplications of a factorization that runs in a background thread, so that Ctrl-C can end the call. This
-#: number takes about 0.1 s.
+#: If a factorization needs at least this number of multiplications, it runs in a background thread, so that Ctrl-C can end the
+#: call. A factorization with this number of multiplications takes about 0.1 s.
 _INTERRUPTIBLE = 1 << 31
 
 

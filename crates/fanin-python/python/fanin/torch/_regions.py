@@ -163,7 +163,7 @@ def _position_of(placement, right: list[_Split], placements) -> tuple[int, int]:
     if factor == 1:
         return 0, 1
     if not right:
-        # The blocks are not given to different ranks, because there is no split to the right. A rank has a chunk of each block.
+        # No split to the right gives the blocks to different ranks. So each rank has one chunk of every block.
         return 0, factor
     chunks = 1
     for position, split in enumerate(right):

@@ -157,8 +157,8 @@ def _truncated(low: float, high: float) -> _Case:
 #: For each distribution, fills that together execute every branch of torch's code: sizes below and above 16, sizes that are not
 #: multiples of 16, tensors that are not contiguous, and both algorithms of the truncated normal distribution.
 _CASES: dict[MakeRequest, list[_Case]] = {
-    # The difference of the bounds is not a power of 2. Multiplication by a power of 2 is exact, so that a fused multiply-add would
-    # give the same bits as a separate multiplication and addition.
+    # A uniform value is multiplied by the difference of the bounds. This difference must not be a power of 2 here. Otherwise the
+    # multiplication would be exact, and a fused multiply-add would give the same bits as a multiplication followed by an addition.
     UNIFORM: [
         _Case(UNIFORM, shape, (-0.37, 0.81), lambda one, generator: _uniform(one, -0.37, 0.81, generator=generator), transposed)
         for shape, transposed in (((1001,), False), ((19, 7), True))

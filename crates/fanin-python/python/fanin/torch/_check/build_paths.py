@@ -131,8 +131,8 @@ def _required(method: Callable[..., Any]) -> bool:
 
 
 def _seed(seed: int) -> None:
-    # Even without a GPU, `torch.manual_seed` stores calls for GPUs, together with their stack traces. This takes as long as a small
-    # build.
+    # Even without a GPU, `torch.manual_seed` queues the seeding of GPUs for later, together with stack traces. This takes as long
+    # as building a small model.
     seed_torch = torch.manual_seed if _has_other_devices() else torch.default_generator.manual_seed
     seed_torch(seed)
     random.seed(seed)

@@ -49,8 +49,8 @@ def _difference(eager: PathCheck, theirs: TensorState, meta: PathCheck, ours: Te
     if what is None:
         return None
     if eager.is_drawn(theirs.name):
-        # If two seeds of the eager path differ as well, the difference between the paths may be chance. This happens with few draws,
-        # and with draws that depend on each other.
+        # If the distributions of two builds with different seeds also differ on the eager path, the difference between the paths
+        # may be chance. This happens with few draws, and with draws that depend on each other.
         again = eager.redrawn().states[theirs.name].moments
         if ours.moments.count < _MIN_SAMPLE and meta.is_drawn(ours.name):
             return None

@@ -53,8 +53,8 @@ class Moments:
         if self.count > 2 * _DETAILED:
             runs = wide[: self.count // _RUNS * _RUNS].view(_RUNS, -1)[:, : _DETAILED // _RUNS].reshape(-1)
             found = float(runs.var(correction=0))
-            # If the variance of the runs differs too much from the variance of the whole tensor, for example because most values are 0,
-            # all values are used.
+            # `runs` is a sample of the values. If the variance of the sample differs too much from the variance of the whole
+            # tensor, for example because most values are 0, all values are used instead of the sample.
             if abs(found / variance - 1) < 0.02:
                 part, variance = runs, found
         standardized = (part - float(part.mean())) / math.sqrt(variance)
@@ -125,6 +125,7 @@ def _kolmogorov_smirnov(a: Tensor, b: Tensor) -> bool:
     below_a = torch.searchsorted(a, both, right=True) / len(a)
     below_b = torch.searchsorted(b, both, right=True) / len(b)
     distance = float((below_a - below_b).abs().max())
-    # For equal distributions, a distance of at least d has the probability 2 exp(-2 d^2 m) in the limit of large samples.
+    # If both samples come from the same distribution, `distance` is at least d with a probability of about 2 exp(-2 d^2 m) for
+    # large samples.
     m = len(a) * len(b) / (len(a) + len(b))
     return 2 * math.exp(-2 * distance**2 * m) < 1e-9

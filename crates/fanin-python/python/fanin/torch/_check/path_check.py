@@ -55,8 +55,8 @@ class PathCheck:
     """The check of one path: the eager path or the meta path.
 
     The first two builds have the same seed, and different byte patterns in new memory. An element that differs between them either
-    depends on unwritten memory, or is not determined by the seed. If the element still has the pattern itself, it is unwritten.
-    Otherwise a third build, which repeats the first one, decides.
+    depends on unwritten memory, or is not determined by the seed. If the element has the pattern of each build, it is unwritten.
+    Otherwise a third build, which repeats the first build, decides.
 
     A build with another seed shows which elements were drawn. This build is made only if something is wrong with an element that
     may have been drawn.

@@ -135,7 +135,7 @@ def _hashes(view: memoryview) -> array[int]:
 
 
 def _add_contents(state: TensorState, parts: list[Tensor], pattern: Pattern, left: int) -> int:
-    """Copies or hashes the values of a tensor, and compares them with the pattern. Returns the number of bytes that were copied.
+    """Copies or hashes the values of a tensor, and looks for the pattern of unwritten memory. Returns the number of bytes copied.
 
     At most `left` bytes are copied. Larger tensors are hashed.
     """
@@ -161,7 +161,7 @@ def _add_contents(state: TensorState, parts: list[Tensor], pattern: Pattern, lef
 def _looks_unwritten(part: Tensor, content: bytes | memoryview, pattern: Pattern) -> bool:
     size, start, tile = len(content), _position(part), pattern.bytes_of(part.dtype)
     samples = _SAMPLES if size <= BLOCK else _MORE_SAMPLES
-    # There is no shorter sample at the end of a tensor, because a few bytes may equal the pattern by chance.
+    # All samples have the same length. A shorter sample at the end of the tensor could equal the pattern by chance.
     for at in range(0, max(1, size - _SAMPLE_BYTES + 1), max(_SAMPLE_BYTES, size // samples)):
         sample = content[at : at + _SAMPLE_BYTES]
         offset = (start + at) % PERIOD

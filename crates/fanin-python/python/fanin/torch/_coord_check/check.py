@@ -27,10 +27,11 @@ def coord_check(
     seeds: int = 3,
     seed: int = 0,
 ) -> CoordCheck:
-    """Trains models of several widths for a few steps, and says how the size of their outputs depends on the width.
+    """Trains models of several widths for a few steps, and says how the magnitude of their outputs depends on the width.
 
     This is the coordinate check of Yang et al. (2022, appendix D.1, "Verifying muP implementation via coordinate checking"). It
-    measures three sizes (root mean squares) on one batch, for each module and for the logits of each attention:
+    measures three sizes on one batch, for each module and for the logits of each attention. Each size is the root mean square of a
+    tensor:
 
     - the output h_t after t steps;
     - the change of the output, h_t - h_0;

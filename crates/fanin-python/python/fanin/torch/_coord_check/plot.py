@@ -1,4 +1,4 @@
-"""Draws a coordinate check with matplotlib: sizes by width, on logarithmic axes."""
+"""Draws a coordinate check with matplotlib: root mean squares by width, on logarithmic axes."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ if TYPE_CHECKING:
 
 
 def plot(check: CoordCheck, axes: Any = None) -> Any:
-    """Draws three sizes of each module by width: the output h_0, its change after the first step, and after the last step.
+    """Draws three root mean squares by width for each module: of h_0, of h_1 - h_0, and of the same change after the last step.
 
-    Returns the three matplotlib axes. Modules with a finding have thick lines and a label.
+    h_t is the output of the module after t training steps. Returns the three matplotlib axes. Modules with a finding have thick
+    lines and a label.
     """
     try:
         pyplot = importlib.import_module("matplotlib.pyplot")

@@ -1,4 +1,4 @@
-"""The class `Recorder`, which measures the sizes of a model's outputs and of their changes during a few training steps."""
+"""The class `Recorder`: measures the rms (root mean square) of outputs and of their changes during a few training steps."""
 
 from __future__ import annotations
 
@@ -21,24 +21,24 @@ LOGITS = "attention logits"
 
 
 class Output:
-    """The sizes of the output of one module call, or of the logits of an attention, after each step of one training run.
+    """The rms (root mean square) of the output of one module call, or of the logits of an attention, after each training step.
 
-    A size is a root mean square. h_t is the output after t training steps.
+    h_t is the output after t training steps.
     """
 
     def __init__(self, kind: str, has_parameters: bool, first: Tensor):
         self.kind, self.has_parameters, self.shape = kind, has_parameters, tuple(first.shape)
         #: The output h_0 before the first step. It is deleted after the run, as is `direction`.
         self.first = first
-        #: The size of the module's first floating-point input before the first step. None if there is no floating-point input.
+        #: The rms of the module's first floating-point input before the first step. None if there is no floating-point input.
         self.input: float | None = None
         #: For the logits of an attention, their first gradient that is not 0, divided by its norm.
         self.direction: Tensor | None = None
-        #: The sizes of the output h_t after t training steps, for t = 0, 1, ...
+        #: The rms of the output h_t after t training steps, for t = 0, 1, ...
         self.size: list[float] = []
-        #: The sizes of the change h_t - h_0 of the output, for t = 0, 1, ...
+        #: The rms of the change h_t - h_0 of the output, for t = 0, 1, ...
         self.change: list[float] = []
-        #: The sizes of the module's own change, which `Recorder` defines.
+        #: The rms of the module's own change, which `Recorder` defines, for t = 0, 1, ...
         self.own: list[float | None] = []
 
     def set_direction(self, gradient: Tensor) -> None:
@@ -49,7 +49,7 @@ class Output:
 
 
 class Recorder:
-    """Records the sizes of the outputs of all modules of a model during its first training steps.
+    """Records the rms (root mean square) of the outputs of all modules of a model during the first training steps.
 
     The own change of a module f is f(x_t; w_t) - f(x_t; w_0), where x_t is its input after t steps, and w_t are its parameters
     after t steps. The own change is the effect of the updates of the module's own parameters. In contrast, the change of the
@@ -64,13 +64,13 @@ class Recorder:
         self.outputs: dict[str, Output] = {}
         #: The initial parameters w_0 of each module whose own change is measured.
         self._parameters = {module: _copies(module) for module in model.modules() if _has_own_change(module)}
-        #: The size of the own change of each module in its current call.
+        #: The rms of the own change of each module in its current call.
         self._own: dict[nn.Module, float] = {}
         #: The tensors that were recorded in this forward pass, and their versions.
         self._seen = WeakTensorKeyDictionary()
         #: The number of outputs that were recorded under each name in this forward pass.
         self._counts: dict[str, int] = {}
-        #: The running calls of modules, outermost first, and the sizes of their inputs.
+        #: The running calls of modules, outermost first, and the rms of their inputs.
         self._frames: list[Call] = []
         self._inputs: list[float | None] = []
         #: The number of training steps so far.

@@ -15,10 +15,10 @@ Sizes = list[list[list[float]]]
 
 @dataclasses.dataclass(eq=False)
 class Module:
-    """The output of one call of a module, or the logits of an attention: its sizes, and how they depend on the width.
+    """The output of one call of a module, or the logits of an attention: its root mean squares, and how these depend on the width.
 
-    Sizes are root mean squares. The output after t training steps is h_t. An exponent a means that the size is proportional to
-    width^a.
+    A size is a root mean square (rms). The output after t training steps is h_t. An exponent a means that the rms is proportional
+    to width^a.
     """
 
     #: The name of the module, with "#2" for its second call. For logits, the name of the module that computes them and ":logits".
@@ -29,18 +29,20 @@ class Module:
     has_fixed_shape: bool
     #: The widths of the models, in ascending order.
     widths: tuple[int, ...]
-    #: The size of the input before the first step, by width and seed. None if there is no floating-point input.
+    #: The rms (root mean square) of the input before the first step: `input[w][s]` is for the width of index w and the seed of
+    #: index s. None if there is no floating-point input.
     input: list[list[float]] | None
-    #: The sizes of the output h_t after t training steps.
+    #: The rms (root mean square) of the output h_t after t training steps.
     size: Sizes
-    #: The sizes of the change h_t - h_0 of the output.
+    #: The rms (root mean square) of the change h_t - h_0 of the output.
     change: Sizes
-    #: The sizes of the own change: the effect of the updates of the module's own parameters. None if the module has no parameters.
+    #: The rms (root mean square) of the own change of the output, which is the effect of the updates of the module's own
+    #: parameters. None if the module has no parameters.
     own: Sizes | None
 
     @property
     def may_vanish(self) -> bool:
-        """Whether the initial size may be smaller in wider models, as muP allows for the model's output and logits of attention."""
+        """Whether the initial values may be smaller in wider models. muP allows this for the model's output and logits of attention."""
         return self.has_fixed_shape or self.kind == LOGITS
 
     @cached_property
@@ -51,17 +53,26 @@ class Module:
 
     @cached_property
     def size_slopes(self) -> list[Slope | None]:
-        """The exponents of the sizes of the output h_t after t training steps, for t = 0, 1, .... None where a size is 0."""
+        """For t = 0, 1, ... training steps: the exponent a if the rms of the output h_t is proportional to width^a.
+
+        None if an rms is 0.
+        """
         return [slope(self.widths, one) for one in self.size]
 
     @cached_property
     def change_slopes(self) -> list[Slope | None]:
-        """The exponents of the sizes of the output's change h_t - h_0 after t = 0, 1, ... steps. None where a size is 0, as at t = 0."""
+        """For t = 0, 1, ... training steps: the exponent a if the rms of the change h_t - h_0 is proportional to width^a.
+
+        None if an rms is 0, as at t = 0.
+        """
         return [None, *(slope(self.widths, one) for one in self.change[1:])]
 
     @cached_property
     def own_slopes(self) -> list[Slope | None]:
-        """The exponents of the sizes of the own change (see `own`) after t = 0, 1, ... steps. None where a size is 0, as at t = 0."""
+        """For t = 0, 1, ... training steps: the exponent a if the rms of the own change (see `own`) is proportional to width^a.
+
+        None if an rms is 0, as at t = 0.
+        """
         if self.own is None:
             return [None] * len(self.size)
         return [None, *(slope(self.widths, one) for one in self.own[1:])]
@@ -69,15 +80,15 @@ class Module:
 
 @dataclasses.dataclass(frozen=True)
 class Finding:
-    """A size that depends on the width and should not."""
+    """A size (a root mean square) that depends on the width although it should not."""
 
     #: The name of the module or of the logits: `Module.name`.
     module: str
-    #: Which size depends on the width: "initial size", "own change" or "change".
+    #: Which root mean square depends on the width: "initial size" (of the initial output), "own change" or "change".
     what: str
-    #: The number of training steps after which the size was measured.
+    #: The number of training steps after which the root mean square was measured.
     step: int
-    #: The exponent a, if the size is proportional to width^a.
+    #: The exponent a, if the root mean square is proportional to width^a.
     slope: float
     #: The finding in words, with a remedy.
     text: str
@@ -100,7 +111,8 @@ class CoordCheck:
     #: "muP" if there are no findings. "standard" if updates grow with the width, as in the standard parametrization with one learning
     #: rate. "kernel" if the updates of hidden layers vanish with the width, so wide models do not learn features. Otherwise "other".
     parametrization: str
-    #: The sizes that depend on the width and should not. The first is the likely cause of the others.
+    #: One finding for each root mean square that depends on the width although it should not. The first is the likely cause of the
+    #: others.
     findings: list[Finding]
 
     @property
@@ -121,7 +133,7 @@ class CoordCheck:
         return page(self)
 
     def plot(self, axes: Any = None) -> Any:
-        """Draws the sizes by width with matplotlib, which must be installed. Returns the three axes.
+        """Draws root mean squares by width with matplotlib, which must be installed. Returns the three axes.
 
         Parameters
         ----------

@@ -1,4 +1,4 @@
-"""Fits the exponent a of a size that is proportional to width^a, with a confidence interval."""
+"""Fits the exponent a of a root mean square that is proportional to width^a, with a confidence interval."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .._probe.fit import student_t
 
 @dataclasses.dataclass(frozen=True)
 class Slope:
-    """The exponent a of a size that is proportional to width^a. It is the slope of ln(size) against ln(width)."""
+    """The exponent a of a root mean square (rms) that is proportional to width^a: the slope of ln(rms) against ln(width)."""
 
     value: float
     #: The lower end of the 95 % confidence interval. With several seeds, the interval comes from the spread of the slopes of the
@@ -23,16 +23,16 @@ class Slope:
 
 
 def slope(widths: Sequence[int], sizes: Sequence[Sequence[float]]) -> Slope | None:
-    """Fits the slope of ln(size) against ln(width) by least squares for each seed, and returns the mean over the seeds.
+    """Fits the slope of ln(rms) against ln(width) by least squares for each seed, and returns the mean over the seeds.
 
-    Returns None if a size is 0. If a size is not finite, the slope is infinite.
+    rms is the root mean square in `sizes`. Returns None if an rms is 0. If an rms is not finite, the slope is infinite.
 
     Parameters
     ----------
     widths
         At least two different widths.
     sizes
-        For each width, a list with the size for each seed.
+        For each width, a list with the root mean square for each seed.
     """
     flat = [one for row in sizes for one in row]
     if not all(map(math.isfinite, flat)):

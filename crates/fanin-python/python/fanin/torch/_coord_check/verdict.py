@@ -1,6 +1,6 @@
-"""Judges a coordinate check: finds the sizes that depend on the width and should not, and the module where this begins.
+"""Judges a coordinate check: finds the root mean squares that depend on the width although they should not.
 
-Each finding says what to change.
+Each finding names a module, and says what to change.
 """
 
 from __future__ import annotations
@@ -39,10 +39,10 @@ def judge(modules: Sequence[Module]) -> tuple[str, list[Finding]]:
 
 
 def _initial_size(module: Module, has_begun: bool) -> Finding | None:
-    """Returns a finding if the size of a module's output depends on the width before the first step.
+    """Returns a finding if the rms of a module's output depends on the width before the first step.
 
-    If an earlier module has such a finding (`has_begun`), a module has no finding if the exponent of its output is close to the
-    exponent of its input. Such a module only passes on the dependence on the width.
+    Exception: an earlier module has such a finding (`has_begun`), and the rms of the module's output depends on the width with
+    about the same exponent as the rms of its input. Such a module only passes the dependence on, so None is returned.
     """
     initial = module.size_slopes[0]
     if initial is None or abs(initial.value) <= LIMIT or (initial.value < 0 and module.may_vanish):
@@ -56,9 +56,9 @@ def _initial_size(module: Module, has_begun: bool) -> Finding | None:
 
 
 def _own_change(module: Module) -> Finding | None:
-    """Returns a finding if the size of a module's own change depends on the width, with another exponent than the size of its input.
+    """Returns a finding if the rms of a module's own change depends on the width, with another exponent than the rms of its input.
 
-    The own change is the effect of the updates of the module's own parameters. The exponent a means a size proportional to width^a.
+    The own change is the effect of the updates of the module's own parameters. The exponent a means an rms proportional to width^a.
     """
     step, own = first_slope(module.own_slopes)
     if own is None or abs(own.value) <= LIMIT or abs(own.value - module.input_slope) <= LIMIT:
@@ -119,7 +119,8 @@ def _parametrization(modules: Sequence[Module], findings: Sequence[Finding]) -> 
     first = {one: first_slope(one.own_slopes)[1] for one in modules if one.own is not None and one.kind != LOGITS}
     hidden = [slope.value for one, slope in first.items() if slope is not None and not one.has_fixed_shape]
     outputs = [slope.value for one, slope in first.items() if slope is not None and one.has_fixed_shape]
-    # The input of the first hidden layer has the same size at all widths, so the own change of that layer does not grow.
+    # The number of inputs of the first hidden layer does not depend on the width. So the effect of the update of this layer does
+    # not grow with the width, and one hidden layer is subtracted.
     if any(one > LIMIT for one in outputs) and 2 * sum(one > LIMIT for one in hidden) >= len(hidden) - 1:
         return "standard"
     if all(one.slope < 0 for one in findings) and 2 * sum(one < -LIMIT for one in hidden) > len(hidden):

@@ -33,7 +33,8 @@ class DeferredQueue:
         #: `queued_bytes` counts the bytes of the fills that were deferred since the last call of `_drop_unused`. `kept_bytes` counts
         #: the bytes of the fills that the last call of `_drop_unused` did not drop.
         self.queued_bytes = self.kept_bytes = 0
-        #: The storages whose fills may be deferred. While a weak reference to a storage exists, its address is not reused.
+        #: The storages whose fills may be deferred. While a weak reference to a storage exists, the address of the storage
+        #: object is not reused.
         self.own: dict[int, StorageWeakRef] = {}
         #: The storages that code outside torch got access to while the dispatch mode of this thread was off.
         self.exposed: dict[int, StorageWeakRef] = {}
@@ -46,7 +47,7 @@ class DeferredQueue:
         self.own[storage._cdata] = StorageWeakRef(storage)
 
     def add_result(self, args, result: Tensor) -> None:
-        """Allows fills of the storage of an operator's result to be deferred, unless an argument may use the same storage."""
+        """Allows fills of `result`, which an operator returned, to be deferred, unless an argument may use the same storage."""
         storage = storage_of(result)
         if storage._cdata in self.own:
             return
@@ -154,9 +155,10 @@ class DeferredQueue:
                 self.exposed[storage._cdata] = StorageWeakRef(storage)
 
     def expose_elements(self, result) -> None:
-        """Calls `expose` for each tensor that an operator returns and that has a single element.
+        """Calls `expose` for each tensor with a single element among the results of an operator.
 
-        `torch.tensor([view, ...])` reads tensors with a single element without an operator, so these reads cannot be detected later.
+        `torch.tensor([view, ...])` accepts such tensors, and reads their values without calling an operator. So the dispatch mode
+        could not detect these reads later.
         """
         for view in result if isinstance(result, (list, tuple)) else (result,):
             if isinstance(view, Tensor) and view.numel() == 1:

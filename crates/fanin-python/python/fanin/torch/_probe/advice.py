@@ -1,8 +1,8 @@
 """Advice: changes of the initialization that were tried on a copy of the model, and that helped.
 
 Each change is a few rules of a recipe. `init_module` applies them to a copy of the model, and the copy is measured like the model.
-A change becomes advice if it solves some of the problems that it is meant for, or halves the measured value of each of them. A change
-that causes a new kind of problem is rejected.
+A change is meant for certain problems. It becomes advice if it solves some of these problems, or if it halves the measured value of
+each of these problems. A change that causes a new kind of problem is rejected.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from .finding import Finding
 from .patterns import recipe
 from .run import run
 
-#: The greatest number of changes that are tried. Each is measured on a copy of the model.
+#: The greatest number of changes that are tried. Each change is measured on a copy of the model.
 TRIALS = 10
 
 

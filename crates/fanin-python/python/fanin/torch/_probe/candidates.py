@@ -67,7 +67,7 @@ def _constant(value: float) -> str:
 def _rules(analysis: Analysis, names: dict[str, str]) -> dict[str, str]:
     """Returns the rules of a recipe that give each parameter its spec. `names` maps parameters to specs.
 
-    One rule covers several parameters where a pattern matches them and no others.
+    If a pattern matches several of these parameters and no other parameter, one rule covers all of them.
     """
     return patterns(names, {one.name: one.role[0] for one in analysis.run.weights})
 
@@ -181,7 +181,7 @@ def _critical_gain(analysis: Analysis, findings: list[Finding]) -> list[Candidat
 
 
 def _scaled_branches(analysis: Analysis, findings: list[Finding]) -> list[Candidate]:
-    """Returns two alternative changes of the last weight of each residual branch: times 1/sqrt(number of branches), or set to 0."""
+    """Returns two alternative changes of the last weight of each residual branch: divide by sqrt(branches), or set to 0."""
     paths = Paths(analysis.run)
     by_name = {one.name: one for one in analysis.run.weights}
     count = len(analysis.run.residuals)

@@ -9,7 +9,8 @@ import math
 #: depth. In mean-field theory, that is 6 depth scales: over one depth scale, the squares change by a factor of e.
 LOG_CHANGE = 6.0
 #: The limit `LOG_CHANGE` for models with norms. It is higher, because batch norm makes the gradient of a relu network grow by the factor
-#: pi / (pi - 1) in each layer. The limit is the growth over 50 such layers. Healthy models of timm reach the growth over 31 layers.
+#: pi / (pi - 1) in each layer. The limit is the growth over 50 such layers. In healthy models of timm, the gradient grows by at
+#: most as much as over 31 such layers.
 LOG_CHANGE_WITH_NORMS = 50 * math.log(math.pi / (math.pi - 1))
 #: An activation is a problem if the fraction of dead units is at least DEAD, or the fraction of saturated values at least SATURATED.
 DEAD, SATURATED = 0.9, 0.5
@@ -19,9 +20,9 @@ ENTROPY = 0.2
 #: above LOGITS. Normal logits of standard deviation s raise the loss by s^2 / 2. The second condition exempts models whose head is their
 #: embedding, such as Gemma: there, the logit of the input token alone raises the loss by more than EXCESS_LOSS.
 EXCESS_LOSS, LOGITS = 3.0, 2.0
-#: A layer with weights is a problem if it returns a mean square above this for an input of mean square 1.
+#: A layer with weights is a problem if, for an input of mean square 1, the mean square of the layer's output is above this.
 GAIN = 30.0
-#: The running statistics of a batch norm are a problem if the variance of its output is more than this many times weight^2.
+#: The running statistics of a batch norm are a problem if the variance of the norm's output is more than STATISTICS * weight^2.
 STATISTICS = 100.0
 #: Inputs of the model are a problem if their mean square is above this.
 INPUT = 1000.0

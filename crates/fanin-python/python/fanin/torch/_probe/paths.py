@@ -20,7 +20,7 @@ class Paths:
 
     @functools.cached_property
     def main_path(self) -> list[int]:
-        """Of all paths to the output, the path with the most layers with weights, as indices of layers."""
+        """The indices of the layers on one path to the output: the path on which the most layers have weights."""
         return longest_path(self._run)
 
     @functools.cached_property
@@ -71,7 +71,7 @@ class Paths:
         return next((layer for layer in reversed(layers) if layer.role == "weight"), None)
 
     def is_last_weight(self, layer: Layer) -> bool:
-        """Returns whether a layer is the last layer with weights on the path to the output, or runs after it."""
+        """Returns whether a layer is the last layer with weights on the path to the output, or runs after that last layer."""
         last = self.last_weight()
         return last is not None and layer.index >= last.index
 

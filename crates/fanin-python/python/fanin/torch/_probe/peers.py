@@ -128,8 +128,8 @@ def _outlier(one: Weights, peers: list[Weights], fans: dict[str, tuple[int, ...]
     # The last norm of a residual branch often has a weight of 0. In a block without a shortcut, that norm has a weight of 1.
     if one.constant and one.forward.mean == 1 and not any(other.rms for other in peers):
         return None
-    # The rms of n normal values has a relative standard deviation of 1/sqrt(2 n). For small n, outliers are more frequent than that
-    # suggests, so the limit has a term in 1/n.
+    # The rms of n normal values has a relative standard deviation of 1/sqrt(2 n). For small n, an rms far from its mean is more
+    # frequent than this standard deviation suggests, so the limit has a term in 1/n.
     count = max(1, one.forward.count)
     limit = FACTOR * (1 + 2 / math.sqrt(2 * count) + 16 / count)
     scales = [_scales(other, fans) for other in (one, *peers)]

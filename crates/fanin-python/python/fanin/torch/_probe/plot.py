@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 def plot(probe: Probe, axes: Any = None) -> Any:
     """Draws two curves along the depth, and returns the pair of matplotlib axes.
 
-    The first has the mean square q of the signal, the second the mean square p of the gradient.
+    The first curve is the mean square q of the signal. The second curve is the mean square p of the gradient.
     """
     if axes is None:
         try:

@@ -50,7 +50,8 @@ class Recorder(TorchFunctionMode):
         self._origins = WeakTensorKeyDictionary()
         self._frames: list[Call] = []
         self._labels: dict[str, int] = {}
-        #: False during the backward pass. Activation checkpointing then runs modules and their hooks again, which are ignored.
+        #: False during the backward pass. Activation checkpointing then runs modules and their hooks again. These runs are not
+        #: recorded.
         self.is_recording = True
 
     # Modules -----------------------------------------------------------------------------------------------------------

@@ -34,7 +34,7 @@ def inputs(run: Run) -> list[Finding]:
 
 
 def blocked(run: Run, paths: Paths) -> list[Finding]:
-    """Finds the layer at which the gradient becomes 0, if no gradient reaches the first layer with weights."""
+    """If the gradient of the first layer with weights is 0, finds the layer at which the gradient becomes 0."""
     carrying = [layer for layer in run.layers if layer.p is not None and layer.alias is None and layer.role in ("weight", "embedding")]
     if not carrying or carrying[0].p != 0 or run.layers[-1].p == 0:
         return []
@@ -114,9 +114,9 @@ def _span(run: Run, trunk: Trunk) -> str:
 
 
 def slope_text(what: str, fit: Fit, trunk: Trunk) -> str:
-    """Returns a sentence that says how the signal or the gradient changes in each step of depth, and over the whole depth.
+    """Returns a sentence that says how the signal or the gradient changes in each unit of depth, and over the whole depth.
 
-    `what` is "signal" or "gradient".
+    `what` is "signal" or "gradient". The unit of depth is `trunk.unit`, such as a layer or a block.
     """
     verb = "grows" if fit.slope > 0 else "falls"
     at, start = ("the first", "the last") if what == "gradient" else ("the last", "the first")

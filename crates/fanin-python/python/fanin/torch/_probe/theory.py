@@ -85,7 +85,7 @@ def slope_mean(layer: Layer, q: float) -> float | None:
 def _predicted(layer: Layer, sources: list[float], measured: list[float]) -> float | None:
     """Returns the mean square of a layer's output that theory predicts, or None if theory has no rule for the layer.
 
-    `sources` are the mean squares of the layer's inputs that the prediction starts from, either measured or predicted. `measured` are
+    The prediction starts from `sources`, the mean squares of the layer's inputs. These may be measured or predicted. `measured` has
     the measured mean squares of the same inputs.
     """
     facts = layer.facts
@@ -244,8 +244,8 @@ def _fixed_point(activation: Layer | None, gain: float, bias: float, q: float) -
         if following is None or not 1e-30 < following < 1e30:
             break
         change, q = abs(following - q) / following, following
-        # q can stop changing without a fixed point. For relu, every q is unchanged at chi = 1. For tanh at chi = 1, q falls as
-        # 1/depth, so its changes become small.
+        # A small change of q does not always mean that q is near a fixed point q*. For relu at chi = 1, the iteration leaves every
+        # q unchanged, so there is no single q*. For tanh at chi = 1, q falls to 0 as 1/depth, so the changes of q become small.
         if change < 1e-9:
             settled = activation is not None and name not in ("relu", "leaky_relu")
             break

@@ -65,8 +65,8 @@ def _method(make: Callable[..., Initializer], names: tuple[str, str]):
     return initializer
 
 
-#: Maps the methods `uniform_` and `normal_` of Tensor to functions with the same arguments. These return the initializer, or None if
-#: the arguments are invalid.
+#: Maps the methods `uniform_` and `normal_` of Tensor to functions with the same arguments. The functions return the initializer,
+#: or None if the arguments are invalid.
 METHODS = {
     "uniform_": _method(_schemes.uniform, ("from", "to")),
     "normal_": _method(_schemes.normal, ("mean", "std")),

@@ -70,7 +70,7 @@ def _remove() -> None:
 def _call(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Runs a call of the function `name` of torch.nn.init.
 
-    If this thread is inside sharded_init and the tensor belongs to the module, fanin fills the tensor. Otherwise torch does.
+    If this thread is inside sharded_init and the tensor belongs to the module, fanin fills the tensor. Otherwise torch fills it.
     """
     mode: ShardedMode | None = getattr(_thread, "mode", None)
     if mode is None:

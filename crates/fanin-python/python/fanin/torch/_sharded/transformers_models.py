@@ -86,7 +86,10 @@ def _ties(model: nn.Module):
 
 
 def _owner(model: nn.Module, name: str) -> tuple[nn.Module, str] | None:
-    """Returns the submodule that has the parameter `name` of a model, and the parameter's name in it. None if there is none."""
+    """Returns the submodule that has the parameter `name` of a model, and the parameter's name in the submodule.
+
+    Returns None if the model has no such parameter.
+    """
     path, _, attribute = name.rpartition(".")
     try:
         owner = model.get_submodule(path)

@@ -81,7 +81,8 @@ class StorageLog:
     """
 
     def __init__(self) -> None:
-        #: The key is the address of the storage object. While a weak reference to a storage exists, its address is not reused.
+        #: Maps the address of each storage object to a weak reference to the storage, and to whether its values are known. While
+        #: the weak reference exists, the address of the storage object is not reused.
         self._known: dict[int, tuple[StorageWeakRef, bool]] = {}
 
     def set(self, tensor: Tensor, is_known: bool) -> None:

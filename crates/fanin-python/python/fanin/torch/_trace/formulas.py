@@ -13,9 +13,10 @@ _TOLERANCE = 1e-14
 
 
 class Variables(NamedTuple):
-    """The values of the variables that formulas for a tensor may contain. None if the tensor does not have the variable.
+    """The values of the variables that formulas for a tensor may contain. A variable that the tensor does not have is None.
 
-    `weight_fan_in` is for a bias: it is the fan_in of the weight in the same module. `n_layer` is the number of layers of the model.
+    `weight_fan_in` is set only for a bias. It is the fan_in of the weight in the same module. `n_layer` is the number of layers of
+    the model.
     """
 
     fan_in: int | None

@@ -61,8 +61,8 @@ _SCATTERING = (
 )  # fmt: skip
 
 
-#: The effects by the id of the operator. The operator itself is not the key, because hashing it would call a Python function, which is
-#: slow. The operator is stored too, so that no other operator can get the same id.
+#: Maps the id of each operator to the operator and its effect. The operator itself is not the key, because hashing an operator
+#: would call a Python function, which is slow. The operator is stored too, so that no other operator can get the same id.
 _effects: dict[int, tuple[Any, Effect]] = {}
 
 

@@ -11,14 +11,14 @@ NONE, PART, ALL = range(3)
 
 
 def span(memory: Memory) -> tuple[int, int]:
-    """Returns the range of bytes in the storage, end exclusive, from the first element of a tensor to its last."""
+    """Returns the range of bytes in the storage, end exclusive, from the first element of a tensor to the last element."""
     last = sum((size - 1) * stride for size, stride in zip(memory.shape, memory.strides))
     size = memory.dtype.itemsize
     return memory.offset * size, (memory.offset + last + 1) * size
 
 
 def is_dense(memory: Memory) -> bool:
-    """Returns whether a tensor's elements fill the memory from the first to the last without gaps, in any order of the axes."""
+    """Returns whether the elements of a tensor fill one range of memory without gaps or overlaps, in any order of the axes."""
     expected = 1
     for stride, size in sorted((stride, size) for size, stride in zip(memory.shape, memory.strides) if size != 1):
         if stride != expected:

@@ -152,9 +152,9 @@ def _with_pair(state: GeneratorState, start: Position, moved: _MovedGenerator) -
 
 
 def _after(start: Position, draw: Draw) -> Position:
-    """Returns the position after a draw.
+    """Returns the position in the torch stream after a draw that began at `start`.
 
-    If it is not known how much was drawn, returns `start`. `_locate` then searches from `start` on.
+    If it is not known how many words were drawn, returns `start`. `_locate` then searches from `start` on.
     """
     if draw.words is not None:
         return start._replace(at=start.at + draw.words)

@@ -74,9 +74,9 @@ class _Program:
         return found
 
     def _slice(self, memory: Memory, first: int, end: int, until: int | None) -> dict[str, Any]:
-        """Returns the step for a tensor that is only a part of what was written: a copy of a part of a temporary tensor.
+        """Returns the step for a tensor that some writes reach beyond: the tensor is copied from a part of a temporary tensor.
 
-        The temporary tensor has the bytes from `first` to `end` (exclusive) of the storage.
+        The temporary tensor has the bytes from `first` to `end` (exclusive) of the storage. These include all bytes of the tensor.
         """
         size = memory.dtype.itemsize
         whole = Memory(memory.storage, first // size, ((end - first) // size,), (1,), memory.dtype)
@@ -165,9 +165,9 @@ def _where(event: Event) -> str:
 
 
 def _view(memory: Memory, target: Memory) -> dict[str, Any]:
-    """Returns the key `view` of a step, which says which part of the tensor `target` the step writes.
+    """Returns a dict with the key `view` of a step, which says which part of the tensor `target` the step writes.
 
-    The dict is empty if the step writes the whole tensor.
+    If the step writes the whole tensor, the dict is empty.
     """
     if memory[1:4] == target[1:4]:
         return {}

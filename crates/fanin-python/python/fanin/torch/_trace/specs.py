@@ -65,7 +65,7 @@ def of_call(call: Call, events: list[Event]) -> Spec:
 
 
 def of_operator(event: Event) -> Spec | None:
-    """Returns the spec of an operator that was not called by an initializer, or None if no spec describes it."""
+    """Returns a spec for the values that an operator wrote outside of initializers. None if no spec describes these values."""
     name = event.effect.name
     positional, _ = event.arguments
     if name == "uniform_":

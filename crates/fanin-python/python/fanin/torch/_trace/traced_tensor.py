@@ -41,7 +41,7 @@ class Write:
 
     @property
     def stack(self) -> tuple[Line, ...]:
-        """The lines of code on the stack. The first is the line that called the initializer or operator, the last the outermost."""
+        """The lines of code on the stack, innermost first. The first line called the initializer or the operator."""
         return () if self._caller is None else self._caller.stack
 
     @property
