@@ -26,8 +26,8 @@ pub struct TensorDifference {
     pub change: &'static str,
     /// The tensor's name.
     pub name: String,
-    /// The tensor's type and shape as text, such as `F32 64 x 3`. If they differ between the checkpoints, the text is
-    /// `FIRST -> SECOND`.
+    /// The tensor's type and shape as text, such as `F32 64 x 3`. If the type or the shape differs between the
+    /// checkpoints, the text is `FIRST -> SECOND`.
     pub type_and_shape: String,
     /// Whether the values can be read as numbers. If false, only bytes are compared.
     pub examined: bool,

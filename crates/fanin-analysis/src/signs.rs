@@ -1,6 +1,5 @@
-//! A hash of numbers, and pseudo-random signs. Several computations need a fixed vector that looks random, and use
-//! these signs as its elements: the test of orthogonality, bidiagonalization, the Lanczos process, projections and
-//! sketches.
+//! A hash of numbers, and pseudo-random signs. The test of orthogonality, bidiagonalization, the Lanczos process,
+//! projections and sketches need fixed vectors that look random. The elements of these vectors are the signs.
 
 /// Returns +1 or -1, a fixed pseudo-random function of `n`.
 pub(crate) fn sign(n: u64) -> f64 {

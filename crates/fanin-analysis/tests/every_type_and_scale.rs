@@ -7,7 +7,7 @@ mod common;
 use common::{File, Tensor, deviations};
 use fanin::DType;
 
-/// Specs, each with the smallest number of axes that a shape must have for it. `SCALE` is replaced by a number.
+/// Pairs of a spec and the smallest number of axes for which the spec is tested. `SCALE` is replaced by a number.
 const SPECS: &[(&str, usize)] = &[
     ("constant(SCALE)", 0),
     ("normal(std=SCALE)", 0),

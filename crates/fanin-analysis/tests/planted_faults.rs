@@ -1,4 +1,4 @@
-//! Plants faults that keep the distribution of a tensor's values. `verify` and `audit` must find each of them.
+//! Changes tensors, but keeps the distribution of their values. `verify` and `audit` must find each change.
 
 mod common;
 

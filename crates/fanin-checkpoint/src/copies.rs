@@ -22,9 +22,9 @@ pub(crate) struct CopySource {
 /// The relation between the shapes of a copied tensor and of the tensor that is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fit {
-    /// The shapes are equal, or the written tensor is a stack of tensors of the copied shape.
+    /// The written tensor has the shape of the copied tensor, or is a stack of tensors of this shape.
     Repeated,
-    /// The written tensor is larger along some axes.
+    /// The written tensor is larger than the copied tensor along some axes.
     Grown,
 }
 

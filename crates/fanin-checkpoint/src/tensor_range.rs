@@ -53,8 +53,8 @@ impl TensorRange {
         self.tensors.end
     }
 
-    /// Returns an iterator over the tensors of the range. For each tensor, the item is the index of the tensor, and the
-    /// range of row-major indices of the tensor that are in the range.
+    /// Returns an iterator over the tensors of this range. Each item is the index of a tensor, and the row-major
+    /// indices of the values of the tensor that belong to this range.
     pub(crate) fn tensors<'a>(
         &'a self,
         entries: &'a [Entry],
@@ -102,8 +102,8 @@ impl TensorRange {
 }
 
 /// Returns the position `(tensor, value)`: the row-major index `value` in the tensor with the index `tensor`, which has
-/// `count` values. If `value` equals `count`, returns the first position of the next tensor instead. For a tensor
-/// without values, returns `(tensor, 0)`.
+/// `count` values. If `value` equals `count`, returns the first position of the next tensor instead. Exception: for a
+/// tensor without values, returns `(tensor, 0)`.
 fn next_position(tensor: usize, value: usize, count: usize) -> (usize, usize) {
     if value == count && count > 0 { (tensor + 1, 0) } else { (tensor, value) }
 }

@@ -21,7 +21,8 @@ fn manifest_json(tensors: Tensors<'_>) -> String {
     serde_json::Value::from(json).to_string()
 }
 
-/// Returns the draft for tensors of these names and shapes, and its plan. `config` is the content of config.json.
+/// Drafts a recipe for tensors with these names and shapes. Returns the text of the draft, and the plans that the
+/// drafted recipe gives. `config` is the content of config.json.
 fn draft(config: Option<&str>, tensors: Tensors<'_>) -> (String, Vec<Planned>) {
     let manifest = Manifest::from_json(&manifest_json(tensors), Path::new("m.json")).unwrap();
     let config = config.map(|text| ModelConfig::parse(text).unwrap());

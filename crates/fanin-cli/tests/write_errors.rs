@@ -146,8 +146,8 @@ fn signal(child: &std::process::Child, name: &str) {
     assert!(status.success());
 }
 
-/// Returns true if this process ignores the signal `number`. Processes that it starts then ignore the signal too. For
-/// example, a shell can start the tests with ignored signals.
+/// Returns true if this process ignores the signal `number`. Child processes of this process then ignore the signal
+/// too. For example, a shell can start the tests with ignored signals.
 #[cfg(unix)]
 fn is_ignored(number: u32) -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();

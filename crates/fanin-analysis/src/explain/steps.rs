@@ -1,5 +1,5 @@
 //! Describes how the standard deviation of a plan is computed from the arguments of its scheme. The description is text
-//! with one line for each step. The arguments are read from the text of the spec.
+//! with one line for each step of the computation. The arguments are read from the text of the spec.
 
 use fanin::init::Init;
 use fanin::{Distribution, Plan};

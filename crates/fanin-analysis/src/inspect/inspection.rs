@@ -156,8 +156,9 @@ impl Inspection {
 }
 
 impl TensorInspection {
-    /// Returns `Some(count)`, where `count` is a count of values in [`TensorInspection::stats`]. Returns `None` if
-    /// values of the tensor's type cannot be read as numbers, because then nothing was counted.
+    /// Returns `Some(count)`, or `None` if values of the tensor's type cannot be read as numbers, because then nothing
+    /// was counted. `count` must be one of the counts in [`TensorInspection::stats`]. For a tensor without values,
+    /// always returns `Some(count)`.
     pub fn count(&self, count: u64) -> Option<u64> {
         (self.entry.dtype.is_read() || self.entry.values() == 0).then_some(count)
     }

@@ -57,7 +57,8 @@ pub enum Method {
     /// All singular values were computed, up to rounding.
     Exact,
     /// The largest and the smallest singular value were estimated by the Lanczos process. [`Spectrum::norm`] is then a
-    /// lower bound on the largest one, and [`Spectrum::least`] an upper bound on the smallest one.
+    /// lower bound on the largest singular value, and [`Spectrum::least`] is an upper bound on the smallest singular
+    /// value.
     Lanczos {
         /// The number of rows of the matrix that were used.
         rows: usize,

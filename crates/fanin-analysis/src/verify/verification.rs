@@ -29,8 +29,8 @@ pub struct Verification {
     pub alpha: f64,
     /// Whether the values were compared with the exact values of a seed.
     pub bits_compared: bool,
-    /// The stream and the seed in the file's metadata, if the exact values differ and the request has another stream or
-    /// seed than the metadata. Otherwise `None`.
+    /// The stream and the seed in the file's metadata. `None`, unless values differ from the values that the requested
+    /// stream and seed give, and the metadata has another stream or seed than the request.
     pub recorded: Option<(StreamKind, u64)>,
 }
 
@@ -94,8 +94,9 @@ fn expected_values(request: &Request<'_>, comparison: &ModelComparison) -> Resul
     let Some(seed) = request.seed else { return Ok(None) };
     let planned: &[Planned] = &comparison.planned;
     // The torch stream is sequential, so its values depend on the order of the tensors. If the caller gave a model, the
-    // tensors are drawn in the order of this model. The order of a built-in model is used only if the file has the same
-    // order. Otherwise the file may have been generated from a list of tensors in another order.
+    // tensors are drawn in the order of this model. If the caller gave no model, but the recipe belongs to a built-in
+    // model, the order of the built-in model is used only if the file has the same order. Otherwise the order of the
+    // file is used, because the file may have been generated from another list of tensors.
     let has_model = !comparison.model.is_empty();
     let in_model_order = has_model && (request.model_given || comparison.is_in_model_order());
     if request.stream == StreamKind::Torch && in_model_order {
@@ -104,8 +105,8 @@ fn expected_values(request: &Request<'_>, comparison: &ModelComparison) -> Resul
     Ok(Some(ExpectedValues::new(request.stream, seed, planned)))
 }
 
-/// Returns the stream and seed that the file's metadata records, if exact values differ and the request has another
-/// stream or seed. Returns `None` otherwise.
+/// Returns the stream and the seed in the file's metadata. Returns `None`, unless values differ from the values that
+/// the requested stream and seed give, and the metadata has another stream or seed than the request.
 fn recorded_elsewhere(
     manifest: &Manifest,
     request: &Request<'_>,

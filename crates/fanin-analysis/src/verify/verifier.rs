@@ -42,7 +42,7 @@ struct PooledVariance {
 /// The numbers of one tensor or block for the tests that combine several tensors: the hash and the signature, which are
 /// compared with other tensors, and the terms that are added to [`PooledVariance`].
 struct Outcome {
-    /// The suffix of the tensor's name that identifies the block, such as `[2][0]`. Empty for a whole tensor.
+    /// The text after the tensor's name that identifies the block, such as `[2][0]`. Empty for a whole tensor.
     suffix: String,
     /// The number of values.
     values: usize,
@@ -208,11 +208,12 @@ impl<'a> Verifier<'a> {
         Ok(outcomes)
     }
 
-    /// Compares the values of tensors and blocks. If the values are equal to earlier values, adds a failed test. If the
-    /// values are related to earlier values, adds a result of the test `related`. Tied tensors are not compared.
+    /// Compares the values of each tensor or block with the values of the tensors and blocks before it. If the values
+    /// are equal, adds a failed test to `tensors`. If the values are related, adds a result of the test `related`. Tied
+    /// tensors are not compared.
     ///
-    /// The comparison of all pairs is a single test, `related`. If no pair is related, the function returns a passed
-    /// result, so that the test is counted.
+    /// The comparison of all pairs is a single test, `related`. If no pair is related, this function returns a passed
+    /// result of this test, so that the test is counted.
     fn compare_tensors(
         &self,
         outcomes: Vec<Vec<Outcome>>,

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use fanin_recipe::{Manifest, Model, Recipe};
 
-/// Returns the fenced code blocks of a Markdown page that follow an HTML comment, as pairs of the comment and the code.
+/// Returns pairs of an HTML comment in a Markdown page and the code in the fenced block that follows the comment.
 fn blocks(page: &str) -> Vec<(String, String)> {
     let mut blocks = Vec::new();
     let mut lines = page.lines();

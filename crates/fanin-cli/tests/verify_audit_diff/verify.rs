@@ -78,7 +78,8 @@ fn verify_reports_damaged_values() {
     damaged("h.0.trunc.weight", &|bytes| bytes[..4].copy_from_slice(&9f32.to_le_bytes()), "bounds");
     damaged("h.0.c_proj.weight", &|bytes| bytes[..4].copy_from_slice(&0.1f32.to_le_bytes()), "outlier");
     damaged("h.0.bias", &|bytes| bytes[4..8].copy_from_slice(&1e-30f32.to_le_bytes()), "exact");
-    // The values of one half of the rows, of one of four blocks of rows, or of one block of columns are repeated.
+    // In each case, a part of a matrix is overwritten with a copy of another part of the same matrix: half of the
+    // rows, an eighth of the rows, or half of the columns.
     damaged("h.0.attn.weight", &|bytes| bytes.copy_within(..384 * 192 * 2, 384 * 192 * 2), "repeats");
     damaged("h.1.attn.weight", &|bytes| bytes.copy_within(192 * 192..288 * 192, 288 * 192), "repeats");
     damaged(

@@ -136,7 +136,8 @@ class Verification(Report):
     tensors: list[VerifiedTensor]
     #: The failed tests of rules. A test of a rule combines all tensors that the rule matches.
     rules: list[TestResult]
-    #: The stream and seed in the file's metadata. None unless values differ and `verify` was given another stream or seed.
+    #: The stream and seed in the file's metadata. None unless values differ from those of the seed given to `verify`, and the
+    #: metadata has another stream or seed.
     recorded: Recorded | None = None
     #: The names of the tensors whose values were not checked.
     unchecked: list[str] = field(default_factory=list)
@@ -230,7 +231,8 @@ class TensorDifference:
     name: str
     #: How the tensor differs: "added", "removed", "reshaped", "retyped", "reshaped, retyped" or "changed".
     what: str
-    #: The dtype and the shape. If they differ in the two checkpoints, the text is "first -> second", each with dtype and shape.
+    #: The dtype and the shape. If one of them differs between the checkpoints, the text is "first -> second", each with dtype
+    #: and shape.
     kind: str
     #: Whether the values were compared as numbers. If False, only their bytes were compared.
     examined: bool
@@ -298,8 +300,8 @@ class InspectedTensor:
     warnings: list[str]
     #: The numbers in the tensor's name, such as layer indices, and the name with `*` in their place. None if there are none.
     depth: dict[str, Any] | None = None
-    #: What the recipe gives for the tensor: scheme, rule, distribution, mean, std, standard error of the std (std_error), and
-    #: bounds (low, high). None without a recipe.
+    #: What the recipe gives for the tensor: scheme, rule, distribution, mean, std, standard error of the measured std
+    #: (std_error), and bounds (low, high). None without a recipe.
     planned: dict[str, Any] | None = None
     #: Statistics of the singular values. None if the singular values were not computed.
     spectrum: dict[str, Any] | None = None

@@ -9,8 +9,8 @@ use fanin_recipe::text::escaped;
 /// The largest total length of the labels below the chart of stds by depth, in characters.
 const LABEL_WIDTH: usize = 80;
 
-/// The largest number of positions that the chart shows with all their numbers, for example layer and expert. If there
-/// are more positions, the chart shows only the first number of each position (the layer).
+/// If there are at most this many positions, the chart labels each position with all its numbers, for example with its
+/// layer and its expert. If there are more positions, the chart shows only the first number (the layer).
 const MAX_POSITIONS: usize = 400;
 
 /// The chart of stds by depth.
