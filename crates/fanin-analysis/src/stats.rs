@@ -126,7 +126,7 @@ impl Stats {
         if min == max {
             return (vec![*min, *max], vec![moments.count]);
         }
-        // An edge is a weighted sum of `min` and `max`, because the difference of the two may overflow.
+        // An edge is computed as a weighted sum of `min` and `max`, because `max - min` may overflow.
         let edge = |k: usize| {
             let weight = k as f64 / MAX_BARS as f64;
             min * (1.0 - weight) + max * weight

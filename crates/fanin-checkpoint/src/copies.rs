@@ -28,8 +28,8 @@ pub(crate) enum Fit {
     Grown,
 }
 
-/// Returns the relation between the copied shape `source` and the written shape `target`, or `None` if the tensor
-/// cannot be copied.
+/// Returns the relation between the shape `source` of a copied tensor and the shape `target` of the written tensor.
+/// Returns `None` if a tensor of the shape `source` cannot be copied to a tensor of the shape `target`.
 pub(crate) fn fit(source: &[usize], target: &[usize]) -> Option<Fit> {
     if target.ends_with(source) {
         return Some(Fit::Repeated);

@@ -11,7 +11,7 @@ use crate::target::Target;
 /// passes.
 ///
 /// # Errors
-/// Returns an error that states the needed and the available number of bytes.
+/// Returns an error if there is less free space. The error states the needed and the available number of bytes.
 pub(crate) fn check(target: &Target, bytes: u64) -> Result {
     // The target's folder may not exist yet, so the closest existing parent folder is used.
     let folder = target.folder().ancestors().find(|folder| folder.is_dir()).unwrap_or(Path::new("."));

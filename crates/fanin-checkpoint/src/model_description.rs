@@ -27,8 +27,8 @@ impl ModelDescription {
     /// Reads the description of a model. `path` is the name of a built-in model, or the path of a checkpoint or a
     /// manifest.
     ///
-    /// If `path` is one shard of a checkpoint, and the index beside the shard names it, the headers of all shards are
-    /// read. Values are never read.
+    /// If `path` is one shard of a checkpoint, and the index in the same folder lists this shard, the headers of all
+    /// shards are read. Values are never read.
     ///
     /// # Errors
     /// Returns the errors of [`read_manifest`]. If a config.json or an index cannot be used, a message is added to

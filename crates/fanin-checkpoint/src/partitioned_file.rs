@@ -133,7 +133,7 @@ impl PartitionedFile<'_> {
     }
 
     /// Returns true if the file at the final path has the header and the size of this checkpoint. Returns false if
-    /// there is no file, or if the options allow replacing the file.
+    /// there is no file, or if another file exists there and the options allow replacing this file.
     ///
     /// # Errors
     /// Returns an error if another file exists at the final path and must not be replaced.

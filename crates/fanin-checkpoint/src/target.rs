@@ -8,8 +8,8 @@ use crate::options::{Existing, FileLayout, OutputForm};
 use crate::paths::{parent_folder, resolve_links};
 use crate::shards::Shard;
 
-/// The output of a checkpoint: a file whose name the caller chooses, or a folder of files whose names depend on the
-/// file layout.
+/// The path to which a checkpoint is written: a file whose name the caller chooses, or a folder of files whose names
+/// depend on the file layout.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
     folder: PathBuf,

@@ -143,7 +143,8 @@ fn a_deeper_model_repeats_layers_by_a_map() {
     let new: serde_json::Map<String, serde_json::Value> = (0..6).map(layer).collect();
     let fixture = models(old.into(), new.into());
     let before = all(&fixture, "old.safetensors");
-    // The new layers are copies of the layers 0 to 2, followed by copies of the layers 1 to 3.
+    // The layers 0 to 2 of the new model are copies of the old layers 0 to 2. The new layers 3 to 5 are copies of the
+    // old layers 1 to 3.
     let recipe = "[init]\n\"model.layers.{0..2}.*\" = \"copy\"\n\
                   \"model.layers.{3..5}.*\" = \"copy(from='model.layers.{layer-2}.$2')\"\n";
     let after = made(&fixture, recipe, &[]);

@@ -356,8 +356,8 @@ mod tests {
 
     #[test]
     fn eigenvalues_of_tridiagonal_matrices_agree_with_their_formula() {
-        // The diagonal entries are 2, and the off-diagonal entries are -1. Let t = k pi / (n + 1). The k-th eigenvalue
-        // is 2 - 2 cos(t), and the j-th component of its eigenvector is proportional to sin(j t).
+        // The matrix is tridiagonal, with 2 on the diagonal and -1 next to the diagonal. Let t = k pi / (n + 1). The
+        // k-th eigenvalue is 2 - 2 cos(t), and the j-th component of its eigenvector is proportional to sin(j t).
         let n = 16;
         let mut found = eigen(vec![2.0; n], vec![-1.0; n - 1]).unwrap();
         found.sort_by(|a, b| a.0.total_cmp(&b.0));

@@ -24,9 +24,10 @@ pub(super) struct Copied<'a> {
 impl Copied<'_> {
     /// Compares a copied tensor with the original, bit for bit, and adds the result to `verified`.
     ///
-    /// `tensor` is the index of the copy in its manifest. The original has the name that `copy` gives, or else one of
-    /// `names`. If the shapes differ, there are two cases. The copy is a stack of copies of the original, or it is
-    /// larger and has the values of the original at the start of each axis and new values elsewhere.
+    /// `tensor` is the index of the copy in the manifest of its checkpoint. The original has the name that `copy`
+    /// gives. If `copy` gives no name, the original has the first of `names` that exists. If the shapes differ, the
+    /// copy must be a stack of copies of the original, or a larger tensor. A larger tensor has the values of the
+    /// original at the start of each axis, and new values elsewhere.
     ///
     /// # Errors
     /// Returns an error if a file cannot be read.

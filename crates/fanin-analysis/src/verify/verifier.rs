@@ -259,8 +259,8 @@ fn pooled_results(pooled: &BTreeMap<&str, PooledVariance>) -> Vec<TestResult> {
                 "rule {rule:?}: the std of its {tensors} tensors or blocks together is {} off",
                 in_standard_errors(z)
             );
-            // If `variance` is the sum over normal values, the skewness of the sum is 4 / sqrt(variance). It is smaller
-            // for uniform and truncated normal values, so the p-value is then an upper bound.
+            // If all values are normal, the skewness of `excess` is 4 / sqrt(variance). For uniform and truncated
+            // normal values, the skewness is smaller, so the p-value is then an upper bound.
             TestResult::new("std of a rule", standardized_sum(z, 4.0, *variance), text)
         })
         .collect()

@@ -60,9 +60,10 @@ impl DepthData {
     }
 }
 
-/// Returns the distinct positions that the chart shows. Also returns, for each of `positions`, its index in these
-/// distinct positions. `positions` must be sorted. The leading numbers that all positions have in common are left out.
-/// If there are more than `MAX_POSITIONS`, only the first of the remaining numbers is shown.
+/// Returns the distinct positions that the chart shows. A position is a list of numbers, such as layer and expert. Also
+/// returns, for each of `positions`, its index in the distinct positions. `positions` must be sorted. The leading
+/// numbers that all positions have in common are left out. If there are more than `MAX_POSITIONS` positions, only the
+/// first of the remaining numbers is shown.
 fn shown_positions(positions: &[Vec<u64>]) -> (Vec<&[u64]>, Vec<usize>) {
     let length = positions.iter().map(Vec::len).min().unwrap_or(0);
     let same =
