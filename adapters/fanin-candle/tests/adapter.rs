@@ -116,8 +116,8 @@ fn on_the_native_stream_the_values_of_a_parameter_depend_only_on_its_name_and_th
     )
     .unwrap();
     assert_eq!(head.weight().flatten_all()?.to_vec1::<f32>()?, expected);
-    // Layers that are built in a different order have the same values. Existing variables also have the same values
-    // after `RecipeInit::fill`.
+    // If layers are built in another order, their values do not change. `RecipeInit::fill` gives existing variables the
+    // same values too.
     let layers = Layers::new(SeedSource::native(7), |request| match request.name.ends_with("bias") {
         true => fanin_candle::candle_default(request),
         false => init::Init::parse("kaiming_uniform(a=sqrt(5))").map_err(candle_core::Error::wrap),

@@ -128,8 +128,8 @@ struct Comparison<'a> {
     tensor: usize,
     planned: &'a Planned,
     progress: &'a dyn Progress,
-    /// The distance up to which two values count as equal before they are rounded to the dtype. At a tolerance of 0, the
-    /// bytes of two values must be equal, so -0 differs from 0.
+    /// The largest allowed distance between an expected value and a stored value before both are rounded to the dtype.
+    /// At a tolerance of 0, the bytes of the two values must be equal, so -0 differs from 0.
     tolerance: f64,
     /// The row-major index of the next value to compare.
     index: usize,
@@ -180,8 +180,8 @@ impl<'a> Comparison<'a> {
         }
     }
 
-    /// Returns whether the distance of two values is at most the tolerance, plus the distance of neighbouring values of
-    /// the dtype. Returns `false` if the tolerance is 0.
+    /// Returns whether the distance between two values is at most the tolerance, plus the distance between neighbouring
+    /// values of the dtype. Returns `false` if the tolerance is 0.
     fn is_close(&self, expected: f64, found: f64) -> bool {
         let plan = self.planned.plan.as_ref().filter(|_| self.tolerance > 0.0 && expected.is_finite());
         plan.is_some_and(|plan| {

@@ -71,8 +71,8 @@ fn count(tensors: u64) -> BTreeMap<&'static str, (u64, [u64; 4])> {
     counts
 }
 
-/// Draws and tests `tensors` tensors of each kind. Checks that, for each limit L, about a fraction L of the p-values or
-/// less is below L. Random deviations are allowed.
+/// Draws and tests `tensors` tensors of each kind. For each limit L, checks that the fraction of p-values below L is
+/// not much larger than L. Random deviations are allowed.
 fn check(tensors: u64) {
     let counts = count(tensors);
     for (test, (all, small)) in &counts {

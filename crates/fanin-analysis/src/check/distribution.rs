@@ -321,7 +321,7 @@ mod tests {
         let uniform = Univariate::Uniform { low: -1.0, high: 3.0 }.moments(DType::F64);
         assert!((uniform.std.powi(2) - 16.0 / 12.0).abs() < 1e-9 && (uniform.kurtosis - 1.8).abs() < 1e-9);
         // Truncation at two standard deviations multiplies the std by 0.8796. Rounding to bf16 increases the variance
-        // by a fraction of at most 2^-18 / 3.
+        // by a fraction of at most 2^-16 / 3.
         let truncated = Univariate::Normal { mean: 0.0, std: 1.0, low: -2.0, high: 2.0 };
         assert!((truncated.moments(DType::F32).std - 0.879_626).abs() < 1e-6);
         assert!((truncated.moments(DType::BF16).std - 0.879_626).abs() < 1e-4);

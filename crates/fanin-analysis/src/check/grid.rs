@@ -58,7 +58,7 @@ pub(crate) fn epsilon(dtype: DType) -> f64 {
 }
 
 /// Returns the smallest magnitude that becomes infinite when it is rounded to a type. For e4m3fn, the result is
-/// infinite, because larger numbers are rounded to the largest value.
+/// infinite, because numbers above its largest value are rounded to its largest value.
 pub(crate) fn overflow(dtype: DType) -> f64 {
     match dtype {
         DType::F8E4M3 => f64::INFINITY,

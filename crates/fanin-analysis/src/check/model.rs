@@ -124,8 +124,8 @@ impl ModelComparison {
         Ok(comparison)
     }
 
-    /// Compares the tensors of the file with the tensors of the model, and adds mismatches. Returns the entries to
-    /// plan. They have the names and floating-point types of the file, and the shapes of the model.
+    /// Compares the tensors of the file with the tensors of the model, and adds the differences to `mismatches`.
+    /// Returns the entries to plan: with the names and floating-point types of the file, and the shapes of the model.
     fn compare_entries(&mut self, file: &Manifest, model: &ModelTensors<'_>) -> Vec<Entry> {
         let mut entries = Vec::new();
         for (tensor, entry) in file.entries.iter().enumerate() {

@@ -64,9 +64,9 @@ pub(crate) fn root_mean_square(shape: &[usize], gain: f64) -> f64 {
     gain.abs() / (long as f64).sqrt()
 }
 
-/// Returns the departure from orthogonality: the largest |(Q Q^T - gain^2) v| / (gain^2 |v|) over a few random vectors
-/// v. Q is the tensor as a matrix, in which all axes after the first are flattened into columns. If this matrix has
-/// more rows than columns, Q is its transpose. The result is NaN if a value of the tensor is NaN.
+/// Returns the departure from orthogonality: the largest |(Q Q^T - gain^2 I) v| / (gain^2 |v|) over a few random
+/// vectors v. Q is the tensor as a matrix, in which all axes after the first are flattened into columns. If this matrix
+/// has more rows than columns, Q is its transpose. The result is NaN if a value of the tensor is NaN.
 ///
 /// # Errors
 /// Returns an error if the file cannot be read.
@@ -107,9 +107,9 @@ pub(crate) fn departure(view: &TensorView<'_>, gain: f64) -> Result<f64> {
     Ok((0..VECTORS).map(departure).fold(0.0, |a, b| if b > a || b.is_nan() { b } else { a }))
 }
 
-/// Returns whether the Euclidean norm of a row is about `gain`, as for a row of an orthogonal matrix times `gain`.
-/// `squares` is the sum of the squares of the row, or of a column if the matrix has more rows than columns. The result
-/// is false for nearly all matrices that are not orthogonal.
+/// Returns whether a matrix may be `gain` times an orthogonal matrix: whether the Euclidean norm of one row is about
+/// `gain`. `squares` is the sum of the squares of this row, or of a column if the matrix has more rows than columns.
+/// The result is false for nearly all matrices that are not orthogonal.
 pub(crate) fn is_plausible(squares: f64, gain: f64, tolerance: f64) -> bool {
     (squares / (gain * gain) - 1.0).abs() < 3.0 * tolerance
 }

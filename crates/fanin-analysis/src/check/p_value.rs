@@ -12,7 +12,7 @@ pub(crate) fn standardized_sum(z: f64, skewness: f64, n: f64) -> f64 {
     corrected_normal(z, z.powi(3) * skewness / (6.0 * n.sqrt()))
 }
 
-/// Returns the two-sided p-value of a normal deviate `z`, times `exp(correction)`.
+/// Returns the two-sided p-value of `z` under the standard normal distribution, times `exp(correction)`.
 ///
 /// `correction` is the exponent by which Cramér's theorem corrects the tail of the normal distribution. The theorem
 /// holds only if `z` is small compared with the square root of the number of terms. For larger `z`, the exponent may be

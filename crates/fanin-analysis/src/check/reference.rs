@@ -46,8 +46,8 @@ struct BinSearch {
 /// The number of intervals of a [`BinSearch`].
 const STEPS: usize = 1 << 13;
 
-/// Returns the index of the interval of a [`BinSearch`] that contains `x`. Values outside of the range count as in the
-/// first or the last interval.
+/// Returns the index of the interval of a [`BinSearch`] that contains `x`. Returns 0 if `x` is below all intervals, and
+/// the index of the last interval if `x` is above all intervals.
 #[inline(always)]
 fn step(x: f64, first: f64, steps_per_unit: f64) -> u32 {
     // If 2^52 is added to a number between 0 and 2^52, the number is rounded to an integer, which is then in the low
@@ -79,8 +79,9 @@ impl BinSearch {
         let steps: Vec<usize> = search.edges.iter().map(|edge| search.step(*edge)).collect();
         search.below.reserve(STEPS);
         for (lower, step) in (0u16..).zip(&steps) {
-            // `lower` is the number of edges below this edge. This is the number of edges in lower intervals for every
-            // interval after the interval of the previous edge, up to and including the interval of this edge.
+            // Fills `below` for the intervals after the interval of the previous edge, up to and including the interval
+            // of this edge. All of them have the same number of edges in lower intervals: `lower`, the number of edges
+            // before this edge.
             search.below.resize(step + 1, lower);
         }
         let all = u16::try_from(steps.len()).expect("there are at most 511 edges");
@@ -91,8 +92,8 @@ impl BinSearch {
         search
     }
 
-    /// Returns the index of the interval that contains `x`. Values outside of the range count as in the first or the
-    /// last interval.
+    /// Returns the index of the interval that contains `x`. Returns 0 if `x` is below all intervals, and the index of
+    /// the last interval if `x` is above all intervals.
     fn step(&self, x: f64) -> usize {
         step(x, self.first, self.steps_per_unit) as usize
     }

@@ -8,8 +8,8 @@
 //!   therefore recorded in both occurrences. In a tensor of n values, a repeated range of k n / `KEPT` values is missed
 //!   with a probability of about e^-k, for any k.
 //! - Rows: a hash is computed for every row. The hashes are recorded if rows are so long that they are not equal by
-//!   chance. If there are more than `MAX_ROWS` rows, only rows whose hash is at most a limit are recorded. If there are
-//!   fewer, two equal rows are always found.
+//!   chance. If there are more than `MAX_ROWS` rows, only rows whose hash is at most a limit are recorded, so two equal
+//!   rows may be missed. Otherwise, two equal rows are always found.
 
 use super::tensor_view::matrix;
 use super::value_hashes::{BLOCK, ValueHashes, WINDOW, polynomial, power};
@@ -51,7 +51,8 @@ pub(crate) struct RepeatSearch {
     column: usize,
     /// The base of the polynomial hash, raised to the power `column`.
     power: u64,
-    /// The base raised to the power n, where n is the row-major index of the first value of the current row.
+    /// The base of the polynomial hash, raised to the power n, where n is the row-major index of the first value of the
+    /// current row.
     power_of_row: u64,
     /// The number of complete rows so far.
     rows: usize,

@@ -23,23 +23,23 @@ use crate::error::Result;
 /// The seeds of torch that are tried. The most common seeds come first.
 const SEEDS: [u64; 10] = [0, 42, 1, 1234, 1337, 123, 2, 3, 12345, 2024];
 
-/// The number of values that are compared with the stream. One bit of each value is compared: in which half of the
-/// distribution the value is.
+/// The number of values of a tensor that are compared with the stream. One bit of each value is compared. The bit says
+/// whether the value is above or below the middle of the distribution.
 const BITS: usize = 128;
 
-/// The largest number of bits that may differ. A bit differs if a change moved the value to the other half of the
-/// distribution.
+/// The largest number of bits of a tensor that may differ from the bits of the stream. A bit differs if training moved
+/// the value to the other half of the distribution.
 const MAX_ERRORS: u32 = 6;
 
-/// The smallest number of known bits with which a search is made. The bit of a value near the middle of the
-/// distribution is not known.
+/// A tensor is searched only if at least this number of its bits are known. The bit of a value near the middle of the
+/// distribution is unknown, because training may have moved the value to the other half.
 const MIN_BITS: u32 = 90;
 
 /// The largest number of random words of each seed's stream that are searched.
 const MAX_WORDS: usize = 1 << 22;
 
-/// The number of tensors whose values are searched in the streams of all seeds. If one of them is found, the other
-/// tensors are searched in the stream of its seed.
+/// The number of tensors that are searched in the streams of all seeds. If one of these tensors is found in a stream,
+/// the remaining tensors are searched in the same stream.
 const FIRST: usize = 2;
 
 /// The largest number of values of a tensor that are compared with torch's values.
@@ -72,12 +72,13 @@ pub(crate) struct TorchDraw {
 pub(crate) struct Change {
     /// The fraction of the values that differ by more than rounding.
     pub(crate) fraction: f64,
-    /// The root mean square of the differences, divided by the root mean square of torch's values times the common
-    /// factor.
+    /// The root mean square of `x - factor * y`, divided by the root mean square of `factor * y`, where x is a value of
+    /// the tensor and y is torch's value.
     pub(crate) size: f64,
 }
 
-/// The highest bit of the random word of each of a tensor's first values, and a mask of the bits that are known.
+/// One bit for each of the first values of a tensor: the highest bit of a random word of torch's stream, if torch drew
+/// the values. `known` is a mask of the bits that are known.
 #[derive(Debug, Clone, Copy)]
 struct Pattern {
     bits: u128,
@@ -177,8 +178,8 @@ impl HighestBits {
         Self { bits }
     }
 
-    /// Returns the first position, as a number of words, at which the bits agree with a pattern. Returns `None` if
-    /// there is no such position.
+    /// Returns the index of the first word from which on the bits agree with a pattern, except for at most `MAX_ERRORS`
+    /// bits. Returns `None` if there is no such word.
     fn position(&self, pattern: &Pattern) -> Option<usize> {
         let half = |n: u32| ((pattern.bits >> (64 * n)) as u64, (pattern.known >> (64 * n)) as u64);
         let ((bits, known), (next_bits, next_known)) = (half(0), half(1));
@@ -198,7 +199,7 @@ impl HighestBits {
 }
 
 /// Compares the values of a candidate with the values that torch draws with `seed`, starting at the random word with
-/// the index `word`. Returns `None` if the values differ so much that they are not related after all.
+/// the index `word`. Returns `None` if the values differ so much that the agreement of their bits must be by chance.
 ///
 /// Zeros are left out, because the row of a padding token is zero. Values near the bounds of a uniform distribution are
 /// left out too: if rounding takes a value to the upper bound, torch replaces it by the lower bound.
@@ -218,8 +219,8 @@ fn change(values: &[f64], seed: u64, word: usize, candidate: &Candidate) -> Opti
     let drawn = drawn.into_iter().map(f64::from);
     let is_compared = |(x, y): &(f64, f64)| *x != 0.0 && *y != 0.0 && y.abs() < limit;
     let pairs: Vec<(f64, f64)> = values.iter().copied().zip(drawn).filter(is_compared).collect();
-    // The ratio of a value to torch's value is the same for most values. The median of the ratios gives it, even if
-    // some values were drawn again.
+    // The ratio of a value to torch's value is the same for most values. The median of the ratios is this common ratio,
+    // even if some values were drawn again.
     let mut ratios: Vec<f64> = pairs.iter().map(|(x, y)| x / y).collect();
     ratios.sort_unstable_by(f64::total_cmp);
     let factor = *ratios.get(ratios.len() / 2)?;

@@ -29,21 +29,21 @@ pub(crate) struct Signature {
     mean: f64,
     /// The reciprocal of the standard deviation, by which the values are multiplied.
     inverse: f64,
-    /// Sums of the standardized values with random signs. The number of sums is `BUCKETS`, or the number of values if
-    /// this is smaller.
+    /// Sums of standardized values, each multiplied by a pseudo-random sign. The number of sums is `BUCKETS`, or the
+    /// number of values of the tensor if this is smaller.
     pub(crate) sketch: Vec<f32>,
-    /// The orders of the first values, the last values, the first column and the last column. `None` if there are too
-    /// few values or equal values.
+    /// The orders of the first values, the last values, the first column and the last column. An element is `None` if
+    /// there are too few values, or if [`order`] returns `None` for the values.
     pub(crate) orders: [Option<Order>; 4],
 }
 
 /// The order of a few values: a hash of the indices that sort them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Order {
-    /// The hash of the order or of the reversed order, whichever is smaller. A tensor and its negative therefore have
-    /// the same hash.
+    /// The smaller of two hashes: the hash of the indices, and the hash of the reversed indices. A tensor and its
+    /// negative therefore have the same hash.
     pub(crate) hash: u64,
-    /// Whether `hash` is the hash of the reversed order.
+    /// Whether `hash` is the hash of the reversed indices.
     pub(crate) reversed: bool,
 }
 

@@ -38,8 +38,8 @@ pub(crate) struct ViewTests {
     pub(crate) hash: Option<u64>,
     /// Numbers by which the values are compared with those of other tensors, or `None` if they are not random.
     pub(crate) signature: Option<Signature>,
-    /// The sum of z^2 - 1 and its variance, from [`SampleStatistics::variance_excess`]. `None` if the values are not
-    /// independent, or too few.
+    /// The sum of z^2 - 1 over the standardized values z, and the variance of this sum, from
+    /// [`SampleStatistics::variance_excess`]. `None` if the values are not independent, or if there are too few values.
     pub(crate) variance_excess: Option<(f64, f64)>,
 }
 
@@ -60,8 +60,8 @@ impl Inverse<'_> {
     /// Returns a value that the functions of the plan map to `x`, after rounding to the type of the tensor.
     ///
     /// There are many such values, because all numbers of an interval are rounded to `x`. Each call inverts a number at
-    /// another position in this interval. In types with few digits, the returned values therefore also follow the
-    /// distribution of the argument.
+    /// another position in this interval. Even for types with few digits, the returned values therefore follow the
+    /// distribution of the random values to which the plan applies the functions.
     fn argument_of(&mut self, x: f64) -> f64 {
         if !x.is_finite() {
             return x;
@@ -115,8 +115,8 @@ impl ViewTests {
                 };
                 tests.independent(view, reference, zeros, None, progress)?;
             }
-            // The functions of the plan are increasing, so the inverse functions give values that follow the
-            // distribution of the argument.
+            // The functions of the plan are increasing, so they can be inverted. The inverse functions map the values
+            // back to random values with a known distribution, which is tested.
             (None, Distribution::Mapped { functions }) => {
                 let argument =
                     plan.argument().and_then(|argument| Some((argument, references.get(argument)?)));

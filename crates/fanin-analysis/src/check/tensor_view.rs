@@ -31,8 +31,8 @@ pub(crate) struct TensorView<'a> {
     kept: Option<Arc<[f64]>>,
 }
 
-/// Returns the number of rows and the number of columns of a tensor as a matrix, in which all axes after the first are
-/// flattened into columns. Both are 0 for a tensor of fewer than two axes, and for a tensor without values.
+/// Flattens all axes of a tensor after the first into columns. Returns the number of rows and the number of columns of
+/// the resulting matrix. Both numbers are 0 for a tensor of fewer than two axes, and for a tensor without values.
 pub(crate) fn matrix(shape: &[usize]) -> (usize, usize) {
     match shape {
         [rows, trailing @ ..] if !trailing.is_empty() && !shape.contains(&0) => {

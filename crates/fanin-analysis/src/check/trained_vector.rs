@@ -18,7 +18,7 @@ use super::distribution::Univariate;
 pub(crate) fn is_trained_vector(vector: &Classification, values: usize, fan_in: Option<usize>) -> bool {
     match (vector.kind, fan_in) {
         (Kind::Fresh(Univariate::Uniform { low, high }), Some(fan_in)) if !vector.unchanged => {
-            // A fitted bound exceeds the largest value by a fraction of at most about 1 / values.
+            // A fitted bound exceeds the largest magnitude of the values by a fraction of at most about 2 / values.
             let largest = (1.0 + 2.0 / values as f64) / (fan_in as f64).sqrt();
             low.abs().max(high.abs()) > largest
         }

@@ -29,8 +29,8 @@ const STD_TRUNCATED_AT_3: f64 = 0.986_578_28;
 /// The distance from the mean, in standard deviations, beyond which a value is an outlier.
 const TRIM: f64 = 6.5;
 
-/// The p-value of a test of structure below which values are called dependent. There are about ten such tests of a
-/// tensor, so about one fresh tensor in 100,000 is wrongly called trained.
+/// If a test of structure has a p-value below this limit, the values are called dependent. About ten such tests are
+/// made for each tensor, so about one fresh tensor in 100,000 is wrongly called trained.
 const DEPENDENT: f64 = 1e-6;
 
 /// Estimates of the mean, the standard deviation and the range of a tensor's values. Candidate distributions are
@@ -121,8 +121,8 @@ impl Estimate {
     fn candidates(&self, dtype: DType) -> Vec<Univariate> {
         let Self { count, mean, std, .. } = *self;
         let mut candidates = Vec::new();
-        // The n values of a uniform distribution do not reach its bounds: a bound is farther from the mean than all
-        // values, by a fraction of about 1/n.
+        // Among n values of a uniform distribution, consider the value that is farthest from the mean. On average, the
+        // distance of a bound from the mean is about 1 + 1/n times the distance of this value.
         let mut reach = self.reach() * (1.0 + 1.0 / count);
         if (reach / 3f64.sqrt() / std - 1.0).abs() < 0.05 + grid::epsilon(dtype) / 2.0 + 3.0 / count.sqrt() {
             // In a type of 8 bits, the standard deviation gives a better estimate of the bound than the largest value.
@@ -132,8 +132,8 @@ impl Estimate {
             let (low, high) = if mean == 0.0 || dtype.size() == 1 {
                 (mean - reach, mean + reach)
             } else {
-                // The bounds are estimated from the smallest and the largest value, which are more precise than the
-                // estimated mean.
+                // The bounds are estimated from the smallest and the largest value. Estimates from the mean would be
+                // less precise.
                 let beyond = (self.max - self.min) / count;
                 (self.min - beyond, self.max + beyond)
             };
@@ -395,9 +395,9 @@ fn fit_without_outliers(
     Ok(fitted.then_some(found))
 }
 
-/// Adds a message for each mode to `problems`, with the exact number of values at the mode. A message on a mode at 1 is
-/// added to `notes` instead if most values are 1, or if 1 is near the mean of the others. The weights of a
-/// normalization layer that was hardly trained have such a mode.
+/// Adds a message for each mode to `problems`, with the exact number of values at the mode. Exception: the message on a
+/// mode at 1 is added to `notes` if most values are 1, or if 1 is at most 6 standard deviations from the mean of the
+/// other values. The weights of a normalization layer that was hardly trained have such a mode.
 fn modes(
     scan: &Scan<'_>,
     estimate: &Estimate,

@@ -124,8 +124,8 @@ pub struct Classification {
 }
 
 impl Classification {
-    /// Changes the kind to [`Kind::Other`], for values that follow a known distribution but are not fresh. The
-    /// distribution remains the description. `reason` becomes a note.
+    /// Changes the kind to [`Kind::Other`], for values that follow a known distribution but were changed or are not
+    /// independent of one another. The description still names the distribution. `reason` becomes a note.
     pub(crate) fn set_not_fresh(&mut self, reason: String) {
         self.description.get_or_insert_with(|| self.kind.description());
         self.kind = Kind::Other;

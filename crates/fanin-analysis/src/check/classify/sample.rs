@@ -8,12 +8,12 @@ const SIZE: usize = 1 << 16;
 /// distinct values.
 const MIN_DISTINCT: usize = 8;
 
-/// The count of a value is compared with the counts of distinct values next to it: this many smaller ones, and this
-/// many larger ones.
+/// The count of a value is compared with the counts of this number of next smaller distinct values, and of this number
+/// of next larger distinct values.
 const NEIGHBOURS: usize = 4;
 
-/// The largest number of modes. If more values are that frequent, no modes are reported. Repeated rows, which have
-/// their own message, can cause this.
+/// The largest number of modes that are reported. If more values are frequent enough to be modes, no modes are
+/// reported. Repeated rows can cause many such values, and are reported by another message.
 const MAX_MODES: usize = 4;
 
 /// A sample of the values of a tensor, or of a range of its rows. The values are divided into blocks of `step`

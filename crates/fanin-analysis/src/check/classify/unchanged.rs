@@ -23,12 +23,13 @@ use super::scan::Scan;
 use crate::check::distribution::Univariate;
 use crate::error::Result;
 
-/// The largest number of values of a tensor that are read to find their origin. These are its first values. More are
-/// read only to recognize uniform values of the native stream.
+/// The largest number of values at the start of a tensor that are read to find their origin. More values are read only
+/// to recognize uniform values of the native stream.
 const MAX_VALUES: usize = 1 << 16;
 
-/// The smallest number of uniform values that are compared with the step of the native stream. Only about one value in
-/// 2,000 can be compared, because f32 is too coarse for the multiples at larger values.
+/// A tensor of uniform values is compared with the native stream only if it has at least this number of values. The
+/// native stream's values on `[-b, b)` are multiples of `b / 2^31`. Only magnitudes below `b / 2^11`, about one in
+/// 2,000, can be compared. Larger f32 values are rounded too coarsely.
 const NATIVE_UNIFORM: usize = 200_000;
 
 /// The smallest number of values of a tensor whose origin is searched. The origin of smaller tensors is unknown.
@@ -37,8 +38,8 @@ const MIN_VALUES: usize = 256;
 /// The largest number of values that are compared for each tried step.
 const MAX_COMPARED: usize = 400;
 
-/// The largest number of candidate steps that are tried for a tensor. If more would have to be tried, the origin is
-/// unknown. This can happen to a small tensor, because its smallest value is a large multiple of the step.
+/// The largest number of candidate steps that are tried for a tensor. If there are more candidates, the origin is
+/// unknown. A small tensor can have more candidates, because even its smallest value is a large multiple of the step.
 const MAX_STEPS: u64 = 2048;
 
 /// The smallest [`significance`] at which values count as multiples of a step. The limit is high, because many
@@ -61,7 +62,7 @@ pub(super) enum Origin {
     Unknown,
 }
 
-/// The smallest number of compared values in a row. A row with fewer counts neither as changed nor as unchanged.
+/// If fewer values of a row than this are compared, the row counts neither as changed nor as unchanged.
 const MIN_PAIRS: f64 = 8.0;
 
 /// How close a value is to a multiple of a step.
@@ -125,7 +126,7 @@ fn of_values(values: &[f64], width: usize, distribution: &Univariate) -> Origin 
     trace.map_or(Origin::Unknown, |agreements| verdict(&agreements))
 }
 
-/// Returns the cosine of 2 pi `x`, up to 1e-5. The magnitude of `x` must be below 2^51.
+/// Returns the cosine of 2 pi `x`, with an error below 1e-5. The magnitude of `x` must be below 2^51.
 fn cosine_of_turns(x: f64) -> f64 {
     // Adding this number to `x` rounds `x` to an integer.
     const SHIFT: f64 = (3u64 << 51) as f64;
@@ -135,9 +136,9 @@ fn cosine_of_turns(x: f64) -> f64 {
     (1..=8).rev().fold(1.0, |sum, k| 1.0 - square / f64::from(2 * k * (2 * k - 1)) * sum)
 }
 
-/// Returns how the magnitudes of uniform values agree with multiples of a step near `step`, or `None` if they do not.
-/// `step` is computed from a bound of the distribution. Because this bound is estimated from the largest value, `step`
-/// is slightly wrong.
+/// Returns how close the magnitudes of uniform values are to multiples of a step. Returns `None` if they are not
+/// multiples of any step near `step`. The argument `step` is slightly wrong, because it is computed from a bound of the
+/// distribution, and this bound is estimated from the largest value.
 fn multiples(values: &[f64], width: usize, step: f64) -> Option<Vec<Agreement>> {
     let magnitudes = values.iter().enumerate().map(|(n, x)| (n / width, x.abs()));
     Steps::Equal.agreements(magnitudes, step, 8.0 / values.len() as f64)
@@ -162,8 +163,8 @@ fn pairs(values: &[f64], width: usize, distance: usize) -> impl Iterator<Item = 
     values.chunks_exact(2 * distance).enumerate().flat_map(of_group)
 }
 
-/// Returns how the angles of torch's pairs of normal values agree with multiples of `2 pi / 2^24`, or `None` if they do
-/// not. The angles do not depend on the standard deviation.
+/// Returns how close the angles of torch's pairs of normal values are to multiples of `2 pi / 2^24`. Returns `None` if
+/// the angles are not such multiples. The angles do not depend on the standard deviation.
 fn angles(values: &[f64], width: usize) -> Option<Vec<Agreement>> {
     const STEP: f64 = TAU / 16_777_216.0;
     let of_pair = |(row, x, y): (usize, f64, f64)| {
@@ -176,7 +177,8 @@ fn angles(values: &[f64], width: usize) -> Option<Vec<Agreement>> {
         let distance = [-1.0, 0.0, 1.0].map(distance).into_iter().fold(0.5, f64::min);
         Agreement { row, cosine: cosine_of_turns(distance) }
     };
-    // If torch did not draw a tensor, a few pairs are usually enough to find this out.
+    // The first pairs of values are tested before all pairs are. If torch did not draw the tensor, these are usually
+    // enough to show it.
     let few =
         pairs(&values[..values.len().min(1 << 13)], width, Torch::GROUP / 2).map(of_pair).collect::<Vec<_>>();
     significance(&few).filter(|significance| *significance > MIN_SIGNIFICANCE / 2.0)?;
@@ -185,8 +187,8 @@ fn angles(values: &[f64], width: usize) -> Option<Vec<Agreement>> {
     Some(agreements)
 }
 
-/// Returns the number of standard errors by which the mean cosine exceeds 0, its expected value if the values are no
-/// multiples of the step. Returns `None` for fewer than 60 values.
+/// Returns the mean of the cosines, divided by its standard error. If the values are not multiples of the step, the
+/// expected mean is 0. Returns `None` for fewer than 60 values.
 fn significance(agreements: &[Agreement]) -> Option<f64> {
     let count = agreements.len() as f64;
     let sum: f64 = agreements.iter().map(|agreement| agreement.cosine).sum();
@@ -194,7 +196,7 @@ fn significance(agreements: &[Agreement]) -> Option<f64> {
     (agreements.len() >= 60).then(|| sum / (count / 2.0).sqrt())
 }
 
-/// A formula for values: each value is a fixed step times a function of an integer `k`.
+/// A formula for values: each value is a constant, the step, times a function of an integer `k`.
 #[derive(Debug, Clone, Copy)]
 enum Steps {
     /// `k`.
@@ -235,9 +237,9 @@ impl Steps {
         }
     }
 
-    /// Searches for a step with which the values agree, that is, for which `integer` gives nearly integers. The
-    /// relative difference between this step and `step` is at most `uncertainty`. Returns how the values agree with the
-    /// step, or `None` if there is no such step. `values` has pairs of the index of a row and a value in it.
+    /// Searches for a step for which [`integer`](Self::integer) gives nearly integers. The relative difference between
+    /// this step and the argument `step` is at most `uncertainty`. Returns how close the results are to integers, or
+    /// `None` if there is no such step. Each element of `values` is the index of a row and a value in this row.
     fn agreements(
         self,
         values: impl Iterator<Item = (usize, f64)>,
@@ -250,9 +252,9 @@ impl Steps {
             row,
             cosine: cosine_of_turns(self.integer(x / step)),
         };
-        // The step is a value, divided by the value that the formula gives for the right integer `k`. Small values have
-        // few possible integers, so all of them are tried for the smallest value. If this value was changed, none of
-        // them is right, and the next value is tried.
+        // To find the step, an unchanged value is divided by the result of `value(k)`, where `k` is the integer of this
+        // value. A small value has few possible integers. All possible integers of the smallest value are therefore
+        // tried. If the smallest value was changed, none of them gives the step, and the next larger value is used.
         let mut tried = 0;
         for &(_, smallest) in values.iter().take(6) {
             let first = self.integer(smallest / step * (1.0 - uncertainty)).floor().max(1.0);

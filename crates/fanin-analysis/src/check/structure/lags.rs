@@ -22,7 +22,7 @@ const ALL_LAGS: usize = 128;
 /// same position in two parts are compared, such as the first rows of two shards.
 const MAX_PARTS: usize = 16;
 
-/// The smallest number of products that is tested. The sum of fewer products is far from normal.
+/// The smallest number of products whose sum is tested. The sum of fewer products is far from normal.
 const MIN_PRODUCTS: usize = 1000;
 
 /// The smallest number of pairs of positions (i, j) and (j, i) that is tested.
@@ -49,7 +49,7 @@ pub(super) struct Lags {
     rows: Vec<Sketch>,
     /// The sign by which each row is multiplied in the sketches of columns. Empty if the columns are not sketched.
     row_signs: Vec<f32>,
-    /// A row-major matrix of `SKETCH` rows. Each of its columns is the sketch of one column of the tensor.
+    /// A row-major matrix of `SKETCH` rows. Each of its columns is the [`Sketch`] of one column of the tensor.
     column_sums: Vec<f32>,
 }
 
@@ -122,7 +122,7 @@ fn axis_lags(matrix: &Matrix<'_>) -> Vec<AxisLag> {
     lags
 }
 
-/// Tests the correlation of the values at a distance along an axis.
+/// Tests whether values at a fixed distance from one another along an axis are correlated.
 ///
 /// The values are taken in row-major order, so a few pairs span the end of one row and the start of the next.
 fn along_axis(matrix: &Matrix<'_>, lag: &AxisLag) -> TestResult {
@@ -165,9 +165,9 @@ fn symmetry(matrix: &Matrix<'_>) -> Option<TestResult> {
     (pairs as usize >= MIN_PAIRS).then(|| TestResult::new("symmetry", p, text))
 }
 
-/// The sketch of a row or column: `SKETCH` sums of its values with pseudo-random signs. Each value is in one of the
-/// sums (the count sketch of Charikar, Chen and Farach-Colton 2002). The scalar product of two sketches is an unbiased
-/// estimate of the scalar product of the two rows or columns. If the values are independent, so are the sums.
+/// The sketch of a row or column: `SKETCH` sums. Each value is multiplied by a pseudo-random sign and added to one of
+/// the sums (the count sketch of Charikar, Chen and Farach-Colton 2002). The scalar product of two sketches is an
+/// unbiased estimate of the scalar product of the two rows or columns. If the values are independent, so are the sums.
 type Sketch = [f32; SKETCH];
 
 /// Returns `count` fixed pseudo-random signs, as 1 or -1.
@@ -196,8 +196,8 @@ vectorized! {
         sketches
     }
 
-    /// Multiplies the values of each row by the sign of the row, and adds them to one of the `SKETCH` rows of `sums`.
-    /// `first` is the index of the first row in the matrix.
+    /// Multiplies the values of row n by the sign of the row, and adds the products to row `n % SKETCH` of `sums`.
+    /// `first` is the index in the matrix of the first row of `values`.
     fn add_rows(values: &[f32], first: usize, signs: &[f32], sums: &mut [f32]) {
         let columns = sums.len() / SKETCH;
         for ((n, row), sign) in values.chunks(columns).enumerate().zip(signs) {

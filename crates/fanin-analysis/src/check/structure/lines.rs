@@ -1,5 +1,5 @@
-//! Tests the means and the mean squares of the rows, the columns and the slices of a tensor: whether they differ more
-//! than those of independent values.
+//! Tests whether the rows, the columns or the slices of a tensor have means or mean squares that differ from one
+//! another more than they would for independent values.
 
 use super::matrix::{LIGHT_TAILED, inlined_dot, inlined_sum};
 use crate::check::distribution::Moments;
@@ -179,15 +179,15 @@ impl Lines {
             let mean = block.iter().map(|line| line.squares).sum::<f64>() / block.len() as f64;
             let deviations =
                 block.iter().map(|line| (line.squares / mean - 1.0).powi(2) * length as f64 / 2.0);
-            // The variance of a square is 2 for normal values. It is less for uniform and truncated normal values, so
-            // p-values for these values are upper bounds. The divisor 1.5 allows for values with heavier tails.
+            // The variance of a squared standardized value is 2 for normal values. It is less for uniform and truncated
+            // normal values, so their p-values are upper bounds. The divisor 1.5 allows for values with heavier tails.
             block.len() == 1 || chi_square_at_least(deviations.sum::<f64>() / 1.5, block.len() as f64) > 1e-6
         })
     }
 }
 
-/// Tests whether the means and the mean squares of lines differ more than those of independent values. `name` is the
-/// name of the test, and `length` is the number of values of a line.
+/// Tests whether the means and the mean squares of lines (rows, columns or slices) differ more than the means and mean
+/// squares of independent values. `name` is the name of the test, and `length` is the number of values of a line.
 ///
 /// There are two p-values for the means, and two for the mean squares. The first is for the sum of the squared
 /// deviations of all lines, which is compared with a chi-square distribution. The second is for the largest deviation,
@@ -209,9 +209,10 @@ fn of_lines(name: &'static str, lines: &[Sums], length: usize, moments: &Moments
     let square = |line: &Sums| (line.squares - n) / (n * variance_of_square).sqrt();
 
     // If the deviations are normal, the sum of their squares is a chi-square variable of `count` degrees of freedom.
-    // After the correction by `normal_deviate`, the deviations have an excess kurtosis of at most `kurtosis / n`. This
-    // multiplies the variance of the sum by `factor`. The sum is then approximated by `factor` times a chi-square
-    // variable of `count / factor` degrees of freedom (Satterthwaite 1946), which has the same mean and variance.
+    // After the correction by `normal_deviate`, the deviations of lines of `n` values have an excess kurtosis of at
+    // most `kurtosis / n`. This multiplies the variance of the sum by `factor`. The sum is then approximated by
+    // `factor` times a chi-square variable of `count / factor` degrees of freedom (Satterthwaite 1946), which has the
+    // same mean and variance.
     let excess = |deviations: f64, kurtosis: f64| {
         let factor = 1.0 + kurtosis / n / 2.0;
         chi_square_at_least(deviations / factor, count / factor)

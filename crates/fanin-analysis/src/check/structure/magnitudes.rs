@@ -132,8 +132,9 @@ impl Magnitudes {
         self.tiles.iter_mut().zip(next.tiles).for_each(|(tile, next)| add(tile, next));
     }
 
-    /// Returns a failed test `repeats` if two rows, two columns, two blocks, or a row and a column of a square tile
-    /// have the same magnitudes. Returns `None` otherwise.
+    /// Returns a failed test `repeats` if two rows, two columns, or two blocks of rows or columns have the same
+    /// magnitudes. If the matrix consists of square tiles below one another, each row is also compared with the columns
+    /// of each tile. Returns `None` if no magnitudes are the same.
     pub(super) fn test(&self) -> Option<TestResult> {
         let all = if self.finished > self.rows.len() { &[][..] } else { &self.rows[..] };
         let chance = Chance::new(&self.first);
@@ -242,8 +243,9 @@ fn blocks(name: &str, lines: &[u64], length: usize, chance: &Chance<'_>) -> Opti
     None
 }
 
-/// Compares single lines with one another. `lines` has the hash of each line, and `length` is the number of values of a
-/// line. Returns a message if two lines have the same magnitudes.
+/// Compares each row with the other rows, or each column with the other columns. `lines` has the hash of each row or
+/// column, and `length` is the number of its values. `name` is "rows" or "columns". Returns a message if two of them
+/// have the same magnitudes.
 fn lines(name: &str, lines: &[u64], length: usize, chance: &Chance<'_>) -> Option<String> {
     let (a, b) = equal(lines).filter(|_| chance.is_small(length, lines.len()))?;
     Some(format!("{name} {a} and {b} have the same magnitudes: negated, permuted or repeated?"))

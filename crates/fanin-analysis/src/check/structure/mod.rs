@@ -123,7 +123,8 @@ impl Structure {
     }
 
     /// Adds the next values in row-major order. `stored` has the values of the tensor. `values` has the random values
-    /// from which the plan computes them. The two differ only if the plan applies functions to random values.
+    /// from which the plan computes the values of the tensor. The two slices differ only if the plan applies functions
+    /// to random values.
     pub(crate) fn add(&mut self, stored: &[f64], values: &[f64]) {
         if let Some(magnitudes) = &mut self.magnitudes {
             magnitudes.add(stored);

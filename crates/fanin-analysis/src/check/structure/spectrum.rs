@@ -107,12 +107,11 @@ fn bulk(entries: &[(f64, f64)]) -> TestResult {
 /// Reduces the matrix to a small bidiagonal matrix by a few steps of Golub and Kahan's method. The first vector has
 /// fixed pseudo-random signs. Each new vector is orthogonalized against all earlier ones.
 ///
-/// Let A be the matrix, v the last right vector, l the new left vector and d the new diagonal entry. The next right
-/// vector is the part of A^T l that is orthogonal to the known right vectors, divided by its length. This part can be
-/// computed from A^T A v instead of A^T l, for this reason: A v is d l plus a linear combination of earlier left
-/// vectors, and A^T maps these to linear combinations of known right vectors. The part of A^T A v that is orthogonal to
-/// the known right vectors is therefore d times that part of A^T l. One pass over the values is enough for both A v and
-/// A^T A v.
+/// Let A be the matrix, v the last right vector, l the new left vector and d the new diagonal entry. Let P(x) be the
+/// part of a vector x that is orthogonal to all right vectors so far. The next right vector is P(A^T l), divided by its
+/// length. P(A^T l) can be computed as P(A^T A v) / d, for this reason: A v is d l plus a linear combination of earlier
+/// left vectors. A^T maps the earlier left vectors to linear combinations of the right vectors so far, whose P is 0.
+/// The advantage is that one pass over the values of A computes both A v and A^T A v.
 fn bidiagonal(matrix: &Matrix<'_>) -> Bidiagonal {
     let affordable = (MAX_PRODUCTS / matrix.values.len()).clamp(STEPS, MAX_STEPS);
     let steps = affordable.min(matrix.rows.min(matrix.columns) / 2);
@@ -120,7 +119,7 @@ fn bidiagonal(matrix: &Matrix<'_>) -> Bidiagonal {
     let mut right: Vec<Vec<f32>> = vec![(0..matrix.columns as u64).map(|n| sign(n) as f32 * scale).collect()];
     let mut left: Vec<Vec<f32>> = Vec::new();
     let (mut diagonal, mut beside) = (Vec::new(), Vec::new());
-    // The factor by which rounding errors have grown since a right vector was last computed in a pass of its own.
+    // The factor by which rounding errors have grown since the last right vector that was computed as A^T l.
     let mut growth = 1.0;
     for step in 0..steps {
         let is_last = step + 1 == steps;
@@ -162,7 +161,7 @@ fn normalize(vector: &mut [f32]) -> f64 {
 }
 
 impl Matrix<'_> {
-    /// Returns the product of the matrix and a vector, and the product of the transposed matrix and that product.
+    /// Returns A v and A^T A v, where A is this matrix and v is `vector`.
     fn times_and_back(&self, vector: &[f32]) -> (Vec<f32>, Vec<f32>) {
         times_and_back(self.values, vector)
     }
@@ -179,8 +178,7 @@ impl Matrix<'_> {
 }
 
 vectorized! {
-    /// Returns the product of a row-major matrix and a vector, and the product of the transposed matrix and that
-    /// product.
+    /// Returns A v and A^T A v for a row-major matrix A and a vector v.
     fn times_and_back(values: &[f32], vector: &[f32]) -> (Vec<f32>, Vec<f32>) {
         let (mut product, mut back) = (Vec::new(), vec![0f32; vector.len()]);
         for row in values.chunks(vector.len()) {
