@@ -297,7 +297,8 @@ impl std::str::FromStr for Axes {
     }
 }
 
-/// The fan in the variance of Kaiming initialization, which is `gain^2 / fan`. torch calls this argument `mode`.
+/// The fan that Kaiming initialization uses: the variance of the weights is `gain^2 / fan`. torch calls this argument
+/// `mode`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Fan {
     /// fan_in, which keeps the variance of the signal constant in the forward pass.

@@ -95,11 +95,11 @@ impl<'a, T: Real> View<'a, T> {
 pub(super) enum Terms {
     /// All terms.
     All,
-    /// All terms, except terms in which `b[k][j]` is known to be zero. Column j of b must be zero from row
-    /// `j + 1 + offset` on.
+    /// The terms for every element of c. Column j of b must be zero from row `j + 1 + offset` on, so terms with these
+    /// zeros may be skipped.
     Upper { offset: usize },
-    /// The terms of the elements of c on and above the diagonal, except terms in which `b[k][j]` is known to be zero.
-    /// Column j of b must be zero above row j. The elements of c below the diagonal are unspecified.
+    /// The terms for the elements of c on and above the diagonal. Column j of b must be zero above row j, so terms with
+    /// these zeros may be skipped. The elements of c below the diagonal are unspecified.
     Gram,
 }
 
@@ -145,11 +145,11 @@ struct Product<'a, T> {
 /// The number of terms that are added to the elements of a tile before the next tile is processed. A packed panel of
 /// the matrix `b` with this number of rows fits in the L1 cache.
 const DEEP: usize = 192;
-/// The number of rows of the matrix `a` that are packed together, and the number of rows of the product `c` that are
-/// then computed. `DEEP`, `HIGH` and `WIDE` are chosen so that the packed elements in use stay in the L2 cache.
+/// The number of rows of the matrix `a` that are packed together. The same number of rows of the product `c` is then
+/// computed. `DEEP`, `HIGH` and `WIDE` are chosen so that the packed elements in use stay in the L2 cache.
 const HIGH: usize = 384;
-/// The number of columns of the matrix `b` that are packed together, and the number of columns of the product `c` that
-/// are then computed.
+/// The number of columns of the matrix `b` that are packed together. The same number of columns of the product `c` is
+/// then computed.
 const WIDE: usize = 512;
 
 impl<T: Real> Kernel for Product<'_, T> {

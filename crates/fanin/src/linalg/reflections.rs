@@ -44,8 +44,8 @@ pub(crate) struct Reflections<T> {
     level: Level,
 }
 
-/// Returns the size of a panel. One job computes this number of rows of S, or this number of columns of W.
-/// Large panels make the matrix products fast. Small panels give every thread some jobs.
+/// Returns the number of rows of S, or of columns of W, that one job computes. These rows or columns are a panel. Large
+/// panels make the matrix products fast. Small panels give every thread some jobs.
 fn panel(columns: usize, threads: Threads) -> usize {
     (columns / (6 * threads.count())).next_multiple_of(96).clamp(96, 480)
 }
@@ -65,8 +65,9 @@ impl<T: Real> Reflections<T> {
         it
     }
 
-    /// Creates the reflections from V (row-major, with zeros above the diagonal), from `|v_j|^2 / 2` for each j
-    /// (`halves`), and from the factors d (`signs`).
+    /// Creates the reflections from the matrix V. `vectors` is V, row-major, with zeros above the diagonal. For each
+    /// column j of V, `halves` has the value `|v_j|^2 / 2`, and `signs` has the factor d_j (see the module
+    /// documentation).
     pub(super) fn from_vectors(
         vectors: Vec<T>,
         columns: usize,
@@ -80,7 +81,8 @@ impl<T: Real> Reflections<T> {
         it
     }
 
-    /// Computes `W = S^-1 V_top^T` and stores W in `self.factor`. `halves` has the values `|v_j|^2 / 2`.
+    /// Computes `W = S^-1 V_top^T` and stores W in `self.factor`. `halves` has the values `|v_j|^2 / 2`, which are the
+    /// diagonal of S. (The module documentation defines the matrices.)
     fn factor(&mut self, halves: &[T], threads: Threads) {
         let it = self;
         let columns = it.columns;
@@ -111,7 +113,8 @@ impl<T: Real> Reflections<T> {
         View::new(&self.vectors, self.columns)
     }
 
-    /// Replaces each column x_j by the reflection vector v_j, stores the signs d, and returns `|v_j|^2 / 2` for each j.
+    /// Replaces each column x_j by the reflection vector v_j, stores the signs d_j, and returns `|v_j|^2 / 2` for each
+    /// j. (The module documentation defines x_j, v_j and d_j.)
     fn reflect(&mut self, threads: Threads) -> Vec<T> {
         let n = self.columns;
         let squares = threads.map(panels(n, panel(n, threads)), |panel| {
@@ -129,9 +132,9 @@ impl<T: Real> Reflections<T> {
             let diagonal = &mut self.vectors[j * n + j];
             let negative = *diagonal < T::default();
             let magnitude = if negative { -*diagonal } else { *diagonal };
-            // `*half` becomes `|v|^2 / 2 = |x| (|x| + |x_jj|)`. If x is zero, `*half` is set to 1 instead, because it
-            // is used as a divisor. The reflection is then the identity, because v is zero. In this function, the sign
-            // of 0 is 1.
+            // `*half` becomes `|v|^2 / 2 = |x| (|x| + |x_jj|)`. If x is zero, `*half` is set to 1 instead, because
+            // `*half` is used as a divisor. The reflection is then the identity, because v is zero. In this function,
+            // the sign of 0 is 1.
             let half_square = norm * (norm + magnitude);
             *half = if half_square == T::default() { T::ONE } else { half_square };
             *diagonal = if negative { *diagonal - norm } else { *diagonal + norm };

@@ -32,11 +32,11 @@ pub(crate) fn angle<F: SimdF32>(x: F) -> Angle<F> {
 
 /// Returns the angle `2 pi (word + 1/2) / 2^32`.
 ///
-/// The reduction is exact, because it is computed in integers. The remainder is never 0, so the sine and the cosine are
-/// never 0.
+/// The quadrant and the remainder are first computed in integers, without rounding. The remainder is never 0, so the
+/// sine and the cosine are never 0.
 #[inline(always)]
 pub(crate) fn angle_of_turn<F: SimdF32>(word: F::Bits) -> Angle<F> {
-    // The two highest bits of `nearest` are the quadrant: the angle in right angles, rounded to the nearest integer,
+    // The two highest bits of `nearest` are the quadrant: the angle divided by pi / 2, rounded to the nearest integer,
     // modulo 4.
     let nearest = word.add(F::Bits::splat(1 << 29));
     let remainder = word.sub(nearest.and(F::Bits::splat(3 << 30))).convert_signed();
@@ -45,8 +45,8 @@ pub(crate) fn angle_of_turn<F: SimdF32>(word: F::Bits) -> Angle<F> {
 
 /// Returns the angle `2 pi (high * 2^32 + low + 1/2) / 2^64`, where `high` and `low` are less than 2^32.
 ///
-/// The reduction is exact, because it is computed in integers. The remainder is never 0, so the sine and the cosine are
-/// never 0.
+/// The quadrant and the remainder are first computed in integers, without rounding. The remainder is never 0, so the
+/// sine and the cosine are never 0.
 #[inline(always)]
 pub(crate) fn angle_of_turn64<D: SimdF64>(high: D::Bits, low: D::Bits) -> Angle<D> {
     use std::f64::consts::TAU;
@@ -81,7 +81,7 @@ pub(super) fn polar_of_ln<F: SimdFloat<Scalar: From<i8>>>(
     cos: F,
 ) -> (F, F) {
     // The barrier keeps the compiler from moving the square root after the rotation. The CPU then computes the square
-    // root and the rotation at the same time. They take about equally long.
+    // root and the rotation at the same time. The square root and the rotation take about equally long.
     let (radius, sin) = ln.mul(F::splat((-2).into())).sqrt().barrier_with(sin);
     let (sin, cos) = rotate_to_quadrant(quadrant, sin, cos);
     (radius.mul(cos), radius.mul(sin))

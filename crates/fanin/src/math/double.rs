@@ -44,7 +44,8 @@ const COS: [f64; 6] = [
 fn exponent_and_fraction64<D: SimdF64>(x: D) -> (D, D) {
     /// The bits of sqrt(1/2), the least value of `1 + fraction`.
     const FIRST: u64 = (SQRT_2 / 2.0).to_bits();
-    /// The number that is added to the exponent, so that `offset` is not negative. It is subtracted again below.
+    /// The number that is added to the exponent, so that `offset` is not negative. The code below subtracts this number
+    /// again.
     const BIAS: u64 = 1024;
     let word = D::Bits::splat;
     let offset = x.to_bits().add(word((BIAS << 52) - FIRST));
@@ -105,7 +106,8 @@ pub(super) fn ln_sin_cos64<D: SimdF64>(x: D, remainder: D) -> (D, D, D) {
     let square = remainder.mul(remainder);
     let (exponent, f) = exponent_and_fraction64(x);
     let s = f.div(splat(2.0).add(f));
-    // The CPU computes the sine at the same time as the division above. They take about equally long.
+    // The CPU computes the sine at the same time as the division above. The sine and the division take about equally
+    // long.
     let sin = horner(square, SIN).mul(square).mul_add(remainder, remainder);
     let z = s.mul(s);
     let (mut ln, mut cos) = (splat(LN[0]), splat(COS[0]));

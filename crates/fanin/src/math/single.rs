@@ -29,9 +29,9 @@ pub(super) const SIN: [f32; 3] = [-1.9515295891e-4, 8.3321608736e-3, -1.66666546
 /// The coefficients of the cosine's polynomial in x^2, highest first.
 pub(super) const COS: [f32; 3] = [2.443315711809948e-5, -1.388731625493765e-3, 4.166664568298827e-2];
 
-/// Returns the exponent and the fraction of `2^POWER x`: `2^POWER x = (1 + fraction) * 2^exponent` with `1 + fraction`
-/// in [sqrt(1/2), sqrt(2)). `x` and `2^POWER x` must be positive, and must not be subnormal. The scaling by 2^POWER
-/// takes no additional instruction.
+/// Returns the exponent and the fraction of `2^POWER * x`: `2^POWER * x = (1 + fraction) * 2^exponent` with
+/// `1 + fraction` in [sqrt(1/2), sqrt(2)). `x` and `2^POWER * x` must be positive, and must not be subnormal. The
+/// scaling by 2^POWER takes no additional instruction.
 #[inline(always)]
 fn exponent_and_fraction<F: SimdF32, const POWER: i32>(x: F) -> (F, F) {
     /// The bits of sqrt(1/2), the least value of `1 + fraction`.
@@ -53,8 +53,8 @@ fn ln_of_series<F: SimdF32>(exponent: F, x: F, square: F, series: F) -> F {
     exponent.mul_add(F::splat(0.693359375), x.add(low))
 }
 
-/// Returns `ln(2^POWER x)` with an error of at most 1 unit in the last place. `x` and `2^POWER x` must be positive, and
-/// must not be subnormal.
+/// Returns `ln(2^POWER * x)` with an error of at most 1 unit in the last place. `x` and `2^POWER * x` must be positive,
+/// and must not be subnormal.
 #[inline(always)]
 pub(super) fn ln_scaled<F: SimdF32, const POWER: i32>(x: F) -> F {
     let (exponent, x) = exponent_and_fraction::<F, POWER>(x);
@@ -67,7 +67,7 @@ pub(crate) fn ln<F: SimdF32>(x: F) -> F {
     ln_scaled::<F, 0>(x)
 }
 
-/// Returns `ln(2^POWER x)`, and the sine and cosine of `remainder` (see [`Angle`]).
+/// Returns `ln(2^POWER * x)`, and the sine and cosine of `remainder` (see [`Angle`]).
 ///
 /// The steps of the three polynomials are interleaved. If the polynomials were computed one after another, each step
 /// would wait for the previous step.
@@ -88,7 +88,7 @@ pub(super) fn ln_sin_cos<F: SimdF32, const POWER: i32>(x: F, remainder: F) -> (F
     (ln_of_series(exponent, x, x.mul(x), ln), sin, cos.add(splat(1.0)))
 }
 
-/// Returns `(r cos t, r sin t)` for `r = sqrt(-2 ln u)` and `u = 2^POWER x`, where t is `angle`. u must be in (0, 1).
+/// Returns `(r cos t, r sin t)` for `r = sqrt(-2 ln u)` and `u = 2^POWER * x`, where t is `angle`. u must be in (0, 1).
 #[inline(always)]
 pub(crate) fn polar<F: SimdF32, const POWER: i32>(x: F, angle: Angle<F>) -> (F, F) {
     let (ln, sin, cos) = ln_sin_cos::<F, POWER>(x, angle.remainder);

@@ -112,8 +112,8 @@ pub enum Nonlinearity {
         /// The angular frequency omega.
         omega: f64,
     },
-    /// The function of another nonlinearity, with the forward gain instead of the gain in torch's table. In specs, this
-    /// variant is written as `forward(tanh)`.
+    /// The function of another nonlinearity, with the forward gain instead of the gain in torch's table. In specs, the
+    /// name of the other nonlinearity is enclosed in `forward(...)`, as in `forward(tanh)`.
     Forward(&'static Nonlinearity),
 }
 
@@ -152,8 +152,8 @@ const BEYOND_TORCH: [Nonlinearity; 16] = [
     Nonlinearity::Tanhshrink,
 ];
 
-/// The nonlinearities for which a spec can select the forward gain instead of the gain in torch's table
-/// (`calculate_gain`), as in `forward(tanh)`.
+/// The nonlinearities that a spec can enclose in `forward(...)`, as in `forward(tanh)`. The gain is then
+/// [`Nonlinearity::forward_gain`] instead of the value in torch's table (`calculate_gain`).
 static FORWARD: [Nonlinearity; 4] =
     [Nonlinearity::Relu, Nonlinearity::Selu, Nonlinearity::Sigmoid, Nonlinearity::Tanh];
 
@@ -304,8 +304,9 @@ impl Nonlinearity {
         })
     }
 
-    /// Returns the function of this nonlinearity as a variant without synonyms: `Linear` for the convolutions in
-    /// torch's table, the inner nonlinearity for [`Nonlinearity::Forward`], and `self` for every other variant.
+    /// Returns the variant that represents the function of this nonlinearity. For the convolutions in torch's table,
+    /// this variant is `Linear`. For [`Nonlinearity::Forward`], it is the inner nonlinearity. For every other variant,
+    /// it is `self`.
     #[must_use]
     pub const fn function(self) -> Self {
         match self {

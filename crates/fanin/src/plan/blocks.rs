@@ -40,7 +40,7 @@ impl Block {
     }
 
     /// If the plan of this block consists of blocks, returns these inner blocks. Their axes and start indices are
-    /// converted to the whole tensor. Otherwise returns the block unchanged.
+    /// converted to axes and indices of the whole tensor. Otherwise returns the block unchanged.
     fn flatten(self) -> Vec<Block> {
         if self.plan.blocks.is_empty() {
             return vec![self];

@@ -4,9 +4,9 @@ use super::distribution::Distribution;
 use super::types::Plan;
 
 impl Plan {
-    /// Returns a function that maps the row-major index of an element to its value. Hadamard matrices, repeated
-    /// identity matrices, sequences, and functions of sequences and constants have such a function. Returns `None` for
-    /// any other distribution.
+    /// Returns a function that maps the row-major index of an element to its value. This is possible for Hadamard
+    /// matrices, repeated identity matrices and sequences (`arange`), and if a function such as `exp` is applied to a
+    /// sequence or to a constant. Returns `None` for any other distribution.
     pub(crate) fn formula(&self) -> Option<impl Fn(u64) -> f64 + use<>> {
         let (functions, plan) = match self.distribution {
             Distribution::Mapped { functions } => (Some(functions), self.argument()?),

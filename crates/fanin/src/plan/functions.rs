@@ -62,8 +62,8 @@ impl Functions {
     /// The largest number of functions in a composition.
     pub const MAX_LEN: usize = 4;
 
-    /// Returns the composition of these functions, innermost first. Returns `None` if there are more than
-    /// [`Functions::MAX_LEN`].
+    /// Returns the composition of `functions`. The first function is applied first. Returns `None` if there are more
+    /// than [`Functions::MAX_LEN`].
     pub fn new(functions: &[Function]) -> Option<Self> {
         let mut list = [None; Self::MAX_LEN];
         for (slot, function) in list.get_mut(..functions.len())?.iter_mut().zip(functions) {
@@ -72,7 +72,7 @@ impl Functions {
         Some(Self { list })
     }
 
-    /// Returns the functions, innermost first.
+    /// Returns the functions in the order in which they are applied.
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = Function> + use<> {
         self.list.into_iter().flatten()
     }

@@ -31,9 +31,9 @@ impl Plan {
     /// Returns the standard deviation of an element. For plans of blocks, and for distributions without random numbers,
     /// such as `eye`, returns the standard deviation over all elements instead.
     ///
-    /// * Uniform: `(b - a) / sqrt(12)`.
+    /// * Uniform: `(high - low) / sqrt(12)`.
     /// * Truncated normal: the standard deviation after truncation.
-    /// * Orthogonal: `gain / sqrt(max(rows, columns))`, because an entry of a Haar matrix has variance
+    /// * Orthogonal: `|gain| / sqrt(max(rows, columns))`, because an entry of a Haar matrix has variance
     ///   `1 / max(rows, columns)`.
     /// * Sparse: `std * sqrt(1 - zeros / rows)`.
     pub fn std(&self) -> f64 {
@@ -71,8 +71,8 @@ impl Plan {
         }
     }
 
-    /// Returns the lower and the upper bound of the distribution, before rounding to the element type. A bound is
-    /// infinite if the distribution is unbounded on this side.
+    /// Returns the lower and the upper bound of the distribution. The bounds are not rounded to the element type,
+    /// except the value of a constant. A bound is infinite if the distribution is unbounded on this side.
     pub fn bounds(&self) -> (f64, f64) {
         match self.distribution {
             Distribution::Constant { value } => (self.dtype.round(value), self.dtype.round(value)),

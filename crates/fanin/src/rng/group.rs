@@ -2,14 +2,14 @@
 
 use crate::simd::SimdIsa;
 
-/// The number of blocks in a group. The blocks are computed together, one in each SIMD lane.
+/// The number of blocks in a group. The blocks are computed together, each block in a separate lane of SIMD vectors.
 pub(crate) const LANES: usize = 16;
 
 /// The words of a group of sixteen blocks: element `[w][b]` is word `w` (0 to 3) of block `b`.
 pub(crate) type GroupWords = [[u32; LANES]; 4];
 
-/// A generator that produces words in groups (see [`GroupWords`]): [`Philox`](super::Philox), or a generator of the
-/// caller.
+/// A generator that produces words in groups (see [`GroupWords`]): [`Philox`](super::Philox), or a generator that the
+/// caller of the crate provides.
 pub(crate) trait GroupSource {
     /// Returns the words of the group with the index `group`.
     fn words<I: SimdIsa>(&mut self, group: u64) -> GroupWords;

@@ -97,7 +97,7 @@ impl Permutation {
         each: &mut impl FnMut(u64, u64),
     ) {
         // Each lane processes one of `numbers`, which is in `start`. `current` has the latest output of the Feistel
-        // network. In the first `walking` lanes, no output was less than `size` yet.
+        // network. In the first `walking` lanes, every output so far was `size` or greater.
         let (mut start, mut current) = ([0u64; BATCH], [0u64; BATCH]);
         let mut walking = 0;
         let mut next = numbers.start;

@@ -55,10 +55,10 @@ impl Philox {
 
     /// Returns the words of a group, which consists of the blocks `16 * group..16 * group + 16`.
     ///
-    /// There is one vector for each of the four words, and each 64-bit lane has the word of one block. The product of
-    /// two 32-bit words fills the lane, and one shift gives the high half of the product. The next multiplication
-    /// ignores the upper 32 bits of a lane. Blocks with even numbers and blocks with odd numbers are in separate
-    /// vectors, so that a shift and a blend can pack both vectors into one vector.
+    /// Each 64-bit lane has one word of one block. The product of two 32-bit words fills the lane, and one shift gives
+    /// the high half of the product. The next multiplication ignores the upper 32 bits of a lane. For each of the four
+    /// words, there is a vector for blocks with even numbers, and a vector for blocks with odd numbers. A shift and a
+    /// blend can then pack both vectors into one vector.
     #[inline(always)]
     pub(crate) fn group<I: SimdIsa>(&self, group: u64) -> GroupWords {
         // The first block number is a multiple of 16, so the sum of this number and a lane number (0 to 15) never

@@ -9,9 +9,9 @@ const HISTORY: usize = 32;
 /// A reader of the words of an MT19937 sequence. Each word is identified by its number.
 ///
 /// Number 0 is the next word of the engine from which the reader was created. The numbers of successive reads must
-/// ascend. The reader stores only one state of 624 words (the current state) and the [`HISTORY`] words before this
-/// state. Between two reads, the reader skips or jumps over states. Reading a few distant words is therefore much
-/// cheaper than generating all words between them.
+/// ascend, except for small steps back (see [`StateReader::read`]). The reader stores only one state of 624 words (the
+/// current state) and the [`HISTORY`] words before this state. Between two reads, the reader skips or jumps over
+/// states. Reading a few distant words is therefore much cheaper than generating all words between them.
 #[derive(Debug, Clone)]
 pub(crate) struct StateReader {
     /// The engine that stores the current state. The counters `next` and `left` of the engine are not used.
@@ -39,8 +39,9 @@ impl StateReader {
 
     /// Reads the word with the number `first[k] + distances[n]` into `out[n * first.len() + k]`, for all `k` and `n`.
     ///
-    /// `first` and `distances` must be ascending, and the last distance must exceed the first by less than [`HISTORY`].
-    /// A number may be less than the highest number of an earlier read if the difference is less than [`HISTORY`].
+    /// `first` and `distances` must be ascending, and the last distance must exceed the first distance by less than
+    /// [`HISTORY`]. The number of a word may be less than the highest number of an earlier read if the difference is
+    /// less than [`HISTORY`].
     ///
     /// # Panics
     /// Panics if the length of `out` is not `N * first.len()`, where `N` is the number of distances.

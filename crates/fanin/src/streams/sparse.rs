@@ -13,7 +13,8 @@ use crate::rng::{Permutation, Philox, SHUFFLE_MAX, choose_by_shuffle};
 use crate::simd::{Kernel, Level, SimdIsa, dispatch};
 use crate::{cancel::check, threads::Threads};
 
-/// The number of values that one thread computes at a time, rounded down to whole rows of a region.
+/// The largest number of values that one thread computes at a time. The values are whole rows of a region, so a single
+/// row may be longer.
 const CHUNK: usize = 1 << 16;
 
 /// The limit between two methods to fill a matrix. If fewer than one in `SPARSITY` values are non-zero, only the

@@ -13,13 +13,13 @@ use super::polynomial::{DEGREE, Residue};
 use super::state::{SIZE, State};
 use crate::simd::{Kernel, Level, SimdIsa, dispatch};
 
-/// Returns the state `distance` words later. `distance` must be at least 1.
+/// Returns the state that begins `distance` words after the current state. `distance` must be at least 1.
 ///
 /// `words` are the untempered words of the sequence, from the first word of the current state on. There must be at
 /// least [`REACH`] words.
 pub(super) fn jump(words: &[u32], distance: u64, level: Level) -> Box<State> {
-    // The recurrence uses only one bit of the first word of a state, so the sum of states is not valid for this word.
-    // The sum therefore uses states that begin one word later, and the jump is one word shorter.
+    // The recurrence uses only one bit of `words[0]`. A sum that includes the other bits of `words[0]` would not be
+    // valid. The sum therefore begins at `words[1]`, and the jump is one word shorter.
     let terms = Terms::of_power(distance - 1, level);
     dispatch(level, Sum { terms: &terms, words: &words[1..] })
 }

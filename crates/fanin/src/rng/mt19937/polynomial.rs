@@ -95,7 +95,8 @@ impl Residue {
         self.reduce();
     }
 
-    /// Reduces the polynomial modulo p. Only the last word may contain coefficients of x^19937 or of higher powers.
+    /// Reduces the polynomial modulo p, the characteristic polynomial. Only the last word may contain coefficients of
+    /// x^19937 or of higher powers.
     fn reduce(&mut self) {
         let above = self.words[WORDS - 1] >> (DEGREE % 64);
         self.words[WORDS - 1] ^= above << (DEGREE % 64);
@@ -147,7 +148,7 @@ impl Kernel for Square<'_> {
 }
 
 /// Returns the bits of a word, with a zero bit inserted above each bit. If the bits of the word are the coefficients of
-/// a polynomial, the result is the square of the polynomial.
+/// a polynomial over the field of two elements, the result is the square of the polynomial.
 #[inline(always)]
 fn spread_bits(word: u32) -> u64 {
     let x = u64::from(word);

@@ -80,8 +80,8 @@ impl State {
     }
 }
 
-/// Returns block `number` of the state, modulo the number of blocks. A block is sixteen words. `number` must be less
-/// than twice the number of blocks.
+/// Returns a block of sixteen words of the state. The index of the block is `number` modulo the number of blocks.
+/// `number` must be less than twice the number of blocks.
 #[inline(always)]
 fn block(state: &[u32; SIZE], number: usize) -> &[u32; U32X16_LANES] {
     let blocks = state.as_chunks().0;

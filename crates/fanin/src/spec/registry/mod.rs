@@ -36,7 +36,7 @@ impl Scheme {
     }
 
     /// Returns the synonyms that a spec can use for this scheme, such as `lora_a`. Names that differ only by torch's
-    /// underscore are not included.
+    /// underscore at the end are not included.
     pub fn synonyms(&self) -> impl Iterator<Item = &'static str> {
         ALIASES.iter().filter(|(_, name)| *name == self.name).map(|(synonym, _)| *synonym)
     }

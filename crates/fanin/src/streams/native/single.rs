@@ -29,11 +29,12 @@ pub(in crate::streams) struct PreparedSingle {
 /// The source from which the values of a plan are computed.
 #[derive(Debug, Clone)]
 enum Drawn {
-    /// Each value is computed from the words of this generator that belong to the index of the value.
+    /// Each value is computed from words of this generator. The index of the value determines which words are used.
     ByIndex(Philox),
     Sparse(Sparse),
     Orthogonal(Box<Orthogonal>),
-    /// Each value is computed by these functions from the value at the same index of an f64 plan.
+    /// The functions are applied to the values of another plan, whose element type is f64. The index of a value is the
+    /// same in both plans.
     Mapped(Functions, Box<PreparedSingle>),
 }
 
@@ -118,7 +119,7 @@ impl PreparedSingle {
         const TILE: usize = 1 << 13;
         let last = start.len() - 1;
         // Slabs along the last axis split every row. The length of such a slab is a multiple of the group size. If the
-        // rows begin at the boundary of a group, no group of words is then computed for two slabs.
+        // rows also begin at group boundaries, the words of each group are computed for one slab only.
         let length = |axis: usize, values_each: usize| {
             let length = TILE.div_ceil(values_each);
             if axis == last { length.next_multiple_of(GROUP_32) } else { length }

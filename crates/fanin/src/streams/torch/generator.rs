@@ -4,8 +4,8 @@ use crate::rng::Mt19937;
 use crate::simd::Level;
 use crate::threads::Threads;
 
-/// PyTorch's CPU generator, which is a Mersenne Twister. If normal values are drawn one by one, they are computed in
-/// pairs. The generator stores the second value of a pair until this value is used.
+/// PyTorch's CPU generator, which is a Mersenne Twister. If normal values are drawn one by one, every second draw
+/// computes a pair of values. The generator stores the second value of the pair for the next draw.
 ///
 /// ```
 /// use fanin::{Torch, init};
@@ -20,8 +20,8 @@ pub struct Torch {
     /// The seed with which the generator was last seeded.
     pub(super) seed: u64,
     pub(super) engine: Mt19937,
-    /// The second standard normal value of a pair, if only the first value of the pair has been used. The next normal
-    /// value that is drawn one by one is this value.
+    /// The second standard normal value of a pair, if only the first value of the pair has been used. The next draw of
+    /// a single normal value returns this value.
     pub(super) next_normal: Option<f64>,
     /// An f32 normal value, and a flag that is true if the value is valid. The state of torch's generator has these two
     /// fields, but torch does not use them on the CPU. They are stored only so that [`Torch::state`] returns them

@@ -33,16 +33,16 @@ impl Cost {
         Self { compute: 3.0 * words, words, sequences: 1.0 }
     }
 
-    /// Returns the cost of normal values. f64 values take much longer, because they are computed by functions of the C
-    /// library.
+    /// Returns the cost of normal values. f64 values take much longer than f32 values, because they are computed by
+    /// functions of the C library.
     pub(super) fn of_normals<W: Wide>() -> Self {
         let words = W::WORDS as f64;
         Self { compute: if words > 1.0 { 150.0 } else { 7.0 }, words, sequences: 1.0 }
     }
 
     /// Returns the cost of truncated normal values that are drawn by rejecting normal proposals. torch uses this method
-    /// only if more than 30 % of the proposals are accepted, so a value takes 1 to 3.3 proposals. The estimate uses a
-    /// number between the two, 2.5.
+    /// only if more than 30 % of the proposals are accepted, so a value takes 1 to 3.3 proposals. The estimate uses 2.5
+    /// proposals.
     ///
     /// Only the words of the first rejection pass are counted. Between two later passes, every thread skips the same
     /// number of words, so these words do not affect how the work is best divided.

@@ -67,8 +67,8 @@ struct Drawn {
     /// The generator at the end of the last pass. `None` if no pass after the first one was needed.
     after_last: Option<Mt19937>,
     /// The generator after the first pass over the partition, and the number of words that the generator has passed
-    /// since the beginning of the last sequence of words of this pass. `None` if the caller had already drawn the first
-    /// pass.
+    /// since the beginning of the last sequence of words of the first pass. `None` if the caller had already drawn the
+    /// first pass.
     after_first: Option<(Mt19937, u64)>,
 }
 
@@ -178,8 +178,8 @@ struct Rejected<W> {
 }
 
 impl<W: Wide> Rejected<W> {
-    /// Draws a new proposal for each of these elements in a later pass, and writes the proposals to `out`, the memory
-    /// of the block. Then removes the elements whose new proposals are accepted.
+    /// Draws a new proposal for each rejected element in a later pass, and writes the proposals to `out`, the memory of
+    /// the block. Then removes the elements whose new proposals are accepted.
     fn draw_again(&mut self, trial: &dyn Trial<W>, readers: &mut [StateReader], out: &mut [W]) {
         let count = self.positions.len();
         self.values.resize(count, W::default());
