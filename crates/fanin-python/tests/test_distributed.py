@@ -41,7 +41,7 @@ def test_init_weights_of_transformers_gives_the_same_weights_on_any_mesh(tmp_pat
 
 
 def test_torch_itself_fills_dtensors_wrongly(tmp_path):
-    """The errors of torch that docs/distributed.md describes still occur. If this test fails, torch fixed one: revise the docs."""
+    """The errors of torch that docs/distributed.md describes still occur. If this test fails, revise the docs."""
     found = processes.run("torch_dtensor_init.py", 4, tmp_path)[0]
     assert found["repeated"] and found["dirac_is_zero"] and found["eye_raises"] and found["sparse_raises"]
     assert found["orthogonal_is_off_by"] > 0.1

@@ -1,4 +1,4 @@
-"""Random sequences of calls have the same results whether torch alone runs them, or torch and fanin in turn.
+"""Random sequences of calls have the same results with torch alone and with a random mix of torch and fanin.
 
 Each sequence draws from several generators and runs twice. The results must be bitwise equal. A sequence is determined by its seed. The
 tests run a few fixed seeds. `python test_mixed_calls.py 1000 2000` runs the seeds 1000..2000 (end exclusive).

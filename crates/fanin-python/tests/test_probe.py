@@ -68,8 +68,9 @@ def test_tanh_slopes_are_those_of_theory_below_at_and_above_chi_1(gain):
     assert result.forward.slope == pytest.approx(result.forward.theory, abs=0.01)
     assert result.backward.slope == pytest.approx(result.backward.theory, abs=0.015)
     chi = result.mean_field.chi
-    # q is the mean square of the signal, and chi is the factor of the mean square gradient per layer. At a gain of 1 or below, q
-    # falls to 0, so chi approaches sigma_w^2 = gain^2. At a greater gain, q has a fixed point where chi is above 1.
+    # q is the mean square of a linear layer's outputs. chi is the factor by which each layer multiplies the sum of squares of the
+    # gradient. If the gain is at most 1, q falls to 0, so chi approaches sigma_w^2 = gain^2. If the gain is greater than 1, q
+    # approaches a fixed point that is not 0, and chi is greater than 1 there.
     assert chi == pytest.approx(gain**2, rel=0.01) if gain <= 1 else 1.1 < chi < gain**2
     assert (result.mean_field.fixed_point is None) == (gain <= 1)
 

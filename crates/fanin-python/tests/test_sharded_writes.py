@@ -19,7 +19,7 @@ def initialized(module, work, **options):
 
 
 class Linear(nn.Linear):
-    """A layer whose bias is unwritten, and has the value NaN. Each test writes the bias in another way."""
+    """A layer whose bias counts as unwritten, and is NaN. Each test case has a different function that writes the bias."""
 
     def __init__(self):
         super().__init__(4, 6, device="meta")
@@ -52,7 +52,7 @@ def garbage(net):
     net.bias.add_(torch.empty(6))
 
 
-#: Functions that compute at least one element of the bias from unwritten memory, or leave the element unwritten.
+#: Functions after which at least one element of the bias is unwritten, or was computed from unwritten memory.
 UNWRITTEN = {
     "padded": lambda net: setattr(net.bias, "data", F.pad(net.bias.data, (0, 0))),
     "computed": lambda net: net.bias.copy_(torch.tanh(net.bias) * 0.5),
@@ -207,9 +207,10 @@ def test_weights_that_to_empty_has_untied_must_be_tied_again():
 
 
 def test_a_model_whose_class_fully_shard_has_replaced_is_initialized_as_before():
-    """transformers treats a model with a new class as custom code, and then skips modules without parameters of their own.
+    """transformers treats a model as custom code if the class of the model is not defined in transformers.
 
-    The weights of GPT-2's c_proj would then not be scaled, because GPT-2 scales them when it initializes such modules.
+    In custom code, transformers does not initialize modules that have no parameters except those of submodules. GPT-2 scales the
+    weights of c_proj when such a module is initialized, so these weights would not be scaled.
     """
     from transformers import GPT2Config, GPT2LMHeadModel
 

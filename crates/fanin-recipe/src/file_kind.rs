@@ -138,8 +138,8 @@ mod tests {
             let found = of_bytes(&start).unwrap_or_default();
             assert!(found.contains(needle), "{needle}: {found}");
         }
-        // This may be a safetensors file with a header of 640 = 0x280 bytes. The first two bytes are the same as in a
-        // pickle file.
+        // These bytes may begin a safetensors file with a header of 640 = 0x280 bytes, although the first two bytes are
+        // those of a pickle file.
         assert_eq!(of_bytes(b"\x80\x02\0\0\0\0\0\0{\"a\": "), None);
         assert_eq!(of_bytes(&[7; 100]), None);
     }

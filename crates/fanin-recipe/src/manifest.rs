@@ -41,8 +41,8 @@ impl Entry {
         self.bytes_of(self.values())
     }
 
-    /// Returns the size of `values` values of the tensor's dtype in bytes, rounded up. Returns `u64::MAX` if the size
-    /// does not fit in a `u64`.
+    /// Returns the number of bytes that `values` values of the tensor's dtype take, rounded up. Returns `u64::MAX` if
+    /// the number does not fit in a `u64`.
     pub fn bytes_of(&self, values: usize) -> u64 {
         let bits = values as u128 * self.dtype.bits() as u128;
         u64::try_from(bits.div_ceil(8)).unwrap_or(u64::MAX)

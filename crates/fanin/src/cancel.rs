@@ -71,7 +71,7 @@ thread_local! {
 }
 
 /// The token that can cancel the work of a thread, or `None` if the thread has no token. If a fill starts more threads,
-/// their work must run with the same token.
+/// these threads must run with the token of the thread that called the fill.
 #[derive(Clone)]
 pub(crate) struct CurrentToken(Option<CancelToken>);
 

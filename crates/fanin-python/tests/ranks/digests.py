@@ -22,7 +22,7 @@ def local_regions(module):
 
 
 def digest(ranks):
-    """Returns the SHA-256 of all global tensors, in the order of their names. `ranks` has the `local_regions` of each rank.
+    """Returns the SHA-256 of all global tensors, in the order of their names. `ranks` has a `local_regions` result per rank.
 
     Asserts that at least one rank holds each element, and that all ranks that hold an element have the same value.
     """

@@ -50,7 +50,8 @@ def split(model, mesh, names):
     data = [name for name in names if name != "tp"]
     if data:
         submesh = mesh[tuple(data)] if len(data) > 1 else mesh[data[0]]
-        # On the mesh "fsdp 2", `thin` is sharded along dimension 1. FSDP2 requires a size that the rank count divides.
+        # On the mesh "fsdp 2", `thin` is sharded along dimension 1. FSDP2 requires that the number of ranks
+        # divides the size of this dimension.
         fully_shard(model.thin, mesh=submesh, shard_placement_fn=lambda p: Shard(1) if "fsdp 2" in case else Shard(0))
         fully_shard(model.embed, mesh=submesh)
         fully_shard(model, mesh=submesh)

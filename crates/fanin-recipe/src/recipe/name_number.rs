@@ -2,8 +2,8 @@
 
 use super::glob::Glob;
 
-/// A variable whose value is a number in the name of the parameter. For example, the variable `encoder.layer.{}` has
-/// the value 3 for `0.auto_model.encoder.layer.3.output.weight`.
+/// A variable whose value is a number in the name of the parameter. For example, the text `encoder.layer.{}` gives the
+/// variable the value 3 for the parameter `0.auto_model.encoder.layer.3.output.weight`.
 #[derive(Debug, Clone)]
 pub(super) struct NameNumber {
     /// The text as it is written in the recipe.

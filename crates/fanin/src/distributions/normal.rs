@@ -7,8 +7,8 @@ use crate::simd::{SimdBits, SimdF32, SimdF64, SimdFloat, SimdIsa};
 
 /// The normal distribution N(mean, std^2), computed in f32.
 ///
-/// Each block of four words gives four variates. Word 0 gives the radius and word 1 gives the angle of the variates 0
-/// and 1. Word 2 gives the radius and word 3 gives the angle of the variates 2 and 3.
+/// Each block of four words gives four variates by the Box-Muller transform. Word 0 gives the radius and word 1 gives
+/// the angle of the variates 0 and 1. Word 2 gives the radius and word 3 gives the angle of the variates 2 and 3.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Normal32 {
     mean: f32,
@@ -23,7 +23,8 @@ impl Normal32 {
 }
 
 /// Returns the two standard normal variates `(r cos t, r sin t)` of the words `radius` and `turn`. Here `u = min(radius
-/// + 1/2, 2^32 - 2^8) / 2^32`, `r = sqrt(-2 ln u)` and `t = 2 pi (turn + 1/2) / 2^32`. `r` is in [0.00049, 6.763].
+/// + 1/2, 2^32 - 2^8) / 2^32`, `r = sqrt(-2 ln u)` and `t = 2 pi (turn + 1/2) / 2^32`. `r` is at least 2^-11.5
+/// (about 0.00035) and at most about 6.764.
 #[inline(always)]
 fn pair<F: SimdF32>(radius: F::Bits, turn: F::Bits) -> (F, F) {
     let x = F::splat(4_294_967_040.0).min(radius.convert_unsigned().add(F::splat(0.5)));
@@ -59,7 +60,8 @@ impl Transform32 for Normal32 {
 
 /// The normal distribution N(mean, std^2), computed in f64.
 ///
-/// Each block of four words gives two variates. Words 0 and 1 give the radius, and words 2 and 3 give the angle.
+/// Each block of four words gives two variates by the Box-Muller transform. Words 0 and 1 give the radius, and words 2
+/// and 3 give the angle.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Normal64 {
     mean: f64,
@@ -74,8 +76,8 @@ impl Normal64 {
 }
 
 /// Returns the two standard normal variates `(r cos t, r sin t)` of the 64-bit words `radius` and `turn`. Here `u =
-/// min(radius + 1/2, 2^64 - 2^11) / 2^64`, `r = sqrt(-2 ln u)` and `t = 2 pi (turn + 1/2) / 2^64`. `r` is in [1.5e-8,
-/// 9.49].
+/// min(radius + 1/2, 2^64 - 2^11) / 2^64`, `r = sqrt(-2 ln u)` and `t = 2 pi (turn + 1/2) / 2^64`. `r` is at least
+/// 2^-26 (about 1.5e-8) and at most about 9.493.
 ///
 /// Each of `radius` and `turn` is given as its high and low 32-bit halves.
 #[inline(always)]

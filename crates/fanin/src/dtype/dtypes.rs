@@ -61,10 +61,11 @@ impl DType {
         }
     }
 
-    /// Returns `x` rounded to the nearest value of this type, ties to even.
+    /// Returns `x` rounded to this type. A rounding chooses the nearest value, ties to even.
     ///
-    /// If the type is narrower than f32, `x` is first rounded to f32 and then to the type. torch also rounds twice when
-    /// it converts a Python float to such a type.
+    /// If the type is narrower than f32, `x` is rounded twice: first to f32, and then to the type. The result is
+    /// therefore not always the value of the type that is nearest to `x`. torch also rounds twice when it converts a
+    /// Python float to such a type.
     #[inline]
     pub fn round(self, x: f64) -> f64 {
         match self {
@@ -90,8 +91,8 @@ impl DType {
             0.. => f32::from_bits(number as u32),
             _ => -f32::from_bits((-1 - number) as u32),
         };
-        // Returns the first number for which `holds` returns true. `holds` must return true for all greater numbers
-        // too.
+        // Returns the smallest number of an f32 for whose rounded value `holds` returns true. `holds` must then return
+        // true for all greater numbers too.
         let first = |holds: &dyn Fn(f64) -> bool| {
             let (mut first, mut end) = (-1 - infinity, infinity + 1);
             while first < end {

@@ -24,7 +24,7 @@ pub trait Element:
     /// Converts the value to f64. The conversion is exact.
     fn to_f64(self) -> f64;
 
-    /// Returns the value of this type that is nearest to `x`, ties to even. `x` is rounded as by [`DType::round`].
+    /// Returns `x` rounded to this type, as [`DType::round`] does.
     fn from_f64(x: f64) -> Self;
 
     /// Writes the values of `from` to the elements of `to`. Each value is rounded once, to nearest, ties to even.

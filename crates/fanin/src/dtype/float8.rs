@@ -80,12 +80,12 @@ float8!(
     "The type `float8_e5m2`: five exponent bits and two mantissa bits, the upper half of an f16. The largest finite value is 57344."
 );
 
-/// Returns the bits of the e4m3fn nearest to `x`, ties to even.
+/// Returns the bits of the e4m3fn value that is nearest to `x`, ties to even.
 ///
-/// If |x| is less than 2^-6, the result is subnormal. The sum of 2^14 and |x| in f32 is then rounded to a multiple of
-/// 2^-9, which is the spacing of subnormal values. For a greater |x|, an integer addition at bit 20 rounds the
-/// mantissa. If |x| is at least 464, the magnitude of the result is 448, the largest value of the type. The limit 464
-/// is the midpoint of 448 and 480. The value 480 would follow 448, but its bits are the NaN.
+/// If |x| is less than 2^-6, the result comes from the sum of 2^14 and |x| in f32. The sum is rounded to a multiple of
+/// 2^-9, which is the spacing of subnormal e4m3fn values. If |x| is at least 2^-6, an integer addition rounds the
+/// mantissa at bit 20. If |x| is at least 464, the magnitude of the result is 448, the largest value of the type. The
+/// limit 464 is the midpoint of 448 and 480. The type has no value 480, because the bits that would follow 448 are NaN.
 #[inline(always)]
 fn e4m3_bits(x: f32) -> u8 {
     let bits = x.to_bits();
@@ -99,11 +99,11 @@ fn e4m3_bits(x: f32) -> u8 {
     (sign | if magnitude > 0x7f80_0000 { 0x7f } else { finite }) as u8
 }
 
-/// Returns the bits of the e5m2 nearest to `x`, ties to even.
+/// Returns the bits of the e5m2 value that is nearest to `x`, ties to even.
 ///
-/// The algorithm is the same as in [`e4m3_bits`], with other constants. If |x| is less than 2^-14, the result is
-/// subnormal. The spacing of subnormal values is 2^-16. For a greater |x|, the mantissa is rounded at bit 21. If |x| is
-/// at least 61440, the result is infinite.
+/// The algorithm is the same as in [`e4m3_bits`], with other constants. If |x| is less than 2^-14, |x| is rounded to a
+/// multiple of 2^-16, which is the spacing of subnormal e5m2 values. If |x| is at least 2^-14, the mantissa is rounded
+/// at bit 21. If |x| is at least 61440, the result is infinite.
 #[inline(always)]
 fn e5m2_bits(x: f32) -> u8 {
     let bits = x.to_bits();

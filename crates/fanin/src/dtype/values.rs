@@ -58,7 +58,7 @@ impl Values<'_> {
         self.len() == 0
     }
 
-    /// Returns the bits of the values as unsigned integers. The type `B` must have the size of a value.
+    /// Returns the bits of the values as unsigned integers. The type `B` must have as many bytes as a value.
     pub(crate) fn bits<B: bytemuck::Pod>(&mut self) -> &mut [B] {
         values!(self, slice => bytemuck::cast_slice_mut(slice))
     }

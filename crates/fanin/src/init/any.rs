@@ -108,8 +108,8 @@ init!(
 );
 
 impl Init {
-    /// Returns the name of the first part of this initializer that requires torch's axis layout, `[out, in,
-    /// kernel...]`. Returns `None` if no part requires this layout.
+    /// Returns the name of a scheme or a fan in this initializer that requires torch's axis layout, `[out, in,
+    /// kernel...]`. Returns `None` if no scheme and no fan requires this layout.
     ///
     /// The schemes `dirac`, `sparse`, `zero_hadamard` and `idinit` require this layout, because they have no argument
     /// `layout`. In arithmetic, a fan without a layout also requires this layout, such as `fan_in` instead of

@@ -29,7 +29,7 @@ impl ByShape {
         Self { index: Some(index), ..self.clone() }
     }
 
-    /// Returns the name of the part of the spec that requires torch's axis layout, as
+    /// Returns the name of a scheme or a fan in the spec that requires torch's axis layout, as
     /// [`Init::torch_axes`](super::Init::torch_axes) does.
     pub(super) fn torch_axes(&self) -> Option<&'static str> {
         let word = |c: char| c.is_alphanumeric() || c == '_';

@@ -16,7 +16,8 @@ pub struct DeltaOrthogonal {
 }
 
 /// Returns an initializer of a convolution (Xiao et al. 2018, Dynamical isometry and a mean field theory of CNNs, arXiv
-/// 1806.05393, algorithm 2). If the gain is 1, the convolution preserves the norm of its input.
+/// 1806.05393, algorithm 2). If the gain is 1, a convolution with stride 1 and `padding='same'` preserves the norm of
+/// its input.
 ///
 /// At the centre of the kernel, the weight is the gain times a matrix with orthonormal columns. The matrix is
 /// Haar-distributed. The centre is the position `(k - 1) / 2` (rounded down) along a kernel axis of size `k`. At all

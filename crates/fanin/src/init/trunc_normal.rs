@@ -48,8 +48,8 @@ pub const fn trunc_normal(mean: f64, std: f64) -> TruncNormal {
 }
 
 impl TruncNormal {
-    /// Sets the lower bound `a` and the upper bound `b` of the values. The bounds are values, and not multiples of `std`.
-    /// If `a > b`, filling returns an error.
+    /// Sets the lower bound `a` and the upper bound `b` of the values. The bounds are absolute, and not multiples of
+    /// `std`. If `a > b`, filling returns an error.
     #[must_use]
     pub const fn bounds(self, a: f64, b: f64) -> Self {
         Self { a, b, ..self }

@@ -10,7 +10,7 @@ use crate::shape::{AxisLayout, Fan, Fans};
 /// constant.
 const TRUNCATED_STD: f64 = 0.879_625_661_034_239_8;
 
-/// The fan n in the variance `scale / n`. JAX and Keras call this argument `mode`.
+/// The divisor n in the variance `scale / n`: a fan, or a mean of both fans. JAX and Keras call this argument `mode`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum FanMode {
@@ -102,8 +102,8 @@ impl std::fmt::Display for ScalingDistribution {
     }
 }
 
-/// An initializer whose values have the variance `scale / n`, where n is a fan ([`FanMode`]). Created by
-/// [`variance_scaling`], and by the functions of its special cases, such as [`he_normal`].
+/// An initializer whose values have the variance `scale / n`, where n is a fan or a mean of both fans ([`FanMode`]).
+/// Created by [`variance_scaling`], and by the functions of its special cases, such as [`he_normal`].
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct VarianceScaling {
     scale: f64,

@@ -9,8 +9,8 @@ use crate::simd::Level;
 /// `columns` columns. The result is a row-major matrix. Its element in row i and column j is the scalar product of the
 /// columns `left.start + i` and `right.start + j`.
 ///
-/// The terms of a scalar product are added in ascending order, each with a single rounding. The result therefore does
-/// not depend on the SIMD level or on the ranges. The function runs on the calling thread only.
+/// The terms of a scalar product are added in the order of the rows, each by one fused multiply-add. The result
+/// therefore does not depend on the SIMD level or on the ranges. The function runs on the calling thread only.
 ///
 /// ```
 /// use fanin::linalg::column_products;

@@ -256,7 +256,8 @@ pub(super) fn reflect<T: Real, const N: usize>(v: &[T], half: T, mut columns: [&
 /// them in parallel.
 const LANES: usize = 32;
 
-/// Returns the scalar products of `x` with each of `others`, which must be at least as long as `x`.
+/// Returns the scalar product of `x` with each slice of `others`. Each of these slices must be at least as long as `x`,
+/// and elements after the length of `x` are ignored.
 #[inline(always)]
 fn products<T: Real, const N: usize>(x: &[T], others: [&[T]; N]) -> [T; N] {
     let mut sums = [[T::default(); LANES]; N];

@@ -148,8 +148,8 @@ impl Family {
         TIMM.find(architecture)
     }
 
-    /// Returns the first family that is identified by the names of the entries: each text in `tensors` occurs in a
-    /// name.
+    /// Returns the first family that the names of the entries identify: each text in the family's list `tensors` occurs
+    /// in a name. The list must not be empty.
     pub(super) fn of_tensors(entries: &[Entry]) -> Option<&'static Self> {
         let has = |text: &String| entries.iter().any(|entry| entry.name.contains(text.as_str()));
         let all = TRANSFORMERS.family.iter().chain(&TIMM.family);

@@ -76,7 +76,8 @@ impl KnownModel {
         rules.find_map(|rule| self.choice(rule, entry, section))
     }
 
-    /// Returns the choice of a rule. Returns `None` if the rule uses a number that the model does not have.
+    /// Returns the choice that `rule` makes for the tensor `entry`. Returns `None` if the spec of the rule uses a
+    /// number that the model does not have.
     fn choice(&self, rule: &'static FamilyRule, entry: &Entry, section: Section) -> Option<Choice> {
         let reason = rule.reason.as_deref().unwrap_or(&self.family.code);
         let (spec, is_sure) = match rule.spec.strip_prefix("padded(").and_then(|rest| rest.strip_suffix(')'))

@@ -93,7 +93,8 @@ pub fn draft(model: &DraftedModel<'_>) -> Result<String> {
     Ok(text)
 }
 
-/// Returns the section `[vars]` with the variables that the rules use. Returns an empty text if they use none.
+/// Returns the section `[vars]` with the variables that the rules use. Returns an empty text if the
+/// rules use no variables.
 fn variables(context: &Context<'_>, rules: &[DraftRule<'_>]) -> String {
     let mut lines: Vec<String> = Vec::new();
     let mut is_defined = false;

@@ -24,7 +24,7 @@ pub(super) fn has_layer(name: &str) -> bool {
 }
 
 /// Returns true if `name` is the weight of a projection whose output is added to the residual stream. GPT-2 and similar
-/// models scale this weight down, more strongly for more layers.
+/// models initialize this weight with a smaller standard deviation, which decreases with the number of layers.
 pub(super) fn is_residual_projection(name: &str) -> bool {
     let (path, last) = split_last(name);
     last == "weight" && ["c_proj", "dense_4h_to_h"].contains(&split_last(path).1) && has_layer(name)

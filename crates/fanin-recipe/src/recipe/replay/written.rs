@@ -65,8 +65,8 @@ impl WrittenCheck {
     }
 }
 
-/// A set of positions, stored as ranges that neither overlap nor touch. The map contains the end (exclusive) of each
-/// range by the start of the range.
+/// A set of positions, stored as ranges that neither overlap nor touch. The key is the start of a range, and the value
+/// is the end (exclusive) of the range.
 #[derive(Default)]
 struct Ranges(BTreeMap<usize, usize>);
 

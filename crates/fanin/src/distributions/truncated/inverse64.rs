@@ -9,13 +9,13 @@ use crate::simd::SimdIsa;
 /// In a narrow interval, the curvature of the log density has no effect in f64 precision.
 pub(super) const NARROW: f64 = 1.0 / 67_108_864.0;
 
-/// The number of Newton steps with which [`Tail`] computes a distance. The relative error of the first guess is at most
-/// 1/25. Each step multiplies the error by at most 2e-4.
+/// The number of Newton steps with which [`Tail`] computes the distance of a value from a cut-off. The relative error
+/// of the first guess is at most 1/25. Each step multiplies the error by at most 2e-4.
 const NEWTON_STEPS: usize = 4;
 
 /// The inverse distribution function of a distribution, computed in f64.
 pub(crate) trait InverseCdf: Copy {
-    /// Returns the value at the probability `u` in (0, 1). `complement` is `1 - u`. Both arguments must have full
+    /// Returns the quantile at the probability `u` in (0, 1). `complement` is `1 - u`. Both arguments must have full
     /// relative precision.
     fn at(&self, u: f64, complement: f64) -> f64;
 }
@@ -87,10 +87,10 @@ impl InverseCdf for Central {
 ///
 /// The computation uses these quantities. Distances are in standard deviations.
 ///
-/// * `alpha` is the nearer cut-off. The upper tail is the part of the distribution beyond `alpha`.
-/// * `g(delta)` is `-ln(fraction)`, where `fraction` is the fraction of the upper tail beyond `alpha + delta`.
-/// * `target` is `-ln(fraction)` of a fraction that is selected by a uniform variate.
-/// * The solution `delta` of `g(delta) = target` is the distance of the value from `alpha`.
+/// * `alpha` is the distance of the nearer cut-off from the mean of the untruncated normal.
+/// * `g(delta)` is `-ln(P(Z > alpha + delta) / P(Z > alpha))` for a standard normal Z.
+/// * `target` is `-ln(ratio)`, where a uniform variate selects the ratio of the two probabilities.
+/// * The solution `delta` of `g(delta) = target` is the distance of the value from the nearer cut-off.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Tail {
     /// The distance from the mean of the untruncated normal to the nearer cut-off, in standard deviations. At least 5
@@ -134,7 +134,7 @@ impl Tail {
         tail
     }
 
-    /// Returns `g(delta)`: minus the natural logarithm of the fraction of the upper tail beyond `alpha + delta`.
+    /// Returns `g(delta) = -ln(P(Z > alpha + delta) / P(Z > alpha))` for a standard normal Z.
     #[inline(always)]
     fn exponent(&self, delta: f64) -> f64 {
         let curvature = ln_1p64(delta / self.alpha) - (log_mills64(self.alpha + delta) - self.log_mills);

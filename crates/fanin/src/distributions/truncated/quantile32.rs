@@ -19,8 +19,8 @@ pub(crate) struct Quantile32<const TAIL: bool> {
     smaller: SmallerTail,
     /// The probability of the interval, divided by 2^32, the number of different words.
     word_mass: f32,
-    /// The value of `2 * p - 1` in the middle of the interval: halfway between the words -1 and 0, read as signed
-    /// integers. `p` is the probability below the value of a word.
+    /// The value of `2 * p - 1` halfway between the words -1 and 0, read as signed integers. `p` is the probability
+    /// below the value of a word.
     middle: f32,
     /// The change of `2 * p - 1` from one word to the next, where `p` is the probability below the value of a word.
     scale: f32,
@@ -65,7 +65,7 @@ impl SmallerTail {
     fn new(ends: [End; 2], word_mass: f32) -> Self {
         let [below, above] = ends;
         // At the position farthest from the end `one`, the tail of `one` is at its largest and the tail of `other` is
-        // at its smallest. The comparison at this position therefore holds at all positions.
+        // at its smallest. If the tail of `one` is not larger there, it is not larger at any position.
         let never_larger = |one: End, other: End| {
             one.tail_at::<f32>(!one.flip, word_mass) <= other.tail_at::<f32>(!one.flip, word_mass)
         };
@@ -100,7 +100,7 @@ impl FindSmallerTail for NearerEnd {
     #[inline(always)]
     fn smaller_tail<F: SimdF32>(&self, word: F::Bits, word_mass: f32) -> F {
         // A word is read as a signed integer. Words in the lower half of the interval are negative, so their highest
-        // bit is set. A word's distance from the end nearer to it is less than 2^31.
+        // bit is set. The position of a word, counted from the nearer end, is less than 2^31.
         let flips = [F::Bits::splat(1 << 31).bitcast(), F::Bits::splat(!(1 << 31)).bitcast()];
         let position = word.xor(word.select_by_sign(flips[0], flips[1]).to_bits()).convert_signed();
         position.add(F::splat(0.5)).mul_add(F::splat(word_mass), F::splat(self.tail))
