@@ -484,7 +484,8 @@ def weight_normalized(broken):
     return Encoder()
 
 
-# Each parameter is drawn from a new generator with the same seed. The values differ only by their standard deviations.
+# Each parameter is drawn from a new generator with the same seed. So the values of two parameters differ only by a constant factor,
+# the ratio of their standard deviations.
 @bug({"out": "same_draws"})
 def same_seed_other_scale(broken):
     def weight(std, seed):

@@ -31,7 +31,7 @@ of 2^25 values or more also use fanin's own pool, so that Ctrl-C can interrupt t
 - `lsuv_` scales weights so that each layer's measured output has variance 1.
 - `verify`, `audit` and `inspect` check a module in memory, like the `fanin` commands of the same names check a file.
 - `manifest` lists the names, dtypes and shapes of a module's tensors, also on the meta device.
-- `coord_check` tests whether outputs and updates keep their size when a model gets wider.
+- `coord_check` tests whether the magnitude of outputs and updates depends on the width of a model.
 - `Monitor` measures activations, gradients and updates during training.
 
 Ctrl-C interrupts a long fill within a few hundredths of a second. The generator then has the state that it had before the call.

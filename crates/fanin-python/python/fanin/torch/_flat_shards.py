@@ -32,7 +32,8 @@ class FlatShard(NamedTuple):
 def flat_parameters(module: nn.Module) -> Iterator[tuple[str, Any]]:
     """Yields (name, handle) for each flat parameter of FSDP1 in a module.
 
-    `name` is the name of the submodule whose parameters are in the flat parameter. `handle` is FSDP1's handle of it.
+    `name` is the name of the submodule whose parameters are in the flat parameter. `handle` is FSDP1's handle of
+    the flat parameter.
     """
     for name, one in module.named_modules():
         # `one` may be a wrapper module, such as the wrapper of torch.compile. getattr would also find attributes of the wrapped

@@ -77,7 +77,10 @@ def build_once(build: Callable[[], Any], via: str, pattern: Pattern, seed: int, 
 
 
 def module_and_init(result: Any) -> tuple[nn.Module, Callable[..., Any] | None]:
-    """Splits the result of `build` into the module and the function that initializes it, or None if there is no such function."""
+    """Returns the module and the function that initializes it, which `build` returned as `result`.
+
+    The function is None if `build` returned only a module.
+    """
     module, init = result if isinstance(result, tuple) and len(result) == 2 else (result, None)
     if not isinstance(module, nn.Module) or (init is not None and not callable(init)):
         raise TypeError(

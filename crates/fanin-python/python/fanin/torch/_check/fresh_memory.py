@@ -97,7 +97,8 @@ class Pattern:
     def _tile(self, size: int) -> Tensor:
         if size not in self._tiles:
             if size == 0:
-                # XOR with 0x81 changes the highest and the lowest bit of every byte, so every element differs in sign and size.
+                # XOR with 0x81 changes the highest and the lowest bit of every byte, so every element differs in sign and
+                # magnitude.
                 tile = _float_bytes() ^ (0x81 if self.number else 0)
             else:
                 tile = _integer_bytes(size) * self.number

@@ -42,7 +42,7 @@ class Module:
 
     @property
     def may_vanish(self) -> bool:
-        """Whether the initial values may be smaller in wider models. muP allows this for the model's output and logits of attention."""
+        """Whether the initial values may be smaller in wider models, as muP allows for the model's output and attention logits."""
         return self.has_fixed_shape or self.kind == LOGITS
 
     @cached_property

@@ -16,7 +16,8 @@ class Slope:
 
     value: float
     #: The lower end of the 95 % confidence interval. With several seeds, the interval comes from the spread of the slopes of the
-    #: seeds. With one seed, the interval comes from the residuals of the fit. With one seed and two widths, it is infinite.
+    #: seeds. With one seed, the interval comes from the residuals of the fit. With one seed and two widths, the
+    #: interval is infinite.
     low: float
     #: The upper end of the interval.
     high: float

@@ -61,7 +61,7 @@ def _exposing_function(original):
 def _flushing_function(original):
     """Returns a function that first performs all deferred fills, and then calls `original`.
 
-    It replaces functions that turn dispatch modes off for a time, and functions that may read the memory of any tensor.
+    The returned function replaces functions that turn dispatch modes off temporarily, or that may read the memory of any tensor.
     """
 
     def function(*args, **kwargs):

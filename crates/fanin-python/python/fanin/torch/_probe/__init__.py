@@ -1,4 +1,4 @@
-"""The function `probe`: measures how the size of signals and gradients changes along the depth of a model, and advises changes."""
+"""The function `probe`: measures how the mean squares of signals and gradients change along a model's depth, and gives advice."""
 
 from .probe import probe as probe
 from .result import Probe as Probe

@@ -128,7 +128,7 @@ def _new_spec(analysis: Analysis, weights: Weights) -> str:
 def following_activation(analysis: Analysis, layer: Layer) -> str | None:
     """Returns the activation function that reads a layer's output, directly or through layers such as norms and dropout.
 
-    Returns None if a layer with weights or an addition reads it first, or if no activation is among the next 7 layers.
+    Returns None if a layer with weights or an addition reads the output first, or if no activation is among the next 7 layers.
     """
     seen = {layer.index}
     for one in analysis.run.layers[layer.index + 1 : layer.index + 8]:
@@ -142,16 +142,17 @@ def following_activation(analysis: Analysis, layer: Layer) -> str | None:
 
 
 def _spec(activation: str | None) -> str:
-    """Returns a spec for a weight so that signals keep their size. `activation` is the function after the weight, or None."""
+    """Returns a spec for a weight so that signals keep their mean square. `activation` is the function after the weight, or None."""
     name = _GAINS.get(activation or "linear", activation or "linear")
     if name in ("tanh", "linear", "sigmoid"):
-        # tanh and the identity have slope 1 at 0, so small signals keep their size. The sigmoid has slope 1/4 at 0, hence the gain 4.
+        # tanh and the identity have slope 1 at 0, so they keep the mean square of small signals. The sigmoid has slope 1/4 at 0,
+        # hence the gain 4.
         return "xavier_normal" if name != "sigmoid" else "xavier_normal(gain=4)"
     return f"kaiming_normal(nonlinearity={name})"
 
 
 def _critical_gain(analysis: Analysis, findings: list[Finding]) -> list[Candidate]:
-    """Returns changes that give the weights of a model without residual branches the gain at which signals keep their size."""
+    """For a model without residual branches, returns changes of the weights after which signals keep their mean square."""
     layers = [analysis.run.layers[one] for one in analysis.trunk.points]
     by_name = {one.name: one for one in analysis.run.weights}
     recurrent = {one.name: "orthogonal" for one in analysis.run.weights if one.name.endswith(".weight_hh")}

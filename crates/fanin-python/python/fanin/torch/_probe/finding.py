@@ -5,8 +5,9 @@ from __future__ import annotations
 import dataclasses
 import math
 
-#: A signal or a gradient vanishes or explodes if the logarithm of its (mean or sum of) squares changes by more than this along the whole
-#: depth. In mean-field theory, that is 6 depth scales: over one depth scale, the squares change by a factor of e.
+#: A signal vanishes or explodes if the logarithm of its mean square changes by more than this along the whole depth. For a
+#: gradient, the logarithm of the sum of squares counts. In mean-field theory, the limit is 6 depth scales: over one depth scale,
+#: the squares change by a factor of e.
 LOG_CHANGE = 6.0
 #: The limit `LOG_CHANGE` for models with norms. It is higher, because batch norm makes the gradient of a relu network grow by the factor
 #: pi / (pi - 1) in each layer. The limit is the growth over 50 such layers. In healthy models of timm, the gradient grows by at

@@ -1,4 +1,4 @@
-"""Fits the slope of a curve along the depth of a model. The slope is the mean change of the curve's logarithm in one step."""
+"""Fits the slope of a curve along the depth of a model: the mean change of the curve's logarithm from one layer or block to the next."""
 
 from __future__ import annotations
 
@@ -18,14 +18,15 @@ def student_t(degrees: int) -> float:
 
 @dataclasses.dataclass
 class Fit:
-    """The slope of the signal or of the gradient along the depth: the change of ln q, or of ln P, in one step of one layer or block.
+    """The slope of the signal or of the gradient along the depth of a model.
 
-    q is the mean square of the signal. Its steps go from the input to the output. P is the sum of squares of the gradient. Its steps go
-    from the output to the input. P is used and not the mean square p, because p also changes where feature maps become smaller. Between
-    layers of equal size, P and p change by the same factor.
+    The slope of the signal is the change of ln q from a layer or block to the next one, where q is the mean square of the layer's
+    output. The slope of the gradient is the change of ln P from a layer or block to the one before it. P is the sum of squares of
+    the gradient of the layer's output. The slope of the mean square p of this gradient is not used, because p also changes where
+    feature maps become smaller. Between layers with equally many output values, P and p change by the same factor.
 
-    The slope is the mean of the changes between neighbouring layers. If each step multiplies by an independent log-normal factor,
-    this is the maximum likelihood estimate.
+    The slope is the mean of the changes between neighbouring layers or blocks. If these changes are independent and have the same
+    normal distribution, the mean is the maximum likelihood estimate.
     """
 
     slope: float
@@ -33,7 +34,8 @@ class Fit:
     low: float
     #: The upper end of the interval.
     high: float
-    #: What the confidence interval is computed over: "seeds" if there are several seeds, else "steps" of depth.
+    #: "seeds" if the confidence interval comes from the slopes of several seeds. "steps" if it comes from the changes between
+    #: neighbouring layers or blocks.
     interval: str
     #: The number of layers or blocks.
     depth: int
@@ -44,7 +46,7 @@ class Fit:
 
     @property
     def total(self) -> float:
-        """The change of the curve's logarithm over the whole depth: the slope times the number of steps between layers or blocks."""
+        """The change of the curve's logarithm over the whole depth: the slope times (depth - 1)."""
         return self.slope * (self.depth - 1)
 
 

@@ -29,7 +29,7 @@ class Paths:
         return frozenset(self.with_parameters(self._run.layers[one.branch]).module for one in self._run.residuals)
 
     def with_parameters(self, layer: Layer) -> Layer:
-        """Returns the first layer with parameters: `layer`, its first source, the first source of that source, and so on.
+        """Returns the first layer with parameters among `layer`, its first source, the first source of that source, and so on.
 
         If the output of `layer` is wrong, the parameters of the returned layer must be changed. If no such layer is found, returns
         `layer`.

@@ -17,7 +17,8 @@ from .records import Weights
 
 #: A parameter is reported if its rms differs from the median rms of its nearest peers by more than this factor. In models that scale
 #: weights by 1/sqrt(layer), the rms of the first layer is 1.73 times this median, which must not be reported. If fan_in and fan_out are
-#: swapped in a layer whose output is 4 times as wide as its input, the rms is twice the median, which must be reported.
+#: swapped in a layer whose output is 4 times as wide as its input, the rms and the median differ by a factor of 2, which must be
+#: reported.
 FACTOR = 1.8
 #: The number of peers that a parameter is compared with: the nearest in order of depth.
 NEAREST = 3

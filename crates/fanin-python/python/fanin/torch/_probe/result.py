@@ -113,7 +113,7 @@ class Probe:
 
     @property
     def logits_std(self) -> float | None:
-        """The standard deviation over the classes of the logits of one prediction, averaged over the predictions.
+        """The standard deviation of a prediction's logits over the classes, averaged over the predictions.
 
         None unless the model is a classifier whose integer targets are known.
         """

@@ -20,8 +20,8 @@ from .records import Run, Weights
 
 Loss = Callable[..., Tensor]
 
-#: The names under which outputs of transformers models have the prediction. If an output has one of these fields, the random
-#: projection in `objective` uses only that field.
+#: The names of the fields with the prediction in the outputs of transformers models. If an output has one of these fields, the
+#: random projection in `objective` uses only that field.
 _PREDICTIONS = ("logits", "last_hidden_state", "prediction_logits", "start_logits")
 
 

@@ -59,8 +59,8 @@ def dead(run: Run, paths: Paths) -> list[Finding]:
     for layer in run.layers:
         if layer.dead is None or layer.dead < DEAD or layer.forward.unit_count < 16:
             continue
-        # An activation whose input is 0 is not reported as dead. Some models initialize a branch to 0 on purpose, and training changes
-        # the 0.
+        # An activation whose input is 0 is not reported as dead. Some models initialize a branch so that its output is 0 on
+        # purpose. Training then changes the output.
         if all(run.layers[one].q == 0 for one in layer.sources) or any(paths.descends(layer.index, one) for one in reported):
             continue
         reported.append(layer.index)

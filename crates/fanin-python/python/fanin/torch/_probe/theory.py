@@ -141,7 +141,8 @@ def predict_backward(layers: list[Layer]) -> None:
             continue
         size = layer.forward.count
         own = sums.get(layer.index)
-        # No later layer passed a gradient to this layer: it is the output, where the prediction starts, or a later layer has no rule.
+        # `own` is None if no later layer has passed a gradient to this layer. The layer is then the output of the model, where the
+        # prediction starts, or a layer that reads its output has no rule in theory. The measured gradient is used instead.
         own = layer.p * size if own is None else own
         layer.theory_p = own / size
         for one in layer.sources:

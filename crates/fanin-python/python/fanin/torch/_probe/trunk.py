@@ -27,7 +27,7 @@ class Trunk:
 
     @property
     def unit(self) -> str:
-        """The word for one step of depth: "layer" or "block"."""
+        """The word for one unit of depth: "layer" or "block"."""
         return "layer" if self.kind == "layer" else "block"
 
 
@@ -141,10 +141,11 @@ def _gradient(run: Run, index: int) -> float:
 
 
 def longest_path(run: Run) -> list[int]:
-    """Of all paths to the output, returns the path with the most layers with weights, as indices of layers in order of execution.
+    """Returns the path to the output on which the most layers have weights, as indices of layers in order of execution.
 
-    Where paths with equally many layers with weights meet, the path whose last layer has the largest gradient is taken. In attention,
-    this is the path through the values, because queries and keys get little gradient if the probabilities are nearly equal.
+    If paths with equally many layers with weights meet at a layer, the path is taken whose last layer before it has the largest
+    gradient. In attention, this is the path through the values, because queries and keys get little gradient if the probabilities
+    are nearly equal.
     """
     depth: list[int] = []
     for layer in run.layers:

@@ -51,7 +51,7 @@ class Caller:
 
     @property
     def stack(self) -> tuple[Line, ...]:
-        """The lines of the stack. The first is the line that called the initializer or operator, the last is the outermost."""
+        """The lines of code on the stack, innermost first. The first line called the initializer or the operator."""
         lines = []
         frame = self._frame
         while frame is not None:
@@ -171,7 +171,8 @@ class Frames:
         if frame is None:
             running.clear()
         else:
-            # `frame` is still running since the previous event, and so are its callers. The functions that `frame` called have returned.
+            # `frame` and its callers were already running at the previous event. The functions that `frame` had called have
+            # returned.
             last, result = running.popitem()
             while last is not frame:
                 last, result = running.popitem()

@@ -2,8 +2,8 @@
 
 The torch stream is the sequence of 32-bit words of torch's CPU generator, a Mersenne Twister. The state of the generator has the
 current block of 624 words and an index in this block, but not the number of blocks before it. So words are counted from draw to
-draw, and each count is checked against the recorded state. If the two do not match, code that was not recorded has drawn or seeded in
-between. The position is then searched for.
+draw, and each count is checked against the recorded state. If a count does not match the state, code that was not recorded has
+drawn or seeded in between. The position is then searched for.
 """
 
 from __future__ import annotations
