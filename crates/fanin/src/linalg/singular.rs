@@ -3,9 +3,9 @@
 //! A matrix that is not square is first replaced by the factor R of its QR factorization. If the matrix has fewer rows
 //! than columns, its transpose is factored. The square matrix is then reduced to a bidiagonal matrix in two stages
 //! (Grosser and Lang 1999). The first stage reduces the matrix to an upper band matrix by blocked reflections from both
-//! sides. The second stage reduces the band matrix by bulge chasing: each reflection creates elements outside the
-//! band, and further reflections move these elements down the diagonal. Bisection finds the singular values of the
-//! bidiagonal matrix.
+//! sides. The second stage reduces the band matrix by bulge chasing: each reflection creates non-zero elements outside
+//! the band, and further reflections move these elements down along the diagonal. Bisection finds the singular values
+//! of the bidiagonal matrix.
 //!
 //! Bisection counts the singular values below a bound by the differential stationary qd transformation. The count is
 //! exact for a bidiagonal matrix whose elements differ from the given elements by a few units in the last place. Such
@@ -297,8 +297,9 @@ impl Kernel for Bisection<'_> {
     }
 }
 
-/// Returns, for each shift, the number of singular values whose square is less than the shift. The number equals the
-/// number of negative pivots of `B^T B - shift * I`, where B is the bidiagonal matrix.
+/// Returns, for each shift, the number of singular values whose square is less than the shift. This number equals the
+/// number of negative pivots (diagonal elements of D) in the factorization `L D L^T` of `B^T B - shift * I`, where B is
+/// the bidiagonal matrix.
 #[inline(always)]
 fn below(squares: &[[f64; 2]], shift: &[f64; BATCH]) -> [f64; BATCH] {
     /// The least magnitude of a pivot. A pivot of smaller magnitude is replaced by `-LEAST`, because pivots are

@@ -96,8 +96,8 @@ pub(crate) fn quantile_factor<F: SimdF32>(minus_w: F) -> F {
 /// Returns the quantile z of the standard normal distribution in f64, by algorithm AS 241 (PPND16, Wichura 1988). The
 /// relative error is less than 1e-15 for |z| <= 37.
 ///
-/// For a probability p, `q` is `p - 1/2`, and `tail` is the smaller of p and 1 - p. `q` must have full relative
-/// precision for p near 1/2, and `tail` for p near 0 or 1.
+/// For a probability p, `q` is `p - 1/2`, and `tail` is the smaller of p and 1 - p. If p is near 1/2, `q` must have
+/// full relative precision. If p is near 0 or 1, `tail` must have full relative precision.
 #[inline(always)]
 pub(crate) fn quantile64(q: f64, tail: f64) -> f64 {
     let r = 0.180625 - q * q;

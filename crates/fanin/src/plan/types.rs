@@ -9,8 +9,8 @@ use crate::warning::Warning;
 /// and checked, but no value has been generated.
 ///
 /// A plan is created by [`Initializer::resolve`](crate::Initializer::resolve), or from a distribution by [`Plan::new`].
-/// Because all parameters are valid, a fill can fail only if the memory does not match the plan, or if the stream does
-/// not support the plan.
+/// All parameters are valid, so a fill does not fail because of an invalid parameter. [`Plan::fill`] lists the other
+/// errors.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plan {
     pub(super) shape: Vec<usize>,

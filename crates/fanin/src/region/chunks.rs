@@ -32,9 +32,10 @@ impl<'a> Chunks<'a> {
     /// Creates an iterator over regions that cover the range `values` of row-major indices of a tensor of shape
     /// `shape`.
     ///
-    /// Each region contains the greatest number of consecutive rows that `max_values` allows. If `values` begins or
-    /// ends inside a row, additional smaller regions are needed: at most one region for each axis at the beginning of
-    /// the range, and at most one region for each axis at the end of the range.
+    /// Each region is as large as possible: its row-major indices are one contiguous range, and it has at most
+    /// `max_values` elements. If `values` begins or ends inside a row, additional smaller regions are needed: at most
+    /// one region for each axis at the beginning of the range, and at most one region for each axis at the end of the
+    /// range.
     pub fn range(shape: &'a [usize], values: Range<usize>, max_values: usize) -> Self {
         let mut strides = vec![1; shape.len()];
         for axis in (1..shape.len()).rev() {
