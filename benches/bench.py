@@ -40,8 +40,8 @@ ROUNDS = 15
 #: The pause in seconds before each contender (a library or the memory fill) does a long fill. OpenMP threads spin for some
 #: milliseconds after a parallel operation. Without the pause, they would compete with the threads of the next contender.
 REST = 0.03
-#: If a contender does a long fill in less than this time in seconds, it does one fill that is not timed between the pause `REST`
-#: and the timed fill. This wakes its threads.
+#: If a contender does a long fill in less than this time in seconds, it does an additional fill before each timed fill, after the
+#: pause `REST`. The additional fill wakes its threads.
 WAKE = 0.05
 
 

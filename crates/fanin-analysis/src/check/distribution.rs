@@ -161,7 +161,8 @@ impl Univariate {
         self.mass(a, b) / self.mass(f64::NEG_INFINITY, f64::INFINITY)
     }
 
-    /// Returns P(a < X < b) times a constant. The constant is the mass of the interval from minus infinity to infinity.
+    /// Returns the mass of the interval from a to b, which is proportional to P(a < X < b). The probability is this
+    /// mass, divided by the mass of the interval from minus infinity to infinity.
     fn mass(&self, a: f64, b: f64) -> f64 {
         let (low, high) = self.bounds();
         let (a, b) = (a.max(low), b.min(high));

@@ -7,7 +7,8 @@ use fanin_recipe::{Entry, Manifest, Planned, Recipe, StoredType};
 
 use crate::error::Result;
 
-/// The result of comparing the tensors of a file with the tensors of a model. The tensors are also planned by a recipe.
+/// The result of comparing the tensors of a file with the tensors of a model, and the plans of these tensors by a
+/// recipe.
 #[derive(Debug, Default)]
 pub struct ModelComparison {
     /// The plan of each tensor of the file, in the file's order. If the model lacks a tensor, or has it with another

@@ -117,9 +117,9 @@ fn is_distinctive(window: &[u64; WINDOW]) -> bool {
     }
 }
 
-/// Returns whether two of the hashes are equal. The result may also be true if one hash is 0 and another is 1. `hashes`
-/// has pairs of a hash and an index, of which only the hash is used. The function uses a hash table with linear
-/// probing, which is fast because the hashes are evenly distributed.
+/// Returns whether two of the hashes are equal. The result may also be true if one hash is 0 and another is 1, because
+/// the table stores 1 for a hash of 0. `hashes` has pairs of a hash and an index, of which only the hash is used. The
+/// function uses a hash table with linear probing, which is fast because the hashes are evenly distributed.
 fn may_have_equal(hashes: &[(u64, usize)]) -> bool {
     let size = (2 * hashes.len() + 1).next_power_of_two();
     // Empty slots are 0.

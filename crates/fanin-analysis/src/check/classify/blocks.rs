@@ -21,8 +21,8 @@ const MAX_SMALL_BLOCKS: usize = 4;
 /// The smallest number of rows or columns of a block, if there are more than `MAX_SMALL_BLOCKS` blocks.
 const MIN_LINES: usize = 12;
 
-/// The largest number of matrices that are recognized as a stack. A stack is a tensor of three or more axes, divided
-/// along its first axis.
+/// The largest number of matrices in a stack that is recognized. A stack is a tensor of three or more axes, divided
+/// into matrices along its first axis.
 const MAX_STACK: usize = 1024;
 
 /// A tensor that was divided into blocks.

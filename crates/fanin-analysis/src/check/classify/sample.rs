@@ -8,8 +8,8 @@ const SIZE: usize = 1 << 16;
 /// distinct values.
 const MIN_DISTINCT: usize = 8;
 
-/// The count of a value is compared with the counts of this number of next smaller distinct values, and of this number
-/// of next larger distinct values.
+/// The count of a value is compared with the counts of the next smaller and the next larger distinct values. This
+/// constant is the number of values on each side.
 const NEIGHBOURS: usize = 4;
 
 /// The largest number of modes that are reported. If more values are frequent enough to be modes, no modes are

@@ -28,8 +28,8 @@ use crate::error::Result;
 const MAX_VALUES: usize = 1 << 16;
 
 /// A tensor of uniform values is compared with the native stream only if it has at least this number of values. The
-/// native stream's values on `[-b, b)` are multiples of `b / 2^31`. Only magnitudes below `b / 2^11`, about one in
-/// 2,000, can be compared. Larger f32 values are rounded too coarsely.
+/// native stream's values on `[-b, b)` are multiples of `b / 2^31`. Only values of magnitudes below `b / 2^11`, about
+/// one in 2,000, can be compared. Larger f32 values are rounded too coarsely.
 const NATIVE_UNIFORM: usize = 200_000;
 
 /// The smallest number of values of a tensor whose origin is searched. The origin of smaller tensors is unknown.
@@ -177,8 +177,8 @@ fn angles(values: &[f64], width: usize) -> Option<Vec<Agreement>> {
         let distance = [-1.0, 0.0, 1.0].map(distance).into_iter().fold(0.5, f64::min);
         Agreement { row, cosine: cosine_of_turns(distance) }
     };
-    // The first pairs of values are tested before all pairs are. If torch did not draw the tensor, these are usually
-    // enough to show it.
+    // The first pairs of values are tested before all pairs are. If torch did not draw the tensor, the first pairs are
+    // usually enough to show this.
     let few =
         pairs(&values[..values.len().min(1 << 13)], width, Torch::GROUP / 2).map(of_pair).collect::<Vec<_>>();
     significance(&few).filter(|significance| *significance > MIN_SIGNIFICANCE / 2.0)?;
@@ -312,9 +312,9 @@ fn verdict(agreements: &[Agreement]) -> Origin {
     };
     let alternations =
         sums.windows(2).filter(|pair| is_unchanged(&&pair[0]) != is_unchanged(&&pair[1])).count();
-    // If values were rounded several times, the cosines are smaller in all rows, so the means of unchanged and of
-    // changed rows must be far apart. A matrix that was assembled from two draws alternates only once or twice between
-    // unchanged and changed rows.
+    // If values were rounded several times, the cosines are smaller in all rows. The mean cosines of unchanged rows and
+    // of changed rows must therefore be far apart. A matrix that was assembled from two draws alternates only once or
+    // twice between unchanged and changed rows.
     let distinct = unchanged.len() >= 4
         && changed.len() >= 4
         && mean_of(&unchanged) > 0.8
