@@ -28,8 +28,8 @@ impl Extremes {
     /// Adds a chunk of values. `first` is the row-major index of the first value, and `min` and `max` are the smallest and
     /// the largest finite value of the chunk.
     pub(crate) fn add(&mut self, first: u64, values: &[f64], (min, max): (f64, f64)) {
-        // Most chunks of a large tensor contain none of its extreme values, so a comparison of the range saves most
-        // searches.
+        // Most chunks of a large tensor contain no extreme value. `min` and `max` show this without a search of the
+        // chunk.
         if self.smallest.get(MAX_OUTLIERS - 1).is_none_or(|last| min < last.value) {
             insert(&mut self.smallest, first, values, |a, b| a < b);
         }

@@ -6,7 +6,7 @@ mod common;
 use common::{File, Tensor};
 use fanin::DType;
 
-/// Returns a matrix that torch draws with this seed. `change` times the values of another draw are added to it.
+/// Returns the sum of a matrix that torch draws with this seed and `change` times the values of another draw.
 fn drawn(spec: &str, dtype: DType, seed: u64, change: f64) -> Tensor {
     let shape = [192, 160];
     let mut tensor = Tensor::drawn_by_torch("a.weight", spec, dtype, &shape, seed);
@@ -75,8 +75,8 @@ fn constant(name: &str, value: f64) -> Tensor {
     vector
 }
 
-/// Returns the kind that `audit` gives to a matrix of unknown origin (a changed draw of torch), if the file also has
-/// the tensors `others`.
+/// Returns the kind that `audit` gives to a matrix, if the file also has the tensors `others`. The matrix is a changed
+/// draw of torch under a seed that `audit` does not try, so `audit` cannot find out where the values come from.
 fn kind_beside(others: Vec<Tensor>) -> &'static str {
     let matrix = drawn("normal(std=0.02)", DType::F32, 987_654, 0.03);
     let tensors: Vec<Tensor> = std::iter::once(matrix).chain(others).collect();

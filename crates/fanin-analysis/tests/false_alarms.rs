@@ -7,7 +7,7 @@ use common::{File, Tensor, deviations};
 use fanin::DType;
 use fanin_analysis::check::Kind;
 
-/// Specs, each with the smallest and the largest number of axes of the shapes with which it is tested.
+/// Specs, each with the smallest and the largest number of axes of the shapes with which the spec is tested.
 const SPECS: &[(&str, usize, usize)] = &[
     ("normal(std=0.02)", 0, 5),
     ("normal(mean=1, std=0.1)", 0, 5),
@@ -115,8 +115,8 @@ fn count(files: usize, bits: usize, first: u64) -> Counts {
             if !found.problems.is_empty() {
                 counts.problems.push(format!("{}: {:?}", name(n), found.problems));
             } else if found.kind == Kind::Other && !specs[n].contains("b=9") {
-                // Specs with `b=9` are not counted: `audit` cannot recognize a distribution that is truncated on one
-                // side.
+                // A spec with `b=9` truncates the distribution on one side only. `audit` cannot recognize such a
+                // distribution, so these specs are not counted.
                 counts.trained.push(format!("{}: {:?}", name(n), found.notes));
             }
         }

@@ -90,7 +90,7 @@ impl CopySource {
         }
     }
 
-    /// Sends the bytes of the copied tensor. If the written tensor is longer, the bytes of the copied tensor are
+    /// Sends the bytes of the copied tensor. If the written tensor is a stack, the bytes of the copied tensor are
     /// repeated.
     fn send_bytes(
         &self,
@@ -143,8 +143,8 @@ impl CopySource {
         Ok(())
     }
 
-    /// Replaces values of a region of the written tensor by the values of the copied tensor. The region begins at the
-    /// index `start` and has the shape `size`. `bytes` are the values of the region.
+    /// Replaces values in `bytes` by the values of the copied tensor at the same indices. `bytes` are the values of a
+    /// region of the written tensor. The region begins at the index `start` and has the shape `size`.
     fn overwrite(
         &self,
         number: usize,

@@ -16,8 +16,8 @@ use crate::paths::parent_folder;
 pub struct ModelDescription {
     /// The tensors of the whole model, even if the file that was read is only one shard.
     pub manifest: Manifest,
-    /// The configuration, from the config.json beside the file or from the metadata of a manifest. `None` if there is
-    /// none.
+    /// The configuration of the model, read from a config.json in the folder of the checkpoint, or from the metadata of
+    /// a manifest. `None` if no configuration was found.
     pub config: Option<ModelConfig>,
     /// Messages about files that could not be used, each with the reason.
     pub notes: Vec<String>,

@@ -5,8 +5,8 @@ use std::num::NonZeroUsize;
 /// The stream that the values are drawn from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum StreamKind {
-    /// The native stream, which is counter-based (Philox): a value depends only on the seed, the tensor's name and the
-    /// index.
+    /// The native stream, which is counter-based (Philox). For a given plan, a value depends only on the seed, on the
+    /// tensor's name and on the index of the value.
     Native,
     /// The torch stream, which is PyTorch's CPU generator (MT19937), bit for bit.
     Torch,

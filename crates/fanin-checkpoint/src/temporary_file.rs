@@ -78,7 +78,7 @@ pub(crate) struct FinishedFile {
 
 impl TemporaryFile {
     /// Creates a temporary file for the final path `path`. Also creates the folder of `path` if the folder does not
-    /// exist, and removes temporary files for the same path from killed processes.
+    /// exist, and removes temporary files for the same path that killed processes left.
     pub(crate) fn create(path: &Path) -> Result<Self> {
         let folder = parent_folder(path);
         std::fs::create_dir_all(folder).map_err(Error::io("create", folder))?;

@@ -62,8 +62,8 @@ impl TensorRange {
         self.tensors.clone().map(|tensor| (tensor, self.values_of(tensor, entries[tensor].values())))
     }
 
-    /// Returns the row-major indices of `tensor` that are in the range. `tensor` must be a tensor of the range with
-    /// `count` values.
+    /// Returns the row-major indices of `tensor` that are in this range. `tensor` is the index of a tensor of this
+    /// range, and `count` is the number of values of the tensor.
     pub(crate) fn values_of(&self, tensor: usize, count: usize) -> Range<usize> {
         let start = if tensor == self.tensors.start { self.start_in_first } else { 0 };
         let end = if tensor + 1 == self.tensors.end { self.end_in_last.min(count) } else { count };
@@ -108,9 +108,9 @@ fn next_position(tensor: usize, value: usize, count: usize) -> (usize, usize) {
     if value == count && count > 0 { (tensor + 1, 0) } else { (tensor, value) }
 }
 
-/// Splits a checkpoint into `count` consecutive ranges with about the same number of bytes. If there are few values,
-/// some ranges are empty. A tensor is split only at multiples of `granularity(tensor)` values. A granularity of
-/// `usize::MAX` means that the tensor is not split.
+/// Splits a checkpoint into `count` consecutive ranges with about the same number of bytes. Ranges can be empty, for
+/// example if there are fewer values than ranges. A tensor is split only at multiples of `granularity(tensor)` values.
+/// A granularity of `usize::MAX` means that the tensor is not split.
 pub(crate) fn split_evenly(
     entries: &[Entry],
     count: usize,

@@ -154,7 +154,7 @@ impl ValueBuffer {
     }
 
     /// Returns floating-point values of the buffer as a strided tensor, for a stream to fill. `offset` is the position
-    /// of the element with the index 0 along every axis.
+    /// in the buffer of the element with the index 0 along every axis.
     ///
     /// # Errors
     /// Returns the same errors as [`TensorMut::strided`].

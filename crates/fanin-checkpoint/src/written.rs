@@ -12,7 +12,8 @@ pub struct Written {
     /// The number of tensors in the files counted by `written` and `kept`. A tensor that is split between files is
     /// counted once in each of these files.
     pub tensors: u64,
-    /// The number of values that this process wrote to, or found in, the files counted by `written` and `kept`.
+    /// The number of values in the files counted by `written` and `kept`. If several processes write a single file,
+    /// only the values of the partition of this process are counted.
     pub values: u64,
     /// The number of bytes of the values counted by `values`.
     pub bytes: u64,

@@ -24,8 +24,8 @@ fn init(fixture: &Fixture, more: &[&str]) -> String {
     fixture.good(&[&INIT[..], more].concat()).stderr
 }
 
-/// Runs `init` with the further arguments `more`. Asserts that it fails without a change of files, and that standard
-/// error contains all of `needles`.
+/// Runs `init` with the further arguments `more`. Asserts that the command fails, that no file has changed, and that
+/// standard error contains all of `needles`.
 fn refused(fixture: &Fixture, more: &[&str], needles: &[&str]) {
     fixture.refused(&[&INIT[..], more].concat(), needles);
 }

@@ -19,8 +19,8 @@ pub struct Options<'a> {
     pub shape: &'a [usize],
     /// The element type of the weight.
     pub dtype: DType,
-    /// The axis layout of the layer's weight. `None` means the layout in the spec, or torch's layout if the spec has
-    /// none.
+    /// The axis layout of the layer's weight. `None` means the layout in the spec, or torch's layout if the spec has no
+    /// layout.
     pub layout: Option<AxisLayout>,
     /// The number of groups of the convolution. 1 means the number of groups in the spec, or one group if the spec has
     /// no groups.

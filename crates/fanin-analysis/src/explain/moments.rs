@@ -24,10 +24,11 @@ pub fn backward(f: Nonlinearity, variance: f64) -> f64 {
     expectation(f, variance, |x| f.derivative(x).powi(2))
 }
 
-/// Returns d/dv forward(f, v) / forward(f, v) at the variance v = 1 (see [`forward`]).
+/// Returns the derivative of `forward(f, v)` with respect to v, divided by `forward(f, v)`, at v = 1. Here v is the
+/// variance of the weighted sums to which f is applied (see [`forward`]).
 ///
-/// If the weights of a stack of layers are scaled to keep a mean square of 1, then each layer multiplies a small
-/// deviation from 1 by this factor.
+/// Suppose that the weights of a stack of layers are scaled to keep v at 1. If v deviates slightly from 1 in one layer,
+/// then each further layer multiplies the deviation by the returned number.
 pub fn deviation_factor(f: Nonlinearity) -> f64 {
     const STEP: f64 = 1e-4;
     (forward(f, 1.0 + STEP) - forward(f, 1.0 - STEP)) / (2.0 * STEP) / forward(f, 1.0)

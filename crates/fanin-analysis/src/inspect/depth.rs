@@ -20,8 +20,8 @@ pub(super) struct NamedPosition {
 }
 
 impl NamedPosition {
-    /// Returns the position and the role of a tensor with this name. Returns `None` if no component of the name is only
-    /// a number.
+    /// Returns the position and the role of a tensor with this name. Returns `None` if no component of the name
+    /// consists only of digits.
     pub(super) fn parse(name: &str) -> Option<Self> {
         let components: Vec<&str> = name.split('.').collect();
         let is_number =

@@ -53,9 +53,9 @@ pub struct TensorInspection {
     pub entry: Entry,
     /// The tensor's plan. `None` if there is no recipe, or if the recipe does not define the tensor's values.
     pub planned: Option<Planned>,
-    /// The relative standard error of the measured std: its standard error for this number of values, divided by the
-    /// planned std. `None` if there is no plan, if the planned values are not independent, or if there are too few
-    /// values.
+    /// The relative standard error of the measured std: the standard error of a std of this number of values, divided
+    /// by the planned std. `None` if there is no plan, if the planned values are not independent, or if there are too
+    /// few values.
     pub std_error: Option<f64>,
     /// The statistics of the tensor's values.
     pub stats: Stats,
@@ -94,7 +94,7 @@ pub struct Total {
 
 impl Inspection {
     /// Inspects a checkpoint. All values are read once. If [`Request::spectra`] is `true`, matrices are read a second
-    /// time, and `progress` counts the bytes of every tensor twice.
+    /// time. `progress` then counts the bytes of every tensor twice, even if the tensor is not a matrix.
     ///
     /// # Errors
     /// Returns an error if the checkpoint cannot be read.

@@ -62,8 +62,8 @@ pub enum Method {
     Lanczos {
         /// The number of rows of the matrix that were used.
         rows: usize,
-        /// A bound on the relative error of [`Spectrum::norm`]. The matrix of the used rows has a singular value that
-        /// differs from this norm by at most `error` times the norm.
+        /// The matrix of the used rows has a singular value that differs from [`Spectrum::norm`] by at most `error`
+        /// times [`Spectrum::norm`].
         error: f64,
     },
 }
@@ -150,8 +150,8 @@ fn exact(values: &[f64], rows: usize, columns: usize) -> Option<Spectrum> {
 }
 
 /// Estimates the largest and the smallest singular value by the Lanczos process (Golub and Van Loan, "Matrix
-/// Computations", chapter 10). Returns the largest (the norm), the smallest, and the relative error of the norm (see
-/// [`Method::Lanczos`]). Returns `None` if the norm is 0, or if the computation fails.
+/// Computations", chapter 10). Returns the largest (the norm), the smallest, and the number `error` of
+/// [`Method::Lanczos`]. Returns `None` if the norm is 0, or if the computation fails.
 fn lanczos(values: &[f32], rows: usize, columns: usize) -> Option<(f64, f64, f64)> {
     let size = rows.min(columns);
     let steps = STEPS.min(size);
@@ -192,7 +192,7 @@ fn lanczos(values: &[f32], rows: usize, columns: usize) -> Option<(f64, f64, f64
 /// it.
 ///
 /// The function uses the implicit QL method (Martin and Wilkinson 1968). It computes only the last row of the matrix of
-/// eigenvectors, as Golub and Welsch (1969) do. Returns `None` if the method does not converge. This is known to happen
+/// eigenvectors, as Golub and Welsch (1969) do. Returns `None` if the method does not converge. Such failures are known
 /// only for matrices with an infinite or NaN entry.
 fn eigen(mut diagonal: Vec<f64>, mut superdiagonal: Vec<f64>) -> Option<Vec<(f64, f64)>> {
     let size = diagonal.len();

@@ -26,6 +26,6 @@ pub struct Request<'a> {
     /// The largest acceptable probability that a correct checkpoint fails (the significance level).
     pub alpha: f64,
     /// Whether tensors with the same values are expected, such as tied weights that are stored twice. If false, two
-    /// tensors with the same random values fail.
+    /// tensors with the same random values make the check fail.
     pub tied: bool,
 }

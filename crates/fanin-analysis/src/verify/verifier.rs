@@ -82,7 +82,8 @@ impl<'a> Verifier<'a> {
     }
 
     /// Tests all tensors, and adds the results to `tensors`. Returns the results of the tests that combine several
-    /// tensors. One such test combines the tensors of a rule, another compares all pairs of tensors.
+    /// tensors: a test for each rule, which combines the tensors of the rule, and a test that compares all pairs of
+    /// tensors.
     ///
     /// # Errors
     /// Returns an error if the file cannot be read.

@@ -30,7 +30,8 @@ fn verify_reports_wrong_distributions() {
         ("*.attn.weight", "normal(std=1/sqrt(fan_out))", "h.0.attn", "std"),
         ("*.conv.weight", "kaiming_uniform(nonlinearity=relu)", "h.0.conv", "bounds"),
         ("*.c_proj.weight", "normal(std=0.02)", "h.0.c_proj", "std"),
-        // The variance is corrected for the truncation twice, so the standard deviation is 1.137 times too large.
+        // The variance is corrected for the truncation twice, so the standard deviation is too large by a factor of
+        // 1.137.
         (
             "*.trunc.weight",
             "trunc_normal(std=1.137/sqrt(fan_in), a=-2.274/sqrt(fan_in), b=2.274/sqrt(fan_in))",

@@ -298,7 +298,8 @@ class InspectedTensor:
     bytes: int
     measured: Measured
     warnings: list[str]
-    #: The numbers in the tensor's name, such as layer indices, and the name with `*` in their place. None if there are none.
+    #: The numbers in the tensor's name, such as layer indices, and the name with `*` in place of the numbers. None if no
+    #: component of the name, between dots, consists only of digits.
     depth: dict[str, Any] | None = None
     #: What the recipe gives for the tensor: scheme, rule, distribution, mean, std, standard error of the measured std
     #: (std_error), and bounds (low, high). None without a recipe.

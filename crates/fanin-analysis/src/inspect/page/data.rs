@@ -49,10 +49,11 @@ pub(super) struct Data {
     max: Vec<Option<f64>>,
     /// The number of zeros in the tensor. `None` if fanin cannot read values of the tensor's type.
     zeros: Vec<Option<u64>>,
-    /// For the index of each tensor with non-finite values: the number of NaN and the number of infinite values.
+    /// For each tensor with non-finite values, maps the index of the tensor to the number of NaN and the number of
+    /// infinite values.
     non_finite: BTreeMap<usize, [u64; 2]>,
-    /// For the index of each tensor with outliers: the position in the tensor, such as `[3, 0]`, and the value of each
-    /// outlier.
+    /// For each tensor with outliers, maps the index of the tensor to the outliers: the position of each outlier in the
+    /// tensor, such as `[3, 0]`, and its value.
     outliers: BTreeMap<usize, Vec<(String, f64)>>,
     /// The number of values in the highest bar of the tensor's measured and planned histograms, at least 1.
     top: Vec<f64>,
@@ -72,7 +73,7 @@ pub(super) struct Data {
     pub(super) warnings: Vec<String>,
     /// For the index of each tensor with warnings: the indices in `warnings` of these warnings.
     pub(super) warned: BTreeMap<usize, Vec<usize>>,
-    /// The number of warnings that are listed at the top of the page. These are the first of `warnings`.
+    /// The number of warnings that are listed at the top of the page. The page lists the first items of `warnings`.
     pub(super) listed: usize,
     /// The chart of stds by depth. `None` if the names of the tensors give fewer than two positions (layers).
     depth: Option<DepthData>,

@@ -88,8 +88,8 @@ impl Inspection {
         }
     }
 
-    /// Returns the section of warnings. Each text is shown once, with links to at most `MAX_LINKS` tensors that have
-    /// this warning.
+    /// Returns the section of warnings. Each distinct warning is shown once, with links to at most `MAX_LINKS` tensors
+    /// that have this warning.
     fn warnings(&self, data: &Data) -> Markup {
         let mut owners: Vec<Vec<usize>> = vec![Vec::new(); data.warnings.len()];
         for (&tensor, warnings) in &data.warned {
