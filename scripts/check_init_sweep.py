@@ -70,7 +70,11 @@ def limit(seconds: int) -> None:
 
 
 def shrink(config: Any, level: int) -> None:
-    """Reduces fields of a configuration whose names are known: all at level 1, and only layers and vocabularies at level 2."""
+    """Reduces fields of a configuration.
+
+    At level 1, all fields are reduced whose names match `SIZES` or occur in this function. At level 2, only numbers of layers,
+    lists of layer types, and sizes of vocabularies are reduced.
+    """
     for name, value in list(vars(config).items()):
         if hasattr(value, "to_dict") and hasattr(value, "model_type"):
             shrink(value, level)
@@ -218,7 +222,8 @@ def summary(path: Path) -> None:
 def confirm(path: Path) -> None:
     """Confirms findings of unwritten tensors on the meta device without `check_init`.
 
-    Of the classes of a package whose unwritten tensors have the same last names, only the first class is examined.
+    If several classes of a package have the same set of last parts of the names of unwritten tensors (such as "bias"), only the
+    first of these classes is examined.
 
     All tensors of a model are filled with one number before `init_weights()` is called. A tensor that is not written still has
     this number afterwards.

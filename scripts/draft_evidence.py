@@ -56,7 +56,10 @@ def evidence(samples: list[np.ndarray]) -> dict[str, Any]:
 
 
 def thinned(array: np.ndarray) -> np.ndarray:
-    """Returns evenly spaced rows of a tensor, and then evenly spaced columns, so that at most about `LARGEST` elements are left."""
+    """Returns evenly spaced rows and columns of `array`, with at most about `LARGEST` elements.
+
+    Columns are left out only if these rows still have more than `LARGEST` elements.
+    """
     for axis in range(min(array.ndim, 2)):
         step = min(-(-array.size // LARGEST), array.shape[axis])
         array = np.take(array, range(0, array.shape[axis], step), axis=axis) if step > 1 else array
@@ -113,7 +116,9 @@ def _without_outlier(one: dict[str, Any]) -> tuple[float, bool]:
 
 
 def _drawn(real: dict[str, Any], draft: dict[str, Any]) -> str | None:
-    """Compares the random elements: std, mean, distribution function, the std of groups of rows and columns, orthogonality.
+    """Compares the random elements of the two summaries of a tensor.
+
+    These are compared: std, mean, distribution function, the std of groups of rows and columns, orthogonality.
 
     Returns a text that says what differs, or None.
     """

@@ -55,7 +55,7 @@ twins_svt_small mixer_s32_224 resnet50d seresnet50 beit_base_patch16_224 nfnet_f
 resnetv2_50x1_bit hrnet_w18_small xception41 inception_v4 vgg11 densenet121
 """.split()
 
-#: Models with more parameters are not built. The models in `TIMM` are built whatever their size is.
+#: Models with more parameters than this are not built. Exception: the models in `TIMM` are always built.
 LARGEST = 60_000_000
 
 

@@ -8,7 +8,7 @@ is downloaded and no weight is allocated, so all models together take seconds.
 
 With --check, nothing is written. The manifests in the repository are compared with new ones. Every recipe is applied to every
 model that uses it. Each tensor must match a rule, and each rule must match a tensor that no earlier rule matches. All errors
-are printed, and the exit code is 1 if there is one.
+are printed. The exit code is 1 if there is an error.
 """
 
 import json
@@ -57,7 +57,7 @@ def manifest(name):
 
 
 def read_recipe(file):
-    """Reads and returns a recipe. If it extends another recipe, the rules of the other recipe come after its own rules."""
+    """Reads and returns a recipe. If the recipe extends another recipe, the rules of the extended recipe are appended."""
     recipe = tomllib.loads((MODELS / file).read_text())
     if "extends" not in recipe:
         return recipe

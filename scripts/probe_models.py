@@ -154,7 +154,7 @@ def describe(name, build, batch):
 
 
 def extremes(result):
-    """Returns the extreme value in a model of each measured quantity: the value that is nearest to the limit of a finding."""
+    """For each measured quantity, returns the value in a model that is nearest to the limit of a finding."""
     run, paths = result._analysis.run, Paths(result._analysis.run)
     layers = [one for one in run.layers if one.alias is None]
     gains = [one.facts.get("gain", 0.0) for one in layers if one.role == "weight" and not paths.is_normalized(one)]

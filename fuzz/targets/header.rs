@@ -1,5 +1,5 @@
-//! Opening a file of arbitrary bytes returns a checkpoint or an error. If it returns a checkpoint, all bytes of all its
-//! tensors can be read.
+//! Opening a file of arbitrary bytes returns a checkpoint or an error. If a checkpoint is returned, all bytes of all
+//! tensors of the checkpoint can be read.
 
 #![no_main]
 

@@ -1,5 +1,5 @@
-//! Opening an index file of arbitrary text returns a checkpoint or an error. If it returns a checkpoint, all its
-//! tensors can be read.
+//! Opening an index file of arbitrary text returns a checkpoint or an error. If a checkpoint is returned,
+//! all tensors of the checkpoint can be read.
 
 #![no_main]
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from experiments import Experiment
 from fanin.torch._measure import Call, moments, observed
 
-#: The bounds to which ratios of mean squares are clamped. The largest f32 number is about 3e38.
+#: The bounds to which the ratio of two mean squares is clamped. The bounds are inside the range of f32, which ends at about 3e38.
 LEAST, GREATEST = 1e-30, 1e30
 
 

@@ -14,7 +14,10 @@ FENCE = re.compile(r"^(```.*?^```$)", re.MULTILINE | re.DOTALL)
 
 
 def _to_pages(markdown):
-    """Returns Markdown in which links to a file FOLDER/NAME.ipynb lead to its page. Links to NAME.ipynb still lead to the file."""
+    """Returns Markdown in which a link to a notebook in another folder (FOLDER/NAME.ipynb) leads to the page of the notebook.
+
+    A link without a folder (NAME.ipynb) still leads to the file of the notebook.
+    """
     return re.sub(r"(\]\([^)\s]*/[^)\s]*)\.ipynb\)", r"\1.md)", markdown)
 
 

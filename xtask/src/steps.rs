@@ -80,7 +80,7 @@ pub fn run(command: &mut Command) -> Result {
     if status.success() { Ok(()) } else { Err(format!("{command:?}: {status}")) }
 }
 
-/// Runs commands in parallel. The output of a command is printed when it ends.
+/// Runs commands in parallel. The output of each command is printed when the command ends.
 ///
 /// # Errors
 /// Waits until all commands have ended. Then returns the error of the first command in the list that has failed.

@@ -137,8 +137,8 @@ mirror! {
     /// Fills the tensor with the identity matrix.
     eye_(tensor) = init::eye(), formerly eye;
 
-    /// Fills the tensor with the Dirac delta function: 1 at the centre of the kernel from input channel d to output
-    /// channel d, 0 elsewhere. torch's default: groups = 1.
+    /// Fills the tensor with the Dirac delta function: in each group, 1 at the centre of the kernel from input channel
+    /// d to output channel d, and 0 elsewhere. torch's default: groups = 1.
     dirac_(tensor, groups: usize) = init::dirac().groups(groups), formerly dirac;
 
     /// Fills the tensor with values from U[-a, a), a = gain * sqrt(6 / (fan_in + fan_out)). torch's default: gain = 1.

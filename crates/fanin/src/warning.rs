@@ -38,7 +38,7 @@ pub enum Warning {
         dtype: DType,
     },
     /// The standard deviation is less than the distance between neighbouring values of the element type at the mean.
-    /// Nearly all values are therefore rounded to the same value.
+    /// The values are therefore rounded to only a few distinct values.
     Collapse {
         /// The mean.
         mean: f64,
@@ -47,8 +47,8 @@ pub enum Warning {
         /// The element type.
         dtype: DType,
     },
-    /// The step of a sequence is less than the distance between neighbouring values of the element type. Neighbours in the
-    /// sequence are therefore rounded to the same value.
+    /// Near the value `at`, the step of a sequence is less than the distance between neighbouring values of the element
+    /// type. Some neighbours in the sequence are therefore rounded to the same value.
     Repeated {
         /// The difference between a value of the sequence and the next.
         step: f64,

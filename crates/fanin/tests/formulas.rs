@@ -337,8 +337,8 @@ fn schemes_agree_with_their_papers() {
         Distribution::Normal { mean: 0.0, std: 2.0 / 16.0 * 0.5 }
     );
     assert_eq!(distribution("spectral", &[256, 64]), Distribution::Normal { mean: 0.0, std: 0.125 });
-    // ZerO's weight is torch.tensor(hadamard(16)) / 4 for 9 to 16 outputs. If out <= in, the weight is the identity
-    // matrix.
+    // For 9 to 16 outputs and fewer inputs, ZerO's weight is part of torch.tensor(hadamard(16)) / 4. If there are at
+    // least as many inputs as outputs, the weight is the identity matrix.
     assert_eq!(distribution("zero_hadamard", &[9, 5]), Distribution::Hadamard { scale: 0.25 });
     assert_eq!(
         distribution("zero_hadamard", &[8, 5]),

@@ -112,7 +112,7 @@ fn no_truncated_normal_has_extra_mass_at_its_bounds() {
                 };
                 let mut sorted = values.to_f64();
                 sorted.sort_by(f64::total_cmp);
-                // Values of a narrow type are rounded, so the extreme values are at most the rounded bounds.
+                // Values of a narrow type are rounded, so all values are between the rounded bounds (inclusive).
                 let (low, high) = plan.bounds();
                 let (low, high) = (dtype.round(low), dtype.round(high));
                 assert!(torch || (sorted[0] >= low && *sorted.last().unwrap() <= high), "{spec} {dtype}");

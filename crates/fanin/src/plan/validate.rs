@@ -148,7 +148,7 @@ fn overflow(distribution: Distribution, dtype: DType) -> Option<Warning> {
 }
 
 /// Returns a warning if the standard deviation is smaller than the distance between neighbouring values of the element
-/// type at the mean. Most values would then be rounded to the same value.
+/// type at the mean. The values would then be rounded to only a few distinct values.
 fn collapse(distribution: Distribution, dtype: DType) -> Option<Warning> {
     let (mean, std) = match distribution {
         Distribution::Normal { mean, std } => (mean, std),

@@ -191,8 +191,8 @@ impl<'a> TensorMut<'a> {
         let (size, step) = (shape[axis], strides[axis].unsigned_abs());
         let backwards = strides[axis] < 0;
         let length = length(axis, shape.iter().product::<usize>() / size).clamp(1, size);
-        // Returns the distance in memory from the first element along an axis down to the element with the lowest
-        // offset. If the stride is positive, the first element has the lowest offset, and the distance is 0.
+        // Returns the distance in memory, in elements, from the first element along an axis down to the element with
+        // the lowest offset. If the stride is positive, the first element has the lowest offset, and the distance is 0.
         let below = |axis: usize| {
             if strides[axis] < 0 { (shape[axis] - 1) * strides[axis].unsigned_abs() } else { 0 }
         };
@@ -213,8 +213,8 @@ impl<'a> TensorMut<'a> {
         Some((axis, slabs))
     }
 
-    /// Returns the strides of a matrix: the distance in memory from one row to the next, and from one column to the
-    /// next.
+    /// Returns the strides of a matrix in elements: the distance in memory from one row to the next, and from one
+    /// column to the next.
     pub(crate) fn matrix_strides(&self) -> (isize, isize) {
         match &self.strides {
             Some((strides, _)) => (strides[0], strides[1]),

@@ -27,8 +27,8 @@ fn cdf(x: f64) -> f64 {
     (1.0 + libm::erf(x / 2f64.sqrt())) / 2.0
 }
 
-/// Returns true if torch draws normal proposals. torch does so if more than three in ten normal proposals are between
-/// the bounds. Otherwise torch draws uniform proposals from [low, high].
+/// Returns true if torch draws normal proposals. torch does so if a normal proposal is between the bounds with a
+/// probability above 0.3. Otherwise torch draws uniform proposals from [low, high].
 fn proposes_normals(mean: f64, std: f64, low: f64, high: f64) -> bool {
     cdf((high - mean) / std) - cdf((low - mean) / std) > 0.3
 }
