@@ -78,9 +78,10 @@ fn common_orders(tensors: &[Signed]) -> Vec<Relation> {
     relations
 }
 
-/// Returns the message on a relation that was found by a common order. `name` is the name of the first tensor. `ends`
-/// are the indices of the common order in [`Signature::orders`] of the first and the second tensor. `negated` is
-/// whether one order is the reverse of the other. `same_size` is whether both tensors have the same number of values.
+/// Returns the message on two tensors that have a common order. `name` is the name of the first tensor. `ends` has the
+/// index of the common order in [`Signature::orders`] of the first tensor, and its index in those of the second tensor.
+/// `negated` is whether one order is the reverse of the other. `same_size` is whether both tensors have the same number
+/// of values.
 fn text(name: &str, ends: (usize, usize), negated: bool, same_size: bool) -> String {
     let sign = if negated { "negated " } else { "" };
     match ends {

@@ -276,8 +276,8 @@ impl RepeatSearch {
         Some(Repeat::Range(first, second))
     }
 
-    /// Returns the number of recorded windows that are equal to an earlier recorded window. For the first of them, also
-    /// returns the two row-major indices at which the window starts.
+    /// Returns the number of recorded windows that are equal to an earlier recorded window. For the first such window,
+    /// also returns the row-major indices at which the earlier window and this window start.
     fn repeated_windows(&self) -> (usize, Option<(usize, usize)>) {
         if !may_have_equal(&self.windows) {
             return (0, None);

@@ -45,7 +45,7 @@ pub(crate) struct SampleStatistics {
     squares: f64,
     /// The sum of the products of consecutive standardized values.
     products: f64,
-    /// The number of these products.
+    /// The number of products in the sum `products`.
     pairs: u64,
     /// The last standardized value.
     last: f64,

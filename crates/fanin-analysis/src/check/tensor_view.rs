@@ -45,7 +45,7 @@ pub(crate) fn matrix(shape: &[usize]) -> (usize, usize) {
 /// A range of consecutive rows of a view.
 #[derive(Debug)]
 pub(crate) struct Part<'a> {
-    /// The view of these rows.
+    /// The view of the rows of this part.
     pub(crate) view: TensorView<'a>,
     /// The row-major index of the first value of the part, in the view that was divided into parts.
     pub(crate) first: usize,

@@ -187,7 +187,7 @@ pub(super) struct Fitted {
 /// Searches for a distribution that fits the values of a tensor.
 ///
 /// A message is added to `problems` if there are modes, outliers, clamped values, blocks of zeros or several rows of
-/// zeros. A message on a mode that may be intended is added to `notes` instead.
+/// zeros. Exception: if a mode may be intended, its message is added to `notes`.
 ///
 /// # Errors
 /// Returns an error if the file cannot be read.

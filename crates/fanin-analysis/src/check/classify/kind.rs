@@ -13,7 +13,7 @@ pub enum Kind {
     Empty,
     /// The type of the tensor is an integer type. The values are not classified.
     Integers,
-    /// The type of the tensor is one whose values cannot be read as numbers.
+    /// Values of the tensor's type cannot be read as numbers.
     NotExamined,
     /// All values are equal to this number.
     Constant(f64),

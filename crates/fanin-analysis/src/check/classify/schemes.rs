@@ -37,8 +37,8 @@ impl Fitted<'_> {
     }
 }
 
-/// Returns the schemes whose standard deviation for this shape agrees with that of `distribution`, within about 4
-/// standard errors. The most likely scheme comes first.
+/// Returns the schemes whose standard deviation for this shape agrees with the standard deviation of `distribution`,
+/// within about 4 standard errors. The most likely scheme comes first.
 ///
 /// `values` is the number of values of the tensor. `sparsity` is the fraction of zeros that are scattered over the
 /// tensor, or `None` if there are almost none.
@@ -80,8 +80,8 @@ pub(crate) fn schemes(
     schemes
 }
 
-/// Returns the schemes whose standard deviation depends on fan_in and fan_out and agrees with the fitted one: Xavier
-/// and Kaiming.
+/// Returns the Xavier and Kaiming schemes that agree with the fitted standard deviation. Their standard deviations
+/// depend on fan_in and fan_out.
 fn scaled_by_fan(fitted: &Fitted<'_>, shape: &[usize]) -> Vec<String> {
     let Ok(Fans { fan_in, fan_out }) = AxisLayout::OutIn.fans(shape) else { return Vec::new() };
     let name = if fitted.is_uniform() { "uniform" } else { "normal" };

@@ -30,7 +30,7 @@ pub(super) struct Summary {
     pub(super) count_at_max: u64,
     /// The number of rows that are all zeros.
     pub(super) zero_rows: usize,
-    /// The number of zeros whose neighbour along the last axis is 0 too.
+    /// The number of zeros that directly follow another zero in row-major order.
     pub(super) adjacent_zeros: u64,
     /// The magnitude below which a value other than 0 is implausible.
     smallest_plausible: f64,

@@ -32,7 +32,8 @@ const MAX_VALUES: usize = 1 << 16;
 /// one in 2,000, can be compared. Larger f32 values are rounded too coarsely.
 const NATIVE_UNIFORM: usize = 200_000;
 
-/// The smallest number of values of a tensor whose origin is searched. The origin of smaller tensors is unknown.
+/// The smallest number of values of a tensor whose origin is determined. The origin of smaller tensors counts as
+/// unknown.
 const MIN_VALUES: usize = 256;
 
 /// The largest number of values that are compared for each tried step.
@@ -254,7 +255,8 @@ impl Steps {
         };
         // To find the step, an unchanged value is divided by the result of `value(k)`, where `k` is the integer of this
         // value. A small value has few possible integers. All possible integers of the smallest value are therefore
-        // tried. If the smallest value was changed, none of them gives the step, and the next larger value is used.
+        // tried. If the smallest value was changed, none of the integers gives the step, and the next larger value is
+        // used.
         let mut tried = 0;
         for &(_, smallest) in values.iter().take(6) {
             let first = self.integer(smallest / step * (1.0 - uncertainty)).floor().max(1.0);

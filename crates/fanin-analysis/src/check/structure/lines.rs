@@ -26,8 +26,8 @@ impl Sums {
     }
 }
 
-/// The largest number of columns, or of slices along the second axis, whose sums are stored. If there are more, none of
-/// their sums are stored.
+/// If a tensor has more columns than this, the sums of columns are not stored. If it has more slices along the second
+/// axis than this, the sums of these slices are not stored.
 const MAX_LINES: usize = 1 << 20;
 
 /// The sums of the lines of a tensor: rows, columns and slices.

@@ -110,8 +110,8 @@ fn bulk(entries: &[(f64, f64)]) -> TestResult {
 /// Let A be the matrix, v the last right vector, l the new left vector and d the new diagonal entry. Let P(x) be the
 /// part of a vector x that is orthogonal to all right vectors so far. The next right vector is P(A^T l), divided by its
 /// length. P(A^T l) can be computed as P(A^T A v) / d, for this reason: A v is d l plus a linear combination of earlier
-/// left vectors. A^T maps the earlier left vectors to linear combinations of the right vectors so far, whose P is 0.
-/// The advantage is that one pass over the values of A computes both A v and A^T A v.
+/// left vectors. A^T maps the earlier left vectors to linear combinations of the right vectors so far, and P of such a
+/// combination is 0. The advantage is that one pass over the values of A computes both A v and A^T A v.
 fn bidiagonal(matrix: &Matrix<'_>) -> Bidiagonal {
     let affordable = (MAX_PRODUCTS / matrix.values.len()).clamp(STEPS, MAX_STEPS);
     let steps = affordable.min(matrix.rows.min(matrix.columns) / 2);
