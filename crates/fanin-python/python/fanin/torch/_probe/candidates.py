@@ -142,7 +142,7 @@ def following_activation(analysis: Analysis, layer: Layer) -> str | None:
 
 
 def _spec(activation: str | None) -> str:
-    """Returns a spec for a weight so that signals keep their mean square. `activation` is the function after the weight, or None."""
+    """Returns a spec for a weight so that signals keep their mean square. `activation` follows the weight, or is None."""
     name = _GAINS.get(activation or "linear", activation or "linear")
     if name in ("tanh", "linear", "sigmoid"):
         # tanh and the identity have slope 1 at 0, so they keep the mean square of small signals. The sigmoid has slope 1/4 at 0,

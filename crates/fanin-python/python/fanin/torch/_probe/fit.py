@@ -1,4 +1,4 @@
-"""Fits the slope of a curve along the depth of a model: the mean change of the curve's logarithm from one layer or block to the next."""
+"""Fits the slope of a curve along a model's depth: the mean change of the curve's logarithm from one layer or block to the next."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ class TransformersModels:
                 self._standins.append((owner, attribute, parameter, standin))
 
     def leave(self) -> None:
-        """Undoes the changes. If code in the `with` block has assigned a new parameter in place of a stand-in, the new parameter stays."""
+        """Undoes the changes. If code in the `with` block has replaced a stand-in by a new parameter, the new parameter stays."""
         for model in self._classes:
             model.__dict__.pop("is_custom_code", None)
         for owner, attribute, parameter, standin in self._standins:
