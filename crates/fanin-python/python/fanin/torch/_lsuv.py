@@ -48,7 +48,8 @@ def lsuv_(
     tolerance
         The greatest allowed difference between the variance of a layer's output and 1.
     passes
-        The greatest number of forward passes. RuntimeError is raised if a variance is still outside the tolerance after them.
+        The greatest number of forward passes. RuntimeError is raised if a variance is still outside the tolerance after these
+        passes.
     orthogonal
         Whether to fill the weights with orthogonal matrices first. If False, the present values of the weights are scaled.
     generator

@@ -51,7 +51,7 @@ def param_init(
     function it finds. The functions that are returned here fill parameters as `init_module` does: the values are those of the
     native stream, and each rank fills only its own region of a DTensor. The rules match the names of `named_parameters()`, so a
     fused parameter has one rule, such as "*.wqkv.weight" = "normal(std=0.02)". Buffers are set by the model's own code. Persistent
-    buffers need a rule all the same, such as "skip".
+    buffers need a rule too, such as "skip".
 
     Parameters
     ----------

@@ -34,7 +34,7 @@ def assert_same_weights(first: Weights, second: Weights, *, seed: int = 0, allow
     seed
         The seed that is set before each function is called.
     allow
-        Patterns of names, such as "*.inv_freq". Tensors with these names may differ, or be missing.
+        Patterns of names, such as "*.inv_freq". Tensors with these names may differ, or be missing in one of the models.
 
     Examples
     --------

@@ -7,9 +7,9 @@ not through an operator, so other modes do not record it.
 There are two patterns, which differ in every element. Their bytes depend on the position in the memory. So the difference between the
 patterns survives arithmetic such as the subtraction of the mean.
 
-For float types, every byte is 0x3e, 0x3f, 0xbe or 0xbf. All values are then finite. For types of at most 32 bits, their absolute values
-are between 0.18 and 1.99, so that adding 1 does not round them away. Integers are 0 in the first pattern and 1 in the second, because
-code may use them as indices.
+For float types, every byte is 0x3e, 0x3f, 0xbe or 0xbf. All values are then finite. For types of at most 32 bits, the absolute
+values are between 0.18 and 1.99, so that adding 1 does not round them away. Integers are 0 in the first pattern and 1 in the
+second, because code may use them as indices.
 """
 
 from __future__ import annotations
@@ -155,8 +155,8 @@ class FreshMemory(TorchDispatchMode):
         self.recorded = recorded
         #: For each address, the line of code that last allocated memory there. Empty unless `recorded`.
         self.allocated: dict[int, Instruction] = {}
-        #: By the id of a code object: the code object, and whether it belongs to torch or fanin. An id is not reused while its code
-        #: object is stored here.
+        #: Maps the id of each code object to two values: the code object, and whether its file is in one of `_LIBRARIES`. While the
+        #: code object is stored here, the id is not reused.
         self._functions: dict[int, tuple[CodeType, bool]] = {}
 
     @classmethod

@@ -242,7 +242,7 @@ class PathCheck:
     def _check_draws(self) -> None:
         """Adds findings for differences from the checkpoint and for parameters with equal values.
 
-        Both depend on whether the values were drawn from a random generator.
+        Both kinds of findings depend on whether the values were drawn from a random generator.
         """
         for name, difference in self._differences.items():
             if name in self._unwritten:

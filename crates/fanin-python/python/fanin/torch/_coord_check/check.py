@@ -43,7 +43,7 @@ def coord_check(
 
     In the maximal update parametrization (muP), all exponents are 0, with one exception: before the first step, the output of the
     model and the logits of attention may be smaller in wider models. In muP the best learning rate does not depend on the width. In
-    the standard parametrization, with one learning rate for all widths, changes grow with the width.
+    the standard parametrization, with one learning rate for all widths, the changes of the outputs grow with the width.
 
     If initialization and learning rates are powers of the width, exponents are multiples of 1/2 in the limit of large widths (Yang
     and Hu 2021). So an exponent counts as different from 0 if it is below -1/4 or above 1/4.
@@ -76,7 +76,7 @@ def coord_check(
     Returns
     -------
     CoordCheck
-        The exponents. `print` shows them with the verdict, and `plot` draws the sizes by width.
+        The exponents. `print` shows them with the verdict, and `plot` draws the root mean squares by width.
 
     Raises
     ------

@@ -65,15 +65,16 @@ def _or_nan(value: float | None) -> float:
 
 
 def _curves(run: Run, trunk: Trunk) -> tuple[list[float], list[float]]:
-    """Returns the mean squares of the signal along the trunk, and the sums of squares of the gradient from the last layer back."""
+    """Returns the mean squares of the signal along the trunk, and the sums of squares of the gradient in the opposite order."""
     points = [run.layers[one] for one in trunk.points]
     return [one.q for one in points], [math.nan if one.backward is None else one.backward.squares for one in reversed(points)]
 
 
 def _example_curves(run: Run, trunk: Trunk) -> tuple[list[list[float]], list[list[float]]]:
-    """Returns the same two quantities as `_curves`, but for each input of the batch separately: one curve for each input.
+    """Returns one curve of the signal and one curve of the gradient for each input of the batch.
 
-    The lists are empty if inputs were not measured separately.
+    The curves of the signal are mean squares along the trunk. The curves of the gradient are sums of squares from the last layer
+    back. The lists are empty if inputs were not measured separately.
     """
     points = [run.layers[one] for one in trunk.points]
     signals = [one.forward.examples for one in points]

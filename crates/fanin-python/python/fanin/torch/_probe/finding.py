@@ -18,8 +18,9 @@ DEAD, SATURATED = 0.9, 0.5
 #: Attention is a problem if the entropy of its probabilities, divided by the entropy of equal probabilities, is below this.
 ENTROPY = 0.2
 #: The loss of a classifier is a problem if it exceeds ln(classes) by more than EXCESS_LOSS and its logits have a standard deviation
-#: above LOGITS. Normal logits of standard deviation s raise the loss by s^2 / 2. The second condition exempts models whose head is their
-#: embedding, such as Gemma: there, the logit of the input token alone raises the loss by more than EXCESS_LOSS.
+#: above LOGITS. Normal logits of standard deviation s raise the loss by s^2 / 2. The second condition exempts models whose output
+#: layer is tied to the embedding, such as Gemma. There, the logit of the input token alone raises the loss by more than
+#: EXCESS_LOSS.
 EXCESS_LOSS, LOGITS = 3.0, 2.0
 #: A layer with weights is a problem if, for an input of mean square 1, the mean square of the layer's output is above this.
 GAIN = 30.0

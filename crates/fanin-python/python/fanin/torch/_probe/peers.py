@@ -44,8 +44,9 @@ def roles(model: nn.Module) -> dict[str, tuple[str, str]]:
     """Returns the role of each parameter: a pattern that matches the names of its peers, and the class of its module.
 
     The pattern is the parameter's name in which numbers of blocks are replaced by "*". The weight h.3.mlp.weight has the pattern
-    h.*.mlp.weight, and layer2.0.bn1.weight of a ResNet has layer*.*.bn1.weight. A number is replaced if the container has at least
-    three modules of the same class. So the convolution and the norm in a small torch.nn.Sequential are not peers.
+    h.*.mlp.weight, and layer2.0.bn1.weight of a ResNet has layer*.*.bn1.weight. A number is replaced if the parent module has at
+    least three children of the same class, or if the parent's name ends with a number, as in layer2.0. So the convolution and the
+    norm in a small torch.nn.Sequential are not peers.
     """
     modules = {plain_name(name): module for name, module in model.named_modules()}
     classes: dict[str, list[str]] = {}

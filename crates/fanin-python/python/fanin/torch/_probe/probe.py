@@ -35,7 +35,7 @@ def probe(
     its modules. The batch and the states of the generators of torch, NumPy and Python are also as before. The model runs in the mode
     that it is in, which is training mode for a new model. Code that uses torch.compile runs uncompiled.
 
-    The memory that the measurements need grows with the number of modules, not with the size of their outputs.
+    The memory that the measurements need grows with the number of modules, not with the number of elements of their outputs.
 
     Parameters
     ----------
@@ -45,12 +45,13 @@ def probe(
         The input of the model: a mapping is passed as keywords, a tuple or list as arguments, anything else as one argument. With
         a `loss`, this is a pair of inputs and targets. Cosines between inputs need at least 2 inputs, and 16 are better.
     loss
-        A function of the model's output and the targets, such as torch.nn.functional.cross_entropy. Without it, the loss that the
+        A function of the model's output and the targets, such as torch.nn.functional.cross_entropy. By default, the loss that the
         model returns is used. If the model returns no loss, a random projection of its output is used. The gradient of the output
         then has independent standard normal values, so p is about 1 at the output.
     seeds
         The number of models to build and measure, at least 1. They use the seeds `seed`, `seed + 1`, ... of torch.manual_seed. For
-        more than one, `model` must be a function. The confidence intervals of the slopes are then over the seeds.
+        more than one, `model` must be a function. The confidence intervals of the slopes then come from the slopes of
+        the seeds.
     seed
         The first seed. It is used for building the model, for dropout and for the random projection.
     advise

@@ -130,7 +130,10 @@ def _base(run: Run, index: int) -> int:
 
 
 def _is_serial(run: Run, points: list[int], last_readers: list[int]) -> bool:
-    """Returns whether most blocks are read by the next block only. In a DenseNet, in contrast, each layer reads all layers before it."""
+    """Returns whether, for at least half of the blocks, no block after the next one reads the output.
+
+    In a DenseNet, in contrast, each layer reads the outputs of all layers before it.
+    """
     late = sum(last_readers[_base(run, one)] > following for one, following in zip(points, points[1:]))
     return 2 * late <= len(points)
 

@@ -17,8 +17,8 @@ def differing(run: Run, paths: Paths) -> list[Finding]:
     """Finds parameters whose rms (root mean square) differs from the rms of their peers: the same parameter in other blocks.
 
     Some models set the last parameters of each residual branch to 0, so that the block returns its input. In a block without a
-    shortcut, these parameters are not 0. So a parameter of 0 at the end of a branch is only reported if one of its peers is also at the
-    end of a branch.
+    shortcut, these parameters are not 0. So a parameter at the end of a branch whose values are all 0 is only reported if one of
+    its peers is also at the end of a branch.
     """
     found = []
     ends = paths.branch_ends
