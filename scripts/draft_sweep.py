@@ -154,7 +154,10 @@ def checked_patterns(draft: str) -> dict[str, bool]:
 
 
 def compare(folder: Path, with_config: bool) -> dict[str, Any]:
-    """Counts the tensors of a model with a right and a wrong draft, with and without CHECK. Also returns those with a wrong draft."""
+    """Counts the tensors of a model with a right draft and with a wrong draft, with and without CHECK.
+
+    Also returns the tensors with a wrong draft.
+    """
     with open(folder / "evidence.pickle", "rb") as file:
         real = pickle.load(file)
     if with_config:

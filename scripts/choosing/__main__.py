@@ -151,7 +151,10 @@ def summary(experiment: Experiment, done: dict[Job, dict[str, Any]]) -> dict[str
 
 
 def bins(losses: list[float], steps: int) -> list[float]:
-    """Returns the means of each BIN consecutive losses. The losses after the end of a run, and non-finite ones, count as 1e9."""
+    """Returns the mean of each BIN consecutive losses.
+
+    Losses above 1e9, NaN, and losses after the end of a run count as 1e9.
+    """
     full = [min(one, 1e9) if one == one else 1e9 for one in losses] + [1e9] * (steps - len(losses))
     return [statistics.fmean(full[start : start + BIN]) for start in range(0, steps, BIN)]
 

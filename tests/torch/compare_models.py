@@ -56,7 +56,7 @@ def errors_of_file(model, state):
 
 
 def loaded(name, folder, state):
-    """Loads the checkpoint in `folder`, which has the tensors `state`. Returns the model and a list of errors."""
+    """Loads the checkpoint in `folder`. Returns the model and a list of errors. `state` has the tensors of the checkpoint."""
     if BUILT_IN[name].config is None:
         model = BUILT_IN[name].on_meta()
         model.load_state_dict(state, strict=True, assign=True)

@@ -290,8 +290,8 @@ fn warnings_are_part_of_the_plan() {
         let plan = plan(spec, &[4, 4], DType::F32).unwrap();
         plan.warnings().iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
     };
-    // Only torch's old algorithm (`method=inverse_cdf`) gives this warning, because this algorithm loses precision far
-    // from the mean.
+    // A spec gives this warning only with torch's old algorithm (`method=inverse_cdf`), because this algorithm loses
+    // precision far from the mean.
     let far = "mean is more than 2 std from [a, b] in nn.init.trunc_normal_.";
     assert!(warnings("trunc_normal(mean=5, method=inverse_cdf)").starts_with(far));
     assert_eq!(warnings("trunc_normal(mean=4, method=inverse_cdf)"), "");

@@ -36,8 +36,8 @@ impl ByGroups {
     }
 }
 
-/// A part of a tensor. The element type and the size of the tensor are included, because they determine which words
-/// each value takes.
+/// A part of a tensor. The element type and the number of values of the tensor are included, because they determine
+/// which words each value takes.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Part<'a> {
     /// The element type for which torch computes the values. The values can be stored in another type.
