@@ -59,7 +59,8 @@ fn a_draw_that_was_rounded_or_scaled_is_not_trained() {
     }
 }
 
-/// Returns a vector of 192 normal values with this mean, similar to a trained bias or norm.
+/// Returns a vector of 192 normal values with this mean, similar to a trained bias or the trained weight of a norm
+/// layer.
 fn trained_vector(name: &str, mean: f64) -> Tensor {
     let mut vector = Tensor::drawn_by_torch(name, "normal(std=0.01)", DType::F32, &[192], 555);
     let noise = Tensor::drawn_by_torch("noise", "normal(std=0.01)", DType::F32, &[192], name.len() as u64);

@@ -140,7 +140,7 @@ fn a_thousand_correct_files_pass() {
     };
     let counts = count(number("FILES", 1000), number("BITS", 22), 10_000);
     println!("{counts:#?}");
-    // At an alpha of 0.001, one file in a thousand is expected to fail. The probability that more than 8 of a thousand
-    // fail is about 1e-6.
+    // At an alpha of 0.001, at most one file in a thousand fails on average. The probability that more than 8 files in
+    // a thousand fail is then at most about 1e-6.
     assert!(counts.verify.len() <= 8 && counts.problems.is_empty(), "{} files", counts.files);
 }

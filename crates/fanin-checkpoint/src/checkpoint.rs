@@ -203,7 +203,7 @@ impl Checkpoint {
     }
 }
 
-/// The names, types and shapes of a model's tensors, and the checkpoint that they were read from.
+/// The names, types and shapes of a model's tensors. If they were read from a checkpoint, also the open checkpoint.
 #[derive(Debug)]
 pub enum ModelSource {
     /// The tensors of a built-in model, or of a manifest. They have no values.

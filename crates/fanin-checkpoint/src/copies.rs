@@ -233,7 +233,7 @@ impl CopySource {
         Ok(sums.into_iter().map(|sum| sum / rows).collect())
     }
 
-    /// Returns `count` new rows. For each new row, `normals` has a row of values z_i (see
+    /// Returns `count` new rows. Row r of `normals` has the values z_i from which new row r is computed (see
     /// [`send_new_rows`](Self::send_new_rows)).
     fn new_rows(
         &self,

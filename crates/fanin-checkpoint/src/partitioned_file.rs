@@ -162,8 +162,8 @@ impl PartitionedFile<'_> {
         }
     }
 
-    /// Renames `values` to the final path if all partitions have been written. Returns the number of partitions that
-    /// have not been written.
+    /// Renames the file `values` to the final path if all partitions have been written. Returns the number of
+    /// partitions that have not been written.
     fn rename_if_complete(&self) -> Result<usize> {
         let missing = (1..=self.partition.count).filter(|&number| !self.marker(number).exists()).count();
         if missing > 0 {

@@ -50,7 +50,8 @@ pub(crate) fn generator(start: Start) -> Torch {
     let mut drawn = 0;
     if let Some(pair) = start.pair {
         torch.advance(pair);
-        // The generator draws normal values in pairs, so a fill of one value stores the second value of the pair.
+        // The generator draws normal values in pairs. After a fill of one value, the generator therefore stores the
+        // second value of the pair.
         let plan = fanin::init::normal(0.0, 1.0);
         plan.fill(&mut [0f64], &[1], &mut torch).expect("one normal value can be drawn");
         drawn = pair + PAIR;
@@ -156,11 +157,11 @@ fn run(replay: &Replay, tensor: &ReplayTensor, step: &Step, memory: &mut ValueBu
     Ok(())
 }
 
-/// Applies an operation to each value of a view, as torch does on the CPU: in f64 for f64 values, and in f32 for values
-/// of all other dtypes.
+/// Applies an operation to each value of a view, with the same result as torch on the CPU. Torch computes in f64 for
+/// f64 values, and in f32 for values of all other dtypes.
 ///
-/// An f32 result is computed in f64 and rounded to f32. The result is correctly rounded, because f64 has more than
-/// twice the precision of f32.
+/// Instead of computing in f32, this function computes in f64 and rounds to f32. The result is the same, because f64
+/// has more than twice the precision of f32.
 fn change(
     memory: &mut ValueBuffer,
     view: &View,

@@ -21,7 +21,8 @@ pub struct Request<'a> {
     /// The built-in model that the recipe belongs to. `None` if the recipe does not belong to a built-in model.
     pub model: Option<&'a Model>,
     /// The source of the tensors' names, shapes and types: the path of a checkpoint or a manifest, or the name of a
-    /// built-in model. With `None`, the source is `model`, or else the built-in model that the recipe extends.
+    /// built-in model. With `None`, the source is `model`, or if `model` is `None`, the built-in model that the recipe
+    /// extends.
     pub like: Option<&'a Path>,
     /// The path of the checkpoint from which tensors are copied. With `None`, tensors are copied from `like`, if `like`
     /// is a checkpoint.

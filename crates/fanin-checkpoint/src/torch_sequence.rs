@@ -58,7 +58,7 @@ fn is_given_by_distribution(plan: &Plan) -> bool {
 ///
 /// Tied tensors share their values. The values are drawn for the first of the tied tensors, as in a loop over
 /// `named_parameters()`. For each later tied tensor, a copy of the generator draws the same values again. The copy has
-/// the state of the generator before the first draw.
+/// the state that the generator had before it drew the values for the first of the tied tensors.
 #[derive(Debug)]
 pub struct TorchSequence {
     torch: Torch,

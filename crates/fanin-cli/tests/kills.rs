@@ -61,8 +61,8 @@ fn run_killed(fixture: &Fixture, more: &[&str], after: Duration) -> bool {
     !child.wait().unwrap().success()
 }
 
-/// Returns the times at which processes are killed, as fractions of the duration of a write, from 0 to 1.05. The
-/// environment variable FANIN_KILLS gives the number of times. If the variable is not set, the number is `few`. The
+/// Returns the times at which processes are killed, as fractions of the duration of a write, from 0 to 1.05. The number
+/// of returned times is the value of the environment variable FANIN_KILLS, or `few` if the variable is not set. The
 /// times are the same in each run of the test.
 fn moments(few: usize) -> impl Iterator<Item = f64> {
     let count = std::env::var("FANIN_KILLS").map_or(few, |count| count.parse().unwrap());

@@ -88,8 +88,8 @@ mod tests {
         // Each of the 2 columns has 2 zeros and 2 random values. A random value is negative or positive with equal
         // probability.
         near(counted("sparse(sparsity=0.5)", &[4, 2], &[0.0; 8], &[-1.0, 0.0, 1.0]).unwrap(), &[2.0, 6.0]);
-        // An entry of a random orthogonal 3 x 3 matrix is uniform on [-1, 1] (Archimedes). The gain 2 makes it uniform
-        // on [-2, 2].
+        // An entry of a random orthogonal 3 x 3 matrix is uniform on [-1, 1] (Archimedes). Multiplied by the gain 2,
+        // the entry is uniform on [-2, 2].
         near(counted("orthogonal(gain=2)", &[3, 3], &[0.5; 9], &[-2.0, -1.0, 2.0]).unwrap(), &[2.25, 6.75]);
         // An entry of a random orthogonal 2 x 2 matrix is the cosine of a uniform angle: P(X < 1/2) = 1 -
         // arccos(1/2)/pi = 2/3.

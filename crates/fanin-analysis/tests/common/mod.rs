@@ -59,7 +59,7 @@ impl Tensor {
     }
 
     /// Like [`Tensor::drawn_by_torch`], but returns an error if the spec cannot be resolved, or if the torch stream
-    /// does not implement it.
+    /// does not implement the algorithm of the spec.
     pub fn try_drawn_by_torch(
         name: &str,
         spec: &str,

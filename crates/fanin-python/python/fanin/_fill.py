@@ -89,7 +89,8 @@ def fill(
         fill_array(target, spec, seed, name, dtype, global_shape, start)
         return target  # type: ignore[no-any-return]
     except (TypeError, ValueError):
-        # The dtype is read only after the first attempt has failed, because reading a dtype takes as long as a small fill.
+        # The dtype is read only after the first call of fill_array has failed, because reading a dtype takes as long as filling
+        # a small array.
         kind: Any = getattr(target, "dtype", None)
         foreign = getattr(kind, "kind", None) == "V" or (getattr(kind, "kind", None) == "f" and kind.itemsize == 1)
         viewed = _VIEW_DTYPES.get(str(kind)) if foreign else None

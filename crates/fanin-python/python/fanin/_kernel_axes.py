@@ -1,4 +1,5 @@
-"""The function `check_axes`, for JAX and Keras. It rejects initializers that can only fill weights with torch's axes."""
+"""The function `check_axes`, for JAX and Keras. It rejects initializers that can only fill weights with torch's axis layout
+[out, in, kernel...]."""
 
 from __future__ import annotations
 

@@ -259,8 +259,8 @@ fn rounded(x: f64, digits: usize) -> f64 {
 }
 
 /// Returns the heights of bars as text, with one character for each bar. The character `#` is the height 0, and the
-/// next 91 ASCII characters are the heights 1 to 91. `counts` has the number of values in each bar, and `top` is the
-/// number at the height 91. A number above 0 has a height of at least 1.
+/// next 91 ASCII characters are the heights 1 to 91. `counts` has the number of values in each bar. A bar with `top`
+/// values has the height 91. A bar with more than 0.5 values has a height of at least 1.
 fn heights(counts: &[f64], top: f64) -> String {
     let height = |&count: &f64| {
         let height = (count / top * HIGHEST).round().clamp(0.0, HIGHEST) as u8;
