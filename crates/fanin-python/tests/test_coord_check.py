@@ -22,8 +22,8 @@ BASE = 32
 
 
 class MLP(nn.Module):
-    """A network with three hidden layers. For muP, the std of the last layer is 1 / width. Otherwise muP and the standard
-    parametrization differ only in the learning rates."""
+    """A network with three hidden layers. The std of the last layer's weights is 1 / width in muP, and 1 / sqrt(width) in the
+    standard parametrization. The std of all other weights is the same in both parametrizations."""
 
     def __init__(self, width, is_mup=True, stds=()):
         super().__init__()

@@ -32,7 +32,7 @@ ALL = {**RANDOM, "zeros": lambda lib: lib.zeros, "ones": lambda lib: lib.ones, "
 
 
 def outcome(call):
-    """Returns the type, shape and sharding of the result or the class of the error, and whether there were warnings."""
+    """Calls `call`. Returns the dtype and shape of the result or the class of the error, and whether there were warnings."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:

@@ -1,4 +1,4 @@
-"""`fanin.torch.manifest` lists the tensors of a module on the meta device, and `fanin.Recipe.draft` reads the file that it writes."""
+"""`fanin.torch.manifest` writes a file with the tensors of a module on the meta device. `fanin.Recipe.draft` reads this file."""
 
 import json
 

@@ -22,7 +22,7 @@ n_layer = { count = "layers.*.norm.weight" }
 
 
 class Module(nn.Module):
-    """A module as in torchtitan. It initializes its submodules, and then its parameters by the functions in `_param_init`."""
+    """A module as in torchtitan. `init_states` initializes submodules, and then the parameters by functions in `_param_init`."""
 
     _param_init = None
 

@@ -37,8 +37,8 @@ def test_regions_of_a_vector_that_is_split_several_times_are_those_of_repeated_c
             # FSDP2 with tensor parallelism: tensor parallelism splits the vector first, and FSDP2 splits the chunk of each rank.
             strided = indices(size, (a, b), (i, j), (StridedShard(0, split_factor=b), Shard(0)))
             assert strided == chunk(chunk(rows, b, j), a, i).tolist()
-            # Meshes of three dimensions. In the first case, two dimensions split the vector, and FSDP2 splits each of their chunks.
-            # In the second case, FSDP2 with replicas splits the chunks of tensor parallelism.
+            # Meshes of three dimensions. In the first case, the last two dimensions split the vector into chunks, and FSDP2 splits
+            # each of these chunks. In the second case, FSDP2 with replicas splits the chunks of tensor parallelism.
             three = (StridedShard(0, split_factor=a * b), Shard(0), Shard(0))
             for k in range(3):
                 expected = chunk(chunk(chunk(rows, a, i), b, j), 3, k).tolist()

@@ -84,7 +84,7 @@ impl SeedSource {
 /// Returns an error if the torch stream cannot draw a plan. The function calls `peek_region` for an empty region. This
 /// call runs the same checks as drawing the plan, but draws no value and does not change the generator.
 fn peek_nothing(torch: &Torch, plan: &Plan) -> std::result::Result<(), fanin::Error> {
-    // A scalar has no empty region. The torch stream can draw every scalar, so no check is needed.
+    // A scalar has no empty region, so the plan of a scalar is not checked.
     if plan.shape().is_empty() {
         return Ok(());
     }

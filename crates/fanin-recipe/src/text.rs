@@ -91,8 +91,9 @@ pub fn escaped(name: &str) -> String {
     })
 }
 
-/// Returns true if a character is a control character, or changes the direction in which text is shown. The latter are
-/// the marks, embeddings, overrides and isolates of Unicode's bidirectional algorithm.
+/// Returns true if a character is a control character, or changes the direction in which text is shown. The
+/// characters that change the direction are the marks, embeddings, overrides and isolates of Unicode's bidirectional
+/// algorithm.
 pub fn is_control(character: char) -> bool {
     character.is_control()
         || matches!(character, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')

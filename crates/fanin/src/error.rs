@@ -368,8 +368,8 @@ pub(crate) fn did_you_mean_or<'a>(
 /// Returns the candidate that is most similar to `name`, for "did you mean" in error messages. Returns `None` if no
 /// candidate is similar.
 ///
-/// A candidate is similar if its Damerau-Levenshtein distance from `name` is at most `1 + n / 4`, where `n` is the
-/// number of characters of the shorter name. `name` is converted to lower case before the comparison.
+/// A candidate is similar if its Damerau-Levenshtein distance from `name` is at most `1 + n / 4` (rounded down),
+/// where `n` is the length of the shorter name in bytes. `name` is converted to lower case before the comparison.
 ///
 /// ```
 /// assert_eq!(fanin::nearest("nromal", ["uniform", "normal"]), Some("normal"));

@@ -154,8 +154,8 @@ fn class(characters: &mut std::str::Chars<'_>) -> Result<Token, String> {
 /// Returns every offset at which a match of all tokens can end, if the match starts at one of the offsets `starts`. All
 /// offsets are in bytes, in ascending order.
 ///
-/// Because the function keeps all possible offsets, its time is at most proportional to the length of the pattern times
-/// the length of the name. Backtracking could take exponential time.
+/// The function keeps all possible offsets, so its time is polynomial in the lengths of the pattern and the name.
+/// Backtracking could take exponential time.
 fn ends_of_all(tokens: &[Token], name: &str, starts: Vec<usize>) -> Vec<usize> {
     tokens.iter().fold(starts, |starts, token| ends(token, name, &starts))
 }

@@ -168,7 +168,7 @@ fn canonical(path: &Path) -> PathBuf {
 #[derive(Debug, Clone)]
 struct Chain(Vec<Link>);
 
-/// The identity of a recipe: the file name of a built-in recipe, or the canonical path of another recipe.
+/// The identity of a recipe: the file name of a built-in recipe, or the canonical path of a recipe file.
 #[derive(Debug, Clone, PartialEq)]
 enum Link {
     BuiltIn(&'static str),

@@ -78,7 +78,8 @@ pub(super) struct VariableValues {
 
 impl Property {
     /// Returns the value of the property for the tensors of `manifest` that match `pattern`. Returns a diagnostic if no
-    /// tensor matches, or if the matching tensors have different fans.
+    /// tensor matches. Also returns a diagnostic if the property is a fan, and a matching tensor has no fans or two
+    /// matching tensors differ in this fan.
     pub(super) fn evaluate(self, pattern: &Pattern, manifest: &Manifest) -> Result<f64, Diagnostic> {
         let property = self;
         let matched = || manifest.entries.iter().filter(|entry| pattern.matches(&entry.name));

@@ -14,9 +14,9 @@ pub(super) fn bf16_bits(x: f32) -> u16 {
 /// Returns the bits of the f16 value that is nearest to `x`, ties to even. A NaN becomes a quiet NaN with the same
 /// sign.
 ///
-/// If |x| is less than 2^-14, the magnitude of the result is the low bits of the sum of 1/2 and |x| in f32. The sum
-/// is rounded to a multiple of 2^-24, which is the spacing of subnormal f16 values. If |x| is at least 2^-14, an integer addition
-/// rounds the mantissa at bit 13. If |x| is at least 65520, the result is infinite.
+/// If |x| is less than 2^-14, the magnitude of the result is the low bits of the sum of 1/2 and |x| in f32. The sum is
+/// rounded to a multiple of 2^-24, which is the spacing of subnormal f16 values. If |x| is at least 2^-14, an integer
+/// addition rounds the mantissa at bit 13. If |x| is at least 65520, the result is infinite.
 #[inline(always)]
 pub(super) fn f16_bits(x: f32) -> u16 {
     let bits = x.to_bits();

@@ -1,9 +1,9 @@
 //! Fills arrays of the crate `ndarray`. The arrays can have any number of dimensions and any memory order, and can be
 //! owned or borrowed.
 //!
-//! Matrices of nalgebra and faer can be filled without a special module, because [`TensorMut::strided`] takes a slice
-//! with strides. In nalgebra, the slice is `matrix.as_mut_slice()` and the strides are `[1, rows]`. In faer,
-//! `col_as_slice_mut` returns the slice of one column.
+//! Matrices of nalgebra can be filled without a special module, because [`TensorMut::strided`] takes a slice with
+//! strides: the slice `matrix.as_mut_slice()` and the strides `[1, rows]`. The columns of a faer matrix can be filled
+//! one by one: `col_as_slice_mut` returns the slice of a column.
 
 use ndarray::{Array, ArrayBase, DataMut, Dimension, ShapeBuilder};
 

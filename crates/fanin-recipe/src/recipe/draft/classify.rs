@@ -42,7 +42,7 @@ impl<'a> Context<'a> {
         Self { manifest, indices, has_attention, known: KnownModel::of(manifest, config), has_values }
     }
 
-    /// Returns the sentence that says from what the draft was made: config.json, or only names and shapes of tensors.
+    /// Returns a sentence about the sources of the draft: config.json, or only the names and shapes of tensors.
     pub(super) fn source(&self, config: Option<&ModelConfig>) -> String {
         let name = config.and_then(|config| config.model_type().or(config.architecture()));
         match (name, &self.known) {

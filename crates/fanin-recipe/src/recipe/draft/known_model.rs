@@ -115,8 +115,8 @@ fn matches(pattern: &str, manifest: &Manifest) -> usize {
         .map_or(0, |glob| manifest.entries.iter().filter(|entry| glob.matches(&entry.name)).count())
 }
 
-/// Returns true if the fields of a configuration have the values that the family requires. A missing field counts as
-/// equal, because the default of the field is the required value.
+/// Returns true if the fields of a configuration have the values that the family requires. If a field is missing, the
+/// function assumes that the field has the required value, because this value is the field's default.
 fn meets(config: &ModelConfig, family: &Family) -> bool {
     family.requires.iter().all(|(field, required)| {
         config

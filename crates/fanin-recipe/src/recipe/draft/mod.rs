@@ -1,9 +1,9 @@
 //! Proposes a recipe, called a draft, from the names and shapes of tensors, and from the config.json of the model if there
 //! is one. A person then checks and edits the draft.
 //!
-//! Each tensor first gets a choice: a spec and the reason for the spec. Each rule of the draft then has the most
-//! general pattern that matches only tensors with the same choice. A draft can always be parsed, has a rule for every
-//! tensor, and has no unused rule.
+//! Each tensor first gets a choice: a spec and the reason for the spec. Patterns are then chosen so that each rule
+//! applies only to tensors with the same choice, and general patterns are preferred. A draft can always be parsed, has
+//! a rule for every tensor, and has no unused rule.
 
 mod choice;
 mod classify;

@@ -1,5 +1,5 @@
-//! Finds the patterns of a draft's rules. Each pattern is as general as possible, and matches only tensors with the
-//! same choice.
+//! Finds the patterns of a draft's rules. Each rule applies only to tensors with the same choice. Among the candidates
+//! for a pattern, the most general one is preferred.
 
 use super::choice::Choice;
 use crate::recipe::glob::Glob;

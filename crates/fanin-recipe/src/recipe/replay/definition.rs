@@ -39,6 +39,7 @@ impl ReplayTensor {
     }
 
     /// Returns the step of a tensor that has only one step, if this step writes the whole tensor in row-major order.
+    /// Otherwise returns `None`.
     pub fn only_step(&self) -> Option<&StepKind> {
         match self.steps.as_slice() {
             [Step { view: None, kind }] if self.strides.is_none() => Some(kind),

@@ -32,7 +32,8 @@ pub enum StepKind {
     Copy {
         /// The name of the other tensor.
         name: String,
-        /// The copied elements, as a view of the other tensor's values in row-major order. `None` means all elements.
+        /// The copied elements, as a view of the values of the tensor `name` in row-major order. `None` means all
+        /// elements.
         view: Option<View>,
     },
     /// Values that the replay lists, in row-major order.
@@ -113,8 +114,8 @@ impl View {
         let Some((&size, outer)) = self.shape.split_last() else { return visit(self.offset) };
         let stride = self.strides[outer.len()];
         let (mut index, mut position) = (vec![0; outer.len()], self.offset);
-        // The position after the last element of an axis can be larger than `usize::MAX`, so it is computed modulo
-        // 2^64. Subtracting `size * stride` of the axis then gives the position of the first element again.
+        // After the last index of an axis, `position` can be larger than `usize::MAX`, so it is computed modulo 2^64.
+        // To return to the first index of the axis, the size times the stride of the axis is subtracted.
         loop {
             (0..size).for_each(|step| visit(position + step * stride));
             let mut axis = outer.len();

@@ -44,8 +44,8 @@ impl Truncated {
         let width = (high - low) / std;
         let origin = if reflected { high } else { low };
         if near > 1e150 {
-            // The density decays over a distance of about std / near, which is far below the spacing of the values of
-            // any type. All values therefore equal the cut-off that is nearer to the mean of the untruncated normal.
+            // The density decays over a distance of about std / near, which is less than 1e-150 std. All values are
+            // therefore set to the cut-off that is nearer to the mean of the untruncated normal.
             return Truncated::Flat { low: origin, high: origin };
         }
         if width * near.abs().max(1.0) <= NARROW {

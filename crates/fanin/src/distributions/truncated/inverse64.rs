@@ -91,6 +91,9 @@ impl InverseCdf for Central {
 /// * `g(delta)` is `-ln(P(Z > alpha + delta) / P(Z > alpha))` for a standard normal Z.
 /// * `target` is `-ln(ratio)`, where a uniform variate selects the ratio of the two probabilities.
 /// * The solution `delta` of `g(delta) = target` is the distance of the value from the nearer cut-off.
+///
+/// In a narrow interval, the log density is linear in f64 precision. An exponential distribution with the rate `alpha`
+/// then takes the place of the upper tail: `g(delta)` is `alpha * delta`.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Tail {
     /// The distance from the mean of the untruncated normal to the nearer cut-off, in standard deviations. At least 5
@@ -159,8 +162,8 @@ impl InverseCdf for Tail {
             let slope = z * y.mul_add(y.mul_add(10.0f64.mul_add(y, -2.0), 1.0), 1.0);
             delta += (target - self.exponent(delta)) / slope;
         }
-        // In a narrow interval, `g(delta)` is a straight line in f64 precision. `alpha` may be less than 5 there, so
-        // the asymptotic series in the Newton steps cannot be used.
+        // In a narrow interval, `g(delta)` is `alpha * delta`. `alpha` may be less than 5 there, so the asymptotic
+        // series in the Newton steps cannot be used.
         let delta = if self.narrow { target / self.alpha } else { delta };
         clamp(delta.mul_add(self.std, self.origin), self.least, self.greatest)
     }
