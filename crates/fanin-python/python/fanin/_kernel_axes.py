@@ -1,5 +1,4 @@
-"""The function `check_axes`, for JAX and Keras. It rejects initializers that can only fill weights with torch's axis layout
-[out, in, kernel...]."""
+"""The function `check_axes`, for JAX and Keras. It rejects initializers that only fill weights of shape [out, in, kernel...]."""
 
 from __future__ import annotations
 
