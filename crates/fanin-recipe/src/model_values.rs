@@ -29,8 +29,9 @@ pub enum ParameterValues<T> {
     Drawn {
         /// The values, in row-major order.
         values: T,
-        /// True if the parameter is tied. Other parameters may then get clones of `values`. If clones of `T` share
-        /// memory, copy the elements into new memory before you change them.
+        /// True if this parameter is tied to another parameter, or another parameter is tied to this parameter. The
+        /// other parameter may then get a clone of `values`. If clones of `T` share memory, copy the elements into new
+        /// memory before you change them.
         is_shared: bool,
     },
     /// The values of an integer parameter.

@@ -23,8 +23,9 @@ impl Recipe {
     /// gives to the variable.
     ///
     /// # Errors
-    /// Returns an error if the recipe does not have the variable of a setting, or if a setting contradicts the model.
-    /// Such an error is reported alone. All other mistakes are reported together:
+    /// Returns an error if the recipe does not have the variable of a setting, if the value of this variable is a
+    /// number in the parameter's name, or if a setting contradicts the model. Such an error is reported alone. All
+    /// other mistakes are reported together:
     ///
     /// - parameters that no rule matches;
     /// - unused rules, variables and ties, except those of an extended recipe;

@@ -66,8 +66,8 @@ impl Assignment {
     /// The words that may be written instead of a spec.
     pub(super) const WORDS: [&'static str; 3] = ["arange", "copy", "skip"];
 
-    /// Returns the assignment for the text of a rule's value. A text that is not one of [`Self::WORDS`] is a spec. If
-    /// the arguments of `copy` are invalid, returns an error message.
+    /// Returns the assignment for the text of a rule's value. A text that is neither one of [`Self::WORDS`] nor
+    /// `copy(...)` is a spec. If the arguments of `copy` are invalid, returns an error message.
     pub(super) fn of(text: &str) -> std::result::Result<Self, String> {
         Ok(match text.trim() {
             "arange" => Assignment::Arange,

@@ -27,8 +27,8 @@ pub struct TruncNormal {
 /// error if the probability of the interval under N(mean, std^2) is 0.3 or less. In this case, torch draws proposals
 /// from the uniform distribution on the interval, so the interval must be finite.
 ///
-/// The standard deviation of the values is less than `std`: for example, `0.8796 * std` with bounds at +-2 sigma.
-/// [`Plan::std`] returns the exact standard deviation.
+/// The truncation reduces the standard deviation of the values, for example to `0.8796 * std` with bounds at +-2 sigma.
+/// [`Plan::std`] returns the standard deviation after the truncation.
 ///
 /// Spec: `trunc_normal(mean=0, std=1, a=-2, b=2)`. The optional argument `method=rejection` or `method=inverse_cdf`
 /// selects the algorithm ([`Truncation`]).

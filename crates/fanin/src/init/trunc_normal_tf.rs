@@ -25,7 +25,7 @@ pub struct TruncNormalTf {
 /// **The bounds `a` and `b` are in units of std.** They are -2 and 2 by default ([`TruncNormalTf::bounds`]). A bound
 /// may be infinite. torch's [`trunc_normal`](super::trunc_normal()) has absolute bounds instead.
 ///
-/// The standard deviation of the values is less than `std`: for example, `0.8796 * std` with bounds at +-2.
+/// The truncation reduces the standard deviation of the values, for example to `0.8796 * std` with the bounds -2 and 2.
 /// [`TruncNormalTf::corrected`] widens the distribution so that the values have the standard deviation `std`. JAX's
 /// variance scaling does the same.
 ///

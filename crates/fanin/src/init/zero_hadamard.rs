@@ -8,7 +8,7 @@ use crate::error::Error;
 use crate::plan::{Block, Distribution, Plan};
 use crate::shape::element_count;
 
-/// An initializer that writes the identity matrix, or a part of a Hadamard matrix if there are more outputs than
+/// An initializer that writes the identity matrix, or a part of a scaled Hadamard matrix if there are more outputs than
 /// inputs. Created by [`zero_hadamard`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ZeroHadamard;

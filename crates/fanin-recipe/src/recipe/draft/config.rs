@@ -56,7 +56,7 @@ impl ModelConfig {
         Ok(Some(config))
     }
 
-    /// Returns an error if no tensor has an axis whose size is the width in the configuration.
+    /// Returns an error if the configuration has a width and no tensor has an axis of this size.
     fn check_width(&self, manifest: &Manifest) -> Result<(), String> {
         let Some((field, width)) =
             WIDTHS.iter().find_map(|field| Some((field, self.json.get(field)?.as_u64()?)))
