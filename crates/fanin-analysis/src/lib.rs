@@ -24,6 +24,7 @@ pub mod explain;
 mod histogram;
 pub mod inspect;
 mod outliers;
+mod parallel;
 mod signs;
 pub mod stats;
 mod vectorized;

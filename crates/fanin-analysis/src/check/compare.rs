@@ -4,11 +4,13 @@
 //! Often most tensors of two checkpoints are bitwise equal. The bytes are therefore compared first, and sums over the
 //! values are computed only for tensors that differ.
 
-use fanin_checkpoint::Checkpoint;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use fanin_checkpoint::{Checkpoint, decode};
 use fanin_recipe::StoredType;
-use rayon::prelude::*;
 
 use crate::error::Result;
+use crate::parallel::try_map;
 
 /// The number of bytes that a thread reads from each file at a time. Two chunks, one from each file, fit into the L2
 /// cache together.
@@ -51,32 +53,31 @@ impl ValueDifference {
     ) -> Result<Option<Self>> {
         let entry = &a.manifest.entries[tensors[0]];
         let (size, dtype) = (entry.bytes(), entry.dtype);
-        let chunks = 0..size.div_ceil(CHUNK);
-        let read = |chunk: u64, left: &mut Vec<u8>, right: &mut Vec<u8>| -> Result {
-            let start = chunk * CHUNK;
+        let chunks = size.div_ceil(CHUNK) as usize;
+        let read = |chunk: usize| -> Result<(Vec<u8>, Vec<u8>)> {
+            let start = chunk as u64 * CHUNK;
             let length = (size - start).min(CHUNK) as usize;
-            left.resize(length, 0);
-            right.resize(length, 0);
-            a.read(tensors[0], start, left)?;
-            Ok(b.read(tensors[1], start, right)?)
+            let (mut left, mut right) = (vec![0; length], vec![0; length]);
+            a.read(tensors[0], start, &mut left)?;
+            b.read(tensors[1], start, &mut right)?;
+            Ok((left, right))
         };
-        let equal = chunks.clone().into_par_iter().map_init(Default::default, |(left, right), chunk| {
-            read(chunk, left, right)?;
-            report(left.len() as u64);
-            Result::Ok(left == right)
-        });
-        // The search ends as soon as a thread finds a chunk that differs or cannot be read.
-        let differs = equal.find_any(|equal| !matches!(equal, Ok(true))).transpose()?;
-        if differs.is_none() {
+        // After a difference was found, no further chunk is read.
+        let differs = AtomicBool::new(false);
+        try_map(chunks, |chunk| {
+            if !differs.load(Ordering::Relaxed) {
+                let (left, right) = read(chunk)?;
+                report(left.len() as u64);
+                differs.fetch_or(left != right, Ordering::Relaxed);
+            }
+            Ok(())
+        })?;
+        if !differs.into_inner() {
             return Ok(None);
         }
-        let sums = chunks.into_par_iter().map_init(Default::default, |(left, right), chunk| {
-            read(chunk, left, right)?;
-            Ok(of_bytes(dtype, left, right))
-        });
+        let sums = try_map(chunks, |chunk| read(chunk).map(|(left, right)| of_bytes(dtype, &left, &right)))?;
         // The sums are added in the order of the chunks, so that the result does not depend on the order in which the
         // threads finish.
-        let sums: Vec<Self> = sums.collect::<Result<_>>()?;
         Ok(Some(sums.into_iter().fold(Self::default(), Self::plus)))
     }
 
@@ -113,45 +114,12 @@ fn max_or_nan(a: f64, b: f64) -> f64 {
 /// Returns the difference between the values of two byte slices that have the same stored type. If values of this type
 /// cannot be read as numbers, every field of the result is 0.
 fn of_bytes(dtype: StoredType, left: &[u8], right: &[u8]) -> ValueDifference {
-    use fanin::half::{bf16, f16};
-    match dtype {
-        StoredType::F64 => of_values(left, right, f64::from_le_bytes),
-        StoredType::F32 => of_values(left, right, |bytes| f32::from_le_bytes(bytes).into()),
-        StoredType::F16 => of_values(left, right, |bytes| f16::from_le_bytes(bytes).to_f64()),
-        StoredType::BF16 => of_values(left, right, |bytes| bf16::from_le_bytes(bytes).to_f32().into()),
-        StoredType::F8_E4M3 => {
-            of_values(left, right, |[bits]| fanin::F8E4M3::from_bits(bits).to_f32().into())
-        }
-        StoredType::F8_E5M2 => {
-            of_values(left, right, |[bits]| fanin::F8E5M2::from_bits(bits).to_f32().into())
-        }
-        StoredType::I64 => of_values(left, right, |bytes| i64::from_le_bytes(bytes) as f64),
-        StoredType::I32 => of_values(left, right, |bytes| i32::from_le_bytes(bytes).into()),
-        StoredType::I16 => of_values(left, right, |bytes| i16::from_le_bytes(bytes).into()),
-        StoredType::I8 => of_values(left, right, |bytes| i8::from_le_bytes(bytes).into()),
-        StoredType::U64 => of_values(left, right, |bytes| u64::from_le_bytes(bytes) as f64),
-        StoredType::U32 => of_values(left, right, |bytes| u32::from_le_bytes(bytes).into()),
-        StoredType::U16 => of_values(left, right, |bytes| u16::from_le_bytes(bytes).into()),
-        StoredType::U8 | StoredType::BOOL => of_values(left, right, |[byte]| byte.into()),
-        _ => ValueDifference::default(),
-    }
-}
-
-/// Returns the difference between the values of two byte slices. Each value has `SIZE` bytes, which `to_f64` converts
-/// to f64.
-fn of_values<const SIZE: usize>(
-    left: &[u8],
-    right: &[u8],
-    to_f64: impl Fn([u8; SIZE]) -> f64,
-) -> ValueDifference {
-    let (left, right) = (left.as_chunks::<SIZE>().0, right.as_chunks::<SIZE>().0);
-    let ((a, a_rest), (b, b_rest)) = (left.as_chunks::<LANES>(), right.as_chunks::<LANES>());
+    let (a, b) = (decode(dtype, left), decode(dtype, right));
+    let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<LANES>(), b.as_chunks::<LANES>());
     let mut lanes = [ValueDifference::default(); LANES];
-    let add = |sums: &mut ValueDifference, left: [u8; SIZE], right: [u8; SIZE]| {
-        let (x, y) = (to_f64(left), to_f64(right));
+    let add = |sums: &mut ValueDifference, x: f64, y: f64| {
         // Equal values are not subtracted, because the difference of two equal infinities would be NaN.
-        let distance = if left == right { 0.0 } else { (x - y).abs() };
-        sums.values += u64::from(left != right);
+        let distance = if x.to_bits() == y.to_bits() { 0.0 } else { (x - y).abs() };
         sums.max = max_or_nan(sums.max, distance);
         sums.difference_squares += distance * distance;
         sums.a_squares += x * x;
@@ -166,7 +134,22 @@ fn of_values<const SIZE: usize>(
     for k in 0..a_rest.len() {
         add(&mut lanes[k], a_rest[k], b_rest[k]);
     }
-    lanes.into_iter().fold(ValueDifference::default(), ValueDifference::plus)
+    let sums = lanes.into_iter().fold(ValueDifference::default(), ValueDifference::plus);
+    // Integers are compared by their bytes, because different integers may be rounded to the same f64 number.
+    let values = match dtype.size() {
+        _ if !dtype.is_read() => 0,
+        1 => differing::<1>(left, right),
+        2 => differing::<2>(left, right),
+        4 => differing::<4>(left, right),
+        _ => differing::<8>(left, right),
+    };
+    ValueDifference { values, ..sums }
+}
+
+/// Returns the number of values of `SIZE` bytes that differ between two byte slices.
+fn differing<const SIZE: usize>(left: &[u8], right: &[u8]) -> u64 {
+    let (left, right) = (left.as_chunks::<SIZE>().0, right.as_chunks::<SIZE>().0);
+    left.iter().zip(right).map(|(left, right)| u64::from(left != right)).sum()
 }
 
 #[cfg(test)]

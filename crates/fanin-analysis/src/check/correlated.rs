@@ -1,9 +1,9 @@
 //! Searches for correlated vectors among many vectors of the same length.
 
 use fanin::linalg::column_products;
-use rayon::prelude::*;
 
 use super::structure::dot;
+use crate::parallel::map;
 
 /// The number of consecutive vectors that a task compares with `LATER` other vectors.
 const TOGETHER: usize = 256;
@@ -30,7 +30,7 @@ pub(super) struct CorrelatedPair {
 /// least `limit`. A vector of zeros, or one that is not finite, is correlated with no other.
 pub(super) fn correlated(vectors: &[&[f32]], distance: usize, limit: f64) -> Vec<CorrelatedPair> {
     let count = vectors.len();
-    let factors: Vec<f32> = vectors.par_iter().map(|vector| reciprocal_length(vector)).collect();
+    let factors = map(count, |n| reciprocal_length(vectors[n]));
     let units = transposed(vectors, &factors);
     let mut tasks = Vec::new();
     for start in (0..count).step_by(TOGETHER) {
@@ -38,7 +38,8 @@ pub(super) fn correlated(vectors: &[&[f32]], distance: usize, limit: f64) -> Vec
         let last = count.min(end + distance);
         tasks.extend((start..last).step_by(LATER).map(|later| (start..end, later..last.min(later + LATER))));
     }
-    let found = tasks.into_par_iter().flat_map_iter(|(firsts, seconds)| {
+    let found = map(tasks.len(), |n| {
+        let (firsts, seconds) = tasks[n].clone();
         let products = column_products(&units, count, firsts.clone(), seconds.clone());
         let mut pairs = Vec::new();
         for (first, products) in firsts.zip(products.chunks(seconds.len())) {
@@ -54,7 +55,7 @@ pub(super) fn correlated(vectors: &[&[f32]], distance: usize, limit: f64) -> Vec
         }
         pairs
     });
-    found.filter(|pair| pair.correlation.abs() >= limit).collect()
+    found.into_iter().flatten().filter(|pair| pair.correlation.abs() >= limit).collect()
 }
 
 /// Returns the reciprocal of the Euclidean norm of a vector, or 0 if the norm is 0 or not finite.
@@ -73,15 +74,17 @@ fn transposed(vectors: &[&[f32]], factors: &[f32]) -> Vec<f32> {
     /// The number of f32 values in a cache line.
     const ROWS: usize = 16;
     let (count, length) = (vectors.len(), vectors.first().map_or(0, |vector| vector.len()));
-    let mut matrix = vec![0f32; count * length];
-    matrix.par_chunks_mut((ROWS * count).max(1)).enumerate().for_each(|(n, rows)| {
+    let blocks = map(length.div_ceil(ROWS), |n| {
+        let range = n * ROWS..length.min((n + 1) * ROWS);
+        let mut rows = vec![0f32; range.len() * count];
         for (column, (vector, factor)) in vectors.iter().zip(factors).enumerate() {
-            for (row, x) in vector[n * ROWS..].iter().take(ROWS).enumerate() {
+            for (row, x) in vector[range.clone()].iter().enumerate() {
                 rows[row * count + column] = x * factor;
             }
         }
+        rows
     });
-    matrix
+    blocks.concat()
 }
 
 #[cfg(test)]

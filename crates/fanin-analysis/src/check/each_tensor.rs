@@ -1,9 +1,11 @@
 //! Applies a function to each tensor of a checkpoint, on several threads.
 
+use std::sync::Mutex;
+
 use fanin_checkpoint::Checkpoint;
-use rayon::prelude::*;
 
 use crate::error::Result;
+use crate::parallel::try_map;
 
 /// Calls `check` with each of `items` and its index, and returns the results in the same order. There is one item for
 /// each tensor of the checkpoint. The calls are made on several threads, unless the checkpoint must be read
@@ -20,6 +22,9 @@ pub(crate) fn each_tensor<T: Send, R: Send>(
         return items.into_iter().enumerate().map(|(tensor, item)| check(tensor, item)).collect();
     }
     // Each thread takes one tensor at a time, so that few large tensors are in memory at the same time.
-    let items = items.into_par_iter().enumerate().with_max_len(1);
-    items.map(|(tensor, item)| check(tensor, item)).collect()
+    let items: Vec<Mutex<Option<T>>> = items.into_iter().map(|item| Mutex::new(Some(item))).collect();
+    try_map(items.len(), |tensor| {
+        let item = items[tensor].lock().expect("mutex poisoned").take();
+        check(tensor, item.expect("each item is used once"))
+    })
 }

@@ -1,10 +1,10 @@
 //! Reference distributions, with which samples are compared. Their moments and bins are computed in advance.
 
 use fanin::{DType, Plan};
-use rayon::prelude::*;
 
 use super::distribution::{Moments, Univariate};
 use super::grid;
+use crate::parallel::map;
 use crate::vectorized::vectorized;
 
 /// A univariate distribution of values that are rounded to a dtype, with its moments and with bins for counting values.
@@ -214,8 +214,7 @@ impl References {
                 }
             }
         }
-        let reference = |(distribution, dtype)| ReferenceDistribution::new(distribution, dtype);
-        Self(keys.into_par_iter().map(reference).collect())
+        Self(map(keys.len(), |n| ReferenceDistribution::new(keys[n].0, keys[n].1)))
     }
 
     /// Returns the reference distribution of a plan's independent random values. Returns `None` if [`Univariate::of`]

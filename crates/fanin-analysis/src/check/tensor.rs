@@ -6,7 +6,6 @@ use fanin::{DType, Distribution, Functions, Native, Plan};
 use fanin_checkpoint::Progress;
 use fanin_checkpoint::decode;
 use fanin_recipe::text::counted;
-use rayon::prelude::*;
 
 use super::generate::{CHUNK, generate, report_read};
 use super::grid;
@@ -21,6 +20,7 @@ use super::structure::{MIN_VALUES, Structure, Subject};
 use super::tensor_view::{Part, TensorView};
 use super::test_result::TestResult;
 use crate::error::{Error, Result};
+use crate::parallel::try_map;
 
 /// The largest number of values of a part of a tensor, unless a single row has more. The parts are tested on several
 /// threads. Each thread has the values of its part in memory, as f32.
@@ -157,10 +157,10 @@ impl ViewTests {
         inverse: Option<Inverse<'_>>,
         progress: &dyn Progress,
     ) -> Result {
-        let parts = view.parts(PART).into_par_iter();
+        let parts = view.parts(PART);
         let sparse = zeros.is_some();
-        let parts = parts.map(|part| Independent::of(view, &part, reference, sparse, inverse, progress));
-        let mut parts = parts.collect::<Result<Vec<_>>>()?.into_iter();
+        let of_part = |n: usize| Independent::of(view, &parts[n], reference, sparse, inverse, progress);
+        let mut parts = try_map(parts.len(), of_part)?.into_iter();
         let Some(mut whole) = parts.next() else { return Ok(()) };
         parts.for_each(|part| whole.merge(part));
 

@@ -2,7 +2,6 @@
 
 use fanin_checkpoint::{Checkpoint, Progress};
 use fanin_recipe::{Entry, Manifest, Planned, StoredType};
-use rayon::prelude::*;
 
 use super::expected;
 use super::spectrum::{MAX_VALUES, Spectrum};
@@ -12,6 +11,7 @@ use crate::check::each_tensor::each_tensor;
 use crate::check::generate::report_read;
 use crate::check::reference::References;
 use crate::error::Result;
+use crate::parallel::try_map;
 use crate::stats::Stats;
 
 /// The arguments of an inspection.
@@ -252,8 +252,8 @@ fn add_large_spectra(
             count += 1;
         }
         let (batch, after) = rest.split_at(count);
-        let spectra = batch.par_iter().map(|&index| Spectrum::of(checkpoint, index));
-        for (&index, spectrum) in batch.iter().zip(spectra.collect::<Result<Vec<_>>>()?) {
+        let spectra = try_map(batch.len(), |n| Spectrum::of(checkpoint, batch[n]))?;
+        for (&index, spectrum) in batch.iter().zip(spectra) {
             tensors[index].spectrum = spectrum;
             progress.add(0, tensors[index].entry.bytes());
         }

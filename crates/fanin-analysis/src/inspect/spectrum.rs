@@ -16,9 +16,9 @@
 //! number is weak.
 
 use fanin::linalg::singular_values;
-use rayon::prelude::*;
 
 use crate::error::Result;
+use crate::parallel::map;
 use crate::signs::sign;
 use crate::vectorized::vectorized;
 use fanin_checkpoint::Checkpoint;
@@ -257,13 +257,12 @@ fn gram(values: &[f32], rows: usize, columns: usize, v: &[f64]) -> Vec<f64> {
     /// cache.
     const WIDTH: usize = 256;
     let parts: Vec<Vec<f64>> = if rows >= columns {
-        let blocks = values.par_chunks(rows.div_ceil(BLOCKS) * columns);
-        blocks.map(|rows| gram_of_rows(rows, v)).collect()
+        let blocks: Vec<&[f32]> = values.chunks(rows.div_ceil(BLOCKS) * columns).collect();
+        map(blocks.len(), |n| gram_of_rows(blocks[n], v))
     } else {
-        let blocks = (0..columns.div_ceil(WIDTH)).into_par_iter();
         let of_block =
             |n: usize| gram_of_columns(values, columns, n * WIDTH, columns.min((n + 1) * WIDTH), v);
-        blocks.map(of_block).collect()
+        map(columns.div_ceil(WIDTH), of_block)
     };
     let mut parts = parts.into_iter();
     let mut sum = parts.next().unwrap_or_default();

@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, HashMap};
 use fanin_checkpoint::{Checkpoint, Progress};
 use fanin_recipe::text::counted;
 use fanin_recipe::{Action, Copy, Planned, Recipe, StoredType};
-use rayon::prelude::*;
 
 use super::copied::Copied;
 use super::request::Request;
@@ -19,8 +18,9 @@ use crate::check::related::{Signed, relations};
 use crate::check::sample::in_standard_errors;
 use crate::check::signature::Signature;
 use crate::check::tensor::ViewTests;
-use crate::check::tensor_view::{PlannedView, TensorView};
+use crate::check::tensor_view::TensorView;
 use crate::error::Result;
+use crate::parallel::try_map;
 
 /// Two random tensors with equal values are a failure if they have at least this number of values. Fewer values may be
 /// equal by chance.
@@ -178,10 +178,9 @@ impl<'a> Verifier<'a> {
         let planned = &self.planned[tensor];
         let Some(plan) = &planned.plan else { return Ok(Vec::new()) };
         let views = TensorView::all(self.checkpoint, tensor, plan)?;
-        let test = |view: &PlannedView<'_, '_>| {
-            ViewTests::new(&view.view, view.plan, &self.references, self.progress)
-        };
-        let tests: Vec<ViewTests> = views.par_iter().map(test).collect::<Result<_>>()?;
+        let tests = try_map(views.len(), |n| {
+            ViewTests::new(&views[n].view, views[n].plan, &self.references, self.progress)
+        })?;
         let mut outcomes = Vec::new();
         for (view, tests) in views.iter().zip(tests) {
             let prefix =

@@ -2,7 +2,6 @@
 
 use fanin::DType;
 use fanin_recipe::text::short;
-use rayon::prelude::*;
 
 use super::scan::Scan;
 use crate::check::distribution::{Moments, Univariate};
@@ -16,6 +15,7 @@ use crate::check::tensor::PART;
 use crate::check::tensor_view::Part;
 use crate::check::test_result::TestResult;
 use crate::error::Result;
+use crate::parallel::try_map;
 
 /// The p-value of the Kolmogorov-Smirnov test above which a distribution is accepted.
 const MIN_P_VALUE: f64 = 1e-5;
@@ -295,7 +295,7 @@ fn fit(scan: &Scan<'_>, candidates: Vec<Univariate>, estimate: &Estimate, reach:
     let whole = scan.shape();
     let all = !estimate.ignore_zeros && estimate.modes.is_empty();
     let structured = all && scan.summary.non_finite == 0;
-    let read = |part: Part<'_>| -> Result<PartStatistics> {
+    let read = |part: &Part<'_>| -> Result<PartStatistics> {
         let subject =
             Subject { whole, shape: part.view.shape(), first: part.first, dtype: scan.dtype, moments };
         let sample = |reference| SampleStatistics::new(reference, estimate.ignore_zeros);
@@ -338,7 +338,8 @@ fn fit(scan: &Scan<'_>, candidates: Vec<Univariate>, estimate: &Estimate, reach:
         }
         Ok(found)
     };
-    let parts = scan.view.parts(PART).into_par_iter().map(read).collect::<Result<Vec<_>>>()?;
+    let parts = scan.view.parts(PART);
+    let parts = try_map(parts.len(), |n| read(&parts[n]))?;
     let merged = parts.into_iter().reduce(|mut all, next| {
         all.samples.iter_mut().zip(&next.samples).for_each(|(sample, next)| sample.merge(next));
         all.signature.merge(&next.signature);

@@ -2,7 +2,6 @@
 
 use fanin::DType;
 use fanin_checkpoint::{Checkpoint, Progress};
-use rayon::prelude::*;
 
 use super::sample::ValueSample;
 use super::summary::Summary;
@@ -11,6 +10,7 @@ use crate::check::repeats::RepeatSearch;
 use crate::check::tensor::PART;
 use crate::check::tensor_view::{Part, TensorView, matrix};
 use crate::error::Result;
+use crate::parallel::try_map;
 
 /// A tensor, or a block of a tensor, that is being classified. All values have been read once.
 #[derive(Debug)]
@@ -54,7 +54,7 @@ impl<'a> Scan<'a> {
         let empty = || Summary::new(view.shape(), if narrow { 0.0 } else { 1e-30 });
         let count = if view.shape().contains(&0) { 0 } else { view.shape().iter().product() };
         let width = if let [_, width] = view.shape() { *width } else { 0 };
-        let read = |part: Part<'_>| -> Result<(Summary, RepeatSearch, ValueSample, Vec<f64>)> {
+        let read = |part: &Part<'_>| -> Result<(Summary, RepeatSearch, ValueSample, Vec<f64>)> {
             let (mut summary, mut repeats) = (empty(), RepeatSearch::new(view.shape(), part.first));
             let mut sample = ValueSample::new(count, part.first);
             // `distance` is the number of values of the next chunk before the first value that starts a row.
@@ -71,7 +71,8 @@ impl<'a> Scan<'a> {
             })?;
             Ok((summary, repeats, sample, first_column))
         };
-        let parts = view.parts(PART).into_par_iter().map(read).collect::<Result<Vec<_>>>()?;
+        let parts = view.parts(PART);
+        let parts = try_map(parts.len(), |n| read(&parts[n]))?;
         let merged = parts.into_iter().reduce(|(mut summary, mut repeats, mut sample, mut column), next| {
             summary.merge(&next.0);
             repeats.merge(next.1);
