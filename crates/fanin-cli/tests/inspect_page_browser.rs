@@ -67,8 +67,9 @@ fn seen(browser: &Path, fixture: &Fixture, script: &str) -> String {
     seen.split("</pre>").next().unwrap().replace("&lt;", "<").replace("&gt;", ">")
 }
 
-/// A script that operates the page, and appends what is visible after each step to the page. The policy of the page
-/// would block this script, so the test runs the script in a copy of the page with another policy.
+/// A script that operates the page. After each step, it records the visible text. At the end, it appends all recorded
+/// text to the page. The content security policy of the page would block the script, so the test runs it in a copy of
+/// the page with another policy.
 const CLICKS: &str = r##"
 const out = [];
 const say = (what, value) => out.push(what + ": " + value);

@@ -73,7 +73,7 @@ impl SeedSource {
                     Distribution::Orthogonal { .. } => Ok(()),
                     _ => stream.prepare(plan).map(drop),
                 }),
-                Kind::Torch(torch) => peek_nothing(torch, plan),
+                Kind::Torch(torch) => check_peek(torch, plan),
             };
             checked.map_err(|source| Error::Tensor { tensor: name.to_owned(), source })?;
         }
@@ -81,19 +81,18 @@ impl SeedSource {
     }
 }
 
-/// Returns an error if the torch stream cannot draw a plan. The function calls `peek_region` for an empty region. This
-/// call runs the same checks as drawing the plan, but draws no value and does not change the generator.
-fn peek_nothing(torch: &Torch, plan: &Plan) -> std::result::Result<(), fanin::Error> {
-    // A scalar has no empty region, so the plan of a scalar is not checked.
-    if plan.shape().is_empty() {
-        return Ok(());
-    }
+/// Returns an error if the torch stream cannot draw a plan. The function calls `peek_region` for an empty region, or for
+/// the only value of a scalar. This call runs the same checks as drawing the plan, and does not change the generator.
+fn check_peek(torch: &Torch, plan: &Plan) -> std::result::Result<(), fanin::Error> {
     let zeros = vec![0; plan.shape().len()];
+    let values = usize::from(zeros.is_empty());
+    let (mut f64, mut f32) = ([0f64; 1], [0f32; 1]);
+    let (mut f16, mut bf16) = ([fanin::half::f16::ZERO; 1], [fanin::half::bf16::ZERO; 1]);
     let tensor = match plan.dtype() {
-        DType::F64 => TensorMut::contiguous::<f64>(&mut [], &zeros),
-        DType::F16 => TensorMut::contiguous::<fanin::half::f16>(&mut [], &zeros),
-        DType::BF16 => TensorMut::contiguous::<fanin::half::bf16>(&mut [], &zeros),
-        _ => TensorMut::contiguous::<f32>(&mut [], &zeros),
+        DType::F64 => TensorMut::contiguous(&mut f64[..values], &zeros),
+        DType::F16 => TensorMut::contiguous(&mut f16[..values], &zeros),
+        DType::BF16 => TensorMut::contiguous(&mut bf16[..values], &zeros),
+        _ => TensorMut::contiguous(&mut f32[..values], &zeros),
     }?;
     torch.peek_region(plan, &zeros, tensor)
 }
@@ -102,5 +101,25 @@ impl From<Torch> for SeedSource {
     /// Returns the torch stream that continues from the current state of the generator `torch`.
     fn from(torch: Torch) -> Self {
         Self(Kind::Torch(Box::new(torch)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use fanin::Initializer as _;
+
+    #[test]
+    fn a_plan_that_the_torch_stream_cannot_draw_is_an_error_for_scalars_too() {
+        let torch = SeedSource::from(Torch::new(0));
+        for shape in [&[][..], &[3]] {
+            for dtype in [DType::F64, DType::F32, DType::F16, DType::BF16] {
+                let plan =
+                    |spec: &str| spec.parse::<fanin::init::Init>().unwrap().resolve(shape, dtype).unwrap();
+                torch.check([("scale", &plan("normal"))]).unwrap();
+                let error = torch.check([("scale", &plan("log_uniform(a=1, b=2)"))]).unwrap_err();
+                assert!(error.to_string().contains("log_uniform"), "{error}");
+            }
+        }
     }
 }

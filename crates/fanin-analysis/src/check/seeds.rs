@@ -38,8 +38,8 @@ const MIN_BITS: u32 = 90;
 /// The largest number of random words of each seed's stream that are searched.
 const MAX_WORDS: usize = 1 << 22;
 
-/// The number of tensors that are searched in the streams of all seeds. If one of these tensors is found in a stream,
-/// the remaining tensors are searched in the same stream.
+/// The number of tensors whose values are looked for in the streams of all seeds. If one of these tensors is found in a
+/// stream, the remaining tensors are looked for in that stream only.
 const FIRST: usize = 2;
 
 /// The largest number of values of a tensor that are compared with torch's values.

@@ -12,7 +12,7 @@ from ._fanin import Initializer
 
 
 def _format(value: float | str) -> str:
-    """Returns the text of an argument in a spec. A float without a fractional part becomes an integer: "2" for 2.0."""
+    """Formats the value of an argument for a spec. A float without a fractional part is written as an integer: "2" for 2.0."""
     if isinstance(value, str):
         return value
     value = float(value)

@@ -95,7 +95,8 @@ class NamedInitializer:
         return array
 
     def _callback(self, spec, shape, dtype, words, size, start):
-        """Returns a traced array: the region of shape `size` that begins at `start`, or at 0 if `start` is None.
+        """Returns a region of the parameter as a traced array. The region has the shape `size`. It begins at the index `start`, or at 0
+        on each axis if `start` is None.
 
         A callback on the host computes the values when the compiled program runs.
         """

@@ -97,8 +97,9 @@ class Difference:
 def compare(module: nn.Module, checkpoint: CheckpointValues) -> tuple[dict[str, Difference], list[str], set[str]]:
     """Compares a module with a checkpoint.
 
-    Returns three collections: the tensors that differ, by their first name in the module; the names of the module's parameters that
+    Returns three collections: the tensors that differ, as a dictionary; the names of the module's parameters that
     are not in the checkpoint; and the names in the checkpoint that are not in the module.
+    The key of a tensor that has several names is its first name in the module.
     """
     differences: dict[str, Difference] = {}
     absent = []

@@ -35,12 +35,12 @@ def find_trunk(model: nn.Module, run: Run) -> Trunk:
     """Returns the trunk of a model that has been run.
 
     The blocks of a model are modules of one class that run one after the other. Each has at least two layers with weights. Together they
-    have at least 60 % of the layers with weights that run. In a model with residual additions, at least half of the blocks must have an
+    have at least 60 % of all layers with weights that are executed. In a model with residual additions, at least half of the blocks must have an
     addition. If several classes qualify, the class with the most blocks is chosen.
 
     If no class qualifies, the trunk is the layers with weights on the longest path to the output. There is one exception: if that path
-    has fewer than three such layers, and a module with weights (such as a recurrent cell) is called more often, the trunk is the calls
-    of this module.
+    has fewer than three such layers, and the model calls one module with weights (such as a recurrent cell) more times than the path
+    has layers, the trunk consists of the calls of this module.
     """
     kind = _block_class(model, run)
     if kind is not None:

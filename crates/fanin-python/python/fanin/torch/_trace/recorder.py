@@ -91,7 +91,7 @@ class Event(NamedTuple):
 
 
 class Recorder(TorchDispatchMode):
-    """Records, while it is entered as a context manager, which memory the operators of torch write, allocate and read."""
+    """A context manager. In its `with` block, it records which memory the operators of torch allocate, read and write."""
 
     supports_higher_order_operators = True
 
