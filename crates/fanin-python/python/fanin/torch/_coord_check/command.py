@@ -21,8 +21,8 @@ examples:
   python -m fanin coord-check model:build --widths 64,128,256 --batch data:pair --loss torch.nn.functional:cross_entropy --json
 
 exit code:
-  0  check passed: no size depends on the width where it should not
-  1  check failed: a size depends on the width
+  0  check passed: no rms of an output or of its change depends on the width where it should not
+  1  check failed: the rms of an output or of its change depends on the width
   2  invalid arguments or input
 """
 
@@ -58,7 +58,7 @@ def _widths(text: str) -> list[int]:
 
 def _parser() -> argparse.ArgumentParser:
     parser = command_parser(
-        "coord-check", "Train models of several widths for a few steps, and say which sizes depend on the width.", _EPILOG
+        "coord-check", "Train models of several widths for a few steps, and say which outputs and changes depend on the width.", _EPILOG
     )
     parser.add_argument("build", metavar="MODULE:NAME", help="a function that takes a width and returns a model")
     parser.add_argument("--widths", required=True, metavar="N,N,...", help="at least two widths, such as 64,128,256")
