@@ -50,7 +50,7 @@ def main():
                 ran = fanin("verify", "x.safetensors", "--recipe", "r.toml", "--alpha", arguments.alpha, "--json", "-q")
                 assert ran.returncode in (0, 1), ran.stderr
                 report = json.loads(ran.stdout)
-                alarms += not report["good"]
+                alarms += not report["ok"]
                 for tensor in report["tensors"]:
                     for deviation in tensor["deviations"]:
                         key = (tensor["name"], deviation["test"])

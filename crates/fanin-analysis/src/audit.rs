@@ -38,7 +38,7 @@ pub struct AuditedTensor {
 pub struct Report<'a> {
     file: &'a str,
     /// Whether no tensor has problems.
-    good: bool,
+    ok: bool,
     tensors: Vec<TensorReport<'a>>,
 }
 
@@ -196,7 +196,7 @@ impl Audit {
     }
 
     /// Returns the number of tensors with problems.
-    pub fn wrong(&self) -> usize {
+    pub fn failed(&self) -> usize {
         self.count(|classification| !classification.problems.is_empty())
     }
 
@@ -220,7 +220,7 @@ impl Audit {
     /// Returns a report of the audit, which serializes to JSON. `file` is the name of the checkpoint.
     pub fn report<'a>(&'a self, file: &'a str) -> Report<'a> {
         let tensors = self.tensors.iter().map(AuditedTensor::report).collect();
-        Report { file, good: self.wrong() == 0, tensors }
+        Report { file, ok: self.failed() == 0, tensors }
     }
 }
 

@@ -20,7 +20,7 @@ fn drawn(spec: &str, dtype: DType, seed: u64, change: f64) -> Tensor {
 /// Returns the kind and the notes that `audit` gives to a matrix.
 fn kind(tensor: Tensor) -> (&'static str, Vec<String>) {
     let audit = File::new(&[tensor]).audit();
-    assert_eq!(audit.wrong(), 0, "{:?}", audit.tensors);
+    assert_eq!(audit.failed(), 0, "{:?}", audit.tensors);
     (audit.tensors[0].kind(), audit.tensors[0].classification.notes.clone())
 }
 

@@ -47,7 +47,7 @@ fn found(what: &str, tensors: &[Tensor], tests: &[&str]) {
     let named = deviations.iter().any(|text| tests.iter().any(|test| text.contains(&format!(": {test}: "))));
     assert!(named, "{what}: verify finds {deviations:?}");
     let audit = file.audit();
-    let noticed = audit.wrong() > 0 || audit.fresh() < audit.tensors.len();
+    let noticed = audit.failed() > 0 || audit.fresh() < audit.tensors.len();
     let kinds: Vec<_> = audit.tensors.iter().map(|tensor| &tensor.classification).collect();
     assert!(noticed, "{what}: audit finds {kinds:?}");
 }
@@ -130,7 +130,7 @@ fn a_tensor_with_an_outlier_is_still_recognized_as_fresh_or_trained() {
     outlier(&mut trained);
     let audit = File::new(&[fresh, trained]).audit();
     let kinds: Vec<_> = audit.tensors.iter().map(|tensor| tensor.classification.kind.name()).collect();
-    assert_eq!((kinds, audit.wrong()), (vec!["fresh", "trained or other"], 2), "{:?}", audit.tensors);
+    assert_eq!((kinds, audit.failed()), (vec!["fresh", "trained or other"], 2), "{:?}", audit.tensors);
 }
 
 #[test]
@@ -211,7 +211,7 @@ fn values_rounded_to_a_narrower_type_fail_in_verify_and_are_a_note_in_audit() {
     assert!(deviations.iter().any(|text| text.contains("rounded")), "{deviations:?}");
     let audit = file.audit();
     let classification = &audit.tensors[0].classification;
-    assert!(audit.wrong() == 0 && classification.kind.is_fresh(), "{classification:?}");
+    assert!(audit.failed() == 0 && classification.kind.is_fresh(), "{classification:?}");
     assert!(classification.notes[0].contains("values of bf16"), "{classification:?}");
 }
 
@@ -289,14 +289,14 @@ fn unwritten_parts_are_a_problem_in_audit_and_fail_in_verify() {
         let mut tensor = normal("a.weight", shape);
         tensor.values.iter_mut().enumerate().filter(|(n, _)| missing(*n)).for_each(|(_, x)| *x = 0.0);
         let file = File::new(&[tensor]);
-        assert_eq!(file.audit().wrong(), 1, "{what}: {:?}", file.audit().tensors[0].classification);
-        assert!(!file.verify(RULE).is_good(), "{what}");
+        assert_eq!(file.audit().failed(), 1, "{what}: {:?}", file.audit().tensors[0].classification);
+        assert!(!file.verify(RULE).is_ok(), "{what}");
     }
     let sparse = Tensor::drawn("a.weight", "sparse(0.3, std=0.02)", DType::F32, &[128, 64], 1);
     let mut padded = normal("b.weight", &[128, 64]);
     padded.values[..64].fill(0.0);
     let audit = File::new(&[sparse, padded]).audit();
-    assert!(audit.wrong() == 0 && audit.fresh() == 2, "{:?}", audit.tensors);
+    assert!(audit.failed() == 0 && audit.fresh() == 2, "{:?}", audit.tensors);
 }
 
 #[test]
@@ -353,13 +353,13 @@ fn tied_and_computed_tensors_are_not_problems() {
         Tensor { shape: vec![4], values: vec![2.0, -1.0, 0.25, 1.0], ..steps("blocks.1.pos_proj") },
     ];
     let audit = File::new(&tensors).audit();
-    assert_eq!(audit.wrong(), 0, "{:?}", audit.tensors);
+    assert_eq!(audit.failed(), 0, "{:?}", audit.tensors);
     assert!(audit.tensors[1].classification.notes[0].contains("tied"), "{:?}", audit.tensors[1]);
     let copied = [
         normal("layers.0.w", &[64, 64]),
         Tensor { name: "layers.1.w".to_owned(), ..normal("layers.0.w", &[64, 64]) },
     ];
-    assert_eq!(File::new(&copied).audit().wrong(), 1);
+    assert_eq!(File::new(&copied).audit().failed(), 1);
 }
 
 #[test]
@@ -371,16 +371,16 @@ fn a_copied_tensor_is_compared_with_the_original_or_listed_as_unchecked() {
         found.unchecked().map(|tensor| tensor.planned.entry.name.clone()).collect()
     };
     let found = source.verify(rules);
-    assert_eq!((unchecked(&found), found.is_good()), (vec!["kept.weight".to_owned()], true));
+    assert_eq!((unchecked(&found), found.is_ok()), (vec!["kept.weight".to_owned()], true));
     let found = source.verify_against(rules, Some(&source.checkpoint));
-    assert_eq!((unchecked(&found), found.is_good()), (vec![], true));
+    assert_eq!((unchecked(&found), found.is_ok()), (vec![], true));
 
     let mut changed = tensors.clone();
     changed[0].values[3] += 1.0;
     let found = File::new(&changed).verify_against(rules, Some(&source.checkpoint));
     assert_eq!(deviations(&found), ["kept.weight: copy: 1 of 64 values differ from the copied tensor"]);
     let found = File::new(&tensors[..1]).verify_against(rules, Some(&source.checkpoint));
-    assert!(!found.is_good() && found.missing[0].name == "a.weight");
+    assert!(!found.is_ok() && found.missing[0].name == "a.weight");
 }
 
 #[test]
@@ -389,5 +389,5 @@ fn orthogonal_entries_that_are_too_small_for_the_type_are_listed_as_unchecked() 
     let tensor = Tensor::drawn("a.weight", "orthogonal(gain=1e-3)", DType::F8E4M3, &[32, 32], 1);
     let found = File::new(&[tensor]).verify(rule);
     let text = found.tensors[0].unchecked.as_deref().unwrap_or_default();
-    assert!(found.is_good() && text.contains("too small for f8_e4m3"), "{text}");
+    assert!(found.is_ok() && text.contains("too small for f8_e4m3"), "{text}");
 }

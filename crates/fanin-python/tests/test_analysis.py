@@ -57,7 +57,7 @@ def test_results_of_files_are_those_of_the_command_line(files, name, monkeypatch
     file = f"{name}.safetensors"
     verified = fanin.verify(file, "recipe.toml", seed=7)
     assert verified.as_dict() == command(files, "verify", file, "--recipe", "recipe.toml", "--seed", "7")
-    assert verified.good == bool(verified) == (name == "good")
+    assert verified.ok == bool(verified) == (name == "good")
     assert fanin.audit(file).as_dict() == command(files, "audit", file)
     assert fanin.inspect(file).as_dict() == command(files, "inspect", file)
     assert fanin.inspect(file, "recipe.toml", spectra=False).tensors[0].planned["scheme"]
@@ -89,14 +89,14 @@ def test_a_change_of_a_live_module_is_found():
     with torch.no_grad():
         made[0].weight[1, 2] += 1e-6
     report = fanin.torch.verify(made, recipe, seed=7)
-    assert [tensor.name for tensor in report.wrong] == ["0.weight"] and not report.wrong[0].bits
-    assert fanin.torch.verify(made, recipe).good, "without a seed, only the distribution is tested"
+    assert [tensor.name for tensor in report.failed] == ["0.weight"] and not report.failed[0].bits
+    assert fanin.torch.verify(made, recipe).ok, "without a seed, only the distribution is tested"
     with torch.no_grad():
         made[2].weight.mul_(1.5)
     report = fanin.torch.verify(made, recipe)
-    assert "std" in {deviation.test for deviation in report.wrong[0].deviations}
+    assert "std" in {deviation.test for deviation in report.failed[0].deviations}
     with pytest.raises(AssertionError, match="2.weight"):
-        report.raise_if_wrong()
+        report.raise_if_failed()
 
 
 def test_every_type_and_memory_order_is_read():
@@ -128,7 +128,7 @@ def test_tied_and_wrapped_modules_that_a_recipe_initialized_pass_verification():
     recipe = fanin.Recipe('[init]\n"*" = "normal(std=0.02)"')
     fanin.init_module(made, recipe, seed=3)
     report = fanin.torch.verify(made, recipe, seed=3)
-    assert report.good and [tensor.name for tensor in report.tensors] == ["embedding.weight"]
+    assert report.ok and [tensor.name for tensor in report.tensors] == ["embedding.weight"]
 
 
 def test_results_are_text_html_and_json(files):
@@ -140,7 +140,7 @@ def test_results_are_text_html_and_json(files):
         assert word in str(report) and word in report._repr_html_()
         assert json.loads(report.to_json()) == report.as_dict()
     assert inspected.to_html().startswith("<!DOCTYPE html>")
-    assert not audited and [tensor.name for tensor in audited.wrong] == ["w"]
+    assert not audited and [tensor.name for tensor in audited.failed] == ["w"]
 
 
 def test_wrong_arguments_are_errors(files, tmp_path):

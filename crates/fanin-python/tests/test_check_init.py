@@ -30,7 +30,7 @@ def test_a_bug_is_found_and_nothing_else(bug):
 @pytest.mark.parametrize("bug", MODELS, ids=lambda bug: bug.name)
 def test_the_model_without_the_bug_has_no_findings(bug):
     report = check_init(bug.fixed, bug.checkpoint, via=bug.via)
-    assert report.is_good, report
+    assert report.ok, report
     assert report.builds <= 3 * (1 + bug.via.count(","))
 
 
@@ -42,7 +42,7 @@ def test_a_module_without_findings_is_built_twice():
         return nn.Linear(3, 3)
 
     report = check_init(build)
-    assert report.is_good and report.builds == len(calls) == 2
+    assert report.ok and report.builds == len(calls) == 2
 
 
 def test_the_generators_and_modes_are_restored():
@@ -99,9 +99,9 @@ def test_allowed_findings_do_not_count_and_an_unused_pattern_is_noted():
 
     assert found(check_init(Cache)) == {"cache": "unwritten"}
     report = check_init(Cache, allow=["*.cache", "cach?"])
-    assert report.is_good and [one.name for one in report.allowed] == ["cache"]
+    assert report.ok and [one.name for one in report.allowed] == ["cache"]
     assert report.notes == ['allow: "*.cache" matches no finding']
-    assert check_init(Cache, allow="cache").is_good
+    assert check_init(Cache, allow="cache").ok
 
 
 EMPTY = {
@@ -206,12 +206,12 @@ def test_parametrizations_and_correct_layers_have_no_findings():
         return layers
 
     report = check_init(build)
-    assert report.is_good and not report.skipped, report
+    assert report.ok and not report.skipped, report
 
 
 def test_a_lazy_module_is_not_examined_until_it_has_a_shape():
     report = check_init(lambda: nn.LazyLinear(3))
-    assert report.is_good and set(report.skipped) == {"weight", "bias"}
+    assert report.ok and set(report.skipped) == {"weight", "bias"}
 
     def build():
         module = nn.LazyLinear(3)
@@ -219,7 +219,7 @@ def test_a_lazy_module_is_not_examined_until_it_has_a_shape():
         return module
 
     report = check_init(build)
-    assert report.is_good and not report.skipped
+    assert report.ok and not report.skipped
 
 
 def test_infinite_values_in_a_buffer_are_not_a_finding():
@@ -228,7 +228,7 @@ def test_infinite_values_in_a_buffer_are_not_a_finding():
         module.register_buffer("mask", torch.full((3, 3), float("-inf")).triu(1))
         return module
 
-    assert check_init(build).is_good
+    assert check_init(build).ok
 
 
 def test_parameters_with_equal_draws_are_a_finding_and_equal_tables_are_not():
@@ -259,7 +259,7 @@ def test_different_draws_from_the_same_distribution_are_not_a_finding():
             self.b.reset_parameters(), self.a.reset_parameters()
 
     report = check_init(Shuffled, via="eager,meta")
-    assert report.is_good, report
+    assert report.ok, report
 
 
 @pytest.mark.parametrize(
@@ -369,9 +369,9 @@ def test_the_report_is_text_html_and_json_and_raises():
     page = report._repr_html_()
     assert page.count("<tr>") == 3 and "weight [2, 2] float32" in page
     parsed = json.loads(report.to_json())
-    assert not parsed["good"] and parsed["findings"][0]["kind"] == "unwritten" and parsed["findings"][0]["share"] == 1
+    assert not parsed["ok"] and parsed["findings"][0]["kind"] == "unwritten" and parsed["findings"][0]["share"] == 1
     with pytest.raises(InitError, match="weight"):
-        report.raise_if_any()
+        report.raise_if_failed()
     with pytest.raises(AssertionError):
         assert_initialized(lambda: nn.Linear(2, 2).to_empty(device="cpu"))
     assert_initialized(lambda: nn.Linear(2, 2), via="eager,meta")

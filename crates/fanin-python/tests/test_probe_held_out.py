@@ -342,17 +342,17 @@ class Shortcut(nn.Module):
 
 
 @pytest.mark.parametrize(
-    ("shortcuts", "is_good"), [([True, False, False, False, False], True), ([True, True, True, False, False], False), ([False] * 5, False)]
+    ("shortcuts", "passes"), [([True, False, False, False, False], True), ([True, True, True, False, False], False), ([False] * 5, False)]
 )
-def test_a_norm_of_0_is_a_problem_unless_it_ends_a_residual_branch_and_no_peer_does(shortcuts, is_good):
+def test_a_norm_of_0_is_a_problem_unless_it_ends_a_residual_branch_and_no_peer_does(shortcuts, passes):
     torch.manual_seed(0)
     blocks = [Shortcut(one) for one in shortcuts]
     nn.init.zeros_(blocks[0].bn.weight)
     model = nn.Sequential(nn.Conv2d(3, 16, 3, padding=1), *blocks, nn.Flatten(), nn.Linear(16 * 64, 10))
     result = probe(model, torch.randn(8, 3, 8, 8), advise=False)
     found = {(one.kind, one.module) for one in result.findings if one.level == "problem"}
-    assert (("peers", "1.bn") not in found) == is_good, found
-    assert result.ok or not is_good
+    assert (("peers", "1.bn") not in found) == passes, found
+    assert result.ok or not passes
 
 
 def test_advice_stops_the_explosion_of_a_recurrent_network():

@@ -12,7 +12,7 @@ use crate::check::TestResult;
 pub struct Report<'a> {
     file: &'a str,
     /// Whether the checkpoint matches its recipe.
-    good: bool,
+    ok: bool,
     recorded: Option<Recorded>,
     /// The names of the model's tensors that the checkpoint lacks.
     missing: Vec<&'a str>,
@@ -37,7 +37,7 @@ struct TensorReport<'a> {
     name: &'a str,
     scheme: String,
     rule: &'a str,
-    good: bool,
+    ok: bool,
     bits: Option<bool>,
     /// Why the values were not checked.
     unchecked: Option<&'a str>,
@@ -51,7 +51,7 @@ impl Verification {
         let recorded = |(stream, seed): (StreamKind, u64)| Recorded { stream: stream.name(), seed };
         Report {
             file,
-            good: self.is_good(),
+            ok: self.is_ok(),
             recorded: self.recorded.map(recorded),
             missing: self.missing.iter().map(|entry| entry.name.as_str()).collect(),
             unchecked: self.unchecked().map(|tensor| tensor.planned.entry.name.as_str()).collect(),
@@ -70,7 +70,7 @@ impl VerifiedTensor {
             name: &self.planned.entry.name,
             scheme: self.planned.action.to_string(),
             rule: &self.planned.pattern,
-            good: self.deviations.is_empty(),
+            ok: self.deviations.is_empty(),
             bits: self.bits,
             unchecked: self.unchecked.as_deref(),
             tests: &self.results,

@@ -74,7 +74,7 @@ impl Verification {
     }
 
     /// Returns the number of tensors that failed a test.
-    pub fn wrong(&self) -> usize {
+    pub fn failed(&self) -> usize {
         self.tensors.iter().filter(|tensor| !tensor.deviations.is_empty()).count()
     }
 
@@ -84,8 +84,8 @@ impl Verification {
     }
 
     /// Returns whether the checkpoint matches its recipe.
-    pub fn is_good(&self) -> bool {
-        self.wrong() == 0 && self.rules.is_empty() && (self.partial || self.missing.is_empty())
+    pub fn is_ok(&self) -> bool {
+        self.failed() == 0 && self.rules.is_empty() && (self.partial || self.missing.is_empty())
     }
 }
 

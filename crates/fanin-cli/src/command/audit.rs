@@ -20,7 +20,7 @@ pub(super) fn run(args: &args::Audit, quiet: bool) -> Result {
     } else {
         show(&audit)?;
     }
-    if audit.wrong() == 0 { Ok(()) } else { Err(Error::CheckFailed) }
+    if audit.failed() == 0 { Ok(()) } else { Err(Error::CheckFailed) }
 }
 
 fn show(audit: &Audit) -> Result {
@@ -50,6 +50,6 @@ fn show(audit: &Audit) -> Result {
         audit.fresh() - audit.compatible(),
         audit.compatible(),
         audit.other(),
-        audit.wrong()
+        audit.failed()
     ))
 }

@@ -42,7 +42,7 @@ pub(super) fn run(args: &Verify, quiet: bool) -> Result {
     } else {
         show(&found)?;
     }
-    if found.is_good() { Ok(()) } else { Err(Error::CheckFailed) }
+    if found.is_ok() { Ok(()) } else { Err(Error::CheckFailed) }
 }
 
 fn show(found: &Verification) -> Result {
@@ -65,7 +65,7 @@ fn show(found: &Verification) -> Result {
         );
         rows.add_row([text::escaped(&entry.name), String::new(), "missing".to_owned(), text]);
     }
-    if found.wrong() > 0 || (!found.missing.is_empty() && !found.partial) {
+    if found.failed() > 0 || (!found.missing.is_empty() && !found.partial) {
         output::line(table::text(&rows))?;
     }
     for deviation in &found.rules {
@@ -94,8 +94,8 @@ fn show(found: &Verification) -> Result {
     };
     output::line(format!(
         "{}{count}, {} not as planned{missing}{not_checked}; {} tests{bits}; probability of a false alarm at most {}",
-        if found.is_good() { "" } else { "\n" },
-        found.wrong(),
+        if found.is_ok() { "" } else { "\n" },
+        found.failed(),
         found.tests,
         found.alpha
     ))

@@ -57,10 +57,10 @@ def verify(
     >>> recipe = Recipe('[init]\\n"*" = "normal(std=0.02)"')
     >>> import fanin, numpy as np
     >>> good = fanin.filled((64, 64), "normal(std=0.02)", seed=1, name="w")
-    >>> verify({"w": good}, recipe, seed=1).good
+    >>> verify({"w": good}, recipe, seed=1).ok
     True
     >>> report = verify({"w": 2 * good}, recipe)
-    >>> "std" in {deviation.test for deviation in report.wrong[0].deviations}
+    >>> "std" in {deviation.test for deviation in report.failed[0].deviations}
     True
     """
     return run_verify(*native_source(source), recipe, seed, like, settings, stream, alpha, tied, copy_from, partial)
@@ -96,7 +96,7 @@ def audit(source: Source) -> Audit:
 
     >>> import numpy as np
     >>> report = audit({"w": np.full((64, 64), np.nan, np.float32)})
-    >>> report.good, report.tensors[0].problems
+    >>> report.ok, report.tensors[0].problems
     (False, ['4096 of 4096 values are NaN or infinite'])
     """
     return Audit._of(_fanin.audit_tensors(*native_source(source)))

@@ -100,7 +100,7 @@ class VerifiedTensor:
     #: The name pattern of the recipe's rule.
     rule: str
     #: Whether all tests passed.
-    good: bool
+    ok: bool
     #: Whether every value equals the value that the seed gives. None if the values were not compared.
     bits: bool | None
     tests: list[TestResult]
@@ -124,7 +124,7 @@ class Verification(Report):
 
     file: str
     #: Whether the tensors match the recipe.
-    good: bool
+    ok: bool
     #: The names of the tensors that the model has and the source lacks.
     missing: list[str]
     #: An upper bound for the probability of a false alarm: that any test fails although all tensors are correct.
@@ -145,20 +145,20 @@ class Verification(Report):
     _HEAD = ("tensor", "scheme", "test", "deviation")
 
     def __bool__(self) -> bool:
-        return self.good
+        return self.ok
 
     @property
-    def wrong(self) -> list[VerifiedTensor]:
+    def failed(self) -> list[VerifiedTensor]:
         """The tensors that do not match the recipe."""
-        return [tensor for tensor in self.tensors if not tensor.good]
+        return [tensor for tensor in self.tensors if not tensor.ok]
 
-    def raise_if_wrong(self) -> None:
+    def raise_if_failed(self) -> None:
         """Raises AssertionError if the tensors do not match the recipe. The message lists the deviations."""
-        if not self.good:
+        if not self.ok:
             raise AssertionError(str(self))
 
     def _rows(self) -> Iterator[Sequence[str]]:
-        for tensor in self.wrong:
+        for tensor in self.failed:
             for deviation in tensor.deviations:
                 yield tensor.name, tensor.scheme, deviation.test, deviation.text
         for name in self.missing:
@@ -171,7 +171,7 @@ class Verification(Report):
         missing = f", {len(self.missing)} missing" if self.missing else ""
         missing += f", {len(self.unchecked)} not checked" if self.unchecked else ""
         return (
-            f"{_counted(len(self.tensors), 'tensor')}, {len(self.wrong)} not as planned{missing}; {self.tests} tests{bits}; "
+            f"{_counted(len(self.tensors), 'tensor')}, {len(self.failed)} not as planned{missing}; {self.tests} tests{bits}; "
             f"probability of a false alarm at most {self.alpha:g}"
         )
 
@@ -202,16 +202,16 @@ class Audit(Report):
 
     file: str
     #: Whether no tensor has problems.
-    good: bool
+    ok: bool
     tensors: list[AuditedTensor]
 
     _HEAD = ("tensor", "shape", "kind", "distribution", "possible schemes", "problems")
 
     def __bool__(self) -> bool:
-        return self.good
+        return self.ok
 
     @property
-    def wrong(self) -> list[AuditedTensor]:
+    def failed(self) -> list[AuditedTensor]:
         """The tensors with problems."""
         return [tensor for tensor in self.tensors if tensor.problems]
 
@@ -221,7 +221,7 @@ class Audit(Report):
             yield tensor.name, _shape(tensor.shape), tensor.kind, tensor.distribution, schemes, "; ".join(tensor.problems)
 
     def _summary(self) -> str:
-        return f"{_counted(len(self.tensors), 'tensor')}, {len(self.wrong)} with problems"
+        return f"{_counted(len(self.tensors), 'tensor')}, {len(self.failed)} with problems"
 
 
 @dataclass(frozen=True)

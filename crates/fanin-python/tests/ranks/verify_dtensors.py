@@ -28,17 +28,17 @@ module.square, module.copied = distributed((32, 32), Shard(0)), distributed((64,
 module.bias = nn.Parameter(torch.empty(8))
 fanin.init_module(module, recipe, seed=5)
 
-found = {"gathered": fanin.torch.verify(module, recipe).good, "audited": len(fanin.torch.audit(module).wrong)}
+found = {"gathered": fanin.torch.verify(module, recipe).ok, "audited": len(fanin.torch.audit(module).failed)}
 if rank == 0:
     # With a seed, verify does not communicate, so one rank may verify alone.
-    found["good"] = fanin.torch.verify(module, recipe, seed=5).good
-    found["other_seed"] = [tensor.name for tensor in fanin.torch.verify(module, recipe, seed=6).wrong]
+    found["good"] = fanin.torch.verify(module, recipe, seed=5).ok
+    found["other_seed"] = [tensor.name for tensor in fanin.torch.verify(module, recipe, seed=6).failed]
 dist.barrier()
 if rank == 1:
     with torch.no_grad():
         module.columns.detach().to_local()[3, 0] += 1e-3
 local = fanin.torch.verify(module, recipe, seed=5)
-found["wrong"] = [(tensor.name, tensor.bits) for tensor in local.wrong]
+found["wrong"] = [(tensor.name, tensor.bits) for tensor in local.failed]
 dist.barrier()
 print(json.dumps(found))
 dist.destroy_process_group()

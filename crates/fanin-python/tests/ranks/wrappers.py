@@ -96,11 +96,11 @@ def error(case, call):
 
 def verify_own_part(net, case, change):
     """Checks that each rank compares its own values with the recipe. `change` changes a value of embed.weight on rank 0."""
-    assert fanin.torch.verify(net, RECIPE, seed=7).good, case
+    assert fanin.torch.verify(net, RECIPE, seed=7).ok, case
     if rank == 0:
         with torch.no_grad():
             change()
-    wrong = [tensor.name for tensor in fanin.torch.verify(net, RECIPE, seed=7).wrong]
+    wrong = [tensor.name for tensor in fanin.torch.verify(net, RECIPE, seed=7).failed]
     assert wrong == ["embed.weight"] * (rank == 0), (case, wrong)
     error(f"verify of {case}", lambda: fanin.torch.verify(net, RECIPE))
 

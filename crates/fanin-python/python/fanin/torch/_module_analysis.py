@@ -49,10 +49,10 @@ def verify(
     >>> recipe = fanin.Recipe('[init]\\n"*.bias" = "zeros"\\n"*" = "normal(std=0.02)"')
     >>> module = torch.nn.Sequential(torch.nn.Linear(64, 64))
     >>> _ = fanin.init_module(module, recipe, seed=7)
-    >>> verify(module, recipe, seed=7).good
+    >>> verify(module, recipe, seed=7).ok
     True
     >>> _ = module[0].weight.data.mul_(1.1)
-    >>> [(tensor.name, tensor.bits) for tensor in verify(module, recipe, seed=7).wrong]
+    >>> [(tensor.name, tensor.bits) for tensor in verify(module, recipe, seed=7).failed]
     [('0.weight', False)]
     """
     tensors = _tensors(module)

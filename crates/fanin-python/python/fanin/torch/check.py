@@ -88,7 +88,7 @@ def check_init(
     --------
     >>> import torch, fanin.torch
     >>> report = fanin.torch.check_init(lambda: torch.nn.Linear(4, 2), via="eager,meta")
-    >>> report.is_good
+    >>> report.ok
     True
     """
     if isinstance(build, nn.Module):
@@ -135,7 +135,7 @@ def assert_initialized(
     >>> test_model()
     """
     __tracebackhide__ = True
-    check_init(build, checkpoint, allow, via=via, seed=seed).raise_if_any()
+    check_init(build, checkpoint, allow, via=via, seed=seed).raise_if_failed()
 
 
 def _paths(via: str | Sequence[str]) -> list[str]:

@@ -26,7 +26,7 @@ def _run(options: argparse.Namespace) -> int:
     build = named_object(options.build)
     report = check_init(build, options.checkpoint, options.allow, via=options.via, seed=options.seed)
     print(report.to_json() if options.json else report)
-    return 0 if report.is_good else 1
+    return 0 if report.ok else 1
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -75,7 +75,7 @@ _ROWS = 40
 
 
 class InitError(AssertionError):
-    """Raised by `InitReport.raise_if_any` and `assert_initialized`. The message lists the findings."""
+    """Raised by `InitReport.raise_if_failed` and `assert_initialized`. The message lists the findings."""
 
     # Tracebacks then show the class as fanin.torch.InitError, which is the name under which users import it.
     __module__ = "fanin.torch"
@@ -193,13 +193,13 @@ class InitReport:
     build_seconds: float = 0.0
 
     @property
-    def is_good(self) -> bool:
+    def ok(self) -> bool:
         """Whether there are no findings."""
         return not self.findings
 
     def __bool__(self) -> bool:
         """Whether there are no findings."""
-        return self.is_good
+        return self.ok
 
     def of_kind(self, kind: str) -> list[Finding]:
         """Returns the findings of one kind, such as "unwritten"."""
@@ -207,7 +207,7 @@ class InitReport:
             raise ValueError(f"kind = {kind!r}: must be one of {', '.join(KINDS)}")
         return [finding for finding in self.findings if finding.kind == kind]
 
-    def raise_if_any(self) -> None:
+    def raise_if_failed(self) -> None:
         """Raises `InitError` if there are findings. The error message lists the findings."""
         __tracebackhide__ = True
         if self.findings:
@@ -241,7 +241,7 @@ class InitReport:
     def as_dict(self) -> dict[str, Any]:
         """Returns the report as a dict of JSON values."""
         return {
-            "good": self.is_good,
+            "ok": self.ok,
             "tensors": self.tensors,
             "findings": [finding.as_dict() for finding in self.findings],
             "allowed": [finding.as_dict() for finding in self.allowed],
