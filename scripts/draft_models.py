@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import importlib
+import json
+import math
 import random
+import tempfile
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import torch
 from check_init_sweep import transformers_build, transformers_classes
 from torch import nn
+
+import fanin
 
 #: Classes of transformers, as package.Class. The rules of drafts were developed with the results on these classes.
 TRANSFORMERS = """
@@ -58,6 +64,9 @@ resnetv2_50x1_bit hrnet_w18_small xception41 inception_v4 vgg11 densenet121
 #: Models with more parameters than this are not built. Exception: the models in `TIMM` are always built.
 LARGEST = 60_000_000
 
+#: The limit for the models of `second_held_out_timm` and `known_timm`.
+SECOND_LARGEST = 40_000_000
+
 
 def transformers_model(name: str) -> Callable[[], nn.Module]:
     """Returns a function that builds a small model of a class of transformers. `name` has the form package.Class."""
@@ -87,8 +96,29 @@ def held_out_transformers() -> Iterator[str]:
         yield order.choice(by_package[package])
 
 
+def second_held_out_transformers() -> Iterator[str]:
+    """Yields classes of transformers that are neither in `TRANSFORMERS` nor in `held_out_transformers`, in a random order.
+
+    The seed is fixed. Every second class is from a package of `TRANSFORMERS`, because a draft can only be wrong without CHECK if
+    fanin has rules for the package.
+    """
+    first = {*TRANSFORMERS, *held_out_transformers()}
+    packages = {name.split(".")[0] for name in TRANSFORMERS}
+    names = [name for name, _ in transformers_classes() if name not in first]
+    random.Random(2022).shuffle(names)
+    known = [name for name in names if name.split(".")[0] in packages]
+    other = [name for name in names if name.split(".")[0] not in packages]
+    for pair in zip(known, other):
+        yield from pair
+
+
 def held_out_timm() -> Iterator[str]:
     """Yields models of timm that are not in `TIMM`, at most two of each module, in a random order with a fixed seed."""
+    yield from (name for name in held_out_timm_names() if timm_size(name) <= LARGEST)
+
+
+def held_out_timm_names() -> list[str]:
+    """Returns the names from which `held_out_timm` selects the models that are not too large."""
     import timm
 
     order = random.Random(22)
@@ -97,11 +127,50 @@ def held_out_timm() -> Iterator[str]:
         found = [name for name in timm.list_models(module=module) if name not in TIMM]
         names += order.sample(found, min(2, len(found)))
     order.shuffle(names)
-    for name in names:
-        with torch.device("meta"):
-            try:
-                size = sum(parameter.numel() for parameter in timm_model(name)().parameters())
-            except Exception:
-                continue
-        if size <= LARGEST:
+    return names
+
+
+def second_held_out_timm() -> Iterator[str]:
+    """Yields models of timm that are neither in `TIMM` nor among the names of `held_out_timm`, in a random order with a fixed seed."""
+    import timm
+
+    first = {*TIMM, *held_out_timm_names()}
+    names = [name for name in timm.list_models() if name not in first]
+    random.Random(2022).shuffle(names)
+    yield from (name for name in names if timm_size(name) <= SECOND_LARGEST)
+
+
+def known_transformers() -> Iterator[str]:
+    """Yields all classes of the packages in `TRANSFORMERS`, without the classes in `TRANSFORMERS`."""
+    packages = {name.split(".")[0] for name in TRANSFORMERS}
+    for name, _ in transformers_classes():
+        if name.split(".")[0] in packages and name not in TRANSFORMERS:
             yield name
+
+
+def known_timm() -> Iterator[str]:
+    """Yields all models of timm that a draft knows by their names, without the models in `TIMM` and without large models."""
+    import timm
+
+    for name in timm.list_models():
+        if name not in TIMM and draft_knows(name) and timm_size(name) <= SECOND_LARGEST:
+            yield name
+
+
+def draft_knows(architecture: str) -> bool:
+    """Returns whether drafts have rules for an architecture of timm."""
+    config = json.dumps({"architecture": architecture})
+    manifest = {"__metadata__": {"config": config}, "weight": {"dtype": "F32", "shape": [2, 2]}}
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "manifest.json"
+        path.write_text(json.dumps(manifest))
+        return "fanin does not know" not in fanin.Recipe.draft(path)
+
+
+def timm_size(name: str) -> float:
+    """Returns the number of parameters of a model of timm, or infinity if the model cannot be built."""
+    with torch.device("meta"):
+        try:
+            return sum(parameter.numel() for parameter in timm_model(name)().parameters())
+        except Exception:
+            return math.inf

@@ -1,6 +1,6 @@
 """Compares drafts of `fanin recipe` with the real initialization of models of transformers and timm.
 
-    python scripts/draft_sweep.py build FOLDER --models transformers     # or timm, held-out-transformers, held-out-timm
+    python scripts/draft_sweep.py build FOLDER --models transformers     # or another group of models in MODELS
     python scripts/draft_sweep.py compare FOLDER --models transformers
     python scripts/draft_sweep.py summary FOLDER
     python scripts/draft_sweep.py show FOLDER --only t5
@@ -23,7 +23,6 @@ import json
 import os
 import pickle
 import re
-import shutil
 import signal
 import struct
 import sys
@@ -51,6 +50,10 @@ MODELS = {
     "timm": lambda: draft_models.TIMM,
     "held-out-transformers": draft_models.held_out_transformers,
     "held-out-timm": draft_models.held_out_timm,
+    "second-held-out-transformers": draft_models.second_held_out_transformers,
+    "second-held-out-timm": draft_models.second_held_out_timm,
+    "known-transformers": draft_models.known_transformers,
+    "known-timm": draft_models.known_timm,
 }
 
 STORED = {
@@ -85,12 +88,17 @@ def build(name: str, library: str, folder: Path) -> None:
             write_config(model, library, folder / "config.json")
         del model
         gc.collect()
+    if not header:
+        raise ValueError("the library saves no tensors of this model")
     write_header(header, folder / "model.safetensors")
     kept = {}
     for key in list(samples):
         kept[key] = evidence(samples.pop(key))
-    with open(folder / "evidence.pickle", "wb") as file:
+    # The file gets its name when it is complete, because a model with this file is not built again.
+    part = folder / "evidence.part"
+    with open(part, "wb") as file:
         pickle.dump(kept, file)
+    part.replace(folder / "evidence.pickle")
 
 
 def write_config(model: Any, library: str, path: Path) -> None:
@@ -117,7 +125,7 @@ def write_header(tensors: dict[str, Any], path: Path) -> None:
 
 
 def build_all(options: argparse.Namespace) -> None:
-    library = options.models.removeprefix("held-out-")
+    library = options.models.rpartition("-")[2]
     start, found = time.monotonic(), 0
     for name in MODELS[options.models]():
         if found == options.count or time.monotonic() - start > options.total:
@@ -139,7 +147,7 @@ def build_all(options: argparse.Namespace) -> None:
             print(f"{name}: {type(error).__name__}: {str(error)[:200]}", flush=True)
             found -= 1
         finally:
-            signal.alarm(0)
+            signal.setitimer(signal.ITIMER_PROF, 0)
 
 
 def checked_patterns(draft: str) -> dict[str, bool]:
@@ -163,8 +171,9 @@ def compare(folder: Path, with_config: bool) -> dict[str, Any]:
     if with_config:
         text = fanin.Recipe.draft(folder / "model.safetensors")
     else:
+        # A link, because a copy would have the hole of the file on the disk.
         with tempfile.TemporaryDirectory() as other:
-            shutil.copyfile(folder / "model.safetensors", Path(other) / "model.safetensors")
+            (Path(other) / "model.safetensors").symlink_to((folder / "model.safetensors").resolve())
             text = fanin.Recipe.draft(Path(other) / "model.safetensors")
     checked = checked_patterns(text)
     counts, wrong = collections.Counter(), []
@@ -236,7 +245,7 @@ def main() -> None:
     parser.add_argument("--models", choices=MODELS, default="transformers")
     parser.add_argument("--only", default="", help="only models whose name has this text")
     parser.add_argument("--count", type=int, default=10**9, help="the number of models")
-    parser.add_argument("--seconds", type=int, default=600, help="the time limit of one model")
+    parser.add_argument("--seconds", type=int, default=600, help="the time limit of one model, in seconds of CPU time")
     parser.add_argument("--total", type=float, default=float("inf"), help="stop after this many seconds")
     parser.add_argument("--show", type=int, default=6, help="the number of wrong tensors to print of each model")
     parser.add_argument("--all", action="store_true", help="also print wrong tensors that are marked with CHECK")

@@ -203,6 +203,26 @@ fn the_draft_of_each_family_agrees_with_its_code() {
 }
 
 #[test]
+fn the_layers_of_a_pruned_model_of_timm_keep_the_default_initialization_of_torch() {
+    let tensors = |convolution, bias| {
+        [
+            ("conv_stem.weight", &[40, 3, 3, 3] as &[usize], convolution),
+            ("blocks.0.0.se.conv_reduce.weight", &[10, 40, 1, 1], convolution),
+            ("blocks.0.0.se.conv_reduce.bias", &[10], bias),
+            ("bn1.weight", &[40], "ones"),
+            ("bn1.bias", &[40], "zeros"),
+        ]
+    };
+    let pruned = tensors("kaiming_uniform(a=2.23606797749979)", "linear_default_bias(fan_in=40)");
+    for name in ["efficientnet_b3_pruned", "ecaresnet50d_pruned"] {
+        let text = check(Some(&format!(r#"{{"architecture": "{name}"}}"#)), &pruned);
+        assert!(is_certain(&text), "{name}\n{text}");
+    }
+    let whole = tensors("kaiming_normal(mode=fan_out, nonlinearity=relu)", "zeros");
+    assert!(is_certain(&check(Some(r#"{"architecture": "efficientnet_b3"}"#), &whole)));
+}
+
+#[test]
 fn without_config_json_the_names_of_tensors_identify_a_family() {
     let text = check(
         None,
