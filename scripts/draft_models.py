@@ -131,7 +131,7 @@ def held_out_timm_names() -> list[str]:
 
 
 def second_held_out_timm() -> Iterator[str]:
-    """Yields models of timm that are neither in `TIMM` nor among the names of `held_out_timm`, in a random order with a fixed seed."""
+    """Yields models of timm that are neither in `TIMM` nor in `held_out_timm_names`, in a random order with a fixed seed."""
     import timm
 
     first = {*TIMM, *held_out_timm_names()}

@@ -204,13 +204,14 @@ fn the_draft_of_each_family_agrees_with_its_code() {
 
 #[test]
 fn the_layers_of_a_pruned_model_of_timm_keep_the_default_initialization_of_torch() {
+    let shapes: [&[usize]; 4] = [&[40, 3, 3, 3], &[10, 40, 1, 1], &[10], &[40]];
     let tensors = |convolution, bias| {
         [
-            ("conv_stem.weight", &[40, 3, 3, 3] as &[usize], convolution),
-            ("blocks.0.0.se.conv_reduce.weight", &[10, 40, 1, 1], convolution),
-            ("blocks.0.0.se.conv_reduce.bias", &[10], bias),
-            ("bn1.weight", &[40], "ones"),
-            ("bn1.bias", &[40], "zeros"),
+            ("conv_stem.weight", shapes[0], convolution),
+            ("blocks.0.0.se.conv_reduce.weight", shapes[1], convolution),
+            ("blocks.0.0.se.conv_reduce.bias", shapes[2], bias),
+            ("bn1.weight", shapes[3], "ones"),
+            ("bn1.bias", shapes[3], "zeros"),
         ]
     };
     let pruned = tensors("kaiming_uniform(a=2.23606797749979)", "linear_default_bias(fan_in=40)");
@@ -220,6 +221,74 @@ fn the_layers_of_a_pruned_model_of_timm_keep_the_default_initialization_of_torch
     }
     let whole = tensors("kaiming_normal(mode=fan_out, nonlinearity=relu)", "zeros");
     assert!(is_certain(&check(Some(r#"{"architecture": "efficientnet_b3"}"#), &whole)));
+}
+
+#[test]
+fn the_text_model_of_blip_has_a_row_of_zeros_for_the_padding_token() {
+    let config = r#"{"model_type": "blip", "text_config": {"initializer_range": 0.01, "pad_token_id": 0}}"#;
+    let padded = "blocks(1: zeros, 9: normal(std=0.01))";
+    let text = check(
+        Some(config),
+        &[
+            // The embeddings of the text models have no `bert` in their names, unlike those of the text decoder.
+            ("text_model.embeddings.word_embeddings.weight", &[10, 4], padded),
+            ("text_encoder.embeddings.word_embeddings.weight", &[10, 4], padded),
+            ("text_decoder.bert.embeddings.word_embeddings.weight", &[10, 4], padded),
+            ("text_model.embeddings.position_embeddings.weight", &[10, 4], "normal(std=0.01)"),
+        ],
+    );
+    assert!(is_certain(&text), "{text}");
+    // The std of this matrix is another field of config.json.
+    let (text, _) = draft(Some(config), &[("text_projection.weight", &[4, 4])]);
+    assert_eq!(checks(&text), [true], "{text}");
+}
+
+#[test]
+fn a_field_that_config_json_does_not_have_has_the_default_of_the_model_type() {
+    let embedding = |token: Option<usize>| match token {
+        None => "normal(std=0.02)".to_owned(),
+        Some(0) => "blocks(1: zeros, 9: normal(std=0.02))".to_owned(),
+        Some(token) => {
+            format!("blocks({token}: normal(std=0.02), 1: zeros, {}: normal(std=0.02))", 9 - token)
+        }
+    };
+    for (model_type, token) in
+        [("llama", None), ("olmo2", Some(1)), ("cohere", Some(0)), ("bart", Some(1)), ("blenderbot", Some(0))]
+    {
+        let config = format!(r#"{{"model_type": "{model_type}"}}"#);
+        let text = check(Some(&config), &[("model.embed_tokens.weight", &[10, 4], &embedding(token))]);
+        assert!(is_certain(&text), "{text}");
+    }
+    let config = r#"{"model_type": "starcoder2"}"#;
+    check(Some(config), &[("model.layers.0.mlp.c_fc.weight", &[8, 4], "normal(std=0.018042)")]);
+}
+
+#[test]
+fn models_of_timm_with_gates_or_groups_have_their_own_rules() {
+    // `shape` is the shape of one block, so the number of rows of the weight is 2*shape[0].
+    let bound = "sqrt(6/(2*shape[0]+shape[1]))";
+    let gated = format!("blocks(uniform(a=-{bound}, b={bound}), normal(std=0.000001))");
+    let text = check(
+        Some(r#"{"architecture": "gmixer_12_224"}"#),
+        &[
+            ("blocks.0.mlp_tokens.fc1.weight", &[8, 8], &gated),
+            ("blocks.0.mlp_tokens.fc1.bias", &[8], "blocks(normal(std=0.000001), ones)"),
+            ("blocks.0.mlp_tokens.fc2.weight", &[8, 4], "xavier_uniform"),
+            ("blocks.0.mlp_tokens.fc2.bias", &[8], "normal(std=0.000001)"),
+        ],
+    );
+    assert!(is_certain(&text), "{text}");
+    // The shape of a convolution with groups does not give the number of groups.
+    let grouped: Tensors<'_> = &[("blocks.1.1.conv_exp.weight", &[192, 16, 3, 3])];
+    for (name, check) in [("mobilenet_edgetpu_100", false), ("mobilenet_edgetpu_v2_s", true)] {
+        let (text, _) = draft(Some(&format!(r#"{{"architecture": "{name}"}}"#)), grouped);
+        assert_eq!(checks(&text), [check], "{name}\n{text}");
+    }
+    let block: Tensors<'_> = &[("stages.0.1.conv_kxk.conv.weight", &[128, 32, 3, 3])];
+    for (name, check) in [("repvgg_b1", false), ("repvgg_b1g4", true)] {
+        let (text, _) = draft(Some(&format!(r#"{{"architecture": "{name}"}}"#)), block);
+        assert_eq!(checks(&text), [check], "{name}\n{text}");
+    }
 }
 
 #[test]

@@ -26,7 +26,7 @@ pub(super) struct Family {
     /// - A default. The number is the value of the field of config.json with the same name, or the default if the field
     ///   is missing.
     /// - A table with `field` and `default`. The number is the value of config.json at the path `field`, or the
-    ///   default.
+    ///   default. A table `by_type` in this table gives other defaults for some model types.
     /// - A table with `count`. The number is the number of tensors whose names match the pattern `count`.
     ///
     /// The default "none" means that the number does not exist if the field is missing.
@@ -166,16 +166,17 @@ impl Family {
     }
 
     /// Returns the source of the family's number `name`: config.json or a count of tensors. `number` is the value of
-    /// `name` in the table `numbers`.
-    pub(super) fn number<'a>(name: &'a str, number: &'a Toml) -> NumberSource<'a> {
+    /// `name` in the table `numbers`. `model_type` is the model type in config.json, if there is one.
+    pub(super) fn number<'a>(name: &'a str, number: &'a Toml, model_type: Option<&str>) -> NumberSource<'a> {
         let value =
             |value: &Toml| value.as_float().or_else(|| value.as_integer().map(|integer| integer as f64));
         let text = |key: &str| number.get(key).and_then(Toml::as_str);
+        let of_type = model_type.and_then(|model_type| number.get("by_type")?.get(model_type));
         match text("count") {
             Some(pattern) => NumberSource::Count(pattern),
             None => NumberSource::Config {
                 field: text("field").unwrap_or(name),
-                default: value(number.get("default").unwrap_or(number)),
+                default: value(of_type.or(number.get("default")).unwrap_or(number)),
             },
         }
     }
@@ -203,15 +204,16 @@ mod tests {
     #[test]
     fn a_number_is_a_field_a_default_or_a_count() {
         let table: toml::Table =
-            "a = 2\nb = 0.5\nc = 'none'\nd = { field = 'x.y', default = 3 }\ne = { count = '*.w' }"
+            "a = 2\nb = 0.5\nc = 'none'\nd = { field = 'x.y', default = 3, by_type = { t5 = 4 } }\ne = { count = '*.w' }"
                 .parse()
                 .unwrap();
-        let of = |name: &'static str| match Family::number(name, &table[name]) {
+        let of_type = |name: &'static str, model_type| match Family::number(name, &table[name], model_type) {
             NumberSource::Count(pattern) => format!("count {pattern}"),
             NumberSource::Config { field, default } => format!("{field} {default:?}"),
         };
-        let found = ["a", "b", "c", "d", "e"].map(of);
+        let found = ["a", "b", "c", "d", "e"].map(|name| of_type(name, None));
         assert_eq!(found, ["a Some(2.0)", "b Some(0.5)", "c None", "x.y Some(3.0)", "count *.w"]);
+        assert_eq!(["t5", "mt5"].map(|of| of_type("d", Some(of))), ["x.y Some(4.0)", "x.y Some(3.0)"]);
     }
 
     #[test]

@@ -43,8 +43,9 @@ impl KnownModel {
         if config.is_some_and(|config| !meets(config, family)) {
             return None;
         }
+        let model_type = config.and_then(ModelConfig::model_type);
         let numbers = family.numbers.iter().map(|(name, number)| {
-            let number = match Family::number(name, number) {
+            let number = match Family::number(name, number, model_type) {
                 NumberSource::Count(pattern) => {
                     let count = matches(pattern, manifest);
                     Number { value: (count > 0).then_some(count as f64), is_sure: true, count: Some(pattern) }
