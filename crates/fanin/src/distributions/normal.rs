@@ -22,9 +22,9 @@ impl Normal32 {
     }
 }
 
-/// Returns the two standard normal variates `(r cos t, r sin t)` of the words `radius` and `turn`. Here `u = min(radius
-/// + 1/2, 2^32 - 2^8) / 2^32`, `r = sqrt(-2 ln u)` and `t = 2 pi (turn + 1/2) / 2^32`. `r` is at least 2^-11.5
-/// (about 0.00035) and at most about 6.764.
+/// Returns the two standard normal variates `(r cos t, r sin t)` of the words `radius` and `turn`. Here
+/// `u = min(radius + 1/2, 2^32 - 2^8) / 2^32`, `r = sqrt(-2 ln u)` and `t = 2 pi (turn + 1/2) / 2^32`. `r` is at least
+/// 2^-11.5 (about 0.00035) and at most about 6.764.
 #[inline(always)]
 fn pair<F: SimdF32>(radius: F::Bits, turn: F::Bits) -> (F, F) {
     let x = F::splat(4_294_967_040.0).min(radius.convert_unsigned().add(F::splat(0.5)));
