@@ -1,6 +1,6 @@
 //! Computes the count, the moments, the range and the histogram of a tensor's values.
 
-use crate::check::lanes::{count_of, extremes, finite};
+use crate::check::lanes::{FiniteValues, count_of};
 use crate::check::running_moments::RunningMoments;
 use crate::histogram::{MAX_BARS, RunningHistogram};
 use crate::outliers::Extremes;
@@ -40,8 +40,9 @@ impl Stats {
     pub(crate) fn add(&mut self, values: &[f64]) {
         let first = self.count;
         self.count += values.len() as u64;
-        self.zeros += count_of(values, |x| x == 0.0);
-        let numbers = finite(values);
+        let found = FiniteValues::of(values);
+        self.zeros += found.zeros();
+        let (numbers, min, max) = (&*found.values, found.min, found.max);
         if numbers.len() < values.len() {
             self.nans += count_of(values, f64::is_nan);
             self.infinite += count_of(values, f64::is_infinite);
@@ -49,7 +50,6 @@ impl Stats {
         if numbers.is_empty() {
             return;
         }
-        let (min, max, _) = extremes(&numbers);
         self.extremes.add(first, values, (min, max));
         let finite = self.finite.get_or_insert_with(|| FiniteStats {
             moments: RunningMoments::default(),
@@ -58,8 +58,8 @@ impl Stats {
             histogram: RunningHistogram::new(min, max),
         });
         finite.histogram.extend_to(min, max);
-        finite.histogram.add(&numbers);
-        finite.moments.add(&numbers);
+        finite.histogram.add(numbers);
+        finite.moments.add(numbers);
         finite.min = finite.min.min(min);
         finite.max = finite.max.max(max);
     }

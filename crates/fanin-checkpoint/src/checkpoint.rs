@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use fanin_recipe::Manifest;
 
-use crate::decode::decode;
+use crate::decode::{decode, decode_into};
 use crate::error::{Error, Result};
 use crate::file::SafetensorsFile;
 use crate::file_names::{INDEX, SINGLE_FILE};
@@ -117,9 +117,13 @@ impl Checkpoint {
         Self { manifest, source: Source::Other(source), warnings: Vec::new() }
     }
 
+    /// The largest number of values that [`values`](Self::values) passes at once. As f64, they fill a quarter of a CPU's
+    /// first-level cache, so several passes over them are fast.
+    pub const CHUNK: usize = 1 << 10;
+
     /// Calls `take` with all values of the tensor with the index `number`, converted to f64 by [`decode`]. The values
-    /// are passed one chunk at a time, in row-major order. Does not call `take` if fanin cannot read the type as
-    /// numbers.
+    /// are passed in chunks of at most [`CHUNK`](Self::CHUNK), in row-major order. Does not call `take` if fanin cannot
+    /// read the type as numbers.
     ///
     /// # Errors
     /// Returns an error if the tensor cannot be read.
@@ -138,29 +142,31 @@ impl Checkpoint {
         ranges: impl Iterator<Item = Range<usize>>,
         mut take: impl FnMut(&[f64]),
     ) -> Result {
-        // A chunk is small, so that its values and the caller's intermediate results fit into the CPU's second-level
-        // cache.
-        const CHUNK: usize = 1 << 13;
-        const FIRST_CHUNK: usize = 1 << 12;
+        const READ: usize = 1 << 13;
+        const FIRST_READ: usize = 1 << 12;
         let entry = &self.manifest.entries[number];
         if !entry.dtype.is_read() {
             return Ok(());
         }
-        // Each read returns a whole chunk, including the gaps between ranges, so that short ranges in the same chunk
-        // need only one read. A single short range needs only a short chunk, so the first chunk is shorter if the first
-        // range is short.
-        let (mut first, mut chunk) = (0, Vec::new());
-        let mut length = FIRST_CHUNK;
+        // Each read returns many values, including the gaps between ranges, so that neighbouring short ranges need only
+        // one read. A single short range needs only a short read, so the first read is shorter if its range is short.
+        // `first` is the row-major index of the first of `bytes`.
+        let (mut first, mut bytes, mut values) = (0, Vec::new(), Vec::new());
+        let size = entry.dtype.size();
+        let mut length = FIRST_READ;
         for mut range in ranges {
             while !range.is_empty() {
-                if range.start >= first + chunk.len() {
+                if range.start * size >= first * size + bytes.len() {
                     first = range.start;
-                    length = length.max(range.len()).min(CHUNK);
-                    chunk = self.window(number, first, length.min(entry.values() - first))?;
+                    length = length.max(range.len()).min(READ);
+                    bytes.resize(length.min(entry.values() - first) * size, 0);
+                    self.read(number, (first * size) as u64, &mut bytes)?;
                     length *= 2;
                 }
-                let end = range.end.min(first + chunk.len());
-                take(&chunk[range.start - first..end - first]);
+                let end = range.end.min(first + bytes.len() / size).min(range.start + Self::CHUNK);
+                let stored = &bytes[(range.start - first) * size..(end - first) * size];
+                decode_into(entry.dtype, stored, &mut values);
+                take(&values);
                 range.start = end;
             }
         }

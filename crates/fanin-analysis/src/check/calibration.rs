@@ -12,6 +12,7 @@ use super::distribution::Univariate;
 use super::reference::ReferenceDistribution;
 use super::sample::SampleStatistics;
 use super::structure::{Structure, Subject};
+use super::value_hashes::hash;
 
 /// The distributions of the tensors that are drawn and tested.
 const SPECS: [&str; 4] =
@@ -55,7 +56,9 @@ fn count(tensors: u64) -> BTreeMap<&'static str, (u64, [u64; 4])> {
                 sample.add(&reference, &values);
                 let moments = reference.moments;
                 let mut structure = Structure::new(Subject { whole: shape, shape, first: 0, dtype, moments });
-                structure.add(&values, &values);
+                let mut hashes = vec![0; values.len()];
+                hash(&values, &mut hashes);
+                structure.add(&values, &hashes, &values);
                 structure.finish();
                 for result in sample.tests(&reference).iter().chain(&structure.tests(shape, &moments)) {
                     let (all, small) = counts.entry(result.test).or_default();

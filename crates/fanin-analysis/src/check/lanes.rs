@@ -8,45 +8,71 @@ use fanin::{Level, Vectorized};
 use crate::vectorized::vectorized;
 
 /// The number of partial sums.
-const LANES: usize = 8;
+const LANES: usize = 16;
 
-/// Returns the finite values. They are copied only if a value is NaN or infinite.
-pub(crate) fn finite(values: &[f64]) -> Cow<'_, [f64]> {
-    if are_finite(values) {
-        return Cow::Borrowed(values);
+/// The finite values among some values.
+#[derive(Debug)]
+pub(crate) struct FiniteValues<'a> {
+    /// The finite values. They are copied only if a value is NaN or infinite.
+    pub(crate) values: Cow<'a, [f64]>,
+    /// The smallest of them; infinity if there are none.
+    pub(crate) min: f64,
+    /// The largest of them; negative infinity if there are none.
+    pub(crate) max: f64,
+    /// The smallest magnitude; infinity if there are none.
+    pub(crate) smallest_magnitude: f64,
+}
+
+impl<'a> FiniteValues<'a> {
+    /// Returns the finite values among `values`.
+    pub(crate) fn of(values: &'a [f64]) -> Self {
+        Self::new(values).unwrap_or_else(|| Self::filtered(values, |x| x.is_finite()))
     }
-    Cow::Owned(values.iter().copied().filter(|x| x.is_finite()).collect())
+
+    /// Returns the finite values that meet a condition. NaN and infinities must not meet it.
+    pub(crate) fn filtered(values: &[f64], is_included: impl Fn(f64) -> bool) -> Self {
+        let included: Vec<f64> = values.iter().copied().filter(|x| is_included(*x)).collect();
+        let (min, max, smallest_magnitude) = extremes(&included);
+        Self { values: included.into(), min, max, smallest_magnitude }
+    }
+
+    /// Returns `values`, or `None` if there are none, or if one of them is NaN or infinite.
+    fn new(values: &'a [f64]) -> Option<Self> {
+        let (min, max, smallest_magnitude) = extremes(values);
+        let all = min.is_finite() && max.is_finite();
+        all.then_some(Self { values: values.into(), min, max, smallest_magnitude })
+    }
+
+    /// Returns the number of zeros.
+    pub(crate) fn zeros(&self) -> u64 {
+        if self.smallest_magnitude == 0.0 { count_of(&self.values, |x| x == 0.0) } else { 0 }
+    }
+}
+
+/// Returns an integer for each value. The integers have the order of the values, with -0 before 0, and NaN before
+/// negative infinity or after infinity. The function is its own inverse, up to the type.
+#[inline(always)]
+fn ordered(bits: u64) -> i64 {
+    let bits = bits as i64;
+    bits ^ ((bits >> 63) as u64 >> 1) as i64
 }
 
 vectorized! {
-    /// Returns whether all values are finite.
-    fn are_finite(values: &[f64]) -> bool {
-        values.iter().fold(true, |all, x| all & (x.abs() < f64::INFINITY))
-    }
-
-    /// Returns the smallest value, the largest value and the smallest magnitude of finite values.
-    pub(crate) fn extremes(values: &[f64]) -> (f64, f64, f64) {
-        // Unlike `f64::min` and `f64::max`, these closures do not handle NaN. The compiler therefore translates each to
-        // a single instruction.
-        let least = |a: f64, b: f64| if b < a { b } else { a };
-        let most = |a: f64, b: f64| if b > a { b } else { a };
-        let (mut min, mut max) = ([f64::INFINITY; LANES], [f64::NEG_INFINITY; LANES]);
+    /// Returns the smallest value, the largest value and the smallest magnitude. If a value is NaN or infinite, the
+    /// smallest or the largest value is NaN or infinite.
+    fn extremes(values: &[f64]) -> (f64, f64, f64) {
+        // The compiler translates the minimum of integers to a single instruction. The minimum of floating-point
+        // numbers needs several, because of NaN.
+        let (mut min, mut max) = (ordered(f64::INFINITY.to_bits()), ordered(f64::NEG_INFINITY.to_bits()));
         let mut magnitude = min;
-        let (chunks, rest) = values.as_chunks::<LANES>();
-        for chunk in chunks {
-            for k in 0..LANES {
-                min[k] = least(min[k], chunk[k]);
-                max[k] = most(max[k], chunk[k]);
-                magnitude[k] = least(magnitude[k], chunk[k].abs());
-            }
+        for x in values {
+            min = min.min(ordered(x.to_bits()));
+            max = max.max(ordered(x.to_bits()));
+            magnitude = magnitude.min(ordered(x.abs().to_bits()));
         }
-        for x in rest {
-            min[0] = least(min[0], *x);
-            max[0] = most(max[0], *x);
-            magnitude[0] = least(magnitude[0], x.abs());
-        }
-        let smallest = |lanes: [f64; LANES]| lanes.into_iter().fold(f64::INFINITY, f64::min);
-        (smallest(min), max.into_iter().fold(f64::NEG_INFINITY, f64::max), smallest(magnitude))
+        // The sum with 0 turns -0 into 0.
+        let value = |ordered_bits: i64| f64::from_bits(ordered(ordered_bits as u64) as u64) + 0.0;
+        (value(min), value(max), value(magnitude))
     }
 }
 

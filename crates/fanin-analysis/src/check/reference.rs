@@ -43,8 +43,9 @@ struct BinSearch {
     edges: Vec<f64>,
 }
 
-/// The number of intervals of a [`BinSearch`].
-const STEPS: usize = 1 << 13;
+/// The number of intervals of a [`BinSearch`]. No interval has more than one of 511 edges at equal distances, or at the
+/// quantiles of a normal distribution.
+const STEPS: usize = 1 << 11;
 
 /// Returns the index of the interval of a [`BinSearch`] that contains `x`. Returns 0 if `x` is below all intervals, and
 /// the index of the last interval if `x` is above all intervals.
@@ -101,11 +102,17 @@ impl BinSearch {
     /// Adds the number of values in each bin to `bins`.
     fn count(&self, values: &[f64], bins: &mut [u64]) {
         const BLOCK: usize = 512;
-        let mut steps = [0; BLOCK];
+        let mut indices = [0; BLOCK];
         for values in values.chunks(BLOCK) {
-            steps_of(values, self.first, self.steps_per_unit, &mut steps);
-            for (x, step) in values.iter().zip(steps) {
-                bins[self.bin(*x, step as usize)] += 1;
+            let indices = &mut indices[..values.len()];
+            steps_of(values, self.first, self.steps_per_unit, indices);
+            for (index, x) in indices.iter_mut().zip(values) {
+                *index = self.bin(*x, *index as usize) as u32;
+            }
+            // The counts are incremented in a loop of their own. The CPU then knows early which counts are written, and
+            // need not wait before it reads the next one.
+            for index in indices {
+                bins[*index as usize] += 1;
             }
         }
     }

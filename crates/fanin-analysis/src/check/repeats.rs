@@ -12,7 +12,8 @@
 //!   rows may be missed. Otherwise, two equal rows are always found.
 
 use super::tensor_view::matrix;
-use super::value_hashes::{BLOCK, ValueHashes, WINDOW, polynomial, power};
+use super::value_hashes::{ValueHashes, WINDOW, polynomial, power};
+use crate::vectorized::vectorized;
 
 /// The approximate number of windows of a large tensor that are recorded. In a tensor of n random values, the
 /// probability that any two recorded windows have the same 64-bit hash by chance is about n * `KEPT` / 2^65: 2e-7 for
@@ -39,7 +40,7 @@ pub(crate) struct RepeatSearch {
     start: usize,
     /// The number of values added so far.
     position: usize,
-    /// The hashes of the current block of values.
+    /// The hashes of the current chunk of values.
     hashes: ValueHashes,
     /// A window is recorded if its hash is at most this limit.
     max_hash: u64,
@@ -100,9 +101,28 @@ fn bits_of_equal_rows(rows: usize) -> f64 {
     40.0 + 2.0 * (rows.max(1) as f64).log2()
 }
 
+vectorized! {
+    /// Appends the windows whose hash is at most `max_hash` and that are distinctive to `found`, except the first
+    /// `skipped` windows. `end` is the row-major index of the last value of the first window.
+    fn record(hashes: &ValueHashes, max_hash: u64, skipped: usize, end: usize, found: &mut Vec<(u64, usize)>) {
+        // Most groups of a large tensor have no small hash.
+        const GROUP: usize = 8;
+        for (group, windows) in hashes.of_windows().chunks(GROUP).enumerate() {
+            if windows.iter().fold(false, |any, hash| any | (*hash <= max_hash)) {
+                for (n, hash) in (group * GROUP..).zip(windows) {
+                    if *hash <= max_hash && n >= skipped && is_distinctive(hashes.in_window(n)) {
+                        found.push((*hash, end + n + 1 - WINDOW));
+                    }
+                }
+            }
+        }
+    }
+}
+
 /// Returns whether a window has at least `WINDOW` - 2 distinct values. `window` has the hash of each of its values.
 /// Distinct values have distinct hashes. Windows with fewer distinct values are not recorded, because they may be equal
 /// by chance.
+#[inline(always)]
 fn is_distinctive(window: &[u64; WINDOW]) -> bool {
     // Takes 6 bits of each hash, and counts how many distinct numbers these bits give. There are at least as many
     // distinct hashes. Most windows pass this test, and need not be sorted.
@@ -110,11 +130,13 @@ fn is_distinctive(window: &[u64; WINDOW]) -> bool {
         let set = window.iter().fold(0u64, |set, hash| set | 1 << (hash >> shift & 63));
         set.count_ones() as usize + 2 >= WINDOW
     };
-    has_many(58) || has_many(52) || {
-        let mut sorted = *window;
-        sorted.sort_unstable();
-        sorted.windows(2).filter(|pair| pair[0] == pair[1]).count() <= 2
-    }
+    has_many(58) || has_many(52) || has_few_equal(*window)
+}
+
+/// Returns whether at most two of the hashes are equal to others that come before them in ascending order.
+fn has_few_equal(mut window: [u64; WINDOW]) -> bool {
+    window.sort_unstable();
+    window.windows(2).filter(|pair| pair[0] == pair[1]).count() <= 2
 }
 
 /// Returns whether two of the hashes are equal. The result may also be true if one hash is 0 and another is 1, because
@@ -167,33 +189,33 @@ impl RepeatSearch {
         }
     }
 
-    /// Adds the next values of the tensor, in row-major order.
+    /// Adds the next values of the tensor, in row-major order. There may be at most [`CHUNK`](super::tensor_view::CHUNK).
     pub(crate) fn add(&mut self, values: &[f64]) {
         if self.start == 0 {
             let first = values.iter().take(FIRST - self.first.len().min(FIRST));
             self.first.extend(first.map(|value| value.to_bits()));
         }
-        for block in values.chunks(BLOCK) {
-            self.hashes.set(block);
-            self.record_windows();
-            self.add_to_rows();
-            self.position += block.len();
-        }
+        self.hashes.set(values);
+        self.record_windows();
+        self.add_to_rows();
+        self.position += values.len();
     }
 
-    /// Records the windows that end in the current block and whose hash is small.
+    /// Returns the hashes of the values that were added last.
+    pub(super) fn hashes(&self) -> &[u64] {
+        self.hashes.of_values()
+    }
+
+    /// Records the distinctive windows that end in the current chunk and whose hash is small.
     fn record_windows(&mut self) {
-        for (n, hash) in self.hashes.of_windows().iter().enumerate() {
-            if *hash <= self.max_hash {
-                let end = self.position + n + 1;
-                if end >= WINDOW && is_distinctive(self.hashes.in_window(n)) {
-                    self.windows.push((*hash, self.start + end - WINDOW));
-                }
-            }
-        }
+        // The row-major index of the last value of the first window of the chunk.
+        let end = self.start + self.position;
+        // A window must not start before the first value.
+        let skipped = (WINDOW - 1).saturating_sub(self.position);
+        record(&self.hashes, self.max_hash, skipped, end, &mut self.windows);
     }
 
-    /// Adds the hashes of the values of the current block to the hashes of their rows.
+    /// Adds the hashes of the values of the current chunk to the hashes of their rows.
     fn add_to_rows(&mut self) {
         let count = self.hashes.of_values().len();
         let mut added = 0;

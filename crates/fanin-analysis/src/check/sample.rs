@@ -17,7 +17,7 @@
 
 use super::distribution::Moments;
 use super::grid;
-use super::lanes::{count_of, extremes, finite, sum_of, sum_of_pairs};
+use super::lanes::{FiniteValues, count_of, sum_of, sum_of_pairs};
 use super::p_value;
 use super::reference::ReferenceDistribution;
 use super::test_result::TestResult;
@@ -78,21 +78,23 @@ impl SampleStatistics {
 
     /// Adds the next values of the sample, in row-major order.
     pub(crate) fn add(&mut self, reference: &ReferenceDistribution, values: &[f64]) {
-        self.zeros += count_of(values, |x| x == 0.0);
-        let mut finite = finite(values);
-        if finite.len() < values.len() {
+        let mut finite = FiniteValues::of(values);
+        if finite.values.len() < values.len() {
             self.nans += count_of(values, f64::is_nan);
             self.infinite += count_of(values, f64::is_infinite);
         }
-        if self.skip_zeros {
-            finite.to_mut().retain(|x| *x != 0.0);
+        let zeros = finite.zeros();
+        self.zeros += zeros;
+        if self.skip_zeros && zeros > 0 {
+            finite = FiniteValues::filtered(values, |x| x.is_finite() && x != 0.0);
         }
         self.add_counted(reference, &finite);
     }
 
     /// Adds finite values, without zeros if `skip_zeros` is true, to all statistics except the counts of zeros, NaN and
     /// infinities.
-    fn add_counted(&mut self, reference: &ReferenceDistribution, values: &[f64]) {
+    fn add_counted(&mut self, reference: &ReferenceDistribution, finite: &FiniteValues<'_>) {
+        let values = &*finite.values;
         let Some(last) = values.last() else { return };
         let (mean, inverse) = (reference.moments.mean, 1.0 / reference.moments.std);
         let standardize = |x: f64| (x - mean) * inverse;
@@ -100,8 +102,7 @@ impl SampleStatistics {
         self.squares += sum_of(values, |x| standardize(x).powi(2));
         self.products += self.last * standardize(values[0]);
         self.products += sum_of_pairs(values, |x, next| standardize(x) * standardize(next));
-        let (min, max, _) = extremes(values);
-        (self.min, self.max) = (self.min.min(min), self.max.max(max));
+        (self.min, self.max) = (self.min.min(finite.min), self.max.max(finite.max));
         reference.count(values, &mut self.bins);
         self.count += values.len() as u64;
         self.pairs += values.len() as u64;

@@ -335,7 +335,7 @@ impl Independent {
             found.repeats.add(stored);
             found.signature.add(values);
             if let Some(structure) = &mut found.structure {
-                structure.add(stored, values);
+                structure.add(stored, found.repeats.hashes(), values);
             }
             if !found.zeros_of_columns.is_empty() {
                 for x in values {

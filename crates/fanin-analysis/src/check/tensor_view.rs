@@ -13,6 +13,9 @@ use crate::error::Result;
 /// The largest number of values of a tensor that [`TensorView::kept`] keeps in memory.
 const MAX_KEPT: usize = 1 << 13;
 
+/// The largest number of values that [`TensorView::values`] passes at once.
+pub(crate) const CHUNK: usize = Checkpoint::CHUNK;
+
 /// A view of a tensor in a checkpoint: of the whole tensor, of one block, or of a range along its axes.
 #[derive(Debug, Clone)]
 pub(crate) struct TensorView<'a> {
@@ -209,7 +212,7 @@ impl<'a> TensorView<'a> {
         Ok(first)
     }
 
-    /// Calls `take` with the values of the view in row-major order, a chunk at a time.
+    /// Calls `take` with the values of the view in row-major order, in chunks of at most [`CHUNK`] values.
     ///
     /// # Errors
     /// Returns an error if the file cannot be read.
@@ -217,10 +220,11 @@ impl<'a> TensorView<'a> {
         self.values_of(self.runs(), take)
     }
 
-    /// Calls `take` with the values of the tensor whose row-major indices are in `runs`.
+    /// Calls `take` with the values of the tensor whose row-major indices are in `runs`, in chunks of at most [`CHUNK`]
+    /// values.
     fn values_of(&self, runs: impl Iterator<Item = Range<usize>>, mut take: impl FnMut(&[f64])) -> Result {
         match &self.kept {
-            Some(kept) => runs.for_each(|run| take(&kept[run])),
+            Some(kept) => runs.for_each(|run| kept[run].chunks(CHUNK).for_each(&mut take)),
             None => self.checkpoint.values_of(self.tensor, runs, take)?,
         }
         Ok(())

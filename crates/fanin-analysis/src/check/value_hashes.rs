@@ -1,5 +1,6 @@
-//! Hashes of values and of windows of consecutive values, computed block by block.
+//! Hashes of values and of windows of consecutive values, computed chunk by chunk.
 
+use super::tensor_view::CHUNK;
 use crate::signs::mix;
 use crate::vectorized::vectorized;
 
@@ -10,36 +11,33 @@ pub(super) const WINDOW: usize = 64_usize.div_ceil(SHIFT as usize);
 /// The number of bits by which the hash of a window is shifted before a value is added.
 const SHIFT: u32 = 5;
 
-/// The largest number of values of a block.
-pub(super) const BLOCK: usize = 1024;
-
-/// The number of values before a block for which hashes are kept, because windows that end in the block may start at
+/// The number of values before a chunk for which hashes are kept, because windows that end in the chunk may start at
 /// these values. The number is at least `WINDOW` - 1.
 const RECENT: usize = 16;
 
 /// The base of the polynomial hashes of several values.
 const BASE: u64 = 0x9e37_79b9_7f4a_7c15;
 
-/// The powers of `BASE`, from 0 to `BLOCK`.
-static POWERS: [u64; BLOCK + 1] = {
-    let mut powers = [1; BLOCK + 1];
+/// The powers of `BASE`, from 0 to `CHUNK`.
+static POWERS: [u64; CHUNK + 1] = {
+    let mut powers = [1; CHUNK + 1];
     let mut k = 0;
-    while k < BLOCK {
+    while k < CHUNK {
         powers[k + 1] = BASE.wrapping_mul(powers[k]);
         k += 1;
     }
     powers
 };
 
-/// The hashes of the values of a block, and the hashes of the windows that end at these values.
+/// The hashes of the values of a chunk, and the hashes of the windows that end at these values.
 ///
 /// Before the hash of a value is added to the hash of a window, the hash of the window is shifted to the left by
 /// `SHIFT` bits. The hashes of values before the window are thereby shifted out (the gear hash of Xia et al. 2014).
 #[derive(Debug)]
 pub(super) struct ValueHashes {
-    /// The number of values of the block.
+    /// The number of values of the chunk.
     count: usize,
-    /// The hashes of the `RECENT` values before the block, and of its values.
+    /// The hashes of the `RECENT` values before the chunk, and of its values.
     values: Vec<u64>,
     /// Intermediate sums of hashes, at the same indices as in `values`.
     sums: Vec<u64>,
@@ -48,39 +46,41 @@ pub(super) struct ValueHashes {
 }
 
 impl ValueHashes {
-    /// Creates the hashes, with no block set yet.
+    /// Creates the hashes, with no chunk set yet.
     pub(super) fn new() -> Self {
-        let zeros = || vec![0; RECENT + BLOCK];
+        let zeros = || vec![0; RECENT + CHUNK];
         Self { count: 0, values: zeros(), sums: zeros(), windows: zeros() }
     }
 
-    /// Computes the hashes of the next block, which has 1 to `BLOCK` values.
-    pub(super) fn set(&mut self, block: &[f64]) {
+    /// Computes the hashes of the next chunk, which has at most `CHUNK` values.
+    pub(super) fn set(&mut self, chunk: &[f64]) {
         self.values.copy_within(self.count..self.count + RECENT, 0);
-        self.count = block.len();
-        let end = RECENT + block.len();
-        hash(block, &mut self.values[..end], &mut self.sums[..end], &mut self.windows[..end]);
+        self.count = chunk.len();
+        let end = RECENT + chunk.len();
+        hash_windows(chunk, &mut self.values[..end], &mut self.sums[..end], &mut self.windows[..end]);
     }
 
-    /// Returns the hash of each value of the block.
+    /// Returns the hash of each value of the chunk.
     pub(super) fn of_values(&self) -> &[u64] {
         &self.values[RECENT..RECENT + self.count]
     }
 
-    /// Returns the hashes of the values in the window that ends at index `end` of the block. At the start of a tensor,
+    /// Returns the hashes of the values in the window that ends at index `end` of the chunk. At the start of a tensor,
     /// the hashes of missing values are 0.
+    #[inline(always)]
     pub(super) fn in_window(&self, end: usize) -> &[u64; WINDOW] {
         let values = &self.values[..RECENT + end + 1];
         values.last_chunk().expect("a window is at most one longer than `RECENT`")
     }
 
     /// Returns the hash of the window that ends at each value of the block.
+    #[inline(always)]
     pub(super) fn of_windows(&self) -> &[u64] {
         &self.windows[RECENT..RECENT + self.count]
     }
 }
 
-/// Returns the sum of at most `BLOCK` hashes, each times a power of `BASE`. The exponents are 0, 1, 2 and so on.
+/// Returns the sum of at most `CHUNK` hashes, each times a power of `BASE`. The exponents are 0, 1, 2 and so on.
 pub(super) fn polynomial(hashes: &[u64]) -> u64 {
     // The call of a vectorized function takes longer than a few multiplications.
     if hashes.len() < 16 { inlined_polynomial(hashes) } else { long_polynomial(hashes) }
@@ -103,12 +103,15 @@ pub(super) fn power(mut exponent: usize) -> u64 {
 }
 
 vectorized! {
-    /// Computes the hash of each value of a block, and the hash of the window that ends at the value. Each of the other
-    /// arguments has `RECENT` elements before those of the block.
-    fn hash(block: &[f64], values: &mut [u64], sums: &mut [u64], windows: &mut [u64]) {
-        for (hash, x) in values[RECENT..].iter_mut().zip(block) {
-            *hash = mix(x.to_bits());
-        }
+    /// Computes the hash of each value. See [`magnitude`].
+    pub(super) fn hash(values: &[f64], hashes: &mut [u64]) {
+        inlined_hash(values, hashes);
+    }
+
+    /// Computes the hash of each value of a chunk, and the hash of the window that ends at the value. Each of the other
+    /// arguments has `RECENT` elements before those of the chunk.
+    fn hash_windows(chunk: &[f64], values: &mut [u64], sums: &mut [u64], windows: &mut [u64]) {
+        inlined_hash(chunk, &mut values[RECENT..]);
         // The sum over 16 values is computed in four steps, each of which doubles the number of values. All values
         // before the last `WINDOW` ones are shifted out of the sum.
         add_shifted::<1>(values, sums);
@@ -120,6 +123,21 @@ vectorized! {
     /// Returns the result of [`polynomial`].
     fn long_polynomial(hashes: &[u64]) -> u64 {
         inlined_polynomial(hashes)
+    }
+}
+
+/// Returns a hash of the magnitude of a value, computed from the hash of the value.
+#[inline(always)]
+pub(super) fn magnitude(hash: u64) -> u64 {
+    // The hash of a value and the hash of its negative are complements of each other.
+    hash ^ (hash as i64 >> 63) as u64
+}
+
+#[inline(always)]
+fn inlined_hash(values: &[f64], hashes: &mut [u64]) {
+    for (hash, x) in hashes.iter_mut().zip(values) {
+        let sign = (x.to_bits() as i64 >> 63) as u64;
+        *hash = mix(x.abs().to_bits()) ^ sign;
     }
 }
 
@@ -142,7 +160,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn hashes_of_windows_do_not_depend_on_the_division_into_blocks() {
+    fn hashes_of_windows_do_not_depend_on_the_division_into_chunks() {
         let values: Vec<f64> = (0..5000).map(|n| f64::from(n * 7919 % 5000)).collect();
         let mut rolling = 0u64;
         let expected: Vec<u64> = values
@@ -152,17 +170,29 @@ mod tests {
                 rolling
             })
             .collect();
-        for size in [1, 3, 20, 1000, BLOCK] {
+        for size in [1, 3, 20, 1000, CHUNK] {
             let mut hashes = ValueHashes::new();
             let mut found = Vec::new();
-            for block in values.chunks(size) {
-                hashes.set(block);
-                assert_eq!(hashes.of_values()[0], mix(block[0].to_bits()));
+            for chunk in values.chunks(size) {
+                hashes.set(chunk);
+                assert_eq!(hashes.of_values()[0], mix(chunk[0].to_bits()));
                 assert_eq!(hashes.in_window(0)[WINDOW - 1], hashes.of_values()[0]);
                 found.extend_from_slice(hashes.of_windows());
             }
             assert_eq!(found, expected, "{size}");
         }
+    }
+
+    #[test]
+    fn hashes_of_magnitudes_do_not_depend_on_signs() {
+        let mut hashes = [0; 6];
+        hash(&[0.5, -0.5, 0.0, -0.0, 1e300, -1e300], &mut hashes);
+        let magnitudes = hashes.map(magnitude);
+        for [value, negative] in [[0, 1], [2, 3], [4, 5]] {
+            assert_ne!(hashes[value], hashes[negative]);
+            assert_eq!(magnitudes[value], magnitudes[negative]);
+        }
+        assert_ne!(magnitudes[0], magnitudes[4]);
     }
 
     #[test]

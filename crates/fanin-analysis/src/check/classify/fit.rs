@@ -12,8 +12,9 @@ use crate::check::sample::SampleStatistics;
 use crate::check::signature::Signature;
 use crate::check::structure::{Structure, Subject};
 use crate::check::tensor::PART;
-use crate::check::tensor_view::Part;
+use crate::check::tensor_view::{CHUNK, Part};
 use crate::check::test_result::TestResult;
+use crate::check::value_hashes::hash;
 use crate::error::Result;
 use crate::parallel::try_map;
 
@@ -304,16 +305,19 @@ fn fit(scan: &Scan<'_>, candidates: Vec<Univariate>, estimate: &Estimate, reach:
             structure: structured.then(|| Structure::new(subject)),
             signature: Signature::new(part.first, estimate.mean, estimate.std),
         };
+        let mut hashes = [0; CHUNK];
         part.view.values(|values| {
             found.signature.add(values);
             if let Some(structure) = &mut found.structure {
+                let hashes = &mut hashes[..values.len()];
+                hash(values, hashes);
                 if reach.is_finite() {
                     let limited =
                         |x: &f64| if (x - estimate.mean).abs() <= reach { *x } else { estimate.mean };
                     let limited: Vec<f64> = values.iter().map(limited).collect();
-                    structure.add(values, &limited);
+                    structure.add(values, hashes, &limited);
                 } else {
-                    structure.add(values, values);
+                    structure.add(values, hashes, values);
                 }
             }
             let near: Vec<f64>;

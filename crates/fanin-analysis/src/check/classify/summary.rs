@@ -1,6 +1,6 @@
 //! Counts, sums and the range of the values of a tensor. They are computed when the values are read for the first time.
 
-use crate::check::lanes::{count_of, extremes, finite};
+use crate::check::lanes::{FiniteValues, count_of};
 use crate::check::running_moments::RunningMoments;
 use crate::check::tensor_view::matrix;
 
@@ -54,16 +54,15 @@ impl Summary {
 
     /// Adds the next values in row-major order.
     pub(super) fn add(&mut self, values: &[f64]) {
-        let any_zero = values.iter().fold(false, |any, x| any | (*x == 0.0));
-        if any_zero {
+        let finite = FiniteValues::of(values);
+        if finite.smallest_magnitude == 0.0 {
             self.add_zeros(values);
         } else if !values.is_empty() {
             self.skip_row_values(values.len());
         }
-        let finite = finite(values);
-        if finite.len() < values.len() {
+        if finite.values.len() < values.len() {
             self.infinite += count_of(values, f64::is_infinite);
-            self.non_finite += (values.len() - finite.len()) as u64;
+            self.non_finite += (values.len() - finite.values.len()) as u64;
         }
         self.add_finite(&finite);
     }
@@ -99,15 +98,16 @@ impl Summary {
     }
 
     /// Adds finite values to the sums, to the range, and to the counts of ones and implausible values.
-    fn add_finite(&mut self, values: &[f64]) {
+    fn add_finite(&mut self, finite: &FiniteValues<'_>) {
+        let &FiniteValues { min, max, smallest_magnitude, .. } = finite;
+        let values = &*finite.values;
         if values.is_empty() {
             return;
         }
-        let (min, max, magnitude) = extremes(values);
         if min <= 1.0 && max >= 1.0 {
             self.ones += count_of(values, |x| x == 1.0);
         }
-        if magnitude < self.smallest_plausible || max > 1e15 || min < -1e15 {
+        if smallest_magnitude < self.smallest_plausible || max > 1e15 || min < -1e15 {
             self.implausible += count_of(values, |x| self.is_subnormal(x) || x.abs() > 1e15);
         }
         let count = |wanted: f64| count_of(values, |x| x == wanted);

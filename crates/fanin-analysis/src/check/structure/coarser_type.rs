@@ -11,7 +11,7 @@ use crate::vectorized::vectorized;
 pub(super) struct CoarserType {
     /// The type of the stored values.
     dtype: DType,
-    /// The number of finite values other than 0.
+    /// The number of finite values other than 0. NaN with unusual mantissa bits may be included.
     finite: u64,
     bf16: u64,
     f16: u64,
@@ -47,9 +47,14 @@ impl CoarserType {
             DType::F64 => 23,
             _ => return,
         };
-        self.finite += count_of(values, |x| x.abs() > 0.0 && x.abs() < f64::INFINITY);
-        for block in values.chunks(256).filter(|block| any_ends_after(block, bits)) {
-            block.iter().filter(|x| ends_after(**x, bits)).for_each(|x| self.add_short(*x));
+        for block in values.chunks(256) {
+            // The last bits of 0, of infinity and of the usual NaN are 0.
+            if any_ends_after(block, bits) {
+                self.finite += count_of(block, |x| x.abs() > 0.0 && x.abs() < f64::INFINITY);
+                block.iter().filter(|x| ends_after(**x, bits)).for_each(|x| self.add_short(*x));
+            } else {
+                self.finite += block.len() as u64;
+            }
         }
     }
 

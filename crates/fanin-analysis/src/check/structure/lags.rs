@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use super::matrix::{Matrix, dot};
 use crate::check::p_value::correlation;
+use crate::check::tensor_view::matrix;
 use crate::check::test_result::TestResult;
 use crate::signs::sign;
 use crate::vectorized::vectorized;
@@ -29,6 +30,7 @@ const MIN_PRODUCTS: usize = 1000;
 const MIN_PAIRS: usize = 100;
 
 /// A distance along an axis. Values at this distance from one another are tested for correlation.
+#[derive(Debug)]
 struct AxisLag {
     axis: usize,
     /// The distance along the axis.
@@ -41,7 +43,10 @@ struct AxisLag {
 
 /// The sums from which the tests `correlation` and `symmetry` of a matrix are computed. The values are added row by
 /// row.
+#[derive(Debug)]
 pub(super) struct Lags {
+    /// The number of columns.
+    columns: usize,
     axes: Vec<AxisLag>,
     /// The sign by which each column is multiplied in the sketches of rows. Empty if the rows are not sketched.
     column_signs: Vec<f32>,
@@ -54,35 +59,37 @@ pub(super) struct Lags {
 }
 
 impl Lags {
-    /// Creates the sums for a matrix. No rows have been added yet.
-    pub(super) fn new(matrix: &Matrix<'_>) -> Self {
+    /// Creates the sums, with no rows added yet. `shape` is the shape of the tensor.
+    pub(super) fn new(shape: &[usize]) -> Self {
+        let (rows, columns) = matrix(shape);
         let signs_of = |length: usize| if length >= MIN_LENGTH { signs(length) } else { Vec::new() };
-        let row_signs = signs_of(matrix.rows);
+        let row_signs = signs_of(rows);
         Self {
-            axes: axis_lags(matrix),
-            column_signs: signs_of(matrix.columns),
+            columns,
+            axes: axis_lags(shape),
+            column_signs: signs_of(columns),
             rows: Vec::new(),
-            column_sums: vec![0.0; if row_signs.is_empty() { 0 } else { SKETCH * matrix.columns }],
+            column_sums: vec![0.0; if row_signs.is_empty() { 0 } else { SKETCH * columns }],
             row_signs,
         }
     }
 
-    /// Adds the rows `range` of the matrix. They must follow those that were added before.
-    pub(super) fn add(&mut self, matrix: &Matrix<'_>, range: Range<usize>) {
-        let (start, end) = (range.start * matrix.columns, range.end * matrix.columns);
+    /// Adds the next rows: the values `range`. `values` also has the values of all earlier rows.
+    pub(super) fn add(&mut self, values: &[f32], range: Range<usize>) {
         for axis in &mut self.axes {
-            let end = end.min(matrix.values.len() - axis.distance);
-            if start < end {
-                let later = &matrix.values[start + axis.distance..end + axis.distance];
-                axis.sum += dot(later, &matrix.values[start..end]);
+            let start = range.start.max(axis.distance);
+            if start < range.end {
+                let earlier = &values[start - axis.distance..range.end - axis.distance];
+                axis.sum += dot(&values[start..range.end], earlier);
             }
         }
-        let values = &matrix.values[start..end];
+        let first = range.start / self.columns;
+        let rows = &values[range];
         if !self.column_signs.is_empty() {
-            self.rows.extend(row_sketches(values, &self.column_signs));
+            self.rows.extend(row_sketches(rows, &self.column_signs));
         }
         if !self.row_signs.is_empty() {
-            add_rows(values, range.start, &self.row_signs[range], &mut self.column_sums);
+            add_rows(rows, first, &self.row_signs[first..], &mut self.column_sums);
         }
     }
 
@@ -105,14 +112,15 @@ impl Lags {
 
 /// Returns the distances 1 and 2 along each axis. Distance 1 along the last axis is left out, because the test `order`
 /// covers it.
-fn axis_lags(matrix: &Matrix<'_>) -> Vec<AxisLag> {
+fn axis_lags(shape: &[usize]) -> Vec<AxisLag> {
+    let values: usize = shape.iter().product();
     let mut lags = Vec::new();
     let mut stride = 1;
-    for (axis, &size) in matrix.shape.iter().enumerate().rev() {
+    for (axis, &size) in shape.iter().enumerate().rev() {
         for step in [1, 2] {
             let distance = stride * step;
-            let count = matrix.values.len().saturating_sub(distance);
-            let covered = axis + 1 == matrix.shape.len() && step == 1;
+            let count = values.saturating_sub(distance);
+            let covered = axis + 1 == shape.len() && step == 1;
             if size > step && count >= MIN_PRODUCTS && !covered {
                 lags.push(AxisLag { axis, step, distance, sum: 0.0 });
             }
@@ -197,7 +205,8 @@ vectorized! {
     }
 
     /// Multiplies the values of row n by the sign of the row, and adds the products to row `n % SKETCH` of `sums`.
-    /// `first` is the index in the matrix of the first row of `values`.
+    /// `first` is the index in the matrix of the first row of `values`. `signs` has the signs of this row and of all
+    /// later rows.
     fn add_rows(values: &[f32], first: usize, signs: &[f32], sums: &mut [f32]) {
         let columns = sums.len() / SKETCH;
         for ((n, row), sign) in values.chunks(columns).enumerate().zip(signs) {

@@ -66,6 +66,7 @@ vectorized! {
 }
 
 /// The sums of rows, columns and slices while values are being added.
+#[derive(Debug)]
 pub(super) struct UnfinishedLines {
     /// The sums of the rows and slices.
     lines: Lines,

@@ -9,6 +9,7 @@ use std::cell::OnceCell;
 use std::collections::HashMap;
 
 use crate::check::test_result::TestResult;
+use crate::check::value_hashes::magnitude;
 use crate::vectorized::vectorized;
 
 /// The largest number of blocks of equal size into which the rows or the columns are divided.
@@ -26,7 +27,7 @@ const FIRST: usize = 1 << 14;
 pub(super) struct Magnitudes {
     /// The number of columns.
     width: usize,
-    /// The bit patterns of the magnitudes of the first values of the tensor, as f64.
+    /// The hashes of the magnitudes of the first values of the tensor.
     first: Vec<u64>,
     /// The hashes of the complete rows.
     rows: Vec<u64>,
@@ -46,35 +47,16 @@ pub(super) struct Magnitudes {
 }
 
 vectorized! {
-    /// Adds the hash of value n to element n of `columns` and of `tile`. Either slice may be empty, and is then left
-    /// alone. Returns the sum of the hashes.
-    fn add_hashes(values: &[f64], columns: &mut [u64], tile: &mut [u64]) -> u64 {
-        const BLOCK: usize = 256;
-        let mut total = 0u64;
-        for (n, values) in values.chunks(BLOCK).enumerate() {
-            let mut hashes = [0; BLOCK];
-            let hashes = &mut hashes[..values.len()];
-            for (hash, x) in hashes.iter_mut().zip(values) {
-                *hash = mix(*x);
+    /// Adds the hash of the magnitude of value n to element n of `columns` and of `tile`. Either slice may be empty, and
+    /// is then left alone. `hashes` has the hashes of the values. Returns the sum of the hashes of the magnitudes.
+    fn add_hashes(hashes: &[u64], columns: &mut [u64], tile: &mut [u64]) -> u64 {
+        for sums in [columns, tile] {
+            for (sum, hash) in sums.iter_mut().zip(hashes) {
+                *sum = sum.wrapping_add(magnitude(*hash));
             }
-            for sums in [&mut *columns, &mut *tile] {
-                let first = sums.len().min(n * BLOCK);
-                for (sum, hash) in sums[first..].iter_mut().zip(&*hashes) {
-                    *sum = sum.wrapping_add(*hash);
-                }
-            }
-            total = hashes.iter().fold(total, |sum, hash| sum.wrapping_add(*hash));
         }
-        total
+        hashes.iter().fold(0, |sum, hash| sum.wrapping_add(magnitude(*hash)))
     }
-}
-
-/// Returns a hash of the magnitude of `x`.
-#[inline(always)]
-fn mix(x: f64) -> u64 {
-    let mut bits = x.abs().to_bits().wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    bits = (bits ^ (bits >> 32)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    bits ^ (bits >> 29)
 }
 
 impl Magnitudes {
@@ -89,13 +71,13 @@ impl Magnitudes {
         Self { width, columns, tiles, start, ..Self::default() }
     }
 
-    /// Adds the next values in row-major order.
-    pub(super) fn add(&mut self, values: &[f64]) {
+    /// Adds the hashes of the next values in row-major order.
+    pub(super) fn add(&mut self, hashes: &[u64]) {
         if self.start == 0 {
-            let first = values.iter().take(FIRST - self.first.len().min(FIRST));
-            self.first.extend(first.map(|x| x.abs().to_bits()));
+            let first = hashes.iter().take(FIRST - self.first.len().min(FIRST));
+            self.first.extend(first.map(|hash| magnitude(*hash)));
         }
-        let mut left = values;
+        let mut left = hashes;
         while !left.is_empty() {
             let (of_row, next) = left.split_at(left.len().min(self.width - self.filled));
             self.add_to_row(of_row);
@@ -103,14 +85,14 @@ impl Magnitudes {
         }
     }
 
-    /// Adds the next values of the current row. The values must not extend beyond the end of the row.
-    fn add_to_row(&mut self, values: &[f64]) {
+    /// Adds the hashes of the next values of the current row. They must not extend beyond its end.
+    fn add_to_row(&mut self, hashes: &[u64]) {
         let tile = (self.start / self.width + self.finished) / self.width;
-        let columns = self.filled..self.filled + values.len();
+        let columns = self.filled..self.filled + hashes.len();
         let sums = self.columns.get_mut(columns.clone()).unwrap_or_default();
         let tile = self.tiles.get_mut(tile).and_then(|sums| sums.get_mut(columns)).unwrap_or_default();
-        self.row = self.row.wrapping_add(add_hashes(values, sums, tile));
-        self.filled += values.len();
+        self.row = self.row.wrapping_add(add_hashes(hashes, sums, tile));
+        self.filled += hashes.len();
         if self.filled == self.width {
             let row = std::mem::take(&mut self.row);
             if self.rows.len() < MAX_LINES {
@@ -169,14 +151,14 @@ impl Magnitudes {
 
 /// The frequencies of magnitudes. They give the probability that two sets of values have the same magnitudes by chance.
 struct Chance<'a> {
-    /// The bit patterns of the magnitudes.
+    /// The hashes of the magnitudes.
     magnitudes: &'a [u64],
     /// The result of [`Chance::frequencies`]. It is computed only if it is needed, which is rare.
     frequencies: OnceCell<Vec<(f64, f64)>>,
 }
 
 impl<'a> Chance<'a> {
-    /// Returns the frequencies of magnitudes with these bit patterns.
+    /// Returns the frequencies of magnitudes with these hashes.
     fn new(magnitudes: &'a [u64]) -> Self {
         Self { magnitudes, frequencies: OnceCell::new() }
     }

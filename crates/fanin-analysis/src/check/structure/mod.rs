@@ -17,6 +17,7 @@ mod lags;
 mod lines;
 mod magnitudes;
 mod matrix;
+mod part_sums;
 mod spectrum;
 mod tracy_widom;
 
@@ -25,13 +26,11 @@ use fanin::DType;
 use super::distribution::Moments;
 use super::tensor_view::matrix;
 use super::test_result::TestResult;
-use crate::vectorized::vectorized;
 use coarser_type::CoarserType;
-use lags::Lags;
-use lines::{Lines, UnfinishedLines};
+use lines::Lines;
 use magnitudes::Magnitudes;
 pub(super) use matrix::dot;
-use matrix::{LIGHT_TAILED, Matrix};
+use part_sums::PartSums;
 
 /// The smallest number of values of a tensor whose structure is tested.
 pub(crate) const MIN_VALUES: usize = 64;
@@ -43,20 +42,12 @@ const MAX_KURTOSIS: f64 = 6.0;
 /// The tests of the structure of a tensor, or of a range of its rows. The values are added chunk by chunk.
 #[derive(Debug)]
 pub(crate) struct Structure {
-    /// The shape of the rows that are added. The size along the first axis is the number of these rows.
-    shape: Vec<usize>,
-    /// The moments by which the values are standardized.
-    moments: Moments,
     /// Whether sums over the values are tested. If not, only copies and rounding are tested. Sums are not tested if the
     /// values have a large kurtosis, if one of them is not finite, if all values of one of the tested ranges of rows
     /// are equal, or if a range has fewer than `MIN_VALUES` values.
     sums: bool,
-    /// The standardized values of the added rows. [`finish`](Self::finish) removes them.
-    values: Vec<f32>,
-    /// Whether the magnitudes of the standardized values are below 1e6.
-    all_small: bool,
-    /// The sum of the squares of the standardized values.
-    squares: f64,
+    /// The sums over the values, until [`finish`](Self::finish) is called.
+    part: Option<PartSums>,
     lines: Lines,
     magnitudes: Option<Magnitudes>,
     coarser: CoarserType,
@@ -79,29 +70,6 @@ pub(crate) struct Subject<'a> {
     pub(crate) moments: Moments,
 }
 
-vectorized! {
-    /// Subtracts `mean` from each value, multiplies the result by `inverse`, and appends it to `standardized`.
-    fn standardize(values: &[f64], mean: f64, inverse: f64, standardized: &mut Vec<f32>) {
-        standardized.extend(values.iter().map(|x| ((x - mean) * inverse) as f32));
-    }
-
-    /// Returns whether all magnitudes are below 1e6.
-    fn are_small(values: &[f32]) -> bool {
-        values.iter().fold(true, |all, x| all & (x.abs() < 1e6))
-    }
-}
-
-/// Returns the number of rows that are processed together. Their values fit into the CPU's second-level cache.
-///
-/// The number is a multiple of 16, except for very long rows. Each group of rows then starts at a multiple of 16
-/// values. [`dot`] adds every 16th product to the same partial sum. The division into groups of rows therefore hardly
-/// changes which products are added together.
-fn rows_of_block(columns: usize) -> usize {
-    const VALUES: usize = 1 << 14;
-    let rows = VALUES.div_ceil(columns).next_multiple_of(16);
-    if rows * columns <= 8 * VALUES { rows } else { (8 * VALUES / columns).max(1) }
-}
-
 impl Structure {
     /// Creates the tests of `subject`. No values have been added yet.
     pub(crate) fn new(subject: Subject<'_>) -> Self {
@@ -109,12 +77,8 @@ impl Structure {
         let (rows, width) = matrix(whole);
         let sums = moments.kurtosis < MAX_KURTOSIS && rows > 0;
         Self {
-            shape: shape.to_vec(),
-            moments,
             sums,
-            values: Vec::with_capacity(if sums { shape.iter().product() } else { 0 }),
-            all_small: true,
-            squares: 0.0,
+            part: sums.then(|| PartSums::new(shape, moments)),
             lines: Lines::default(),
             magnitudes: (rows > 0).then(|| Magnitudes::new(rows, width, first)),
             coarser: CoarserType::new(dtype),
@@ -124,48 +88,24 @@ impl Structure {
 
     /// Adds the next values in row-major order. `stored` has the values of the tensor. `values` has the random values
     /// from which the plan computes the values of the tensor. The two slices differ only if the plan applies functions
-    /// to random values.
-    pub(crate) fn add(&mut self, stored: &[f64], values: &[f64]) {
+    /// to random values. `hashes` has the hashes of the stored values. See [`hash`](super::value_hashes::hash).
+    pub(crate) fn add(&mut self, stored: &[f64], hashes: &[u64], values: &[f64]) {
         if let Some(magnitudes) = &mut self.magnitudes {
-            magnitudes.add(stored);
+            magnitudes.add(hashes);
         }
         self.coarser.add(stored);
-        if !self.sums {
-            return;
+        if let Some(part) = &mut self.part {
+            part.add(values);
         }
-        let added = self.values.len();
-        standardize(values, self.moments.mean, 1.0 / self.moments.std, &mut self.values);
-        let added = &self.values[added..];
-        self.all_small &= are_small(added);
-        self.squares += dot(added, added);
     }
 
     /// Runs the tests that need all values of the added rows at once. No values can be added afterwards.
     pub(crate) fn finish(&mut self) {
-        let values = std::mem::take(&mut self.values);
-        let (&[rows, ..], true) = (&self.shape[..], self.sums) else { return };
-        // NaN and infinite values would make all sums NaN or infinite. Another test reports such values. If all values
-        // are equal, other tests report this as well.
-        if values.len() < MIN_VALUES || !self.all_small || self.squares == 0.0 {
-            self.sums = false;
-            return;
+        let Some(part) = self.part.take() else { return };
+        match part.finish() {
+            Some((lines, results)) => (self.lines, self.results) = (lines, results),
+            None => self.sums = false,
         }
-        let mean_square = self.squares / values.len() as f64;
-        let (columns, skewness) = (values.len() / rows, self.moments.skewness);
-        let matrix = Matrix { shape: &self.shape, rows, columns, skewness, values: &values, mean_square };
-        // For light-tailed values, the limit distributions of random matrices already hold for small matrices.
-        if self.moments.kurtosis < LIGHT_TAILED {
-            self.results.extend(spectrum::tests(&matrix));
-        }
-        let (mut lags, mut lines) = (Lags::new(&matrix), UnfinishedLines::new(&self.shape));
-        let step = rows_of_block(columns);
-        for start in (0..rows).step_by(step) {
-            let rows = start..rows.min(start + step);
-            lines.add(&values[rows.start * columns..rows.end * columns]);
-            lags.add(&matrix, rows);
-        }
-        self.results.extend(lags.tests(&matrix));
-        self.lines = lines.finish();
     }
 
     /// Merges the tests of `next`. The rows of `next` follow those of `self` in the tensor.

@@ -49,14 +49,42 @@ struct Bidiagonal {
     beside: Vec<f64>,
 }
 
-/// Returns the results of the tests `spectrum` and `norm`. The list is empty if the matrix has fewer than `MIN_SIDE`
-/// rows or columns.
-pub(super) fn tests(matrix: &Matrix<'_>) -> Vec<TestResult> {
-    let (rows, columns) = (matrix.rows, matrix.columns);
-    if rows.min(columns) < MIN_SIDE {
-        return Vec::new();
+/// The first vector of the bidiagonalization, and its products with the rows of the matrix that were added so far.
+#[derive(Debug)]
+pub(super) struct FirstProducts {
+    /// The first right vector. It has fixed pseudo-random signs.
+    vector: Vec<f32>,
+    products: Products,
+}
+
+impl FirstProducts {
+    /// Returns the vector for a matrix of this size, with no rows added yet. Returns `None` if the matrix has fewer than
+    /// `MIN_SIDE` rows or columns.
+    pub(super) fn new(rows: usize, columns: usize) -> Option<Self> {
+        if rows.min(columns) < MIN_SIDE {
+            return None;
+        }
+        let scale = 1.0 / (columns as f32).sqrt();
+        let vector = (0..columns as u64).map(|n| sign(n) as f32 * scale).collect();
+        Some(Self { vector, products: Products::new(columns, is_back_needed(rows, columns)) })
     }
-    let Bidiagonal { diagonal, beside } = bidiagonal(matrix);
+
+    /// Adds the next rows.
+    pub(super) fn add(&mut self, rows: &[f32]) {
+        self.products.add(rows, &self.vector);
+    }
+}
+
+/// Returns whether a step computes the product with the transposed matrix together with the product with the matrix:
+/// unless the matrix is wide.
+fn is_back_needed(rows: usize, columns: usize) -> bool {
+    columns <= 16 * rows
+}
+
+/// Returns the results of the tests `spectrum` and `norm`. `first` has the products with all rows of the matrix.
+pub(super) fn tests(matrix: &Matrix<'_>, first: FirstProducts) -> Vec<TestResult> {
+    let (rows, columns) = (matrix.rows, matrix.columns);
+    let Bidiagonal { diagonal, beside } = bidiagonal(matrix, first);
     let mut entries: Vec<(f64, f64)> = Vec::new();
     entries.extend(diagonal.iter().take(STEPS).enumerate().map(|(k, x)| (x * x, (rows - k) as f64)));
     entries.extend(beside.iter().take(STEPS - 1).enumerate().map(|(k, x)| (x * x, (columns - 1 - k) as f64)));
@@ -104,31 +132,28 @@ fn bulk(entries: &[(f64, f64)]) -> TestResult {
     TestResult::new("spectrum", p, text)
 }
 
-/// Reduces the matrix to a small bidiagonal matrix by a few steps of Golub and Kahan's method. The first vector has
-/// fixed pseudo-random signs. Each new vector is orthogonalized against all earlier ones.
+/// Reduces the matrix to a small bidiagonal matrix by a few steps of Golub and Kahan's method. Each new vector is
+/// orthogonalized against all earlier ones.
 ///
 /// Let A be the matrix, v the last right vector, l the new left vector and d the new diagonal entry. Let P(x) be the
 /// part of a vector x that is orthogonal to all right vectors so far. The next right vector is P(A^T l), divided by its
 /// length. P(A^T l) can be computed as P(A^T A v) / d, for this reason: A v is d l plus a linear combination of earlier
 /// left vectors. A^T maps the earlier left vectors to linear combinations of the right vectors so far, and P of such a
 /// combination is 0. The advantage is that one pass over the values of A computes both A v and A^T A v.
-fn bidiagonal(matrix: &Matrix<'_>) -> Bidiagonal {
+fn bidiagonal(matrix: &Matrix<'_>, first: FirstProducts) -> Bidiagonal {
     let affordable = (MAX_PRODUCTS / matrix.values.len()).clamp(STEPS, MAX_STEPS);
     let steps = affordable.min(matrix.rows.min(matrix.columns) / 2);
-    let scale = 1.0 / (matrix.columns as f32).sqrt();
-    let mut right: Vec<Vec<f32>> = vec![(0..matrix.columns as u64).map(|n| sign(n) as f32 * scale).collect()];
+    let mut right: Vec<Vec<f32>> = vec![first.vector];
+    let mut first = Some(first.products);
     let mut left: Vec<Vec<f32>> = Vec::new();
     let (mut diagonal, mut beside) = (Vec::new(), Vec::new());
     // The factor by which rounding errors have grown since the last right vector that was computed as A^T l.
     let mut growth = 1.0;
     for step in 0..steps {
         let is_last = step + 1 == steps;
-        let in_one_pass = !is_last && matrix.columns <= 16 * matrix.rows;
-        let (mut u, back) = if in_one_pass {
-            matrix.times_and_back(&right[step])
-        } else {
-            (matrix.times(&right[step]), Vec::new())
-        };
+        let in_one_pass = !is_last && is_back_needed(matrix.rows, matrix.columns);
+        let products = first.take().unwrap_or_else(|| matrix.products(&right[step], in_one_pass));
+        let Products { product: mut u, back } = products;
         let squares = dot(&u, &u);
         orthogonalize(&mut u, &left);
         let entry = normalize(&mut u);
@@ -160,15 +185,34 @@ fn normalize(vector: &mut [f32]) -> f64 {
     length
 }
 
-impl Matrix<'_> {
-    /// Returns A v and A^T A v, where A is this matrix and v is `vector`.
-    fn times_and_back(&self, vector: &[f32]) -> (Vec<f32>, Vec<f32>) {
-        times_and_back(self.values, vector)
+/// The product of a matrix and a vector, and the product of the transposed matrix and that product.
+#[derive(Debug)]
+struct Products {
+    product: Vec<f32>,
+    /// The product with the transposed matrix. Empty if it is not computed.
+    back: Vec<f32>,
+}
+
+impl Products {
+    /// Returns the products of a matrix of `columns` columns and no rows. `back` says whether the product with the
+    /// transposed matrix is computed.
+    fn new(columns: usize, back: bool) -> Self {
+        Self { product: Vec::new(), back: vec![0.0; if back { columns } else { 0 }] }
     }
 
-    /// Returns the product of the matrix and a vector.
-    fn times(&self, vector: &[f32]) -> Vec<f32> {
-        times(self.values, vector)
+    /// Adds the next rows of the matrix.
+    fn add(&mut self, rows: &[f32], vector: &[f32]) {
+        add_products(rows, vector, &mut self.product, &mut self.back);
+    }
+}
+
+impl Matrix<'_> {
+    /// Returns the products of the matrix and a vector. `back` says whether the product with the transposed matrix is
+    /// computed.
+    fn products(&self, vector: &[f32], back: bool) -> Products {
+        let mut products = Products::new(self.columns, back);
+        products.add(self.values, vector);
+        products
     }
 
     /// Returns the product of the transposed matrix and a vector.
@@ -178,24 +222,14 @@ impl Matrix<'_> {
 }
 
 vectorized! {
-    /// Returns A v and A^T A v for a row-major matrix A and a vector v.
-    fn times_and_back(values: &[f32], vector: &[f32]) -> (Vec<f32>, Vec<f32>) {
-        let (mut product, mut back) = (Vec::new(), vec![0f32; vector.len()]);
-        for row in values.chunks(vector.len()) {
+    /// Appends the scalar product of each row and `vector` to `product`, and adds that product times the row to `back`.
+    /// `back` may be empty, and is then left alone.
+    fn add_products(rows: &[f32], vector: &[f32], product: &mut Vec<f32>, back: &mut [f32]) {
+        for row in rows.chunks(vector.len()) {
             let factor = inlined_dot(row, vector) as f32;
-            add_multiple(&mut back, factor, row);
+            add_multiple(back, factor, row);
             product.push(factor);
         }
-        (product, back)
-    }
-
-    /// Returns the product of a row-major matrix and a vector.
-    fn times(values: &[f32], vector: &[f32]) -> Vec<f32> {
-        let mut product = Vec::new();
-        for row in values.chunks(vector.len()) {
-            product.push(inlined_dot(row, vector) as f32);
-        }
-        product
     }
 
     /// Returns the product of the transpose of a row-major matrix of `columns` columns and a vector.
@@ -273,7 +307,9 @@ mod tests {
             let mean_square = dot(&values, &values) / values.len() as f64;
             let shape = [rows, columns];
             let matrix = Matrix { shape: &shape, rows, columns, skewness: 0.0, values: &values, mean_square };
-            let found = bidiagonal(&matrix);
+            let mut first = FirstProducts::new(rows, columns).unwrap();
+            first.add(&values);
+            let found = bidiagonal(&matrix, first);
             let (diagonal, beside) = reference(&matrix, found.diagonal.len());
             for (found, right) in found.diagonal.iter().zip(&diagonal).chain(found.beside.iter().zip(&beside))
             {

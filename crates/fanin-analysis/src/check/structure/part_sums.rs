@@ -1,0 +1,130 @@
+//! Sums over the standardized values of a range of a tensor's rows, and the tests of these values that need all of them
+//! at once.
+
+use super::MIN_VALUES;
+use super::lags::Lags;
+use super::lines::{Lines, UnfinishedLines};
+use super::matrix::{LIGHT_TAILED, Matrix, dot};
+use super::spectrum::{self, FirstProducts};
+use crate::check::distribution::Moments;
+use crate::check::tensor_view::matrix;
+use crate::check::test_result::TestResult;
+use crate::vectorized::vectorized;
+
+/// The standardized values of a range of rows, and the sums from which they are tested. The values are added chunk by
+/// chunk. The sums are computed for whole blocks of rows, while the values of a block are in the CPU's second-level
+/// cache.
+#[derive(Debug)]
+pub(super) struct PartSums {
+    /// The shape of the rows. The size along the first axis is the number of rows.
+    shape: Vec<usize>,
+    /// The moments by which the values are standardized.
+    moments: Moments,
+    /// The standardized values.
+    values: Vec<f32>,
+    /// The number of values in the sums of `lags`, `lines` and `products`.
+    summed: usize,
+    /// Whether the magnitudes of the standardized values are below 1e6.
+    all_small: bool,
+    /// The sum of the squares of the standardized values.
+    squares: f64,
+    lags: Lags,
+    lines: UnfinishedLines,
+    /// `None` if the test `spectrum` is not made.
+    products: Option<FirstProducts>,
+}
+
+vectorized! {
+    /// Subtracts `mean` from each value, and multiplies the result by `inverse`.
+    fn standardize(values: &[f64], mean: f64, inverse: f64, standardized: &mut [f32]) {
+        for (standardized, x) in standardized.iter_mut().zip(values) {
+            *standardized = ((x - mean) * inverse) as f32;
+        }
+    }
+
+    /// Returns whether all magnitudes are below 1e6.
+    fn are_small(values: &[f32]) -> bool {
+        values.iter().fold(true, |all, x| all & (x.abs() < 1e6))
+    }
+}
+
+/// Returns the number of rows of a block. Their values fit into the CPU's second-level cache.
+///
+/// The number is a multiple of 16, except for very long rows. Each block then starts at a multiple of 16 values.
+/// [`dot`] adds every 16th product to the same partial sum. The division into blocks therefore hardly changes which
+/// products are added together.
+fn rows_of_block(columns: usize) -> usize {
+    const VALUES: usize = 1 << 14;
+    let rows = VALUES.div_ceil(columns).next_multiple_of(16);
+    if rows * columns <= 8 * VALUES { rows } else { (8 * VALUES / columns).max(1) }
+}
+
+impl PartSums {
+    /// Creates the sums, with no values added yet. `shape` is the shape of the rows. It must have two axes or more, and
+    /// no axis of size 0.
+    pub(super) fn new(shape: &[usize], moments: Moments) -> Self {
+        let (rows, columns) = matrix(shape);
+        // For light-tailed values, the limit distributions of random matrices already hold for small matrices.
+        let products = FirstProducts::new(rows, columns).filter(|_| moments.kurtosis < LIGHT_TAILED);
+        Self {
+            shape: shape.to_vec(),
+            moments,
+            values: Vec::with_capacity(rows * columns),
+            summed: 0,
+            all_small: true,
+            squares: 0.0,
+            lags: Lags::new(shape),
+            lines: UnfinishedLines::new(shape),
+            products,
+        }
+    }
+
+    /// Adds the next values in row-major order.
+    pub(super) fn add(&mut self, values: &[f64]) {
+        let start = self.values.len();
+        self.values.resize(start + values.len(), 0.0);
+        let added = &mut self.values[start..];
+        standardize(values, self.moments.mean, 1.0 / self.moments.std, added);
+        self.all_small &= are_small(added);
+        self.squares += dot(added, added);
+        let (_, columns) = matrix(&self.shape);
+        let block = rows_of_block(columns) * columns;
+        while self.values.len() - self.summed >= block {
+            self.sum_rows(self.summed + block);
+        }
+    }
+
+    /// Adds the values up to the index `end` (exclusive) to the sums of rows, columns and neighbours. They must be whole
+    /// rows.
+    fn sum_rows(&mut self, end: usize) {
+        let range = self.summed..end;
+        self.lines.add(&self.values[range.clone()]);
+        if let Some(products) = &mut self.products {
+            products.add(&self.values[range.clone()]);
+        }
+        self.lags.add(&self.values, range);
+        self.summed = end;
+    }
+
+    /// Returns the sums of the lines and the results of the tests `spectrum`, `norm`, `correlation` and `symmetry`. All
+    /// rows must have been added.
+    ///
+    /// Returns `None` if a value is NaN, infinite or very large, if all values are equal to the mean, or if there are
+    /// fewer than `MIN_VALUES` values. NaN and infinite values would make all sums NaN or infinite. Other tests report
+    /// such values.
+    pub(super) fn finish(mut self) -> Option<(Lines, Vec<TestResult>)> {
+        if self.values.len() < MIN_VALUES || !self.all_small || self.squares == 0.0 {
+            return None;
+        }
+        if self.summed < self.values.len() {
+            self.sum_rows(self.values.len());
+        }
+        let (rows, columns) = matrix(&self.shape);
+        let mean_square = self.squares / self.values.len() as f64;
+        let (shape, skewness, values) = (&self.shape[..], self.moments.skewness, &self.values[..]);
+        let matrix = Matrix { shape, rows, columns, skewness, values, mean_square };
+        let mut results = self.products.map_or_else(Vec::new, |first| spectrum::tests(&matrix, first));
+        results.extend(self.lags.tests(&matrix));
+        Some((self.lines.finish(), results))
+    }
+}
