@@ -83,9 +83,10 @@ impl<'py> Array<'py> {
     pub fn of(array: &Bound<'py, PyAny>, dtype: Option<DType>) -> PyResult<Self> {
         let py = array.py();
         let kind = || array.get_type().name().map_or_else(|_| "?".to_owned(), |name| name.to_string());
-        // For a NumPy array, `__dlpack__` is called without keyword arguments, because passing them takes a tenth of
-        // the time of a small fill. Without `max_version`, NumPy raises an error for a read-only array, because the
-        // older protocol has no read-only flag. The code below then calls `__dlpack__` again with the arguments.
+        // For a NumPy array, `__dlpack__` is first called without keyword arguments, because passing them would make a
+        // small fill 10 % slower. Without the argument `max_version`, NumPy uses an older protocol, which has no
+        // read-only flag. NumPy then raises an error for a read-only array, and the code below calls `__dlpack__` again,
+        // with the arguments.
         if is_numpy(array)?
             && let Ok(exported) = array.call_method0(intern!(py, "__dlpack__"))
             && let Ok(capsule) = exported.cast_into::<PyCapsule>()

@@ -1,6 +1,7 @@
 """sharded_init raises an error that names the parameters with elements that were not written.
 
-An element counts as written unless its value was computed from unwritten memory, such as the memory that `torch.empty` returns.
+An element counts as not written if it still has the memory that `torch.empty` returned, or if its value was computed from such
+memory.
 """
 
 import pytest

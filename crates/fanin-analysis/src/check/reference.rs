@@ -121,7 +121,7 @@ impl BinSearch {
     #[inline]
     fn bin(&self, x: f64, step: usize) -> usize {
         let below = usize::from(self.below[step]);
-        // For most distributions, no interval has more than one edge.
+        // For most distributions, at most one edge of a bin is inside an interval of the [`BinSearch`].
         if self.compared == 1 {
             below + usize::from(x >= self.edges[below])
         } else {

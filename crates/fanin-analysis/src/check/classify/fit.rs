@@ -451,8 +451,8 @@ fn clamped_values(
     let piled = |bound: f64, count: u64| match fitted {
         // Equal random values are rare in a wide type.
         Some(_) if wide => count >= 5,
-        // In a narrow type, the probability of a value is the probability of its rounding interval. torch moves values
-        // from the upper bound of a uniform distribution to the lower one.
+        // In a narrow type, the probability of a value is the probability of its rounding interval. If a value
+        // of a uniform distribution is rounded to the upper bound, torch replaces it by the lower bound.
         Some(reference) => {
             let probability = |x: f64| {
                 let (below, above) = grid::rounding_interval(scan.dtype, x);

@@ -32,8 +32,8 @@ const MAX_VALUES: usize = 1 << 16;
 /// one in 2,000, can be compared. Larger f32 values are rounded too coarsely.
 const NATIVE_UNIFORM: usize = 200_000;
 
-/// The smallest number of values of a tensor whose origin is determined. The origin of smaller tensors counts as
-/// unknown.
+/// The origin of a tensor is determined only if the tensor has at least this many values. The origin of a smaller
+/// tensor counts as unknown.
 const MIN_VALUES: usize = 256;
 
 /// The largest number of values that are compared for each tried step.
