@@ -7,6 +7,9 @@ use crate::vectorized::vectorized;
 /// values, or rarer.
 pub(super) const LIGHT_TAILED: f64 = 3.3;
 
+/// The structure of a tensor is tested only if the tensor has at least this many values.
+pub(crate) const MIN_VALUES: usize = 64;
+
 /// The largest number of products that are added in f32. The sums of several such groups are added in f64.
 const SHORT: usize = 4096;
 

@@ -29,11 +29,9 @@ use super::test_result::TestResult;
 use coarser_type::CoarserType;
 use lines::Lines;
 use magnitudes::Magnitudes;
+pub(crate) use matrix::MIN_VALUES;
 pub(super) use matrix::dot;
 use part_sums::PartSums;
-
-/// The smallest number of values of a tensor whose structure is tested.
-pub(crate) const MIN_VALUES: usize = 64;
 
 /// Sums over the values are tested only if the kurtosis of the values is below this. A larger kurtosis occurs if most
 /// values are rounded to one value.

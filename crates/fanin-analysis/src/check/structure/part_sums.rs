@@ -1,10 +1,9 @@
 //! Sums over the standardized values of a range of a tensor's rows, and the tests of these values that need all of them
 //! at once.
 
-use super::MIN_VALUES;
 use super::lags::Lags;
 use super::lines::{Lines, UnfinishedLines};
-use super::matrix::{LIGHT_TAILED, Matrix, dot};
+use super::matrix::{LIGHT_TAILED, MIN_VALUES, Matrix, dot};
 use super::spectrum::{self, FirstProducts};
 use crate::check::distribution::Moments;
 use crate::check::tensor_view::matrix;
