@@ -196,7 +196,7 @@ impl<'a> Comparison<'a> {
 /// values depend on LAPACK. For a plan with blocks, the largest tolerance of a block is returned.
 fn tolerance(plan: &Plan) -> f64 {
     match plan.distribution() {
-        // torch computes the matrices of all narrower types in f32.
+        // For all types narrower than f64, torch computes the matrices in f32.
         Distribution::Orthogonal { gain } => {
             gain.abs() * if plan.dtype() == DType::F64 { 2.5e-11 } else { 2.5e-5 }
         }

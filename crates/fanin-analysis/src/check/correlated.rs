@@ -12,7 +12,7 @@ const TOGETHER: usize = 256;
 /// CPU's second-level cache.
 const LATER: usize = 512;
 
-/// The largest rounding error of a scalar product of two unit vectors that is computed in f32.
+/// If the scalar product of two unit vectors is computed in f32, its rounding error is at most this.
 const ROUNDING: f64 = 1e-4;
 
 /// Two correlated vectors.
@@ -27,7 +27,7 @@ pub(super) struct CorrelatedPair {
 }
 
 /// Returns the pairs of vectors whose indices differ by at most `distance`, and whose correlation has a magnitude of at
-/// least `limit`. A vector of zeros, or one that is not finite, is correlated with no other.
+/// least `limit`. A vector of zeros, or a vector with a value that is not finite, is never part of a pair.
 pub(super) fn correlated(vectors: &[&[f32]], distance: usize, limit: f64) -> Vec<CorrelatedPair> {
     let count = vectors.len();
     let factors = map(count, |n| reciprocal_length(vectors[n]));
@@ -92,7 +92,7 @@ mod tests {
     use super::*;
     use crate::signs::sign;
 
-    /// Returns vectors of pseudo-random signs. The vector at index 700 is correlated with those at 3 and 650.
+    /// Returns vectors of pseudo-random signs. The vector at index 700 is correlated with the vectors at 3 and 650.
     fn vectors(count: usize, length: usize) -> Vec<Vec<f32>> {
         let random = |n: usize| (0..length).map(|k| sign((n * length + k) as u64) as f32).collect();
         let mut vectors: Vec<Vec<f32>> = (0..count).map(random).collect();

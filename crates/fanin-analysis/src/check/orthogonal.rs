@@ -114,8 +114,8 @@ pub(crate) fn is_plausible(squares: f64, gain: f64, tolerance: f64) -> bool {
     (squares / (gain * gain) - 1.0).abs() < 3.0 * tolerance
 }
 
-/// Statistics of the entries of an orthogonal matrix. They show whether the matrix can have been drawn from the Haar
-/// measure.
+/// Statistics of the entries of an orthogonal matrix. The statistics show whether the matrix may have been drawn from
+/// the Haar measure.
 #[derive(Debug, Default)]
 pub(crate) struct EntryStatistics {
     count: u64,
@@ -137,8 +137,8 @@ impl EntryStatistics {
         }
     }
 
-    /// Compares the entries with those of a random matrix of this shape, drawn from the Haar measure and multiplied by
-    /// `gain`. Returns the results of the tests. The list is empty for a matrix of one entry.
+    /// Compares the entries with the entries of a random matrix of this shape, drawn from the Haar measure and
+    /// multiplied by `gain`. Returns the results of the tests. The list is empty for a matrix of one entry.
     pub(crate) fn tests(&self, shape: &[usize], gain: f64, dtype: DType) -> Vec<TestResult> {
         let long = shape[0].max(shape[1..].iter().product());
         let gain = gain.abs();
@@ -152,7 +152,8 @@ impl EntryStatistics {
             let rest = 1.0 - (x / gain).powi(2);
             if rest <= 0.0 { 0.0 } else { beta_reg((n - 1.0) / 2.0, 0.5, rest.min(1.0)) }
         };
-        // `rounding` is the largest relative rounding error of the dtype. `smallest` is its smallest positive value.
+        // `rounding` is the largest relative rounding error of the dtype. `smallest` is the smallest positive value of
+        // the dtype.
         let rounding = grid::epsilon(dtype) / 2.0;
         let smallest = grid::neighbours(dtype, 0.0).1;
 

@@ -20,7 +20,7 @@ use super::distribution::Univariate;
 use super::tensor_view::TensorView;
 use crate::error::Result;
 
-/// The seeds of torch that are tried. The most common seeds come first.
+/// The seeds under which the values of a tensor are looked for in torch's stream. The most common seeds come first.
 const SEEDS: [u64; 10] = [0, 42, 1, 1234, 1337, 123, 2, 3, 12345, 2024];
 
 /// The number of values of a tensor that are compared with the stream. One bit of each value is compared. The bit says
@@ -31,18 +31,18 @@ const BITS: usize = 128;
 /// the value to the other half of the distribution.
 const MAX_ERRORS: u32 = 6;
 
-/// A tensor is searched only if at least this number of its bits are known. The bit of a value near the middle of the
-/// distribution is unknown, because training may have moved the value to the other half.
+/// A tensor is looked for in the streams only if at least this many of its bits are known. The bit of a value near the
+/// middle of the distribution is unknown, because training may have moved the value to the other half.
 const MIN_BITS: u32 = 90;
 
-/// The largest number of random words of each seed's stream that are searched.
+/// At most this many random words of the stream of each seed are searched.
 const MAX_WORDS: usize = 1 << 22;
 
 /// The number of tensors whose values are looked for in the streams of all seeds. If one of these tensors is found in a
 /// stream, the remaining tensors are looked for in that stream only.
 const FIRST: usize = 2;
 
-/// The largest number of values of a tensor that are compared with torch's values.
+/// At most this many values of a tensor are compared with torch's values.
 const MAX_COMPARED: usize = 1 << 16;
 
 /// A tensor whose values may be an earlier draw of torch, possibly changed.
@@ -52,7 +52,7 @@ pub(crate) struct Candidate {
     pub(crate) tensor: usize,
     /// The distribution of the values.
     pub(crate) distribution: Univariate,
-    /// The largest relative change of a value by rounding.
+    /// The largest relative rounding error of a value.
     pub(crate) rounding: f64,
 }
 
@@ -128,16 +128,16 @@ pub(crate) fn find(
 }
 
 impl Pattern {
-    /// Returns the pattern of the first values of a tensor, or `None` if there are too few values, or too few bits are
-    /// known.
+    /// Returns the pattern of the first values of a tensor, or `None` if there are too few values, or if too few bits
+    /// are known.
     fn new(values: &[f64], distribution: &Univariate) -> Option<Self> {
         if values.len() < BITS {
             return None;
         }
         let (mut bits, mut known) = (0u128, 0u128);
         // The bit of a value is unknown if the value is within this distance from the middle of the distribution,
-        // because a change may have moved it to the other side. The unit is the bound of a uniform distribution, or the
-        // standard deviation of a normal distribution.
+        // because a change may have moved the value to the other side. The unit is the bound of a uniform distribution,
+        // or the standard deviation of a normal distribution.
         const MARGIN: f64 = 0.1;
         let mut set = |word: usize, x: f64, margin: f64| {
             bits |= u128::from(x >= 0.0) << word;
@@ -199,13 +199,14 @@ impl HighestBits {
 }
 
 /// Compares the values of a candidate with the values that torch draws with `seed`, starting at the random word with
-/// the index `word`. Returns `None` if the values differ so much that the agreement of their bits must be by chance.
+/// the index `word`. Returns `None` if the values differ so much that the agreement of their bits can only be
+/// accidental.
 ///
 /// Zeros are left out, because the row of a padding token is zero. Values near the bounds of a uniform distribution are
 /// left out too: if rounding takes a value to the upper bound, torch replaces it by the lower bound.
 fn change(values: &[f64], seed: u64, word: usize, candidate: &Candidate) -> Option<Change> {
-    // If the number of values is not a multiple of `GROUP`, torch draws the last `GROUP` values again. They are left
-    // out.
+    // If the number of values is not a multiple of `GROUP`, torch draws the last `GROUP` values again. These values are
+    // left out.
     let count = (values.len() / Torch::GROUP).checked_sub(1)? * Torch::GROUP;
     let shape = [count];
     let (plan, limit) = match candidate.distribution {

@@ -1,4 +1,4 @@
-//! Reads the values of a stored tensor, or of a part of it such as one block of a fused parameter.
+//! Reads the values of a stored tensor, or of a part of the tensor, such as one block of a fused parameter.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use crate::error::Result;
 /// The largest number of values of a tensor that [`TensorView::kept`] keeps in memory.
 const MAX_KEPT: usize = 1 << 13;
 
-/// The largest number of values that [`TensorView::values`] passes at once.
+/// The largest number of values that [`TensorView::values`] passes to a closure at once.
 pub(crate) const CHUNK: usize = Checkpoint::CHUNK;
 
 /// A view of a tensor in a checkpoint: of the whole tensor, of one block, or of a range along its axes.
@@ -74,7 +74,7 @@ impl<'a> TensorView<'a> {
     }
 
     /// Returns this view of a whole tensor. If the tensor has few values, they are read now, and kept in memory for all
-    /// views of the tensor that are made from this one.
+    /// views of the tensor that are made from this view.
     ///
     /// # Errors
     /// Returns an error if the file cannot be read.
@@ -115,7 +115,7 @@ impl<'a> TensorView<'a> {
     }
 
     /// Divides the view into parts of consecutive rows, of about equal sizes. A part has at most `values` values,
-    /// unless a single row has more.
+    /// unless a single row has more values.
     pub(crate) fn parts(&self, values: usize) -> Vec<Part<'a>> {
         let Some(&rows) = self.shape.first() else {
             return vec![Part { view: self.clone(), first: 0 }];
@@ -220,7 +220,7 @@ impl<'a> TensorView<'a> {
         self.values_of(self.runs(), take)
     }
 
-    /// Calls `take` with the values of the tensor whose row-major indices are in `runs`, in chunks of at most [`CHUNK`]
+    /// Calls `take` with the values of the tensor at the row-major indices `runs`, in chunks of at most [`CHUNK`]
     /// values.
     fn values_of(&self, runs: impl Iterator<Item = Range<usize>>, mut take: impl FnMut(&[f64])) -> Result {
         match &self.kept {

@@ -11,8 +11,8 @@ pub(super) const WINDOW: usize = 64_usize.div_ceil(SHIFT as usize);
 /// The number of bits by which the hash of a window is shifted before a value is added.
 const SHIFT: u32 = 5;
 
-/// The number of values before a chunk for which hashes are kept, because windows that end in the chunk may start at
-/// these values. The number is at least `WINDOW` - 1.
+/// The hashes of this many values before a chunk are kept, because windows that end in the chunk may start at these
+/// values. The number is at least `WINDOW` - 1.
 const RECENT: usize = 16;
 
 /// The base of the polynomial hashes of several values.
@@ -37,11 +37,11 @@ static POWERS: [u64; CHUNK + 1] = {
 pub(super) struct ValueHashes {
     /// The number of values of the chunk.
     count: usize,
-    /// The hashes of the `RECENT` values before the chunk, and of its values.
+    /// The hashes of the `RECENT` values before the chunk, and of the values of the chunk.
     values: Vec<u64>,
     /// Intermediate sums of hashes, at the same indices as in `values`.
     sums: Vec<u64>,
-    /// For each index of `values`, the hash of the window that ends there.
+    /// For each index of `values`, the hash of the window that ends at this index.
     windows: Vec<u64>,
 }
 
@@ -108,12 +108,12 @@ vectorized! {
         inlined_hash(values, hashes);
     }
 
-    /// Computes the hash of each value of a chunk, and the hash of the window that ends at the value. Each of the other
-    /// arguments has `RECENT` elements before those of the chunk.
+    /// Computes the hash of each value of a chunk, and the hash of the window that ends at the value. `values`, `sums`
+    /// and `windows` each contain `RECENT` elements before the elements of the chunk.
     fn hash_windows(chunk: &[f64], values: &mut [u64], sums: &mut [u64], windows: &mut [u64]) {
         inlined_hash(chunk, &mut values[RECENT..]);
         // The sum over 16 values is computed in four steps, each of which doubles the number of values. All values
-        // before the last `WINDOW` ones are shifted out of the sum.
+        // before the last `WINDOW` values are shifted out of the sum.
         add_shifted::<1>(values, sums);
         add_shifted::<2>(sums, windows);
         add_shifted::<4>(windows, sums);

@@ -18,7 +18,7 @@ use crate::check::value_hashes::hash;
 use crate::error::Result;
 use crate::parallel::try_map;
 
-/// The p-value of the Kolmogorov-Smirnov test above which a distribution is accepted.
+/// A distribution is accepted if the Kolmogorov-Smirnov test has a p-value above this limit.
 const MIN_P_VALUE: f64 = 1e-5;
 
 /// The std of the standard normal distribution truncated to `[-2, 2]`.
@@ -27,7 +27,7 @@ pub(super) const STD_TRUNCATED_AT_2: f64 = 0.879_625_66;
 /// The std of the standard normal distribution truncated to `[-3, 3]`.
 const STD_TRUNCATED_AT_3: f64 = 0.986_578_28;
 
-/// The distance from the mean, in standard deviations, beyond which a value is an outlier.
+/// A value is an outlier if its distance from the mean is more than this many standard deviations.
 const TRIM: f64 = 6.5;
 
 /// If a test of structure has a p-value below this limit, the values are called dependent. About ten such tests are
@@ -35,13 +35,13 @@ const TRIM: f64 = 6.5;
 const DEPENDENT: f64 = 1e-6;
 
 /// Estimates of the mean, the standard deviation and the range of a tensor's values. Candidate distributions are
-/// derived from them.
+/// derived from these estimates.
 struct Estimate {
     /// Whether exact zeros are ignored. They are ignored if more than 0.1 % of the finite values are 0 and the type has
     /// more than 8 bits. Random values have fewer zeros. Most of the zeros then come from a `sparse` scheme or from the
     /// row of a padding token.
     ignore_zeros: bool,
-    /// The modes: values that occur far more often than the values next to them. The estimates ignore them.
+    /// The modes: values that occur far more often than the values next to them. The estimates ignore the modes.
     modes: Vec<f64>,
     /// The number of finite values that are not ignored.
     count: f64,
@@ -56,8 +56,8 @@ struct Estimate {
 }
 
 impl Estimate {
-    /// Estimates the moments of the finite values that are not ignored. `modes` has values to ignore. See
-    /// [`Estimate::ignore_zeros`] for zeros.
+    /// Estimates the moments of the finite values. The values in `modes` are ignored. Zeros are ignored if
+    /// [`Estimate::ignore_zeros`] is true.
     ///
     /// # Errors
     /// Returns an error if the file cannot be read.
@@ -126,7 +126,8 @@ impl Estimate {
         // distance of a bound from the mean is about 1 + 1/n times the distance of this value.
         let mut reach = self.reach() * (1.0 + 1.0 / count);
         if (reach / 3f64.sqrt() / std - 1.0).abs() < 0.05 + grid::epsilon(dtype) / 2.0 + 3.0 / count.sqrt() {
-            // In a type of 8 bits, the standard deviation gives a better estimate of the bound than the largest value.
+            // In a type of 8 bits, the standard deviation gives a better estimate of the bound than the largest value
+            // does.
             if dtype.size() == 1 {
                 reach = 3f64.sqrt() * std;
             }
@@ -232,8 +233,8 @@ pub(super) fn distribution(
 }
 
 /// Returns a message if there are more adjacent zeros than independent zeros would cause, and `None` otherwise.
-/// `fitted` is whether a distribution fits the other values. If it is false, the result is `None`. If only one row is
-/// all zeros, as for a padding token, its zeros are not counted.
+/// `fitted` is whether a distribution fits the other values. If `fitted` is false, the result is `None`. If only one
+/// row is all zeros, as for a padding token, its zeros are not counted.
 fn zeros_together(scan: &Scan<'_>, fitted: bool) -> Result<Option<String>> {
     let summary = &scan.summary;
     let (rows, width) = scan.matrix();
@@ -379,7 +380,7 @@ fn fit_without_outliers(
     }
     // A value is an outlier if it is more than `TRIM` standard deviations from the mean. Outliers shift the mean and
     // enlarge the standard deviation, so the estimate is repeated. Each estimate leaves out the outliers of the
-    // previous one.
+    // previous estimate.
     let mut outliers = 0;
     for _ in 0..6 {
         outliers = estimate.refine(scan, TRIM * estimate.std)?;

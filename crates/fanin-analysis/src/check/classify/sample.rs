@@ -1,11 +1,10 @@
-//! Samples values of a tensor, to search for modes. A mode is a value that occurs far more often than the values next
-//! to it.
+//! Samples values of a tensor, to find modes. A mode is a value that occurs far more often than the values next to it.
 
 /// The largest number of values of a sample.
 const SIZE: usize = 1 << 16;
 
-/// The smallest number of distinct values in a sample that is searched for modes. Quantized values and masks have fewer
-/// distinct values.
+/// Modes are looked for only in a sample that has at least this many distinct values. Quantized values and masks have
+/// fewer distinct values.
 const MIN_DISTINCT: usize = 8;
 
 /// The count of a value is compared with the counts of the next smaller and the next larger distinct values. This
@@ -64,14 +63,14 @@ impl ValueSample {
         self.index = end;
     }
 
-    /// Adds the sampled values of `next`, which come from rows that follow those of `self`.
+    /// Adds the sampled values of `next`, which come from rows that follow the rows of `self`.
     pub(super) fn merge(&mut self, next: Self) {
         self.values.extend(next.values);
     }
 
     /// Returns the modes in ascending order: the values that occur more than 3 k + 12 times in the sample, where k is
     /// the largest count among the four next smaller and the four next larger distinct values. Zeros are left out,
-    /// because `sparse` matrices and the rows of padding tokens have many.
+    /// because `sparse` matrices and the rows of padding tokens have many zeros.
     ///
     /// Adjacent values of a smooth distribution have similar counts. This also holds in a narrow type: the spacing of
     /// its values, and so the count of a value, at most doubles from one value to the next.

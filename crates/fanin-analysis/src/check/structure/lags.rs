@@ -13,20 +13,22 @@ use crate::vectorized::vectorized;
 /// The number of sums in the [`Sketch`] of a row or of a column.
 const SKETCH: usize = 8;
 
-/// The smallest number of values of a row or column that is sketched. The sums over fewer values are far from normal.
+/// A row or column is sketched only if it has at least this many values. The sums of fewer values are not approximately
+/// normally distributed.
 const MIN_LENGTH: usize = 16 * SKETCH;
 
-/// The largest distance up to which every distance between two rows, or between two columns, is tested.
+/// Rows are tested for correlation at every distance from 1 to this distance, and so are columns.
 const ALL_LAGS: usize = 128;
 
 /// The largest number of parts of equal size into which the rows or the columns are divided. Rows or columns at the
 /// same position in two parts are compared, such as the first rows of two shards.
 const MAX_PARTS: usize = 16;
 
-/// The smallest number of products whose sum is tested. The sum of fewer products is far from normal.
+/// A sum of products is tested only if it has at least this many products. The sum of fewer products is not
+/// approximately normally distributed.
 const MIN_PRODUCTS: usize = 1000;
 
-/// The smallest number of pairs of positions (i, j) and (j, i) that is tested.
+/// Symmetry is tested only if there are at least this many pairs of positions (i, j) and (j, i).
 const MIN_PAIRS: usize = 100;
 
 /// A distance along an axis. Values at this distance from one another are tested for correlation.
@@ -37,7 +39,7 @@ struct AxisLag {
     step: usize,
     /// The difference of the row-major indices of two values at this distance.
     distance: usize,
-    /// The sum of the products of two values at this distance.
+    /// The sum of `x * y` over all pairs of values x and y at this distance.
     sum: f64,
 }
 
@@ -74,7 +76,7 @@ impl Lags {
         }
     }
 
-    /// Adds the next rows: the values `range`. `values` also has the values of all earlier rows.
+    /// Adds the next rows, whose values are `values[range]`. `values` also contains all earlier rows.
     pub(super) fn add(&mut self, values: &[f32], range: Range<usize>) {
         for axis in &mut self.axes {
             let start = range.start.max(axis.distance);
@@ -218,12 +220,12 @@ vectorized! {
     }
 }
 
-/// Tests whether lines (rows or columns) at some distance are correlated. `lines` has the sketch of each line, and
-/// `name` is "rows" or "columns".
+/// Tests whether lines (rows or columns) at a fixed distance from one another are correlated. `lines` has the sketch of
+/// each line, and `name` is "rows" or "columns".
 ///
 /// All distances up to `ALL_LAGS` are tested. The lines are also divided into 2 to `MAX_PARTS` parts of equal size, and
 /// the distances between lines at the same position in two parts are tested. The result is for the distance with the
-/// smallest p-value. Its p-value is multiplied by the number of tested distances.
+/// smallest p-value. This p-value is multiplied by the number of tested distances.
 fn between_lines(name: &str, lines: &[Sketch]) -> Option<TestResult> {
     if lines.len() < 4 {
         return None;

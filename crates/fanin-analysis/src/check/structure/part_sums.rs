@@ -1,5 +1,5 @@
-//! Sums over the standardized values of a range of a tensor's rows, and the tests of these values that need all of them
-//! at once.
+//! Sums over the standardized values of a range of a tensor's rows, and the tests that need all of these values at
+//! once.
 
 use super::lags::Lags;
 use super::lines::{Lines, UnfinishedLines};
@@ -10,9 +10,9 @@ use crate::check::tensor_view::matrix;
 use crate::check::test_result::TestResult;
 use crate::vectorized::vectorized;
 
-/// The standardized values of a range of rows, and the sums from which they are tested. The values are added chunk by
-/// chunk. The sums are computed for whole blocks of rows, while the values of a block are in the CPU's second-level
-/// cache.
+/// The standardized values of a range of rows, and the sums that the tests of these values use. The values are added
+/// chunk by chunk. The sums are computed for whole blocks of rows, while the values of a block are in the CPU's
+/// second-level cache.
 #[derive(Debug)]
 pub(super) struct PartSums {
     /// The shape of the rows. The size along the first axis is the number of rows.
@@ -21,7 +21,7 @@ pub(super) struct PartSums {
     moments: Moments,
     /// The standardized values.
     values: Vec<f32>,
-    /// The number of values in the sums of `lags`, `lines` and `products`.
+    /// The number of values that have been added to the sums of `lags`, `lines` and `products`.
     summed: usize,
     /// Whether the magnitudes of the standardized values are below 1e6.
     all_small: bool,
@@ -29,7 +29,7 @@ pub(super) struct PartSums {
     squares: f64,
     lags: Lags,
     lines: UnfinishedLines,
-    /// `None` if the test `spectrum` is not made.
+    /// The sums for the test `spectrum`, or `None` if the test is not made.
     products: Option<FirstProducts>,
 }
 
@@ -47,7 +47,7 @@ vectorized! {
     }
 }
 
-/// Returns the number of rows of a block. Their values fit into the CPU's second-level cache.
+/// Returns the number of rows of a block. The values of these rows fit into the CPU's second-level cache.
 ///
 /// The number is a multiple of 16, except for very long rows. Each block then starts at a multiple of 16 values.
 /// [`dot`] adds every 16th product to the same partial sum. The division into blocks therefore hardly changes which
@@ -93,8 +93,8 @@ impl PartSums {
         }
     }
 
-    /// Adds the values up to the index `end` (exclusive) to the sums of rows, columns and neighbours. They must be whole
-    /// rows.
+    /// Adds the values up to the index `end` (exclusive) to the sums of rows, columns and neighbours. These values must
+    /// be whole rows.
     fn sum_rows(&mut self, end: usize) {
         let range = self.summed..end;
         self.lines.add(&self.values[range.clone()]);

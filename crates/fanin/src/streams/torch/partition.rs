@@ -64,7 +64,8 @@ impl Cost {
     }
 }
 
-/// The smallest computing time for which another thread is woken, in the unit of [`Cost`]: about 65 microseconds.
+/// Another thread is used only if the computing time divided by the number of threads is then at least this. The unit
+/// is that of [`Cost`], so this is about 65 microseconds.
 const WORTH_A_THREAD: f64 = (1 << 19) as f64;
 
 impl Torch {
@@ -84,8 +85,8 @@ impl Torch {
     }
 }
 
-/// Splits `values` values into at most `threads` partitions that take equally long. Returns the lengths of the
-/// partitions. If there are no values, there is one empty partition.
+/// Splits `values` values into at most `threads` partitions that take equally long to compute. Returns the lengths of
+/// the partitions. If there are no values, there is one empty partition.
 fn lengths(cost: Cost, values: usize, threads: usize) -> Vec<usize> {
     if threads == 1 || values == 0 {
         return vec![values];
