@@ -72,7 +72,7 @@ def limit(seconds: int) -> None:
 def shrink(config: Any, level: int) -> None:
     """Reduces fields of a configuration.
 
-    At level 1, all fields are reduced whose names match `SIZES` or occur in this function. At level 2, only numbers of layers,
+    At level 1, all fields whose names match `SIZES` or occur in this function are reduced. At level 2, only numbers of layers,
     lists of layer types, and sizes of vocabularies are reduced.
     """
     for name, value in list(vars(config).items()):

@@ -64,18 +64,18 @@ class BuiltIn(NamedTuple):
 
     #: The name of a class of transformers, or the name of a model of timm.
     name: str
-    #: Returns the configuration for the class of transformers. None if the model is a model of timm.
+    #: A function that returns the configuration for the class of transformers. None if the model is a model of timm.
     config: Callable[[], Any] | None
     #: The file name of the model's recipe.
     recipe: str
     #: The type of the floating-point tensors.
     dtype: torch.dtype = torch.float32
-    #: A Python expression that creates another model which can load a checkpoint of this model. None if there is none.
+    #: A Python expression that creates another model which can load a checkpoint of this model. None if there is no such model.
     also_loads_in: str | None = None
 
     @property
     def loads_in(self) -> str:
-        """A comma-separated list of Python expressions. Each creates a model that can load a checkpoint of this model."""
+        """Python expressions, separated by commas. Each expression creates a model that can load a checkpoint of this model."""
         first = f"timm.create_model({self.name!r})" if self.config is None else f"transformers.{self.name}"
         return first if self.also_loads_in is None else f"{first}, {self.also_loads_in}"
 
@@ -159,7 +159,7 @@ def small_vit() -> nn.Module:
 
 
 class EveryLayer(nn.Module):
-    """A module with many layers of torch, which draw values in their constructors, and with parameters that it fills itself."""
+    """A module with many layers of torch, whose constructors draw values, and with parameters that the module fills itself."""
 
     def __init__(self):
         super().__init__()

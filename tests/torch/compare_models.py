@@ -95,7 +95,7 @@ def forward(name, model):
 
 
 def find_errors(fanin, listed, model, folder):
-    """Writes and checks a checkpoint of a model. Yields each error."""
+    """Writes and checks a checkpoint of a model. Yields a message for each error."""
     name = listed["name"]
     result = subprocess.run(
         [fanin, "init", name, "--seed", "0", "-o", str(folder / "model.safetensors")], capture_output=True, text=True

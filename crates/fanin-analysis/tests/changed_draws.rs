@@ -6,7 +6,7 @@ mod common;
 use common::{File, Tensor};
 use fanin::DType;
 
-/// Returns the sum of a matrix that torch draws with this seed and `change` times the values of another draw.
+/// Returns a matrix that torch draws with this seed, plus `change` times the values of another draw.
 fn drawn(spec: &str, dtype: DType, seed: u64, change: f64) -> Tensor {
     let shape = [192, 160];
     let mut tensor = Tensor::drawn_by_torch("a.weight", spec, dtype, &shape, seed);

@@ -1,6 +1,6 @@
 //! The names of the files of a checkpoint in a folder.
 
-/// The file name of a checkpoint that has only one file.
+/// The file name of a checkpoint that consists of one file.
 pub(crate) const SINGLE_FILE: &str = "model.safetensors";
 
 /// The file name of the index in the `hf` layout.

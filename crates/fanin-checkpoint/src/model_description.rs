@@ -61,9 +61,9 @@ impl ModelDescription {
     }
 }
 
-/// Reads the manifest of the whole model if the file at `path` is one shard that the index in the same folder names.
-/// Returns `None` if there is no index, or if the index does not name the file. If the index or the header of a shard
-/// cannot be read, returns `Some(Err(message))`.
+/// Reads the manifest of the whole model if the file at `path` is a shard, and the index in the same folder lists the
+/// shard. Returns `None` if there is no index, or if the index does not list the file. If the index or the header of a
+/// shard cannot be read, returns `Some(Err(message))`.
 fn whole_model(path: &Path) -> Option<std::result::Result<Manifest, String>> {
     let is_checkpoint = path.extension().is_some_and(|extension| extension == "safetensors");
     let index = parent_folder(path).join(INDEX);

@@ -133,7 +133,7 @@ impl PartitionedFile<'_> {
     }
 
     /// Returns true if the file at the final path has the header and the size of this checkpoint. Returns false if
-    /// there is no file, or if another file exists there and the options allow replacing this file.
+    /// there is no file, or if another file exists there and the options allow the replacement of this other file.
     ///
     /// # Errors
     /// Returns an error if another file exists at the final path and must not be replaced.
@@ -153,8 +153,8 @@ impl PartitionedFile<'_> {
     }
 
     /// Returns the result of an operation in the folder. Another process may have renamed the file and removed the
-    /// folder. The operation then fails with the error "not found" although the final file is complete, and `Ok` is
-    /// returned.
+    /// folder. The operation then fails with the error "not found" although the final file is complete. In this case,
+    /// `Ok` is returned.
     fn ignore_renamed(&self, result: std::io::Result<()>, action: &'static str, path: &Path) -> Result {
         match result {
             Err(error) if error.kind() == ErrorKind::NotFound && self.is_complete()? => Ok(()),

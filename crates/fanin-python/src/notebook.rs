@@ -1,6 +1,6 @@
 //! The HTML that a notebook shows for an object.
 
-/// Returns a table with one row for each name and value.
+/// Returns an HTML table with one row for each pair of a name and a value.
 pub fn table(rows: &[(&str, String)]) -> String {
     let rows = rows.iter().map(|(name, value)| {
         let (name, value) = (escaped(name), escaped(value));
@@ -11,7 +11,7 @@ pub fn table(rows: &[(&str, String)]) -> String {
     format!("<table><tbody>{}</tbody></table>", rows.collect::<String>())
 }
 
-/// Returns a text of several lines, such as a recipe, as it is.
+/// Returns HTML that shows a text of several lines, such as a recipe, with its line breaks and spaces.
 pub fn preformatted(text: &str) -> String {
     format!("<pre>{}</pre>", escaped(text))
 }

@@ -1,4 +1,4 @@
-"""Recipes are applied to torch modules, checkpoints and files, and have the same values in all of them."""
+"""A recipe gives torch modules, checkpoints and files the same values."""
 
 import json
 import subprocess

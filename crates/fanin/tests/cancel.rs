@@ -1,5 +1,5 @@
-//! Tests that a fill ends soon after its token is cancelled. The tests cover every stream, and every scheme with fills
-//! that can take long.
+//! Tests that a fill ends soon after its token is cancelled. The tests cover every stream, and every scheme whose fills
+//! can take long.
 
 use std::time::{Duration, Instant};
 

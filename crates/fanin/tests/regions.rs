@@ -302,7 +302,8 @@ fn regions_outside_the_shape_and_memory_of_the_wrong_type_are_errors() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
 
-    /// Two fills of the parts of a one-dimensional tensor, split at any index, give the values of the whole tensor.
+    /// If a one-dimensional tensor is split at any index, the fills of the two parts give the values of the whole
+    /// tensor.
     #[test]
     fn splitting_a_long_tensor_at_any_index_changes_no_value(length in 1usize..3000, split in 0usize..3000, which in 0usize..16) {
         let (spec, _) = CATALOGUE.iter().filter(|(_, shapes)| shapes[0].is_empty()).nth(which).unwrap();

@@ -1,7 +1,7 @@
 //! Inspects a checkpoint: the planned distribution, the measured statistics and the warnings of each tensor.
 //!
-//! An [`Inspection`] serializes to JSON, which `docs/inspect.schema.json` describes. [`Inspection::to_html`] renders it
-//! as an HTML page.
+//! An [`Inspection`] serializes to JSON, which `docs/inspect.schema.json` describes. [`Inspection::to_html`] renders
+//! the inspection as an HTML page.
 
 mod depth;
 mod expected;

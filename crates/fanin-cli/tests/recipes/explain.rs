@@ -71,7 +71,7 @@ fn explain_shows_the_fans_the_std_and_the_signal_of_a_spec() {
         let report = json(&[fixed, "--shape", shape]);
         assert!(report["signal"].is_null() && !report["notes"].to_string().contains("dominates"), "{report}");
     }
-    // The layout in a spec takes precedence over --layout. If both differ, there is a note.
+    // The layout in a spec takes precedence over --layout. If the two layouts differ, there is a note.
     let both = json(&["kaiming_normal(layout=in_out)", "--shape", "64,3,7,7", "--layout", "torch"]);
     assert!(both["notes"][0].as_str().unwrap().contains("layout=in_out"), "{both}");
     let tanh = json(&["xavier_uniform", "--shape", "512,512", "--nonlinearity", "tanh"]);

@@ -8,9 +8,9 @@ use super::glob::Glob;
 pub(super) struct NameNumber {
     /// The text as it is written in the recipe.
     pub(super) text: String,
-    /// The pattern of the part of the name before the number.
+    /// The pattern that the text before the number must match.
     before: Glob,
-    /// The pattern of the part of the name after the number.
+    /// The pattern that the text after the number must match.
     after: Glob,
 }
 

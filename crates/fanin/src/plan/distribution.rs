@@ -79,7 +79,7 @@ pub enum Distribution {
     Sparse {
         /// The number of zeros in each column.
         zeros: usize,
-        /// The standard deviation of the other values, which must be finite and not negative.
+        /// The standard deviation of the normal values, which must be finite and not negative.
         std: f64,
     },
     /// The first rows and columns of a Hadamard matrix (Sylvester's construction), times `scale`. The element at `row`

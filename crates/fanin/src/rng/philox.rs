@@ -250,7 +250,7 @@ fn round<W: SimdU64>([even, odd]: [[W; 4]; 2], keys: [W; 2]) -> [[W; 4]; 2] {
 }
 
 /// Computes the two products of the last round. Returns the four words of a vector of blocks, with words 0 and 2
-/// replaced by their products.
+/// replaced by the products.
 #[inline(always)]
 fn last_products<W: SimdU64>([word0, word1, word2, word3]: [W; 4]) -> [W; 4] {
     let [multiplier0, multiplier1] = [W::splat(MULTIPLIERS[0]), W::splat(MULTIPLIERS[1])];

@@ -13,8 +13,8 @@ use crate::rng::{Permutation, Philox, SHUFFLE_MAX, choose_by_shuffle};
 use crate::simd::{Kernel, Level, SimdIsa, dispatch};
 use crate::{cancel::check, threads::Threads};
 
-/// The largest number of values that one thread computes at a time. The values are whole rows of a region, so a single
-/// row may be longer.
+/// One thread computes whole rows of a region at a time: as many rows as have at most this many values together, but at
+/// least one row.
 const CHUNK: usize = 1 << 16;
 
 /// The limit between two methods to fill a matrix. If fewer than one in `SPARSITY` values are non-zero, only the
@@ -97,9 +97,9 @@ impl Sparse {
 /// The kernel that sets the mask bits of the zeros in a range of columns.
 struct FindZeros<'a> {
     zeros: &'a Zeros,
-    /// The range of rows of the matrix that the mask covers.
+    /// The rows that the mask covers, as a range of rows of the matrix.
     rows: Range<usize>,
-    /// The first column of the matrix that the mask covers.
+    /// The first column that the mask covers, as a column of the matrix.
     left: usize,
     /// The range of columns, counted from `left`.
     columns: Range<usize>,

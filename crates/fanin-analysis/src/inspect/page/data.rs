@@ -63,7 +63,8 @@ pub(super) struct Data {
     planned: Vec<String>,
     /// The largest singular value of the tensor, or `None` if no singular values were computed.
     norm: Vec<Option<f64>>,
-    /// The smallest singular value of the tensor. `None` if no singular values were computed, or only from some rows.
+    /// The smallest singular value of the tensor. `None` if no singular values were computed, or if they were computed
+    /// from only some of the rows.
     least: Vec<Option<f64>>,
     /// The indices of the tensors that do not have full rank.
     singular: Vec<usize>,
@@ -71,7 +72,7 @@ pub(super) struct Data {
     lanczos: BTreeMap<usize, String>,
     /// The distinct warnings.
     pub(super) warnings: Vec<String>,
-    /// For the index of each tensor with warnings: the indices in `warnings` of these warnings.
+    /// For each tensor with warnings, maps the index of the tensor to the indices of its warnings in `warnings`.
     pub(super) warned: BTreeMap<usize, Vec<usize>>,
     /// The number of warnings that are listed at the top of the page. The page lists the first items of `warnings`.
     pub(super) listed: usize,

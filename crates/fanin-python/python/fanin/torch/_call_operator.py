@@ -1,4 +1,4 @@
-"""The function `call_operator`, which calls a torch operator from a dispatch mode. Frequent operators take half the usual time."""
+"""The function `call_operator`, which calls a torch operator from a dispatch mode. For frequent operators, it halves the time of the call."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ _is_function_mode_enabled = torch._C._is_torch_function_mode_enabled
 def call_operator(operator: Any, args: tuple[Any, ...], kwargs: dict[str, Any] | None) -> Any:
     """Returns `operator(*args, **kwargs)`, where `operator` is the first argument of `__torch_dispatch__`."""
     function = _BY_ID.get(id(operator))
-    # `function` is faster than `operator`, but function modes and subclasses with __torch_function__ would intercept it. They do
-    # not intercept `operator`. So if a mode is on, or if the first argument is of a subclass, `operator` is called.
+    # `function` is faster than `operator`, but function modes and subclasses with __torch_function__ would intercept it. Calls of
+    # `operator` are not intercepted. So if a mode is on, or if the first argument is of a subclass, `operator` is called.
     if function is None or _is_function_mode_enabled() or (args and isinstance(args[0], Tensor) and type(args[0]) not in _PLAIN):
         return operator(*args, **kwargs) if kwargs else operator(*args)
     return function(*args, **kwargs) if kwargs else function(*args)

@@ -127,7 +127,7 @@ def assert_initialized(
     via: str | Sequence[str] = "eager",
     seed: int = 0,
 ) -> None:
-    """Raises `InitError`, an AssertionError, if `check_init` has findings. For tests. The arguments are those of `check_init`.
+    """Raises `InitError`, an AssertionError, if `check_init` has findings. Used in tests. The arguments are those of `check_init`.
 
     >>> import torch, fanin.torch
     >>> def test_model():
@@ -147,7 +147,7 @@ def _paths(via: str | Sequence[str]) -> list[str]:
 
 
 def _collect(report: InitReport, checks: list[PathCheck], patterns: list[str]) -> None:
-    """Fills a report. A finding that both paths have is reported once."""
+    """Adds the results of the checks to a report. A finding that the eager and the meta path have in common is reported once."""
     findings: dict[tuple[str, str], Finding] = {}
     for check in checks:
         report.steps[check.via] = check.steps

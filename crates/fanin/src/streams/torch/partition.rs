@@ -91,8 +91,8 @@ fn lengths(cost: Cost, values: usize, threads: usize) -> Vec<usize> {
     if threads == 1 || values == 0 {
         return vec![values];
     }
-    // Returns the lengths of the partitions that the threads can finish in `time`, and the sum of these lengths. The
-    // lengths are whole groups.
+    // Returns the lengths of the partitions that the threads can finish in `time`, and the sum of these lengths. All
+    // lengths except the last are whole groups.
     let within = |time: f64| {
         let (mut begin, mut lengths) = (0, Vec::with_capacity(threads));
         while lengths.len() < threads && begin < values {

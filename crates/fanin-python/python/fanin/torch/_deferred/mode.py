@@ -6,7 +6,7 @@ stored, and the generator advances past the fill. Later, one of three things hap
 
 - The fill is dropped if another fill overwrites the same memory, or if nothing refers to the memory any more.
 - The fill is performed before an operation that reads the memory or writes to a part of the memory.
-- Otherwise the fill is performed when the context ends, together with all other deferred fills, on all threads.
+- Otherwise the fill is performed when the `with` block ends, together with all other deferred fills, on all threads.
 
 Reads and writes are detected in two ways:
 
@@ -129,7 +129,7 @@ class DeferredMode(TorchDispatchMode):
                 if isinstance(arg, Tensor):
                     queue.flush(arg)
             result = operator(*args, **kwargs)
-            # The deferred fill is dropped after the operator, because it must still be performed if the operator raises.
+            # The deferred fill is dropped only after the operator. If the operator raises, the fill must still be performed.
             queue.drop(args[0])
         else:
             queue.flush_arguments(args, kwargs)
@@ -211,7 +211,7 @@ _torch_stream.wake_mode = wake
 
 
 def _read_operator(operator, args, kwargs):
-    """Parses a call of `aten.uniform_` or `aten.normal_`. Returns UNIFORM or NORMAL, the two arguments, and the generator."""
+    """Parses a call of `aten.uniform_` or `aten.normal_`. Returns UNIFORM or NORMAL, its two parameters, and the generator."""
     if operator is _aten.uniform_.default:
         make_request, names = UNIFORM, ("from", "to")
     else:

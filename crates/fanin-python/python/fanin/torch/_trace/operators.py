@@ -19,9 +19,10 @@ class Effect(NamedTuple):
     kind: int
     #: The arguments that the operator writes to: positions, and names for keyword-only arguments.
     written: tuple[int | str, ...] = ()
-    #: Whether the new values do not depend on the former values of the written arguments.
+    #: Whether the new values are independent of the former values of the written arguments.
     overwrites: bool = True
-    #: Whether every element of the written arguments is written. If not, the elements may be chosen by values, as in `scatter_`.
+    #: Whether every element of the written arguments is written. If not, the values of another argument may choose the elements, as
+    #: in `scatter_`.
     covers: bool = True
     #: Whether the operator writes only to its first argument, a tensor, and none of its other arguments can be or contain a tensor.
     only_numbers: bool = False
@@ -33,7 +34,7 @@ class Effect(NamedTuple):
     name: str = ""
 
 
-#: Operators that allocate memory without writing it, by name without the overload.
+#: The names, without the overload, of the operators that allocate memory and do not write to it.
 _ALLOCATING = {
     "empty", "empty_like", "empty_strided", "empty_permuted", "new_empty", "new_empty_strided", "empty_quantized",
     "_empty_affine_quantized",
@@ -55,7 +56,7 @@ _OVERWRITING = {
     "geometric_",
 }  # fmt: skip
 
-#: Beginnings of the names of in-place operators that may leave some elements as they are.
+#: Beginnings of the names of in-place operators that may leave some elements unchanged.
 _SCATTERING = (
     "index_", "masked_", "scatter", "put_", "_index_put_impl_", "fill_diagonal_", "tril_", "triu_", "map_",
 )  # fmt: skip
@@ -113,7 +114,7 @@ def _may_be_tensor(argument: Any) -> bool:
 
 
 def tensors_in(values: Any) -> list[Tensor]:
-    """Returns the tensors in the arguments or the result of an operator, including those in lists."""
+    """Returns the tensors in the arguments or the result of an operator, including the tensors in lists."""
     found = []
     for value in values:
         if isinstance(value, Tensor):
