@@ -148,7 +148,7 @@ def transformers_build(model: type, largest: int = LARGEST) -> Callable[[], nn.M
 
 
 def timm_builds(count: int) -> Iterator[tuple[str, Callable[[], nn.Module]]]:
-    """Yields up to `count` small architectures of timm, one of each module that defines models."""
+    """Yields up to `count` small architectures of timm, one from each module that defines models."""
     import timm
 
     found = 0
@@ -222,8 +222,8 @@ def summary(path: Path) -> None:
 def confirm(path: Path) -> None:
     """Confirms findings of unwritten tensors on the meta device without `check_init`.
 
-    If several classes of a package have the same set of last parts of the names of unwritten tensors (such as "bias"), only the
-    first of these classes is examined.
+    The names of the unwritten tensors of a class have a set of last parts, such as {"bias", "weight"}. If several classes of a
+    package have the same set, only the first of these classes is examined.
 
     All tensors of a model are filled with one number before `init_weights()` is called. A tensor that is not written still has
     this number afterwards.

@@ -27,7 +27,7 @@ const SPECS: &[(&str, usize)] = &[
 const SHAPES: &[&[usize]] = &[&[1], &[3], &[1, 1], &[2, 1], &[70], &[5, 30], &[64, 64], &[130, 70]];
 
 /// Writes a file with a tensor for each spec that can be resolved. Verifies and audits the file. Returns the number of
-/// tensors and the failed tests.
+/// tensors and a list of the failed tests.
 fn check(dtype: DType, scale: f64, shape: &[usize], seed: u64) -> (usize, Vec<String>) {
     let (mut tensors, mut rules) = (Vec::new(), String::new());
     for (number, (spec, axes)) in SPECS.iter().enumerate() {

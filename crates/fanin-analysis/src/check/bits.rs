@@ -94,8 +94,8 @@ impl ExpectedValues {
     }
 }
 
-/// Compares a tensor of an integer type with its planned values: one value everywhere, or consecutive integers
-/// (`arange`).
+/// Compares a tensor of an integer type with its planned values: one value everywhere, or for `arange` the index of
+/// each element along the last axis.
 ///
 /// # Errors
 /// Returns an error if the file cannot be read.

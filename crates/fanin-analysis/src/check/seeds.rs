@@ -35,7 +35,7 @@ const MAX_ERRORS: u32 = 6;
 /// middle of the distribution is unknown, because training may have moved the value to the other half.
 const MIN_BITS: u32 = 90;
 
-/// At most this many random words of the stream of each seed are searched.
+/// Values are looked for only if this takes at most this many random words of the stream of each seed.
 const MAX_WORDS: usize = 1 << 22;
 
 /// The number of tensors whose values are looked for in the streams of all seeds. If one of these tensors is found in a
@@ -85,8 +85,8 @@ struct Pattern {
     known: u128,
 }
 
-/// Searches the streams of common torch seeds for the values of each candidate. Returns the seed and position of each
-/// candidate, or `None`. `values` is the number of values of the checkpoint.
+/// Searches the streams of common torch seeds for the values of each candidate. Returns for each candidate where its
+/// values were found, or `None`. `values` is the number of values of the checkpoint.
 ///
 /// # Errors
 /// Returns an error if the file cannot be read.
@@ -178,8 +178,8 @@ impl HighestBits {
         Self { bits }
     }
 
-    /// Returns the index of the first word from which on the bits agree with a pattern, except for at most `MAX_ERRORS`
-    /// bits. Returns `None` if there is no such word.
+    /// Returns the first position in the stream at which at most `MAX_ERRORS` known bits differ from a pattern. Returns
+    /// `None` if there is no such position.
     fn position(&self, pattern: &Pattern) -> Option<usize> {
         let half = |n: u32| ((pattern.bits >> (64 * n)) as u64, (pattern.known >> (64 * n)) as u64);
         let ((bits, known), (next_bits, next_known)) = (half(0), half(1));

@@ -73,7 +73,7 @@ impl ValueHashes {
         values.last_chunk().expect("a window is at most one longer than `RECENT`")
     }
 
-    /// Returns the hash of the window that ends at each value of the block.
+    /// Returns, for each value of the chunk, the hash of the window that ends at this value.
     #[inline(always)]
     pub(super) fn of_windows(&self) -> &[u64] {
         &self.windows[RECENT..RECENT + self.count]

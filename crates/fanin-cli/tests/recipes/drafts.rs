@@ -1,4 +1,4 @@
-//! Tests of drafts for built-in, large and unusual models.
+//! Tests of the recipes that fanin drafts for built-in, large and unusual models.
 
 use std::path::Path;
 

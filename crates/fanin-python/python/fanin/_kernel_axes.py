@@ -8,8 +8,8 @@ from ._fanin import Initializer
 def check_axes(spec: Initializer, library: str, other: str) -> None:
     """Raises ValueError if an initializer can only fill weights with torch's shape [out, in, kernel...].
 
-    `library` is the name of a library whose kernels have the shape [..., in, out], for the error message. The message also
-    names `other`, a function that the caller can use for weights of shape [out, in, kernel...].
+    The error message names `library`, whose kernels have the shape [..., in, out]. The message may also name `other`, a function
+    that the caller can use for weights of shape [out, in, kernel...].
     """
     part = spec.torch_axes
     if part is not None:

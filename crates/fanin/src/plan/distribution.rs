@@ -69,8 +69,8 @@ pub enum Distribution {
         /// The number of groups, which must divide `shape[0]`.
         groups: usize,
     },
-    /// A Haar-distributed semi-orthogonal matrix times `gain`. The first axis of the tensor is the rows of the matrix,
-    /// and all other axes are flattened to the columns.
+    /// A Haar-distributed semi-orthogonal matrix times `gain`. The first axis of the tensor becomes the rows of the
+    /// matrix, and all other axes are flattened to the columns.
     Orthogonal {
         /// The factor on the matrix, which must be finite.
         gain: f64,

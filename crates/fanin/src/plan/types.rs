@@ -103,8 +103,8 @@ impl Plan {
         self.len() == 0
     }
 
-    /// Returns the number of rows and the number of columns of the tensor as a matrix. The first axis is the rows, and
-    /// all other axes are flattened to the columns. A scalar is a matrix with one row and one column.
+    /// Returns the number of rows and the number of columns of the tensor as a matrix. The first axis becomes the rows.
+    /// All other axes are flattened to the columns. A scalar is a matrix with one row and one column.
     pub(crate) fn matrix(&self) -> (usize, usize) {
         match self.shape.as_slice() {
             [] => (1, 1),

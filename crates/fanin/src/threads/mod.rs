@@ -97,7 +97,7 @@ impl Threads {
     }
 
     /// Implements [`Threads::chunks`]. The closure is a trait object, so that this function is compiled once for each
-    /// type, and not for each closure.
+    /// type of elements, and not for each closure.
     fn chunks_dyn<T: Send>(self, slice: &mut [T], length: usize, work: &(dyn Fn(usize, &mut [T]) + Sync)) {
         // A single chunk needs no list of jobs, and therefore no allocation.
         if (1..=length).contains(&slice.len()) {

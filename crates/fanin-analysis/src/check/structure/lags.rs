@@ -95,7 +95,7 @@ impl Lags {
         }
     }
 
-    /// Returns the results of the tests, after all rows were added.
+    /// Returns the results of the tests. All rows must have been added before.
     pub(super) fn tests(self, matrix: &Matrix<'_>) -> Vec<TestResult> {
         let mut results: Vec<TestResult> = self.axes.iter().map(|lag| along_axis(matrix, lag)).collect();
         results.extend(symmetry(matrix));

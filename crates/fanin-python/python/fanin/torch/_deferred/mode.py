@@ -65,7 +65,7 @@ _ALLOCATING = {
     _aten.full.default,
 }
 
-#: Operators that return a new tensor whose memory code outside torch can access. `from_file` maps a file into memory.
+#: Operators that return a new tensor. Code outside torch can access the memory of this tensor. `from_file` maps a file into memory.
 _SHARED = {_aten.from_file.default}
 
 #: The effects that an operator can have on its tensor arguments:
@@ -73,7 +73,7 @@ _SHARED = {_aten.from_file.default}
 #: _VIEW: returns views of the arguments, or reads only their shapes. _DRAW: draws random values into the first argument.
 #: _ALLOCATE: has no tensor arguments. _UNKNOWN: the effect is not known.
 _READ, _OVERWRITE, _VIEW, _DRAW, _ALLOCATE, _UNKNOWN = range(6)
-#: Maps each operator that was called before to its effect, and to whether its result may have newly allocated memory.
+#: The key is an operator that was called before. The value is its effect, and whether its result may have newly allocated memory.
 _effects: dict[Any, tuple[int, bool]] = {}
 
 
