@@ -7,8 +7,8 @@
 //! therefore compared with every position of the stream of each seed. The probability that they agree with any position
 //! by chance is below 10^-9.
 //!
-//! If the bits agree with a position, torch's values are drawn again from there. The difference from the values of the
-//! tensor shows whether the tensor was changed, and by how much.
+//! If the bits agree with a position, torch's values are drawn again from this position. The difference from the values
+//! of the tensor shows whether the tensor was changed, and by how much.
 
 use std::f64::consts::LN_2;
 
@@ -35,14 +35,14 @@ const MAX_ERRORS: u32 = 6;
 /// middle of the distribution is unknown, because training may have moved the value to the other half.
 const MIN_BITS: u32 = 90;
 
-/// Values are looked for only if this takes at most this many random words of the stream of each seed.
+/// If a search would need more than this many random words of the stream of each seed, no values are looked for.
 const MAX_WORDS: usize = 1 << 22;
 
 /// The number of tensors whose values are looked for in the streams of all seeds. If one of these tensors is found in a
 /// stream, the remaining tensors are looked for in that stream only.
 const FIRST: usize = 2;
 
-/// At most this many values of a tensor are compared with torch's values.
+/// After a tensor was found in a stream, at most this many of its values are compared with torch's values.
 const MAX_COMPARED: usize = 1 << 16;
 
 /// A tensor whose values may be an earlier draw of torch, possibly changed.
