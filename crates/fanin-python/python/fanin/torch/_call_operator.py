@@ -1,4 +1,4 @@
-"""The function `call_operator`, which calls a torch operator from a dispatch mode. For frequent operators, it halves the time of the call."""
+"""The function `call_operator`, which calls a torch operator from a dispatch mode: in half the usual time if the operator is frequent."""
 
 from __future__ import annotations
 
