@@ -7,19 +7,19 @@ from typing import Any
 
 import numpy as np
 
-#: The largest number of values in a list of a summary. From a longer list, a random sample is taken.
+#: A list in a summary has at most this many values. From a longer list, a random sample is taken.
 KEPT = 20_000
 
-#: The largest number of random elements of a tensor that may be the same under all seeds by chance.
+#: At most this many random elements of a tensor may be the same under all seeds by chance.
 CHANCE = 3
 
-#: The approximate largest number of elements of a tensor that are compared.
+#: At most about this many elements of a tensor are compared.
 LARGEST = 200_000
 
 #: The number of groups of rows, and of columns, whose standard deviations are compared.
 GROUPS = 8
 
-#: The largest length of the shorter side of a matrix whose singular values are compared.
+#: The singular values of a matrix are compared only if its shorter side is at most this long.
 LARGEST_SPECTRUM = 600
 
 
@@ -67,7 +67,7 @@ def thinned(array: np.ndarray) -> np.ndarray:
 
 
 def _places(count: int) -> np.ndarray:
-    """Returns the indices of a sample of `count` elements: all of them, or `KEPT` random indices in ascending order."""
+    """Returns the indices of a sample from `count` elements: all indices, or `KEPT` random indices in ascending order."""
     if count <= KEPT:
         return np.arange(count)
     return np.sort(np.random.default_rng(count).choice(count, KEPT, replace=False))
@@ -79,9 +79,9 @@ def _spread(part: np.ndarray) -> tuple[float, int]:
 
 
 def difference(real: dict[str, Any], draft: dict[str, Any]) -> str | None:
-    """Returns a text that says how the values that a draft gives differ from the real ones, or None if no difference is found.
+    """Returns a text that says how a draft's values differ from the values of the model's code, or None if no difference is found.
 
-    `real` and `draft` are summaries that `evidence` returned.
+    `real` is the summary of the code's values, and `draft` is the summary of the draft's values. `evidence` returned both summaries.
     """
     if real["count"] != draft["count"]:
         return f"{real['count']} values, not {draft['count']}"
@@ -105,8 +105,8 @@ def difference(real: dict[str, Any], draft: dict[str, Any]) -> str | None:
 def _without_outlier(one: dict[str, Any]) -> tuple[float, bool]:
     """Returns the standard deviation without outliers, and whether there are outliers.
 
-    An outlier is a smallest or largest value that is more than 20 standard deviations from the mean. torch's trunc_normal_ moves
-    about one value in 10 million to a bound, which can be 100 standard deviations from the mean.
+    The smallest or the largest value is an outlier if it is more than 20 standard deviations from the mean. In torch's
+    trunc_normal_, about one value in 10 million is a bound of the interval, which can be 100 standard deviations from the mean.
     """
     variance, count = one["std"] ** 2, one["values"]
     far = [extreme - one["mean"] for extreme in one["extremes"] if abs(extreme - one["mean"]) > 20 * one["std"]]

@@ -26,10 +26,10 @@ import torch
 import fanin.torch
 from fanin.torch._probe.paths import Paths
 
-#: The largest number of parameters of a model of timm, and the limit of CPU time of one model in seconds.
+#: A model of timm is probed only if it has at most `LARGEST` parameters. A model may take `SECONDS` seconds of CPU time.
 LARGEST, SECONDS = 30e6, 300
-#: The fields of configurations that are reduced, by kind: numbers of layers, widths, heads, hidden sizes of MLPs, experts, and
-#: others with their new values. `IMAGES` lists the configurations whose models take images.
+#: The fields of configurations whose values are reduced, by kind: numbers of layers, widths, heads, hidden sizes of MLPs, experts, and
+#: other fields with their new values. `IMAGES` lists the configurations whose models take images.
 DEPTHS = (
     "num_hidden_layers", "n_layer", "n_layers", "num_layers", "encoder_layers", "decoder_layers", "num_decoder_layers",
     "num_encoder_layers",
@@ -123,7 +123,7 @@ def _transformers_model(name, kind):
 
 
 def _shrunk(default, is_image):
-    """Returns the fields of a configuration that are too large, with smaller values.
+    """Returns the fields of a configuration whose values are too large, with smaller values.
 
     For models that take images, only numbers of layers are returned. For models that take text, the ids of special tokens are also
     returned, with the value 0, because the vocabulary may be reduced.
@@ -154,7 +154,7 @@ def describe(name, build, batch):
 
 
 def extremes(result):
-    """For each measured quantity, returns the value in a model that is nearest to the limit of a finding."""
+    """Returns one value of each measured quantity: of all values in the model, the value nearest to the limit for a finding."""
     run, paths = result._analysis.run, Paths(result._analysis.run)
     layers = [one for one in run.layers if one.alias is None]
     gains = [one.facts.get("gain", 0.0) for one in layers if one.role == "weight" and not paths.is_normalized(one)]

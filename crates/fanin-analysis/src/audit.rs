@@ -77,8 +77,8 @@ impl Audit {
         Ok(audit)
     }
 
-    /// Finds tensors whose values torch draws after `manual_seed` with a usual seed. Only tensors that are compatible
-    /// with a fresh initialization are searched.
+    /// Finds tensors with values that torch draws after `manual_seed` with a common seed, such as 0 or 42. Only tensors
+    /// that are compatible with a fresh initialization are compared with torch's values.
     fn find_seeds(&mut self, checkpoint: &Checkpoint) -> Result {
         let tensors = self.tensors.iter().enumerate();
         let candidates: Vec<Candidate> = tensors.filter_map(|(n, tensor)| tensor.seed_candidate(n)).collect();
@@ -93,8 +93,8 @@ impl Audit {
     }
 
     /// Sets the kind of an f32 weight to [`Kind::Other`] if the bias of its layer was trained, or if most biases and
-    /// norms of the checkpoint were trained. This method changes only weights that are compatible with fresh. Weights
-    /// that were initialized again after the training by torch's CPU generator keep their kind, because their f32
+    /// norms of the checkpoint were trained. This method changes only weights that are compatible with fresh. If
+    /// torch's CPU generator initialized a weight again after the training, the weight keeps its kind, because its f32
     /// values are recognized.
     fn use_trained_vectors(&mut self) {
         let names = self.tensors.iter().enumerate().map(|(n, tensor)| (tensor.entry.name.as_str(), n));
@@ -190,7 +190,7 @@ impl Audit {
         }
     }
 
-    /// Returns the number of tensors whose classification `matches`.
+    /// Returns the number of tensors for whose classification `matches` returns true.
     fn count(&self, matches: impl Fn(&Classification) -> bool) -> usize {
         self.tensors.iter().filter(|tensor| matches(&tensor.classification)).count()
     }
@@ -257,8 +257,8 @@ impl AuditedTensor {
         searched.then_some(Candidate { tensor, distribution, rounding })
     }
 
-    /// Records that torch drew the values. They are fresh if fewer than 1 % of them changed by more than rounding, and
-    /// not fresh if more than half of them changed.
+    /// Records that torch drew the values of the tensor. The tensor is fresh if fewer than 1 % of its values changed by
+    /// more than rounding. The tensor is not fresh if more than half of its values changed.
     fn use_draw(&mut self, TorchDraw { seed, word, change }: TorchDraw) {
         let classification = &mut self.classification;
         let source = format!("torch draws after manual_seed({seed}) and {word} random words");

@@ -7,7 +7,8 @@ use common::{File, Tensor, deviations};
 use fanin::DType;
 use fanin_analysis::check::Kind;
 
-/// Specs, each with the smallest and the largest number of axes of the shapes with which the spec is tested.
+/// The specs that are tested. Each spec is tested with random shapes. The two numbers are the smallest and the largest
+/// number of axes of these shapes.
 const SPECS: &[(&str, usize, usize)] = &[
     ("normal(std=0.02)", 0, 5),
     ("normal(mean=1, std=0.1)", 0, 5),

@@ -13,8 +13,8 @@ use crate::file_names::{INDEX, SINGLE_FILE};
 use crate::index::Index;
 use crate::paths::parent_folder;
 
-/// A source of the bytes of tensors that are not in safetensors files, for [`Checkpoint::from_source`]. Several threads
-/// may read at the same time.
+/// A reader of tensors that are not in safetensors files, for [`Checkpoint::from_source`]. Several threads may read at
+/// the same time.
 pub trait ReadTensor: std::fmt::Debug + Send + Sync {
     /// Reads bytes of the tensor with the index `number` into `bytes`. The first of these bytes is at `offset` in the
     /// tensor. The values must be in row-major order and little-endian.
@@ -117,8 +117,8 @@ impl Checkpoint {
         Self { manifest, source: Source::Other(source), warnings: Vec::new() }
     }
 
-    /// The largest number of values that [`values`](Self::values) passes at once. As f64, they fill a quarter of a CPU's
-    /// first-level cache, so several passes over them are fast.
+    /// The largest number of values that [`values`](Self::values) passes at once. As f64 values, they take 8 KiB of
+    /// the L1 cache, so several passes over them are fast.
     pub const CHUNK: usize = 1 << 10;
 
     /// Calls `take` with all values of the tensor with the index `number`, converted to f64 by [`decode`]. The values
@@ -150,7 +150,7 @@ impl Checkpoint {
         }
         // Each read returns many values, including the gaps between ranges, so that neighbouring short ranges need only
         // one read. A single short range needs only a short read, so the first read is shorter if its range is short.
-        // `first` is the row-major index of the first of `bytes`.
+        // `first` is the row-major index of the first value in `bytes`.
         let (mut first, mut bytes, mut values) = (0, Vec::new(), Vec::new());
         let size = entry.dtype.size();
         let mut length = FIRST_READ;
@@ -209,7 +209,8 @@ impl Checkpoint {
     }
 }
 
-/// The names, types and shapes of a model's tensors. If they were read from a checkpoint, also the open checkpoint.
+/// The tensors of a model: a manifest, which has their names, types and shapes, or an open checkpoint, which also has
+/// their values.
 #[derive(Debug)]
 pub enum ModelSource {
     /// The tensors of a built-in model, or of a manifest. They have no values.

@@ -17,7 +17,7 @@ pub struct Written {
     pub values: u64,
     /// The number of bytes of the values counted by `values`.
     pub bytes: u64,
-    /// The number of partitions that have not been written yet, for a single file that several processes write. If this
+    /// If several processes write a single file, the number of its partitions that have not been written yet. If the
     /// number is 0, the file has its final name.
     pub missing_partitions: usize,
 }

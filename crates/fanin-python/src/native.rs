@@ -18,7 +18,7 @@ use crate::{autograd, errors, openmp};
 const RELEASE_GIL: usize = 1 << 13;
 
 /// Returns whether a fill of `count` values takes so long that Ctrl-C must be able to interrupt the fill. The limit is
-/// lower for an orthogonal matrix, because each of its elements takes longer than an element of another distribution.
+/// lower for an orthogonal matrix, because its fill takes longer than a fill by another distribution.
 fn is_long(distribution: Distribution, count: usize) -> bool {
     let orthogonal = matches!(distribution, Distribution::Orthogonal { .. });
     count >= if orthogonal { 1 << 22 } else { interrupt::MIN_VALUES }

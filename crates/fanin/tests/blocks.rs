@@ -99,7 +99,7 @@ fn values_of_8_bit_types_are_f32_values_rounded_once() {
             for (narrow, wide) in native.iter().zip(&wide) {
                 assert_eq!(*narrow, dtype.round(*wide), "{spec} {dtype} {wide}");
             }
-            // On the torch stream, rejection needs finite bounds for this interval.
+            // The torch stream draws values in this interval by rejection, which needs finite bounds.
             if spec.contains("inf") {
                 continue;
             }

@@ -26,7 +26,7 @@ enum Crew {
     Team(usize),
 }
 
-/// Calls `work` on `count` new threads. The function is the runner of a team.
+/// Calls `work` on `count` new threads. The teams in these tests use this function to run work on their threads.
 fn scoped(count: usize, work: &(dyn Fn() + Sync)) {
     std::thread::scope(|scope| {
         for _ in 0..count {

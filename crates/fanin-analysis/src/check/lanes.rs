@@ -13,13 +13,13 @@ const LANES: usize = 16;
 /// The finite values among some values.
 #[derive(Debug)]
 pub(crate) struct FiniteValues<'a> {
-    /// The finite values. They are copied only if a value is NaN or infinite.
+    /// The finite values. The function `of` copies them only if another value is NaN or infinite.
     pub(crate) values: Cow<'a, [f64]>,
-    /// The smallest of them; infinity if there are none.
+    /// The smallest finite value; infinity if there is no finite value.
     pub(crate) min: f64,
-    /// The largest of them; negative infinity if there are none.
+    /// The largest finite value; negative infinity if there is no finite value.
     pub(crate) max: f64,
-    /// The smallest magnitude; infinity if there are none.
+    /// The smallest magnitude of a finite value; infinity if there is no finite value.
     pub(crate) smallest_magnitude: f64,
 }
 
@@ -29,14 +29,14 @@ impl<'a> FiniteValues<'a> {
         Self::new(values).unwrap_or_else(|| Self::filtered(values, |x| x.is_finite()))
     }
 
-    /// Returns the finite values that meet a condition. NaN and infinities must not meet it.
+    /// Returns the values that meet a condition. The condition must be false for NaN and infinities.
     pub(crate) fn filtered(values: &[f64], is_included: impl Fn(f64) -> bool) -> Self {
         let included: Vec<f64> = values.iter().copied().filter(|x| is_included(*x)).collect();
         let (min, max, smallest_magnitude) = extremes(&included);
         Self { values: included.into(), min, max, smallest_magnitude }
     }
 
-    /// Returns `values`, or `None` if there are none, or if one of them is NaN or infinite.
+    /// Returns `values` without copying them. Returns `None` if `values` is empty, or if a value is NaN or infinite.
     fn new(values: &'a [f64]) -> Option<Self> {
         let (min, max, smallest_magnitude) = extremes(values);
         let all = min.is_finite() && max.is_finite();
@@ -49,8 +49,9 @@ impl<'a> FiniteValues<'a> {
     }
 }
 
-/// Returns an integer for each value. The integers have the order of the values, with -0 before 0, and NaN before
-/// negative infinity or after infinity. The function is its own inverse, up to the type.
+/// Converts the bits of a floating-point value to an integer. The integers are ordered like the values: -0 comes before
+/// 0, and NaN comes before negative infinity or after infinity. If the function is applied to the bits of the integer,
+/// it returns the bits of the value.
 #[inline(always)]
 fn ordered(bits: u64) -> i64 {
     let bits = bits as i64;
@@ -102,7 +103,7 @@ pub(crate) fn sum_of(values: &[f64], function: impl Fn(f64) -> f64) -> f64 {
     Level::best().run(SumOf(values, function))
 }
 
-/// Values and a function. The function is applied to each value and the next one, and the results are added.
+/// Values and a function. The function is applied to each pair of neighbouring values, and the results are added.
 struct SumOfPairs<'a, F>(&'a [f64], F);
 
 impl<F: Fn(f64, f64) -> f64> Vectorized for SumOfPairs<'_, F> {
@@ -124,8 +125,8 @@ impl<F: Fn(f64, f64) -> f64> Vectorized for SumOfPairs<'_, F> {
     }
 }
 
-/// Applies `function` to each value and the next one, and returns the sum of the results. `values` must not be empty.
-/// The function must be so small that the compiler inlines it.
+/// Applies `function` to each pair of neighbouring values, and returns the sum of the results. `values` must not be
+/// empty. The function must be so small that the compiler inlines it.
 pub(crate) fn sum_of_pairs(values: &[f64], function: impl Fn(f64, f64) -> f64) -> f64 {
     Level::best().run(SumOfPairs(values, function))
 }

@@ -9,7 +9,7 @@ pub(crate) struct Mismatch {
     pub(crate) count: u64,
     /// The first value that differs; `None` if no value differs.
     first: Option<FirstMismatch>,
-    /// The largest distance between a value and its expected value. It is infinite if one of the two is not finite.
+    /// The largest distance between a value and its expected value. Infinite if one of these values is not finite.
     largest: f64,
 }
 

@@ -27,14 +27,15 @@ pub struct LayerStack {
     pub nonlinearity: Nonlinearity,
 }
 
-/// The mean squares of a signal and of its gradient after a number of layers. Both are 1 before the first layer.
+/// The mean square of a signal after a number of layers, and the mean square of a gradient that is propagated back
+/// through these layers. Both mean squares are 1 at the start: before the first layer, and after the last layer.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct MeanSquares {
     /// The number of layers.
     pub layers: usize,
     /// The mean square of the signal after the last nonlinearity.
     pub forward: f64,
-    /// The mean square of the gradient after it is propagated back through all layers.
+    /// The mean square of the gradient after its propagation back through all layers.
     pub backward: f64,
     /// The factors by which the last layer multiplied `forward` and `backward`. Both factors are 1 if there are no
     /// layers.

@@ -283,7 +283,7 @@ class Measured:
     infinite: int | None
     #: A histogram: the edges of its bins, the measured counts and, with a recipe, the expected counts.
     histogram: dict[str, Any]
-    #: The values more than 6 std from the mean, the farthest first and at most 8. Each has an `index` and a `value`.
+    #: The values more than 6 standard deviations from the mean: at most 8, the farthest first. Each has an `index` and a `value`.
     outliers: list[dict[str, Any]] = field(default_factory=list)
 
 
@@ -316,7 +316,7 @@ class Inspection(Report):
     tensors: list[InspectedTensor]
     #: The warnings. Each has the name of a tensor and a text.
     warnings: list[dict[str, str]]
-    #: The numbers of tensors, values and bytes of all tensors together, by name.
+    #: The numbers of "tensors", "values" and "bytes" in the whole checkpoint. "dtypes" is a list with these numbers for each dtype.
     totals: dict[str, Any]
     metadata: dict[str, str] = field(default_factory=dict)
     recipe: str | None = None

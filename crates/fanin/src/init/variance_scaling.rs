@@ -39,7 +39,7 @@ impl FanMode {
         }
     }
 
-    /// Returns the divisor n of the formula `variance = scale / n` for a weight with these fans.
+    /// Returns the divisor n in the variance `scale / n` for a weight with these fans.
     pub fn of(self, fans: Fans) -> f64 {
         let (fan_in, fan_out) = (fans.fan_in as f64, fans.fan_out as f64);
         match self {
@@ -206,7 +206,7 @@ pub const fn glorot_normal() -> VarianceScaling {
 }
 
 impl VarianceScaling {
-    /// Sets the fan n in the variance `scale / n` (default: fan_in).
+    /// Sets the divisor n in the variance `scale / n`: a fan, or a mean of both fans (default: fan_in).
     #[must_use]
     pub fn mode(self, mode: impl Into<FanMode>) -> Self {
         self.mode_of(mode.into())

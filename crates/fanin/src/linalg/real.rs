@@ -18,7 +18,8 @@ pub(crate) trait Real:
     + std::ops::Neg<Output = Self>
 {
     const ONE: Self;
-    /// The smallest sum of squares with full relative precision. In a smaller sum, squares may have underflowed.
+    /// A sum of squares has full relative precision if it is at least this number. In a smaller sum, squares may have
+    /// underflowed.
     const TINY: Self;
     /// Returns the square root.
     fn root(self) -> Self;

@@ -15,8 +15,7 @@ struct Fitted<'a> {
     distribution: &'a Univariate,
     /// The standard deviation of the distribution after its values are rounded to the type of the tensor.
     std: f64,
-    /// The largest relative difference between the fitted standard deviation and a scheme's standard deviation at which
-    /// the two agree.
+    /// A scheme agrees with the fit if the relative difference of their standard deviations is less than this number.
     tolerance: f64,
 }
 
@@ -65,7 +64,8 @@ pub(crate) fn schemes(
             .collect();
     }
     if moments.mean.abs() > 1e-6 * std {
-        // The weight of a normalization layer may have the mean 1. No known scheme has another mean than 0 or 1.
+        // The weight of a normalization layer may have the mean 1. All schemes that are considered here have the mean 0
+        // or 1.
         let error = 5.0 * std / (values as f64).sqrt() + epsilon(dtype);
         return if (moments.mean - 1.0).abs() < error {
             fitted.fixed_normal_stds().map(|std| format!("normal(mean=1, std={std})")).collect()

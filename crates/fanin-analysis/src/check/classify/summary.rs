@@ -32,7 +32,7 @@ pub(super) struct Summary {
     pub(super) zero_rows: usize,
     /// The number of zeros that directly follow another zero in row-major order.
     pub(super) adjacent_zeros: u64,
-    /// The magnitude below which a value other than 0 is implausible.
+    /// A value other than 0 is implausible if its magnitude is below this number.
     smallest_plausible: f64,
     /// The number of values of a row; 0 if the tensor has fewer than two axes.
     width: usize,

@@ -30,15 +30,15 @@ const STEPS: usize = 6;
 /// largest singular value.
 const MAX_STEPS: usize = 40;
 
-/// The limit of the work of the bidiagonalization, as the number of values of the matrix times the number of steps. At
-/// least `STEPS` steps are made, even if they exceed this limit.
+/// The number of steps times the number of values of the matrix must not exceed this limit, because each step reads all
+/// values. But at least `STEPS` steps are made, even if they exceed the limit.
 const MAX_PRODUCTS: usize = 1 << 24;
 
-/// The largest allowed growth of rounding errors, as a factor. If the growth would be larger when one pass over the
-/// matrix computes both A v and A^T A v, a separate pass computes the next right vector.
+/// The product A^T A v, computed in the same pass over the matrix as A v, is used only if rounding errors then grow by
+/// at most this factor. Otherwise a separate pass computes the next right vector.
 const MAX_GROWTH: f64 = 30.0;
 
-/// The smallest number of rows, and of columns, of a matrix that is tested.
+/// A matrix is tested only if it has at least this many rows and at least this many columns.
 const MIN_SIDE: usize = 12;
 
 /// An upper bidiagonal matrix.
@@ -52,14 +52,14 @@ struct Bidiagonal {
 /// The first vector of the bidiagonalization, and its products with the rows of the matrix that were added so far.
 #[derive(Debug)]
 pub(super) struct FirstProducts {
-    /// The first right vector. It has fixed pseudo-random signs.
+    /// The first right vector. Its entries have the same magnitude and fixed pseudo-random signs.
     vector: Vec<f32>,
     products: Products,
 }
 
 impl FirstProducts {
-    /// Returns the vector for a matrix of this size, with no rows added yet. Returns `None` if the matrix has fewer than
-    /// `MIN_SIDE` rows or columns.
+    /// Returns the first right vector for a matrix of this size, and empty products, because no rows were added yet.
+    /// Returns `None` if the matrix has fewer than `MIN_SIDE` rows or columns.
     pub(super) fn new(rows: usize, columns: usize) -> Option<Self> {
         if rows.min(columns) < MIN_SIDE {
             return None;
@@ -75,13 +75,13 @@ impl FirstProducts {
     }
 }
 
-/// Returns whether a step computes the product with the transposed matrix together with the product with the matrix:
-/// unless the matrix is wide.
+/// Returns whether a step computes both A v and A^T A v in one pass over the matrix A. Returns false if A has more than
+/// 16 times as many columns as rows.
 fn is_back_needed(rows: usize, columns: usize) -> bool {
     columns <= 16 * rows
 }
 
-/// Returns the results of the tests `spectrum` and `norm`. `first` has the products with all rows of the matrix.
+/// Returns the results of the tests `spectrum` and `norm`. All rows of the matrix must have been added to `first`.
 pub(super) fn tests(matrix: &Matrix<'_>, first: FirstProducts) -> Vec<TestResult> {
     let (rows, columns) = (matrix.rows, matrix.columns);
     let Bidiagonal { diagonal, beside } = bidiagonal(matrix, first);
@@ -185,17 +185,17 @@ fn normalize(vector: &mut [f32]) -> f64 {
     length
 }
 
-/// The product of a matrix and a vector, and the product of the transposed matrix and that product.
+/// The products A v and A^T A v of a matrix A and a vector v.
 #[derive(Debug)]
 struct Products {
     product: Vec<f32>,
-    /// The product with the transposed matrix. Empty if it is not computed.
+    /// The product A^T A v. Empty if this product is not computed.
     back: Vec<f32>,
 }
 
 impl Products {
-    /// Returns the products of a matrix of `columns` columns and no rows. `back` says whether the product with the
-    /// transposed matrix is computed.
+    /// Returns the products of a matrix with `columns` columns and no rows. The product A^T A v is computed only if
+    /// `back` is true.
     fn new(columns: usize, back: bool) -> Self {
         Self { product: Vec::new(), back: vec![0.0; if back { columns } else { 0 }] }
     }
@@ -207,8 +207,7 @@ impl Products {
 }
 
 impl Matrix<'_> {
-    /// Returns the products of the matrix and a vector. `back` says whether the product with the transposed matrix is
-    /// computed.
+    /// Returns the products of the matrix and a vector v. The product A^T A v is computed only if `back` is true.
     fn products(&self, vector: &[f32], back: bool) -> Products {
         let mut products = Products::new(self.columns, back);
         products.add(self.values, vector);
@@ -223,7 +222,7 @@ impl Matrix<'_> {
 
 vectorized! {
     /// Appends the scalar product of each row and `vector` to `product`, and adds that product times the row to `back`.
-    /// `back` may be empty, and is then left alone.
+    /// If `back` is empty, it stays empty.
     fn add_products(rows: &[f32], vector: &[f32], product: &mut Vec<f32>, back: &mut [f32]) {
         for row in rows.chunks(vector.len()) {
             let factor = inlined_dot(row, vector) as f32;
@@ -241,8 +240,8 @@ vectorized! {
         sums
     }
 
-    /// Subtracts from `vector` its projections on the unit vectors `known`. This is done twice, because rounding errors
-    /// leave a part of the projections after the first time.
+    /// Makes `vector` orthogonal to the unit vectors `known`, by subtracting its projections on them. The subtraction
+    /// is done twice, because rounding errors leave a part of the projections after the first time.
     fn orthogonalize(vector: &mut [f32], known: &[Vec<f32>]) {
         for _ in 0..2 {
             for unit in known {

@@ -12,8 +12,7 @@ pub(super) const DEGREE: usize = 19937;
 /// The number of 64-bit words of a polynomial modulo p. Such a polynomial has [`DEGREE`] coefficients of one bit each.
 const WORDS: usize = DEGREE.div_ceil(64);
 
-/// The square of a polynomial is reduced modulo p in steps. This is the number of its 64-bit words that one step
-/// reduces.
+/// The square of a polynomial is reduced modulo p in steps. Each step reduces this many 64-bit words of the square.
 const BLOCK: usize = 7;
 
 /// Returns the exponents of all terms of the characteristic polynomial p except the leading term. The exponents are in

@@ -95,7 +95,7 @@ fn split<'a, 'b, E: Element>(rest: &'b mut &'a mut [E], count: usize) -> (&'a mu
     (now, Prefetch::new(&rest[..count.min(rest.len())]))
 }
 
-/// Transforms words to f32 uniform values. Each value takes one word.
+/// Transforms words to f32 uniform values. Each value is computed from one word.
 #[inline(always)]
 pub(super) fn uniforms<I: SimdIsa>(words: &[u32], interval: Interval, out: &mut [f32]) {
     let Interval { low, high, first, last: (least, greatest) } = interval;
@@ -148,7 +148,7 @@ impl Kernel for Uniform64<'_> {
     }
 }
 
-/// Transforms words to f64 uniform values. Each value takes two words.
+/// Transforms words to f64 uniform values. Each value is computed from two words.
 #[inline(always)]
 pub(super) fn uniforms64(words: &[u32], interval: Interval, out: &mut [f64]) {
     let Interval { low, high, .. } = interval;
@@ -287,7 +287,7 @@ impl Kernel for Normal64<'_> {
     }
 }
 
-/// Transforms the words of whole groups to f64 normal values. Each value takes two words.
+/// Transforms the words of whole groups to f64 normal values. There are two words for each value.
 #[allow(
     clippy::disallowed_methods,
     reason = "torch calls the C library, and bit-identical values need the same functions"

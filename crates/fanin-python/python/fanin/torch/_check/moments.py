@@ -10,11 +10,11 @@ from torch import Tensor
 #: The greatest number of values in a sample.
 _SAMPLE = 4096
 
-#: Two statistics differ if they are more than this many standard errors apart. Each test then gives a false alarm in less than 1e-9 of
-#: all cases.
+#: A test compares a statistic of two tensors. The test fails if the two numbers are more than this many standard errors apart. The
+#: probability of a false alarm is less than 1e-9 for each test.
 _DEVIATIONS = 6.5
 
-#: Below this number of values, the variance of Geary's statistic is too uncertain.
+#: Geary's statistic is compared only if the tensors have at least this many values. With fewer values, its variance is too uncertain.
 _MIN_GEARY = 256
 
 
@@ -59,7 +59,7 @@ class Moments:
                 part, variance = runs, found
         standardized = (part - float(part.mean())) / math.sqrt(variance)
         self.detailed = part.numel()
-        # The contribution of a single value, the one farthest from the mean, to the kurtosis. `part` may not contain this value.
+        # The value that is farthest from the mean contributes this much to the kurtosis. `part` does not always contain this value.
         farthest = max(self.high - self.mean, self.mean - self.low) ** 4 / self.variance**2 / self.count
         self.kurtosis = max(_sum_of_squares(standardized * standardized) / self.detailed, farthest)
         self.geary, self.geary_variance = _geary(standardized)
@@ -75,7 +75,7 @@ class Moments:
 
 
 def difference(a: Moments, b: Moments) -> str | None:
-    """Returns which statistic differs between two tensors, such as "mean", or None if their distributions agree.
+    """Returns the name of a statistic that differs between two tensors, such as "mean", or None if their distributions agree.
 
     Both tensors must have the same number of values.
     """
@@ -91,8 +91,8 @@ def difference(a: Moments, b: Moments) -> str | None:
     error = math.sqrt(2 * (kurtosis - 1) / n)
     if n >= 16 and abs(math.log(a.variance / b.variance)) > _DEVIATIONS * error:
         return "standard deviation"
-    # Distributions of the same variance can differ in Geary's statistic: it is 0.80 for a normal and 0.87 for a uniform
-    # distribution.
+    # Distributions of the same variance can differ in Geary's statistic. For example, the statistic is 0.80 for a normal
+    # distribution, and 0.87 for a uniform distribution.
     error = math.sqrt(a.geary_variance / a.detailed + b.geary_variance / b.detailed)
     if n >= _MIN_GEARY and abs(a.geary - b.geary) > _DEVIATIONS * error:
         return "distribution"

@@ -32,7 +32,7 @@ class Output:
         self.first = first
         #: The rms of the module's first floating-point input before the first step. None if there is no floating-point input.
         self.input: float | None = None
-        #: For the logits of an attention, their first gradient that is not 0, divided by its norm.
+        #: If the output is the logits of an attention: the first gradient of the logits that is not 0, divided by its norm.
         self.direction: Tensor | None = None
         #: The rms of the output h_t after t training steps, for t = 0, 1, ...
         self.size: list[float] = []
@@ -115,7 +115,7 @@ class Recorder:
             self._own[module] = moments(after.detach() - reference).rms
 
     def _call_again(self, module: nn.Module, parameters: dict[str, Tensor], args: Any, kwargs: Any) -> Any:
-        """Calls a module again with other parameters. Its buffers and the states of the generators do not change."""
+        """Calls a module again with other parameters. The module's buffers and the states of the generators do not change."""
         self._is_busy = True
         self._captured.clear()
         buffers = {name: one.clone() for name, one in module.named_buffers()}
@@ -200,8 +200,8 @@ class Recorder:
 def _has_own_change(module: nn.Module) -> bool:
     """Returns whether the own change of a module is measured.
 
-    It is measured for modules without submodules, and for MultiheadAttention. For any other module, it would be a mixture of the
-    own changes of the submodules.
+    The own change is measured for modules without submodules, and for MultiheadAttention. For any other module, the own change would
+    be a mixture of the own changes of its submodules.
     """
     return isinstance(module, nn.MultiheadAttention) or not any(True for _ in module.children())
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from .cosines import mean_cosine
 
-#: The greatest number of queries that are measured in one call of attention. They are spread over inputs, heads and positions.
+#: In one call of attention, at most this many queries are measured. The measured queries are spread over inputs, heads and positions.
 QUERIES = 512
 #: Logits at or below this value are taken as masked. Models mask with -inf, the least value of the dtype, or -1e4.
 MASKED = -9999.0
@@ -22,9 +22,10 @@ MASKED = -9999.0
 class Sample(NamedTuple):
     """The measurements of one call of attention."""
 
-    #: The entropy of a query's probabilities divided by the entropy of equal probabilities, averaged over the queries: from 0 to 1.
+    #: For each query, the entropy of its probabilities is divided by the entropy of equal probabilities. This is the average of the
+    #: quotients over all queries, from 0 to 1.
     entropy: float
-    #: The standard deviation of a query's logits over the keys, averaged over the queries.
+    #: For each query, the standard deviation of its logits over the keys is computed. This is the average over all queries.
     logits: float
     #: 1 / (number of unmasked keys of a query), averaged over the queries.
     inverse_keys: float
@@ -118,7 +119,7 @@ def _spread(count: int, wanted: int, device: torch.device) -> Tensor:
 def _sample(logits: Tensor, probabilities: Tensor) -> Sample | None:
     """Measures rows of logits and probabilities, one row for each query.
 
-    Queries with fewer than two unmasked keys do not count for the entropy and the logits. Returns None if all queries are of this kind.
+    Queries with fewer than two unmasked keys do not count for the entropy and the logits. Returns None if there are no other queries.
     """
     logits, probabilities = logits.detach().double(), probabilities.detach().double()
     open_keys = logits > MASKED

@@ -30,9 +30,9 @@ class Layer:
     shape: tuple[int, ...]
     #: Sums over the values of the output.
     forward: Moments
-    #: The axis of the output that counts units: channels of a convolution, features of a linear layer.
+    #: The axis of the output along which the units lie: channels of a convolution, features of a linear layer.
     unit_axis: int
-    #: Sums over the values of the gradient of the output.
+    #: Sums over the values of the output's gradient.
     backward: Moments | None = None
     #: The indices of the layers whose outputs this layer reads.
     sources: tuple[int, ...] = ()
@@ -91,9 +91,10 @@ class Attention:
 
     #: The name of the module that computes the attention.
     module: str
-    #: The entropy of a query's probabilities divided by the entropy of equal probabilities, averaged over the queries: from 0 to 1.
+    #: For each query, the entropy of its probabilities is divided by the entropy of equal probabilities. This is the average of the
+    #: quotients over all queries, from 0 to 1.
     entropy: float
-    #: The standard deviation of a query's logits over the keys, averaged over the queries.
+    #: For each query, the standard deviation of its logits over the keys is computed. This is the average over all queries.
     logits: float
     #: 1 / (number of unmasked keys of a query), averaged over the queries.
     inverse_keys: float
@@ -170,7 +171,7 @@ class Run:
     loss: float | None = None
     #: The number of classes, if the model is a classifier whose integer targets are known.
     classes: int | None = None
-    #: The standard deviation over the classes of the logits of one prediction, averaged over the predictions.
+    #: For each prediction, the standard deviation of its logits over the classes is computed. This is the average over all predictions.
     logits: float | None = None
     #: The index of the layer that is the model's prediction.
     output: int | None = None

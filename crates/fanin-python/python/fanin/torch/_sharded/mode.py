@@ -7,7 +7,7 @@ It does three things:
   ordinary tensor.
 - It records which elements of a parameter were written, and which tensors have *known values*. A tensor has known values unless it
   was computed from unwritten memory. If unknown values are written to a parameter, as in `bias.data = pad(bias.data)` after `to_empty`,
-  its elements do not count as written.
+  the elements of the parameter do not count as written.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ _SET_DATA = Tensor.data.__set__  # type: ignore[attr-defined]
 #: Maps the getters of attributes that return views of a tensor to the names of the attributes.
 _VIEW_ATTRIBUTES = {getattr(Tensor, name).__get__: name for name in ("T", "mT", "H", "mH")}
 
-#: Functions that draw from torch's generator. They are an error for a DTensor: each rank would draw by itself, so the values would
-#: depend on the mesh.
+#: Functions that draw from torch's generator. A call with a DTensor is an error, because each rank would draw by itself, and the values
+#: would depend on the mesh.
 _DRAWS = frozenset(
     "random_ exponential_ geometric_ cauchy_ log_normal_ bernoulli_ bernoulli rand_like randn_like randint_like normal "
     "dropout dropout_ multinomial poisson".split()
@@ -109,7 +109,7 @@ class ShardedMode(TorchFunctionMode):
         self.log = StorageLog()
 
     def find(self, tensor: Any, function: str) -> ParameterView | None:
-        """Returns the ParameterView of a tensor, if the tensor is a parameter or a view of one. Otherwise None.
+        """Returns the ParameterView of a tensor that is a parameter or a view of a parameter. Returns None for any other tensor.
 
         A tensor that `empty_like` returned for a parameter counts as the parameter. `function` is the name of the function that was
         called, for error messages.
@@ -244,7 +244,7 @@ class ShardedMode(TorchFunctionMode):
         return tensor if selected.numel() == tensor.numel() else None
 
     def _record_write(self, target: Tensor | None, name: str, is_known: bool) -> None:
-        """Records that the method `name` has written a tensor. `is_known` is whether the arguments have known values."""
+        """Records that the method `name` has written a tensor. `is_known` says whether the arguments have known values."""
         if target is None or not target.numel():
             return
         like = self.likes.get(id(target))

@@ -105,7 +105,7 @@ class Recorder(TorchDispatchMode):
         super().__init__()
         #: All events in order.
         self.log: list[Event] = []
-        #: Storages that existed before recording began and whose former values count as unwritten.
+        #: Storages that existed before the recording began. The values that they had then count as unwritten.
         self.existing: set[int] = set()
         #: Weak references to storages, by `Memory.storage`.
         self._weak: dict[int, int] = {}
@@ -137,7 +137,7 @@ class Recorder(TorchDispatchMode):
         self._frames.close()
 
     def add_existing(self, module: nn.Module) -> None:
-        """Adds the storages of a module's parameters and buffers to `existing`, before recording begins."""
+        """Adds the storages of a module's parameters and buffers to `existing`. To be called before recording begins."""
         known = self._memory_of_each([*module.parameters(), *module.buffers()])
         self.existing.update(memory.storage for memory in known)
 
@@ -171,7 +171,7 @@ class Recorder(TorchDispatchMode):
         call, frame = self._frames.caller()
         state, seconds = None, 0.0
         if effect.draws:
-            # Only the run time of draws is shown, so only that is measured.
+            # Only draws are timed, because reports show only the run time of draws.
             state = _state_before(args, kwargs)
             start = _now()
             result = call_operator(operator, args, kwargs)
@@ -278,7 +278,7 @@ _Tail = c_char * (_default_generator.get_state().numel() - _TAIL)
 
 
 def generator_state(generator: torch.Generator) -> GeneratorState:
-    """Returns the part of the state of a CPU generator that identifies its position."""
+    """Returns the parts of a CPU generator's state that identify its position in its sequence of random words."""
     state = generator.get_state()
     address = _address_of(state)
     head, tail = _Head.from_address(address), _Tail.from_address(address + _TAIL)

@@ -46,7 +46,7 @@ class _Program:
         self._names: dict[tuple[Memory, int], str] = {}
 
     def table(self, memory: Memory, until: int | None = None) -> dict[str, Any]:
-        """Returns the TOML table of a tensor: its dtype, its shape and its steps. Only events with numbers below `until` count."""
+        """Returns the TOML table of a tensor: its dtype, its shape and its steps. Events from number `until` on are ignored."""
         table: dict[str, Any] = {"dtype": _dtype(memory.dtype), "shape": list(memory.shape)}
         if not is_contiguous(memory):
             table["strides"] = list(memory.strides)
@@ -54,7 +54,7 @@ class _Program:
         return {**table, **steps[0]} if len(steps) == 1 else {**table, "steps": steps}
 
     def steps(self, memory: Memory, until: int | None) -> list[dict[str, Any]]:
-        """Returns the steps that compute a tensor, as TOML tables. Only events with numbers below `until` count."""
+        """Returns the steps that compute a tensor, as TOML tables. Events from number `until` on are ignored."""
         history = History(self.recorder, memory, until)
         if history.unwritten():
             raise _Unknown(f"{history.unwritten()} elements are not written")
@@ -74,9 +74,10 @@ class _Program:
         return found
 
     def _slice(self, memory: Memory, first: int, end: int, until: int | None) -> dict[str, Any]:
-        """Returns the step for a tensor that some writes reach beyond: the tensor is copied from a part of a temporary tensor.
+        """Returns the step for a tensor if some writes also changed memory outside the tensor.
 
-        The temporary tensor has the bytes from `first` to `end` (exclusive) of the storage. These include all bytes of the tensor.
+        The step copies the tensor from a part of a temporary tensor. The temporary tensor consists of the bytes from `first` to `end`
+        (exclusive) of the storage, which include all bytes of the tensor.
         """
         size = memory.dtype.itemsize
         whole = Memory(memory.storage, first // size, ((end - first) // size,), (1,), memory.dtype)
@@ -86,7 +87,7 @@ class _Program:
     def _temporary(self, memory: Memory, until: int | None) -> str:
         """Returns the name of a temporary tensor with the values that `memory` had before the event with the number `until`.
 
-        If `until` is None, these are the values at the end.
+        If `until` is None, the temporary tensor has the values that `memory` had at the end of the recording.
         """
         key = memory, len(self.recorder.log) if until is None else until
         if key not in self._names:
@@ -256,7 +257,7 @@ def _table(program: _Program, memory: Memory, tensor: Tensor, max_values: int) -
 
 
 def constant_step(tensor: Tensor) -> dict[str, Any] | None:
-    """Returns the step for a tensor whose values are all equal, or that is 0, 1, 2, ... along its last axis. Otherwise None."""
+    """Returns the step for a tensor whose values are all equal, or are 0, 1, 2, ... along its last axis. None for other tensors."""
     tensor = tensor.detach()
     if not tensor.numel():
         return None

@@ -24,7 +24,7 @@ class Write:
     initializer: str
     #: Whether `initializer` is a spec.
     is_spec: bool
-    #: Whether the write gave all elements new values, which do not depend on their former values.
+    #: Whether the write replaced the values of all elements by values that do not depend on the former values.
     is_whole: bool
     #: Whether a later write replaced all of the values.
     is_superseded: bool
@@ -130,7 +130,7 @@ class TracedTensor:
 
     @property
     def allocated(self) -> tuple[Line, ...]:
-        """The lines of code on the stack when the memory was allocated, innermost first. Empty if that was not recorded."""
+        """The lines of code on the stack when the memory was allocated, innermost first. Empty if no allocation was recorded."""
         allocation = None if self._history is None else self._history.allocation
         return () if allocation is None else allocation.caller.stack
 
