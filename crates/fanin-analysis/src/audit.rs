@@ -301,8 +301,8 @@ impl AuditedTensor {
         }
     }
 
-    /// Returns whether the tensor is an f32 matrix whose values follow a known distribution, but may have been trained a
-    /// little.
+    /// Returns whether the tensor is f32, has at least two axes, and may have been trained a little, although its values
+    /// follow a known distribution.
     fn is_undecided(&self) -> bool {
         let kind = self.classification.kind;
         let random = matches!(kind, Kind::Fresh(_) | Kind::Blocks { .. }) && self.entry.shape.len() > 1;
