@@ -76,7 +76,7 @@ def build(make) -> nn.Module:
 
 
 def best(functions, seconds: float = 0.0) -> list[float]:
-    """Returns the smallest CPU time of each function. There are at least three rounds, and at least `seconds` of CPU time in all."""
+    """Returns the smallest CPU time of each function. Makes at least three rounds, for at least `seconds` of CPU time."""
     times: list[list[float]] = [[] for _ in functions]
     begin = time.process_time()
     while len(times[0]) < 3 or time.process_time() - begin < seconds:

@@ -105,7 +105,7 @@ def text():
 
 
 def parameters(model):
-    """Returns the parameters of a model by name. A tied parameter has only its first name."""
+    """Returns the parameters of a model by name. A tied parameter is returned once, under its first name in the state_dict."""
     known, tensors = set(), {}
     for name, value in model.state_dict().items():
         if value.data_ptr() not in known and "running" not in name and "num_batches" not in name:
@@ -212,7 +212,7 @@ def main():
 
 
 def fresh_models(count):
-    """Yields `count` freshly initialized small models with their names, a third of them of timm and the others of transformers."""
+    """Yields (name, model) for `count` freshly initialized small models: one third from timm, the others from transformers."""
     import check_init_sweep as sweep
 
     # Matrices with fewer than 64 rows or columns are too small for most tests.

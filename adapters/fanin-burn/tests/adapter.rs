@@ -1,5 +1,5 @@
-//! Tests of the adapter. The values of the adapter must be equal to those of torch's modules, of the crate fanin and of
-//! the command line.
+//! Tests of the adapter. Its values must be equal to the values of torch's modules, of the crate fanin and of the
+//! command line.
 
 use burn_core as burn;
 use burn_core::module::{Module, Param};

@@ -19,8 +19,8 @@ pub struct Stats {
     pub infinite: u64,
     /// The statistics of the finite values; `None` if no value is finite.
     finite: Option<FiniteStats>,
-    /// The smallest and the largest values so far. [`Stats::finish`] selects the outliers from them and empties the
-    /// field.
+    /// The smallest and the largest values so far. [`Stats::finish`] selects the outliers from these values, and then
+    /// empties this field.
     extremes: Extremes,
     /// The outliers (see [`Stats::outliers`]). Empty until [`Stats::finish`] is called.
     outliers: Vec<IndexedValue>,

@@ -54,7 +54,7 @@ impl CopySource {
         Self { checkpoint, numbers }
     }
 
-    /// Sends values of a tensor that the recipe copies. `values` is the range of their row-major indices in the written
+    /// Sends values of a tensor that the recipe copies: the values with the row-major indices `values` in the written
     /// tensor. `native` is the native stream of the tensor, or `None` on the torch stream.
     pub(crate) fn send(
         &self,
@@ -114,8 +114,8 @@ impl CopySource {
         Ok(())
     }
 
-    /// Sends values of the written tensor. The region at the start of each axis, with the shape of the copied tensor,
-    /// has the copied values. All other values are drawn according to `plan`.
+    /// Sends values of the written tensor. The copied values are in the region that begins at the index 0 along each
+    /// axis and has the shape of the copied tensor. All other values are drawn according to `plan`.
     fn send_grown(
         &self,
         number: usize,

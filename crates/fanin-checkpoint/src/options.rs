@@ -33,8 +33,8 @@ pub enum FileLayout {
     /// The layout of Hugging Face: each file contains whole tensors, and an index names the file of each tensor.
     #[default]
     Hf,
-    /// The layout of `torch.distributed.checkpoint`: each file contains blocks of rows of tensors. The header of the
-    /// file gives the first row of each block.
+    /// The layout of `torch.distributed.checkpoint`: each file contains some of the rows of one or more tensors. For
+    /// each of these tensors, the header of the file gives the first row in the file.
     Dcp,
 }
 
@@ -99,8 +99,8 @@ impl Partitioning {
 pub enum OutputForm {
     /// One file.
     File,
-    /// A range of one file that several processes write. The file may already exist, because another process may have
-    /// completed the file. The values of this process are then compared with the file.
+    /// A range of one file. Each of several processes writes a range of this file. The file may already exist, because
+    /// another process may have completed the file. The values of this process are then compared with the file.
     PartitionOfFile,
     /// One or more files in a folder.
     Folder,

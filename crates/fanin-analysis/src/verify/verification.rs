@@ -29,8 +29,8 @@ pub struct Verification {
     pub alpha: f64,
     /// Whether the values were compared with the exact values of a seed.
     pub bits_compared: bool,
-    /// The stream and the seed in the file's metadata. `None`, unless values differ from the values that the requested
-    /// stream and seed give, and the metadata has another stream or seed than the request.
+    /// The stream and the seed in the file's metadata. They are set only if values differ from the values that the
+    /// requested stream and seed give, and the metadata has another stream or seed than the request. Otherwise `None`.
     pub recorded: Option<(StreamKind, u64)>,
 }
 
@@ -105,8 +105,8 @@ fn expected_values(request: &Request<'_>, comparison: &ModelComparison) -> Resul
     Ok(Some(ExpectedValues::new(request.stream, seed, planned)))
 }
 
-/// Returns the stream and the seed in the file's metadata. Returns `None`, unless values differ from the values that
-/// the requested stream and seed give, and the metadata has another stream or seed than the request.
+/// Returns the stream and the seed in the file's metadata, if values differ from the values that the requested stream
+/// and seed give, and the metadata has another stream or seed than the request. Otherwise returns `None`.
 fn recorded_elsewhere(
     manifest: &Manifest,
     request: &Request<'_>,

@@ -112,8 +112,8 @@ def inspect(
     """Returns moments, histograms and singular values of tensors.
 
     `source` is a checkpoint, or a mapping from names to arrays. With a recipe, the result also has the mean, the std and the
-    histogram that are expected for each tensor under the recipe. Singular values take most of the time. `spectra=False` leaves
-    them out. The command `fanin inspect` does the same for a checkpoint.
+    histogram that are expected for each tensor under the recipe. Computing the singular values takes most of the time.
+    `spectra=False` leaves them out. The command `fanin inspect` does the same for a checkpoint.
 
     >>> import numpy as np
     >>> report = inspect({"w": np.eye(4, dtype=np.float32)})

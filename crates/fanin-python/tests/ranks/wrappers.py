@@ -95,7 +95,7 @@ def error(case, call):
 
 
 def verify_own_part(net, case, change):
-    """Checks that each rank compares its own values with the recipe. `change` changes a value of embed.weight on rank 0."""
+    """Checks that each rank compares its own values with the recipe. `change()` changes embed.weight, and is called on rank 0."""
     assert fanin.torch.verify(net, RECIPE, seed=7).ok, case
     if rank == 0:
         with torch.no_grad():

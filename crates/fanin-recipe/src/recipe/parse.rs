@@ -144,7 +144,8 @@ fn variable(source: &Arc<Source>, name: &Key<'_>, value: &Spanned<DeValue<'_>>) 
     Ok(Variable { name: text.to_owned(), value, span, inherited: false })
 }
 
-/// Parses the value of a variable that is a property of the model's tensors, such as `{ count = "*.ln_1.weight" }`.
+/// Parses the value of a variable. The value must be a property of the model's tensors, such as
+/// `{ count = "*.ln_1.weight" }`.
 fn property(
     source: &Arc<Source>,
     variable: &str,
@@ -167,7 +168,7 @@ fn property(
     Ok(VariableValue::Property(property, Pattern::new(&text, Span::new(source, pattern.span()))?))
 }
 
-/// Parses the value of a variable that is a number.
+/// Parses the value of a variable. The value must be a finite number.
 fn number(
     source: &Arc<Source>,
     variable: &str,

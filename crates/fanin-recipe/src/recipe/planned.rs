@@ -90,8 +90,8 @@ impl Planned {
         }
     }
 
-    /// Returns a description of the tensor for error messages: its name, after the position and the pattern of its rule
-    /// if the plan comes from a rule.
+    /// Returns a description of the tensor for error messages. If the plan comes from a rule, the description is the
+    /// position and the pattern of the rule, and then the tensor's name. Otherwise, it is only the tensor's name.
     pub fn description(&self) -> String {
         match &self.location {
             Some(location) => format!("{location}: {:?} for {}", self.pattern, self.entry.name),

@@ -39,7 +39,7 @@ pub(crate) struct Reflections<T> {
     vectors: Vec<T>,
     /// The matrix W, row-major, which is zero below the diagonal.
     factor: Vec<T>,
-    /// The factors d of the columns: 1, -1 or 0.
+    /// The sign d_j of each column j: 1, -1 or 0.
     signs: Vec<T>,
     level: Level,
 }
@@ -50,8 +50,8 @@ fn panel(columns: usize, threads: Threads) -> usize {
     (columns / (6 * threads.count())).next_multiple_of(96).clamp(96, 480)
 }
 
-/// The largest number of rows of W that are computed by plain back substitution. More rows are split into halves, and
-/// matrix products subtract the terms of one half from the other half.
+/// Rows of W are computed by plain back substitution only if there are at most this many rows. More rows are split into
+/// halves, and matrix products subtract the terms of one half from the other half.
 const FEW: usize = 16;
 
 impl<T: Real> Reflections<T> {
@@ -202,7 +202,7 @@ impl<T: Real> Reflections<T> {
         self.solve_rows(s, start..middle, solved, width);
     }
 
-    /// Writes these rows and columns of `gain * Q` to `out`, row-major.
+    /// Writes the part of `gain * Q` in the rows `rows` and the columns `columns` to `out`, row-major.
     pub(crate) fn part(&self, rows: Range<usize>, columns: Range<usize>, gain: T, out: &mut [T]) {
         let width = columns.len();
         out.fill(T::default());

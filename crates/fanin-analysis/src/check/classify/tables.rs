@@ -7,14 +7,14 @@ use super::scan::Scan;
 use crate::check::grid;
 use crate::error::Result;
 
-/// The smallest number of values of a tensor that is recognized as sines and cosines.
+/// A tensor is recognized as sines and cosines only if it has at least this many finite values.
 const MIN_VALUES: u64 = 64;
 
 /// Returns the kind [`Kind::Table`] if the values follow a pattern: if all rows are equal, if a vector rises or falls,
 /// if there are a few distinct values, or if the rows are sines and cosines. Returns `None` for other tensors.
 ///
-/// Exception: if all rows are equal but one row looks random, the kind is [`Kind::Other`], and a message is added to
-/// `problems`.
+/// Exception: if all rows are equal, but the values within a row look random, the kind is [`Kind::Other`], and a
+/// message is added to `problems`.
 ///
 /// # Errors
 /// Returns an error if the file cannot be read.
@@ -81,7 +81,7 @@ fn has_few_values(scan: &Scan<'_>) -> Result<bool> {
 }
 
 /// Returns whether all values of an f32 or f64 tensor are multiples of 1/64 below 10,000 in magnitude. Random values
-/// practically never are. Tensors of fewer than three values are not tested.
+/// are practically never such multiples. Tensors of fewer than three values are not tested.
 pub(super) fn has_short_numbers(scan: &Scan<'_>) -> Result<bool> {
     let wide = scan.dtype == DType::F32 || scan.dtype == DType::F64;
     if !wide || scan.count() < 3 || scan.summary.non_finite > 0 {

@@ -86,7 +86,7 @@ def init_module(
 def plan_tensors(
     tensors: Mapping[str, RecipeTensor], recipe: str | PathLike[str] | Recipe, settings: Mapping[str, float] | None
 ) -> list[Planned]:
-    """Returns one `Planned` for each tensor: the rule of the recipe that matches its name, and the resolved distribution."""
+    """Returns one `Planned` for each tensor: the rule of the recipe that matches the tensor's name, and the distribution."""
     if not isinstance(recipe, Recipe):
         recipe = Recipe.read(fspath(recipe))
     rows = [(name, _stored(name, tensor, recipe), list(tensor.shape)) for name, tensor in tensors.items()]

@@ -30,8 +30,8 @@ def coord_check(
     """Trains models of several widths for a few steps, and says how the magnitude of their outputs depends on the width.
 
     This is the coordinate check of Yang et al. (2022, appendix D.1, "Verifying muP implementation via coordinate checking"). It
-    measures three sizes on one batch, for each module and for the logits of each attention. Each size is the root mean square of a
-    tensor:
+    measures three magnitudes on one batch, for each module and for the logits of each attention. Each magnitude is the root mean
+    square of a tensor:
 
     - the output h_t after t steps;
     - the change of the output, h_t - h_0;
@@ -39,7 +39,7 @@ def coord_check(
       steps. It is the effect of the updates of the module's own parameters. For logits, it is the effect of the updates of the
       parameters of their attention, projected on the first gradient of the logits.
 
-    For each size, the exponent a of the power law size = c * width^a is fitted.
+    For each magnitude, the exponent a of the power law magnitude = c * width^a is fitted.
 
     In the maximal update parametrization (muP), all exponents are 0, with one exception: before the first step, the output of the
     model and the logits of attention may be smaller in wider models. In muP the best learning rate does not depend on the width. In

@@ -47,7 +47,7 @@ class DeferredQueue:
         self.own[storage._cdata] = StorageWeakRef(storage)
 
     def add_result(self, args, result: Tensor) -> None:
-        """Allows fills of `result`, which an operator returned, to be deferred, unless an argument may use the same storage."""
+        """Allows fills of `result`, the result of an operator, to be deferred, unless an argument may use the same storage."""
         storage = storage_of(result)
         if storage._cdata in self.own:
             return
@@ -89,7 +89,7 @@ class DeferredQueue:
         return True
 
     def _drop_unused(self) -> None:
-        """Drops the deferred fills of storages that nothing else refers to.
+        """Drops the deferred fills of storages to which nothing outside this queue refers.
 
         `defer` calls this method only when the number of deferred bytes has doubled since the last call, so its cost for each
         deferred fill is constant on average.
@@ -135,7 +135,7 @@ class DeferredQueue:
                         self.flush(item)
 
     def flush_all(self) -> None:
-        """Performs all deferred fills. Fills of storages that nothing else refers to are dropped instead."""
+        """Performs all deferred fills, but drops the fills of storages to which nothing outside this queue refers."""
         if self.fills:
             with _lock:
                 fills = [fill for fill in self.fills.values() if not fill.is_unused()]
@@ -155,7 +155,7 @@ class DeferredQueue:
                 self.exposed[storage._cdata] = StorageWeakRef(storage)
 
     def expose_elements(self, result) -> None:
-        """Calls `expose` for each tensor with a single element among the results of an operator.
+        """Calls `expose` for each tensor that an operator returned, if the tensor has a single element.
 
         `torch.tensor([view, ...])` accepts such tensors, and reads their values without calling an operator. So the dispatch mode
         could not detect these reads later.

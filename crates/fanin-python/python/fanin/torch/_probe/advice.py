@@ -122,8 +122,8 @@ def _unsolved(candidate: Candidate, analysis: Analysis) -> list[Finding]:
 def _helps(candidate: Candidate, before: Analysis, after: Analysis) -> bool:
     """Returns whether a change helps.
 
-    A change helps if it solves some of the problems that it is meant for and the model then has fewer problems. It also helps if it
-    halves the measured value of each of these problems. A change that causes a new kind of problem does not help.
+    A change helps if it solves some of the problems that it is meant for and the model then has fewer problems. A change also helps
+    if it halves the measured value of each of these problems. A change that causes a new kind of problem does not help.
     """
     kinds = {one.kind for one in _problems(before)}
     if any(one.kind not in kinds for one in _problems(after)):

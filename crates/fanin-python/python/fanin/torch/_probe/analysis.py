@@ -17,9 +17,9 @@ from .trunk import Trunk, find_trunk
 
 @dataclasses.dataclass
 class Analysis:
-    """The measurements with one or several seeds, and what was derived from them."""
+    """The measurements of a model with one or several seeds, and the results that are derived from the measurements."""
 
-    #: The measurements with the first seed. Its sums, such as `Layer.forward`, include the sums of all other seeds.
+    #: The measurements with the first seed. The sums in `run`, such as `Layer.forward`, include the sums of all other seeds.
     run: Run
     #: The layers along which the depth is counted.
     trunk: Trunk
@@ -38,7 +38,7 @@ class Analysis:
 
 
 def analyze(model: nn.Module, runs: Sequence[Run]) -> Analysis:
-    """Returns the analysis of a model. `runs` has its measurements, one for each seed."""
+    """Returns the analysis of a model. `runs` contains the measurements of the model, one `Run` for each seed."""
     merged = runs[0]
     trunk = find_trunk(model, merged)
     curves = [_curves(run, trunk) for run in runs]

@@ -15,7 +15,7 @@ from .patterns import patterns
 from .paths import Paths
 from .records import Layer, Weights
 
-#: Specs have no gain for these activation functions. Each is mapped to the activation function whose gain is used instead.
+#: Specs have no gain for the activation functions on the left. The gain of the function on the right is used instead.
 _GAINS = {"relu6": "relu", "hardswish": "silu", "mish": "silu", "elu": "relu", "celu": "relu", "hardtanh": "tanh", "softplus": "linear"}
 
 
@@ -73,7 +73,7 @@ def _rules(analysis: Analysis, names: dict[str, str]) -> dict[str, str]:
 
 
 def _scaled_as_peers(analysis: Analysis, findings: list[Finding]) -> list[Candidate]:
-    """Returns a change that gives each parameter whose rms differs from the rms of its peers the rms of these peers.
+    """Returns a change of the parameters whose rms differs from that of their peers: each gets the rms of its peers.
 
     Peers are the same parameter in other blocks.
     """
@@ -115,7 +115,7 @@ def _new_spec(analysis: Analysis, weights: Weights) -> str:
     """Returns the spec for new values of a weight.
 
     Peers are the same parameter in other blocks. If at least two peers are healthy, the spec is a normal distribution whose std is the
-    median of their rms. Otherwise the spec depends on the activation function that follows the weight.
+    median of the rms of the healthy peers. Otherwise the spec depends on the activation function after the weight.
     """
     same = [one for one in peers.groups(analysis.run.weights)[weights.group] if one is not weights]
     healthy = [one for one in same if one.forward.is_finite and one.rms > 0 and not one.rows_are_equal]
@@ -142,7 +142,7 @@ def following_activation(analysis: Analysis, layer: Layer) -> str | None:
 
 
 def _spec(activation: str | None) -> str:
-    """Returns a spec for a weight so that signals keep their mean square. `activation` follows the weight, or is None."""
+    """Returns a spec with which a layer keeps the mean square of signals. `activation` follows the layer (None: no activation)."""
     name = _GAINS.get(activation or "linear", activation or "linear")
     if name in ("tanh", "linear", "sigmoid"):
         # tanh and the identity have slope 1 at 0, so they keep the mean square of small signals. The sigmoid has slope 1/4 at 0,
@@ -182,7 +182,7 @@ def _critical_gain(analysis: Analysis, findings: list[Finding]) -> list[Candidat
 
 
 def _scaled_branches(analysis: Analysis, findings: list[Finding]) -> list[Candidate]:
-    """Returns two alternative changes of the last weight of each residual branch: divide by sqrt(branches), or set to 0."""
+    """Returns two alternative changes: divide the last weight of each residual branch by sqrt(branches), or set it to 0."""
     paths = Paths(analysis.run)
     by_name = {one.name: one for one in analysis.run.weights}
     count = len(analysis.run.residuals)

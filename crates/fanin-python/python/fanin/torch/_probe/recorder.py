@@ -29,7 +29,7 @@ _MHA = F.multi_head_attention_forward
 
 
 class Recorder(TorchFunctionMode):
-    """Records layers, residual additions and attention while a model runs inside it.
+    """A context manager. While a model runs in its `with` block, it records layers, residual additions and attention.
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ class Recorder(TorchFunctionMode):
         self.recurrences: list[Recurrence] = []
         #: For each tensor that is the output of a layer: the index of the layer, and the tensor's version when it was measured.
         self._measured = WeakTensorKeyDictionary()
-        #: For each tensor: the indices of the layers that it was computed from directly, with no other recorded layer in between.
+        #: For each tensor: the indices of the layers from whose outputs it was computed, with no other recorded layer in between.
         self._origins = WeakTensorKeyDictionary()
         self._frames: list[Call] = []
         self._labels: dict[str, int] = {}
@@ -183,7 +183,7 @@ class Recorder(TorchFunctionMode):
         layer.activation = name
         source = args[0] if args else kwargs.get("input")
         # `source` is compared with MASKED to leave out masked logits. If the activation ran in place, `source` is its output. All
-        # outputs are above MASKED, so none is left out.
+        # outputs are above MASKED, so no value is left out.
         is_open = source.detach() > attention.MASKED if isinstance(source, Tensor) and source.shape == result.shape else None
         layer.saturated = activations.saturated_share(name, result, is_open)
         if name == "leaky_relu":
@@ -247,13 +247,16 @@ class Recorder(TorchFunctionMode):
             layer.backward = measured
 
     def share_gradients(self) -> None:
-        """Copies gradients to the layers that return another layer's output unchanged. To be called after the backward pass."""
+        """Gives each layer that returns another layer's output unchanged the gradient of the other layer.
+
+        To be called after the backward pass.
+        """
         for layer in self.layers:
             if layer.alias is not None:
                 layer.backward = self.layers[layer.alias].backward
 
     def layer_of(self, tensor: Tensor) -> int | None:
-        """Returns the index of the layer whose output is a tensor.
+        """Returns the index of the layer whose output is the given tensor.
 
         Returns None if there is no such layer, or if the tensor has been changed in place since it was measured.
         """
@@ -295,7 +298,7 @@ class Recorder(TorchFunctionMode):
         return index if alias is None else alias
 
     def _path(self, index: int) -> list[int]:
-        """Returns a layer, its first source, the first source of this source, and so on: at most 200 layers."""
+        """Returns the indices of a layer, of its first source, of the first source of that source, and so on: at most 200."""
         path = [index]
         while self._sources(path[-1]) and len(path) < 200:
             path.append(self._sources(path[-1])[0])

@@ -58,9 +58,9 @@ def role_of(module: nn.Module) -> str:
 
 
 def unit_axis_of(module: nn.Module | None, output: Tensor, inherited: int | None) -> int:
-    """Returns the axis of a module's output that counts units: 1 for the channels of convolutions, else -1 for the features.
+    """Returns the axis of the units in a module's output: 1 for the channels of convolutions, else -1 for the features.
 
-    `inherited` is the unit axis of the module's input, if it is known. It is used for modules such as activations.
+    `inherited` is the unit axis of the module's input, or None. `inherited` is used for modules such as activations.
     """
     if isinstance(module, (*_CONVOLUTIONS, *_TRANSPOSED, nn.modules.batchnorm._BatchNorm, nn.GroupNorm)):
         return 1 if output.dim() > 2 or output.dim() == 2 else -1

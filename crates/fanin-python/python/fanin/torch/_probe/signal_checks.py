@@ -50,7 +50,7 @@ def blocked(run: Run, paths: Paths) -> list[Finding]:
 
 
 def dead(run: Run, paths: Paths) -> list[Finding]:
-    """Finds activations with a fraction of dead units of at least `DEAD`. A dead unit is 0 for every input.
+    """Finds activations in which the fraction of dead units is at least `DEAD`. A dead unit is 0 for every input.
 
     Activations that were computed from a reported activation are not reported, nor are activations with fewer than 16 units.
     """
@@ -71,9 +71,9 @@ def dead(run: Run, paths: Paths) -> list[Finding]:
 
 
 def saturated(run: Run, paths: Paths) -> list[Finding]:
-    """Finds activations with a fraction of saturated values of at least `SATURATED`.
+    """Finds activations in which the fraction of saturated values is at least `SATURATED`.
 
-    A value of a function such as tanh is saturated if the function is nearly flat there.
+    An output of a function such as tanh is saturated if the slope of the function at the input is nearly 0.
     """
     found = []
     for layer in run.layers:
@@ -131,7 +131,7 @@ def slope_text(what: str, fit: Fit, trunk: Trunk) -> str:
 
 
 def loss(run: Run, paths: Paths) -> list[Finding]:
-    """Finds a classifier whose large logits raise its first loss well above ln(classes), the loss if all classes are equally likely."""
+    """Finds a classifier whose first loss is well above ln(classes), the loss of equal probabilities, due to large logits."""
     if run.loss is None or run.classes is None:
         return []
     excess = run.loss - math.log(run.classes)
@@ -171,7 +171,7 @@ def collapse(run: Run, trunk: Trunk) -> list[Finding]:
 def recurrent(run: Run) -> list[Finding]:
     """Finds recurrent layers in which the gradient explodes or vanishes along the time steps.
 
-    A gradient that vanishes is only a note, because it also vanishes with torch's default initialization.
+    A vanishing gradient is reported only as a note, because the gradient also vanishes with torch's default initialization.
     """
     found = []
     for one in run.recurrences:

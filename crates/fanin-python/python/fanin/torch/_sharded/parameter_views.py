@@ -67,7 +67,7 @@ class LocalRegion(NamedTuple):
     memory: Tensor
     #: The region in the coordinates of the view.
     region: Region
-    #: The elements of the region, as a tensor with the dimensions of the view. It shares its memory with `memory`.
+    #: The elements of the region, as a tensor with the dimensions of the view. This tensor shares memory with `memory`.
     view: Tensor
 
 
@@ -82,7 +82,7 @@ class ParameterView:
         self, named: NamedTensor, start: tuple[int, ...], size: tuple[int, ...], axes: tuple[int | None, ...], shape
     ):
         self.named = named
-        #: `start` is the index of the view's first element in the parameter. `size` has the length of each range of indices.
+        #: The view covers `size[k]` indices along dimension k of the parameter, beginning with the index `start[k]`.
         self.start, self.size = start, size
         #: For each dimension of the view, the dimension of the parameter, or None for an inserted dimension.
         self.axes = axes

@@ -26,7 +26,7 @@ class Coverage:
         self._regions: list[tuple[tuple[int, int], ...]] = []
 
     def add(self, start: tuple[int, ...], size: tuple[int, ...]) -> None:
-        """Records that a region was written. `start` is the index of its first element, `size` its length along each dimension."""
+        """Records that a region was written. It begins at the index `start`, and has `size[k]` indices along dimension k."""
         region = tuple((first, first + count) for first, count in zip(start, size))
         if size == self.shape:
             self._is_complete = True
@@ -75,7 +75,7 @@ class Coverage:
 
 
 class StorageLog:
-    """Records which tensors have known values, by their storages.
+    """Records for each storage whether the tensors that use the storage have known values.
 
     A tensor has no known values if `torch.empty` or a similar function returned it, or if it was computed from such a tensor.
     """

@@ -13,7 +13,7 @@ _TOLERANCE = 1e-14
 
 
 class Variables(NamedTuple):
-    """The values of the variables that formulas for a tensor may contain. A variable that the tensor does not have is None.
+    """The values of the variables that formulas for a tensor may contain. A variable is None if it is undefined for the tensor.
 
     `weight_fan_in` is set only for a bias. It is the fan_in of the weight in the same module. `n_layer` is the number of layers of
     the model.
