@@ -37,7 +37,8 @@ import fanin.torch
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "scripts"))
 import model_configs  # noqa: E402
 
-#: The time in seconds after which no further round of a model is started. Every model gets at least three rounds.
+#: If the rounds of a model have taken more than this many seconds, no further round is started. Every model gets at least three
+#: rounds, or a single round if `quick` is true.
 BUDGET = 150.0
 ROUNDS = 5
 
@@ -89,7 +90,7 @@ def digest(model: torch.nn.Module) -> str:
 
 
 def measure(name: str, builder: Callable[[], torch.nn.Module], quick: bool) -> dict[str, Any]:
-    """Checks that a model has the same weights in all `WAYS`, and times it. Returns the median and minimum time of each way."""
+    """Checks that a model has the same weights in all `WAYS`. Returns the median and minimum time of building it in each way."""
     print(f"{name} ...", end=" ", file=sys.stderr, flush=True)
     compare(name, builder)
     times: dict[str, list[tuple[float, float]]] = {way: [] for way in WAYS}

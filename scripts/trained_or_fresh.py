@@ -139,8 +139,8 @@ VERDICTS = ("not fresh", "seed found", "cannot tell", "fresh")
 def verdict(tensor):
     """Returns one of VERDICTS.
 
-    The verdict is "seed found" if `audit` found the values of the matrix, slightly changed, among those that torch draws with a few
-    seeds. Such a matrix is not fresh, because its values were changed.
+    The verdict is "seed found" if the values of the matrix are nearly equal to values that torch draws with one of a few seeds.
+    Such a matrix is not fresh, because its values were changed.
     """
     if tensor["kind"] in ("fresh", "orthogonal"):
         return "fresh"

@@ -27,7 +27,7 @@ pub struct Request<'a> {
     /// The path of the checkpoint from which tensors are copied. With `None`, tensors are copied from `like`, if `like`
     /// is a checkpoint.
     pub copy_from: Option<&'a Path>,
-    /// Pairs of the name and the value of a variable. The value replaces the value of the variable in the recipe.
+    /// Pairs of the name of a variable and its value. This value is used instead of the value in the recipe.
     pub settings: &'a [(String, f64)],
     /// The type of every floating-point tensor for which the recipe does not set a type. With `None`, the type of such
     /// a tensor is its type in the manifest.

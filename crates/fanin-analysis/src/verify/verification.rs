@@ -89,7 +89,7 @@ impl Verification {
     }
 }
 
-/// Returns the generator of the expected values, or `None` if the request has no seed.
+/// Returns an object that computes the expected values, or `None` if the request has no seed.
 fn expected_values(request: &Request<'_>, comparison: &ModelComparison) -> Result<Option<ExpectedValues>> {
     let Some(seed) = request.seed else { return Ok(None) };
     let planned: &[Planned] = &comparison.planned;

@@ -65,7 +65,7 @@ def _or_nan(value: float | None) -> float:
 
 
 def _curves(run: Run, trunk: Trunk) -> tuple[list[float], list[float]]:
-    """Returns the mean squares of the signal along the trunk, and the sums of squares of the gradient in the opposite order."""
+    """Returns the mean squares of the signal along the trunk, and the sums of squares of the gradient from its end to its start."""
     points = [run.layers[one] for one in trunk.points]
     return [one.q for one in points], [math.nan if one.backward is None else one.backward.squares for one in reversed(points)]
 
@@ -73,8 +73,8 @@ def _curves(run: Run, trunk: Trunk) -> tuple[list[float], list[float]]:
 def _example_curves(run: Run, trunk: Trunk) -> tuple[list[list[float]], list[list[float]]]:
     """Returns one curve of the signal and one curve of the gradient for each input of the batch.
 
-    The curves of the signal are mean squares along the trunk. The curves of the gradient are sums of squares from the last layer
-    back. The lists are empty if inputs were not measured separately.
+    The curves of the signal are mean squares along the trunk. The curves of the gradient are sums of squares, from the last layer
+    of the trunk to the first. The lists are empty if inputs were not measured separately.
     """
     points = [run.layers[one] for one in trunk.points]
     signals = [one.forward.examples for one in points]

@@ -52,7 +52,7 @@ def blocked(run: Run, paths: Paths) -> list[Finding]:
 def dead(run: Run, paths: Paths) -> list[Finding]:
     """Finds activations in which the fraction of dead units is at least `DEAD`. A dead unit is 0 for every input.
 
-    Activations that were computed from a reported activation are not reported, nor are activations with fewer than 16 units.
+    Activations with fewer than 16 units, and activations that were computed from a reported activation, are not reported.
     """
     found: list[Finding] = []
     reported: list[int] = []

@@ -25,8 +25,8 @@ from .written import Coverage, storage_of
 class NamedTensor:
     """A parameter or buffer with its name, and with the record of the elements that were written.
 
-    `name` has no prefixes of wrappers such as `_orig_mod`. `twin` is None unless the parameter is a DTensor. It is then a tensor on the
-    meta device with the DTensor's global shape.
+    `name` has no prefixes of wrappers such as `_orig_mod`. If the parameter is a DTensor, `twin` is a tensor on the meta device
+    with the DTensor's global shape. Otherwise `twin` is None.
     """
 
     __slots__ = ("_storage", "is_parameter", "name", "tensor", "twin", "written")
@@ -47,7 +47,7 @@ class NamedTensor:
         return tuple(self.tensor.shape)
 
     def has_new_memory(self) -> bool:
-        """Returns whether the tensor has other memory than when this object was created, as after `tensor.data = other`."""
+        """Returns whether the tensor's memory was replaced after this object was created, for example by `tensor.data = other`."""
         if self._storage is None:
             return not nn.parameter.is_lazy(self.tensor) and local_of(self.tensor).layout is torch.strided
         return storage_of(self.tensor)._cdata != self._storage.cdata

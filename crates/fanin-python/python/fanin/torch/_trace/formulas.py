@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from .specs import number
 
-#: The largest relative difference between a number and its formula.
+#: A formula is accepted for a number only if the relative difference of the formula's value from the number is at most this.
 _TOLERANCE = 1e-14
 
 
@@ -34,7 +34,7 @@ def fans(shape: tuple[int, ...]) -> tuple[int | None, int | None]:
 
 
 def formulas(value: float, variables: Variables) -> list[str]:
-    """Returns texts that all have the value `value`, in this order: formulas of the depth, formulas of the fans, the number itself.
+    """Returns expressions with the value `value`, in this order: formulas of the depth, formulas of the fans, the number itself.
 
     For a number of at most 7 characters, only the number itself is returned, because the program probably contains it literally.
     """
@@ -52,7 +52,7 @@ def formulas(value: float, variables: Variables) -> list[str]:
     both = fan_in + fan_out if fan_in and fan_out else None
     for text, fan in (("fan_in", fan_in), ("fan_out", fan_out), ("fan_in+fan_out", both), ("weight_fan_in", weight_fan_in)):
         factor = _short_text(size * math.sqrt(fan)) if fan else None
-        # Many numbers are equal to a short number divided by sqrt(fan) by chance. So only the usual factors 1 and sqrt(n) are
+        # By chance, many numbers are equal to a short number divided by sqrt(fan). So only the usual factors 1 and sqrt(n) are
         # accepted.
         if factor is not None and (factor == "1" or factor.startswith("sqrt")):
             found.append(f"{sign}{factor}/sqrt({text})")
