@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Measures the CPU time that each crate costs in a build of the command `fanin`. docs/dev/dependencies.md has the result.
+"""Measures the CPU time that each crate costs in a build of the command `fanin`. docs/dev/dependencies.md shows the result.
 
     python scripts/build_cost.py --target-dir /tmp/empty
 

@@ -1,4 +1,4 @@
-"""Measures how well `fanin audit` distinguishes trained weights from fresh ones. docs/checks.md has the results.
+"""Measures how well `fanin audit` distinguishes trained weights from fresh ones. docs/checks.md shows the results.
 
     python scripts/trained_or_fresh.py --fanin target/release/fanin [--seeds 1001 1002 1003] [--steps 0 10 400] [--fresh 100]
                                        [--keep FOLDER]

@@ -8,7 +8,7 @@ pub enum StreamKind {
     /// The native stream, which is counter-based (Philox). For a given plan, a value depends only on the seed, on the
     /// tensor's name and on the index of the value.
     Native,
-    /// The torch stream, which is PyTorch's CPU generator (MT19937), bit for bit.
+    /// The torch stream: the same values as PyTorch's CPU generator (MT19937), bit for bit.
     Torch,
 }
 
@@ -53,7 +53,7 @@ impl FileLayout {
     }
 }
 
-/// One partition of a checkpoint that several processes write together.
+/// One partition of a checkpoint. Several processes write the checkpoint together, and each writes one partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Partition {
     /// The number of the partition, from 1 to `count`.

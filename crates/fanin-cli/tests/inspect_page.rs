@@ -95,8 +95,8 @@ fn data(page: &str) -> Value {
     serde_json::from_str(after.split("</script>").next().unwrap()).unwrap()
 }
 
-/// Returns the names in the data of a page. To save space, the data has only the end of each name (`names`). The name
-/// begins with the first `kept` UTF-16 code units of the previous name.
+/// Returns the names in the data of a page. To save space, the data contains only the end of each name (`names`). The
+/// name begins with the first `kept` UTF-16 code units of the previous name.
 fn names(data: &Value) -> Vec<String> {
     let mut before: Vec<u16> = Vec::new();
     let name = |(kept, rest): (&Value, &Value)| {

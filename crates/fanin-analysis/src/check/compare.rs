@@ -38,8 +38,8 @@ pub struct ValueDifference {
 }
 
 impl ValueDifference {
-    /// Compares two tensors of the same type and shape, one from each checkpoint. `tensors` has the indices in the
-    /// two manifests. Returns `None` if the tensors are bitwise equal.
+    /// Compares two tensors of the same type and shape, one from each checkpoint. `tensors` contains the indices of
+    /// the tensors in the two manifests. Returns `None` if the tensors are bitwise equal.
     ///
     /// `report` is called with the number of bytes of each chunk that is compared. The comparison of bytes stops at a
     /// difference, so if the tensors differ, `report` is not called for every chunk.

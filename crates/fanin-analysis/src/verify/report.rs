@@ -46,7 +46,7 @@ struct TensorReport<'a> {
 }
 
 impl Verification {
-    /// Returns a report of the verification, which serializes to JSON. `file` is the name of the checkpoint.
+    /// Returns the report of the verification. The report serializes to JSON. `file` is the name of the checkpoint.
     pub fn report<'a>(&'a self, file: &'a str) -> Report<'a> {
         let recorded = |(stream, seed): (StreamKind, u64)| Recorded { stream: stream.name(), seed };
         Report {

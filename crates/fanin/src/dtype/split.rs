@@ -12,7 +12,7 @@ impl Values<'_> {
         })
     }
 
-    /// Converts the values to `W`, and writes them to `to`, which must have the same length.
+    /// Converts the values to `W`, and writes the results to `to`. `to` must have the same length as `self`.
     pub(crate) fn read<W: Element>(&self, to: &mut [W]) {
         values!(self, slice => to.iter_mut().zip(slice.iter()).for_each(|(to, from)| *to = W::from_f64(from.to_f64())));
     }

@@ -66,7 +66,7 @@ impl<T: Real> Reflections<T> {
     }
 
     /// Creates the reflections from the matrix V. `vectors` is V, row-major, with zeros above the diagonal. For each
-    /// column j of V, `halves` has the value `|v_j|^2 / 2`, and `signs` has the factor d_j (see the module
+    /// column j of V, `halves` contains the value `|v_j|^2 / 2`, and `signs` contains the sign d_j (see the module
     /// documentation).
     pub(super) fn from_vectors(
         vectors: Vec<T>,
@@ -81,8 +81,8 @@ impl<T: Real> Reflections<T> {
         it
     }
 
-    /// Computes `W = S^-1 V_top^T` and stores W in `self.factor`. `halves` has the values `|v_j|^2 / 2`, which are the
-    /// diagonal of S. (The module documentation defines the matrices.)
+    /// Computes `W = S^-1 V_top^T` and stores W in `self.factor`. `halves` contains the values `|v_j|^2 / 2`, which
+    /// are the diagonal of S. (The module documentation defines the matrices.)
     fn factor(&mut self, halves: &[T], threads: Threads) {
         let it = self;
         let columns = it.columns;
@@ -143,8 +143,8 @@ impl<T: Real> Reflections<T> {
         halves
     }
 
-    /// Returns `S = striu(V^T V) + diag(diagonal)`, row-major. `diagonal` has the values `|v_j|^2 / 2`. The elements to
-    /// the left of the diagonal block of a panel are zero. The other elements below the diagonal are unspecified.
+    /// Returns `S = striu(V^T V) + diag(diagonal)`, row-major. `diagonal` contains the values `|v_j|^2 / 2`. The elements
+    /// to the left of the diagonal block of a panel are zero. The other elements below the diagonal are unspecified.
     fn products(&self, diagonal: &[T], threads: Threads) -> Vec<T> {
         let n = self.columns;
         let rows = self.vectors.len().checked_div(n).unwrap_or(0);

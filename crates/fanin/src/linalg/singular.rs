@@ -77,7 +77,7 @@ fn power(exponent: i32) -> f64 {
 /// The number of superdiagonals of the band matrix.
 const WIDTH: usize = 32;
 
-/// The number of elements that are stored for each row. Row i has the elements of the columns
+/// The number of elements that are stored for each row. Row i stores the elements of the columns
 /// `i - WIDTH..i + 2 * WIDTH`. Elements outside the band are non-zero only during bulge chasing.
 const ROW_STRIDE: usize = 3 * WIDTH;
 

@@ -96,8 +96,8 @@ impl Permutation {
         key: [u32; 4],
         each: &mut impl FnMut(u64, u64),
     ) {
-        // Each lane processes one of `numbers`. For each lane, `start` has this number, and `current` has the latest
-        // output of the Feistel network. In the first `walking` lanes, every output so far was `size` or greater.
+        // Each lane processes one of `numbers`. For each lane, `start` contains this number, and `current` contains the
+        // latest output of the Feistel network. In the first `walking` lanes, every output so far was at least `size`.
         let (mut start, mut current) = ([0u64; BATCH], [0u64; BATCH]);
         let mut walking = 0;
         let mut next = numbers.start;

@@ -159,7 +159,7 @@ def _run(
 def _modules(runs: list[list[dict[str, Output]]], widths: list[int], steps: int) -> list[Module]:
     """Returns one `Module` for each output, with the measurements of all widths and seeds.
 
-    `runs[w][s]` has the outputs of one model, by name: the model with the width of index w and the seed of index s.
+    `runs[w][s]` contains the outputs of one model, by name. The model has the width `widths[w]` and the seed with the index s.
     """
     first = runs[0][0]
     for width, row in zip(widths, runs):

@@ -31,7 +31,7 @@ class Candidate:
 
 
 def candidates(model: nn.Module, analysis: Analysis) -> list[list[Candidate]]:
-    """Returns the changes to try, in groups. The changes of one group are alternatives for the same problems."""
+    """Returns the changes to try, in groups. Each group contains alternative changes for the same problems."""
     problems = [one for one in analysis.findings if one.level == "problem"]
     by_kind: dict[str, list[Finding]] = {}
     for one in problems:
