@@ -1,11 +1,11 @@
-"""Measures how well `fanin audit` distinguishes trained weights from fresh ones. docs/checks.md shows the results.
+"""Measures how well `fanin audit` distinguishes trained weights from untrained weights. docs/checks.md shows the results.
 
     python scripts/trained_or_fresh.py --fanin target/release/fanin [--seeds 1001 1002 1003] [--steps 0 10 400] [--fresh 100]
                                        [--keep FOLDER]
 
 Small networks (a GPT, a convolutional network, an MLP) are trained with SGD and AdamW to predict the next byte of the source text
-of Python's standard library. They are audited after several numbers of steps. `audit` also searches for the weights among the
-values that torch draws with a few seeds, such as 0 and 42. If a network was initialized with one of these seeds, more of its
+of Python's standard library. The networks are audited after several numbers of steps. `audit` also searches for the weights among
+the values that torch draws with a few seeds, such as 0 and 42. If a network was initialized with one of these seeds, more of its
 weights are therefore recognized as trained. With --fresh, freshly initialized models of timm and transformers are also audited.
 None of their weights should be called trained. With --keep, the checkpoints are stored, and a second run does not train again.
 """

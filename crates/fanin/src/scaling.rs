@@ -16,7 +16,7 @@ pub fn gpt2_residual(layers: f64) -> f64 {
 /// Returns `1 / sqrt(2 * (layer + 1))`: the factor for the last projection of each residual branch in the layer with
 /// the index `layer`. The first layer has the index 0.
 ///
-/// torchtitan and OLMo use this factor. It goes back to Zhang et al. 2019, Improving deep transformer with depth-scaled
+/// torchtitan and OLMo use this factor. The source is Zhang et al. 2019, Improving deep transformer with depth-scaled
 /// initialization.
 pub fn depth_scaled(layer: f64) -> f64 {
     1.0 / (2.0 * (layer + 1.0)).sqrt()

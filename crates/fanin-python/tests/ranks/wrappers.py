@@ -1,6 +1,6 @@
 """Fills models that are wrapped by DDP, FSDP1, FSDP2 with CPU offload, or split as DeepSpeed ZeRO-3 splits them.
 
-Compares the values of this rank with those of one process. Prints the number of comparisons and the errors that were raised.
+Compares the values of this rank with the values of a single process. Prints the number of comparisons and all errors.
 """
 
 import enum

@@ -92,7 +92,7 @@ def _without(rules: dict[str, str], others: dict[str, str]) -> dict[str, str]:
 def _measured(
     model: nn.Module, batch: Any, loss: Callable[..., Tensor] | None, seed: int, rules: dict[str, str]
 ) -> Analysis | None:
-    """Returns the analysis of a copy of the model with the rules applied, or None if copying or filling it fails."""
+    """Applies the rules to a copy of the model, and returns the analysis of the copy. None if the copy cannot be made or filled."""
     try:
         changed = copy.deepcopy(model)
         names = [plain_name(name) for name in model.state_dict(keep_vars=True)]

@@ -65,7 +65,7 @@ def _or_nan(value: float | None) -> float:
 
 
 def _curves(run: Run, trunk: Trunk) -> tuple[list[float], list[float]]:
-    """Returns the mean squares of the signal along the trunk, and the sums of squares of the gradient from its end to its start."""
+    """Returns the mean squares of the signal along the trunk, and the sums of squares of the gradient in reverse order."""
     points = [run.layers[one] for one in trunk.points]
     return [one.q for one in points], [math.nan if one.backward is None else one.backward.squares for one in reversed(points)]
 

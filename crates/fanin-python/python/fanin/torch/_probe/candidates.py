@@ -1,4 +1,4 @@
-"""Candidates: changes of the initialization that may solve a problem. `advice` tries them on a copy and keeps those that help."""
+"""Candidates: changes of the initialization that may solve a problem. `advice` tries candidates on a copy of the model."""
 
 from __future__ import annotations
 

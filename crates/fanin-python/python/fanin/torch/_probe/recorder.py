@@ -150,8 +150,8 @@ class Recorder(TorchFunctionMode):
         """Returns the layers of the two operands of an addition.
 
         Returns None unless both operands have the same shape with at least two axes and were computed from recorded layers. An
-        operand that is not a layer's output is recorded as a layer now. After the addition it may be too late, because the addition
-        may be in place.
+        operand that is not a layer's output is recorded as a layer now, before the addition, because an in-place addition would
+        overwrite the operand.
         """
         if len(args) != 2 or not all(isinstance(one, Tensor) and one.is_floating_point() for one in args):
             return None

@@ -77,8 +77,8 @@ def facts_of(module: nn.Module, inputs: list[Tensor]) -> dict[str, float]:
     - A layer with weights has three properties. `gain` is the mean square of the output that theory predicts for an input of mean
       square 1, without the bias. `fan` is the number of products that are added up for one value of the output. `bias` is the mean
       square of the bias.
-    - A norm has `scale` and `bias`, the mean squares of its weight and its bias, and `eps`. Only norms of torch are supported, because
-      others compute something else: the norms of Gemma multiply by 1 + weight.
+    - A norm has `scale` and `bias`, the mean squares of its weight and its bias, and `eps`. Only norms of torch are supported,
+      because other norms compute something else. For example, the norms of Gemma multiply by 1 + weight.
     - A batch norm that uses running statistics has `fixed_scale`, the mean square of its weight, and `is_new`, which is 1 if the
       statistics have their initial values.
     - Dropout in training mode has `p`, the probability that a value becomes 0.

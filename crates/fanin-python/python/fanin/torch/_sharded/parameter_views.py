@@ -198,7 +198,7 @@ class ModuleTensors:
             self._add(named)
 
     def _same_memory(self, named: NamedTensor) -> NamedTensor:
-        """Returns the tensor that was added before and shares all of its memory with `named`. If there is none, returns `named`."""
+        """Returns the tensor that was added before and shares all of its memory with `named`, or `named` if there is none."""
         tensor = named.tensor
         if nn.parameter.is_lazy(tensor) or named.twin is not None:
             return named
