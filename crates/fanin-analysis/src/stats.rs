@@ -76,7 +76,7 @@ impl Stats {
         }
     }
 
-    /// Returns the values that are more than 6 standard deviations from the mean, the farthest first, at most 8.
+    /// Returns at most 8 values that are more than 6 standard deviations from the mean, the farthest first.
     pub fn outliers(&self) -> &[IndexedValue] {
         &self.outliers
     }
