@@ -248,10 +248,10 @@ def tensor(case: Case) -> Any:
 
 
 def prepare(case: Case, curve: bool) -> dict[str, Callable[[], Any]]:
-    """Returns, for each contender (library or memory fill) by name, a function that does the fill once.
+    """Returns, for the name of each contender (library or memory fill), a function that does the fill once.
 
     The functions of fanin, torch and NumPy write to the same memory. JAX and most libraries of `peers.py` allocate new memory. If
-    `curve` is true, the result has neither JAX nor these libraries.
+    `curve` is true, the result contains neither JAX nor these libraries.
     """
     import numpy as np
     import torch
@@ -262,7 +262,7 @@ def prepare(case: Case, curve: bool) -> dict[str, Callable[[], Any]]:
     w = tensor(case)
     bits = w.view({4: torch.int32, 8: torch.int64, 2: torch.int16}[w.element_size()]).numpy()
     spec, constant = fanin.Initializer(case.spec), fanin.Initializer("constant(1)")
-    # `fanin.fill` is fastest with NumPy arrays. NumPy has no bf16, so the array has the bits of the values as integers.
+    # `fanin.fill` is fastest with NumPy arrays. NumPy has no bf16, so the array contains the bits of the values as integers.
     array = w.numpy() if case.dtype != "bf16" else bits.view(np.uint16)
     dtype = "bf16" if case.dtype == "bf16" else None
     calls: dict[str, Callable[[], Any]] = {
@@ -359,7 +359,7 @@ def table(cases: list[dict[str, Any]], title: str) -> str:
 
 
 def store(seconds: dict[str, float]) -> float:
-    """Returns the time in seconds of a memory fill, by ordinary or by non-temporal stores, whichever is less."""
+    """Returns the time in seconds of the faster of two memory fills: by ordinary stores, and by non-temporal stores."""
     return min(seconds["memory fill"], seconds["memory fill, non-temporal"])
 
 

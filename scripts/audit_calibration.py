@@ -33,7 +33,7 @@ def models(seed):
 
 
 def damages(weight):
-    """Returns functions that each damage a tensor in another way. The tensor has the shape and the std of `weight`."""
+    """Returns functions, each of which damages a tensor in a different way. The tensor must have the shape and std of `weight`."""
     std, rows = weight.std(), weight.shape[0]
 
     def nan(w):

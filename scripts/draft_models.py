@@ -82,7 +82,7 @@ def timm_model(name: str) -> Callable[[], nn.Module]:
 
 
 def held_out_transformers() -> Iterator[str]:
-    """Yields one class of each package of transformers without a class in `TRANSFORMERS`, in a random order with a fixed seed."""
+    """Yields one class of each package of transformers that has no class in `TRANSFORMERS`, in random order with a fixed seed."""
     used = {name.split(".")[0] for name in TRANSFORMERS}
     by_package: dict[str, list[str]] = {}
     for name, _ in transformers_classes():
@@ -99,8 +99,8 @@ def held_out_transformers() -> Iterator[str]:
 def second_held_out_transformers() -> Iterator[str]:
     """Yields classes of transformers that are neither in `TRANSFORMERS` nor in `held_out_transformers`, in a random order.
 
-    The seed is fixed. Every second class is from a package of `TRANSFORMERS`, because a draft can only be wrong without CHECK if
-    fanin has rules for the package.
+    The seed is fixed. Every second class is from a package of `TRANSFORMERS`. If fanin has no rules for a package, a draft for the
+    package cannot be wrong without a CHECK comment.
     """
     first = {*TRANSFORMERS, *held_out_transformers()}
     packages = {name.split(".")[0] for name in TRANSFORMERS}
@@ -113,7 +113,7 @@ def second_held_out_transformers() -> Iterator[str]:
 
 
 def held_out_timm() -> Iterator[str]:
-    """Yields models of timm that are not in `TIMM`, at most two of each module, in a random order with a fixed seed."""
+    """Yields models of timm that are not in `TIMM`, at most two of each Python module, in a random order with a fixed seed."""
     yield from (name for name in held_out_timm_names() if timm_size(name) <= LARGEST)
 
 
@@ -149,7 +149,7 @@ def known_transformers() -> Iterator[str]:
 
 
 def known_timm() -> Iterator[str]:
-    """Yields all models of timm that a draft knows by their names, without the models in `TIMM` and without large models."""
+    """Yields all models of timm for which drafts have rules, except the models in `TIMM` and large models."""
     import timm
 
     for name in timm.list_models():

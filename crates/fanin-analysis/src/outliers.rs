@@ -3,7 +3,7 @@
 /// The largest number of outliers that are reported for a tensor.
 const MAX_OUTLIERS: usize = 8;
 
-/// The distance from the mean, in standard deviations, beyond which a value is an outlier.
+/// A value is an outlier if it is more than this many standard deviations from the mean.
 const DISTANCE: f64 = 6.0;
 
 /// A value and its row-major index.
@@ -38,7 +38,8 @@ impl Extremes {
         }
     }
 
-    /// Returns the values that are more than 6 standard deviations from the mean, the farthest first. There are at most 8.
+    /// Returns at most 8 values that are more than 6 standard deviations from the mean. The value that is farthest from
+    /// the mean comes first.
     pub(crate) fn outliers(&self, mean: f64, std: f64) -> Vec<IndexedValue> {
         let distance = |outlier: &IndexedValue| (outlier.value - mean).abs();
         let all = self.smallest.iter().chain(&self.largest);

@@ -66,7 +66,7 @@ pub enum Error {
 pub enum Remedy {
     /// Replace existing files.
     Force,
-    /// Replace existing files, or resume, which keeps existing files that are complete and correct.
+    /// Replace existing files, or resume. Resuming keeps existing files that are complete and correct.
     ForceOrResume,
     /// Write to a folder.
     OutputFolder,

@@ -39,7 +39,8 @@ pub fn parse_partition(text: &str) -> std::result::Result<PartitionArgument, Str
     }
 }
 
-/// A launcher: the names of the environment variables that contain the index of a process and the number of processes.
+/// The environment variables by which a launcher, such as Slurm or torchrun, tells a process its index and the number
+/// of processes.
 struct Launcher {
     name: &'static str,
     /// The environment variable with the index of this process.

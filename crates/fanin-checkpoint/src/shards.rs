@@ -1,8 +1,8 @@
 //! Splits a checkpoint into files, which are called shards.
 //!
 //! In the `hf` layout (Hugging Face), each file contains whole tensors, and an index names the file of each tensor. In
-//! the `dcp` layout (`torch.distributed.checkpoint` with safetensors files), each file contains blocks of rows of
-//! tensors. The header of the file gives the first row of each block.
+//! the `dcp` layout (`torch.distributed.checkpoint` with safetensors files), a file can contain some of the rows of a
+//! tensor. The header of the file then gives the index of the first of these rows.
 
 use fanin_recipe::Entry;
 use serde_json::{Map, Value, json};
@@ -77,9 +77,9 @@ pub(crate) fn split_tensors(entries: &[Entry], max_bytes: u64) -> Vec<Shard> {
     ranges.into_iter().enumerate().map(shard).collect()
 }
 
-/// Splits a checkpoint into files of rows of tensors, for `torch.distributed.checkpoint.HuggingFaceStorageReader`. A
-/// file has at most `max_bytes` bytes of values. If `max_bytes` is `None`, the checkpoint is split evenly into `count`
-/// files.
+/// Splits a checkpoint into files for `torch.distributed.checkpoint.HuggingFaceStorageReader`. A tensor is split only
+/// between rows. A file has at most `max_bytes` bytes of values. If `max_bytes` is `None`, the checkpoint is split
+/// evenly into `count` files.
 ///
 /// A row of more than `max_bytes` bytes has a separate file. On the torch stream, tensors are not split, because this
 /// stream draws whole tensors. Files without values are left out.

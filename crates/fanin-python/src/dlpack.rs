@@ -139,8 +139,8 @@ impl<'py> Array<'py> {
     }
 
     /// Returns the memory that a capsule describes. A capsule without a version has no read-only flag. For such a
-    /// capsule, `writable` is whether the memory is known to be writable. `kind` returns the name of the array's type,
-    /// for error messages.
+    /// capsule, `writable` says whether the memory is known to be writable. `kind` returns the name of the array's
+    /// type, for error messages.
     fn from_capsule(
         capsule: Bound<'py, PyCapsule>,
         dtype: Option<DType>,

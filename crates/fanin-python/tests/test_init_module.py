@@ -15,7 +15,7 @@ def named(shape, name, seed=5):
 
 
 class Fused(nn.Module):
-    """A module with a fused parameter. In state_dict, a hook replaces the parameter by what `show` adds, such as two halves."""
+    """A module with a fused parameter. In state_dict, a hook replaces the parameter by tensors that `show` adds, such as halves."""
 
     def __init__(self, show):
         super().__init__()

@@ -17,8 +17,8 @@ pub struct ModelValues<T> {
     planned: Vec<Planned>,
     /// Maps the name of each parameter to the index of the parameter in `planned`.
     indices: HashMap<String, usize>,
-    /// The values that tied parameters share, by canonical name: the name of the parameter to which the others are
-    /// tied. The values are `None` before they are drawn.
+    /// The values that tied parameters share. The key is the canonical name: the name of the parameter to which the
+    /// others are tied. The values are `None` before they are drawn.
     shared: HashMap<String, Option<T>>,
 }
 

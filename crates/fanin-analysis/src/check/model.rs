@@ -7,8 +7,8 @@ use fanin_recipe::{Entry, Manifest, Planned, Recipe, StoredType};
 
 use crate::error::Result;
 
-/// The result of comparing the tensors of a file with the tensors of a model, and the plans of these tensors by a
-/// recipe.
+/// The differences between the tensors of a file and the tensors of a model, and the plans that a recipe gives for
+/// these tensors.
 #[derive(Debug, Default)]
 pub struct ModelComparison {
     /// The plan of each tensor of the file, in the file's order. If the model lacks a tensor, or has it with another
@@ -31,7 +31,7 @@ pub struct ModelMismatch {
     pub tensor: usize,
     /// What does not match: `extra` (the model has no such tensor), `shape` or `dtype`.
     pub test: &'static str,
-    /// A message that says what the file has and what the model has.
+    /// A message that says what the file contains and what the model contains.
     pub text: String,
 }
 
@@ -172,7 +172,8 @@ impl ModelComparison {
     /// Adds a mismatch for each floating-point tensor that has an unexpected type.
     ///
     /// The expected types are either the model's types or one type for all tensors, whichever gives fewer mismatches.
-    /// If the recipe sets the type of a tensor, the tensor is left out, because `verify` compares it with the recipe.
+    /// If the recipe sets the type of a tensor, the tensor is left out, because `verify` compares its type with the
+    /// recipe.
     fn compare_float_types(&mut self, planned: &[Planned], file: &Manifest, model: &ModelTensors<'_>) {
         let indices: HashMap<&str, usize> =
             file.entries.iter().enumerate().map(|(index, entry)| (entry.name.as_str(), index)).collect();

@@ -1,33 +1,32 @@
 //! Searches for ranges of values that occur twice in a tensor. This happens if a program generates a tensor in shards,
 //! and two shards use the same random numbers.
 //!
-//! The values are read once and searched in two ways.
+//! The values are read once. Repetitions are found in two ways.
 //! - Ranges: a hash is computed for every window of `WINDOW` consecutive values. Windows whose hash is at most a limit
 //!   are recorded. In a large tensor, the limit is chosen so that about `KEPT` windows are recorded. The hash of a
 //!   window depends on its values only, not on its position. If a range of values occurs twice, the same windows are
 //!   therefore recorded in both occurrences. In a tensor of n values, a repeated range of k n / `KEPT` values is missed
 //!   with a probability of about e^-k, for any k.
-//! - Rows: a hash is computed for every row. The hashes are recorded if rows are so long that they are not equal by
-//!   chance. If there are more than `MAX_ROWS` rows, only rows whose hash is at most a limit are recorded, so two equal
-//!   rows may be missed. Otherwise, two equal rows are always found.
+//! - Rows: a hash is computed for every row. The hashes are recorded if rows are so long that two random rows are never
+//!   equal in practice. If there are more than `MAX_ROWS` rows, only rows whose hash is at most a limit are recorded,
+//!   so two equal rows may be missed. Otherwise, two equal rows are always found.
 
 use super::tensor_view::matrix;
 use super::value_hashes::{ValueHashes, WINDOW, polynomial, power};
 use crate::vectorized::vectorized;
 
-/// The approximate number of windows of a large tensor that are recorded. In a tensor of n random values, the
-/// probability that any two recorded windows have the same 64-bit hash by chance is about n * `KEPT` / 2^65: 2e-7 for
-/// 1e8 values.
+/// About this many windows of a large tensor are recorded. In a tensor of n random values, the probability that any two
+/// recorded windows have the same 64-bit hash by chance is about n * `KEPT` / 2^65: 2e-7 for 1e8 values.
 const KEPT: usize = 1 << 16;
 
-/// The approximate largest number of rows whose hashes are recorded.
+/// The hashes of at most about this many rows are recorded.
 const MAX_ROWS: usize = 1 << 22;
 
-/// The largest assumed -log2 of the probability that two values are equal. The probability is estimated from the
-/// values, but assumed to be at least 2^-16.
+/// The probability that two values are equal is estimated from the values, but assumed to be at least 2^-16. This
+/// constant is -log2 of that lower bound.
 const MAX_BITS_PER_VALUE: f64 = 16.0;
 
-/// The number of values at the start of a tensor from which the probability that two values are equal is estimated.
+/// The probability that two values are equal is estimated from this many values at the start of the tensor.
 const FIRST: usize = 1 << 14;
 
 /// A search for repeated values. The values of a tensor, or of a range of its rows, are added in row-major order, chunk
@@ -46,9 +45,9 @@ pub(crate) struct RepeatSearch {
     max_hash: u64,
     /// The hash of each recorded window, and the row-major index at which the window starts.
     windows: Vec<(u64, usize)>,
-    /// The hash of the values of the current row that were added so far.
+    /// The hash of the values that have been added to the current row.
     row_hash: u64,
-    /// The number of values of the current row that were added so far.
+    /// The number of values that have been added to the current row.
     column: usize,
     /// The base of the polynomial hash, raised to the power `column`.
     power: u64,
@@ -61,7 +60,7 @@ pub(crate) struct RepeatSearch {
     first_row: u64,
     /// Whether all rows so far are equal.
     rows_are_equal: bool,
-    /// A row is recorded if its hash is at most this limit. `None` if rows are so short that they may be equal by
+    /// A row is recorded if its hash is at most this limit. `None` if rows are so short that two rows may be equal by
     /// chance.
     max_row_hash: Option<u64>,
     /// The hash of each recorded row, and the index of the row.
@@ -94,18 +93,17 @@ impl std::fmt::Display for Repeat {
     }
 }
 
-/// Returns -log2 of q, the largest allowed probability that two given rows are equal by chance. If the probability is
-/// larger, equal rows are not searched. If it is q, the probability that any two of `rows` rows are equal by chance is
-/// below 2^-40.
+/// Returns -log2 of a limit q. Equal rows are looked for only if the probability that two given rows are equal by
+/// chance is at most q. The probability that any two of `rows` rows are equal by chance is then below 2^-40.
 fn bits_of_equal_rows(rows: usize) -> f64 {
     40.0 + 2.0 * (rows.max(1) as f64).log2()
 }
 
 vectorized! {
-    /// Appends the windows whose hash is at most `max_hash` and that are distinctive to `found`, except the first
-    /// `skipped` windows. `end` is the row-major index of the last value of the first window.
+    /// Appends windows to `found`: the distinctive windows whose hash is at most `max_hash`, except the first `skipped`
+    /// windows. `end` is the row-major index of the last value of the first window.
     fn record(hashes: &ValueHashes, max_hash: u64, skipped: usize, end: usize, found: &mut Vec<(u64, usize)>) {
-        // Most groups of a large tensor have no small hash.
+        // Most groups of a large tensor contain no small hash.
         const GROUP: usize = 8;
         for (group, windows) in hashes.of_windows().chunks(GROUP).enumerate() {
             if windows.iter().fold(false, |any, hash| any | (*hash <= max_hash)) {
@@ -119,13 +117,13 @@ vectorized! {
     }
 }
 
-/// Returns whether a window has at least `WINDOW` - 2 distinct values. `window` has the hash of each of its values.
-/// Distinct values have distinct hashes. Windows with fewer distinct values are not recorded, because they may be equal
-/// by chance.
+/// Returns whether a window contains at least `WINDOW` - 2 distinct values. `window` is the list of the hashes of the
+/// values. Distinct values have distinct hashes. Windows with fewer distinct values are not recorded, because two such
+/// windows may be equal by chance.
 #[inline(always)]
 fn is_distinctive(window: &[u64; WINDOW]) -> bool {
-    // Takes 6 bits of each hash, and counts how many distinct numbers these bits give. There are at least as many
-    // distinct hashes. Most windows pass this test, and need not be sorted.
+    // Takes 6 bits of each hash, and counts how many distinct numbers these bits give. The number of distinct hashes is
+    // at least as large. Most windows pass this test, and need not be sorted.
     let has_many = |shift: u32| {
         let set = window.iter().fold(0u64, |set, hash| set | 1 << (hash >> shift & 63));
         set.count_ones() as usize + 2 >= WINDOW
@@ -133,14 +131,14 @@ fn is_distinctive(window: &[u64; WINDOW]) -> bool {
     has_many(58) || has_many(52) || has_few_equal(*window)
 }
 
-/// Returns whether at most two of the hashes are equal to others that come before them in ascending order.
+/// Sorts the hashes. Returns whether at most two of the sorted hashes are equal to the hash before them.
 fn has_few_equal(mut window: [u64; WINDOW]) -> bool {
     window.sort_unstable();
     window.windows(2).filter(|pair| pair[0] == pair[1]).count() <= 2
 }
 
 /// Returns whether two of the hashes are equal. The result may also be true if one hash is 0 and another is 1, because
-/// the table stores 1 for a hash of 0. `hashes` has pairs of a hash and an index, of which only the hash is used. The
+/// the table stores 1 for a hash of 0. `hashes` contains pairs of a hash and an index. The indices are not used. The
 /// function uses a hash table with linear probing, which is fast because the hashes are evenly distributed.
 fn may_have_equal(hashes: &[(u64, usize)]) -> bool {
     let size = (2 * hashes.len() + 1).next_power_of_two();
@@ -189,7 +187,8 @@ impl RepeatSearch {
         }
     }
 
-    /// Adds the next values of the tensor, in row-major order. There may be at most [`CHUNK`](super::tensor_view::CHUNK).
+    /// Adds the next values of the tensor, in row-major order. One call can add at most
+    /// [`CHUNK`](super::tensor_view::CHUNK) values.
     pub(crate) fn add(&mut self, values: &[f64]) {
         if self.start == 0 {
             let first = values.iter().take(FIRST - self.first.len().min(FIRST));
@@ -201,12 +200,12 @@ impl RepeatSearch {
         self.position += values.len();
     }
 
-    /// Returns the hashes of the values that were added last.
+    /// Returns the hashes of the values that the last call of `add` added.
     pub(super) fn hashes(&self) -> &[u64] {
         self.hashes.of_values()
     }
 
-    /// Records the distinctive windows that end in the current chunk and whose hash is small.
+    /// Records the windows that end in the current chunk, if they are distinctive and their hash is small.
     fn record_windows(&mut self) {
         // The row-major index of the last value of the first window of the chunk.
         let end = self.start + self.position;
@@ -233,8 +232,8 @@ impl RepeatSearch {
         }
     }
 
-    /// Merges the search `next`. The rows of `next` follow those of `self` in the tensor. Windows that start in one
-    /// search and end in the other are not recorded.
+    /// Merges the results of the search `next`. The rows of `next` follow the rows of `self` in the tensor. Windows
+    /// that start in the rows of `self` and end in the rows of `next` are not recorded.
     pub(crate) fn merge(&mut self, next: Self) {
         let rows = self.rows;
         self.hash = self.hash.wrapping_add(next.hash());
@@ -261,7 +260,7 @@ impl RepeatSearch {
         self.hash.wrapping_add(self.row_hash.wrapping_mul(self.power_of_row))
     }
 
-    /// Compares the current row with the first row, and records its hash.
+    /// Compares the current row with the first row. Records the hash of the current row if the hash is small.
     fn finish_row(&mut self) {
         let hash = std::mem::take(&mut self.row_hash);
         self.hash = self.hash.wrapping_add(hash.wrapping_mul(self.power_of_row));
@@ -282,8 +281,8 @@ impl RepeatSearch {
         self.rows > 1 && self.rows_are_equal
     }
 
-    /// Returns the first repeated range or pair of equal rows, or `None` if there is none. Independent random values
-    /// practically never have one.
+    /// Returns the first repeated range of values. If there is none, returns the first two equal rows. Returns `None`
+    /// if there is no repetition. Independent random values practically never contain a repetition.
     pub(crate) fn any(&self) -> Option<Repeat> {
         let range = self.repeated_windows().1.map(|(first, second)| Repeat::Range(first, second));
         range.or_else(|| self.equal_rows())
@@ -318,7 +317,7 @@ impl RepeatSearch {
     /// equal by chance.
     ///
     /// The probability that two values are equal is estimated from the first `FIRST` values, and assumed to be at least
-    /// 2^-16. Rows are long enough if the probability that any two are equal by chance is below 2^-40.
+    /// 2^-16. Rows are long enough if the probability that any two rows are equal by chance is below 2^-40.
     fn equal_rows(&self) -> Option<Repeat> {
         if !may_have_equal(&self.row_hashes) {
             return None;

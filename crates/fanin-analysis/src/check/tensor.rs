@@ -22,8 +22,8 @@ use super::test_result::TestResult;
 use crate::error::{Error, Result};
 use crate::parallel::try_map;
 
-/// The largest number of values of a part of a tensor, unless a single row has more. The parts are tested on several
-/// threads. Each thread has the values of its part in memory, as f32.
+/// A tensor is divided into parts of at most this many values, unless a single row has more values. The parts are
+/// tested on several threads. Each thread has the values of one part in memory, as f32.
 pub(crate) const PART: usize = 1 << 22;
 
 /// The results of testing a view of a tensor.
@@ -36,7 +36,7 @@ pub(crate) struct ViewTests {
     /// A hash of the values with their row-major indices, or `None` if the values are not random. Tensors with the same
     /// values have the same hash.
     pub(crate) hash: Option<u64>,
-    /// Numbers by which the values are compared with those of other tensors, or `None` if they are not random.
+    /// Numbers by which the values are compared with the values of other tensors. `None` if the values are not random.
     pub(crate) signature: Option<Signature>,
     /// The sum of z^2 - 1 over the standardized values z, and the variance of this sum, from
     /// [`SampleStatistics::variance_excess`]. `None` if the values are not independent, or if there are too few values.
@@ -192,8 +192,9 @@ impl ViewTests {
         Ok(())
     }
 
-    /// Tests the number of zeros in each column of a `sparse` matrix. `found` has the number of zeros of each column,
-    /// and `planned` is the planned number. A few more zeros are allowed, because a random value may be exactly 0.
+    /// Tests the number of zeros in each column of a `sparse` matrix. `found` contains the number of zeros of each
+    /// column, and `planned` is the planned number. A few more zeros are allowed, because a random value may be exactly
+    /// 0.
     fn column_zeros(
         &mut self,
         found: &[u64],
@@ -252,7 +253,7 @@ impl ViewTests {
         Ok(())
     }
 
-    /// Compares the values of a view with the values of its plan, which do not depend on a seed.
+    /// Compares the values of a view with the values of its plan. The values of the plan must not depend on a seed.
     fn exact(&mut self, view: &TensorView<'_>, plan: &Plan, progress: &dyn Progress) -> Result {
         let name = &view.entry().name;
         let native = Native::new(0);

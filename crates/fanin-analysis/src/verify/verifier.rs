@@ -22,15 +22,16 @@ use crate::check::tensor_view::TensorView;
 use crate::error::Result;
 use crate::parallel::try_map;
 
-/// Two random tensors with equal values are a failure if they have at least this number of values. Fewer values may be
-/// equal by chance.
+/// If two random tensors with at least this many values have equal values, a test fails. Smaller tensors may be equal
+/// by chance.
 const MIN_DISTINCT: usize = 16;
 
 /// Sums over all tensors of a rule of the recipe. The sums are used to test the standard deviations of all these
 /// tensors together.
 #[derive(Debug, Default)]
 struct PooledVariance {
-    /// The sum of z^2 - 1 over all standardized values z: the first numbers of [`ViewTests::variance_excess`].
+    /// The sum of z^2 - 1 over all standardized values z. This is the sum of the first numbers of
+    /// [`ViewTests::variance_excess`].
     excess: f64,
     /// The variance of `excess` if all values follow their plans: the sum of the second numbers of
     /// [`ViewTests::variance_excess`].

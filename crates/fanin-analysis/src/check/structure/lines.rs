@@ -1,5 +1,5 @@
-//! Tests whether the rows, the columns or the slices of a tensor have means or mean squares that differ from one
-//! another more than they would for independent values.
+//! Tests whether the means of the rows, columns or slices of a tensor differ from one another more than the means of
+//! independent values. Tests the mean squares in the same way.
 
 use super::matrix::{LIGHT_TAILED, inlined_dot, inlined_sum};
 use crate::check::distribution::Moments;
@@ -9,7 +9,8 @@ use crate::check::p_value::{
 use crate::check::test_result::TestResult;
 use crate::vectorized::vectorized;
 
-/// The smallest number of values of a row, column or slice that is tested. A sum of fewer squares is far from normal.
+/// A row, column or slice is tested only if it has at least this many values. The distribution of a sum of fewer
+/// squares is far from normal.
 const MIN_LENGTH: usize = 32;
 
 /// The sum and the sum of squares of the standardized values of one line: a row, a column or a slice.
@@ -32,19 +33,19 @@ const MAX_LINES: usize = 1 << 20;
 
 /// The sums of the lines of a tensor: rows, columns and slices.
 ///
-/// In a matrix, the slices along the first axis are its rows. In a tensor of three or more axes, a row has all values
-/// with fixed indices along the first two axes. A column has the values at the same position of all rows.
+/// In a matrix, the slices along the first axis are its rows. In a tensor of three or more axes, a row contains all
+/// values with fixed indices along the first two axes. A column contains the values at the same position of all rows.
 #[derive(Debug, Default)]
 pub(super) struct Lines {
     /// The sums of the rows of a tensor of three or more axes. Empty for a matrix, and if a row has fewer than
     /// `MIN_LENGTH` values.
     rows: Vec<Sums>,
-    /// The sums of the columns. Empty if there are more than `MAX_LINES`.
+    /// The sums of the columns. Empty if there are more than `MAX_LINES` columns.
     columns: Vec<Sums>,
     /// The sums of the slices along the first axis.
     first: Vec<Sums>,
     /// The sums of the slices along the second axis of a tensor of three or more axes. Empty if there are more than
-    /// `MAX_LINES`.
+    /// `MAX_LINES` slices.
     second: Vec<Sums>,
 }
 
@@ -70,7 +71,7 @@ vectorized! {
 pub(super) struct UnfinishedLines {
     /// The sums of the rows and slices.
     lines: Lines,
-    /// The sum of each column. Empty if there are more than `MAX_LINES`.
+    /// The sum of each column. Empty if there are more than `MAX_LINES` columns.
     sums: Vec<f64>,
     /// The sum of the squares of each column.
     squares: Vec<f64>,
@@ -85,8 +86,8 @@ pub(super) struct UnfinishedLines {
 }
 
 impl UnfinishedLines {
-    /// Creates sums of 0. `shape` is the shape of a tensor, or of a range of its slices along the first axis. It must
-    /// have two axes or more, and no axis of size 0.
+    /// Creates sums of 0. `shape` is the shape of a tensor, or of a range of its slices along the first axis. The shape
+    /// must have two axes or more, and no axis of size 0.
     pub(super) fn new(shape: &[usize]) -> Self {
         let is_deep = shape.len() > 2;
         let second = if is_deep { shape[1] } else { 1 };

@@ -19,7 +19,7 @@ const MAX_BLOCKS: usize = 16;
 /// this, its columns are not compared.
 const MAX_LINES: usize = 1 << 22;
 
-/// The number of values at the start of the tensor from which the frequencies of magnitudes are estimated.
+/// The frequencies of magnitudes are estimated from this many values at the start of the tensor.
 const FIRST: usize = 1 << 14;
 
 /// Hashes of the magnitudes of the rows and columns of a matrix.
@@ -27,7 +27,7 @@ const FIRST: usize = 1 << 14;
 pub(super) struct Magnitudes {
     /// The number of columns.
     width: usize,
-    /// The hashes of the magnitudes of the first values of the tensor.
+    /// For each of the first `FIRST` values of the tensor, the hash of its magnitude.
     first: Vec<u64>,
     /// The hashes of the complete rows.
     rows: Vec<u64>,
@@ -36,9 +36,9 @@ pub(super) struct Magnitudes {
     tiles: Vec<Vec<u64>>,
     /// The hashes of the columns.
     columns: Vec<u64>,
-    /// The sum of the hashes of the values of the current row.
+    /// The sum of the hashes of the magnitudes that have been added to the current row.
     row: u64,
-    /// The number of values of the current row that were added so far.
+    /// The number of values that have been added to the current row.
     filled: usize,
     /// The number of complete rows.
     finished: usize,
@@ -47,8 +47,9 @@ pub(super) struct Magnitudes {
 }
 
 vectorized! {
-    /// Adds the hash of the magnitude of value n to element n of `columns` and of `tile`. Either slice may be empty, and
-    /// is then left alone. `hashes` has the hashes of the values. Returns the sum of the hashes of the magnitudes.
+    /// Adds the hash of the magnitude of value n to element n of `columns` and of `tile`. If one of these slices is
+    /// empty, nothing is added to this slice. `hashes` contains the hashes of the values. Returns the sum of the hashes
+    /// of the magnitudes.
     fn add_hashes(hashes: &[u64], columns: &mut [u64], tile: &mut [u64]) -> u64 {
         for sums in [columns, tile] {
             for (sum, hash) in sums.iter_mut().zip(hashes) {
@@ -85,7 +86,7 @@ impl Magnitudes {
         }
     }
 
-    /// Adds the hashes of the next values of the current row. They must not extend beyond its end.
+    /// Adds the hashes of the next values of the current row. All these values must be in the current row.
     fn add_to_row(&mut self, hashes: &[u64]) {
         let tile = (self.start / self.width + self.finished) / self.width;
         let columns = self.filled..self.filled + hashes.len();
@@ -205,9 +206,9 @@ fn bits_of_equal_counts(mean: f64) -> f64 {
     nats / std::f64::consts::LN_2
 }
 
-/// Divides the lines into 2 to `MAX_BLOCKS` blocks of equal size, and compares the blocks with one another. `lines` has
-/// the hash of each line, and `length` is the number of values of a line. Returns a message if two blocks have the same
-/// magnitudes.
+/// Divides the lines into 2 to `MAX_BLOCKS` blocks of equal size, and compares the blocks with one another. `lines`
+/// contains the hash of each line, and `length` is the number of values of a line. Returns a message if two blocks have
+/// the same magnitudes.
 fn blocks(name: &str, lines: &[u64], length: usize, chance: &Chance<'_>) -> Option<String> {
     let sum = |lines: &[u64]| lines.iter().fold(0u64, |sum, line| sum.wrapping_add(*line));
     for count in 2..=MAX_BLOCKS {
@@ -225,9 +226,9 @@ fn blocks(name: &str, lines: &[u64], length: usize, chance: &Chance<'_>) -> Opti
     None
 }
 
-/// Compares each row with the other rows, or each column with the other columns. `lines` has the hash of each row or
-/// column, and `length` is the number of its values. `name` is "rows" or "columns". Returns a message if two of them
-/// have the same magnitudes.
+/// Compares each row with the other rows, or each column with the other columns. `lines` contains the hash of each row
+/// or column. `length` is the number of values of a row or column. `name` is "rows" or "columns". Returns a message if
+/// two rows or two columns have the same magnitudes.
 fn lines(name: &str, lines: &[u64], length: usize, chance: &Chance<'_>) -> Option<String> {
     let (a, b) = equal(lines).filter(|_| chance.is_small(length, lines.len()))?;
     Some(format!("{name} {a} and {b} have the same magnitudes: negated, permuted or repeated?"))

@@ -28,16 +28,16 @@ _uniform = torch._C.TensorBase.uniform_
 _normal = torch._C.TensorBase.normal_
 _data_ptr = torch._C.TensorBase.data_ptr
 
-#: Whether fanin draws the same bits as torch, by distribution and type.
+#: Maps a distribution and a type to True if fanin draws the same bits as torch, and to False otherwise.
 _same: dict[tuple[MakeRequest, torch.dtype], bool] = {}
 _lock = threading.RLock()
 
 
 def is_same(make_request: MakeRequest, dtype: torch.dtype) -> bool:
-    """Returns whether fanin draws the same bits as torch for a distribution and a type. Compares them at the first call.
+    """Returns whether fanin draws the same bits as torch for a distribution and a type. The first call compares the bits.
 
     `make_request` is one of UNIFORM, NORMAL, TRUNC_NORMAL and SPARSE. If bits differ, one warning lists all distributions and
-    types that are left to torch.
+    types for which torch performs the fills.
     """
     found = _same.get((make_request, dtype))
     if found is None:
@@ -46,7 +46,7 @@ def is_same(make_request: MakeRequest, dtype: torch.dtype) -> bool:
 
 
 def _compare(make_request: MakeRequest, dtype: torch.dtype) -> bool:
-    """Compares fanin's bits with torch's for a distribution and a type. Stores the result, and returns whether they are equal."""
+    """Compares fanin's bits with torch's for a distribution and a type. Stores and returns whether the bits are equal."""
     with _lock:
         if (make_request, dtype) in _same:
             return _same[make_request, dtype]

@@ -79,7 +79,7 @@ class InitTrace(Mapping[str, "TracedTensor"]):
     def replay(self, max_values: int = 4096) -> str:
         """Returns a replay: the text of a TOML file from which fanin computes the exact weights without torch.
 
-        The file has, for each tensor of the module's state_dict, the writes and their positions in torch's stream of random
+        The file lists, for each tensor of the module's state_dict, the writes and their positions in torch's stream of random
         numbers. `fanin init replay.toml --stream torch -o model.safetensors` writes the weights. Every tensor is computed from
         the replay and compared with the module before the text is returned.
 

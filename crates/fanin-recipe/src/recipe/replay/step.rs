@@ -26,7 +26,7 @@ pub enum StepKind {
     },
     /// The same number for all elements of a tensor of an integer dtype.
     Integer(i128),
-    /// 0, 1, 2, ... along the last axis of a tensor of an integer dtype.
+    /// The values 0, 1, 2, ... along the last axis of a tensor of an integer dtype.
     Arange,
     /// The values of another tensor, converted to the dtype of this tensor.
     Copy {
@@ -38,11 +38,11 @@ pub enum StepKind {
     },
     /// Values that the replay lists, in row-major order.
     Values(Values),
-    /// The product of each old value and this number.
+    /// Each old value multiplied by this number.
     Multiply(f64),
     /// Each old value divided by this number.
     Divide(f64),
-    /// The sum of each old value and this number.
+    /// Each old value plus this number.
     Add(f64),
 }
 

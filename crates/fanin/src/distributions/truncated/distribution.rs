@@ -15,14 +15,14 @@ pub(crate) enum Truncated {
     /// The quantile function in f32. Used for intervals that need only the body of the quantile function (see
     /// [`BODY_END`]).
     Body(Quantile32<false>),
-    /// The quantile function in f32. Used for intervals that also need the tail of the quantile function (see
-    /// [`TAIL_END`]).
+    /// The quantile function in f32. Used for intervals that need both the body and the tail of the quantile function
+    /// (see [`TAIL_END`]).
     BodyAndTail(Quantile32<true>),
     /// The quantile function in f64. Used for intervals to which no other variant applies, and for f64 values instead
     /// of `Body` and `BodyAndTail`.
     Central(Central),
-    /// The distance of the value from the cut-off that is nearer to the mean of the untruncated normal, computed in
-    /// f64. Used for intervals in the far tail and for narrow intervals.
+    /// Computes the distance of each value from a cut-off, in f64. The cut-off is the one that is nearer to the mean of
+    /// the untruncated normal. Used for intervals in the far tail and for narrow intervals.
     Tail(Tail),
     /// A uniform distribution. Used for intervals in which the density is constant in f64 precision. If all values
     /// equal one cut-off, `low` and `high` are both this cut-off.

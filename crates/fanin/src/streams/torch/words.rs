@@ -10,12 +10,12 @@ use crate::plan::{Distribution, Plan, Truncation};
 /// transform. The first half of the words gives the radii, and the second half gives the angles.
 pub(super) const GROUP: usize = Torch::GROUP;
 
-/// The smallest number of values that torch draws in groups in a contiguous normal fill. torch draws fewer values one
+/// A contiguous normal fill is drawn in groups only if it has at least this many values. torch draws fewer values one
 /// by one.
 pub(super) const BULK: usize = GROUP;
 
-/// Computes [`Torch::words`] for a plan that the stream can fill. A plan of an 8-bit type takes the same number of
-/// words as an f32 plan.
+/// Computes [`Torch::words`] for a plan that the stream can fill. For a plan of an 8-bit type, torch draws the same
+/// number of words as for an f32 plan.
 pub(super) fn words_of(plan: &Plan) -> Option<u64> {
     let (dtype, count) = (plan.dtype(), plan.len());
     let normals = |dtype| match count {
@@ -28,7 +28,7 @@ pub(super) fn words_of(plan: &Plan) -> Option<u64> {
         Distribution::Hadamard { .. } | Distribution::RepeatedEye { .. } | Distribution::Arange { .. } => {
             Some(0)
         }
-        // The torch stream supports functions only of values without random words.
+        // The torch stream applies functions only to values that are computed without random words.
         Distribution::Mapped { .. } => Some(0),
         Distribution::Uniform { .. } => Some(words_of_uniforms(dtype, count)),
         Distribution::TruncatedNormal { method: Some(Truncation::InverseCdf), .. } => {
@@ -58,14 +58,14 @@ pub(super) fn check_countable(plan: &Plan) -> Result<(), Error> {
         Distribution::Normal { .. } | Distribution::Orthogonal { .. } => {
             u64::try_from(words * (values + again)).is_ok()
         }
-        // The permutations take less than one word for each value.
+        // For the permutations, torch draws less than one word for each value.
         Distribution::Sparse { .. } => u64::try_from(words * (values + again) + values).is_ok(),
         _ => true,
     };
     if countable { Ok(()) } else { Err(Error::ShapeOverflow { shape: plan.shape().to_vec() }) }
 }
 
-/// Returns the number of words that one value of the type `dtype` takes.
+/// Returns the number of words that torch draws for one value of the type `dtype`.
 pub(super) const fn words_per_value(dtype: DType) -> u64 {
     if matches!(dtype, DType::F64) { 2 } else { 1 }
 }
@@ -82,12 +82,12 @@ pub(super) fn orthogonal_dtype(dtype: DType) -> DType {
     if dtype == DType::F64 { DType::F64 } else { DType::F32 }
 }
 
-/// Returns the number of words that `count` uniform values take.
+/// Returns the number of words that torch draws for `count` uniform values.
 pub(super) fn words_of_uniforms(dtype: DType, count: usize) -> u64 {
     words_per_value(dtype) * count as u64
 }
 
-/// Returns the number of words that `count` normal values take if torch draws them in groups.
+/// Returns the number of words that torch draws for `count` normal values, if it draws the values in groups.
 fn words_of_normals(dtype: DType, count: usize) -> u64 {
     Groups::new(dtype, count).total
 }
@@ -98,8 +98,8 @@ pub(super) fn words_of_permutations((rows, columns): (usize, usize)) -> u64 {
     columns as u64 * words_of_permutation(rows)
 }
 
-/// Returns the number of words that a permutation of `rows` rows takes. Each step of the shuffle draws one word, except
-/// the last step, because only one row remains.
+/// Returns the number of words that torch draws for a permutation of `rows` rows. Each step of the shuffle draws one
+/// word, except the last step, because only one row remains.
 pub(super) fn words_of_permutation(rows: usize) -> u64 {
     rows.saturating_sub(1) as u64
 }

@@ -7,8 +7,8 @@ import sys
 import torch
 from torch import Tensor
 
-#: The number of values at the start of each parameter that are compared. Tensors of different sizes begin with the same values if
-#: they are filled from the same generator state.
+#: This many values at the start of each parameter are compared. Tensors of different sizes begin with the same values if they are
+#: filled from the same generator state.
 HEAD = 64
 
 #: Two parameters have the same draws if the correlation of their first values is above this limit. The limit is below 1 because
@@ -17,7 +17,7 @@ _CORRELATION = 0.999
 
 
 def draw_key(values: Tensor, content: bytes | memoryview) -> int | None:
-    """Returns a number that is equal for two parameters with the same first draws. `content` has the bytes of `values`.
+    """Returns a number that is equal for two parameters with the same first draws. `content` contains the bytes of `values`.
 
     The number consists of the signs of the first 64 values. If more than three quarters of these signs are equal, the signs of the
     differences between consecutive values are used instead. Returns None if there are fewer than 64 values, or if more than three
@@ -41,7 +41,7 @@ _SIGN_BITS = int.from_bytes(b"\x80" * HEAD, "little")
 
 
 def have_same_draws(a: Tensor, b: Tensor) -> bool:
-    """Returns whether the first values of two parameters are equal up to mean and scale."""
+    """Returns whether the first values of two parameters are equal, except for their mean and their scale."""
     x, y = (_head(one) - _head(one).mean() for one in (a, b))
     return float(x @ y) > _CORRELATION * float(x.norm() * y.norm())
 

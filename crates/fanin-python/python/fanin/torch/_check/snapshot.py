@@ -21,12 +21,12 @@ from .same_draws import draw_key
 #: The number of bytes in a block. A tensor is divided into blocks, and each block has one hash.
 BLOCK = 1 << 16
 
-#: The greatest number of bytes of a model that are copied instead of hashed. Comparing a copy takes a fifth of the time of two
-#: hashes.
+#: At most this many bytes of a model are copied. The other bytes are hashed. A comparison with a copy is five times as fast as the
+#: computation of two hashes.
 _COPIED = 1 << 24
 
-#: Tensors of at most this many bytes are checked for NaN and infinity all together, because one sum for each tensor would be
-#: slower.
+#: Tensors of at most this many bytes are checked for NaN and infinity together, by a single sum. A separate sum for each of these
+#: tensors would be slower.
 _SMALL = 1 << 16
 
 #: `_looks_unwritten` compares samples of `_SAMPLE_BYTES` bytes with the pattern of unwritten memory. It takes about `_SAMPLES` samples
@@ -91,11 +91,11 @@ class TensorState:
 
 
 class Snapshot:
-    """The states of all tensors of a module, by the first name of each tensor."""
+    """The states of all tensors of a module. The key of a state is the first name of the tensor."""
 
     def __init__(self, tensors: list[NamedTensor], pattern: Pattern, *, moments: bool):
         self.states: dict[str, TensorState] = {}
-        #: Small parts of tensors, by dtype, whose values have not been checked for NaN and infinity yet.
+        #: For each dtype, the small parts of tensors that have not been checked for NaN and infinity yet.
         small: dict[torch.dtype, list[tuple[TensorState, Tensor]]] = {}
         left = _COPIED
         for named in tensors:
@@ -126,7 +126,7 @@ class Snapshot:
 
     @property
     def by_any_name(self) -> dict[str, TensorState]:
-        """The states of all tensors, by each of their names. Tied tensors have several names."""
+        """A dictionary from each name of a tensor to the state of the tensor. Tied tensors have several names."""
         return {name: state for state in self.states.values() for name in state.names}
 
 
@@ -171,7 +171,7 @@ def _looks_unwritten(part: Tensor, content: bytes | memoryview, pattern: Pattern
 
 
 def _position(part: Tensor) -> int:
-    """Returns the position of a tensor's first byte in its storage. The byte pattern of unwritten memory depends on it."""
+    """Returns the position of a tensor's first byte in its storage. The pattern of unwritten memory depends on this position."""
     return int(part.storage_offset()) * part.element_size()
 
 
@@ -215,7 +215,7 @@ def block_bytes(part: Tensor, index: int) -> Tensor:
 
 
 def differing_blocks(before: TensorState, tensor: Tensor) -> Iterator[tuple[Tensor, Block]]:
-    """Yields (plain tensor, block) for each block of a tensor whose hash differs from the hash in an earlier build."""
+    """Yields (plain tensor, block) for each block of a tensor. Skips blocks that have the same hash as in an earlier build."""
     for number, (part, content) in enumerate(zip(plain_parts(tensor), before.contents)):
         size = part.numel() * part.element_size()
         if isinstance(content, bytes) and size == len(content) and (not size or string_at(part.data_ptr(), size) == content):
@@ -244,5 +244,5 @@ def unwritten_elements(before: TensorState, part: Tensor, block: Block) -> int |
 
 
 def same_hash(before: TensorState, block: Block, values: Tensor) -> bool:
-    """Returns whether a block has the same hash in a later build as in the first build. `values` has the bytes of the later build."""
+    """Returns whether a block has the same hash in a later build as in the first build. `values` is the block of the later build."""
     return crc32(bytes_of(values.contiguous())) == before.hashes[block.part][block.index]

@@ -47,7 +47,7 @@ class Module:
 
     @cached_property
     def input_slope(self) -> float:
-        """The exponent of the input before the first step, or 0 if there is none."""
+        """The exponent of the input before the first step, or 0 if this exponent cannot be computed."""
         found = None if self.input is None else slope(self.widths, self.input)
         return 0.0 if found is None else found.value
 
@@ -55,7 +55,7 @@ class Module:
     def size_slopes(self) -> list[Slope | None]:
         """For t = 0, 1, ... training steps: the exponent a if the rms of the output h_t is proportional to width^a.
 
-        None if an rms is 0.
+        An exponent is None if an rms is 0.
         """
         return [slope(self.widths, one) for one in self.size]
 
@@ -63,7 +63,7 @@ class Module:
     def change_slopes(self) -> list[Slope | None]:
         """For t = 0, 1, ... training steps: the exponent a if the rms of the change h_t - h_0 is proportional to width^a.
 
-        None if an rms is 0, as at t = 0.
+        An exponent is None if an rms is 0, as at t = 0.
         """
         return [None, *(slope(self.widths, one) for one in self.change[1:])]
 
@@ -71,7 +71,7 @@ class Module:
     def own_slopes(self) -> list[Slope | None]:
         """For t = 0, 1, ... training steps: the exponent a if the rms of the own change (see `own`) is proportional to width^a.
 
-        None if an rms is 0, as at t = 0.
+        An exponent is None if an rms is 0, as at t = 0. All exponents are None if the module has no parameters.
         """
         if self.own is None:
             return [None] * len(self.size)
@@ -111,8 +111,8 @@ class CoordCheck:
     #: "muP" if there are no findings. "standard" if updates grow with the width, as in the standard parametrization with one learning
     #: rate. "kernel" if the updates of hidden layers vanish with the width, so wide models do not learn features. Otherwise "other".
     parametrization: str
-    #: One finding for each root mean square that depends on the width although it should not. The first is the likely cause of the
-    #: others.
+    #: One finding for each root mean square that depends on the width although it should not. The first finding is the likely cause
+    #: of the other findings.
     findings: list[Finding]
 
     @property

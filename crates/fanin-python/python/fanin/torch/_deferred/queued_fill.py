@@ -19,12 +19,12 @@ def has_cpu_memory(tensor: Tensor) -> bool:
 
 
 def covers_storage(tensor: Tensor, count: int) -> bool:
-    """Returns whether a tensor is contiguous and uses all of its storage. `count` is the number of its elements."""
+    """Returns whether a tensor is contiguous and uses all of its storage. `count` is the number of elements of the tensor."""
     return tensor.is_contiguous() and storage_of(tensor).nbytes() == count * tensor.element_size()
 
 
 class QueuedFill:
-    """A deferred fill of a whole storage: the generator has advanced past the fill, but no value has been written yet."""
+    """A deferred fill of a whole storage. The generator has skipped the fill's random numbers, but no value is written yet."""
 
     __slots__ = ("count", "filled", "request", "state", "tensor", "version")
 

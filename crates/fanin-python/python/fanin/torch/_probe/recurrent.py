@@ -47,7 +47,7 @@ def measure(module: nn.RNNBase, name: str, inputs: list[Tensor]) -> list[Recurre
 def _steps(module: nn.RNNBase, layer: int, signal: Tensor) -> tuple[Tensor, list[float]]:
     """Returns the hidden states after all time steps as one tensor, and for each step the mean square of the state's gradient.
 
-    The state of an LSTM is the hidden state and the cell state. The mean squares of both are added.
+    An LSTM has a hidden state and a cell state. For an LSTM, the mean squares of the gradients of the two states are added.
     """
     names = (f"{kind}_l{layer}" for kind in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"))
     weights = [getattr(module, one).detach().double() for one in names if hasattr(module, one)]

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from .result import Probe
 
 _BARS = "▁▂▃▄▅▆▇█"
-#: The greatest number of evenly spaced layers in the table of the trunk (see the module docstring). The last layer is always added.
+#: The table of the trunk (see the module docstring) shows at most this many evenly spaced layers, and always the last layer.
 ROWS = 24
 
 
@@ -34,7 +34,7 @@ def sparkline(values: Sequence[float | None], width: int = 60) -> str:
     known = [one for one in logs if one is not None]
     if not known:
         return ""
-    # A flat line stays flat: the bars span at least a factor of 10.
+    # The lowest and the highest bar differ by a factor of at least 10. Otherwise almost equal values would look very different.
     low, high = min(known), max(known)
     middle, span = (low + high) / 2, max(high - low, math.log(10))
     scaled = [None if one is None else (one - middle) / span + 0.5 for one in logs]

@@ -17,8 +17,8 @@ def differing(run: Run, paths: Paths) -> list[Finding]:
     """Finds parameters whose rms (root mean square) differs from the rms of their peers: the same parameter in other blocks.
 
     Some models set the last parameters of each residual branch to 0, so that the block returns its input. In a block without a
-    shortcut, these parameters are not 0. So a parameter at the end of a branch whose values are all 0 is only reported if one of
-    its peers is also at the end of a branch.
+    shortcut, these parameters are not 0. So if a parameter at the end of a branch is 0, it is only reported if one of its peers is
+    also at the end of a branch.
     """
     found = []
     ends = paths.branch_ends
@@ -63,7 +63,7 @@ def gain(run: Run, paths: Paths) -> list[Finding]:
 
 
 def adapters(run: Run) -> list[Finding]:
-    """Finds low-rank adapters (LoRA) whose second matrix is not 0. They change the outputs of the model before training."""
+    """Finds low-rank adapters (LoRA) whose second matrix is not 0. Such adapters change the model's outputs before training."""
     drawn = [one for one in run.weights if one.rms > 0 and len(one.shape) > 1 and _ADAPTER.search(one.name)]
     if not drawn:
         return []

@@ -140,7 +140,7 @@ def _spec(recorder: Recorder, history: History) -> tuple[Spec, str] | None:
     return spec, check
 
 
-#: For each scheme, the arguments that must be multiplied by a factor so that all values are multiplied by this factor.
+#: For each scheme, some of its arguments. If these arguments are multiplied by a factor, all values are multiplied by this factor.
 _SCALES = {"uniform": ("a", "b"), "normal": ("mean", "std"), "constant": ("val",), "orthogonal": ("gain",),
            "xavier_uniform": ("gain",), "xavier_normal": ("gain",), "trunc_normal": ("mean", "std", "a", "b")}  # fmt: skip
 _DEFAULTS = {"a": -2.0, "b": 2.0, "mean": 0.0, "std": 1.0, "gain": 1.0}
@@ -162,7 +162,7 @@ def _scaled(spec: Spec, factor: float) -> Spec | None:
 
 
 def _texts(spec: Spec, variables: Variables) -> list[str]:
-    """Returns alternative texts of a spec: with a formula for one of its numbers, and without."""
+    """Returns alternative texts of a spec: with a formula for one of its numbers, and without a formula."""
     low, high = spec.arguments.get("a"), spec.arguments.get("b")
     if spec.name == "uniform" and isinstance(high, float) and low == -high:
         texts = []
