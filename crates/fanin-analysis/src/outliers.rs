@@ -38,8 +38,7 @@ impl Extremes {
         }
     }
 
-    /// Returns at most 8 values that are more than 6 standard deviations from the mean. The value that is farthest from
-    /// the mean comes first.
+    /// Returns the values that are more than 6 standard deviations from the mean: at most 8 values, the farthest first.
     pub(crate) fn outliers(&self, mean: f64, std: f64) -> Vec<IndexedValue> {
         let distance = |outlier: &IndexedValue| (outlier.value - mean).abs();
         let all = self.smallest.iter().chain(&self.largest);

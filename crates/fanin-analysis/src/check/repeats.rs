@@ -160,8 +160,8 @@ fn may_have_equal(hashes: &[(u64, usize)]) -> bool {
 
 impl RepeatSearch {
     /// Creates a search for repeated rows and windows of values. No values have been added yet. `shape` is the shape of
-    /// the tensor. `start` is the row-major index of the first value that will be added, which must be the start of a
-    /// row.
+    /// the tensor. `start` is the row-major index of the first value that will be added. This value must be the first
+    /// in its row.
     pub(crate) fn new(shape: &[usize], start: usize) -> Self {
         let count: usize = if shape.contains(&0) { 0 } else { shape.iter().product() };
         let (rows, row_width) = matrix(shape);

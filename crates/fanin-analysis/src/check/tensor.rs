@@ -193,8 +193,7 @@ impl ViewTests {
     }
 
     /// Tests the number of zeros in each column of a `sparse` matrix. `found` contains the number of zeros of each
-    /// column, and `planned` is the planned number. A few more zeros are allowed, because a random value may be exactly
-    /// 0.
+    /// column, and `planned` is the planned number. A few more zeros are allowed, because a random value may be 0.
     fn column_zeros(
         &mut self,
         found: &[u64],

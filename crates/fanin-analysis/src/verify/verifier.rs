@@ -33,7 +33,7 @@ struct PooledVariance {
     /// The sum of z^2 - 1 over all standardized values z. This is the sum of the first numbers of
     /// [`ViewTests::variance_excess`].
     excess: f64,
-    /// The variance of `excess` if all values follow their plans: the sum of the second numbers of
+    /// The variance of `excess` if all values follow their plans. This is the sum of the second numbers of
     /// [`ViewTests::variance_excess`].
     variance: f64,
     /// The number of tensors and blocks whose values are in `excess`.

@@ -62,7 +62,7 @@ vectorized! {
 
 impl Magnitudes {
     /// Creates the hashes of a matrix. No values have been added yet. The matrix has `rows` rows of `width` values.
-    /// `start` is the row-major index of the first value that will be added, which must be the start of a row.
+    /// `start` is the row-major index of the first value that will be added. This value must be the first in its row.
     pub(super) fn new(rows: usize, width: usize, start: usize) -> Self {
         const MIN_SIDE: usize = 16;
         let squares = if width >= MIN_SIDE && rows.is_multiple_of(width) { rows / width } else { 0 };

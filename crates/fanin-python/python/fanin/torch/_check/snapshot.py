@@ -193,7 +193,7 @@ class Block:
     """A block of a tensor in the second build that differs from the same block in the first build."""
 
     def __init__(self, part: int, index: int, size: int, values: Tensor):
-        #: The index of the plain tensor in `plain_parts`, and the index of the block in it.
+        #: The index of the plain tensor in `plain_parts`, and the index of the block in this plain tensor.
         self.part, self.index = part, index
         #: The number of bytes in an element.
         self.size = size

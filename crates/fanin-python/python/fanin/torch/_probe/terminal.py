@@ -34,7 +34,7 @@ def sparkline(values: Sequence[float | None], width: int = 60) -> str:
     known = [one for one in logs if one is not None]
     if not known:
         return ""
-    # The lowest and the highest bar differ by a factor of at least 10. Otherwise almost equal values would look very different.
+    # The scale spans a factor of at least 10. Otherwise almost equal values would get very different bars.
     low, high = min(known), max(known)
     middle, span = (low + high) / 2, max(high - low, math.log(10))
     scaled = [None if one is None else (one - middle) / span + 0.5 for one in logs]
