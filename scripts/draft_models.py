@@ -64,7 +64,7 @@ resnetv2_50x1_bit hrnet_w18_small xception41 inception_v4 vgg11 densenet121
 #: Models with more parameters than this are not built. Exception: the models in `TIMM` are always built.
 LARGEST = 60_000_000
 
-#: The limit for the models of `second_held_out_timm` and `known_timm`.
+#: The models of `second_held_out_timm` and `known_timm` have at most this many parameters.
 SECOND_LARGEST = 40_000_000
 
 

@@ -16,7 +16,7 @@ LEAST, GREATEST = 1e-30, 1e30
 
 
 def curves(experiment: Experiment, model: nn.Module, inputs: Tensor, seed: int) -> tuple[list[float], list[float]]:
-    """Returns the mean squares of the outputs of the layers `experiment.points`, and of the gradients with respect to them.
+    """Returns the mean squares of the outputs of the layers `experiment.points`, and of the gradients with respect to these outputs.
 
     The network's output is multiplied by random numbers and summed. The gradient is the gradient of this sum. The mean squares of
     the signal are divided by the mean square at the first of these layers. The mean squares of the gradient are divided by the mean

@@ -53,7 +53,7 @@ class TensorState:
         self.kind = named.kind
         self.dtype = tensor.dtype
         self.requires_grad = tensor.requires_grad
-        #: Why the tensor was not examined, or None.
+        #: The reason why the tensor was not examined. None if the tensor was examined.
         self.skipped: str | None = None
         self.is_on_meta = False
         #: For each plain tensor that `plain_parts` returns, a copy of its bytes, or the hashes of its blocks.
@@ -65,7 +65,7 @@ class TensorState:
         self.moments: Moments | None = None
         #: The result of `draw_key`, for a floating-point parameter.
         self.draw_key: int | None = None
-        #: The line that allocated the memory, if it is known.
+        #: The line of code that allocated the memory, if it is known.
         self.allocated: Instruction | None = None
         self.shape: tuple[int, ...] = ()
         self.elements = 0

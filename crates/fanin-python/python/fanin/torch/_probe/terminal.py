@@ -28,7 +28,7 @@ def number(value: float | None, digits: int = 3) -> str:
 
 
 def sparkline(values: Sequence[float | None], width: int = 60) -> str:
-    """Returns a line of at most `width` bars that show the logarithms of the values. A value that is 0 or not finite is a space."""
+    """Returns at most `width` bars that show the logarithms of the values. A value that is 0 or not finite is shown as a space."""
     step = max(1, math.ceil(len(values) / width))
     logs = [math.log(one) if one is not None and 0 < one < math.inf else None for one in values[::step]]
     known = [one for one in logs if one is not None]

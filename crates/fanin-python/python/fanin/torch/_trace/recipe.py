@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 class Rule(NamedTuple):
     """The rule of a recipe for one tensor."""
 
-    #: Alternative specs. All of them mean the same for this tensor, such as `normal(std=0.02)` and a formula with the value 0.02.
+    #: Alternative specs that mean the same for this tensor. For example, one spec contains 0.02, and another a formula for 0.02.
     texts: list[str]
-    #: What the recipe cannot express, for a CHECK comment, or an empty text.
+    #: The text of a CHECK comment, which says what the recipe cannot express. Empty if no comment is needed.
     check: str = ""
 
 
@@ -36,7 +36,7 @@ def write(trace: InitTrace) -> str:
     rows = [tensor for tensor in tensors if tensor.tied_to is None]
     layers = _layers([tensor.name for tensor in rows])
     rules = {tensor.name: _rule(trace, tensor, layers and layers[0]) for tensor in rows}
-    # If a tensor has several alternative specs, it gets the one that occurs for the largest number of tensors. Then fewer rules are needed.
+    # If a tensor has several alternative specs, the spec that occurs for most tensors is chosen. Then fewer rules are needed.
     counts = Counter(text for rule in rules.values() for text in rule.texts)
     chosen = {name: (max(rule.texts, key=lambda text: counts[text]), rule.check) for name, rule in rules.items()}
     # Only the first rule that matches a tensor applies. Specific rules come first, so that later rules can have general patterns.
