@@ -18,7 +18,7 @@ BYTES = {"F64": 8, "I64": 8, "F32": 4, "I32": 4, "U32": 4, "F16": 2, "BF16": 2, 
 
 
 def add(target: str, seed: str | bytes, most: int = 4096) -> None:
-    """Writes a seed under the name of its digest, unless the seed is longer than `most` bytes."""
+    """Writes a seed to a file that is named by the seed's SHA-1 digest. Writes nothing if the seed is longer than `most` bytes."""
     data = seed.encode() if isinstance(seed, str) else seed
     if 0 < len(data) <= most:
         folder = CORPUS / target

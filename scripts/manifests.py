@@ -28,7 +28,7 @@ DTYPES = {torch.float32: "F32", torch.bfloat16: "BF16", torch.int64: "I64"}
 
 
 def entries(model):
-    """Returns the state_dict, in which each tied tensor has only the name under which save_pretrained saves it."""
+    """Returns the state_dict with only one name for each tied tensor: the name under which save_pretrained saves the tensor."""
     state = model.state_dict(keep_vars=True)
     aliases = getattr(model, "all_tied_weights_keys", {})  # maps each other name to the saved name
     kept = {name: tensor for name, tensor in state.items() if state.get(aliases.get(name)) is not tensor}

@@ -4,7 +4,7 @@
 
 For every configuration class of transformers, a small model of one class is built on the meta device. Each rank initializes this
 model twice inside `fanin.torch.sharded_init`, by the model's own `init_weights`: once whole, and once sharded by `fully_shard`.
-Each rank then compares the regions that it has of the sharded model with the whole model. A class has one of these outcomes:
+Each rank then compares its regions of the sharded model with the same regions of the whole model. A class has one of these outcomes:
 
 - same: all parameters and buffers are bitwise equal
 - error: both models raise an error, for example because a parameter was never written
@@ -12,7 +12,7 @@ Each rank then compares the regions that it has of the sharded model with the wh
 - differ: the weights differ, or only the whole model raises an error
 - skipped: the small model cannot be built, for example because a package is missing, or torch cannot shard it
 
-docs/distributed.md has the counts.
+docs/distributed.md shows how many classes have each outcome.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ import transformers
 from torch import nn
 from transformers.models.auto import modeling_auto
 
-#: Models with more parameters are skipped, because the sweep would take too long.
+#: Models with more parameters than this are skipped, because the sweep would take too long.
 LARGEST = 40_000_000
 
 #: The sizes of the small models: each size, and the attributes of a configuration that are set to this size.

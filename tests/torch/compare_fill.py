@@ -305,7 +305,7 @@ def main():
             return path, pool.submit(run, arguments.fanin, spec, shape, dtype, seed, path)
 
         # Two processes of fanin run at a time while torch computes the expected values. The cases are divided into batches of
-        # 32, so that the folder never has many files.
+        # 32, so that the folder never contains many files.
         work = [(check_case, case, (case.spec, ",".join(map(str, case.shape)), case.dtype, case.seed)) for case in grid]
         work += [(check_error, error, (*error[:3], 0)) for error in errors]
         for start in range(0, len(work), 32):

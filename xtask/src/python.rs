@@ -63,7 +63,8 @@ pub fn installed(home: &Path, packages: &[&str]) -> Result<PathBuf> {
     let pip = |packages: &[&str]| {
         run(Command::new(&python).args(["-m", "pip", "install", "--quiet", "--no-compile"]).args(packages))
     };
-    // The CPU-only build of torch has a tenth of the size of the default build. Not every package index has it.
+    // The CPU-only build of torch is a tenth of the size of the default build. Some package indexes do not have the
+    // CPU-only build.
     if packages.contains(&TORCH) && pip(&[&format!("{TORCH}+cpu")]).is_err() {
         eprintln!("this package index has no CPU-only build of {TORCH}: the default build is installed");
     }

@@ -6,7 +6,7 @@ use std::process::Command;
 use crate::python;
 use crate::steps::{Result, Steps, cargo, root, run, run_side_by_side, target};
 
-/// The amount of testing. Each tier includes the previous tier.
+/// Which tests are run. Each tier includes the tests of the previous tier.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Tier {
     /// The tests for the edit loop, which take a few minutes in total.
@@ -110,8 +110,8 @@ fn rust(steps: &mut Steps, tier: Tier) -> Result {
         })
     })?;
     if tier == Tier::Slow {
-        // The tests that are not in this list need not be repeated without features. Some do not use threads. Others
-        // check the distributions of values that the golden files fix.
+        // The tests that are not in this list need not be repeated without features. Some of these tests do not use
+        // threads. The other tests check the distributions of values that the golden files already fix.
         steps.step("the library without features", || {
             let tests = ["regions", "cancel", "blocks", "bad_input", "torch_goldens", "value_stability"];
             let tests = tests.into_iter().flat_map(|test| ["--test", test]);
@@ -174,8 +174,8 @@ fn python_package(steps: &mut Steps, python: &Path) -> Result {
     steps.step("tests of the Python package, comparison with JAX", || run_side_by_side(vec![pytest, jax]))
 }
 
-/// Compares the results of the command line with those of torch, transformers and timm. Then checks that the golden
-/// files are up to date.
+/// Compares the results of the command line with the results of torch, transformers and timm. Then checks that the
+/// golden files are up to date.
 fn comparisons(steps: &mut Steps, python: &Path, tier: Tier) -> Result {
     let debug = binary(steps)?;
     let compare = |binary: &Path, script: &str| {

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
 
-/// A difference between an existing file and the planned file that is found without reading the values.
+/// A difference in the header or in the size between an existing file and the planned file. No values are read to find
+/// such a difference.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum HeaderDifference {
     /// The headers differ: the existing file was written for other tensors, another seed or another recipe.

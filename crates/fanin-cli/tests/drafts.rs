@@ -32,8 +32,8 @@ fn draft(config: Option<&str>, tensors: Tensors<'_>) -> (String, Vec<Planned>) {
     (text, planned)
 }
 
-/// Drafts a recipe for tensors. `tensors` has the name, the shape and the expected spec of each tensor. Asserts that
-/// the draft gives each tensor its spec, and returns the draft.
+/// Drafts a recipe for tensors. `tensors` contains the name, the shape and the expected spec of each tensor. Asserts
+/// that the draft gives each tensor its expected spec, and returns the draft.
 fn check(config: Option<&str>, tensors: &[(&str, &[usize], &str)]) -> String {
     let shapes: Vec<(&str, &[usize])> = tensors.iter().map(|(name, shape, _)| (*name, *shape)).collect();
     let (text, planned) = draft(config, &shapes);
@@ -230,7 +230,7 @@ fn the_text_model_of_blip_has_a_row_of_zeros_for_the_padding_token() {
     let text = check(
         Some(config),
         &[
-            // The embeddings of the text models have no `bert` in their names, unlike those of the text decoder.
+            // Only the name of the text decoder's embedding contains `bert`.
             ("text_model.embeddings.word_embeddings.weight", &[10, 4], padded),
             ("text_encoder.embeddings.word_embeddings.weight", &[10, 4], padded),
             ("text_decoder.bert.embeddings.word_embeddings.weight", &[10, 4], padded),
@@ -238,7 +238,8 @@ fn the_text_model_of_blip_has_a_row_of_zeros_for_the_padding_token() {
         ],
     );
     assert!(is_certain(&text), "{text}");
-    // The std of this matrix is another field of config.json.
+    // No rule of the family is for this matrix, because its std is another field of config.json. So the draft marks its
+    // rule with CHECK.
     let (text, _) = draft(Some(config), &[("text_projection.weight", &[4, 4])]);
     assert_eq!(checks(&text), [true], "{text}");
 }

@@ -96,9 +96,9 @@ impl Recipe {
     }
 
     /// Returns the text of a new recipe. `name` is the path of a safetensors file, a folder, an index or a manifest, or
-    /// the name of a built-in model. If the config.json beside the file names a model that fanin knows, the rules do
-    /// what the model's code does. Otherwise the rules are guessed from the names and shapes of tensors. `fanin recipe`
-    /// prints the same text. Check and edit the recipe before you use it.
+    /// the name of a built-in model. If the config.json beside the file names a model that fanin knows, the rules
+    /// initialize the tensors as the model's code does. Otherwise the rules are guessed from the names and shapes of
+    /// tensors. `fanin recipe` prints the same text. Check and edit the recipe before you use it.
     ///
     /// >>> import fanin
     /// >>> '"*.bias" = "zeros"' in fanin.Recipe.draft("gpt2")

@@ -50,7 +50,7 @@ pub enum Warning {
     /// Near the value `at`, the step of a sequence is less than the distance between neighbouring values of the element
     /// type. Some neighbours in the sequence are therefore rounded to the same value.
     Repeated {
-        /// The difference between a value of the sequence and the next.
+        /// The difference between two consecutive values of the sequence.
         step: f64,
         /// The value of the sequence that is farthest from 0.
         at: f64,

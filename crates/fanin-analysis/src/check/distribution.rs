@@ -62,8 +62,8 @@ impl Moments {
     /// The moments of the standard normal distribution.
     pub(crate) const NORMAL: Self = Self { mean: 0.0, std: 1.0, skewness: 0.0, kurtosis: 3.0, sixth: 15.0 };
 
-    /// Returns the moments of a mixture of narrow intervals. `scale` is a number of the order of the standard
-    /// deviation. Distances are divided by `scale`, so that their powers neither overflow nor underflow.
+    /// Returns the moments of a mixture of narrow intervals. `scale` is a rough estimate of the standard deviation.
+    /// Distances are divided by `scale`, so that the powers of the distances neither overflow nor underflow.
     fn of_points(points: &[Point], scale: f64) -> Self {
         let total: f64 = points.iter().map(|point| point.weight).sum();
         let origin = points.get(points.len() / 2).map_or(0.0, |point| point.mean);
@@ -177,7 +177,7 @@ impl Univariate {
         }
     }
 
-    /// Returns an interval that contains a value with a probability above 1 - 1e-20.
+    /// Returns an interval. A value of this distribution is in the interval with a probability above 1 - 1e-20.
     fn support(&self) -> (f64, f64) {
         match *self {
             Self::Uniform { low, high } => (low, high),
@@ -188,7 +188,7 @@ impl Univariate {
         }
     }
 
-    /// Returns a number of the order of the standard deviation.
+    /// Returns a rough estimate of the standard deviation.
     fn scale(&self) -> f64 {
         match *self {
             Self::Uniform { low, high } => high / 2.0 - low / 2.0,
@@ -265,11 +265,11 @@ impl Univariate {
     }
 
     /// Returns the edges between up to 512 bins of about equal probability, in ascending order. Each edge comes with
-    /// the probability that a finite value is below it. There are up to 511 edges. `dtype` is the type to which the
-    /// values are rounded.
+    /// the probability that a finite value is below the edge. There are up to 511 edges. `dtype` is the type to which
+    /// the values are rounded.
     ///
-    /// Each edge is half-way between two adjacent values of the type. For f64, it is a value of the type. Rounding
-    /// moves no value across such an edge, so the probabilities also hold for rounded values.
+    /// Each edge is half-way between two adjacent values of the type. For f64, each edge is a value of the type.
+    /// Rounding moves no value across such an edge, so the probabilities also hold for rounded values.
     pub(crate) fn edges(&self, dtype: DType) -> Vec<(f64, f64)> {
         if let Self::Normal { mean, std, .. } = *self
             && self.is_normal()
@@ -293,8 +293,8 @@ impl Univariate {
             let next = grid::neighbours(dtype, value).1;
             let edge = grid::rounding_interval(dtype, value).1;
             // Both values next to an edge must be within the bounds of the distribution. The probability of other edges
-            // depends on what a sampler does with a value that is rounded out of the bounds. torch moves it to the
-            // other bound.
+            // depends on the sampler. For example, if a uniform value is rounded to the upper bound, torch replaces it
+            // by the lower bound.
             if value >= low && next <= high && edges.last().is_none_or(|&(last, _)| edge > last) {
                 edges.push((edge, (self.cdf(edge) - least) / finite));
             }

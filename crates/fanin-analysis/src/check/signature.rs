@@ -79,7 +79,7 @@ impl Signature {
         }
     }
 
-    /// Adds the sketch of `next`. The values of `next` follow those of `self` in the tensor.
+    /// Adds the sketch of `next`. In the tensor, the values of `next` follow the values of `self`.
     pub(crate) fn merge(&mut self, next: &Self) {
         if self.sketch.len() < next.sketch.len() {
             self.sketch.resize(next.sketch.len(), 0.0);
@@ -116,7 +116,7 @@ impl Signature {
 }
 
 /// Returns the order of `values`. Returns `None` if a value is NaN or infinite, if two values are equal, or if the
-/// values rise or fall from the first to the last.
+/// values are sorted in ascending or descending order.
 fn order(values: &[f64]) -> Option<Order> {
     let mut indices: Vec<usize> = (0..values.len()).collect();
     indices.sort_by(|&a, &b| values[a].total_cmp(&values[b]));

@@ -110,8 +110,9 @@ impl Spectrum {
         }))
     }
 
-    /// Returns the condition number: the largest singular value divided by the smallest one. It is infinite if the
-    /// matrix does not have full rank, up to rounding. Returns `None` if [`Spectrum::least`] is `None`.
+    /// Returns the condition number: the largest singular value divided by the smallest singular value. The condition
+    /// number is infinite if the matrix does not have full rank, up to rounding. Returns `None` if [`Spectrum::least`]
+    /// is `None`.
     pub fn condition(&self) -> Option<f64> {
         let rounding = self.norm * f64::EPSILON * self.rows.max(self.columns) as f64;
         self.least.map(|least| if least <= rounding { f64::INFINITY } else { self.norm / least })

@@ -47,8 +47,8 @@ pub(crate) fn haar<T: Real, E: Element>(
 ) {
     let wide = rows < columns;
     let (long, short) = (rows.max(columns), rows.min(columns));
-    /// The least number of multiply-add operations (long side times short side squared) for which several threads are
-    /// used. Below this number, waiting for other threads takes as much time as several threads save.
+    /// Several threads are used only if the number of multiply-add operations (long side times short side squared) is
+    /// at least this. Below this number, waiting for other threads takes as much time as several threads save.
     const MANY: u128 = 1 << 26;
     let enough = long as u128 * (short as u128).pow(2) >= MANY;
     let threads = if enough { threads } else { Threads::One };
@@ -268,7 +268,7 @@ mod tests {
             if rows == columns {
                 continue;
             }
-            // The result for the transposed matrix is the transposed result.
+            // The result for the transposed matrix is the transpose of the result for the matrix.
             let mut wide = vec![0.0; matrix.len()];
             transpose(&matrix, columns, &mut wide, rows);
             let mut found = vec![0.0; matrix.len()];

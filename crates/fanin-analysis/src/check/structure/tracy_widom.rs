@@ -1,8 +1,8 @@
 //! The probability distribution of the largest singular value of a matrix of independent values.
 //!
-//! Let the values of an n by p matrix be independent, with mean 0 and variance 1, and let s be its largest singular
-//! value. Then (s^2 - mu) / sigma nearly follows the Tracy-Widom distribution of order 1 (Johnstone 2001, "On the
-//! distribution of the largest eigenvalue in principal components analysis"), with
+//! Let the values of an n by p matrix be independent, with mean 0 and variance 1. Let s be the largest singular value
+//! of the matrix. Then (s^2 - mu) / sigma nearly follows the Tracy-Widom distribution of order 1 (Johnstone 2001, "On
+//! the distribution of the largest eigenvalue in principal components analysis"), with
 //!
 //! ```text
 //! mu    = (sqrt(n - 1/2) + sqrt(p - 1/2))^2
@@ -18,9 +18,9 @@
 
 use crate::check::p_value::chi_square_at_least;
 
-/// The shape of the gamma distribution that approximates the Tracy-Widom distribution of order 1.
+/// The shape parameter of the gamma distribution that approximates the Tracy-Widom distribution of order 1.
 const SHAPE: f64 = 46.446;
-/// The scale of the gamma distribution that approximates the Tracy-Widom distribution.
+/// The scale parameter of the gamma distribution that approximates the Tracy-Widom distribution of order 1.
 const SCALE: f64 = 0.186_054;
 /// The number that is subtracted from the gamma variable to approximate the Tracy-Widom variable.
 const SHIFT: f64 = 9.848_01;

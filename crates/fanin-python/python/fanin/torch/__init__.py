@@ -7,7 +7,7 @@
 
 Every function draws from a torch generator: the argument `generator` if it is given, and torch's default generator otherwise.
 After a call, the generator has the same state as after the same call of torch. Calls of fanin and torch can therefore be mixed
-in any order. The values are bit-identical to those of torch alone.
+in any order. The values are bit-identical to the values of torch alone.
 
 torch's values depend on torch's release and on the CPU. When a distribution is first used with a dtype, fanin compares some
 values with torch's. If the values differ, torch performs all fills with this distribution and dtype, and a warning names the

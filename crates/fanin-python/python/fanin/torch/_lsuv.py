@@ -88,9 +88,10 @@ def lsuv_(
 
 
 def _layers(model: nn.Module) -> dict[str, nn.Module]:
-    """Returns the layers to scale, by name.
+    """Returns the layers to scale, as a dictionary whose keys are the names of the layers.
 
-    If several layers share a weight, only the first of them is returned. Layers that share a weight with an embedding are left out.
+    If several layers share a weight, only the first of these layers is returned. Layers that share a weight with an embedding are
+    left out.
     """
     embeddings = {id(one.weight) for one in model.modules() if isinstance(one, (nn.Embedding, nn.EmbeddingBag))}
     found: dict[str, nn.Module] = {}

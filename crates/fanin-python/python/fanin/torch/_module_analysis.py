@@ -37,8 +37,8 @@ def verify(
 ) -> Verification:
     """Checks the parameters and persistent buffers of a module against a recipe, as `fanin verify` checks a file.
 
-    The arguments are those of `fanin.verify`, except that the first one is a module. The checked tensors are those that
-    `fanin.init_module` fills. Tensors on other devices are copied to the CPU one at a time.
+    The arguments are the same as in `fanin.verify`, except that the first argument is a module. The checked tensors are the tensors
+    that `fanin.init_module` fills. Tensors on other devices are copied to the CPU one at a time.
 
     If `seed` is given and `stream` is "native", each rank compares only its own region of a DTensor, without communication.
     Otherwise DTensors are gathered one at a time, so all ranks must call this function.
@@ -91,7 +91,8 @@ def inspect(
 ) -> Inspection:
     """Returns moments, histograms and singular values of a module's parameters and persistent buffers.
 
-    The other arguments are those of `fanin.inspect`. DTensors are gathered one at a time, so all ranks must call this function.
+    The arguments other than the module are the same as in `fanin.inspect`. DTensors are gathered one at a time, so all ranks must
+    call this function.
 
     >>> import torch
     >>> report = inspect(torch.nn.LayerNorm(8))

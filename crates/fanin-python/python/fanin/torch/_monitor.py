@@ -47,9 +47,9 @@ class ParameterStatistics:
 class MonitorRecord:
     """The measurements of one step."""
 
-    #: The number of the step. The first is 0.
+    #: The index of the step, counted from 0.
     step: int
-    #: The statistics of each module, by name and in order of execution.
+    #: Maps the name of each module to the module's statistics. The modules are in order of execution.
     modules: dict[str, ModuleStatistics]
     parameters: dict[str, ParameterStatistics]
 
@@ -121,8 +121,8 @@ class Monitor:
     def step(self) -> Iterator[None]:
         """A context manager for one training step: the forward pass, the backward pass, and the optimizer's step.
 
-        If the optimizer's step is outside the context, the measured updates are 0. With gradient accumulation, put all batches of
-        the step inside the context.
+        If the optimizer's step is outside the `with` block, the measured updates are 0. With gradient accumulation, put all batches
+        of the step inside the `with` block.
         """
         self.begin_step()
         try:
@@ -133,7 +133,7 @@ class Monitor:
         self.end_step()
 
     def begin_step(self) -> None:
-        """Begins a step, for loops that cannot use `with monitor.step()`. Abandons an open step."""
+        """Begins a step, for loops that cannot use `with monitor.step()`. If the previous step has not ended, abandons it."""
         self.abandon_step()
         if self._next % self.every == 0:
             stack = contextlib.ExitStack()
@@ -141,7 +141,7 @@ class Monitor:
             self._open = stack
 
     def end_step(self) -> None:
-        """Ends a step. If it was measured, its record is added to `records`."""
+        """Ends a step. If the step was measured, its record is added to `records`."""
         number, self._next = self._next, self._next + 1
         if self._open is not None:
             self.abandon_step()
@@ -173,7 +173,7 @@ class Monitor:
         return [one.to_json() for one in self.records]
 
     def __str__(self) -> str:
-        """Returns a table of the last record, with a curve of q and of p over all records for each module."""
+        """Returns a table with a row for each module: the values of the last record, and the curves of q and p over all records."""
         if not self.records:
             return f"{type(self.model).__name__}: no step was measured yet"
         last = self.records[-1]
@@ -211,12 +211,12 @@ class _Step:
         self._seen = WeakTensorKeyDictionary()
 
     def leave(self, call: Call, inputs: list[Tensor], outputs: list[Tensor]) -> None:
-        # With activation checkpointing, modules run again in the backward pass. These calls do not count.
+        # With activation checkpointing, modules run again in the backward pass. These second calls are not measured.
         if not outputs or torch._C._current_graph_task_id() != -1:
             return
         # The first tensor in the output of the whole model may be the loss, which is a scalar. A tensor with axes is preferred.
         output = next((one for one in outputs if one.dim()), outputs[0])
-        # A container returns the output of its last module, which has been measured.
+        # A container may return the output of its last module. This output has already been measured.
         if output in self._seen and any(True for _ in call.module.children()):
             return
         self._seen[output] = True
@@ -247,7 +247,7 @@ class _Step:
 
 @contextlib.contextmanager
 def _measured(model: nn.Module) -> Iterator[_Step]:
-    """A context manager that measures the training step that runs inside the context."""
+    """A context manager. Measures the training step that runs in the `with` block."""
     step = _Step(model)
     handles = []
     try:

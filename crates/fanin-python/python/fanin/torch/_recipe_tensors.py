@@ -78,7 +78,7 @@ class RecipeTensor:
 def recipe_tensors(module: nn.Module) -> dict[str, RecipeTensor]:
     """Returns the parameters and persistent buffers of a module by name. A tensor with several names is listed under the first.
 
-    The names are those of `module.state_dict()`, without the prefixes of wrappers. Hooks of modules may change what state_dict
+    The names are the keys of `module.state_dict()`, without the prefixes of wrappers. Hooks of modules may change what state_dict
     returns. A name is therefore used only if its tensor refers to the memory of a parameter or a buffer of the module.
 
     Raises

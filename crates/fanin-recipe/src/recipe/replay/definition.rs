@@ -16,7 +16,8 @@ pub struct Replay {
     pub tensors: Vec<ReplayTensor>,
     /// Tensors that are not part of the model, but that other tensors copy.
     pub(super) temporary: Vec<ReplayTensor>,
-    /// The index of each tensor, by name. The tensors of `temporary` are numbered after those of `tensors`.
+    /// Maps the name of each tensor to its index. The indices of the tensors in `temporary` follow the indices of the
+    /// tensors in `tensors`.
     pub(super) indices: HashMap<String, usize>,
 }
 

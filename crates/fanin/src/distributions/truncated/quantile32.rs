@@ -51,8 +51,8 @@ impl End {
 /// The method that finds the smaller of the two tails of a word.
 #[derive(Debug, Clone, Copy)]
 enum SmallerTail {
-    /// Used if the tails beyond both ends of the interval are equal. The smaller tail of a word is the tail on the side
-    /// of the end that is nearer to the word.
+    /// Used if the probability below the lower end of the interval equals the probability above the upper end. The
+    /// smaller tail of a word is then the tail on the side of the end that is nearer to the word.
     Nearer(NearerEnd),
     /// Used if the tail on the side of this end is the smaller tail of every word.
     Always(End),

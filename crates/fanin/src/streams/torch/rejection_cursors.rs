@@ -18,7 +18,7 @@ pub(super) const KEPT: usize = 1 << 12;
 pub(super) struct RejectionCursors<S> {
     /// A function that creates the state readers of the first later pass.
     start: S,
-    /// The number of words that a pass over the whole tensor takes.
+    /// The number of words that torch draws in one pass over the whole tensor.
     words: u64,
     /// The largest number of later passes whose state readers are stored in `kept`.
     max_kept: usize,
@@ -28,7 +28,7 @@ pub(super) struct RejectionCursors<S> {
     /// The state readers of the farthest pass: the last pass of the block that has needed the most passes so far.
     /// `None` if these state readers are in `kept`.
     farthest: Option<StateReaders>,
-    /// The number of later passes that the current block has begun.
+    /// The number of later passes over the current block that have begun.
     pass: usize,
     /// The largest number of later passes that an earlier block has needed.
     max_passes: usize,
@@ -36,7 +36,7 @@ pub(super) struct RejectionCursors<S> {
 
 impl<S: Fn() -> StateReaders> RejectionCursors<S> {
     /// Creates the cursors before any pass. `start` creates the state readers of the first later pass. `words` is the
-    /// number of words that a pass over the whole tensor takes.
+    /// number of words that torch draws in one pass over the whole tensor.
     pub(super) fn new(start: S, words: u64, max_kept: usize) -> Self {
         Self {
             start,

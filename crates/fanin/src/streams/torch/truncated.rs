@@ -68,9 +68,9 @@ impl Torch {
     /// torch draws proposals for all elements in repeated passes, until every element has an accepted proposal. This
     /// method computes later proposals only for the elements without an accepted proposal.
     ///
-    /// Advances the generator past the passes over the whole tensor that the values of the part need, and returns the
-    /// number of words of these passes. The other values of the tensor may need more passes. If torch draws the values
-    /// of a pass one by one, the words of the pass are not counted.
+    /// torch makes each pass over the whole tensor. This method advances the generator past all passes that the values
+    /// of the part need, and returns the number of words of these passes. The other values of the tensor may need more
+    /// passes. If torch draws the values of a pass one by one, the words of the pass are not counted.
     #[allow(clippy::disallowed_methods, reason = "torch squares by the C library's pow")]
     pub(super) fn truncated_by_rejection<W: Wide>(
         &mut self,

@@ -19,7 +19,7 @@ Checkpoint = str | PathLike[str] | Mapping[str, Tensor]
 
 
 class CheckpointValues:
-    """The tensors of a checkpoint by name. They are read one at a time."""
+    """Reads the tensors of a checkpoint by name, one at a time."""
 
     def __init__(self, checkpoint: Checkpoint):
         self._read: dict[str, Callable[[], Tensor]] = {}
@@ -146,7 +146,7 @@ def _difference(tensor: Tensor, key: str, stored: Tensor) -> Difference | None:
         detail = f"the checkpoint has the shape {list(stored.shape)}"
         return Difference(key, everywhere, tensor.clone(), detail)
     if tensor.is_quantized or tensor.dtype.is_floating_point != stored.dtype.is_floating_point:
-        # Quantization changes the values on purpose, so they are not compared.
+        # Quantization changes the values on purpose, so quantized values are not compared.
         return None
     expected = stored.to(tensor.dtype)
     differing = (tensor != expected) & ~(tensor.isnan() & expected.isnan()) if tensor.dtype.is_floating_point else tensor != expected

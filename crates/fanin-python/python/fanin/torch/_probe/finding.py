@@ -5,30 +5,30 @@ from __future__ import annotations
 import dataclasses
 import math
 
-#: A signal vanishes or explodes if the logarithm of its mean square changes by more than this along the whole depth. For a
-#: gradient, the logarithm of the sum of squares counts. In mean-field theory, the limit is 6 depth scales: over one depth scale,
-#: the squares change by a factor of e.
+#: A signal vanishes or explodes if the logarithm of its mean square changes by more than this limit along the whole depth. A
+#: gradient vanishes or explodes if the logarithm of its sum of squares changes by more than this limit. In mean-field theory, the
+#: limit is 6 depth scales: over one depth scale, the squares change by a factor of e.
 LOG_CHANGE = 6.0
-#: The limit `LOG_CHANGE` for models with norms. It is higher, because batch norm makes the gradient of a relu network grow by the factor
-#: pi / (pi - 1) in each layer. The limit is the growth over 50 such layers. In healthy models of timm, the gradient grows by at
-#: most as much as over 31 such layers.
+#: The limit that replaces `LOG_CHANGE` for models with norms. This limit is higher, because batch norm makes the gradient of a relu
+#: network grow by the factor pi / (pi - 1) in each layer. The limit is the growth over 50 such layers. In healthy models of timm, the
+#: gradient grows by at most the growth over 31 such layers.
 LOG_CHANGE_WITH_NORMS = 50 * math.log(math.pi / (math.pi - 1))
 #: An activation is a problem if the fraction of dead units is at least DEAD, or the fraction of saturated values at least SATURATED.
 DEAD, SATURATED = 0.9, 0.5
-#: Attention is a problem if the entropy of its probabilities, divided by the entropy of equal probabilities, is below this.
+#: Attention is a problem if the entropy of its probabilities, divided by the entropy of equal probabilities, is below this limit.
 ENTROPY = 0.2
 #: The loss of a classifier is a problem if it exceeds ln(classes) by more than EXCESS_LOSS and its logits have a standard deviation
 #: above LOGITS. Normal logits of standard deviation s raise the loss by s^2 / 2. The second condition exempts models whose output
 #: layer is tied to the embedding, such as Gemma. There, the logit of the input token alone raises the loss by more than
 #: EXCESS_LOSS.
 EXCESS_LOSS, LOGITS = 3.0, 2.0
-#: A layer with weights is a problem if, for an input of mean square 1, the mean square of the layer's output is above this.
+#: A layer with weights is a problem if, for an input of mean square 1, the mean square of the layer's output is above this limit.
 GAIN = 30.0
 #: The running statistics of a batch norm are a problem if the variance of the norm's output is more than STATISTICS * weight^2.
 STATISTICS = 100.0
-#: Inputs of the model are a problem if their mean square is above this.
+#: The inputs of the model are a problem if their mean square is above this limit.
 INPUT = 1000.0
-#: Two tokens, or two inputs, look the same if the mean cosine between them is above this.
+#: Two tokens, or two inputs, look the same if their mean cosine similarity is above this limit.
 COSINE = 0.9999
 
 SOURCES = {
@@ -73,7 +73,7 @@ class Finding:
 
     @property
     def source(self) -> str:
-        """The paper or the reason that the limit is based on."""
+        """The paper or the reason on which `limit` is based."""
         return SOURCES[self.kind]
 
 

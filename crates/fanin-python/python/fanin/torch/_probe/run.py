@@ -20,8 +20,8 @@ from .records import Run, Weights
 
 Loss = Callable[..., Tensor]
 
-#: The names of the fields with the prediction in the outputs of transformers models. If an output has one of these fields, the
-#: random projection in `objective` uses only that field.
+#: In the outputs of transformers models, the fields with these names contain the prediction. If an output has one of these fields,
+#: the random projection in `objective` uses only this field.
 _PREDICTIONS = ("logits", "last_hidden_state", "prediction_logits", "start_logits")
 
 
@@ -64,7 +64,10 @@ def run(model: nn.Module, batch: Any, loss: Loss | None, seed: int) -> Run:
 
 
 def call(model: nn.Module, inputs: Any) -> Any:
-    """Calls a model with a batch. A mapping is passed as keywords, a tuple or list as arguments, anything else as one argument."""
+    """Calls a model with a batch, and returns the output.
+
+    A mapping is passed as keyword arguments, and a tuple or list as positional arguments. Any other batch is passed as one argument.
+    """
     if isinstance(inputs, Mapping):
         return model(**inputs)
     if isinstance(inputs, (tuple, list)):
@@ -175,7 +178,7 @@ def _describe_logits(run: Run, output: Any, tensors: list[Tensor], inputs: Any, 
 
 
 def _class_axis(logits: tuple[int, ...], labels: tuple[int, ...], is_torch: bool) -> int | None:
-    """Returns the axis of the logits that counts the classes: the axis that the labels do not have. None if that is ambiguous.
+    """Returns the class axis of the logits: the axis that the labels do not have. None if the class axis cannot be determined.
 
     torch's cross_entropy expects the classes on axis 1. Models of transformers have the classes on the last axis. Losses that flatten
     logits and labels also have the classes on the last axis.

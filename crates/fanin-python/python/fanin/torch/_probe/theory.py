@@ -85,8 +85,8 @@ def slope_mean(layer: Layer, q: float) -> float | None:
 def _predicted(layer: Layer, sources: list[float], measured: list[float]) -> float | None:
     """Returns the mean square of a layer's output that theory predicts, or None if theory has no rule for the layer.
 
-    The prediction starts from `sources`, the mean squares of the layer's inputs. These may be measured or predicted. `measured` has
-    the measured mean squares of the same inputs.
+    The prediction starts from `sources`, the mean squares of the layer's inputs. `sources` may be measured or predicted. `measured`
+    contains the measured mean squares of the same inputs.
     """
     facts = layer.facts
     if layer.role == "add" and len(sources) == 2:
@@ -141,8 +141,8 @@ def predict_backward(layers: list[Layer]) -> None:
             continue
         size = layer.forward.count
         own = sums.get(layer.index)
-        # `own` is None if no later layer has passed a gradient to this layer. The layer is then the output of the model, where the
-        # prediction starts, or a layer that reads its output has no rule in theory. The measured gradient is used instead.
+        # `own` is None if no later layer has passed a gradient to this layer. Then this layer is the output of the model, where the
+        # prediction starts, or theory has no rule for a layer that reads this layer's output. The measured gradient is used instead.
         own = layer.p * size if own is None else own
         layer.theory_p = own / size
         for one in layer.sources:
@@ -162,9 +162,10 @@ def predict_backward(layers: list[Layer]) -> None:
 
 
 def _gradient_factor(layer: Layer, source: Layer) -> float | None:
-    """Returns the factor by which a layer multiplies the sum of squares of the gradient, or None if theory has no rule for the layer.
+    """Returns the factor by which a layer multiplies the sum of squares of the gradient in the backward pass.
 
-    The factor is for the gradient of the input `source` relative to the gradient of the layer's output.
+    The factor is the sum of squares of the gradient of the input `source`, divided by the sum of squares of the gradient of the
+    layer's output. Returns None if theory has no rule for the layer.
     """
     facts, q = layer.facts, source.q if source.theory_q is None else source.theory_q
     if layer.role == "add":
@@ -190,21 +191,21 @@ class MeanField(NamedTuple):
 
     #: The name of the activation function phi, or "linear" if there is no activation function.
     activation: str
-    #: sigma_w^2 = fan_in * E[w^2] for the weights w of a layer, as the geometric mean over the hidden layers.
+    #: The geometric mean over the hidden layers of sigma_w^2 = fan_in * E[w^2], where w is a weight of the layer.
     weight_variance: float
-    #: sigma_b^2 = E[b^2] for the biases b of a layer, as the mean over the hidden layers.
+    #: The mean over the hidden layers of sigma_b^2 = E[b^2], where b is a bias of the layer.
     bias_variance: float
     #: The fixed point q*. None if q grows without bound or falls to 0, or if every q is a fixed point, as for relu.
     fixed_point: float | None
-    #: The factor by which each layer multiplies the sum of squares of the gradient: sigma_w^2 E[phi'(sqrt(q*) z)^2]. Without a fixed
-    #: point, the last q of the iteration takes the place of q*.
+    #: The factor by which each layer multiplies the sum of squares of the gradient: sigma_w^2 E[phi'(sqrt(q*) z)^2]. If there
+    #: is no fixed point, the last q of the iteration is used instead of q*.
     chi: float
 
     @property
     def depth_scale(self) -> float | None:
-        """The depth over which the sum of squares of the gradient changes by a factor of e: -1/ln(chi) layers.
+        """The number of layers over which the sum of squares of the gradient changes by a factor of e: -1/ln(chi).
 
-        It is positive if the gradient vanishes, and negative if it explodes. It is None if chi is 1 or not positive.
+        The number is positive if the gradient vanishes, and negative if the gradient explodes. None if chi is 1 or not positive.
         """
         return None if self.chi <= 0 or abs(math.log(self.chi)) < 1e-9 else -1 / math.log(self.chi)
 

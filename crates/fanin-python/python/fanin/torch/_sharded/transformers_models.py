@@ -1,4 +1,4 @@
-"""Temporary changes to models of transformers, so that their `init_weights` does the same in one process and on any mesh."""
+"""Temporary changes to models of transformers, so that their `init_weights` writes the same values in one process and on any mesh."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from torch import nn
 
 
 class TransformersModels:
-    """Changes the models of transformers in a module while `sharded_init` is entered, and undoes the changes afterwards.
+    """Changes the models of transformers in a module for the `with` block of `sharded_init`, and undoes the changes afterwards.
 
     - transformers marks modules as initialized even on the meta device, and then skips them. The marks are removed.
     - `fully_shard` gives a model a class that is defined in torch. transformers then treats the model as custom code, and skips
@@ -104,7 +104,7 @@ def _parameter(model: nn.Module, name: str) -> nn.Parameter | None:
 
 
 def original_class(module: nn.Module) -> type:
-    """Returns the class of a module. After `fully_shard`, `replicate` or a parametrization, this is the class that it had before."""
+    """Returns the class of a module, or the original class if `fully_shard`, `replicate` or a parametrization has changed it."""
     kind = type(module)
     if not kind.__module__.startswith("torch."):
         return kind

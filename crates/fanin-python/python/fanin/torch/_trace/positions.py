@@ -1,9 +1,9 @@
 """Finds the position in the torch stream at which each recorded draw began: the seed, and how many words were drawn before.
 
-The torch stream is the sequence of 32-bit words of torch's CPU generator, a Mersenne Twister. The state of the generator has the
-current block of 624 words and an index in this block, but not the number of blocks before it. So words are counted from draw to
+The torch stream is the sequence of 32-bit words of torch's CPU generator, a Mersenne Twister. The state of the generator contains
+the current block of 624 words and an index in this block, but not the number of earlier blocks. So words are counted from draw to
 draw, and each count is checked against the recorded state. If a count does not match the state, code that was not recorded has
-drawn or seeded in between. The position is then searched for.
+drawn or seeded in between. The module then looks for a position with the recorded state.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from .recorder import Event, GeneratorState, Recorder, generator_state
 
 #: The number of words in a block of the Mersenne Twister.
 _BLOCK = 624
-#: The greatest number of blocks that are searched for a position.
+#: From each start, a position is looked for in at most this many blocks.
 _MAX_BLOCKS = 100_000
 #: The number of 32-bit words that torch draws for a pair of normal values: two uniform values of two words each.
 _PAIR = 4
@@ -98,9 +98,9 @@ class _MovedGenerator:
 
 
 def starts_of(recorder: Recorder) -> dict[int, Position]:
-    """Returns the position in the torch stream at which each draw began, by the number of the draw's event.
+    """Returns the position in the torch stream at which each draw began, as a dictionary. A key is the number of the draw's event.
 
-    Draws whose position was not found are left out.
+    A draw is left out if its position was not found.
     """
     found: dict[int, Position] = {}
     moved = _MovedGenerator()
@@ -120,7 +120,7 @@ def starts_of(recorder: Recorder) -> dict[int, Position]:
 
 
 def _locate(state: GeneratorState, expected: Position | None, moved: _MovedGenerator) -> Position | None:
-    """Returns the position at which a generator has this state, or None if it was not found. `expected` is tried first."""
+    """Returns the position at which a generator has the state `state`, or None if no position was found. `expected` is tried first."""
     (seed,) = struct.unpack_from("<Q", state.head)
     index = struct.unpack_from("<Q", state.head, 16)[0]
     first, pair = 0, None
@@ -131,7 +131,7 @@ def _locate(state: GeneratorState, expected: Position | None, moved: _MovedGener
     if moved.state(seed, 0).head == state.head:
         return _with_pair(state, Position(seed, 0, None), moved)
     for begin in dict.fromkeys((first, 0)):
-        # The state has the index of the next word in the current block of 624 words. This index is the position modulo 624.
+        # The state contains the index of the next word in the current block of 624 words. This index is the position modulo 624.
         at = begin + (index - begin) % _BLOCK
         for position in range(at, at + _MAX_BLOCKS * _BLOCK, _BLOCK):
             if moved.state(seed, position).head == state.head:
@@ -154,7 +154,7 @@ def _with_pair(state: GeneratorState, start: Position, moved: _MovedGenerator) -
 def _after(start: Position, draw: Draw) -> Position:
     """Returns the position in the torch stream after a draw that began at `start`.
 
-    If it is not known how many words were drawn, returns `start`. `_locate` then searches from `start` on.
+    If it is not known how many words were drawn, returns `start`. `_locate` then looks for the next position from `start` on.
     """
     if draw.words is not None:
         return start._replace(at=start.at + draw.words)
