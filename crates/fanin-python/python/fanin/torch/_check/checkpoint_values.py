@@ -120,7 +120,9 @@ def compare(module: nn.Module, checkpoint: CheckpointValues) -> tuple[dict[str, 
 
 
 def _prefixes(module: nn.Module) -> tuple[str, ...]:
-    """Returns the attribute `base_model_prefix` of a model of transformers with a dot, or () for other modules.
+    """Returns a tuple of one text: the attribute `base_model_prefix` of a model of transformers, followed by a dot.
+
+    Returns () for other modules.
 
     The names in a checkpoint may have this prefix although the names in the module do not have it, or the reverse.
     """
