@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 def plot(check: CoordCheck, axes: Any = None) -> Any:
     """Draws three root mean squares by width for each module: of h_0, of h_1 - h_0, and of h_n - h_0.
 
-    h_t is the output of the module after t training steps, and n is the number of training steps of `check`. Returns the three matplotlib
-    axes. Modules with a finding have thick lines and a label.
+    h_t is the output of the module after t training steps, and n is the number of training steps of `check`. Returns the three
+    matplotlib axes. Modules with a finding have thick lines and a label.
     """
     try:
         pyplot = importlib.import_module("matplotlib.pyplot")
