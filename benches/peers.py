@@ -14,7 +14,7 @@ PEERS = [*CRATES.values(), "torch.func._random", "Keras"]
 
 
 def peers(distribution: str, array: Any) -> dict[str, Callable[[], Any]]:
-    """Returns, for each library by name, a function that draws as many f32 values as `array` has.
+    """Returns a dictionary from the name of each library to a function that draws `array.size` f32 values.
 
     `distribution` is "uniform" (on [0, 1)) or "normal" (standard normal). `rand` writes to `array`. The other libraries allocate new
     memory. A library that is not installed is left out.

@@ -20,7 +20,7 @@ import zipfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-#: The crates that are published. Each depends only on crates before it.
+#: The crates that are published. Each crate depends only on crates before it in this list.
 CRATES = ("fanin", "fanin-recipe", "fanin-checkpoint", "fanin-analysis", "fanin-cli")
 LICENSES = ("LICENSE-MIT", "LICENSE-APACHE", "NOTICE")
 GLIBC = "manylinux_2_28"
@@ -49,7 +49,7 @@ print("Python", sys.version.split()[0], "NumPy", np.__version__, "fanin", fanin.
 def run(*command: object, cwd: Path = ROOT, quiet: bool = False) -> str:
     """Runs a command, and returns what it prints. Ends the program if the command fails."""
     print("+", *command, file=sys.stderr, flush=True)
-    # This Python comes first on the path, because maturin looks for zig in the packages of the first Python.
+    # The running Python comes first in PATH, because maturin looks for zig in the packages of the first Python in PATH.
     environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
     done = subprocess.run([str(word) for word in command], cwd=cwd, env=environment, stdout=subprocess.PIPE, text=True)
     if done.returncode or not quiet:
@@ -127,7 +127,7 @@ def wheel(out: Path, sdist: Path, native: bool) -> Path:
         module = next(name for name in names if re.fullmatch(r"fanin/_fanin.*\.(so|pyd)", name))
         if module.endswith(".so") and platform.system() == "Linux":
             stripped(archive.read(module))
-    # The wheel must have all files of the package: modules, type stubs, and the style sheets and scripts of HTML pages.
+    # The wheel must contain all files of the package: modules, type stubs, and the style sheets and scripts of HTML pages.
     folder = "crates/fanin-python/python/"
     for name in run("git", "ls-files", folder, quiet=True).splitlines():
         check(name.removeprefix(folder) in names, f"{built.name} does not have {name}")

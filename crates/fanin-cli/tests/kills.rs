@@ -24,7 +24,7 @@ fn folder(fixture: &Fixture, name: &str) -> Files {
     entries.map(|entry| read(entry.unwrap())).collect()
 }
 
-/// Returns a fixture with a recipe and a manifest of 16 tensors. Each tensor has 1 to 16 MB.
+/// Returns a fixture with a recipe and a manifest of 16 tensors. Each tensor takes 1 to 16 MB.
 fn fixture() -> Fixture {
     let fixture = Fixture::new();
     let tensor = |k: usize| {

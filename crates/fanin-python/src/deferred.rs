@@ -98,8 +98,8 @@ impl DeferredFill {
     fn chunks(self) -> impl Iterator<Item = Chunk> {
         let Self { distribution, dtype, address, count, state } = self;
         // Every chunk except the last has `CHUNK` values, which is a multiple of `Torch::GROUP`. If there are several
-        // chunks, the last has at least `Torch::GROUP` values, because torch draws fewer normal values by another
-        // algorithm.
+        // chunks, the last chunk has at least `Torch::GROUP` values, because torch uses another algorithm for fewer
+        // normal values.
         let chunks = count.saturating_sub(Torch::GROUP) / CHUNK + 1;
         let words = move |count| words_of(distribution, dtype, count).expect("checked by DeferredFill::new");
         (0..chunks).map(move |index| {
@@ -117,7 +117,7 @@ struct Chunk {
     dtype: DType,
     address: usize,
     count: usize,
-    /// The address of the state that the generator had before the whole fill.
+    /// The address of the state that the generator had before the fill to which the chunk belongs.
     state: usize,
     /// The number of 32-bit words that the earlier chunks of the fill take from the generator.
     words_before: u64,
@@ -191,8 +191,8 @@ fn next_run(taken: &AtomicUsize, count: usize, threads: usize) -> Option<Range<u
 }
 
 impl Chunk {
-    /// Fills the chunk. `generator` is the generator of the thread. It is advanced to the chunk if it belongs to the
-    /// same fill and is not past the chunk. Otherwise it is replaced by a new generator.
+    /// Fills the chunk. `generator` is the generator of the thread. If this generator belongs to the same fill and is
+    /// not past the chunk, the generator is advanced to the chunk. Otherwise a new generator replaces this generator.
     fn fill(&self, generator: &mut Option<Generator>) -> Result<(), fanin::Error> {
         let usable =
             |generator: &Generator| generator.state == self.state && generator.words <= self.words_before;

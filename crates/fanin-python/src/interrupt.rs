@@ -6,7 +6,7 @@ use std::time::Duration;
 use fanin::CancelToken;
 use pyo3::prelude::*;
 
-/// The minimum number of values for which a fill takes so long that Ctrl-C must be able to interrupt the fill.
+/// A fill of at least this many values takes so long that Ctrl-C must be able to interrupt the fill.
 pub const MIN_VALUES: usize = 1 << 25;
 
 /// The time between two checks for signals.

@@ -17,8 +17,8 @@ use crate::interrupt::{self, interruptible};
 use crate::memory::{Memory, state_at};
 use crate::openmp::threads;
 
-/// The minimum number of values for which a fill releases the GIL. Releasing the GIL costs microseconds, which is too
-/// much for smaller fills.
+/// A fill of at least this many values releases the GIL. Releasing the GIL costs microseconds, which is too much for
+/// most smaller fills.
 const RELEASE_GIL: usize = 1 << 16;
 
 /// A request to draw values of a distribution from torch's generator.
@@ -175,8 +175,8 @@ fn may_be_long(distribution: Distribution, count: usize) -> bool {
             // At the distance `near` from this bound, the density is 1/e of the peak.
             let nearest = (low - mean).max(mean - high) / std;
             let near = std * 2.0 / (nearest.hypot(2f64.sqrt()) + nearest);
-            // In each pass, torch draws a proposal for every element. The passes end when each element has accepted a
-            // proposal. Then `count * passes` proposals have been drawn.
+            // In each pass, torch draws a proposal for every element. The passes end when a proposal has been accepted
+            // for each element. Then `count * passes` proposals have been drawn.
             let passes =
                 (high - low) / near.min(high - low) * std::f64::consts::E * (1.0 + (count as f64).ln());
             count as f64 * passes

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 /// A mistake in a recipe.
 ///
-/// [`Display`] prints three lines. The first line contains the position and the message. The second line is the line of
-/// the recipe. The third line contains marks (`^`) under the mistake, and the remedy:
+/// [`Display`] prints three lines. The first line contains the position and the message. The second line shows the line
+/// of the recipe that contains the mistake. The third line contains marks (`^`) under the mistake, and the remedy:
 ///
 /// ```text
 /// recipe.toml:3:1: unused rule "*.bais": the pattern matches no tensor of this model

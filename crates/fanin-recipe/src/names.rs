@@ -87,8 +87,8 @@ fn products(tuples: &BTreeSet<&[u64]>) -> Vec<Vec<BTreeSet<u64>>> {
         let Some((head, tail)) = tuple.split_first() else { return vec![Vec::new()] };
         tails_by_head.entry(*head).or_default().insert(tail);
     }
-    // The head of a tuple is its first element, and the tail is the rest. Heads with the same set of tails form the
-    // first factor of a product.
+    // The head of a tuple is its first element, and the tail consists of the other elements. All heads with the same
+    // set of tails form the first factor of one product.
     let mut heads_by_tails: Vec<(BTreeSet<u64>, BTreeSet<&[u64]>)> = Vec::new();
     for (head, tails) in tails_by_head {
         match heads_by_tails.iter_mut().find(|(_, known)| *known == tails) {

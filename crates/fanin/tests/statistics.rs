@@ -63,9 +63,9 @@ fn uniform_values_have_their_distribution() {
             let d = distance(sample.clone(), |x| ((x - low) / (high - low)).clamp(0.0, 1.0));
             assert!(d < KS, "{low} {high} {dtype}: {d}");
             let different = distinct(&sample);
-            // Every f32 interval of the list has at least 2^22 values. The interval [1, 1.5) has exactly this number.
-            // By the birthday problem, a million draws from 2^22 values give about 890,000 distinct values. In f64, no
-            // two draws are expected to be equal.
+            // Each interval of the list contains at least 2^22 f32 values. The interval [1, 1.5) contains exactly 2^22
+            // values. By the birthday problem, a million draws from 2^22 values give about 890,000 distinct values. In
+            // f64, no two draws are expected to be equal.
             let least = if dtype == DType::F64 { N } else { 880_000 };
             assert!(different >= least, "{low} {high} {dtype}: {different} distinct");
         }

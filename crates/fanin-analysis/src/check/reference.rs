@@ -22,29 +22,29 @@ pub(crate) struct ReferenceDistribution {
     search: BinSearch,
 }
 
-/// A table that speeds up the search for the bin of a value. The range from the first bin edge to the last one is
+/// A table that speeds up the search for the bin of a value. The range from the first bin edge to the last bin edge is
 /// divided into `STEPS` intervals of equal length.
 ///
 /// The interval of a value is computed by operations that preserve the order of values. A value is therefore above all
-/// edges in lower intervals and below all edges in higher intervals. It is compared only with the edges in its own
-/// interval.
+/// bin edges in lower intervals and below all bin edges in higher intervals. The value is compared only with the bin
+/// edges in the interval of the value.
 #[derive(Debug, Clone)]
 struct BinSearch {
-    /// The first edge.
+    /// The first bin edge.
     first: f64,
     /// The reciprocal of the length of an interval.
     steps_per_unit: f64,
-    /// For each interval, the number of edges in lower intervals.
+    /// For each interval, the number of bin edges in lower intervals.
     below: Vec<u16>,
-    /// The largest number of edges in one interval.
+    /// The largest number of bin edges in one interval.
     compared: usize,
-    /// The edges in ascending order, followed by `compared` infinities, so that `compared` edges from any index on can
-    /// be read.
+    /// The bin edges in ascending order, followed by `compared` infinities, so that `compared` edges from any index on
+    /// can be read.
     edges: Vec<f64>,
 }
 
-/// The number of intervals of a [`BinSearch`]. No interval has more than one of 511 edges at equal distances, or at the
-/// quantiles of a normal distribution.
+/// The number of intervals of a [`BinSearch`]. If 511 bin edges are at equal distances or at the quantiles of a normal
+/// distribution, each interval contains at most one bin edge.
 const STEPS: usize = 1 << 11;
 
 /// Returns the index of the interval of a [`BinSearch`] that contains `x`. Returns 0 if `x` is below all intervals, and
@@ -99,7 +99,7 @@ impl BinSearch {
         step(x, self.first, self.steps_per_unit) as usize
     }
 
-    /// Adds the number of values in each bin to `bins`.
+    /// Counts the values in each bin, and adds the counts to `bins`.
     fn count(&self, values: &[f64], bins: &mut [u64]) {
         const BLOCK: usize = 512;
         let mut indices = [0; BLOCK];
@@ -109,8 +109,8 @@ impl BinSearch {
             for (index, x) in indices.iter_mut().zip(values) {
                 *index = self.bin(*x, *index as usize) as u32;
             }
-            // The counts are incremented in a loop of their own. The CPU then knows early which counts are written, and
-            // need not wait before it reads the next one.
+            // The counts are incremented in a separate loop. The CPU then knows early which counts are written, and
+            // need not wait before it reads the next count.
             for index in indices {
                 bins[*index as usize] += 1;
             }
@@ -121,7 +121,7 @@ impl BinSearch {
     #[inline]
     fn bin(&self, x: f64, step: usize) -> usize {
         let below = usize::from(self.below[step]);
-        // For most distributions, at most one edge of a bin is inside an interval of the [`BinSearch`].
+        // For most distributions, each interval of the [`BinSearch`] contains at most one bin edge.
         if self.compared == 1 {
             below + usize::from(x >= self.edges[below])
         } else {
@@ -144,8 +144,8 @@ impl ReferenceDistribution {
         self.moments.std == 0.0 && self.dtype != DType::F64
     }
 
-    /// Returns whether the distribution of the values can be tested. This is impossible if the standard deviation is 0.
-    /// For f64, it is also impossible if the standard deviation is hardly larger than the distance between adjacent f64
+    /// Returns whether the distribution of the values can be tested. Returns false if the standard deviation is 0. For
+    /// f64, also returns false if the standard deviation is hardly larger than the distance between adjacent f64
     /// numbers near the mean.
     pub(crate) fn is_testable(&self) -> bool {
         let Moments { mean, std, .. } = self.moments;
@@ -161,14 +161,15 @@ impl ReferenceDistribution {
         smooth && self.distribution.is_normal() && (self.moments.kurtosis - 3.0).abs() < 0.03
     }
 
-    /// Returns whether the sum of a function of `count` values, such as their squares, is nearly normal. If most values
+    /// Returns whether a sum over `count` values, such as the sum of their squares, is nearly normal. If most values
     /// are rounded to one value, the kurtosis is large, and `count` must be larger.
     pub(crate) fn has_normal_sums(&self, count: u64) -> bool {
         count as f64 >= 30.0 * self.moments.kurtosis.max(1.0)
     }
 
-    /// Returns the probability that torch replaces a uniform value by the lower bound. In f16 and bf16, torch does this
-    /// with values that are rounded to the upper bound. The result is 0 for other distributions and types.
+    /// Returns the probability that torch replaces a uniform value by the lower bound. If a value is rounded to the
+    /// upper bound in f16 or bf16, torch replaces the value by the lower bound. For other distributions and types, the
+    /// result is 0.
     pub(crate) fn wrapped_probability(&self) -> f64 {
         let Univariate::Uniform { high, .. } = self.distribution else { return 0.0 };
         if self.dtype.size() != 2 {
@@ -178,7 +179,7 @@ impl ReferenceDistribution {
     }
 
     /// Returns an upper bound on the probability that a value is 0. torch's normal sampler returns exactly 0 once in
-    /// 2^24 values. The bound allows twice this rate.
+    /// 2^24 values. The result allows for twice this rate.
     pub(crate) fn probability_of_zero(&self) -> f64 {
         let (below, above) = grid::rounding_interval(self.dtype, 0.0);
         self.distribution.probability(below, above) + 2f64.powi(-23)
@@ -196,13 +197,14 @@ impl ReferenceDistribution {
         self.search.bin(x, self.search.step(x))
     }
 
-    /// Adds the number of values in each bin to `bins`. The values must be finite.
+    /// Counts the values in each bin, and adds the counts to `bins`. The values must be finite.
     pub(crate) fn count(&self, values: &[f64], bins: &mut [u64]) {
         self.search.count(values, bins);
     }
 }
 
-/// The reference distributions of many plans. Plans with the same distribution and type share one.
+/// The reference distributions of many plans. Plans with the same distribution and type share one reference
+/// distribution.
 #[derive(Debug, Default)]
 pub(crate) struct References(Vec<ReferenceDistribution>);
 

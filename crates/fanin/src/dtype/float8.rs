@@ -117,7 +117,7 @@ fn e5m2_bits(x: f32) -> u8 {
     (sign | if magnitude > 0x7f80_0000 { 0x7f } else { finite }) as u8
 }
 
-/// Returns the value of an e4m3fn, given its bits.
+/// Returns the value of an e4m3fn number, given the bits of the number.
 fn e4m3_to_f32(bits: u8) -> f32 {
     let sign = if bits & 0x80 != 0 { -1.0 } else { 1.0 };
     let (exponent, mantissa) = (u32::from(bits >> 3) & 15, u32::from(bits) & 7);
@@ -129,7 +129,7 @@ fn e4m3_to_f32(bits: u8) -> f32 {
     sign * magnitude
 }
 
-/// Returns the value of an e5m2, given its bits.
+/// Returns the value of an e5m2 number, given the bits of the number.
 fn e5m2_to_f32(bits: u8) -> f32 {
     f16::from_bits(u16::from(bits) << 8).to_f32()
 }
@@ -160,7 +160,8 @@ mod tests {
                     continue;
                 }
                 assert_eq!(narrow(value), bits, "{value}");
-                // Tests the value, the midpoint between the value and the next value, and the f32 values next to both.
+                // Tests the value, the midpoint between the value and the next value, and f32 values next to the
+                // value and to the midpoint.
                 for step in [0i32, 1, -1, 0x7_ffff, 0x8_0000, 0x8_0001, 0xf_ffff, 0x10_0000, 0x10_0001] {
                     let x = f32::from_bits(value.to_bits().wrapping_add_signed(step));
                     let midpoint = f32::midpoint(value, wide(bits.wrapping_add(1)));

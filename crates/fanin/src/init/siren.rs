@@ -45,8 +45,8 @@ pub const fn siren_first() -> Siren {
 }
 
 impl Siren {
-    /// Sets the factor omega in `sin(omega * (W x + b))`, which must be finite and greater than 0. Omega has no effect
-    /// on [`siren_first`].
+    /// Sets the factor omega in `sin(omega * (W x + b))`. Omega must be finite and greater than 0. For [`siren_first`],
+    /// this method has no effect.
     #[must_use]
     pub const fn omega(self, omega: f64) -> Self {
         Self { omega: if self.omega.is_some() { Some(omega) } else { None }, ..self }

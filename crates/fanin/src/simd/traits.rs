@@ -198,12 +198,12 @@ pub(crate) trait SimdU64: Copy {
     /// Returns `self >> 32`.
     fn high_halves(self) -> Self;
 
-    /// Combines the low halves of the lanes. The low half of each lane of the result is the low half of `self`. The
-    /// high half is the low half of `odd`.
+    /// Returns the low halves of the lanes of both vectors. In each lane of the result, the low half is from `self`,
+    /// and the high half is from `odd`.
     fn interleave_low(self, odd: Self) -> Self;
 
-    /// Combines the high halves of the lanes. The low half of each lane of the result is the high half of `self`. The
-    /// high half is the high half of `odd`.
+    /// Returns the high halves of the lanes of both vectors. In each lane of the result, the low half is from `self`,
+    /// and the high half is from `odd`.
     fn interleave_high(self, odd: Self) -> Self;
 
     /// Writes the lanes to the first `2 * LANES` words of a slice. The low half of each lane is written before the high

@@ -161,7 +161,7 @@ impl Scanner<'_> {
         })
     }
 
-    /// Parses the rest of a `blocks` spec, after the word `blocks`.
+    /// Parses the part of a `blocks` spec after the word `blocks`.
     fn blocks(&mut self) -> Result<Init, SpecError> {
         self.expect(
             "(",
@@ -209,7 +209,7 @@ impl Scanner<'_> {
         }
     }
 
-    /// Parses the rest of a `stacked` spec, after the word `stacked`.
+    /// Parses the part of a `stacked` spec after the word `stacked`.
     fn stacked(&mut self) -> Result<Init, SpecError> {
         self.expect("(", "after stacked: write stacked(spec)")?;
         let each = self.spec_of_part(true)?;

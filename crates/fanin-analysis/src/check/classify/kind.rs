@@ -115,17 +115,18 @@ pub struct Classification {
     /// `false`, the values may still be an unchanged draw of another generator, or a draw that was rounded to a
     /// narrower type.
     pub unchanged: bool,
-    /// A description of the values that `kind` does not include. It describes the blocks of [`Kind::Blocks`], or a
-    /// normal distribution that no known initializer gives to a tensor of this name. `None` if the description follows
-    /// from `kind`.
+    /// A description of the values, if `kind` does not contain it. For [`Kind::Blocks`], the text describes the blocks.
+    /// For [`Kind::Other`], the text names the distribution of the values if it is known, such as `normal(std=0.02)`.
+    /// `None` in all other cases.
     pub description: Option<String>,
-    /// Numbers by which the values are compared with those of other tensors. `None` if the values are not random.
+    /// Numbers by which the values are compared with the values of other tensors. `None` if the values are not random.
     pub(crate) signature: Option<Signature>,
 }
 
 impl Classification {
-    /// Changes the kind to [`Kind::Other`], for values that follow a known distribution but were changed or are not
-    /// independent of one another. The description still names the distribution. `reason` becomes a note.
+    /// Changes the kind to [`Kind::Other`]. Used for values that follow a known distribution but are probably not a
+    /// fresh draw, for example because some of the values were changed. The description still names the distribution.
+    /// `reason` becomes a note.
     pub(crate) fn set_not_fresh(&mut self, reason: String) {
         self.description.get_or_insert_with(|| self.kind.description());
         self.kind = Kind::Other;

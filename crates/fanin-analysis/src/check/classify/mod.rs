@@ -32,11 +32,11 @@ use kind::{Classification, Kind};
 use scan::Scan;
 use unchanged::{Origin, origin};
 
-/// The smallest number of finite values for which a distribution is recognized.
+/// A distribution is recognized only if the tensor has at least this many finite values.
 const MIN_VALUES: u64 = 64;
 
-/// The largest number of rows, and of columns, of a matrix that is tested for orthogonality. The test stores a few
-/// numbers for each row and column.
+/// A matrix is tested for orthogonality only if it has at most this many rows and at most this many columns. The test
+/// stores a few numbers for each row and each column.
 const MAX_LINE: usize = 1 << 22;
 
 /// Classifies the tensor at index `tensor` of the checkpoint's manifest.
@@ -168,7 +168,7 @@ fn use_origin(origin: Origin, found: &mut Classification) {
 }
 
 /// Adds a message for each test that shows that the values are not independent of one another. Copies are problems,
-/// because training does not cause them. The other messages are notes.
+/// because training does not copy values. The other messages are notes.
 fn report_dependence(dependence: Vec<TestResult>, found: &mut Classification) {
     for TestResult { test, text, .. } in dependence {
         match test {
@@ -203,8 +203,8 @@ fn uninitialized_memory(scan: &Scan<'_>) -> Option<String> {
         .then(|| format!("{implausible} values are subnormal or beyond 1e15: uninitialized memory?"))
 }
 
-/// Returns a message if a range or a row of values is repeated. Returns `None` otherwise, and for a repetition that is
-/// usual for tensors of this kind.
+/// Returns a message if a range or a row of values is repeated. Returns `None` if nothing is repeated, or if such a
+/// repetition is usual for tensors of this kind.
 fn repeated_values(scan: &Scan<'_>, kind: Kind) -> Option<String> {
     let repeat = match kind {
         Kind::Fresh(_) | Kind::Orthogonal(_) => scan.repeats.any(),

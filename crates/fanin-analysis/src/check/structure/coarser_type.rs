@@ -38,10 +38,10 @@ impl CoarserType {
         Self { dtype, finite: 0, bf16: 0, f16: 0, f32: 0 }
     }
 
-    /// Counts the next values. Nothing is counted unless the type of the tensor is f32 or f64.
+    /// Adds `values` to the counts. Values are counted only if the type of the tensor is f32 or f64.
     pub(super) fn add(&mut self, values: &[f64]) {
-        // The largest number of mantissa bits of a narrower type: 10 for f16, 23 for f32. In a random value, the bits
-        // after these are rarely all 0.
+        // The largest number of mantissa bits of a narrower type: 10 for f16, 23 for f32. In a random value, the
+        // mantissa bits after the first `bits` bits are rarely all 0.
         let bits = match self.dtype {
             DType::F32 => 10,
             DType::F64 => 23,

@@ -2,15 +2,15 @@
 
 use crate::vectorized::vectorized;
 
-/// The kurtosis below which values count as light-tailed. Normal values have a kurtosis of 3. Consider the sum of the
-/// squares of a few dozen values. For light-tailed values, large deviations of this sum are about as rare as for normal
-/// values, or rarer.
+/// Values are called light-tailed if their kurtosis is below this limit. Normal values have a kurtosis of 3. If values
+/// are light-tailed, the sum of the squares of a few dozen values is far from its mean about as rarely as for normal
+/// values, or more rarely.
 pub(super) const LIGHT_TAILED: f64 = 3.3;
 
 /// The structure of a tensor is tested only if the tensor has at least this many values.
 pub(crate) const MIN_VALUES: usize = 64;
 
-/// The largest number of products that are added in f32. The sums of several such groups are added in f64.
+/// At most this many products are added in f32. The sums of several groups of products are added in f64.
 const SHORT: usize = 4096;
 
 /// The number of partial sums of a scalar product. Separate sums allow the compiler to vectorize the loop.

@@ -20,7 +20,7 @@ def lightning_callback(monitor: Monitor) -> Any:
         lightning = importlib.import_module("pytorch_lightning")
 
     class MonitorCallback(lightning.Callback):  # type: ignore[misc, name-defined, unused-ignore]
-        #: The number of optimizer steps at the beginning of the current step, or None between two steps.
+        #: The value of `trainer.global_step` at the beginning of the current step of the `Monitor`. None between two steps.
         begun: int | None = None
 
         def on_train_batch_start(self, trainer: Any, *args: Any, **kwargs: Any) -> None:

@@ -26,8 +26,8 @@ def preserved(model: nn.Module, *, may_write: bool = False) -> Iterator[None]:
     enabled. At the start of the context, the gradients of the parameters are set to None. Inside the context, gradients are
     enabled, and code that is compiled by torch.compile runs uncompiled, so that hooks are called.
 
-    Parameters are not copied. RuntimeError is raised at the end of the context if the code inside has written to a parameter. With
-    `may_write`, this is not checked.
+    Parameters are not copied. RuntimeError is raised at the end of the context if the code inside has written to a parameter. If
+    `may_write` is True, the code may write to parameters.
     """
     for name, parameter in model.named_parameters():
         if nn.parameter.is_lazy(parameter):

@@ -1,5 +1,5 @@
-//! Finds the patterns of a draft's rules. Each rule applies only to tensors with the same choice. Among the candidates
-//! for a pattern, the most general one is preferred.
+//! Finds the patterns of a draft's rules. All tensors to which a rule applies have the same [`Choice`], which contains
+//! the spec of the rule. If several patterns are possible for a rule, the most general pattern is used.
 
 use super::choice::Choice;
 use crate::recipe::glob::Glob;
@@ -14,11 +14,11 @@ pub(super) struct DraftRule<'a> {
 }
 
 /// The maximum number of comparisons between a pattern and a name. This number of comparisons takes a few seconds.
-/// After the maximum, each remaining tensor gets a rule whose pattern is the tensor's name.
+/// After this number, each remaining tensor gets a rule whose pattern is the tensor's name.
 const MAX_COMPARISONS: usize = 50_000_000;
 
-/// Returns rules that give each tensor its choice, ordered by section. `choices[i]` is the choice for the tensor
-/// `names[i]`. Each rule applies to at least one tensor.
+/// Returns the rules of a draft, ordered by section. `choices[i]` is the choice for the tensor `names[i]`. The first
+/// rule that matches a tensor contains the choice for this tensor. Each rule applies to at least one tensor.
 pub(super) fn rules<'a>(names: &[&str], choices: &'a [Choice]) -> Vec<DraftRule<'a>> {
     // Distinct choices are numbered in the order of first occurrence. `kinds[i]` is the number of the choice
     // `choices[i]`.
@@ -54,8 +54,8 @@ pub fn cover(names: &[&str], kinds: &[usize], order: &[usize]) -> Vec<(String, V
             continue;
         }
         // Returns the pattern and the indices of the open names that match the pattern. Returns `None` if one of these
-        // names has a different kind, if `names[index]` does not match, or if the maximum number of comparisons is
-        // exceeded.
+        // names has another kind than `names[index]`, if `names[index]` does not match, or if the maximum number of
+        // comparisons is exceeded.
         let mut try_pattern = |pattern: String| {
             if comparisons > MAX_COMPARISONS {
                 return None;

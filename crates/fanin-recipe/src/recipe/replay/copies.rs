@@ -63,8 +63,8 @@ mod tests {
 
     use crate::Replay;
 
-    /// Parses a replay of `count` tensors. Each tensor except the first has `steps` steps, which all copy the tensor
-    /// before it.
+    /// Parses a replay of `count` tensors. Each tensor except the first has `steps` steps. Each step copies the
+    /// previous tensor.
     fn parse(count: usize, steps: usize) -> Result<(), String> {
         let mut text =
             "[replay]\nversion = 1\n[tensors]\nt0 = { shape = [1], fill = \"zeros\" }\n".to_owned();

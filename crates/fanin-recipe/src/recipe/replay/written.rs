@@ -81,7 +81,7 @@ impl Ranges {
         self.0.insert(start, end);
     }
 
-    /// Returns true if the set has all positions of a range.
+    /// Returns true if the set contains all positions of a range.
     fn contains(&self, range: &Range<usize>) -> bool {
         self.0.range(..=range.start).next_back().is_some_and(|(_, &last)| last >= range.end)
     }

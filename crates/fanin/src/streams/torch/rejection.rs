@@ -16,7 +16,7 @@ use crate::region::RegionSlice;
 use crate::rng::{Mt19937, StateReader};
 use crate::simd::Level;
 
-/// The number of elements in a block. All rejection passes over a block are made before those over the next block.
+/// The number of elements in a block. All rejection passes over a block are made before the next block is processed.
 const BLOCK: usize = 1 << 15;
 
 /// A partition of at most this number of elements is a single block. All passes over such a partition use the same
@@ -62,13 +62,12 @@ pub(super) trait Trial<W: Wide>: Sync {
 
 /// The state of the generator after the values of one partition have been drawn.
 struct Drawn {
-    /// The number of passes after the first pass that the partition needed.
+    /// The number of passes that the partition needed after the first pass.
     later_passes: u64,
     /// The generator at the end of the last pass. `None` if no pass after the first one was needed.
     after_last: Option<Mt19937>,
-    /// The generator after the first pass over the partition, and the number of words that the generator has passed
-    /// since the beginning of the last sequence of words of the first pass. `None` if the caller had already drawn the
-    /// first pass.
+    /// The generator after the first pass over the partition, and the number of words that this generator has passed in
+    /// the last sequence of words (see [`Trial::sequences`]). `None` if the caller had already drawn the first pass.
     after_first: Option<(Mt19937, u64)>,
 }
 

@@ -18,7 +18,8 @@ pub(super) trait Wide: Element {
     /// Returns the slice as a [`WideSlice`].
     fn slice(slice: &mut [Self]) -> WideSlice<'_>;
 
-    /// Returns the least and the greatest value of this type that are rounded to `x`, a value of the type `dtype`.
+    /// Returns the least and the greatest value of this type that rounding to `dtype` maps to `x`. `x` must be a value
+    /// of the type `dtype`.
     fn rounding_to(dtype: DType, x: f64) -> (Self, Self);
 }
 

@@ -1,8 +1,8 @@
 """Fills new CPU memory with a byte pattern, so that values that depend on unwritten memory differ between two builds.
 
-`torch.empty` returns memory with arbitrary content. While the dispatch mode `FreshMemory` is on, torch calls it for every operator of
-its thread, and the mode fills the result of each operator that returns unwritten memory. The fill writes to the memory directly and
-not through an operator, so other modes do not record it.
+`torch.empty` returns memory with arbitrary content. While the dispatch mode `FreshMemory` is on in a thread, torch calls the mode
+for every operator of the thread. If an operator returns unwritten memory, the mode fills this memory. The fill writes to the memory
+directly and not through an operator, so other modes do not record the fill.
 
 There are two patterns, which differ in every element. Their bytes depend on the position in the memory. So the difference between the
 patterns survives arithmetic such as the subtraction of the mean.
@@ -30,8 +30,8 @@ _aten = torch.ops.aten
 #: The number of bytes after which a pattern repeats. It is a multiple of the element size of every dtype.
 PERIOD = 1 << 18
 
-#: The ids of the operators that return unwritten memory. The set has ids, because hashing an operator would call a Python function,
-#: which is slower. torch never frees these operators, so their ids stay valid.
+#: The ids of the operators that return unwritten memory. The set contains ids, because hashing an operator would call a
+#: Python function, which is slower. torch never frees these operators, so their ids stay valid.
 _ALLOCATING = {
     id(overload)
     for name in (
@@ -161,8 +161,8 @@ class FreshMemory(TorchDispatchMode):
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
-        # If this returned True, torch would wrap `__torch_dispatch__`. The wrapper imports torch._dynamo, which takes seconds, and
-        # makes every operator slower.
+        # If this method returned True, torch would wrap `__torch_dispatch__`. The wrapper imports torch._dynamo, which takes
+        # seconds, and makes every operator slower.
         return False
 
     def __torch_dispatch__(self, operator, types, args=(), kwargs=None):

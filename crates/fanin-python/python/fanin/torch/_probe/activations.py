@@ -40,7 +40,7 @@ _UNSATURATED = {
 
 
 def saturated_share(name: str, output: Tensor, is_open: Tensor | None = None) -> float | None:
-    """Returns the fraction of an activation's outputs that are saturated: they are outside of the range in `_UNSATURATED`.
+    """Returns the fraction of an activation's outputs that are saturated, which means outside the range in `_UNSATURATED`.
 
     `is_open` says which outputs count. It is False for an output whose input is a masked logit, such as -inf. Returns None if the
     activation is not in `_UNSATURATED`, or if no output counts.

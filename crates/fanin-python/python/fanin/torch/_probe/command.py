@@ -27,7 +27,7 @@ exit code:
   2  invalid arguments or input
 """
 
-#: The names that --fail-on accepts before "=": "slope" bounds the slopes of both signal and gradient.
+#: The names that --fail-on accepts before "=". "signal" and "gradient" each limit one slope. "slope" limits both slopes.
 _BOUNDS = ("slope", "signal", "gradient")
 
 
@@ -78,7 +78,7 @@ def _parser() -> argparse.ArgumentParser:
 def _limit(text: str) -> Callable[[Probe], str | None]:
     """Parses an argument of --fail-on.
 
-    Returns a function that takes a probe. It returns a message if the probe exceeds the limit, else None.
+    Returns a function of a probe. If the probe exceeds the limit, the function returns a message, else None.
     """
     if text == "problems":
         return _problems

@@ -97,8 +97,8 @@ _ARGUMENTS: dict[str, tuple[str, ...]] = {
 }
 _TIMM = "timm.layers.weight_init"
 _MODULES = ("torch.nn.init", "transformers.initialization", _TIMM, "fanin.torch._init")
-#: Functions that only count as initializers in timm. In transformers, `lecun_normal_` calls `trunc_normal_` with other bounds than
-#: fanin's scheme lecun_normal, so there the call of `trunc_normal_` is stored instead.
+#: Functions that count as initializers only if they belong to timm. In transformers, `lecun_normal_` calls `trunc_normal_` with
+#: other bounds than fanin's scheme lecun_normal. The call of `trunc_normal_` is therefore stored instead.
 _ONLY_TIMM = ("variance_scaling_", "lecun_normal_")
 
 #: Files whose functions are skipped on the stack, because they only forward calls.
