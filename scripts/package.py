@@ -83,7 +83,7 @@ def addresses() -> str:
 
 
 def copied_sources(folder: Path, repository: str) -> None:
-    """Copies the files of the repository to a folder. Makes the relative links in README.md absolute.
+    """Copies the files of the repository to a folder. Makes the relative links in the copy of README.md absolute.
 
     The links must be absolute, because PyPI shows README.md without the rest of the repository.
     """

@@ -81,8 +81,8 @@ impl BinSearch {
         search.below.reserve(STEPS);
         for (lower, step) in (0u16..).zip(&steps) {
             // Fills `below` for the intervals after the interval of the previous edge, up to and including the interval
-            // of this edge. All of them have the same number of edges in lower intervals: `lower`, the number of edges
-            // before this edge.
+            // of this edge. For each of these intervals, the number of edges in lower intervals is `lower`, the number
+            // of edges before this edge.
             search.below.resize(step + 1, lower);
         }
         let all = u16::try_from(steps.len()).expect("there are at most 511 edges");
