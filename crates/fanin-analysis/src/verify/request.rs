@@ -12,7 +12,7 @@ pub struct Request<'a> {
     pub settings: &'a [(String, f64)],
     /// The names, shapes and types that the checkpoint must have. If `None`, they are not checked.
     pub model: Option<Manifest>,
-    /// Whether the caller gave `model`. If false, `model` is the built-in model that the recipe names.
+    /// Whether the caller gave `model`. If false, `model` is the built-in model to which the recipe belongs, or `None`.
     pub model_given: bool,
     /// The checkpoint from which the recipe copies tensors. If `None`, copied tensors are not checked.
     pub copied: Option<&'a Checkpoint>,

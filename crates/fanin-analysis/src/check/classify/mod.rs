@@ -167,8 +167,8 @@ fn use_origin(origin: Origin, found: &mut Classification) {
     }
 }
 
-/// Adds a message for each test that shows that the values are not independent of one another. Copies are problems,
-/// because training does not copy values. The other messages are notes.
+/// Adds a message for each failed test in `dependence`. Repeated values are problems, because training does not copy
+/// values. The other messages are notes.
 fn report_dependence(dependence: Vec<TestResult>, found: &mut Classification) {
     for TestResult { test, text, .. } in dependence {
         match test {
@@ -189,8 +189,8 @@ fn non_finite_values(scan: &Scan<'_>) -> Option<String> {
     (summary.non_finite > 0).then(|| format!("{} of {values} values are NaN or infinite", summary.non_finite))
 }
 
-/// Returns a message if more than 0.1 % of the values are subnormal or above 1e15 in magnitude, or if all values are
-/// the same subnormal number. Returns `None` otherwise.
+/// Returns a message if more than 0.1 % of the finite values are subnormal or above 1e15 in magnitude, or if all finite
+/// values are the same subnormal number. Returns `None` otherwise.
 fn uninitialized_memory(scan: &Scan<'_>) -> Option<String> {
     let summary = &scan.summary;
     if summary.min == summary.max {

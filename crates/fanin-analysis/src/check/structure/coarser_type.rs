@@ -76,7 +76,8 @@ impl CoarserType {
     }
 
     /// Returns a failed test `rounded` if a narrower type exactly represents at least 32 values and more than 5 % of
-    /// all values. By chance, bf16 exactly represents one in 2^16 random f32 values, and f16 one in 2^13.
+    /// the finite values other than 0. By chance, bf16 exactly represents one in 2^16 random f32 values, and f16 one in
+    /// 2^13.
     pub(super) fn test(&self) -> Option<TestResult> {
         let counts = [(DType::BF16, self.bf16), (DType::F16, self.f16), (DType::F32, self.f32)];
         let candidates: &[(DType, u64)] = match self.dtype {

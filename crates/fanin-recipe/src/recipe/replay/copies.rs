@@ -16,7 +16,7 @@ const MAX_CHAIN: usize = 100;
 /// each tensor.
 const MAX_COMPUTED: usize = 1 << 20;
 
-/// For each tensor that was parsed so far, by name: the work to compute its values.
+/// Maps the name of each tensor that was parsed so far to the work to compute the values of the tensor.
 #[derive(Default)]
 pub(super) struct Copies(HashMap<String, Work>);
 
