@@ -22,7 +22,7 @@ class Scheme:
 
     name: str
     rules: str
-    #: The function that builds the network. None for the network of the experiment.
+    #: The function that builds the network. If it is None, `Experiment.build` builds the network.
     build: Callable[..., nn.Module] | None = None
     #: The variables of its recipe.
     variables: str = ""
@@ -34,7 +34,7 @@ class Scheme:
 
 @dataclasses.dataclass(frozen=True)
 class Experiment:
-    """A kind of network, the initializations that are compared in it, and how it is trained."""
+    """An experiment: a kind of network, the initializations that are compared, and the settings of the training."""
 
     key: str
     title: str
@@ -42,7 +42,7 @@ class Experiment:
     schemes: tuple[Scheme, ...]
     #: The labels of the layers at whose outputs signal and gradient are measured.
     points: tuple[str, ...]
-    #: The number of layers from one layer of `points` to the next.
+    #: The number of layers from one layer of `points` to the next layer of `points`.
     step: int = 1
     optimizer: str = "sgd"
     rates: tuple[float, ...] = (0.01, 0.003)
@@ -142,7 +142,7 @@ RESIDUAL_CNN = Experiment(
     steps=100,
 )
 
-#: The number of sublayers of the transformers that are trained.
+#: The number of sublayers of each transformer that is trained.
 TRAINED = 24
 NORMS = '"*norm.weight" = "ones"\n"position" = "zeros"\n'
 FUSED = '"*qkv.weight" = "blocks(xavier_uniform, count=3)"\n"*" = "xavier_uniform"'

@@ -47,7 +47,7 @@ def _parts(cell):
 
 
 def on_page_markdown(markdown, page, config, files):
-    """Removes comments, which tests read, and links files outside of docs/ to the repository."""
+    """Removes HTML comments, which only tests read. Links to files outside of docs/ become links to the repository."""
     folder = posixpath.dirname(page.file.src_uri)
 
     def outside(match):
@@ -60,6 +60,6 @@ def on_page_markdown(markdown, page, config, files):
         return f"{match[1]}{config.repo_url.rstrip('/')}/{kind}/main/{target}"
 
     parts = FENCE.split(COMMENT.sub("\n", markdown))
-    # The parts with an even number are outside of code. Python-Markdown needs an empty line between code and a list.
+    # The parts with an even index are outside of code blocks. Python-Markdown needs an empty line between code and a list.
     parts = [part if number % 2 else LINK.sub(outside, _to_pages(part)) for number, part in enumerate(parts)]
     return "\n".join(parts)

@@ -2,7 +2,7 @@
 
 use crate::vectorized::vectorized;
 
-/// The largest number of bars in which a histogram is shown.
+/// The largest number of bars of a histogram that is shown to the user.
 pub(crate) const MAX_BARS: usize = 32;
 
 /// The number of bins in which values are counted. Each bar is the sum of many bins, so each edge of a bar is wrong by

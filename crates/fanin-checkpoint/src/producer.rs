@@ -17,7 +17,7 @@ use crate::replay;
 use crate::tensor_range::TensorRange;
 use crate::torch_sequence::{TorchSequence, chunk_plans};
 
-/// The producer of the values of a checkpoint's tensors. It sends the values to the receiving thread.
+/// Produces the values of a checkpoint's tensors, and sends the values to the receiving thread.
 pub(crate) struct Producer<'a> {
     /// All tensors of the checkpoint.
     planned: &'a [Planned],

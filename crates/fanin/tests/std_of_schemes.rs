@@ -79,8 +79,8 @@ fn measured_and_planned_stds_agree_with_the_formulas() {
     for (spec, shape, std) in definitions() {
         let planned = plan(spec, shape, DType::F32).unwrap().std();
         let measured = std_of(&filled(spec, shape, DType::F32, &mut Native::new(9).tensor("w")).to_f64());
-        // The mean of these columns of a Hadamard matrix is not exactly 0. The planned standard deviation measures
-        // deviations from the mean, but the formula in this file measures deviations from 0.
+        // The mean of the values of `zero_hadamard` is not exactly 0. The planned standard deviation measures
+        // deviations from this mean, but the formula in this file measures deviations from 0.
         let near = if spec == "zero_hadamard" { 1e-3 } else { 1e-9 };
         assert!((planned / std - 1.0).abs() < near, "{spec}: planned {planned}, by hand {std}");
         assert!((measured / std - 1.0).abs() < 5e-3, "{spec}: measured {measured}, by hand {std}");

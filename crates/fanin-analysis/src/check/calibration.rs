@@ -38,8 +38,8 @@ const SHAPES: [&[usize]; 10] = [
 /// The limits below which p-values are counted.
 const LIMITS: [f64; 4] = [1e-2, 1e-3, 1e-4, 1e-5];
 
-/// Draws and tests `tensors` tensors of each distribution, type and shape. Returns the number of results of each test,
-/// and how many of them have a p-value below each of `LIMITS`.
+/// Draws and tests `tensors` tensors of each distribution, type and shape. For each test, returns the number of
+/// results, and for each of `LIMITS`, the number of results with a p-value below this limit.
 fn count(tensors: u64) -> BTreeMap<&'static str, (u64, [u64; 4])> {
     let mut counts: BTreeMap<&'static str, (u64, [u64; 4])> = BTreeMap::new();
     for (spec, dtype) in SPECS.iter().flat_map(|spec| DTYPES.map(|dtype| (spec, dtype))) {
@@ -48,7 +48,7 @@ fn count(tensors: u64) -> BTreeMap<&'static str, (u64, [u64; 4])> {
             let reference = ReferenceDistribution::new(Univariate::of(&plan).unwrap(), dtype);
             for seed in 0..tensors {
                 let mut buffer = ValueBuffer::new(dtype, plan.len()).unwrap();
-                // The name differs from tensor to tensor, so each tensor has its own random numbers.
+                // No two tensors have the same name and seed, so each tensor has its own random numbers.
                 let name = format!("{spec} {dtype} {shape:?}");
                 Native::new(seed).tensor(&name).fill(&plan, buffer.tensor(shape).unwrap()).unwrap();
                 let values = decode(StoredType::from_float(dtype), &buffer.bytes());

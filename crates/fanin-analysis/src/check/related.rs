@@ -78,8 +78,8 @@ fn common_orders(tensors: &[Signed]) -> Vec<Relation> {
     relations
 }
 
-/// Returns the message on two tensors that have a common order. `name` is the name of the first tensor. `ends` has the
-/// index of the common order in [`Signature::orders`] of the first tensor, and its index in those of the second tensor.
+/// Returns the message on two tensors that have a common order. `name` is the name of the first tensor. `ends` contains
+/// two indices of the common order: the index in [`Signature::orders`] of the first tensor, and of the second tensor.
 /// `negated` is whether one order is the reverse of the other. `same_size` is whether both tensors have the same number
 /// of values.
 fn text(name: &str, ends: (usize, usize), negated: bool, same_size: bool) -> String {
@@ -120,7 +120,7 @@ fn correlations(tensors: &[Signed]) -> Vec<Relation> {
     relations
 }
 
-/// Returns the number of pairs that are compared among `count` tensors that have equal numbers of values.
+/// Returns how many pairs of tensors are compared, if `count` tensors have the same number of values.
 fn compared_pairs(count: usize) -> f64 {
     let neighbours = count.saturating_sub(1).min(MAX_COMPARED);
     (neighbours * count) as f64 - (neighbours * (neighbours + 1) / 2) as f64
@@ -132,8 +132,8 @@ fn p_value(square: f64, n: f64) -> f64 {
     beta_reg((n - 1.0) / 2.0, 0.5, 1.0 - square.min(1.0))
 }
 
-/// Returns the magnitude of the correlation of two samples of `n` values at which the p-value is 1 / `pairs`. Computed
-/// by bisection.
+/// Returns the positive correlation whose p-value is 1 / `pairs`, for two samples of `n` values. The correlation is
+/// computed by bisection.
 fn smallest_correlation(n: f64, pairs: f64) -> f64 {
     let (mut below, mut above) = (0.0, 1.0);
     for _ in 0..30 {

@@ -6,8 +6,8 @@
 //! - `mean` and `std`: the mean and the standard deviation are compared with the planned ones. Their deviations are
 //!   treated as normal, with Cramér's correction for the skewness. For fewer than 100,000 normal values, the p-value of
 //!   `std` is computed from the chi-square distribution.
-//! - `distribution`: the Kolmogorov-Smirnov distance is computed at up to 511 bin edges, so it is at most the distance
-//!   over all values. The p-value is the upper bound of Massart (1990).
+//! - `distribution`: the Kolmogorov-Smirnov distance is computed at up to 511 bin edges only. The result is therefore
+//!   at most the distance over all values. The p-value is the upper bound of Massart (1990).
 //! - `order`: the correlation of consecutive values is compared with 0. Sorted or smooth values are correlated.
 //! - `outlier` and `tail`: the smallest and the largest value are compared with the distribution of extreme values.
 //!   `outlier` fails if one of the two is too far from the mean, and `tail` if one of the two is too close to the mean.
@@ -150,7 +150,7 @@ impl SampleStatistics {
     }
 
     /// Returns the Kolmogorov-Smirnov distance: the largest difference between the fraction of values below a bin edge
-    /// and the planned probability. Also returns the edge at which it occurs.
+    /// and the planned probability. Also returns the bin edge with the largest difference.
     pub(crate) fn kolmogorov_smirnov_distance(&self, reference: &ReferenceDistribution) -> (f64, f64) {
         let (mut below, mut largest) = (0, (0.0, f64::NAN));
         for (&count, &(edge, probability)) in self.bins.iter().zip(reference.edges()) {
@@ -171,7 +171,7 @@ impl SampleStatistics {
         }
         results.extend(self.bounds(reference));
         // If the values are not normally distributed, the tests of the mean and the standard deviation are
-        // approximations. They are left out where the approximation is poor.
+        // approximations. Both tests are left out if the approximation is poor.
         if reference.is_smoothly_normal(self.count) || reference.has_normal_sums(self.count) {
             results.push(self.mean(reference));
             results.push(self.std(reference));
@@ -229,8 +229,8 @@ impl SampleStatistics {
     fn std(&self, reference: &ReferenceDistribution) -> TestResult {
         let Moments { std, kurtosis, sixth, .. } = reference.moments;
         let n = self.count as f64;
-        // The variance of a squared standardized value. If all values had the same distance from the mean, it would be
-        // 0, and the division by it would fail.
+        // The variance of a squared standardized value. If all values had the same distance from the mean, this
+        // variance would be 0, and z would be infinite or NaN.
         let variance = (kurtosis - 1.0).max(1e-9);
         let z = (self.squares - n) / (variance * n).sqrt();
         let p = if reference.is_smoothly_normal(self.count) {
@@ -275,7 +275,7 @@ impl SampleStatistics {
         Some(TestResult::new("order", p, text))
     }
 
-    /// Tests whether the smallest and the largest value are too far from the mean (`outlier`) or too close to it
+    /// Tests whether the smallest and the largest value are too far from the mean (`outlier`) or too close to the mean
     /// (`tail`). The list is empty if there are no values.
     pub(crate) fn extremes(&self, reference: &ReferenceDistribution) -> Vec<TestResult> {
         if self.count == 0 {
@@ -300,11 +300,11 @@ impl SampleStatistics {
                 format!("{name} value {x:.4e}, {distance} std from the mean, of {} values", self.count);
             results.push(TestResult::new("outlier", n * at_least, text.clone()));
             // The test `tail` is left out if the value is 5.4 or more standard deviations from the mean. torch computes
-            // normal f32 values from 24 random bits, so they end at 5.77 standard deviations, and are unevenly spaced
-            // just below that.
+            // normal f32 values from 24 random bits. No value is therefore more than 5.77 standard deviations from the
+            // mean, and the values just below this distance are unevenly spaced.
             //
             // The test `tail` is also left out next to a bound. Rounding may move more extreme values to `x` or to the
-            // bound, and torch moves f16 and bf16 values from the upper bound to the lower one.
+            // bound. If an f16 or bf16 value is rounded to the upper bound, torch replaces it by the lower bound.
             let (below, above) = grid::neighbours(reference.dtype, x);
             let inside = grid::rounding_interval(reference.dtype, below).0 >= low
                 && grid::rounding_interval(reference.dtype, above).1 <= high;

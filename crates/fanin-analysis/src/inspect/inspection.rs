@@ -53,9 +53,9 @@ pub struct TensorInspection {
     pub entry: Entry,
     /// The tensor's plan. `None` if there is no recipe, or if the recipe does not define the tensor's values.
     pub planned: Option<Planned>,
-    /// The relative standard error of the measured std: the standard error of a std of this number of values, divided
-    /// by the planned std. `None` if there is no plan, if the planned values are not independent, or if there are too
-    /// few values.
+    /// The relative standard error of the tensor's measured std: the standard error of the measured std, divided by the
+    /// planned std. `None` if there is no plan, if the planned values are not independent, or if there are too few
+    /// values.
     pub std_error: Option<f64>,
     /// The statistics of the tensor's values.
     pub stats: Stats,
@@ -76,7 +76,7 @@ pub struct Histogram {
     pub edges: Vec<f64>,
     /// The number of values in each bar.
     pub counts: Vec<u64>,
-    /// The expected number of values in each bar, computed from the plan. `None` if there is no plan, or if its
+    /// The expected number of values in each bar, computed from the plan. `None` if there is no plan, or if the plan's
     /// distribution has no density.
     pub planned: Option<Vec<f64>>,
 }

@@ -26,8 +26,8 @@ impl Copied<'_> {
     ///
     /// `tensor` is the index of the copy in the manifest of its checkpoint. The original has the name that `copy`
     /// gives. If `copy` gives no name, the original has the first of `names` that exists. If the shapes differ, the
-    /// copy must be a stack of copies of the original, or a larger tensor. A larger tensor has the values of the
-    /// original at the start of each axis, and new values elsewhere.
+    /// copy must be a stack of copies of the original, or a larger tensor. A larger tensor contains the values of
+    /// the original at the start of each axis, and new values elsewhere.
     ///
     /// # Errors
     /// Returns an error if a file cannot be read.
@@ -84,8 +84,8 @@ impl Copied<'_> {
     }
 
     /// Returns the number of values of a copy that differ from the original. `ranges` are the row-major ranges of the
-    /// copied values. Together, they contain all values of the original in its order. `tensor` and `original` are the
-    /// indices of the copy and of the original in their manifests.
+    /// copied values. Together, these ranges contain all values of the original, in the order of the original. `tensor`
+    /// and `original` are the indices of the copy and of the original in their manifests.
     fn differing(
         &self,
         tensor: usize,

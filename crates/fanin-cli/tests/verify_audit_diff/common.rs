@@ -50,7 +50,7 @@ pub fn caught(fixture: &Fixture, more: &[&str], tensor: &str, test: &str) {
     assert!(named, "{tensor} {test}: {}", ran.stdout);
 }
 
-/// Returns the range of bytes of a tensor in the file `bytes`.
+/// Returns the range of bytes that contains the values of a tensor. `bytes` is the content of the file.
 pub fn bytes_of(bytes: &[u8], tensor: &str) -> std::ops::Range<usize> {
     let length = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
     let header: serde_json::Value = serde_json::from_slice(&bytes[8..8 + length]).unwrap();

@@ -56,9 +56,9 @@ impl Block {
     }
 }
 
-/// Returns true if each value of the distribution depends on its index only, and not on the shape of the tensor. If the
-/// blocks cover a tensor and all have such a distribution with the same parameters, the values are the same as without
-/// blocks.
+/// Returns true if each value of the distribution depends on its index only, and not on the shape of the tensor. If all
+/// blocks have such a distribution with the same parameters, and the blocks cover the tensor, the values are the same
+/// as without blocks.
 fn is_by_index(distribution: Distribution) -> bool {
     matches!(
         distribution,

@@ -36,8 +36,8 @@ impl Plan {
         })
     }
 
-    /// Returns the indices of the elements of a region that are 1, for `eye` and `dirac`. Returns no index for any
-    /// other distribution. The region begins at `start` and has `size` elements along each axis. The returned indices
+    /// Returns the index of every element that is 1 in a region, for `eye` and `dirac`. Returns no index for any other
+    /// distribution. The region begins at `start` and has `size` elements along each axis. The returned indices
     /// are relative to the whole tensor.
     ///
     /// The running time depends on the size of the region only, and not on the size of the whole tensor.

@@ -18,7 +18,8 @@ const MAX_BLOCKS: usize = 8;
 /// the rows have different distributions, and a few adjacent rows may fit one distribution by chance.
 const MAX_SMALL_BLOCKS: usize = 4;
 
-/// The smallest number of rows or columns of a block, if there are more than `MAX_SMALL_BLOCKS` blocks.
+/// If a tensor is divided into more than `MAX_SMALL_BLOCKS` blocks, each block must have at least this many rows or
+/// columns. The matrices of a stack may be smaller.
 const MIN_LINES: usize = 12;
 
 /// The largest number of matrices in a stack that is recognized. A stack is a tensor of three or more axes, divided
@@ -35,8 +36,8 @@ pub(super) struct Divided {
     pub(super) unchanged: bool,
 }
 
-/// A function that classifies one block of a tensor. It is passed as an argument, because the module that defines it
-/// imports this module.
+/// A function that classifies one block of a tensor. The function is passed as an argument, because this module cannot
+/// import the function: the module of the function imports this module.
 type Classify = dyn Fn(&Scan<'_>) -> Result<Classification>;
 
 /// Divides a tensor into blocks of equal size along one axis, if each block is fresh, orthogonal or constant. Returns
@@ -72,9 +73,9 @@ pub(super) fn of(
 /// Divides a tensor into blocks of equal size along one axis, if all blocks are orthogonal. Returns `None` for other
 /// tensors.
 ///
-/// `whole` is whether the tensor as a whole is orthogonal. The blocks of some divisions are then orthogonal too, which
-/// proves nothing, so these divisions are left out. If a few matrices of a stack have another scale than the others, a
-/// message is added to `problems`.
+/// `whole` is whether the tensor as a whole is orthogonal. If `whole` is true, the blocks of some divisions must be
+/// orthogonal too. These divisions prove nothing and are left out. If a few matrices of a stack have another scale than
+/// the others, a message is added to `problems`.
 ///
 /// # Errors
 /// Returns an error if the file cannot be read.
@@ -88,7 +89,8 @@ pub(super) fn orthogonal(
     let stack = scan.shape().len() > 2;
     // If square orthogonal matrices are stacked vertically, the columns of the result are orthogonal too. Several such
     // matrices could therefore be taken for one block. To avoid this, blocks that are longer along the divided axis
-    // than along the other are tried last. For a stack of matrices, the division into single matrices is tried first.
+    // than along the other axis are tried last. For a stack of matrices, the division into single matrices is tried
+    // first.
     let mut divisions = divisions(scan.shape());
     divisions.retain(|&(axis, _)| !whole || stack || if axis == 0 { rows > columns } else { columns > rows });
     let is_long = |&(axis, count): &(usize, usize)| match axis {
@@ -119,7 +121,7 @@ struct Group {
 }
 
 impl Group {
-    /// Returns whether `other` has the same distribution. The standard deviations may differ by random deviations.
+    /// Returns whether `other` has the same distribution. The two measured standard deviations may differ by chance.
     fn is_like(&self, other: &Self) -> bool {
         let same_kind = match (self.kind, other.kind) {
             (Kind::Fresh(a), Kind::Fresh(b)) => {

@@ -1,7 +1,7 @@
 """Measurements of tensors in f64, and hooks on every module of a model.
 
 `probe`, `coord_check`, `lsuv_` and `Monitor` use this module. `observed` passes the output of every module to a callback. `Moments`
-has sums over the values of a tensor. (`_preserve.preserved` restores the model after the measurement.)
+contains sums over the values of a tensor. (`_preserve.preserved` restores the model after the measurement.)
 """
 
 from __future__ import annotations
@@ -163,7 +163,7 @@ def tensors_of(value: Any) -> list[Tensor]:
 
 
 def version_of(tensor: Tensor) -> int:
-    """Returns how often a tensor was changed in place, or -1 for a tensor of inference mode, which does not count changes."""
+    """Returns the number of in-place changes of a tensor. Returns -1 for an inference tensor, because torch does not count its changes."""
     return -1 if tensor.is_inference() else tensor._version
 
 
@@ -212,16 +212,17 @@ def observed(
     output. `on_output` is called at once, before later in-place operations can change these tensors. It may call
     `Tensor.register_hook` to get the gradient of an output.
 
-    If a module is registered under several names, `Call.name` is the first one. Wrapper modules, such as that of torch.compile, are
-    not observed. Scripted modules are not observed either, because they accept no hooks. The hooks are removed at the end of the
-    context.
+    If a module is registered under several names, `Call.name` is the first of these names. Wrapper modules, such as the wrapper of
+    torch.compile, are not observed. Scripted modules are not observed either, because they accept no hooks. The hooks are removed at
+    the end of the `with` block.
 
     Parameters
     ----------
     on_enter
         A function that is called before each call of a module, with the call and the floating-point tensors of the inputs.
     modules
-        A function of a module's name and the module that returns whether to observe the module. The default is all modules.
+        A function that gets a module's name and the module, and returns whether to observe the module. By default, all modules are
+        observed.
     """
     counts: dict[nn.Module, int] = {}
     names: dict[nn.Module, str] = {}

@@ -85,7 +85,7 @@ def plain_parts(tensor: Tensor) -> list[Tensor]:
     kind = type(tensor)
     tensor = tensor.detach()
     if kind in _PLAIN and tensor.is_cpu and tensor.layout is torch.strided and tensor.dtype in STORED and not tensor.is_nested:
-        # The most frequent case comes first. The tensor is not quantized, because `STORED` has no quantized type.
+        # The most frequent case comes first. A quantized tensor does not come here, because `STORED` contains no quantized dtype.
         if tensor.is_conj() or tensor.is_neg():
             tensor = tensor.resolve_conj().resolve_neg()
         return [tensor.contiguous()]
@@ -117,13 +117,13 @@ def plain_parts(tensor: Tensor) -> list[Tensor]:
 
 
 def bytes_of(tensor: Tensor) -> memoryview:
-    """Returns the memory of a contiguous CPU tensor. The view is valid as long as the tensor is."""
+    """Returns the memory of a contiguous CPU tensor, without a copy. The memory must not be used after the tensor is freed."""
     count = tensor.numel() * tensor.element_size()
     address = tensor.data_ptr()
     return memoryview((ctypes.c_ubyte * count).from_address(address)).cast("B") if count else memoryview(b"")
 
 
-#: The types of torch that safetensors has, and their names in safetensors.
+#: The safetensors name of each supported dtype of torch.
 STORED = {
     torch.float64: "F64",
     torch.float32: "F32",
@@ -145,7 +145,7 @@ STORED = {
 
 
 def stored_type(tensor: Tensor, name: str) -> str:
-    """Returns the name of a tensor's type in safetensors. Raises an error for a tensor that cannot be read as an array."""
+    """Returns the safetensors name of a tensor's dtype. Raises an error for a tensor that cannot be read as an array."""
     if nn.parameter.is_lazy(tensor):
         raise ValueError(f"{name} has no shape yet because its module is lazy: run a forward pass first")
     if is_on_meta(tensor):
@@ -158,7 +158,7 @@ def stored_type(tensor: Tensor, name: str) -> str:
 
 
 def memory_of(tensor: Tensor) -> tuple[int, int, Tensor]:
-    """Returns the address and the number of bytes of a tensor's values in CPU memory, and the tensor that has this memory.
+    """Returns the address and the number of bytes of a tensor's values in CPU memory, and the tensor that owns this memory.
 
     A DTensor is gathered, so all ranks must call this function.
     """

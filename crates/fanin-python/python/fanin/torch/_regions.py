@@ -91,9 +91,9 @@ def regions_of(tensor: Tensor, name: str = "tensor") -> list[Region]:
 
 
 def regions_between(intervals: Sequence[Sequence[Interval]]) -> Iterator[Region]:
-    """Yields one region for each combination of intervals, where a combination has one interval of each dimension.
+    """Yields one region for each way to choose one interval of every dimension.
 
-    `intervals` has a list of intervals for each dimension. In the local tensor, the intervals of a dimension follow one another
+    `intervals` contains a list of intervals for each dimension. In the local tensor, the intervals of a dimension follow one another
     without gaps.
     """
     placed = []
@@ -154,9 +154,9 @@ def _splits_in_order(ndim: int, mesh: Sequence[int], placements: Sequence[object
 
 
 def _position_of(placement, right: list[_Split], placements) -> tuple[int, int]:
-    """Returns the position of the split of a _StridedShard, and its number of blocks (see `_Split`).
+    """Returns the position of the split of a _StridedShard, and the number of blocks of this split (see `_Split`).
 
-    `right` has the splits of the mesh dimensions to the right of `placement`, in the order in which they were made. The
+    `right` contains the splits of the mesh dimensions to the right of `placement`, in the order in which they were made. The
     position is the number of splits in `right` that were made before the split of `placement`.
     """
     factor = int(placement.split_factor)
@@ -194,7 +194,7 @@ def _chunk(intervals: Sequence[Interval], count: int, index: int) -> list[Interv
 
 
 def view_of(tensor: Tensor, region: Region) -> Tensor:
-    """Returns the part of a rank's local tensor that holds a region, as a view of the local tensor."""
+    """Returns a region as a view of the rank's local tensor. `tensor` is the local tensor."""
     view = tensor
     for dimension, (start, size) in enumerate(zip(region.local, region.size)):
         if size != view.shape[dimension]:

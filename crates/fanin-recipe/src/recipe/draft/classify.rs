@@ -24,7 +24,7 @@ pub(super) struct Context<'a> {
     indices: HashMap<&'a str, usize>,
     /// True if the model has attention. The draft then initializes the model's tensors as is common for transformers.
     has_attention: bool,
-    /// The family of the model and the family's numbers. `None` if the family is unknown.
+    /// The model's family, and the model's numbers that specs can use. `None` if the family is unknown.
     pub(super) known: Option<KnownModel>,
     /// True if the manifest is the header of a checkpoint. A rule can then copy the values of the checkpoint.
     has_values: bool,
@@ -192,8 +192,8 @@ impl<'a> Context<'a> {
         Some(init.resolve(&entry.shape, entry.dtype.float()?).ok()?.std())
     }
 
-    /// Returns the variables that specs of this draft can use. The variables `n_layer`, `layer` and `weight_fan_in`
-    /// have the placeholder value 1. The numbers of the family have their values.
+    /// Returns the variables that specs of this draft can use, with their values. The variables `n_layer`, `layer` and
+    /// `weight_fan_in` have the placeholder value 1. The other variables are the numbers of the known model.
     fn variables(&self) -> BTreeMap<String, f64> {
         let of_tensor = ["n_layer", "layer", "weight_fan_in"].map(|name| (name.to_owned(), 1.0));
         of_tensor.into_iter().chain(self.known.iter().flat_map(KnownModel::variables)).collect()

@@ -1,4 +1,5 @@
-//! Truncated normal variates in f64, computed as quantiles of a probability or from the distance to a cut-off.
+//! Truncated normal variates in f64. A value is computed as the quantile at a random probability, or as a cut-off plus
+//! or minus a random distance.
 
 use super::super::transform::{GROUP_32, GROUP_64, Transform32, Transform64, clamp};
 use crate::math::{TWO_32, ln_1p64, log_mills64, minus_ln_complement64, quantile64};
@@ -20,8 +21,8 @@ pub(crate) trait InverseCdf: Copy {
     fn at(&self, u: f64, complement: f64) -> f64;
 }
 
-/// Computes f32 values by an [`InverseCdf`]. Each value is computed in f64 from one word, by `u = (word + 1/2) / 2^32`,
-/// and rounded to f32.
+/// Computes f32 values by an [`InverseCdf`]. Each value is the quantile at the probability `u = (word + 1/2) / 2^32`,
+/// where `word` is a random 32-bit word. The quantile is computed in f64 and rounded to f32.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct OneWord<P>(pub(super) P);
 
@@ -37,8 +38,8 @@ impl<P: InverseCdf> Transform32 for OneWord<P> {
 }
 
 impl<P: InverseCdf> Transform64 for P {
-    /// Writes the values of a group of words. Each value is computed from the words `high` and `low`, by
-    /// `u = (high * 2^32 + low + 1/2) / 2^64`.
+    /// Writes the values of a group of words. Each value is the quantile at the probability
+    /// `u = (high * 2^32 + low + 1/2) / 2^64`, where `high` and `low` are two words of the group.
     #[inline(always)]
     fn apply<I: SimdIsa>(&self, words: &GroupWords, out: &mut [f64; GROUP_64]) {
         for (words, out) in words.as_chunks::<2>().0.iter().zip(out.as_chunks_mut::<LANES>().0) {
@@ -53,7 +54,7 @@ impl<P: InverseCdf> Transform64 for P {
     }
 }
 
-/// A truncated normal distribution whose values are computed in f64 as quantiles of a probability.
+/// A truncated normal distribution. Each value is computed in f64, as the quantile at a random probability.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Central {
     pub(super) mean: f64,
@@ -102,9 +103,9 @@ pub(crate) struct Tail {
     /// `ln(alpha M(alpha))`, where `M(z) = P(Z > z) / density(z)` is the Mills ratio of the standard normal
     /// distribution.
     log_mills: f64,
-    /// The fraction of the probability beyond `alpha` that is inside the interval.
+    /// The probability of the interval, divided by the probability beyond `alpha`.
     fraction: f64,
-    /// The fraction of the probability beyond `alpha` that is beyond the interval.
+    /// The probability beyond the farther end of the interval, divided by the probability beyond `alpha`.
     complement: f64,
     /// The cut-off that is nearer to the mean of the untruncated normal, in units of the values.
     origin: f64,

@@ -36,8 +36,8 @@ impl<'a, W: Wide> Cursor<'a, W> {
         }
     }
 
-    /// Fills `out` with consecutive values of a normal fill, starting with the value at the index `first`. The fill
-    /// must be one that torch draws in groups (see [`Groups`]).
+    /// Fills `out` with consecutive values of a normal fill, starting with the value at the index `first`. Only for
+    /// fills whose values torch draws in groups (see [`Groups`]).
     pub(super) fn normals(
         &mut self,
         groups: &Groups,

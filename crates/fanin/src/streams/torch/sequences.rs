@@ -24,8 +24,8 @@ pub(super) struct ByGroups {
     /// least [`BULK`] values.
     pub(super) tensor: bool,
     /// True if torch draws the proposals of the later rejection passes in groups. A later pass is any pass after the
-    /// first one. For each later pass, `torch.empty_like` allocates a new tensor for the proposals. They are drawn in
-    /// groups if the new tensor is contiguous and has at least [`BULK`] values.
+    /// first one. For each later pass, `torch.empty_like` allocates a new tensor for the proposals. The proposals are
+    /// drawn in groups if the new tensor is contiguous and has at least [`BULK`] values.
     pub(super) copy: bool,
 }
 

@@ -33,7 +33,7 @@ class Built:
         self.module = module
         #: The steps of the build, as texts such as 'to_empty(device="cpu")'. The last is the function that initialized the module.
         self.steps = steps
-        #: The lines of code that allocated memory, by the address of the memory. Empty if they were not recorded.
+        #: Maps each address of allocated memory to the instruction that allocated the memory. Empty if none were recorded.
         self.allocated = allocated
         #: The ties and `requires_grad` of the tensors before the module was initialized. None if `build` itself initializes the module.
         self.before = before
@@ -77,7 +77,7 @@ def build_once(build: Callable[[], Any], via: str, pattern: Pattern, seed: int, 
 
 
 def module_and_init(result: Any) -> tuple[nn.Module, Callable[..., Any] | None]:
-    """Returns the module and the function that initializes it, which `build` returned as `result`.
+    """Splits `result`, the return value of `build`, into the module and the function that initializes the module.
 
     The function is None if `build` returned only a module.
     """

@@ -1,4 +1,4 @@
-"""The class `Paths`, which searches the graph of layers: from which layers a layer was computed, and which layers use it."""
+"""The class `Paths`, which searches the graph of layers, for example for the layers from which a layer was computed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from .trunk import longest_path
 
 
 class Paths:
-    """The layers of a measured model as a graph, with searches along it."""
+    """The layers of a measured model as a graph, with methods that search the graph."""
 
     def __init__(self, run: Run):
         self._run = run
@@ -55,9 +55,10 @@ class Paths:
         return self._run.first_names.get(f"{layer.module}.weight" if layer.module else "weight")
 
     def source_of_zeros(self, layer: Layer) -> Layer:
-        """Returns the layer that first makes a signal 0. The signal is still 0 at `layer`.
+        """Returns the layer at which a signal becomes 0: `layer` or an earlier layer. The output of `layer` must be 0.
 
-        The search starts at `layer`. It goes from a layer to a source whose output is 0, until all sources have outputs that are not 0.
+        The search goes backwards from `layer`, each time to a source whose output is 0. The search ends at a layer without such a
+        source.
         """
         while True:
             zero = next((self._run.layers[one] for one in layer.sources if self._run.layers[one].q == 0), None)
@@ -66,12 +67,12 @@ class Paths:
             layer = zero
 
     def last_weight(self) -> Layer | None:
-        """Returns the last layer with weights on the path to the output."""
+        """Returns the last layer of `main_path` that has weights, or None if no layer of this path has weights."""
         layers = [self._run.layers[one] for one in self.main_path]
         return next((layer for layer in reversed(layers) if layer.role == "weight"), None)
 
     def is_last_weight(self, layer: Layer) -> bool:
-        """Returns whether a layer is the last layer with weights on the path to the output, or runs after that last layer."""
+        """Returns whether a layer is the layer that `last_weight` returns, or runs after this layer."""
         last = self.last_weight()
         return last is not None and layer.index >= last.index
 
@@ -88,9 +89,9 @@ class Paths:
         return False
 
     def is_normalized(self, layer: Layer) -> bool:
-        """Returns whether every layer that uses a layer's output is a norm, so that the scale of the output has no effect.
+        """Returns whether only norms use the output of a layer. The scale of the output then has no effect.
 
-        Dropout and layers that return their input unchanged are skipped.
+        Dropout, and layers that return their input unchanged, are skipped: the layers that use their outputs must be norms instead.
         """
         pending, found = list(self._consumers.get(layer.index, ())), False
         while pending:
@@ -104,9 +105,10 @@ class Paths:
         return found
 
     def is_gate(self, layer: Layer) -> bool:
-        """Returns whether a layer's output is only used to compute gates: it goes through sigmoids, which bound its effect.
+        """Returns whether a layer's output is used only to compute gates: every path from the layer goes through a sigmoid.
 
-        Between the layer and the sigmoids there may be weights and activations, as in squeeze-and-excite blocks.
+        The sigmoids bound the effect of the output. Between the layer and the sigmoids there may be weights and activations, as in
+        squeeze-and-excite blocks.
         """
         pending, found = list(self._consumers.get(layer.index, ())), False
         while pending:

@@ -1,4 +1,4 @@
-"""The trunk of a model: the sequence of layers along which its depth is counted, and how it is found."""
+"""Finds the trunk of a model: the sequence of layers along which the depth of the model is counted."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ class Trunk:
 def find_trunk(model: nn.Module, run: Run) -> Trunk:
     """Returns the trunk of a model that has been run.
 
-    The blocks of a model are modules of one class that run one after the other. Each has at least two layers with weights. Together they
-    have at least 60 % of all layers with weights that are executed. In a model with residual additions, at least half of the blocks must have an
-    addition. If several classes qualify, the class with the most blocks is chosen.
+    The blocks of a model are modules of one class that run one after the other. Each block contains at least two layers with weights.
+    Together, the blocks contain at least 60 % of all executed layers with weights. In a model with residual additions, at least half
+    of the blocks must contain an addition. If several classes qualify, the class with the most blocks is chosen.
 
-    If no class qualifies, the trunk is the layers with weights on the longest path to the output. There is one exception: if that path
-    has fewer than three such layers, and the model calls one module with weights (such as a recurrent cell) more times than the path
-    has layers, the trunk consists of the calls of this module.
+    If no class qualifies, the trunk is the layers with weights on the longest path to the output. There is one exception: if this path
+    has fewer than three layers with weights, and a module with weights (such as a recurrent cell) has more calls than the path has
+    layers with weights, the trunk consists of the calls of this module.
     """
     kind = _block_class(model, run)
     if kind is not None:
@@ -54,7 +54,7 @@ def find_trunk(model: nn.Module, run: Run) -> Trunk:
 
 
 def _steps(run: Run) -> list[int]:
-    """Returns the calls of the module with parameters that is called most often, such as a recurrent cell."""
+    """Finds the module with weights that has the most calls, such as a recurrent cell. Returns its calls, as indices into `Run.layers`."""
     owners = {weights.module for weights in run.weights if len(weights.shape) > 1}
     calls: dict[str, list[int]] = {}
     for layer in run.layers:
@@ -106,7 +106,7 @@ def _parents(name: str) -> Iterator[str]:
 
 
 def _outermost(name: str, chosen: set[str]) -> str | None:
-    """Returns the outermost of the `chosen` modules that is the module `name` or contains it, or None."""
+    """Returns the outermost module in `chosen` that contains the module `name` or is this module, or None if there is no such module."""
     return next((one for one in (*_parents(name), name) if one in chosen), None)
 
 
@@ -115,7 +115,7 @@ def _points(run: Run, blocks: set[str]) -> list[int]:
 
 
 def _last_readers(run: Run) -> list[int]:
-    """Returns, for each layer, the last layer that reads its output. Layers that return their input unchanged do not count."""
+    """Returns, for each layer, the last layer that reads the layer's output. Readers that return their input unchanged do not count."""
     last = [layer.index for layer in run.layers]
     for layer in run.layers:
         if layer.alias is None:
@@ -130,7 +130,7 @@ def _base(run: Run, index: int) -> int:
 
 
 def _is_serial(run: Run, points: list[int], last_readers: list[int]) -> bool:
-    """Returns whether, for at least half of the blocks, no block after the next one reads the output.
+    """Returns whether the outputs of at least half of the blocks are not read after the next block.
 
     In a DenseNet, in contrast, each layer reads the outputs of all layers before it.
     """
@@ -146,8 +146,8 @@ def _gradient(run: Run, index: int) -> float:
 def longest_path(run: Run) -> list[int]:
     """Returns the path to the output on which the most layers have weights, as indices of layers in order of execution.
 
-    If paths with equally many layers with weights meet at a layer, the path is taken whose last layer before it has the largest
-    gradient. In attention, this is the path through the values, because queries and keys get little gradient if the probabilities
+    Paths that meet at a layer may have equally many layers with weights. The path with the largest gradient just before this layer is
+    then taken. In attention, this is the path through the values, because queries and keys get little gradient if the probabilities
     are nearly equal.
     """
     depth: list[int] = []

@@ -55,7 +55,10 @@ INITIALIZERS: dict[str, Callable[..., Initializer | float | None]] = {
 
 
 def _method(make: Callable[..., Initializer], names: tuple[str, str]):
-    """Returns a function for `METHODS` with the arguments of `Tensor.uniform_` or `Tensor.normal_`, whose names are `names`."""
+    """Returns a function for `METHODS` that takes the arguments of `Tensor.uniform_` or `Tensor.normal_`.
+
+    `names` are the names of these arguments, such as `mean` and `std`.
+    """
 
     def initializer(*args, **kwargs) -> Initializer | None:
         read = read_arguments(names, args, **kwargs)
@@ -76,7 +79,7 @@ METHODS = {
 def fill(view: ParameterView, spec: Initializer | float | None, seed: int) -> None:
     """Fills the part of a parameter's view that this rank holds, and marks the whole view as written.
 
-    `spec` is an initializer, or a number for a constant fill. If it is None, no values are written.
+    `spec` is an initializer, or a number for a constant fill. If `spec` is None, no values are written.
     """
     named = view.named
     check_memory(named.tensor, named.name)
@@ -115,7 +118,7 @@ def fill(view: ParameterView, spec: Initializer | float | None, seed: int) -> No
 
 
 def apply_elementwise(view: ParameterView, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-    """Applies an elementwise in-place method of Tensor to the elements of a view that this rank holds."""
+    """Applies an elementwise in-place method of Tensor to a view. Changes only the elements on this rank."""
     with torch.no_grad():
         for part in view.local_regions():
             getattr(part.memory, method)(*args, **kwargs)

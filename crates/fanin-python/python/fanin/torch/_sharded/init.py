@@ -1,9 +1,9 @@
-"""The context manager `sharded_init`: inside it, a module's own initialization code writes values of the native stream.
+"""The context manager `sharded_init`. In its `with` block, a module's own initialization code writes values of the native stream.
 
 Initialization code writes to parameters in two ways, which are intercepted differently:
 
 - By functions of torch.nn.init. Many modules hold references to these functions: torch's layers import them, and transformers
-  has a table of them. Inside the context, the code object of each function is therefore replaced, so that a call through any
+  has a table of them. In the `with` block, the code object of each function is therefore replaced, so that a call through any
   reference calls fanin.
 - By methods of tensors. A function mode, which applies to one thread, intercepts them (see `mode`).
 
@@ -32,16 +32,16 @@ _lock = threading.RLock()
 _entered = 0
 _HOOK = "_fanin_sharded_init"
 
-#: The original code objects of the functions of torch.nn.init, by the name of the function.
+#: Maps the name of each function of torch.nn.init to the function's original code object.
 _codes: dict[str, types.CodeType] = {}
-#: Copies of the functions of torch.nn.init, by name. Each copy runs the function's original code object.
+#: Maps the name of each function of torch.nn.init to a copy of the function. The copy runs the function's original code object.
 _originals: dict[str, Callable[..., Any]] = {}
-#: The signatures of the functions of torch.nn.init, by name.
+#: Maps the name of each function of torch.nn.init to the function's signature.
 _signatures: dict[str, inspect.Signature] = {}
 
 
 def _functions() -> dict[str, types.FunctionType]:
-    """Returns the functions of torch.nn.init that fill a tensor, by name."""
+    """Returns the functions of torch.nn.init that fill a tensor, as a dictionary whose key is the name of the function."""
     found = {name: getattr(_torch, name, None) for name in INITIALIZERS}
     return {name: function for name, function in found.items() if isinstance(function, types.FunctionType)}
 
@@ -70,7 +70,8 @@ def _remove() -> None:
 def _call(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Runs a call of the function `name` of torch.nn.init.
 
-    If this thread is inside sharded_init and the tensor belongs to the module, fanin fills the tensor. Otherwise torch fills it.
+    If this thread runs the `with` block of a sharded_init, and the tensor belongs to the module, fanin fills the tensor. Otherwise
+    torch fills the tensor.
     """
     mode: ShardedMode | None = getattr(_thread, "mode", None)
     if mode is None:
@@ -90,9 +91,9 @@ def _call(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
 
 
 class sharded_init:
-    """A context manager inside which a module's own initialization code writes values of the native stream.
+    """A context manager. In its `with` block, a module's own initialization code writes values of the native stream.
 
-    Inside the context, call the model's own code, such as `reset_parameters` of its modules, or `init_weights`. For a model of
+    In the `with` block, call the model's own code, such as `reset_parameters` of its modules, or `init_weights`. For a model of
     transformers, this is `init_weights` or `_init_weights`. Wherever this code calls a function of torch.nn.init, `normal_` or
     `uniform_`, fanin fills the parameter. A value depends only on the call, the seed, the parameter's name and the index in the
     parameter. So the weights are the same in one process and on any mesh. Each rank fills the part that it holds, without communication.
@@ -102,14 +103,14 @@ class sharded_init:
     matrix, whose name contains the slice, such as `rnn.weight_hh_l0[64:128]`.
 
     Random tensors that are not parameters, such as the result of `torch.rand(n)`, are drawn by torch. The code may copy them into a
-    parameter. For these draws, torch's default generator is seeded with `seed` at the beginning of the context, and its former state
-    is restored at the end. The values are the same on every rank if every rank makes the same draws.
+    parameter. For these draws, torch's default generator is seeded with `seed` at the beginning of the `with` block, and its former
+    state is restored at the end. The values are the same on every rank if every rank makes the same draws.
 
-    At the end of the context, ValueError is raised if the code has not written every element of every parameter. Elements that were
+    At the end of the `with` block, ValueError is raised if the code has not written every element of every parameter. Elements that were
     computed from unwritten memory count as not written. After `to_empty`, the code must write every element of every buffer too.
 
     Models of transformers get the same weights with and without `fully_shard`. Tied weights are initialized once, by the module that
-    has the source of the tie. Weights that `to_empty` has untied must be tied again inside the context, as `init_weights` does.
+    has the source of the tie. Weights that `to_empty` has untied must be tied again in the `with` block, as `init_weights` does.
     Parameters that were loaded from a checkpoint keep their values.
 
     FSDP1 and DeepSpeed ZeRO-3 are not supported, because they give each rank a flat range of a parameter. `sharded_init` raises

@@ -14,7 +14,7 @@ _DEFAULTS = {name: dict(parameters) for name, parameters, _, _ in schemes()}
 
 
 def number(value: Any) -> str:
-    """Returns the text of a number in a spec. Square roots, their inverses and fractions are written as formulas if these are exact."""
+    """Returns the text of a number in a spec, such as `sqrt(2)`, `1/sqrt(3)`, `2/7` or `0.5`. The text has exactly the number's value."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return str(value)
     if isinstance(value, int) or not math.isfinite(value):
