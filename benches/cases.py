@@ -18,14 +18,15 @@ class Case:
     shape: tuple[int, ...]
     dtype: str
     spec: str
-    #: Fills a tensor. The arguments are a module with the functions of torch.nn.init (torch's or fanin's), and the tensor.
+    #: A function that fills a tensor. Its arguments are a module with the functions of torch.nn.init (torch's or fanin's), and
+    #: the tensor.
     torch: Callable[[Any, Any], Any]
     #: The speedups over torch that the torch stream and the native stream should reach. None means that there is no goal.
     goals: tuple[float | None, float | None] = (None, None)
-    #: Returns an array. The arguments are the module jax and a key. `bench.py` compiles the function with jax.jit. None if
-    #: JAX does not have the distribution.
+    #: A function that returns a filled array. Its arguments are the module jax and a key. `bench.py` compiles the function with
+    #: jax.jit. None if JAX does not have the distribution.
     jax: Callable[[Any, Any], Any] | None = None
-    #: Fills an array. The arguments are a generator and the array. None if NumPy does not have the distribution.
+    #: A function that fills an array. Its arguments are a generator and the array. None if NumPy does not have the distribution.
     numpy: Callable[[Any, Any], Any] | None = None
     #: The name of the distribution ("uniform" or "normal") if the other libraries of `peers.py` are also measured.
     peers: str | None = None

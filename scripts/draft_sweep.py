@@ -71,7 +71,7 @@ def saved(model: torch.nn.Module) -> dict[str, torch.Tensor]:
 
 
 def build(name: str, library: str, folder: Path) -> None:
-    """Builds a model with each seed. Writes summaries of its tensors, its config.json and a header of its tensors to a folder."""
+    """Builds a model with each seed, and writes three files: summaries of the tensors, config.json, and a safetensors header."""
     make = draft_models.transformers_model(name) if library == "transformers" else draft_models.timm_model(name)
     samples: dict[str, list[np.ndarray]] = collections.defaultdict(list)
     header: dict[str, Any] = {}
@@ -94,7 +94,7 @@ def build(name: str, library: str, folder: Path) -> None:
     kept = {}
     for key in list(samples):
         kept[key] = evidence(samples.pop(key))
-    # The file gets its name when it is complete, because a model with this file is not built again.
+    # The file is written under another name and then renamed, because a model that has evidence.pickle is not built again.
     part = folder / "evidence.part"
     with open(part, "wb") as file:
         pickle.dump(kept, file)
@@ -171,7 +171,7 @@ def compare(folder: Path, with_config: bool) -> dict[str, Any]:
     if with_config:
         text = fanin.Recipe.draft(folder / "model.safetensors")
     else:
-        # A link, because a copy would have the hole of the file on the disk.
+        # The file is linked and not copied, because a copy of the hole in the file would need disk space.
         with tempfile.TemporaryDirectory() as other:
             (Path(other) / "model.safetensors").symlink_to((folder / "model.safetensors").resolve())
             text = fanin.Recipe.draft(Path(other) / "model.safetensors")

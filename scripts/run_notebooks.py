@@ -25,7 +25,7 @@ FOLDER = Path(__file__).resolve().parents[1] / "docs/notebooks"
 def value_of(source: str, names: dict[str, Any], place: str) -> Any:
     """Executes the source of a cell. If its last statement is an expression, returns the value of this expression.
 
-    Returns None otherwise, and if the source ends with a semicolon. `names` has the global variables. `place` is the file name for
+    Otherwise, or if the source ends with a semicolon, returns None. `names` has the global variables. `place` is the file name for
     error messages.
     """
     tree = ast.parse(source, place)
@@ -63,7 +63,7 @@ def run(path: Path) -> dict[str, Any]:
         try:
             cells = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
             for number, cell in enumerate(cells, 1):
-                # A file of this name exists, so that traces can show the lines of a cell.
+                # The cell is also written to a file, so that traces can show the lines of the cell.
                 place = Path(folder) / f"cell_{number}.py"
                 place.write_text("".join(cell["source"]), encoding="utf-8")
                 found = json.dumps(outputs("".join(cell["source"]), names, number, str(place)))

@@ -4,7 +4,7 @@
     python scripts/choosing              # about 5 minutes on two cores
     python scripts/choosing --draw       # only draws the pictures and writes the page again, from docs/choosing.json
 
-Each experiment has a kind of network and several initializations. Before training, the mean squares of the signal and of its
+Each experiment compares several initializations of one kind of network. Before training, the mean squares of the signal and of its
 gradient are measured at each layer. Then the network is trained on scikit-learn's digits. The learning rate of each initialization
 is chosen with the first seed, and then used with the other seeds.
 """
@@ -30,7 +30,8 @@ from signals import curves, mean_curve
 from training import digits, initialized, picture, train
 
 SEEDS = 3
-#: The number of seeds for the curves of signal and gradient, which differ more from seed to seed than the results of training.
+#: The number of seeds for the curves of signal and gradient. These curves differ more from seed to seed than the results of
+#: training.
 SIGNAL_SEEDS = 5
 #: The number of steps over which the loss is averaged.
 BIN = 5
@@ -89,7 +90,7 @@ def measure(processes: int, resume: Path | None) -> dict[str, Any]:
 
 def one_thread() -> None:
     torch.set_num_threads(1)
-    # Vanishing signals become subnormal numbers, with which CPUs compute slowly. Subnormal numbers are replaced by 0.
+    # Vanishing signals become subnormal numbers, with which CPUs compute slowly. Subnormal numbers are therefore replaced by 0.
     torch.set_flush_denormal(True)
 
 
@@ -114,7 +115,7 @@ def signal(experiment: Experiment, scheme: Scheme) -> dict[str, list[float]]:
 
 
 def best_rate(experiment: Experiment, scheme: Scheme, done: dict[Job, dict[str, Any]]) -> float:
-    """Returns the learning rate with the lowest final loss for seed 0. A run that ended early has an infinite loss."""
+    """Returns the learning rate with the lowest final loss for seed 0. The loss of a run that ended early counts as infinite."""
 
     def final(rate: float) -> float:
         losses = done[experiment.key, scheme.name, rate, 0]["loss"]
@@ -124,7 +125,7 @@ def best_rate(experiment: Experiment, scheme: Scheme, done: dict[Job, dict[str, 
 
 
 def summary(experiment: Experiment, done: dict[Job, dict[str, Any]]) -> dict[str, Any]:
-    """Returns the results of one experiment that docs/choosing.md shows."""
+    """Returns the results of one experiment for docs/choosing.md."""
     schemes = []
     for index, scheme in enumerate(experiment.schemes):
         rate = best_rate(experiment, scheme, done)

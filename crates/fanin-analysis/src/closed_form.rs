@@ -12,9 +12,9 @@ const MAX_ROOT: f64 = 1e7;
 /// tried.
 const NUMERATORS: [&str; 8] = ["0.02", "1", "0.01", "0.006", "0.2", "0.5", "2", "0.4"];
 
-/// Returns a text, such as a spec, with each decimal number of more than six characters in a shorter form. If the
-/// number equals a short fraction, a square root, or a number divided by a square root (up to rounding), this
-/// expression replaces it. Otherwise the number is rounded to four significant digits.
+/// Returns `text`, such as a spec, with a shorter form of each decimal number that has more than six characters. The
+/// form is a short fraction, a square root, or a number divided by a square root, if such a form equals the number up
+/// to rounding. Otherwise the form is the number rounded to four significant digits.
 pub fn short_numbers(text: &str) -> String {
     let is_part = |character: char| character.is_ascii_alphanumeric() || matches!(character, '.' | '_');
     let (mut short, mut rest) = (String::new(), text);

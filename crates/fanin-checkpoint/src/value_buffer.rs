@@ -27,7 +27,7 @@ enum Kind {
     Empty,
 }
 
-/// Evaluates an expression with the floating-point values of a buffer as a slice of their type.
+/// Evaluates an expression in which `$values` stands for the floating-point values of a buffer, as a mutable slice.
 macro_rules! floats {
     ($buffer:expr, $values:ident => $expression:expr) => {{
         let (words, count) = (&mut $buffer.words[..], $buffer.count);

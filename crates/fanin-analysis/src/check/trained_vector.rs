@@ -3,22 +3,23 @@
 use super::classify::kind::{Classification, Kind};
 use super::distribution::Univariate;
 
-/// Returns whether a bias, or the weight or bias of a normalization layer, was trained. `values` is the number of its
-/// values. `fan_in` is the fan-in of the weight of the same layer, computed as for `torch.nn.Linear`. It is `None` for
-/// normalization layers.
+/// Returns whether a vector was trained. The vector is a bias, or the weight or bias of a normalization layer. `values`
+/// is the number of values of the vector. `fan_in` is the fan-in of the weight of the same layer, computed as for
+/// `torch.nn.Linear`. For a normalization layer, `fan_in` is `None`.
 ///
 /// Initializers set the vectors of normalization layers to constants. A vector of a normalization layer therefore
 /// counts as trained if its values look random or have no known distribution.
 ///
-/// Initializers set other biases to a constant, or to uniform values on [-b, b) with b = 1 / sqrt(fan_in). A bias
-/// therefore counts as trained if its values are uniform beyond these bounds, or have no known distribution. There are
-/// two exceptions. An unchanged draw of a known generator is never trained. Neither is a bias with no known
-/// distribution whose mean is at least two standard deviations from 0. Mamba, for example, initializes the bias of
-/// `dt_proj` to such values, which all have one sign.
+/// Initializers set the biases of other layers to a constant, or to uniform values on [-b, b) with
+/// b = 1 / sqrt(fan_in). Such a bias therefore counts as trained if its values are uniform on a wider interval, or have
+/// no known distribution. Exception: a bias with no known distribution does not count as trained if its mean is at
+/// least two standard deviations from 0. Mamba, for example, initializes the bias of `dt_proj` to values of one sign.
+///
+/// An unchanged draw of a known generator never counts as trained.
 pub(crate) fn is_trained_vector(vector: &Classification, values: usize, fan_in: Option<usize>) -> bool {
     match (vector.kind, fan_in) {
         (Kind::Fresh(Univariate::Uniform { low, high }), Some(fan_in)) if !vector.unchanged => {
-            // A fitted bound exceeds the largest magnitude of the values by a fraction of at most about 2 / values.
+            // A fitted bound is at most about `1 + 2 / values` times the largest magnitude of the values.
             let largest = (1.0 + 2.0 / values as f64) / (fan_in as f64).sqrt();
             low.abs().max(high.abs()) > largest
         }

@@ -158,7 +158,7 @@ fn audit_reports_a_value_that_is_far_too_frequent() {
             }
         }
     }
-    // Most weights of this norm are 1, which is not an error.
+    // Most weights of this normalization layer are 1, which is not an error.
     let norm: Vec<f32> =
         noise.iter().enumerate().map(|(n, x)| if n % 3 == 0 { 1.0 + x * 0.01 } else { 1.0 }).collect();
     let (code, tensor) = audit("F32", &norm);

@@ -97,7 +97,7 @@ fn verify_reports_damaged_values() {
         },
         "order",
     );
-    // A row is zero. In the next case, one bit is flipped, which is detected only with the seed.
+    // A row is set to 0. In the next case, one bit is flipped, which is detected only with the seed.
     damaged("h.0.trunc.weight", &|bytes| bytes[1024..2048].fill(0), "zeros");
     let mut bytes = right.clone();
     bytes[bytes_of(&right, "h.0.rnn.weight")][0] ^= 1;

@@ -29,8 +29,8 @@ impl ByShape {
         Self { index: Some(index), ..self.clone() }
     }
 
-    /// Returns the name of a scheme or a fan in the spec that requires torch's axis layout, as
-    /// [`Init::torch_axes`](super::Init::torch_axes) does.
+    /// If a scheme or a fan in the spec requires torch's axis layout, returns the name of this scheme or fan. See
+    /// [`Init::torch_axes`](super::Init::torch_axes).
     pub(super) fn torch_axes(&self) -> Option<&'static str> {
         let word = |c: char| c.is_alphanumeric() || c == '_';
         let has = |name: &str, followed_by: &dyn Fn(&str) -> bool| {

@@ -61,8 +61,8 @@ impl TruncNormalTf {
         Self { corrected, ..self }
     }
 
-    /// Sets the algorithm that generates the values. The default on the torch stream is rejection, which torch uses
-    /// since version 2.12. The default on all other streams is the inverse distribution function.
+    /// Sets the algorithm that generates the values. The default on the torch stream is rejection, which torch has
+    /// used since version 2.12. The default on all other streams is the inverse distribution function.
     #[must_use]
     pub const fn method(self, method: Truncation) -> Self {
         Self { method: Some(method), ..self }

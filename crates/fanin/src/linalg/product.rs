@@ -142,14 +142,14 @@ struct Product<'a, T> {
     step: usize,
 }
 
-/// The number of terms that are added to the elements of a tile before the next tile is processed. A packed panel of
-/// the matrix `b` with this number of rows fits in the L1 cache.
+/// At most this many terms are added to each element of a tile before the next tile is processed. A packed panel of the
+/// matrix `b` with this number of rows fits in the L1 cache.
 const DEEP: usize = 192;
-/// The number of rows of the matrix `a` that are packed together. The same number of rows of the product `c` is then
-/// computed. `DEEP`, `HIGH` and `WIDE` are chosen so that the packed elements in use stay in the L2 cache.
+/// At most this many rows of the matrix `a` are packed at a time. The same rows of the product `c` are then computed.
+/// `DEEP`, `HIGH` and `WIDE` are chosen so that the packed elements in use stay in the L2 cache.
 const HIGH: usize = 384;
-/// The number of columns of the matrix `b` that are packed together. The same number of columns of the product `c` is
-/// then computed.
+/// At most this many columns of the matrix `b` are packed at a time. The same columns of the product `c` are then
+/// computed.
 const WIDE: usize = 512;
 
 impl<T: Real> Kernel for Product<'_, T> {
@@ -296,8 +296,8 @@ fn pack_rows<T: Real, const R: usize>(a: View<'_, T>, sign: T, packed: &mut [T])
     }
 }
 
-/// Adds the product of `a`, a packed panel of `R` rows, and `b`, a packed panel of two vectors of columns, to a tile of
-/// `c`. The terms are added in the order in which they are packed.
+/// Adds the product of `a` and `b` to a tile of `c`. `a` is a packed panel of `R` rows, and `b` is a packed panel that
+/// is two vectors wide. The terms are added in the order in which they are packed.
 #[inline(always)]
 fn add_tile<T: Real, L: SimdVector<T>, const R: usize>(a: &[T], b: &[T], c: &mut [T], step: usize) {
     let mut sums = [[L::splat(T::default()); 2]; R];

@@ -244,7 +244,7 @@ impl Scanner<'_> {
         }
     }
 
-    /// Parses a parenthesized list of expressions, separated by commas, and returns their values.
+    /// Parses expressions that are separated by commas in one pair of parentheses, and returns their values.
     fn numbers(&mut self) -> Result<Vec<f64>, SpecError> {
         self.enter()?;
         let mut numbers = Vec::new();

@@ -9,8 +9,8 @@
 //!   the variance, where `k` is an integer.
 //!
 //! Near 0, adjacent f32 values are much closer together than these multiples, so a changed value is rarely a multiple.
-//! After one step of an optimizer, the multiples can no longer be recognized. Values of other generators are no such
-//! multiples either. If values are no multiples, it is therefore unknown whether they were changed.
+//! After one step of an optimizer, the multiples can no longer be recognized. Values of other generators are not such
+//! multiples either. If values are not multiples, it is therefore unknown whether they were changed.
 //!
 //! If the values of some rows of a matrix are multiples and those of other rows are not, the other rows were changed.
 //! This happens to an embedding, because an optimizer may change only the rows that were used.
@@ -23,8 +23,8 @@ use super::scan::Scan;
 use crate::check::distribution::Univariate;
 use crate::error::Result;
 
-/// The largest number of values at the start of a tensor that are read to find their origin. More values are read only
-/// to recognize uniform values of the native stream.
+/// At most this many values, from the start of a tensor, are read to find the origin of the tensor. More values are
+/// read only to recognize uniform values of the native stream.
 const MAX_VALUES: usize = 1 << 16;
 
 /// A tensor of uniform values is compared with the native stream only if it has at least this number of values. The
@@ -43,8 +43,8 @@ const MAX_COMPARED: usize = 400;
 /// unknown. A small tensor can have more candidates, because even its smallest value is a large multiple of the step.
 const MAX_STEPS: u64 = 2048;
 
-/// The smallest [`significance`] at which values count as multiples of a step. The limit is high, because many
-/// candidate steps are tried: up to about a million for a checkpoint of 500 tensors.
+/// Values count as multiples of a step only if their [`significance`] is greater than this limit. The limit is high,
+/// because many candidate steps are tried: up to about a million for a checkpoint of 500 tensors.
 const MIN_SIGNIFICANCE: f64 = 10.0;
 
 /// Where the values of a tensor come from.
@@ -63,7 +63,8 @@ pub(super) enum Origin {
     Unknown,
 }
 
-/// If fewer values of a row than this are compared, the row counts neither as changed nor as unchanged.
+/// A row can count as changed or as unchanged only if at least this many of its values, or of its pairs of values, are
+/// compared.
 const MIN_PAIRS: f64 = 8.0;
 
 /// How close a value is to a multiple of a step.
@@ -145,9 +146,9 @@ fn multiples(values: &[f64], width: usize, step: f64) -> Option<Vec<Agreement>> 
     Steps::Equal.agreements(magnitudes, step, 8.0 / values.len() as f64)
 }
 
-/// Divides the values into groups of `2 * distance` values. Returns the pairs of values of a group that are `distance`
-/// apart. Each pair comes with the index of its row. A pair is left out if both values are 0, as in the row of a
-/// padding token, or if the two values are in different rows.
+/// Divides the values into groups of `2 * distance` values. Two values of a group form a pair if they are `distance`
+/// apart. Returns the pairs, each with the index of its row. A pair is left out if both values are 0, as in the row of
+/// a padding token, or if the two values are in different rows.
 fn pairs(values: &[f64], width: usize, distance: usize) -> impl Iterator<Item = (usize, f64, f64)> {
     let of_group = move |(number, group): (usize, &[f64])| {
         let (first, second) = group.split_at(distance);
@@ -197,7 +198,7 @@ fn significance(agreements: &[Agreement]) -> Option<f64> {
     (agreements.len() >= 60).then(|| sum / (count / 2.0).sqrt())
 }
 
-/// A formula for values: each value is a constant, the step, times a function of an integer `k`.
+/// A formula for values: each value is the step, which is a constant, times a function of an integer `k`.
 #[derive(Debug, Clone, Copy)]
 enum Steps {
     /// `k`.
@@ -220,7 +221,7 @@ impl Steps {
     fn integer(self, value: f64) -> f64 {
         match self {
             Self::Equal => value,
-            // The Taylor series of the exponential function. Its argument is at most about 2^-5.
+            // `2^24 (1 - exp(-y))` by a Taylor series. `y` is at most about 2^-5.
             Self::Radii => {
                 let y = value * 0.5f64.powi(24);
                 value * (1.0 - y / 2.0 * (1.0 - y / 3.0 * (1.0 - y / 4.0 * (1.0 - y / 5.0))))
@@ -238,9 +239,10 @@ impl Steps {
         }
     }
 
-    /// Searches for a step for which [`integer`](Self::integer) gives nearly integers. The relative difference between
-    /// this step and the argument `step` is at most `uncertainty`. Returns how close the results are to integers, or
-    /// `None` if there is no such step. Each element of `values` is the index of a row and a value in this row.
+    /// Searches for a step near the argument `step`. The relative difference between the two is at most `uncertainty`.
+    /// For most values, the result of [`integer`](Self::integer) for the value divided by the step must be close to an
+    /// integer. Returns how close the results are to integers, or `None` if there is no such step. Each element of
+    /// `values` is the index of a row and a value in this row.
     fn agreements(
         self,
         values: impl Iterator<Item = (usize, f64)>,
@@ -288,8 +290,8 @@ impl Steps {
     }
 }
 
-/// Returns the origin of the values: an unchanged draw, a partly changed draw, or unknown. At least some of the values
-/// are multiples of a step.
+/// Returns the origin of values of which at least some are multiples of a step. The origin is an unchanged draw, a
+/// partly changed draw, or unknown.
 fn verdict(agreements: &[Agreement]) -> Origin {
     // The cosine is negative if a value is more than a quarter of a step from a multiple. This is the case for one
     // value in a hundred because of rounding, and for half of the values that were changed.

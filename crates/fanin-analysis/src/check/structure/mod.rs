@@ -33,16 +33,17 @@ pub(crate) use matrix::MIN_VALUES;
 pub(super) use matrix::dot;
 use part_sums::PartSums;
 
-/// Sums over the values are tested only if the kurtosis of the values is below this. A larger kurtosis occurs if most
-/// values are rounded to one value.
+/// Sums over the values are tested only if the kurtosis of the values is below this limit. The kurtosis is larger if
+/// most values are rounded to one value.
 const MAX_KURTOSIS: f64 = 6.0;
 
-/// The tests of the structure of a tensor, or of a range of its rows. The values are added chunk by chunk.
+/// The tests of the structure of a tensor, or of a range of its rows. [`add`](Self::add) is called
+/// with the values, chunk by chunk.
 #[derive(Debug)]
 pub(crate) struct Structure {
     /// Whether sums over the values are tested. If not, only copies and rounding are tested. Sums are not tested if the
-    /// values have a large kurtosis, if one of them is not finite, if all values of one of the tested ranges of rows
-    /// are equal, or if a range has fewer than `MIN_VALUES` values.
+    /// values have a large kurtosis, if a value is not finite, if all values of a tested range of rows are equal, or if
+    /// a tested range has fewer than `MIN_VALUES` values.
     sums: bool,
     /// The sums over the values, until [`finish`](Self::finish) is called.
     part: Option<PartSums>,
@@ -53,14 +54,14 @@ pub(crate) struct Structure {
     results: Vec<TestResult>,
 }
 
-/// The tensor that is tested, and the range of its rows whose values are added.
+/// The tensor that is tested, and the range of its rows that one [`Structure`] tests.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Subject<'a> {
     /// The shape of the whole tensor.
     pub(crate) whole: &'a [usize],
-    /// The shape of the rows that are added.
+    /// The shape of the range of rows.
     pub(crate) shape: &'a [usize],
-    /// The row-major index of the first value that is added.
+    /// The row-major index of the first value of the range of rows.
     pub(crate) first: usize,
     /// The type of the stored values.
     pub(crate) dtype: DType,
@@ -97,7 +98,7 @@ impl Structure {
         }
     }
 
-    /// Runs the tests that need all values of the added rows at once. No values can be added afterwards.
+    /// Runs the tests that need all values of the range of rows at once. No values can be added afterwards.
     pub(crate) fn finish(&mut self) {
         let Some(part) = self.part.take() else { return };
         match part.finish() {

@@ -17,10 +17,10 @@ use super::inspection::{Inspection, MISSING};
 use fanin_recipe::Entry;
 use fanin_recipe::text::{self, escaped};
 
-/// The largest number of distinct warnings, and of missing tensors, that are listed at the top of the page.
+/// The top of the page lists at most this many distinct warnings, and at most this many missing tensors.
 const MAX_LISTED: usize = 40;
 
-/// The largest number of links to tensors that the page shows for one warning.
+/// The page shows at most this many links to tensors for one warning.
 const MAX_LINKS: usize = 8;
 
 /// The text at the beginning of every page. A file that begins with this text is a page of fanin, so the command line

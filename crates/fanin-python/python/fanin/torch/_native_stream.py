@@ -21,7 +21,8 @@ DTYPES = {
     torch.float8_e5m2: "f8_e5m2",
 }
 
-#: The number of values that are drawn into CPU memory and copied at a time, for a tensor that is not on the CPU.
+#: A large tensor that is not on the CPU is filled in chunks of rows with about this many values. Each chunk is drawn into CPU
+#: memory and then copied.
 COPIED_VALUES = 1 << 24
 
 

@@ -33,11 +33,11 @@ from ._requests import (
 )
 from ._same_bits import is_same
 
-#: The minimum number of values of a fill that fanin performs. torch is faster for smaller fills, because fanin must read and
-#: set the state of torch's generator. docs/dev/performance.md has the measurements.
+#: fanin performs a fill only if the fill has at least this many values. torch is faster for smaller fills, because fanin must
+#: read and set the state of torch's generator. docs/dev/performance.md has the measurements.
 MIN_VALUES = 8192
 
-#: The minimum number of values of the fill that turns on deferring inside `fast_init(defer=True)`.
+#: Inside `fast_init(defer=True)`, a fill turns on the deferred mode only if the fill has at least this many values.
 MIN_DEFERRED_VALUES = 1 << 20
 
 TENSOR_TYPES = (Tensor, Parameter)

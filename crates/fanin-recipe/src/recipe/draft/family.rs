@@ -99,7 +99,7 @@ impl FamilyRule {
     }
 }
 
-/// The source from which the value of a number that a family defines is read.
+/// The source of a number that a family defines.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum NumberSource<'a> {
     /// The number of tensors whose names match a pattern.
@@ -148,8 +148,8 @@ impl Family {
         TIMM.find(architecture)
     }
 
-    /// Returns the first family that the names of the entries identify: each text in the family's list `tensors` occurs
-    /// in a name. The list must not be empty.
+    /// Returns the first family for which each text in the list `tensors` occurs in the name of an entry. Families with
+    /// an empty list are left out.
     pub(super) fn of_tensors(entries: &[Entry]) -> Option<&'static Self> {
         let has = |text: &String| entries.iter().any(|entry| entry.name.contains(text.as_str()));
         let all = TRANSFORMERS.family.iter().chain(&TIMM.family);

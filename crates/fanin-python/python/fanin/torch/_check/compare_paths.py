@@ -50,7 +50,7 @@ def _difference(eager: PathCheck, theirs: TensorState, meta: PathCheck, ours: Te
         return None
     if eager.is_drawn(theirs.name):
         # If the distributions of two builds with different seeds also differ on the eager path, the difference between the paths
-        # may be chance. This happens with few draws, and with draws that depend on each other.
+        # may be due to chance. This happens with few draws, and with draws that depend on each other.
         again = eager.redrawn().states[theirs.name].moments
         if ours.moments.count < _MIN_SAMPLE and meta.is_drawn(ours.name):
             return None

@@ -54,9 +54,10 @@ class Builder:
 class PathCheck:
     """The check of one path: the eager path or the meta path.
 
-    The first two builds have the same seed, and different byte patterns in new memory. An element that differs between them either
-    depends on unwritten memory, or is not determined by the seed. If the element has the pattern of each build, it is unwritten.
-    Otherwise a third build, which repeats the first build, decides.
+    The first two builds have the same seed, and different byte patterns in new memory. An element that differs between these
+    builds either depends on unwritten memory, or is not determined by the seed. If the element contains the first byte pattern
+    in the first build, and the second byte pattern in the second build, it is unwritten. Otherwise a third build, which repeats the
+    first build, decides.
 
     A build with another seed shows which elements were drawn. This build is made only if something is wrong with an element that
     may have been drawn.
@@ -71,7 +72,7 @@ class PathCheck:
         self.trace: Any = None
         #: For each tensor, the number of elements that depend on unwritten memory.
         self._unwritten: dict[str, int] = defaultdict(int)
-        #: For each tensor, the blocks that differ between the first two builds for a reason that is not known yet.
+        #: For each tensor, the blocks of elements that differ between the first two builds. The reason is not known yet.
         self._undecided: dict[str, list[Block]] = {}
         #: By tensor name, the elements whose values differ from those in the checkpoint.
         self._differences: dict[str, Difference] = {}
@@ -151,9 +152,9 @@ class PathCheck:
         self._check_ties(_declared_ties(built.module), "in all_tied_weights_keys")
 
     def _check_ties(self, groups: set[frozenset[str]], where: str) -> None:
-        """Adds a finding if the names in a group do not belong to the same tensor. Each group has names that should be tied.
+        """Adds a finding for each group of names that should be tied, but do not belong to the same tensor.
 
-        `where` is the end of the text of the finding. It says where the names are tied.
+        `where` is the end of the text of the finding. It says where or when the names were tied, such as "on the eager path".
         """
         by_name = self.first.by_any_name
         for group in sorted(groups, key=sorted):

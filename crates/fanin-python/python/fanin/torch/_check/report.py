@@ -106,7 +106,7 @@ class Finding:
     name: str
     #: All names of the tensor. Tied parameters have several.
     names: tuple[str, ...]
-    #: The paths on which the module was built when this was found: "eager" or "meta" (see `check_init`), or both.
+    #: The paths on which the finding occurs: "eager" or "meta" (see `check_init`), or both.
     via: tuple[str, ...]
     shape: tuple[int, ...]
     #: The dtype as text, such as "float32".
@@ -175,7 +175,7 @@ class InitReport:
 
     #: Everything that is wrong.
     findings: list[Finding] = field(default_factory=list)
-    #: Findings in tensors whose names match the argument `allow`. They do not make the check fail.
+    #: Findings in tensors whose names match the argument `allow`. These findings do not make the check fail.
     allowed: list[Finding] = field(default_factory=list)
     #: The names of tensors that could not be examined, with the reasons.
     skipped: dict[str, str] = field(default_factory=dict)

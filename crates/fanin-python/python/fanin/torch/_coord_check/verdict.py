@@ -13,7 +13,7 @@ from .result import Finding, Module
 from .slopes import Slope
 
 #: An exponent counts as 0 if its absolute value is at most this. In the limit of large widths, exponents are multiples of 1/2 (Yang and
-#: Hu 2021, theorem 3.3). The limit is halfway between 0 and 1/2.
+#: Hu 2021, theorem 3.3). This number is halfway between 0 and 1/2.
 LIMIT = 0.25
 
 
@@ -78,7 +78,7 @@ def _own_change(module: Module) -> Finding | None:
 def _first_growth(modules: Sequence[Module]) -> Finding | None:
     """Returns a finding for the first module whose output changes more during training if the model is wider.
 
-    Searches all modules at step 1, then all modules at step 2, and so on. Returns None if there is no such module at any step.
+    Looks at all modules at step 1, then at all modules at step 2, and so on. Returns None if there is no such module at any step.
     """
     for step in range(1, max((len(one.change) for one in modules), default=0)):
         for module in modules:
@@ -104,7 +104,7 @@ def _power(exponent: float) -> str:
 
 
 def first_slope(slopes: Sequence[Slope | None]) -> tuple[int, Slope | None]:
-    """Returns the index and the value of the first slope that is not None, or (0, None) if all are None. The index is the step.
+    """Returns the step and the value of the first slope that is not None, or (0, None) if all slopes are None.
 
     The slope of step 1 is None for a module whose first gradient is 0.
     """

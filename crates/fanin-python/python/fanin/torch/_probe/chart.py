@@ -89,7 +89,7 @@ def _line(values: Sequence[float | None], x: object, y: object) -> str:
 def _ticks(low: float, high: float) -> list[tuple[float, str]]:
     """Returns the positions (log10) and labels of the ticks on the vertical axis between `low` and `high`.
 
-    Ticks are at powers of 10. If there are fewer than two, ticks are also at 2 and 5 times powers of 10.
+    Ticks are at powers of 10. If there are fewer than two such ticks, ticks are also at 2 and 5 times powers of 10.
     """
     first, last = math.ceil(low), math.floor(high)
     step = max(1, math.ceil((last - first + 1) / 6))

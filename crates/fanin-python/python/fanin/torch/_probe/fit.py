@@ -12,7 +12,7 @@ _QUANTILES = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.
 
 
 def student_t(degrees: int) -> float:
-    """Returns the 97.5 % quantile of Student's t distribution."""
+    """Returns the 97.5 % quantile of Student's t distribution with this number of degrees of freedom."""
     return _QUANTILES[degrees - 1] if degrees <= len(_QUANTILES) else 1.96 + 2.55 / degrees
 
 
@@ -39,7 +39,7 @@ class Fit:
     interval: str
     #: The number of layers or blocks.
     depth: int
-    #: The smallest and the largest slope of a single input of the batch, or None if inputs were not measured separately.
+    #: The smallest and the largest of the slopes of the batch's single inputs. None if the inputs were not measured separately.
     inputs: tuple[float, float] | None = None
     #: The slope that mean-field theory predicts, or None.
     theory: float | None = None

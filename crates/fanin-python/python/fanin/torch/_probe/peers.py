@@ -28,8 +28,8 @@ class Outlier(NamedTuple):
     """A parameter that differs from its peers."""
 
     weights: Weights
-    #: The rms that `weights` should have: the median rms of the nearest peers. If the rms of the peers depends on their fans, it is first
-    #: converted to the fans of `weights`.
+    #: The rms that `weights` should have: the median rms of the nearest peers. If the rms depends on the fans, the rms of
+    #: each peer is first converted to the fans of `weights`.
     expected: float
     #: The nearest peers.
     peers: list[Weights]
@@ -43,8 +43,8 @@ class Outlier(NamedTuple):
 def roles(model: nn.Module) -> dict[str, tuple[str, str]]:
     """Returns the role of each parameter: a pattern that matches the names of its peers, and the class of its module.
 
-    The pattern is the parameter's name in which numbers of blocks are replaced by "*". The weight h.3.mlp.weight has the pattern
-    h.*.mlp.weight, and layer2.0.bn1.weight of a ResNet has layer*.*.bn1.weight. A number is replaced if the parent module has at
+    The pattern is the parameter's name with "*" in place of each block's index. The weight h.3.mlp.weight has the pattern
+    h.*.mlp.weight, and layer2.0.bn1.weight of a ResNet has layer*.*.bn1.weight. An index is replaced if the parent module has at
     least three children of the same class, or if the parent's name ends with a number, as in layer2.0. So the convolution and the
     norm in a small torch.nn.Sequential are not peers.
     """
@@ -127,7 +127,7 @@ def _outlier(one: Weights, peers: list[Weights], fans: dict[str, tuple[int, ...]
     """Returns an outlier if the parameter `one` differs from its peers while most of the peers agree with each other, else None."""
     if not peers or not all(math.isfinite(other.rms) for other in (one, *peers)):
         return None
-    # The last norm of a residual branch often has a weight of 0. In a block without a shortcut, that norm has a weight of 1.
+    # The weight of the last normalization layer of a residual branch is often 0. In a block without a shortcut, it is 1.
     if one.constant and one.forward.mean == 1 and not any(other.rms for other in peers):
         return None
     # The rms of n normal values has a relative standard deviation of 1/sqrt(2 n). For small n, an rms far from its mean is more

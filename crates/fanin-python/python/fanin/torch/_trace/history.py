@@ -47,7 +47,7 @@ class History:
         #: All steps, in order.
         self.steps: list[Step] = []
         self._add_steps(events)
-        #: The number of steps, from the first on, whose values were all overwritten by later steps.
+        #: The number of steps before the last step that overwrote all elements. 0 if no step overwrote all elements.
         self.superseded = next((n for n in range(len(self.steps) - 1, -1, -1) if self.steps[n].is_whole), 0)
 
     def _add_steps(self, events: list[Event]) -> None:
