@@ -107,7 +107,7 @@ impl Structure {
         }
     }
 
-    /// Merges the tests of `next`. The rows of `next` follow those of `self` in the tensor.
+    /// Merges the tests of `next` into `self`. In the tensor, the rows of `next` must follow the rows of `self`.
     pub(crate) fn merge(&mut self, next: Self) {
         self.lines.merge(next.lines);
         self.sums &= next.sums;

@@ -46,7 +46,7 @@ def flat_parameters(module: nn.Module) -> Iterator[tuple[str, Any]]:
 
 
 def fsdp1_shards(module: nn.Module) -> dict[str, FlatShard]:
-    """Returns this rank's range of each parameter that FSDP1 manages in a module, by the name of the parameter.
+    """Returns this rank's range of each parameter that FSDP1 manages in a module. The keys are the parameters' names.
 
     Raises
     ------

@@ -273,8 +273,8 @@ def kaiming_normal_(
 def orthogonal_(tensor: Tensor, gain: float = 1, generator: torch.Generator | None = None) -> Tensor:
     """Fills a tensor with gain * Q, where Q is semi-orthogonal and Haar-distributed (Saxe et al. 2013, Mezzadri 2007).
 
-    fanin draws a normal matrix, and torch's LAPACK factorizes the matrix. The result is therefore bit-identical to that of
-    torch. Ctrl-C ends the call even while a large matrix is factorized. LAPACK cannot be interrupted, so a background thread
+    fanin draws a normal matrix, and torch's LAPACK factorizes the matrix. The result is therefore bit-identical to
+    torch's result. Ctrl-C ends the call even while a large matrix is factorized. LAPACK cannot be interrupted, so a background thread
     continues the factorization until it is finished. After Ctrl-C the tensor is unchanged, but the generator has advanced past
     the normal values.
 

@@ -51,7 +51,7 @@ _default_generator = torch.default_generator
 
 
 def _ordinary_keys() -> tuple[int, int]:
-    """Returns the dispatch keys of a new thread, and those of a dense CPU tensor that the new thread creates."""
+    """Returns the dispatch keys of a new thread, and the dispatch keys of a dense CPU tensor that this thread creates."""
     found = []
 
     def read():

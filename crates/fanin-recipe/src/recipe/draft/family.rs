@@ -113,7 +113,7 @@ pub(super) enum NumberSource<'a> {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Library {
-    /// Lists of rules that several families share, by name.
+    /// Lists of rules that several families share. A key is the name of a list.
     shared: std::collections::BTreeMap<String, Vec<FamilyRule>>,
     family: Vec<Family>,
 }

@@ -74,7 +74,7 @@ class PathCheck:
         self._unwritten: dict[str, int] = defaultdict(int)
         #: For each tensor, the blocks of elements that differ between the first two builds. The reason is not known yet.
         self._undecided: dict[str, list[Block]] = {}
-        #: By tensor name, the elements whose values differ from those in the checkpoint.
+        #: For each tensor whose values differ from the values in the checkpoint, the difference.
         self._differences: dict[str, Difference] = {}
         #: Groups of parameters that seem to have the same random draws.
         self._same_draws: list[list[str]] = []
@@ -260,7 +260,7 @@ class PathCheck:
                     self._add("same_draws", name, state.elements, f"the same {what} as {names[0]}")
 
     def _are_drawn(self, *names: str) -> bool:
-        """Returns whether parameters with equal values were drawn from a random generator. False if they were computed, as by `zeros_`."""
+        """Returns whether parameters with equal values were drawn from a random generator, and not computed, as by `zeros_`."""
         # If the module seeds the generator itself, another seed changes nothing, and only the trace shows that values were drawn.
         if all(was_drawn(self.trace, name) for name in names):
             return True
