@@ -10,7 +10,7 @@ import numpy as np
 #: A list in a summary has at most this many values. From a longer list, a random sample is taken.
 KEPT = 20_000
 
-#: At most this many random elements of a tensor may be the same under all seeds by chance.
+#: If this many elements of a tensor, or fewer, have the same value under all seeds, this can be chance: the elements may be random.
 CHANCE = 3
 
 #: At most about this many elements of a tensor are compared.

@@ -153,8 +153,8 @@ impl ValueBuffer {
         floats!(self, values => TensorMut::contiguous(values, shape))
     }
 
-    /// Returns floating-point values of the buffer as a strided tensor, for a stream to fill. `offset` is the position
-    /// in the buffer of the element with the index 0 along every axis.
+    /// Returns a part of the buffer as a strided tensor of floating-point values, which a stream can then fill. In the
+    /// buffer, the element with the index 0 along every axis is at position `offset`.
     ///
     /// # Errors
     /// Returns the same errors as [`TensorMut::strided`].

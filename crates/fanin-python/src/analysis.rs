@@ -98,7 +98,7 @@ pub fn audit_tensors<'py>(py: Python<'py>, source: TensorSource, name: &str) -> 
 
 /// Measures tensors. Returns a list of two elements: the report, and an HTML page with charts.
 #[pyfunction]
-#[pyo3(signature = (source: "Any", name, recipe: "str | PathLike[str] | Recipe | None", settings, spectra) -> "tuple[dict[str, Any], str]")]
+#[pyo3(signature = (source: "Any", name, recipe: "str | PathLike[str] | Recipe | None", settings, spectra) -> "list[Any]")]
 pub fn inspect_tensors<'py>(
     py: Python<'py>,
     source: TensorSource,

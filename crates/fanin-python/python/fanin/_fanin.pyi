@@ -337,7 +337,7 @@ def fill_array(array: Any, spec: "str | Initializer", seed: SupportsIndex, name:
     array is a torch tensor, its version counter is incremented.
     """
 
-def inspect_tensors(source: "Any", name: str, recipe: "str | PathLike[str] | Recipe | None", settings: Mapping[str, SupportsFloat | SupportsIndex] | None, spectra: bool) -> "tuple[dict[str, Any], str]":
+def inspect_tensors(source: "Any", name: str, recipe: "str | PathLike[str] | Recipe | None", settings: Mapping[str, SupportsFloat | SupportsIndex] | None, spectra: bool) -> "list[Any]":
     """
     Measures tensors. Returns a list of two elements: the report, and an HTML page with charts.
     """

@@ -40,7 +40,8 @@ const MIN_VALUES: usize = 256;
 const MAX_COMPARED: usize = 400;
 
 /// The largest number of candidate steps that are tried for a tensor. If there are more candidates, the origin is
-/// unknown. A small tensor can have more candidates, because even its smallest value is a large multiple of the step.
+/// unknown. A tensor with few values can have more candidates, because even its smallest value may be a large multiple
+/// of the right step.
 const MAX_STEPS: u64 = 2048;
 
 /// Values count as multiples of a step only if their [`significance`] is greater than this limit. The limit is high,

@@ -49,8 +49,9 @@ def _difference(eager: PathCheck, theirs: TensorState, meta: PathCheck, ours: Te
     if what is None:
         return None
     if eager.is_drawn(theirs.name):
-        # If the distributions of two builds with different seeds also differ on the eager path, the difference between the paths
-        # may be due to chance. This happens with few draws, and with draws that depend on each other.
+        # Two builds on the eager path, with different seeds, are compared too. If their distributions also differ, the difference
+        # between the paths may be due to chance. Builds on one path can differ if there are few draws, or if draws depend on each
+        # other.
         again = eager.redrawn().states[theirs.name].moments
         if ours.moments.count < _MIN_SAMPLE and meta.is_drawn(ours.name):
             return None

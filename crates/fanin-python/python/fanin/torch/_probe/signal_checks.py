@@ -131,7 +131,7 @@ def slope_text(what: str, fit: Fit, trunk: Trunk) -> str:
 
 
 def loss(run: Run, paths: Paths) -> list[Finding]:
-    """Finds a classifier whose first loss is well above ln(classes), the loss of equal probabilities, due to large logits."""
+    """Finds a classifier whose logits are so large that its initial loss is well above ln(classes), the loss of equal probabilities."""
     if run.loss is None or run.classes is None:
         return []
     excess = run.loss - math.log(run.classes)
