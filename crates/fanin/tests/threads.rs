@@ -18,7 +18,8 @@ const LONG: usize = (9 << 20) + 21;
 /// threads advance without a jump.
 const SHORT: usize = (3 << 18) + 37;
 
-/// The threads on which a fill runs: the calling thread alone, a thread pool of rayon, or threads that the caller supplies.
+/// The threads on which a fill runs: the calling thread alone, a thread pool of rayon, or threads that the caller
+/// supplies.
 #[derive(Debug, Clone, Copy)]
 enum Crew {
     Alone,
