@@ -1,7 +1,11 @@
-"""Functions that several tests use: `outcome` runs a call and records its effects, `same` compares tensors bitwise."""
+"""Functions that several tests use.
+
+`outcome` runs a call and records its effects, `same` compares tensors bitwise, and `run_fanin` runs a command of fanin.
+"""
 
 import os
 import signal
+import subprocess
 import sys
 import warnings
 from pathlib import Path
@@ -32,6 +36,12 @@ def same(a, b):
     if (a.dtype, a.shape, a.stride()) != (b.dtype, b.shape, b.stride()):
         return False
     return bool(torch.equal(bits(a), bits(b)))
+
+
+def run_fanin(folder, *arguments):
+    """Runs `python -m fanin` with these arguments in a folder. Returns the ended process, with its exit code and its output."""
+    command = [sys.executable, "-m", "fanin", *arguments]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, encoding="utf-8")
 
 
 def outcome(call, seed=0):

@@ -2,11 +2,11 @@
 
 import copy
 import json
-import subprocess
-import sys
+from functools import partial
 
 import pytest
 import torch
+from conftest import run_fanin
 from init_bugs import MODELS, Model
 from torch import nn
 
@@ -399,9 +399,7 @@ def bad():
 def test_the_command_exits_with_1_on_findings(tmp_path):
     (tmp_path / "models.py").write_text(COMMAND)
 
-    def run(*arguments):
-        command = [sys.executable, "-m", "fanin", "check-init", *arguments]
-        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    run = partial(run_fanin, tmp_path, "check-init")
 
     good = run("models:good", "--via", "eager,meta")
     assert good.returncode == 0 and "no findings" in good.stdout, good.stderr

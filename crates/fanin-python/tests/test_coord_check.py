@@ -3,13 +3,13 @@
 import json
 import math
 import random
-import subprocess
-import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
 import torch.nn.functional as F
+from conftest import run_fanin
 from torch import nn
 
 import fanin.torch
@@ -381,9 +381,7 @@ def pair():
 def test_the_command_exits_with_1_if_a_size_depends_on_the_width(tmp_path):
     (tmp_path / "mine.py").write_text(PROGRAM)
 
-    def run(*arguments):
-        command = [sys.executable, "-m", "fanin", "coord-check", *arguments]
-        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, encoding="utf-8")
+    run = partial(run_fanin, tmp_path, "coord-check")
 
     common = ("mine:build", "--batch", "mine:pair", "--loss", "torch.nn.functional:cross_entropy", "--seeds", "2", "--steps", "2")
     good = run(*common, "--widths", "64,128,256", "--optimizer", "mine:mup", "--json", "--html", "page.html")

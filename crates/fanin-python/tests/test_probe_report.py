@@ -4,14 +4,13 @@ import copy
 import json
 import math
 import re
-import subprocess
-import sys
+from functools import partial
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 import torch
-from conftest import same
+from conftest import run_fanin, same
 from torch import nn
 
 import fanin
@@ -151,9 +150,7 @@ def pair():
 def test_the_command_exits_with_1_on_problems(tmp_path):
     (tmp_path / "mine.py").write_text(PROGRAM)
 
-    def run(*arguments):
-        command = [sys.executable, "-m", "fanin", "probe", *arguments]
-        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, encoding="utf-8")
+    run = partial(run_fanin, tmp_path, "probe")
 
     gate = run("mine:build", "--batch", "mine:batch", "--fail-on", "slope=0.05", "--html", "report.html", "--no-advice")
     assert gate.returncode == 1 and "the bound is 0.05" in gate.stderr and "Sequential" in gate.stdout
