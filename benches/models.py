@@ -119,7 +119,7 @@ def measure(name: str, builder: Callable[[], torch.nn.Module], quick: bool) -> d
 
 
 def compare(name: str, builder: Callable[[], torch.nn.Module]) -> None:
-    """Builds a model once in each way. Ends the program if the weights or the state of the generator differ."""
+    """Builds a model once in each of `WAYS`. Ends the program if the weights or the generator states differ."""
     expected = None
     for way in WAYS:
         model = build(builder, way)[-1]

@@ -28,7 +28,7 @@ def seconds(whose: int) -> float:
 
 def wrap(command: list[str]) -> int:
     """Runs a compiler. Appends the name of the package, the CPU time of the compiler and the CPU time of this process to a file."""
-    # No open files may be closed, because the compiler uses the open files of Cargo's job server.
+    # The compiler must inherit all open files, because it uses those of Cargo's job server.
     done = subprocess.run(command, close_fds=False)
     times = seconds(resource.RUSAGE_CHILDREN), seconds(resource.RUSAGE_SELF)
     with open(os.environ[TIMES], "a") as file:

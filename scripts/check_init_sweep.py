@@ -60,7 +60,7 @@ class Timeout(BaseException):
 
 
 def limit(seconds: int) -> None:
-    """Raises Timeout after a number of seconds of CPU time, unless `signal.setitimer(signal.ITIMER_PROF, 0)` is called before."""
+    """Raises Timeout after `seconds` seconds of CPU time. `signal.setitimer(signal.ITIMER_PROF, 0)` cancels this."""
 
     def stop(*_: Any) -> None:
         raise Timeout(f"more than {seconds} s")
@@ -220,10 +220,10 @@ def summary(path: Path) -> None:
 
 
 def confirm(path: Path) -> None:
-    """Confirms findings of unwritten tensors on the meta device without `check_init`.
+    """Confirms, without `check_init`, the findings of unwritten tensors in models that were built on the meta device.
 
-    The names of the unwritten tensors of a class have a set of last parts, such as {"bias", "weight"}. If several classes of a
-    package have the same set, only the first of these classes is examined.
+    If the names of the unwritten tensors of several classes in a package end in the same words, such as {"bias", "weight"}, only the
+    first of these classes is examined.
 
     All tensors of a model are filled with one number before `init_weights()` is called. A tensor that is not written still has
     this number afterwards.

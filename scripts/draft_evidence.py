@@ -56,9 +56,9 @@ def evidence(samples: list[np.ndarray]) -> dict[str, Any]:
 
 
 def thinned(array: np.ndarray) -> np.ndarray:
-    """Returns evenly spaced rows and columns of `array`, with at most about `LARGEST` elements.
+    """Returns a part of `array` with at most about `LARGEST` elements: evenly spaced rows.
 
-    Columns are left out only if these rows still have more than `LARGEST` elements.
+    If these rows have more elements, only evenly spaced columns of the rows are returned.
     """
     for axis in range(min(array.ndim, 2)):
         step = min(-(-array.size // LARGEST), array.shape[axis])
@@ -149,7 +149,7 @@ def _drawn(real: dict[str, Any], draft: dict[str, Any]) -> str | None:
 
 
 def _close(std: float, count: int, other: float, other_count: int) -> bool:
-    """Returns whether two standard deviations agree within 6 standard errors of a normal distribution."""
+    """Returns whether two standard deviations differ by less than 6 standard errors, computed as for normal values."""
     if std == 0 or other == 0:
         return std == other
     return abs(math.log(std / other)) < 6 * math.sqrt(0.5 / count + 0.5 / other_count)

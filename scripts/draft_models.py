@@ -99,8 +99,8 @@ def held_out_transformers() -> Iterator[str]:
 def second_held_out_transformers() -> Iterator[str]:
     """Yields classes of transformers that are neither in `TRANSFORMERS` nor in `held_out_transformers`, in a random order.
 
-    The seed is fixed. Every second class is from a package of `TRANSFORMERS`. If fanin has no rules for a package, a draft for the
-    package cannot be wrong without a CHECK comment.
+    The seed is fixed. Every second class is from a package of `TRANSFORMERS`: fanin has rules for these packages. For other packages,
+    drafts mark every guess with CHECK.
     """
     first = {*TRANSFORMERS, *held_out_transformers()}
     packages = {name.split(".")[0] for name in TRANSFORMERS}
@@ -141,7 +141,7 @@ def second_held_out_timm() -> Iterator[str]:
 
 
 def known_transformers() -> Iterator[str]:
-    """Yields all classes of the packages in `TRANSFORMERS`, without the classes in `TRANSFORMERS`."""
+    """Yields the classes that are in a package of `TRANSFORMERS`, but not in `TRANSFORMERS`."""
     packages = {name.split(".")[0] for name in TRANSFORMERS}
     for name, _ in transformers_classes():
         if name.split(".")[0] in packages and name not in TRANSFORMERS:

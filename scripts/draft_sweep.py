@@ -162,7 +162,7 @@ def checked_patterns(draft: str) -> dict[str, bool]:
 
 
 def compare(folder: Path, with_config: bool) -> dict[str, Any]:
-    """Counts the tensors of a model with a right draft and with a wrong draft, with and without CHECK.
+    """Counts for how many tensors of a model the draft is right and for how many it is wrong, each with and without CHECK.
 
     Also returns the tensors with a wrong draft.
     """

@@ -123,7 +123,7 @@ def _transformers_model(name, kind):
 
 
 def _shrunk(default, is_image):
-    """Returns the fields of a configuration whose values are too large, with smaller values.
+    """Returns smaller values for those fields of a configuration that are too large.
 
     For models that take images, only numbers of layers are returned. For models that take text, the ids of special tokens are also
     returned, with the value 0, because the vocabulary may be reduced.

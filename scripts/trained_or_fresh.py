@@ -5,9 +5,10 @@
 
 Small networks (a GPT, a convolutional network, an MLP) are trained with SGD and AdamW to predict the next byte of the source text
 of Python's standard library. The networks are audited after several numbers of steps. `audit` also searches for the weights among
-the values that torch draws with a few seeds, such as 0 and 42. If a network was initialized with one of these seeds, more of its
-weights are therefore recognized as trained. With --fresh, freshly initialized models of timm and transformers are also audited.
-None of their weights should be called trained. With --keep, the checkpoints are stored, and a second run does not train again.
+the values that torch draws with a few seeds, such as 0 and 42. If a network was initialized with one of these seeds, `audit` can
+compare its weights with their initial values, and recognizes more of them as trained. With --fresh, freshly initialized models of
+timm and transformers are also audited. None of their weights should be called trained. With --keep, the checkpoints are stored, and
+a second run does not train again.
 """
 
 import argparse

@@ -28,7 +28,7 @@ def render(page: str, results: Results) -> str:
 
 
 def block(name: str, results: Results) -> str:
-    """Returns the text of the measured part of docs/choosing.md that is called `name`."""
+    """Returns the text of the measured part `name` of docs/choosing.md."""
     if name == "conclusions":
         return conclusions(results)
     if name == "how":

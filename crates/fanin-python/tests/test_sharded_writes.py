@@ -1,7 +1,7 @@
 """sharded_init raises an error that names the parameters with elements that were not written.
 
-An element counts as not written if it still has the memory that `torch.empty` returned, or if its value was computed from such
-memory.
+An element counts as not written if it still has the content that `torch.empty` left in memory, or if its value was computed from
+such content.
 """
 
 import pytest
@@ -210,8 +210,8 @@ def test_weights_that_to_empty_has_untied_must_be_tied_again():
 def test_a_model_whose_class_fully_shard_has_replaced_is_initialized_as_before():
     """transformers treats a model as custom code if the class of the model is not defined in transformers.
 
-    In custom code, transformers does not initialize modules that have no parameters except those of submodules. GPT-2 scales the
-    weights of c_proj when such a module is initialized, so these weights would not be scaled.
+    In custom code, transformers does not initialize modules whose parameters all belong to submodules. GPT-2 scales the weights of
+    c_proj when such a module is initialized, so these weights would not be scaled.
     """
     from transformers import GPT2Config, GPT2LMHeadModel
 

@@ -136,8 +136,8 @@ class Verification(Report):
     tensors: list[VerifiedTensor]
     #: The failed tests of rules. A test of a rule combines all tensors that the rule matches.
     rules: list[TestResult]
-    #: The stream and seed in the file's metadata. None unless values differ from those of the seed given to `verify`, and the
-    #: metadata has another stream or seed.
+    #: The stream and seed in the file's metadata, if values differ from those of the seed given to `verify` and the metadata has
+    #: another stream or seed. Otherwise None.
     recorded: Recorded | None = None
     #: The names of the tensors whose values were not checked.
     unchecked: list[str] = field(default_factory=list)
@@ -298,8 +298,8 @@ class InspectedTensor:
     bytes: int
     measured: Measured
     warnings: list[str]
-    #: The numbers in the tensor's name, such as layer indices, and the name with `*` in place of the numbers. None if no
-    #: component of the name, between dots, consists only of digits.
+    #: The numbers in the tensor's name, such as 3 in "layers.3.weight", and the name with `*` in place of the numbers. None if the
+    #: name has no number between dots.
     depth: dict[str, Any] | None = None
     #: What the recipe gives for the tensor: scheme, rule, distribution, mean, std, standard error of the measured std
     #: (std_error), and bounds (low, high). None without a recipe.

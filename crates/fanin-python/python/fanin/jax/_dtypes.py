@@ -28,7 +28,7 @@ def dtype_name_of(name: str, dtype: np.dtype) -> str:
 
 
 def bits_of(array: np.ndarray) -> tuple[np.ndarray, str | None]:
-    """Returns a view of `array` that has a dtype of NumPy itself, and fanin's name of the dtype of `array` or None.
+    """Returns a view of `array` with a dtype that NumPy has, and the name of the dtype of `array` if NumPy does not have it.
 
     NumPy has no bfloat16 and no float8. For these dtypes, the view has unsigned integers of the same size, and the name, such as
     "bf16", says what the bits mean. For other dtypes, `array` itself and None are returned.

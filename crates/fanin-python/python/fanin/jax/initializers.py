@@ -166,7 +166,7 @@ def orthogonal(
 ) -> NamedInitializer:
     """Returns an initializer for `scale` times a matrix with orthonormal columns or rows.
 
-    The array is treated as a matrix. `column_axis` is the axis of its columns. All other axes together are the axis of its rows.
+    The array is treated as a matrix: `column_axis` becomes the columns, and all other axes are flattened to the rows.
     If there are at most as many columns as rows, the columns are orthonormal. Otherwise the rows are orthonormal.
     """
 

@@ -1,4 +1,4 @@
-"""The function `call_operator`, which calls a torch operator from a dispatch mode. Frequent operators are called twice as fast."""
+"""The function `call_operator`, which calls a torch operator: for frequent operators twice as fast as `operator(*args)`."""
 
 from __future__ import annotations
 

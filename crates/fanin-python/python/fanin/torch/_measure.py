@@ -80,7 +80,7 @@ class Moments:
 
     @property
     def channel_variance(self) -> float | None:
-        """The average channel variance (Brock et al. 2021): the mean over channels of the channel variance."""
+        """The average channel variance (Brock et al. 2021): the variance of a channel's values, averaged over the channels."""
         if self.channel_square_mean is None or self.unit_count < 2:
             return None
         return max(self.q - self.channel_square_mean, 0.0) * self.unit_count / (self.unit_count - 1)

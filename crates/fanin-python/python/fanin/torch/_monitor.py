@@ -27,7 +27,7 @@ class ModuleStatistics:
     #: The mean square of the gradient of the loss with respect to the output, or None if there was no backward pass.
     p: float | None
     mean: float
-    #: The fraction of units whose output is 0 for every input. None if the module is not an activation, such as nn.ReLU.
+    #: The fraction of units whose output is 0 for every input. None unless the module is an activation, such as nn.ReLU.
     dead: float | None
 
 

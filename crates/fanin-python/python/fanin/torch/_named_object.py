@@ -23,7 +23,7 @@ def named_object(text: str) -> Any:
 
 
 def named_batch(text: str) -> Any:
-    """Returns the input of a model that `MODULE:NAME` names.
+    """Returns the object that `MODULE:NAME` names, to be used as the input of a model.
 
     If the object is a function, it is called after `torch.manual_seed(0)`, and its result is returned.
     """

@@ -1,4 +1,4 @@
-"""The function `recipe_tensors`, which returns the tensors of a module that a recipe fills, by name."""
+"""The function `recipe_tensors`, which returns, by name, those tensors of a module that a recipe fills."""
 
 from __future__ import annotations
 

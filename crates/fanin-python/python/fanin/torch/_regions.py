@@ -163,7 +163,7 @@ def _position_of(placement, right: list[_Split], placements) -> tuple[int, int]:
     if factor == 1:
         return 0, 1
     if not right:
-        # No split to the right gives the blocks to different ranks. So each rank has one chunk of every block.
+        # The mesh dimensions to the right do not split this dimension. So each rank has one chunk of every block.
         return 0, factor
     chunks = 1
     for position, split in enumerate(right):

@@ -43,7 +43,7 @@ class Structure:
     """Which names of a module belong to the same tensor (ties), and which tensors require gradients."""
 
     def __init__(self, tensors: list[NamedTensor]):
-        #: For each name of a tensor with several names, all of its names.
+        #: Maps each name of a tensor with several names to all names of the tensor.
         self.ties = {name: frozenset(named.names) for named in tensors for name in named.names if len(named.names) > 1}
         self.trainable = {name for named in tensors if named.tensor.requires_grad for name in named.names}
         self.parameters = {name for named in tensors if named.kind == "parameter" for name in named.names}

@@ -115,7 +115,7 @@ def _geary(standardized: Tensor) -> tuple[float, float]:
     # The influence function of the statistic. A value affects the statistic in three ways: by its absolute value, through the
     # standard deviation, and through the mean.
     influence = sizes - result / 2 * standardized.square() - float(standardized.sign().mean()) * standardized
-    # The variance is at least 0.02, because it would be 0 if all values were x or -x. It is 0.025 for a uniform distribution.
+    # At least 0.02 is returned, because the variance is 0 if all values are x or -x. A uniform distribution has 0.025.
     return result, max(float(influence.var(correction=0)), 0.02)
 
 

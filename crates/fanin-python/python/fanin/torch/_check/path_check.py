@@ -127,7 +127,7 @@ class PathCheck:
         return self.builder.once(self.via, number, seed)
 
     def _add_allocations(self, built: Built) -> None:
-        """Stores, in each `TensorState` of the first build, the line of code that allocated the same tensor's memory in `built`."""
+        """Finds the line of code that allocated each tensor of `built`. Stores it in the tensor's `TensorState` of the first build."""
         for named in tensors_of(built.module):
             state, key = self.first.states.get(named.name), memory_key(named.tensor)
             if state is not None and isinstance(key, tuple):

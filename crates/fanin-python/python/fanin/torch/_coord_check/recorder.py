@@ -38,7 +38,7 @@ class Output:
         self.size: list[float] = []
         #: The rms of the change h_t - h_0 of the output, for t = 0, 1, ...
         self.change: list[float] = []
-        #: The rms of the module's own change, which `Recorder` defines, for t = 0, 1, ...
+        #: The rms of the module's own change (see `Recorder`), for t = 0, 1, ...
         self.own: list[float | None] = []
 
     def set_direction(self, gradient: Tensor) -> None:
@@ -51,12 +51,12 @@ class Output:
 class Recorder:
     """Records the rms (root mean square) of the outputs of all modules of a model during the first training steps.
 
-    The own change of a module f is f(x_t; w_t) - f(x_t; w_0), where x_t is its input after t steps, and w_t are its parameters
-    after t steps. The own change is the effect of the updates of the module's own parameters. In contrast, the change of the
-    output also depends on changes of the input. Own changes of containers are not measured.
+    The *own change* of a module f is the effect of the updates of its own parameters: f(x_t; w_t) - f(x_t; w_0), where x_t is the
+    input and w_t are the parameters after t steps. In contrast, the *change* h_t - h_0 of the output also depends on changes of
+    the input. Own changes of containers are not measured.
 
-    For the logits of an attention, f is the module that computes queries, keys and logits. The own change is projected on the first
-    gradient of the logits, because the other components of the change are mostly random in narrow models.
+    For the logits of an attention, f is the module that computes queries, keys and logits. Only the component of the own change
+    along the first gradient with respect to the logits is measured. In narrow models, the other components are mostly random.
     """
 
     def __init__(self, model: nn.Module):
@@ -64,7 +64,7 @@ class Recorder:
         self.outputs: dict[str, Output] = {}
         #: The initial parameters w_0 of each module whose own change is measured.
         self._parameters = {module: _copies(module) for module in model.modules() if _has_own_change(module)}
-        #: The rms of the own change of each module in its current call.
+        #: For each module, the rms of its own change (see above) in its current call.
         self._own: dict[nn.Module, float] = {}
         #: The tensors that were recorded in this forward pass, and their versions.
         self._seen = WeakTensorKeyDictionary()
@@ -167,7 +167,7 @@ class Recorder:
         return found
 
     def _measure_logits(self, module: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
-        """Measures the own changes of the logits that a module has computed, by calling it again with its initial parameters."""
+        """Measures the own change of the logits of a module, by calling the module again with its initial parameters."""
         if self._is_busy:
             return
         # The repeated call of the module gets no key-value cache. Otherwise it would append to the cache of the first call.

@@ -36,8 +36,8 @@ class Module:
     size: Sizes
     #: The rms (root mean square) of the change h_t - h_0 of the output.
     change: Sizes
-    #: The rms (root mean square) of the own change of the output, which is the effect of the updates of the module's own
-    #: parameters. None if the module has no parameters.
+    #: The rms (root mean square) of the *own change*: the effect of the updates of the module's own parameters on the output.
+    #: None if the module has no parameters.
     own: Sizes | None
 
     @property
@@ -47,7 +47,7 @@ class Module:
 
     @cached_property
     def input_slope(self) -> float:
-        """The exponent of the input before the first step, or 0 if this exponent cannot be computed."""
+        """The exponent a if the rms of the input before the first step is proportional to width^a. 0 if a cannot be computed."""
         found = None if self.input is None else slope(self.widths, self.input)
         return 0.0 if found is None else found.value
 
@@ -84,7 +84,8 @@ class Finding:
 
     #: The name of the module or of the logits: `Module.name`.
     module: str
-    #: Which root mean square depends on the width: "initial size" (of the initial output), "own change" or "change".
+    #: Which root mean square depends on the width: "initial size" (of the initial output), "own change" (`Module.own`), or
+    #: "change" (`Module.change`).
     what: str
     #: The number of training steps after which the root mean square was measured.
     step: int

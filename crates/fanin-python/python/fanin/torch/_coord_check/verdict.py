@@ -56,9 +56,9 @@ def _initial_size(module: Module, has_begun: bool) -> Finding | None:
 
 
 def _own_change(module: Module) -> Finding | None:
-    """Returns a finding if the rms of a module's own change depends on the width, with another exponent than the rms of its input.
+    """Returns a finding if a module's own change grows as width^a, and a is neither 0 nor the exponent of the module's input.
 
-    The own change is the effect of the updates of the module's own parameters. The exponent a means an rms proportional to width^a.
+    The own change is the effect of the updates of the module's own parameters. Exponents are those of the rms.
     """
     step, own = first_slope(module.own_slopes)
     if own is None or abs(own.value) <= LIMIT or abs(own.value - module.input_slope) <= LIMIT:

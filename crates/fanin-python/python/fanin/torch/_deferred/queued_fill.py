@@ -48,8 +48,8 @@ class QueuedFill:
     def is_overwritten(self) -> bool:
         """Returns whether an operation that DeferredMode did not intercept wrote to the tensor after the fill was deferred."""
         filled = self.filled()
-        # Deferring the fill increments the version by 1. When DeferredMode intercepts another write, it performs or drops the fill. So a
-        # larger version means that there was a write that DeferredMode did not intercept.
+        # Deferring the fill increments the version by 1. A write that DeferredMode intercepts ends the deferral. So a larger increment
+        # means that DeferredMode did not intercept a write.
         return (
             filled is not None
             and storage_of(filled)._cdata == storage_of(self.tensor)._cdata

@@ -19,13 +19,13 @@ from .trunk import Trunk, find_trunk
 class Analysis:
     """The measurements of a model with one or several seeds, and the results that are derived from the measurements."""
 
-    #: The measurements with the first seed. The sums in `run`, such as `Layer.forward`, include the sums of all other seeds.
+    #: The measurements with the first seed. But sums, such as `Layer.forward`, are over all seeds.
     run: Run
     #: The layers along which the depth is counted.
     trunk: Trunk
-    #: The slope of the signal, from the first layer of the trunk to the last.
+    #: The slope of the signal (see `Fit`), from the first layer of the trunk to the last.
     forward: fit.Fit | None
-    #: The slope of the gradient, from the last layer of the trunk to the first.
+    #: The slope of the gradient (see `Fit`), from the last layer of the trunk to the first.
     backward: fit.Fit | None
     #: The fixed point of mean-field theory, or None unless the model is a plain stack (see `Probe.mean_field`).
     mean_field: theory.MeanField | None

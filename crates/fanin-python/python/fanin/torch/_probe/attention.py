@@ -25,7 +25,7 @@ class Sample(NamedTuple):
     #: For each query, the entropy of its probabilities is divided by the entropy of equal probabilities. This is the average of the
     #: quotients over all queries, from 0 to 1.
     entropy: float
-    #: For each query, the standard deviation of its logits over the keys is computed. This is the average over all queries.
+    #: The standard deviation of a query's logits over the keys, averaged over all queries.
     logits: float
     #: 1 / (number of unmasked keys of a query), averaged over the queries.
     inverse_keys: float
@@ -39,9 +39,9 @@ class Sample(NamedTuple):
 
 
 def of_softmax(logits: Tensor, probabilities: Tensor, args: Any, kwargs: Any) -> Sample | None:
-    """Measures a softmax as attention.
+    """Measures the attention whose probabilities a softmax has computed.
 
-    Returns None unless the softmax is over the last axis of a tensor with at least three axes, and at least two keys.
+    Returns None if the softmax is not over the last axis, or if the tensor has fewer than three axes or fewer than two keys.
     """
     dim = kwargs.get("dim", args[1] if len(args) > 1 else None)
     if dim is None or logits.dim() < 3 or dim % logits.dim() != logits.dim() - 1 or logits.shape[-1] < 2:

@@ -10,17 +10,16 @@ import math
 #: limit is 6 depth scales: over one depth scale, the squares change by a factor of e.
 LOG_CHANGE = 6.0
 #: The limit that replaces `LOG_CHANGE` for models with norms. This limit is higher, because batch norm makes the gradient of a relu
-#: network grow by the factor pi / (pi - 1) in each layer. The limit is the growth over 50 such layers. In healthy models of timm, the
-#: gradient grows by at most the growth over 31 such layers.
+#: network grow by the factor pi / (pi - 1) in each layer. The limit is the logarithm of the growth over 50 such layers. Healthy
+#: models of timm reach at most the growth over 31 such layers.
 LOG_CHANGE_WITH_NORMS = 50 * math.log(math.pi / (math.pi - 1))
 #: An activation is a problem if the fraction of dead units is at least DEAD, or the fraction of saturated values at least SATURATED.
 DEAD, SATURATED = 0.9, 0.5
 #: Attention is a problem if the entropy of its probabilities, divided by the entropy of equal probabilities, is below this limit.
 ENTROPY = 0.2
 #: The loss of a classifier is a problem if it exceeds ln(classes) by more than EXCESS_LOSS and its logits have a standard deviation
-#: above LOGITS. Normal logits of standard deviation s raise the loss by s^2 / 2. The second condition exempts models whose output
-#: layer is tied to the embedding, such as Gemma. There, the logit of the input token alone raises the loss by more than
-#: EXCESS_LOSS.
+#: above LOGITS. Gaussian logits of standard deviation s raise the loss by s^2 / 2. The second condition exempts models whose output
+#: layer is tied to the embedding, such as Gemma: in these, one large logit, that of the input token, raises the loss.
 EXCESS_LOSS, LOGITS = 3.0, 2.0
 #: A layer with weights is a problem if, for an input of mean square 1, the mean square of the layer's output is above this limit.
 GAIN = 30.0

@@ -20,7 +20,7 @@ class Paths:
 
     @functools.cached_property
     def main_path(self) -> list[int]:
-        """The indices of the layers on one path to the output: the path on which the most layers have weights."""
+        """The indices of the layers on the path to the output that has the largest number of layers with weights."""
         return longest_path(self._run)
 
     @functools.cached_property
@@ -72,7 +72,7 @@ class Paths:
         return next((layer for layer in reversed(layers) if layer.role == "weight"), None)
 
     def is_last_weight(self, layer: Layer) -> bool:
-        """Returns whether a layer is the layer that `last_weight` returns, or runs after this layer."""
+        """Returns whether `layer` is the last layer with weights (see `last_weight`), or runs after that layer."""
         last = self.last_weight()
         return last is not None and layer.index >= last.index
 

@@ -247,7 +247,7 @@ class Recorder(TorchFunctionMode):
             layer.backward = measured
 
     def share_gradients(self) -> None:
-        """Gives each layer that returns another layer's output unchanged the gradient of the other layer.
+        """Copies gradients: a layer that returns the output of another layer unchanged gets the gradient of that other layer.
 
         To be called after the backward pass.
         """

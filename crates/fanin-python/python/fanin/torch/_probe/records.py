@@ -94,7 +94,7 @@ class Attention:
     #: For each query, the entropy of its probabilities is divided by the entropy of equal probabilities. This is the average of the
     #: quotients over all queries, from 0 to 1.
     entropy: float
-    #: For each query, the standard deviation of its logits over the keys is computed. This is the average over all queries.
+    #: The standard deviation of a query's logits over the keys, averaged over all queries.
     logits: float
     #: 1 / (number of unmasked keys of a query), averaged over the queries.
     inverse_keys: float
@@ -171,7 +171,7 @@ class Run:
     loss: float | None = None
     #: The number of classes, if the model is a classifier whose integer targets are known.
     classes: int | None = None
-    #: For each prediction, the standard deviation of its logits over the classes is computed. This is the average over all predictions.
+    #: The standard deviation of a prediction's logits over the classes, averaged over all predictions.
     logits: float | None = None
     #: The index of the layer that is the model's prediction.
     output: int | None = None

@@ -130,7 +130,7 @@ def _base(run: Run, index: int) -> int:
 
 
 def _is_serial(run: Run, points: list[int], last_readers: list[int]) -> bool:
-    """Returns whether the outputs of at least half of the blocks are not read after the next block.
+    """Returns whether, for at least half of the blocks, the next block is the last that reads the output.
 
     In a DenseNet, in contrast, each layer reads the outputs of all layers before it.
     """
@@ -144,11 +144,11 @@ def _gradient(run: Run, index: int) -> float:
 
 
 def longest_path(run: Run) -> list[int]:
-    """Returns the path to the output on which the most layers have weights, as indices of layers in order of execution.
+    """Returns the path to the output that has the largest number of layers with weights, as layer indices in order of execution.
 
-    Paths that meet at a layer may have equally many layers with weights. The path with the largest gradient just before this layer is
-    then taken. In attention, this is the path through the values, because queries and keys get little gradient if the probabilities
-    are nearly equal.
+    If paths that meet at a layer have equally many, the one with the largest gradient just before this layer is taken. In
+    attention, this is the path through the values, because queries and keys get little gradient if the probabilities are nearly
+    equal.
     """
     depth: list[int] = []
     for layer in run.layers:

@@ -5,9 +5,9 @@ It does three things:
 - For `normal_` and `uniform_` of a parameter, it writes values of the native stream.
 - It performs operations on a DTensor for which torch would communicate, or would work on a copy: indexing, views, and `copy_` from an
   ordinary tensor.
-- It records which elements of a parameter were written, and which tensors have *known values*. A tensor has known values unless it
-  was computed from unwritten memory. If unknown values are written to a parameter, as in `bias.data = pad(bias.data)` after `to_empty`,
-  the elements of the parameter do not count as written.
+- It records which elements of a parameter were written, and which tensors have *known values*: values that were computed only from
+  written memory. If unknown values are written to a parameter, as in `bias.data = pad(bias.data)` after `to_empty`, the elements of
+  the parameter do not count as written.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _VIEWS = frozenset(
     "transpose swapaxes swapdims permute movedim moveaxis squeeze unsqueeze diagonal unfold hsplit vsplit dsplit".split()
 )
 _SET_DATA = Tensor.data.__set__  # type: ignore[attr-defined]
-#: Maps the getters of attributes that return views of a tensor to the names of the attributes.
+#: The attributes that return a view of a tensor: maps the getter of each attribute to the attribute's name.
 _VIEW_ATTRIBUTES = {getattr(Tensor, name).__get__: name for name in ("T", "mT", "H", "mH")}
 
 #: Functions that draw from torch's generator. A call with a DTensor is an error, because each rank would draw by itself, and the values
@@ -218,7 +218,7 @@ class ShardedMode(TorchFunctionMode):
         return all(self._is_known(one) for one in _tensors(values))
 
     def _is_known(self, tensor: Tensor) -> bool:
-        """Returns whether a tensor has known values: it was not computed from unwritten memory."""
+        """Returns whether a tensor has known values: values that were computed only from written memory."""
         if not tensor.numel() or nn.parameter.is_lazy(tensor):
             return True
         like = self.likes.get(id(tensor))
@@ -226,8 +226,8 @@ class ShardedMode(TorchFunctionMode):
             view = like[1] if like is not None else self.tensors.find(tensor)
             is_written = view is None or view.is_written
         except ValueError:
-            # The tensor is a part of a parameter, but not a range of indices along each dimension. Its values are known if the whole
-            # parameter was written.
+            # The tensor is a non-rectangular view of a parameter, such as a diagonal. Its values are known if the whole parameter was
+            # written.
             owner = self.tensors.owner(tensor)
             view, is_written = None, owner is None or owner.written.is_complete
         logged = self.log.get(tensor)
@@ -251,7 +251,7 @@ class ShardedMode(TorchFunctionMode):
         try:
             view = like[1] if like is not None else self.tensors.find(target)
         except ValueError:
-            # The tensor is a part of a parameter that is not a range of indices along each dimension, such as a diagonal.
+            # The tensor is a non-rectangular view of a parameter, such as a diagonal.
             owner = self.tensors.owner(target)
             view, name = whole(owner) if owner is not None else None, "fill_diagonal_"
         if view is None:

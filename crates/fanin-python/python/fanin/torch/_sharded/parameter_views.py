@@ -54,7 +54,7 @@ class NamedTensor:
 
     @property
     def base(self) -> Tensor:
-        """The tensor whose views represent views of the parameter: the twin of a DTensor, otherwise the parameter itself."""
+        """The tensor of which views are taken: the twin of a DTensor (see the module docstring), otherwise the parameter itself."""
         return self.tensor if self.twin is None else self.twin
 
 
@@ -63,11 +63,11 @@ class LocalRegion(NamedTuple):
 
     #: The index of the region's first element in the parameter.
     start: tuple[int, ...]
-    #: The elements of the region, as a tensor with the dimensions of the parameter.
+    #: The elements of the region, as a tensor with as many dimensions as the parameter.
     memory: Tensor
-    #: The region in the coordinates of the view.
+    #: The region in the coordinates of the ParameterView.
     region: Region
-    #: The elements of the region, as a tensor with the dimensions of the view. This tensor shares memory with `memory`.
+    #: The same elements, as a view of `memory` with as many dimensions as the ParameterView.
     view: Tensor
 
 
@@ -137,7 +137,7 @@ class ParameterView:
     def _in_view(self, start, size, memory: Tensor) -> tuple[Region, Tensor]:
         """Returns the fields `region` and `view` of a LocalRegion.
 
-        `start` and `size` describe the region, with indices of the parameter. `memory` has the dimensions of the parameter.
+        `start` and `size` are those of the region in the parameter. `memory` has as many dimensions as the parameter.
         """
         kept = [axis for axis in self.axes if axis is not None]
         dropped = [axis for axis in range(len(size)) if axis not in kept]
@@ -198,7 +198,7 @@ class ModuleTensors:
             self._add(named)
 
     def _same_memory(self, named: NamedTensor) -> NamedTensor:
-        """Returns the tensor that was added before and shares all of its memory with `named`, or `named` if there is none."""
+        """Returns the tensor, among those added earlier, that has the same memory as `named`. Returns `named` if there is none."""
         tensor = named.tensor
         if nn.parameter.is_lazy(tensor) or named.twin is not None:
             return named
@@ -237,7 +237,7 @@ class ModuleTensors:
         return None if owner is None else _view(owner, tensor)
 
     def owner(self, tensor: Tensor) -> NamedTensor | None:
-        """Returns the parameter whose memory, or whose twin's memory, contains the elements of an ordinary tensor."""
+        """Returns the parameter whose `base` contains the elements of `tensor` (no DTensor), or None if there is none."""
         for named in self.by_storage.get(_storage(tensor), ()):
             base = named.base
             if _storage(base) != _storage(tensor):

@@ -86,7 +86,7 @@ class StorageLog:
         self._known: dict[int, tuple[StorageWeakRef, bool]] = {}
 
     def set(self, tensor: Tensor, is_known: bool) -> None:
-        """Records whether a tensor has known values, which means values that were not computed from unwritten memory."""
+        """Records whether a tensor has known values: values that were computed only from written memory."""
         if local_of(tensor).layout is torch.strided:
             storage = storage_of(tensor)
             self._known[storage._cdata] = StorageWeakRef(storage), is_known

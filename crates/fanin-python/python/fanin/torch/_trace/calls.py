@@ -134,7 +134,7 @@ class Frames:
         self._running.clear()
 
     def caller(self) -> tuple[Call | None, Frame | None]:
-        """Returns the caller of the operator that is being dispatched, as the arguments of `Caller`.
+        """Returns the arguments of `Caller` for the operator that is being dispatched: the initializer call and the stack frame.
 
         To be called from `__torch_dispatch__`.
         """

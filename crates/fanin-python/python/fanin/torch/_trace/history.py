@@ -33,7 +33,7 @@ class Step(NamedTuple):
 class History:
     """The steps that wrote to the memory of a tensor.
 
-    If `until` is given, only events with smaller numbers count. The number of an event is its position in the recorder's log.
+    If `until` is given, only events with a number below `until` count. The number of an event is its position in the recorder's log.
     """
 
     def __init__(self, recorder: Recorder, memory: Memory, until: int | None = None):
