@@ -56,7 +56,7 @@ def _initial_size(module: Module, has_begun: bool) -> Finding | None:
 
 
 def _own_change(module: Module) -> Finding | None:
-    """Returns a finding if a module's own change grows as width^a, and a is neither 0 nor the exponent of the module's input.
+    """Returns a finding if a module's own change scales as width^a, and a is neither 0 nor the exponent of the module's input.
 
     The own change is the effect of the updates of the module's own parameters. Exponents are those of the rms.
     """
