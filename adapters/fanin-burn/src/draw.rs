@@ -71,7 +71,6 @@ fn draw_as<E: Element + BurnElement>(plan: &Plan, stream: &mut dyn Stream) -> Re
     Ok(TensorData::new(values, plan.shape().to_vec()))
 }
 
-/// Returns the transpose of a matrix.
 pub(crate) fn transpose_data(data: TensorData) -> Result<TensorData> {
     fn transpose_as<E: BurnElement + Copy>(data: &TensorData) -> Result<TensorData> {
         let [rows, columns] = [data.shape().as_slice()[0], data.shape().as_slice()[1]];

@@ -93,7 +93,7 @@ impl Audit {
     }
 
     /// Sets the kind of an f32 weight to [`Kind::Other`] if the bias of its layer was trained, or if most biases and
-    /// norms of the checkpoint were trained. This method changes only weights that are compatible with fresh. If
+    /// norms of the checkpoint were trained. Only weights of the reported kind "compatible with fresh" are changed. If
     /// torch's CPU generator initialized a weight again after the training, the weight keeps its kind, because its f32
     /// values are recognized.
     fn use_trained_vectors(&mut self) {
@@ -240,8 +240,9 @@ impl AuditedTensor {
     }
 
     /// Returns this tensor as a candidate for `find_seeds`. `tensor` is its index in the manifest. Returns `None` if
-    /// the values are known to be fresh, or if the search does not cover the tensor. The search covers f32, f16 and
-    /// bf16 tensors with at least two axes and a uniform or normal distribution around 0.
+    /// the kind is not `Fresh`, if the generator of the values is already known, or if the search does not cover the
+    /// tensor. The search covers f32, f16 and bf16 tensors with at least two axes and a uniform or normal distribution
+    /// around 0.
     fn seed_candidate(&self, tensor: usize) -> Option<Candidate> {
         let Self { entry, classification } = self;
         let Kind::Fresh(distribution) = classification.kind else { return None };
@@ -258,7 +259,7 @@ impl AuditedTensor {
     }
 
     /// Records that torch drew the values of the tensor. The tensor is fresh if fewer than 1 % of its values changed by
-    /// more than rounding. The tensor is not fresh if more than half of its values changed.
+    /// more than rounding, and not fresh if more than half of them did. In between, the tensor keeps its kind.
     fn use_draw(&mut self, TorchDraw { seed, word, change }: TorchDraw) {
         let classification = &mut self.classification;
         let source = format!("torch draws after manual_seed({seed}) and {word} random words");

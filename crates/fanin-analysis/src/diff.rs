@@ -56,7 +56,6 @@ struct TensorReport<'a> {
     cosine: Option<f64>,
 }
 
-/// Returns the type and the shape of a tensor as text.
 fn type_and_shape(entry: &Entry) -> String {
     format!("{} {}", entry.dtype, text::shape(&entry.shape))
 }

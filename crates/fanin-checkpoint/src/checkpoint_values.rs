@@ -47,7 +47,7 @@ impl<'a> CheckpointValues<'a> {
         Self { planned, copies: copies.as_deref(), replay: replay.as_ref(), draw: *draw, progress, cancel }
     }
 
-    /// Produces the values of `ranges`, which must be in ascending order, and calls `receive` for each step.
+    /// Produces the values of `ranges`, and calls `receive` with each [`Step`]. The ranges must be in ascending order.
     ///
     /// The calling thread runs `receive`. Another thread produces the next values at the same time.
     ///

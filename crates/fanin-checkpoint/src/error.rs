@@ -81,7 +81,6 @@ pub enum Remedy {
 }
 
 impl Error {
-    /// Returns an [`Error::File`] for the file at `path`.
     pub(crate) fn file(path: &Path, message: impl Into<String>) -> Self {
         Error::File { path: path.to_owned(), message: message.into() }
     }

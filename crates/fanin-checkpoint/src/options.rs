@@ -99,8 +99,8 @@ impl Partitioning {
 pub enum OutputForm {
     /// One file.
     File,
-    /// A range of one file. Each of several processes writes a range of this file. The file may already exist, because
-    /// another process may have completed the file. The values of this process are then compared with the file.
+    /// A range of one file, which several processes write together. If the file is already complete, for example
+    /// because this process runs again, the values of this process are compared with the file.
     PartitionOfFile,
     /// One or more files in a folder.
     Folder,

@@ -55,7 +55,7 @@ impl<'a> Producer<'a> {
         Self { replay, ..self }
     }
 
-    /// Produces the values of `ranges`, which must be in ascending order, and sends them.
+    /// Produces the values of `ranges` and sends them. The ranges must be in ascending order.
     pub(crate) fn produce(mut self, ranges: &[TensorRange]) -> Result<(), Stopped> {
         let all = self.planned;
         let mut next = 0;

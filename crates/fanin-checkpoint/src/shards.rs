@@ -104,7 +104,7 @@ fn split_by_size(entries: &[Entry], max_bytes: u64, unit: impl Fn(&Entry) -> usi
         let (size, unit, mut start) = (entry.dtype.size() as u64, unit(entry), 0);
         while entry.bytes() - start as u64 * size > free {
             let fitting = (free / size) as usize / unit * unit;
-            // An empty range gets a unit even if the unit is larger than `max_bytes`.
+            // A unit that does not fit even into an empty range becomes a range of its own.
             start += if fitting == 0 && free == max_bytes { unit } else { fitting };
             ranges.push(range.ending_at(tensor, start, entry.values()));
             range = TensorRange::starting_at(tensor, start, entry.values());

@@ -40,8 +40,9 @@ pub(crate) fn chunk_plans(plan: &Plan, max_values: usize) -> Vec<Plan> {
 /// Returns true if `Plan::new` returns an equal plan for the shape, type and distribution of `plan`. Fans and warnings
 /// are not compared.
 ///
-/// A plan can have a separate distribution for the torch stream, with slightly different parameters. `Plan::new` does
-/// not set this distribution, so a tensor with such a plan must be filled as a whole.
+/// A plan can have a separate distribution for the torch stream, with slightly different parameters. `Plan::new`, which
+/// makes the plans of the chunks, does not set this distribution. A tensor with such a plan must therefore be filled as
+/// a whole.
 fn is_given_by_distribution(plan: &Plan) -> bool {
     let Ok(again) = Plan::new(plan.shape(), plan.dtype(), plan.distribution()) else { return false };
     let again = match plan.fans() {

@@ -15,7 +15,6 @@ fn replay(tensors: &str) -> Result<Replay, fanin_recipe::Error> {
     Replay::parse(&text, Path::new("r.toml"))
 }
 
-/// Returns values as little-endian bytes.
 fn bytes(values: &[f32]) -> Vec<u8> {
     values.iter().flat_map(|value| value.to_le_bytes()).collect()
 }

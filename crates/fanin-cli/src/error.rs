@@ -52,7 +52,6 @@ pub enum Error {
 }
 
 impl Error {
-    /// Returns an [`Error::File`] for the file at `path`.
     pub fn file(path: &Path, message: impl Into<String>) -> Self {
         Error::File { path: path.to_owned(), message: message.into() }
     }

@@ -84,7 +84,6 @@ fn tags(page: &str) -> Vec<Tag> {
     tags
 }
 
-/// Returns the value of an attribute of a tag, or `None` if the tag does not have it.
 fn attribute<'a>(tag: &'a Tag, key: &str) -> Option<&'a str> {
     tag.attributes.get(key).map(String::as_str)
 }

@@ -117,8 +117,8 @@ fn damaged_files_are_errors() {
     fixture.refused(&["inspect", "nothing.safetensors"], &["nothing.safetensors"]);
 }
 
-/// Starts a process that writes `values` values to out.safetensors. Waits until the temporary file of the process is
-/// larger than a megabyte. A shell starts the process, after the shell has run the command `shell`.
+/// Runs the shell command `shell`, and then starts a process that writes a tensor of the shape `values` to
+/// out.safetensors. Waits until the temporary file of the process is larger than a megabyte.
 #[cfg(unix)]
 fn start(fixture: &Fixture, shell: &str, values: &str) -> std::process::Child {
     let program = Fixture::program().display().to_string();

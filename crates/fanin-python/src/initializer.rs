@@ -34,8 +34,8 @@ impl Initializer {
         spec.parse().map(Initializer).map_err(errors::from_library)
     }
 
-    /// Returns the plan for a tensor of this shape and dtype: the distribution with the values of all its parameters.
-    /// Draws no values.
+    /// Returns the plan for a tensor of this shape and dtype: the distribution, with all its parameters computed. Draws
+    /// no values.
     ///
     /// >>> import fanin
     /// >>> fanin.xavier_uniform().resolve((256, 128)).std
@@ -91,7 +91,7 @@ pub fn read_spec(spec: &Bound<'_, PyAny>) -> PyResult<Initializer> {
     }
 }
 
-/// The distribution with which a tensor of a given shape and dtype is filled, with the values of all its parameters.
+/// The distribution for a tensor of a given shape and dtype, with all its parameters (such as the std) computed.
 /// `Initializer.resolve` returns a plan.
 #[pyclass(frozen, module = "fanin")]
 #[derive(Debug, Clone)]

@@ -46,7 +46,6 @@ impl Memory {
         &self.shape
     }
 
-    /// Returns the number of elements.
     pub fn len(&self) -> usize {
         self.shape.iter().product()
     }

@@ -76,7 +76,7 @@ impl<T: Clone> ModelValues<T> {
         Ok(Self { planned, indices, shared })
     }
 
-    /// Returns the planned parameters.
+    /// Returns the parameters that were passed to [`new`](Self::new).
     pub fn planned(&self) -> &[Planned] {
         &self.planned
     }

@@ -140,7 +140,7 @@ pub enum Error {
         "{function}: its argument must be constant, uniform, normal, trunc_normal, log_uniform, arange or a function of one of these; at most 4 functions can be nested"
     )]
     Mapped {
-        /// The name of the function in specs.
+        /// The name by which specs call the function.
         function: &'static str,
     },
     /// The stream does not support the distribution of the plan.

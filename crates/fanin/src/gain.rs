@@ -2,7 +2,7 @@
 
 use crate::nonlinearity::Nonlinearity;
 
-/// A factor on the standard deviation of a weight: a number, or the gain of a nonlinearity.
+/// The gain by which a weight or its standard deviation is multiplied: a number, or the gain of a nonlinearity.
 ///
 /// The setters of schemes take `impl Into<Gain>`, so both `gain(2.0)` and `gain(Nonlinearity::Relu)` work.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -68,7 +68,6 @@ fn definitions() -> Vec<(&'static str, &'static [usize], f64)> {
     ]
 }
 
-/// Returns the standard deviation of `values`.
 fn std_of(values: &[f64]) -> f64 {
     let mean = values.iter().sum::<f64>() / values.len() as f64;
     (values.iter().map(|x| (x - mean) * (x - mean)).sum::<f64>() / values.len() as f64).sqrt()

@@ -128,7 +128,7 @@ struct Comparison<'a> {
     tensor: usize,
     planned: &'a Planned,
     progress: &'a dyn Progress,
-    /// The largest allowed distance between an expected value and a stored value before both are rounded to the dtype.
+    /// The largest allowed distance between an expected value and a stored value, in addition to rounding to the dtype.
     /// At a tolerance of 0, the bytes of the two values must be equal, so -0 differs from 0.
     tolerance: f64,
     /// The row-major index of the next value to compare.

@@ -64,7 +64,6 @@ fn reciprocal_length(vector: &[f32]) -> f32 {
     if length > 0.0 && length.is_finite() { 1.0 / length } else { 0.0 }
 }
 
-/// Returns a vector times a factor.
 fn scaled(vector: &[f32], factor: f32) -> Vec<f32> {
     vector.iter().map(|x| x * factor).collect()
 }

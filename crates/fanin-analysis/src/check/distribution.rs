@@ -45,12 +45,12 @@ pub(crate) struct Moments {
     pub(crate) sixth: f64,
 }
 
-/// A narrow interval of a distribution, for [`Moments::of_points`]. The mean of the values in the interval is `mean +
-/// offset * scale`, where `scale` is the argument of that function.
+/// A narrow interval of a distribution, for [`Moments::of_points`]. The exact mean of the interval is `mean + offset *
+/// scale`, where `scale` is the argument of that function.
 struct Point {
-    /// The value at or near the middle of the interval.
+    /// A value at or near the middle of the interval: the approximate mean.
     mean: f64,
-    /// The distance from `mean` to the mean of the interval, divided by `scale`.
+    /// The distance from `mean` to the exact mean of the interval, divided by `scale`.
     offset: f64,
     /// The variance within the interval, divided by `scale^2`.
     variance: f64,

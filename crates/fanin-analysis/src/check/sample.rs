@@ -125,8 +125,8 @@ impl SampleStatistics {
         self.bins.iter_mut().zip(&next.bins).for_each(|(bin, count)| *bin += count);
     }
 
-    /// Adds `count` random values that rounding turned into 0, for a sample from which [`add`](Self::add) leaves zeros
-    /// out. The planned mean must be 0.
+    /// Adds `count` zeros, for a sample from which [`add`](Self::add) leaves zeros out. The zeros are random values
+    /// that rounding turned into 0. The planned mean must be 0.
     pub(crate) fn add_zeros(&mut self, reference: &ReferenceDistribution, count: u64) {
         if count > 0 {
             self.count += count;
@@ -135,7 +135,6 @@ impl SampleStatistics {
         }
     }
 
-    /// Returns the number of exact zeros.
     pub(crate) fn zeros_found(&self) -> u64 {
         self.zeros
     }

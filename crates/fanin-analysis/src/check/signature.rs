@@ -32,16 +32,16 @@ pub(crate) struct Signature {
     /// Sums of standardized values, each multiplied by a pseudo-random sign. The number of sums is `BUCKETS`, or the
     /// number of values of the tensor if this is smaller.
     pub(crate) sketch: Vec<f32>,
-    /// The orders of the first values, the last values, the first column and the last column. An element is `None` if
-    /// there are too few values, or if [`order`] returns `None` for the values.
+    /// The sort orders (see [`Order`]) of four lists: the first values, the last values, the first column and the last
+    /// column. An element is `None` if there are too few values, or if [`order`] returns `None` for the values.
     pub(crate) orders: [Option<Order>; 4],
 }
 
 /// The order of a few values: a hash of the indices that sort them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Order {
-    /// The smaller of two hashes: the hash of the indices, and the hash of the reversed indices. A tensor and its
-    /// negative therefore have the same hash.
+    /// The smaller of two hashes: the hash of the indices that sort the values, and the hash of these indices in
+    /// reverse order. Negation reverses the order, so a tensor and its negative have the same hash.
     pub(crate) hash: u64,
     /// Whether `hash` is the hash of the reversed indices.
     pub(crate) reversed: bool,

@@ -47,7 +47,7 @@ pub(crate) struct ViewTests {
 /// It maps the values of the tensor back to the random values.
 #[derive(Debug, Clone, Copy)]
 struct Inverse<'p> {
-    /// The functions that the plan applies.
+    /// The functions that the plan applies to the random values.
     functions: Functions,
     /// The plan of the random values.
     argument: &'p Plan,
@@ -73,8 +73,8 @@ impl Inverse<'_> {
         let inverse = |x| self.functions.invert(x);
         let value = inverse(first + (last - first) * fraction);
         let (low, high) = self.argument.bounds();
-        // If `x` is at a bound, a part of its rounding interval is out of bounds. The value before rounding was within
-        // the bounds, so a value outside is reflected at the bound.
+        // If `x` is at a bound, a part of its rounding interval is out of bounds, and `value` may be too. The number
+        // before rounding was within the bounds, so `value` is then reflected at the bound.
         let explained = inverse(first) <= high && inverse(last) >= low;
         let reflected = if value >= high { 2.0 * high - value } else { 2.0 * low - value };
         if (value >= high || value < low) && explained && low < reflected && reflected < high {

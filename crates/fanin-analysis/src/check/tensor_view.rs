@@ -176,7 +176,6 @@ impl<'a> TensorView<'a> {
         Ok(nonzero(&Self::whole(checkpoint, tensor))? - inside)
     }
 
-    /// Returns the tensor's entry in the manifest.
     pub(crate) fn entry(&self) -> &'a Entry {
         &self.checkpoint.manifest.entries[self.tensor]
     }

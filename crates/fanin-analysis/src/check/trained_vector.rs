@@ -19,7 +19,7 @@ use super::distribution::Univariate;
 pub(crate) fn is_trained_vector(vector: &Classification, values: usize, fan_in: Option<usize>) -> bool {
     match (vector.kind, fan_in) {
         (Kind::Fresh(Univariate::Uniform { low, high }), Some(fan_in)) if !vector.unchanged => {
-            // A fitted bound is at most about `1 + 2 / values` times the largest magnitude of the values.
+            // A bound that was fitted to n values is at most about `1 + 2 / n` times their largest magnitude.
             let largest = (1.0 + 2.0 / values as f64) / (fan_in as f64).sqrt();
             low.abs().max(high.abs()) > largest
         }

@@ -39,14 +39,14 @@ pub(super) struct ValueHashes {
     count: usize,
     /// The hashes of the `RECENT` values before the chunk, and of the values of the chunk.
     values: Vec<u64>,
-    /// Intermediate sums of hashes, at the same indices as in `values`.
+    /// A buffer for the intermediate results of `hash_windows`.
     sums: Vec<u64>,
     /// For each index of `values`, the hash of the window that ends at this index.
     windows: Vec<u64>,
 }
 
 impl ValueHashes {
-    /// Creates the hashes, with no chunk set yet.
+    /// Creates the buffers, before the first chunk.
     pub(super) fn new() -> Self {
         let zeros = || vec![0; RECENT + CHUNK];
         Self { count: 0, values: zeros(), sums: zeros(), windows: zeros() }

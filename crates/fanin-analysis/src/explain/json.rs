@@ -12,7 +12,7 @@ use super::stack::MeanSquares;
 use super::steps;
 use crate::describe;
 
-/// Returns the explanation as a JSON object.
+/// Returns the explanation as the JSON object that `fanin explain --json` prints.
 pub fn to_json(explanation: &Explanation) -> Value {
     let Explanation { init, plan, layer, formula_fans, nonlinearity, signal, notes, .. } = explanation;
     let (low, high) = plan.bounds();

@@ -24,7 +24,7 @@ pub struct LayerShape {
 }
 
 impl LayerShape {
-    /// Returns the shape of the layer with a weight of this shape, or `None` for scalars and vectors.
+    /// Returns the `LayerShape` for a weight of the shape `shape`, or `None` for scalars and vectors.
     ///
     /// The weight of a grouped convolution has the input channels of one group and the output channels of all groups.
     /// For [`AxisLayout::InOut`], the layout of transposed convolutions, the weight has the input channels of all

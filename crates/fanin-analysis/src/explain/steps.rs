@@ -124,8 +124,8 @@ pub fn source(init: &Init) -> String {
     }
 }
 
-/// Returns the number of the equation of the scheme in the paper that defines the scheme. Returns `None` if no equation
-/// is known for the arguments of `init`.
+/// Returns which equation of the scheme's paper defines the scheme. Returns `None` if no equation is known for the
+/// arguments of `init`.
 fn equation(init: &Init) -> Option<&'static str> {
     let spec = init.to_string();
     let mode = argument(&spec, "mode");

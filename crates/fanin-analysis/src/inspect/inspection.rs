@@ -57,7 +57,7 @@ pub struct TensorInspection {
     /// planned std. `None` if there is no plan, if the planned values are not independent, or if there are too few
     /// values.
     pub std_error: Option<f64>,
-    /// The statistics of the tensor's values.
+    /// The counts, moments, range and outliers of the tensor's values.
     pub stats: Stats,
     /// The histogram of the tensor's values.
     pub histogram: Histogram,

@@ -30,11 +30,11 @@ const MIN_DISTINCT: usize = 16;
 /// tensors together.
 #[derive(Debug, Default)]
 struct PooledVariance {
-    /// The sum of z^2 - 1 over all standardized values z. This is the sum of the first numbers of
-    /// [`ViewTests::variance_excess`].
+    /// The sum of z^2 - 1 over all standardized values z: the first number of [`ViewTests::variance_excess`], summed
+    /// over the tensors and blocks.
     excess: f64,
-    /// The variance of `excess` if all values follow their plans. This is the sum of the second numbers of
-    /// [`ViewTests::variance_excess`].
+    /// The variance of `excess` if all values follow their plans: the second number of [`ViewTests::variance_excess`],
+    /// summed over the tensors and blocks.
     variance: f64,
     /// The number of tensors and blocks whose values are in `excess`.
     tensors: u64,
@@ -70,7 +70,6 @@ pub(super) struct Verifier<'a> {
 }
 
 impl<'a> Verifier<'a> {
-    /// Returns a verifier for these plans.
     pub(super) fn new(
         checkpoint: &'a Checkpoint,
         planned: &'a [Planned],

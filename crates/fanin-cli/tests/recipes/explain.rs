@@ -43,7 +43,8 @@ fn explain_shows_the_fans_the_std_and_the_signal_of_a_spec() {
     near(&grouped["signal"][0]["backward"], 1.0);
     let axes = json(&["kaiming_normal(layout=hwio)", "--shape", "3,3,32,64"]);
     assert_eq!((&axes["fan_in"], &axes["formula_fan_in"]), (&288.into(), &288.into()), "{axes}");
-    // --layout applies to every scheme that has an axis layout. The suggested specs use this layout too.
+    // --layout applies to every scheme that has an axis layout. The suggested specs contain the layout given with
+    // --layout.
     for spec in
         ["lecun_normal", "he_uniform", "glorot_normal", "linear_default", "spectral", "xavier_uniform"]
     {

@@ -82,8 +82,8 @@ class Initializer:
     def __str__(self, /) -> str: ...
     def resolve(self, /, shape: SupportsGetItem[int, SupportsIndex], dtype: str = "f32") -> Plan:
         """
-        Returns the plan for a tensor of this shape and dtype: the distribution with the values of all its parameters.
-        Draws no values.
+        Returns the plan for a tensor of this shape and dtype: the distribution, with all its parameters computed. Draws
+        no values.
 
         >>> import fanin
         >>> fanin.xavier_uniform().resolve((256, 128)).std
@@ -99,7 +99,7 @@ class Initializer:
 @final
 class Plan:
     """
-    The distribution with which a tensor of a given shape and dtype is filled, with the values of all its parameters.
+    The distribution for a tensor of a given shape and dtype, with all its parameters (such as the std) computed.
     `Initializer.resolve` returns a plan.
     """
     def __reduce__(self, /) -> tuple[Any, tuple]: ...
@@ -414,8 +414,8 @@ def torch_words(request: FillRequest, dtype: str, count: SupportsIndex) -> int |
     Returns the number of 32-bit words that a fill of `count` contiguous values takes from torch's generator.
 
     Returns None if the number is not known before the fill. With rejection sampling, the number depends on the values
-    drawn. Fewer than 16 normal values are drawn in pairs, and torch's generator may have stored the second value of an
-    earlier pair. Also returns None for a request for which torch raises an error.
+    drawn. A fill of fewer than 16 normal values draws pairs, and torch's generator may have stored the second value of
+    an earlier pair. Also returns None for a request for which torch raises an error.
     """
 
 def use_openmp(parallel: SupportsIndex, max_threads: SupportsIndex) -> None:

@@ -42,7 +42,7 @@ impl Recipe {
         let chain = Chain(vec![Link::BuiltIn(model.recipe_name)]);
         let mut recipe = load(model.recipe_toml, Path::new(model.recipe_name), &chain)?;
         // The ties are marked as inherited, because only inherited ties may be unused. For example, a checkpoint of a
-        // model without a head can contain neither name of a tie.
+        // model without a head may have neither of the two names of a tie.
         recipe.ties.iter_mut().for_each(|tie| tie.inherited = true);
         recipe.model = Some(model.name);
         Ok(recipe)

@@ -48,8 +48,8 @@ impl NameNumber {
 
 /// Returns the index of the layer in `name`, for a recipe that does not define the variable `layer`. A word is a part
 /// of the name between dots or slashes. The index is a word that is a number, such as `3`, or the number in a word such
-/// as `layer3`. If no word is a number, a number after an underscore also counts, as in `h_3`. If several numbers
-/// match, returns all of these numbers.
+/// as `layer3`. A number after an underscore, as in `h_3`, counts only if no word is a number. If several numbers
+/// count, returns all of these numbers.
 pub(super) fn layer(name: &str) -> Found {
     let bytes = name.as_bytes();
     let begins = |start: usize, separators: &[u8]| start == 0 || separators.contains(&bytes[start - 1]);

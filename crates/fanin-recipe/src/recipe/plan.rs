@@ -23,8 +23,8 @@ impl Recipe {
     /// gives to the variable.
     ///
     /// # Errors
-    /// Returns an error if the recipe does not have the variable of a setting, if the value of this variable is a
-    /// number in the parameter's name, or if a setting contradicts the model. Such an error is reported alone. All
+    /// Returns an error if a setting names a variable that the recipe does not have, if it names a variable whose
+    /// number is read from the parameters' names, or if it contradicts the model. Such an error is reported alone. All
     /// other mistakes are reported together:
     ///
     /// - parameters that no rule matches;

@@ -76,7 +76,7 @@ impl Planned {
         }
     }
 
-    /// Returns a planned tensor with [`Action::Skip`], for a tensor that was not planned with a recipe.
+    /// Returns a `Planned` with [`Action::Skip`] and without a plan, for a tensor that has no recipe.
     pub fn skipped(entry: Entry) -> Self {
         Self {
             pattern: entry.name.clone(),

@@ -76,7 +76,7 @@ impl<'a> Scope<'a> {
         self.explained(fanin::spec::evaluate(expression, self))
     }
 
-    /// Adds the reason to an error about a variable that the parameter does not have.
+    /// Adds to an error about a missing variable the reason why the parameter does not have the variable.
     fn explained<T>(&self, read: Result<T, fanin::Error>) -> Result<T, ScopeError> {
         let (missing, failed) = (self.missing.take(), self.failed.take());
         if let Some(diagnostic) = failed.filter(|_| read.is_err()) {
@@ -97,9 +97,9 @@ impl<'a> Scope<'a> {
     }
 }
 
-/// Returns the value of `variable`: the number that was found in `name`. The error is a message and a remedy. `text` is
-/// the value of the variable in the recipe, for example `encoder.layer.{}`. `text` is empty if the recipe does not
-/// define the variable.
+/// Returns the number that `variable` stands for: the number that was found in the tensor name `name`. The error is a
+/// message and a remedy. `text` is the definition of the variable in the recipe, for example `encoder.layer.{}`, or
+/// empty if the recipe does not define the variable.
 fn number_of(variable: &str, name: &str, found: Found, text: &str) -> Result<f64, (String, String)> {
     let place =
         "write the text around the number under [vars], for example layer = \"encoder.layer.{}\"".to_owned();

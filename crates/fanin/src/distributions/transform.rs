@@ -23,7 +23,6 @@ pub(crate) trait Transform64: Copy {
     fn apply<I: SimdIsa>(&self, words: &GroupWords, out: &mut [f64; GROUP_64]);
 }
 
-/// Returns `x` clamped to [low, high].
 #[inline(always)]
 pub(super) fn clamp<F: SimdFloat>(x: F, low: F, high: F) -> F {
     high.min(low.max(x))

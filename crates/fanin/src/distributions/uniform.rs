@@ -124,7 +124,7 @@ impl Transform64 for Uniform64 {
             for at in (0..LANES).step_by(I::F64::LANES) {
                 let high: <I::F64 as SimdFloat>::Bits = SimdBits::load(&words[0][at..]);
                 let low: <I::F64 as SimdFloat>::Bits = SimdBits::load(&words[1][at..]);
-                // `(high ^ 2^31) - 2^31` is the high word as a signed integer.
+                // `(high xor 2^31) - 2^31` is the high word as a signed integer.
                 let sign = SimdBits::splat(1 << 31);
                 let word =
                     high.xor(sign).sub(sign).convert_signed().mul_add(splat(TWO_32), low.convert_unsigned());

@@ -137,9 +137,9 @@ impl Init {
         }
     }
 
-    /// Returns the initializer of the tensor at the index `index` of a stack: a copy of `self` in which the variable
-    /// `index` has the value of the argument `index`. Returns `None` if the arguments of `self` use no variables. The
-    /// initializer is then the same for every tensor.
+    /// Returns the initializer of tensor number `index` of a stack: a copy of `self` in which the variable `index` is
+    /// set to this number. Returns `None` if the arguments of `self` use no variables. The initializer is then the same
+    /// for every tensor.
     pub(super) fn at(&self, index: usize) -> Option<Init> {
         match self {
             Init::ByShape(spec) => Some(spec.at(index).into()),

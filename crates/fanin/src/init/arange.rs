@@ -47,7 +47,7 @@ impl Arange {
         Self { end: Some(end), ..self }
     }
 
-    /// Sets the difference between neighbouring values, which must be finite.
+    /// Sets the difference between neighbouring values: a finite number.
     #[must_use]
     pub const fn step(self, step: f64) -> Self {
         Self { step, ..self }

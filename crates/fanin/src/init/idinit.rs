@@ -36,7 +36,7 @@ pub const fn idinit() -> IdInit {
 }
 
 impl IdInit {
-    /// Sets the value on the diagonals, which must be finite.
+    /// Sets the value on the diagonals: a finite number.
     #[must_use]
     pub const fn tau(self, tau: f64) -> Self {
         Self { tau }

@@ -80,8 +80,8 @@ impl Kaiming {
         Self { fan, ..self }
     }
 
-    /// Sets the nonlinearity that follows the layer. The gain of the nonlinearity is a factor on the standard deviation
-    /// of the weight.
+    /// Sets the nonlinearity that follows the layer. The standard deviation of the weight is multiplied by the gain of
+    /// the nonlinearity.
     #[must_use]
     pub const fn nonlinearity(self, nonlinearity: Nonlinearity) -> Self {
         Self { nonlinearity, unused_slope: None, ..self }

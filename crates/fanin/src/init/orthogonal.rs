@@ -43,7 +43,7 @@ pub const fn orthogonal() -> Orthogonal {
 }
 
 impl Orthogonal {
-    /// Sets the factor on the matrix: a finite number, or the gain of a nonlinearity (default: 1).
+    /// Sets the number by which the matrix is multiplied: a finite number, or the gain of a nonlinearity (default: 1).
     #[must_use]
     pub fn gain(self, gain: impl Into<Gain>) -> Self {
         Self { gain: gain.into(), ..self }

@@ -33,7 +33,7 @@ pub const fn sparse(sparsity: f64) -> Sparse {
 }
 
 impl Sparse {
-    /// Sets the standard deviation of the non-zero values, which must be finite and not negative.
+    /// Sets the standard deviation of the non-zero values: a finite number that is not negative.
     #[must_use]
     pub const fn std(self, std: f64) -> Self {
         Self { std, ..self }

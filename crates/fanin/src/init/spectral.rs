@@ -34,7 +34,7 @@ pub const fn spectral() -> Spectral {
 }
 
 impl Spectral {
-    /// Sets the factor on the standard deviation, which must be finite and not negative.
+    /// Sets the number by which the standard deviation is multiplied: finite and not negative.
     #[must_use]
     pub const fn sigma(self, sigma: f64) -> Self {
         Self { sigma, ..self }

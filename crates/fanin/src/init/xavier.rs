@@ -57,7 +57,8 @@ pub const fn xavier_normal() -> Xavier {
 }
 
 impl Xavier {
-    /// Sets the factor on the standard deviation: a finite number that is not negative, or the gain of a nonlinearity.
+    /// Sets the number by which the standard deviation is multiplied: a finite number that is not negative, or the gain
+    /// of a nonlinearity.
     #[must_use]
     pub fn gain(self, gain: impl Into<Gain>) -> Self {
         Self { gain: gain.into(), ..self }

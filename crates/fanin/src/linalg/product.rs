@@ -34,12 +34,11 @@ impl<'a, T: Real> View<'a, T> {
         Self { data, start: 0, row_step: step as isize, column_step: 1, rows, columns }
     }
 
-    /// Returns the numbers of rows and columns.
     pub(super) fn size(self) -> [usize; 2] {
         [self.rows, self.columns]
     }
 
-    /// Returns the transpose of the matrix.
+    /// Returns the transpose, without copying.
     pub(super) fn transposed(self) -> Self {
         Self {
             row_step: self.column_step,
@@ -72,12 +71,10 @@ impl<'a, T: Real> View<'a, T> {
         Self { start: self.place(0, self.columns - 1), column_step: -self.column_step, ..self }
     }
 
-    /// Returns the matrix with its rows in reverse order.
     pub(super) fn rows_reversed(self) -> Self {
         self.transposed().columns_reversed().transposed()
     }
 
-    /// Returns the element in `row` and `column`.
     #[inline(always)]
     pub(super) fn at(&self, row: usize, column: usize) -> T {
         self.data[self.place(row, column)]
@@ -98,8 +95,8 @@ pub(super) enum Terms {
     /// The terms for every element of c. Column j of b must be zero from row `j + 1 + offset` on, so terms with these
     /// zeros may be skipped.
     Upper { offset: usize },
-    /// The terms for the elements of c on and above the diagonal. Column j of b must be zero above row j, so terms with
-    /// these zeros may be skipped. The elements of c below the diagonal are unspecified.
+    /// The terms for the elements of c on and above the diagonal. The other elements of c are unspecified. Column j of
+    /// b must be zero above row j, so terms with these zeros may be skipped.
     Gram,
 }
 

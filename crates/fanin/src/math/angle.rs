@@ -71,8 +71,8 @@ pub(super) fn rotate_to_quadrant<F: SimdFloat>(quadrant: F::Bits, sin: F, cos: F
     (sin, cos)
 }
 
-/// Returns `(r cos t, r sin t)` for `r = sqrt(-2 ln)`, where `ln` is a negative logarithm. The angle t is given by its
-/// quadrant and by the sine and cosine of its remainder.
+/// Returns `(r cos t, r sin t)` for `r = sqrt(-2 ln)`, where `ln` is the logarithm of a number of at most 1. The angle
+/// t is given by its quadrant and by the sine and cosine of its remainder.
 #[inline(always)]
 pub(super) fn polar_of_ln<F: SimdFloat<Scalar: From<i8>>>(
     ln: F,

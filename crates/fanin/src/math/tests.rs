@@ -17,7 +17,6 @@ fn ln_and_rotation<const POWER: i32>(x: f32, angle: Angle<f32>) -> (f32, f32, f3
     (ln, sin, cos)
 }
 
-/// Returns the relative error of `found`, whose exact value is `exact`.
 fn relative_error(found: f64, exact: f64) -> f64 {
     ((found - exact) / exact).abs()
 }

@@ -27,7 +27,7 @@ pub fn forward_gain(f: impl Fn(f64) -> f64) -> f64 {
 
 /// A nonlinearity that follows a layer, such as relu.
 ///
-/// [`Nonlinearity::gain`] is the factor on the standard deviation of the layer's weights. There are two definitions of
+/// The standard deviation of the layer's weights is multiplied by [`Nonlinearity::gain`]. There are two definitions of
 /// the gain:
 ///
 /// * **torch's table** (`torch.nn.init.calculate_gain`) contains the variants `Linear` to `Selu`. Its values do not
@@ -161,7 +161,7 @@ impl Nonlinearity {
     /// torch's default slope of a leaky_relu.
     pub const DEFAULT_SLOPE: f64 = 0.01;
 
-    /// Returns the gain, a factor on the standard deviation of a weight. If the variant is in torch's table
+    /// Returns the gain, by which the standard deviation of a weight is multiplied. If the variant is in torch's table
     /// (`torch.nn.init.calculate_gain`), the gain is torch's value. Otherwise the gain is the
     /// [forward gain](Nonlinearity::forward_gain).
     ///

@@ -50,13 +50,13 @@ pub enum Distribution {
     },
     /// The normal distribution N(mean, std^2) truncated to [low, high].
     TruncatedNormal {
-        /// The mean of the distribution before truncation, which must be finite.
+        /// The mean before truncation, which must be finite.
         mean: f64,
-        /// The standard deviation of the distribution before truncation, which must be finite and positive.
+        /// The standard deviation before truncation, which must be finite and positive.
         std: f64,
-        /// The lower bound of the values, which may be minus infinity.
+        /// The lower bound of the values: a number or minus infinity.
         low: f64,
-        /// The upper bound of the values, which may be infinity.
+        /// The upper bound of the values: a number or infinity.
         high: f64,
         /// The algorithm. `None` means the default of the stream.
         method: Option<Truncation>,
@@ -72,33 +72,34 @@ pub enum Distribution {
     /// A Haar-distributed semi-orthogonal matrix times `gain`. The first axis of the tensor becomes the rows of the
     /// matrix, and all other axes are flattened to the columns.
     Orthogonal {
-        /// The factor on the matrix, which must be finite.
+        /// The number by which the matrix is multiplied: a finite number.
         gain: f64,
     },
     /// A matrix of values from N(0, std^2), in which each column has zeros in `zeros` random rows.
     Sparse {
         /// The number of zeros in each column.
         zeros: usize,
-        /// The standard deviation of the normal values, which must be finite and not negative.
+        /// The standard deviation of the normal values: a finite number that is not negative.
         std: f64,
     },
     /// The first rows and columns of a Hadamard matrix (Sylvester's construction), times `scale`. The element at `row`
     /// and `column` is `scale * (-1)^popcount(row & column)`.
     Hadamard {
-        /// The factor on the elements 1 and -1, which must be finite. A negative factor reverses all signs.
+        /// The number by which the elements 1 and -1 are multiplied: a finite number. A negative number reverses all
+        /// signs.
         scale: f64,
     },
     /// The identity matrix times `value`, repeated if there are more rows than columns. The element at `row` and
     /// `column` is `value` if `column = row mod columns`, where `columns` is the number of columns, and 0 otherwise.
     RepeatedEye {
-        /// The value on the diagonals, which must be finite.
+        /// The value on the diagonals: a finite number.
         value: f64,
     },
     /// `start`, `start + step`, `start + 2 * step` and so on along the last axis.
     Arange {
         /// The first value, which must be finite.
         start: f64,
-        /// The difference between neighbouring values, which must be finite.
+        /// The difference between neighbouring values: a finite number.
         step: f64,
     },
     /// Functions applied to the values of another plan. [`Plan::argument`](super::Plan::argument) returns this other

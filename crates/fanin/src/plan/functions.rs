@@ -45,7 +45,6 @@ impl Function {
         }
     }
 
-    /// Returns true if the function is defined at `x`.
     pub(super) fn is_defined_for(self, x: f64) -> bool {
         self == Function::Exp || x > 0.0
     }

@@ -77,7 +77,6 @@ impl Region {
         self.all().runs()
     }
 
-    /// Returns the axes of the region.
     pub(crate) fn axes(&self) -> &[RegionAxis] {
         &self.axes
     }

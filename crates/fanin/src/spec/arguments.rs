@@ -80,9 +80,9 @@ impl Arguments<'_> {
         Err(self.error(at, format!("{}: {name} = {number} must be a non-negative integer", self.scheme)))
     }
 
-    /// Returns the byte offset of the argument called `name`, the word, and the number in parentheses after the word
-    /// (if present). If the argument is a number instead of a word, the returned word is empty. Returns `None` if the
-    /// spec does not have the argument.
+    /// Reads the argument called `name`, whose value is a word, as in `relu` or `leaky_relu(0.2)`. Returns the byte
+    /// offset of the argument, the word, and the number in parentheses (if present). If the value is a number instead,
+    /// the returned word is empty. Returns `None` if the spec does not have the argument.
     pub(super) fn word(&self, name: &str) -> Option<(usize, &str, Option<f64>)> {
         match self.values.get(name)? {
             (at, Value::Word(word, number)) => Some((*at, word, *number)),

@@ -19,7 +19,6 @@ use crate::threads::Threads;
 /// thread, because waking another thread of the pool would take microseconds.
 const CHUNK: usize = 1 << 16;
 
-/// The standard normal distribution.
 const STANDARD: Distribution = Distribution::Normal { mean: 0.0, std: 1.0 };
 
 /// Fills `out`, a row-major matrix with `columns` columns, with standard normal values on and below the diagonal, and

@@ -110,8 +110,8 @@ fn philox_blocks<const N: u64>(indices: &[u64; LANES]) -> ([u64; LANES], [u64; L
 
 impl Single<f32> for Normal32 {
     /// A value needs only two of the four words of its Philox block. The words of 32 values are therefore packed into
-    /// one group: words 0 and 1 of its blocks are for the first 16 values, and words 2 and 3 are for the last 16
-    /// values. The transform computes a cosine value and a sine value from each pair of words. One of the two is used.
+    /// one group: as words 0 and 1 of the group for the first 16 values, and as words 2 and 3 for the last 16. From
+    /// each pair of words, the transform computes a cosine value and a sine value, and one of these two values is used.
     #[inline(always)]
     fn values<I: SimdIsa>(&self, engine: Philox, indices: &[u64; AT_ONCE], values: &mut [f32; AT_ONCE]) {
         let mut halves = [[0; LANES]; 4];

@@ -13,8 +13,7 @@ use crate::rng::{Permutation, Philox, SHUFFLE_MAX, choose_by_shuffle};
 use crate::simd::{Kernel, Level, SimdIsa, dispatch};
 use crate::{cancel::check, threads::Threads};
 
-/// One thread computes whole rows of a region at a time: as many rows as have at most this many values together, but at
-/// least one row.
+/// A thread computes whole rows of a region at a time: at most this many values, but at least one row.
 const CHUNK: usize = 1 << 16;
 
 /// The limit between two methods to fill a matrix. If fewer than one in `SPARSITY` values are non-zero, only the

@@ -25,9 +25,9 @@ pub(super) struct ZeroMask {
 impl ZeroMask {
     /// Creates the mask of a matrix with `height` rows and `width` columns. Both must be at least 1.
     ///
-    /// `find` is called on several threads. Its arguments are a range of columns, and the words of the mask for these
-    /// columns. The words are all 0. `find` must set the bit of each entry of these columns that is zero in the matrix.
-    /// `find` gets the words and the bit of one column from [`Self::column`].
+    /// `find` is called on several threads. Its arguments are a range of columns, and the mask words of these columns,
+    /// all 0. `find` must set the bit of each entry of these columns that is zero in the matrix. [`Self::column`]
+    /// returns the words and the bit of one column.
     pub(super) fn new(
         threads: Threads,
         height: usize,

@@ -230,7 +230,7 @@ impl<'a> TensorMut<'a> {
         (self.values.reborrow(), offset as usize)
     }
 
-    /// Returns the whole buffer, and the offsets in the buffer of all elements in the given order.
+    /// Returns the whole buffer, and the offset of each element in the buffer, in the given order.
     pub(crate) fn offsets(&mut self, order: Order) -> (Values<'_>, Offsets) {
         let (strides, offset) = self.strides.clone().unwrap_or_else(|| (row_major(&self.shape), 0));
         let offsets = Offsets::new(self.shape.clone(), strides, offset, order);

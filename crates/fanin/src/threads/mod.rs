@@ -141,9 +141,8 @@ mod tests {
             scope.spawn(|scope| {
                 let cancellable = std::thread::current().id();
                 let ended = token.run(|| {
-                    // The job of the cancelled thread ends. `for_each` then waits on this thread for the job of the
-                    // other thread, and the other job waits for the unrelated work. Only the cancelled thread can run
-                    // the unrelated work.
+                    // The cancelled thread ends its job, and then waits in `for_each` for the other job. The other job
+                    // waits for the unrelated work, and only the cancelled thread can run this work.
                     Threads::Pool.for_each(vec![(); 2], |()| {
                         both.wait();
                         if std::thread::current().id() == cancellable {

@@ -107,7 +107,8 @@ impl Graph {
     }
 }
 
-/// Reads the imported names and the paths of a file. `files` has the module path of every file of the crate.
+/// Reads the imported names, and the paths such as `a::b`, in the code of a file. `files` has the module path of every
+/// file of the crate.
 fn read_module(path: &Segments, file: String, code: &str, files: &BTreeSet<Segments>) -> Module {
     let mut module = Module { file, ..Module::default() };
     // The imports are read first, because paths in the code can begin with an imported name.

@@ -73,9 +73,9 @@ pub(super) fn of(
 /// Divides a tensor into blocks of equal size along one axis, if all blocks are orthogonal. Returns `None` for other
 /// tensors.
 ///
-/// `whole` is whether the tensor as a whole is orthogonal. If `whole` is true, the blocks of some divisions must be
-/// orthogonal too. These divisions prove nothing and are left out. If a few matrices of a stack have another scale than
-/// the others, a message is added to `problems`.
+/// `whole` is whether the tensor as a whole is orthogonal. If `whole` is true, some divisions always give orthogonal
+/// blocks. Such divisions prove nothing and are left out. If a few matrices of a stack have another scale than the
+/// others, a message is added to `problems`.
 ///
 /// # Errors
 /// Returns an error if the file cannot be read.

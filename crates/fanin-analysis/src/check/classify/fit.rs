@@ -141,9 +141,9 @@ impl Estimate {
             };
             candidates.push(Univariate::Uniform { low, high });
         }
-        // Truncated normal distributions are tried first, because a normal distribution also fits a small sample of
-        // truncated values. The largest of few values may be far below the bound, so a truncated normal distribution
-        // with a more distant bound is tried again last.
+        // Truncated normal distributions whose bound is close to the largest value are tried before a normal
+        // distribution, which also fits a small sample of truncated values. Those with a higher bound are tried last:
+        // the largest of few values may be far below the bound.
         let mut loose = Vec::new();
         for (bound, remaining) in [(2.0, STD_TRUNCATED_AT_2), (3.0, STD_TRUNCATED_AT_3)] {
             let std = std / remaining;
@@ -180,7 +180,8 @@ pub(super) struct Fit {
 pub(super) struct Fitted {
     /// The distribution that fits the values, or `None` if none of the candidates fits.
     pub(super) fit: Option<Fit>,
-    /// The tests of structure. `None` if the tensor has modes, ignored zeros or non-finite values.
+    /// The tests of structure. `None` if the tensor has modes (values that occur too often), ignored zeros or
+    /// non-finite values.
     pub(super) structure: Option<Structure>,
     /// The signature of the values. `None` if the values differ too little to be compared.
     pub(super) signature: Option<Signature>,
@@ -188,8 +189,8 @@ pub(super) struct Fitted {
 
 /// Searches for a distribution that fits the values of a tensor.
 ///
-/// A message is added to `problems` if there are modes, outliers, clamped values, blocks of zeros or several rows of
-/// zeros. Exception: if a mode may be intended, its message is added to `notes`.
+/// Adds a message to `problems` if there are modes (values that occur too often), outliers, clamped values, blocks of
+/// zeros or several rows of zeros. The message on a mode that may be intended is added to `notes` instead.
 ///
 /// # Errors
 /// Returns an error if the file cannot be read.

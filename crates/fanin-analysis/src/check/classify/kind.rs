@@ -99,7 +99,7 @@ pub struct Classification {
     pub kind: Kind,
     /// Messages that say what is wrong with the tensor, such as NaN, uninitialized memory, repeated values or outliers.
     pub problems: Vec<String>,
-    /// Messages on properties of the values that may be intended.
+    /// Messages about unusual values that may be intended.
     pub notes: Vec<String>,
     /// The number of rows that are all zeros.
     pub zero_rows: usize,

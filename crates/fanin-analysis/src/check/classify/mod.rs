@@ -77,7 +77,7 @@ fn classify_scan(scan: &Scan<'_>, search_blocks: bool) -> Result<Classification>
     Ok(found)
 }
 
-/// Classifies a block of a tensor.
+/// Classifies a block of a tensor, without dividing it further.
 fn classify_block(block: &Scan<'_>) -> Result<Classification> {
     classify_scan(block, false)
 }

@@ -73,8 +73,8 @@ const MIN_PAIRS: f64 = 8.0;
 struct Agreement {
     /// The row of the value.
     row: usize,
-    /// The cosine of 2 pi times the distance from the nearest multiple, in steps: 1 for a multiple, and 0 on average
-    /// for other values.
+    /// `cos(2 pi d)`, where `d` is the distance from the nearest multiple of the step, divided by the step: 1 for a
+    /// multiple, and 0 on average for other values.
     cosine: f64,
 }
 
@@ -180,8 +180,7 @@ fn angles(values: &[f64], width: usize) -> Option<Vec<Agreement>> {
         let distance = [-1.0, 0.0, 1.0].map(distance).into_iter().fold(0.5, f64::min);
         Agreement { row, cosine: cosine_of_turns(distance) }
     };
-    // The first pairs of values are tested before all pairs are. If torch did not draw the tensor, the first pairs are
-    // usually enough to show this.
+    // The first pairs of values are tested first: if torch did not draw the tensor, these pairs usually show it.
     let few =
         pairs(&values[..values.len().min(1 << 13)], width, Torch::GROUP / 2).map(of_pair).collect::<Vec<_>>();
     significance(&few).filter(|significance| *significance > MIN_SIGNIFICANCE / 2.0)?;
@@ -209,7 +208,7 @@ enum Steps {
 }
 
 impl Steps {
-    /// Returns the value, divided by the step, that the formula gives for `integer`.
+    /// Returns the value that the formula gives for `integer`, divided by the step.
     fn value(self, integer: f64) -> f64 {
         match self {
             Self::Equal => integer,
@@ -217,8 +216,8 @@ impl Steps {
         }
     }
 
-    /// Returns the number `k` for a `value` that was divided by the step: the inverse of [`value`](Self::value). If the
-    /// value was computed by the formula, the result is close to an integer.
+    /// The inverse of the method [`value`](Self::value). If the argument is a value of the formula, divided by the
+    /// step, the result is close to an integer.
     fn integer(self, value: f64) -> f64 {
         match self {
             Self::Equal => value,
@@ -240,10 +239,10 @@ impl Steps {
         }
     }
 
-    /// Searches for a step near the argument `step`. The relative difference between the two is at most `uncertainty`.
-    /// For most values, the result of [`integer`](Self::integer) for the value divided by the step must be close to an
-    /// integer. Returns how close the results are to integers, or `None` if there is no such step. Each element of
-    /// `values` is the index of a row and a value in this row.
+    /// Searches for the exact step, given an estimate `step` with the relative error `uncertainty`. For most values x,
+    /// [`integer`](Self::integer) of x divided by the exact step must be close to an integer. Returns how close the
+    /// results are to integers, or `None` if there is no such step. Each element of `values` is the index of a row and
+    /// a value in this row.
     fn agreements(
         self,
         values: impl Iterator<Item = (usize, f64)>,
@@ -256,10 +255,9 @@ impl Steps {
             row,
             cosine: cosine_of_turns(self.integer(x / step)),
         };
-        // To find the step, an unchanged value is divided by the result of `value(k)`, where `k` is the integer of this
-        // value. A small value has few possible integers. All possible integers of the smallest value are therefore
-        // tried. If the smallest value was changed, none of the integers gives the step, and the next larger value is
-        // used.
+        // An unchanged value is the step times `value(k)` for an unknown integer `k`. A small value has few possible
+        // `k`. All of them are tried for the smallest value, and each gives a candidate for the step. If the smallest
+        // value was changed, no candidate fits, and the next larger value is used.
         let mut tried = 0;
         for &(_, smallest) in values.iter().take(6) {
             let first = self.integer(smallest / step * (1.0 - uncertainty)).floor().max(1.0);
@@ -317,9 +315,8 @@ fn verdict(agreements: &[Agreement]) -> Origin {
     };
     let alternations =
         sums.windows(2).filter(|pair| is_unchanged(&&pair[0]) != is_unchanged(&&pair[1])).count();
-    // If values were rounded several times, the cosines are smaller in all rows. The mean cosines of unchanged rows and
-    // of changed rows must therefore be far apart. A matrix that was assembled from two draws alternates only once or
-    // twice between unchanged and changed rows.
+    // Two other cases are excluded. If values were rounded several times, the cosines of all rows are smaller, so the
+    // two means are not far apart. A matrix that was assembled from two draws alternates only once or twice.
     let distinct = unchanged.len() >= 4
         && changed.len() >= 4
         && mean_of(&unchanged) > 0.8

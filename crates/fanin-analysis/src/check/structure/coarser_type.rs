@@ -26,14 +26,13 @@ fn ends_after(x: f64, bits: u32) -> bool {
 }
 
 vectorized! {
-    /// Returns whether [`ends_after`] is true for at least one of the values.
     fn any_ends_after(values: &[f64], bits: u32) -> bool {
         values.iter().fold(false, |any, x| any | ends_after(*x, bits))
     }
 }
 
 impl CoarserType {
-    /// Creates counts of 0. `dtype` is the type of the stored values.
+    /// Creates counts that are all 0. `dtype` is the type of the stored values.
     pub(super) fn new(dtype: DType) -> Self {
         Self { dtype, finite: 0, bf16: 0, f16: 0, f32: 0 }
     }

@@ -2,9 +2,9 @@
 
 use crate::vectorized::vectorized;
 
-/// Values are called light-tailed if their kurtosis is below this limit. Normal values have a kurtosis of 3. If values
-/// are light-tailed, the sum of the squares of a few dozen values is far from its mean about as rarely as for normal
-/// values, or more rarely.
+/// Values are called light-tailed if their kurtosis is below this limit. Normal values have a kurtosis of 3. The sum of
+/// the squares of a few dozen light-tailed values is hardly more often far from its mean than such a sum of normal
+/// values.
 pub(super) const LIGHT_TAILED: f64 = 3.3;
 
 /// The structure of a tensor is tested only if the tensor has at least this many values.

@@ -33,8 +33,8 @@ pub(crate) use matrix::MIN_VALUES;
 pub(super) use matrix::dot;
 use part_sums::PartSums;
 
-/// Sums over the values are tested only if the kurtosis of the values is below this limit. The kurtosis is larger if
-/// most values are rounded to one value.
+/// Sums over the values are tested only if the kurtosis of the values is below this limit. The kurtosis exceeds this
+/// limit, for example, if most values are rounded to one value.
 const MAX_KURTOSIS: f64 = 6.0;
 
 /// The tests of the structure of a tensor, or of a range of its rows. [`add`](Self::add) is called

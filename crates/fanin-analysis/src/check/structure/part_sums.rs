@@ -15,7 +15,7 @@ use crate::vectorized::vectorized;
 /// second-level cache.
 #[derive(Debug)]
 pub(super) struct PartSums {
-    /// The shape of the rows. The size along the first axis is the number of rows.
+    /// The shape of the range of rows. The size along the first axis is the number of rows.
     shape: Vec<usize>,
     /// The moments by which the values are standardized.
     moments: Moments,
@@ -34,7 +34,6 @@ pub(super) struct PartSums {
 }
 
 vectorized! {
-    /// Subtracts `mean` from each value, and multiplies the result by `inverse`.
     fn standardize(values: &[f64], mean: f64, inverse: f64, standardized: &mut [f32]) {
         for (standardized, x) in standardized.iter_mut().zip(values) {
             *standardized = ((x - mean) * inverse) as f32;
@@ -59,8 +58,8 @@ fn rows_of_block(columns: usize) -> usize {
 }
 
 impl PartSums {
-    /// Creates the sums, with no values added yet. `shape` is the shape of the rows. It must have two axes or more, and
-    /// no axis of size 0.
+    /// Creates the sums, before any value is added. `shape` is the shape of the range of rows: two axes or more, none
+    /// of size 0.
     pub(super) fn new(shape: &[usize], moments: Moments) -> Self {
         let (rows, columns) = matrix(shape);
         // For light-tailed values, the limit distributions of random matrices already hold for small matrices.

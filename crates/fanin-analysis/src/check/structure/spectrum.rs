@@ -58,8 +58,8 @@ pub(super) struct FirstProducts {
 }
 
 impl FirstProducts {
-    /// Returns the first right vector for a matrix of this size, and empty products, because no rows were added yet.
-    /// Returns `None` if the matrix has fewer than `MIN_SIDE` rows or columns.
+    /// Returns the first right vector for a matrix of this size, and its products before any row is added. Returns
+    /// `None` if the matrix has fewer than `MIN_SIDE` rows or columns.
     pub(super) fn new(rows: usize, columns: usize) -> Option<Self> {
         if rows.min(columns) < MIN_SIDE {
             return None;
@@ -194,8 +194,8 @@ struct Products {
 }
 
 impl Products {
-    /// Returns the products of a matrix with `columns` columns and no rows. The product A^T A v is computed only if
-    /// `back` is true.
+    /// Returns the products for a matrix with `columns` columns, before any row is added. The product A^T A v is
+    /// computed only if `back` is true.
     fn new(columns: usize, back: bool) -> Self {
         Self { product: Vec::new(), back: vec![0.0; if back { columns } else { 0 }] }
     }
@@ -252,7 +252,6 @@ vectorized! {
     }
 }
 
-/// Adds `factor` times the vector `added` to `sums`.
 #[inline(always)]
 fn add_multiple(sums: &mut [f32], factor: f32, added: &[f32]) {
     for (sum, x) in sums.iter_mut().zip(added) {

@@ -104,8 +104,8 @@ impl FamilyRule {
 pub(super) enum NumberSource<'a> {
     /// The number of tensors whose names match a pattern.
     Count(&'a str),
-    /// A field of config.json. If the field is missing, the number is `default`. If `default` is `None`, the number
-    /// then does not exist.
+    /// A field of config.json. If the field is missing, the number is `default`. Without a default, there is then no
+    /// number.
     Config { field: &'a str, default: Option<f64> },
 }
 
@@ -123,7 +123,6 @@ impl Library {
         toml::from_str(text).expect("a test reads the files of families")
     }
 
-    /// Returns the first family for which a pattern in `types` matches `name`.
     fn find(&self, name: &str) -> Option<&Family> {
         self.family.iter().find(|family| family.types.iter().any(|pattern| is_match(pattern, name)))
     }

@@ -108,7 +108,6 @@ impl Truncated {
 pub(crate) trait Visitor32 {
     /// The result of the function.
     type Output;
-    /// Calls the function with `transform`.
     fn visit32(self, transform: impl Transform32) -> Self::Output;
 }
 
@@ -117,6 +116,5 @@ pub(crate) trait Visitor32 {
 pub(crate) trait Visitor64 {
     /// The result of the function.
     type Output;
-    /// Calls the function with `transform`.
     fn visit64(self, transform: impl Transform64) -> Self::Output;
 }

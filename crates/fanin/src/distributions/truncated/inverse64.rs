@@ -120,7 +120,8 @@ pub(crate) struct Tail {
 }
 
 impl Tail {
-    /// Computes the parameters of the interval `alpha..alpha + width`, in standard deviations from the mean.
+    /// Computes the parameters for the interval `alpha..alpha + width`. Both numbers are in standard deviations, and
+    /// `alpha` is a distance from the mean.
     pub(super) fn new(alpha: f64, width: f64, origin: f64, std: f64, (least, greatest): (f64, f64)) -> Self {
         let narrow = width < NARROW;
         let log_mills = if narrow { 0.0 } else { log_mills64(alpha) };

@@ -6,12 +6,11 @@ use crate::math::{TWO_32, body_factor, quantile_factor, tail_to_minus_w};
 use crate::rng::GroupWords;
 use crate::simd::{SimdBits, SimdF32, SimdFloat, SimdIsa};
 
-/// A truncated normal distribution whose values are computed in f32 as quantiles of a probability. Each value is
-/// computed from one word. `TAIL` is true if the interval needs the tail of the quantile function.
+/// A truncated normal distribution in f32. Each value is computed from one random word by the quantile function. `TAIL`
+/// is true if the interval needs the tail of the quantile function.
 ///
-/// A value has two tails: the probability below the value and the probability above the value. The computation uses the
-/// smaller tail, which has full relative precision even close to 0. A word has the tails of the value that is computed
-/// from it.
+/// A word stands for a value, and has two tails: the probability `p` below the value, and the probability `1 - p` above
+/// the value. The computation uses the smaller tail, which has full relative precision even close to 0.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Quantile32<const TAIL: bool> {
     mean: f32,
@@ -19,10 +18,9 @@ pub(crate) struct Quantile32<const TAIL: bool> {
     smaller: SmallerTail,
     /// The probability of the interval, divided by 2^32, the number of different words.
     word_mass: f32,
-    /// The value of `2 * p - 1` halfway between the words -1 and 0, read as signed integers. `p` is the probability
-    /// below the value of a word.
+    /// The number `2 * p - 1` halfway between the words -1 and 0. Words are read as signed integers.
     middle: f32,
-    /// The change of `2 * p - 1` from one word to the next, where `p` is the probability below the value of a word.
+    /// The change of `2 * p - 1` from one word to the next.
     scale: f32,
     least: f32,
     greatest: f32,
@@ -32,15 +30,15 @@ pub(crate) struct Quantile32<const TAIL: bool> {
 /// `word + 2^31` (modulo 2^32). The position from the upper end is the bitwise complement of `word + 2^31`.
 #[derive(Debug, Clone, Copy)]
 struct End {
-    /// The exclusive or of this mask and a word is the position of the word.
+    /// The position of a word is `word xor flip`.
     flip: u32,
     /// The probability beyond this end.
     tail: f32,
 }
 
 impl End {
-    /// Returns the tail of a word on the side of this end. The tail is the probability beyond this end, plus the
-    /// probability between this end and the position of the word. The tail does not decrease as the position increases.
+    /// Returns the tail of a word on the side of this end: the probability beyond this end, plus the probability
+    /// between this end and the word. The tail does not decrease as the position of the word increases.
     #[inline(always)]
     fn tail_at<F: SimdF32>(self, word: F::Bits, word_mass: f32) -> F {
         let position = word.xor(F::Bits::splat(self.flip)).convert_unsigned();
@@ -48,11 +46,11 @@ impl End {
     }
 }
 
-/// The method that finds the smaller of the two tails of a word.
+/// How the smaller of the two tails of a word is found.
 #[derive(Debug, Clone, Copy)]
 enum SmallerTail {
-    /// Used if the probability below the lower end of the interval equals the probability above the upper end. The
-    /// smaller tail of a word is then the tail on the side of the end that is nearer to the word.
+    /// Used if the probability below the lower end of the interval equals the probability above the upper end. Words in
+    /// the lower half of the interval then have a smaller lower tail, and the other words a smaller upper tail.
     Nearer(NearerEnd),
     /// Used if the tail on the side of this end is the smaller tail of every word.
     Always(End),
@@ -84,12 +82,12 @@ impl SmallerTail {
 /// A method that finds the smaller tail of a word: the probability below the word's value or the probability above this
 /// value, whichever is smaller.
 trait FindSmallerTail {
-    /// Returns the smaller tail at the position of a word. Implementations are `#[inline(always)]`.
+    /// Returns the smaller tail of a word. Implementations are `#[inline(always)]`.
     fn smaller_tail<F: SimdF32>(&self, word: F::Bits, word_mass: f32) -> F;
 }
 
-/// The method for an interval with the same probability below its lower end and above its upper end. The smaller tail
-/// of a word is then on the side of the end that is nearer to the word.
+/// The method for an interval with the same probability below its lower end and above its upper end. Words in the lower
+/// half of the interval have a smaller lower tail, and the other words a smaller upper tail.
 #[derive(Debug, Clone, Copy)]
 struct NearerEnd {
     /// The probability below the lower end, which is also the probability above the upper end.

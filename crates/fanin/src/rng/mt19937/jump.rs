@@ -35,8 +35,8 @@ const KINDS: [&[usize]; 4] = [&[], &[1], &[2], &[1, 2]];
 /// has [`SIZE`] words.
 const KIND_WORDS: usize = 33 * SIZE;
 
-/// A residue (see [`Residue`]) as a list of terms. One array contains the precomputed words of all [`KINDS`], one kind
-/// after another. A term is stored as the index of its first word in this array.
+/// A residue (see [`Residue`]) as a list of terms. A term is stored as the index of its first word in an array of
+/// precomputed words. The array contains the words of all [`KINDS`] of terms, one kind after another.
 struct Terms(Vec<u32>);
 
 impl Terms {

@@ -2,13 +2,14 @@
 
 use crate::simd::{Prefetch, SimdU32x16, U32X16_LANES};
 
-/// The number of words of a state: n in the paper by Matsumoto and Nishimura (1998).
+/// The number of words of a state: `n` in the paper by Matsumoto and Nishimura (1998).
 pub(in crate::rng) const SIZE: usize = 624;
 
-/// The offset, in words, of the third word that the recurrence reads: m in the paper by Matsumoto and Nishimura (1998).
+/// The offset, in words, of the third word that the recurrence reads: `m` in the paper by Matsumoto and Nishimura
+/// (1998).
 pub(super) const MIDDLE: usize = 397;
 
-/// The last row of the twist matrix: a in the paper by Matsumoto and Nishimura (1998).
+/// The last row of the twist matrix: `a` in the paper by Matsumoto and Nishimura (1998).
 pub(super) const MATRIX: u32 = 0x9908_b0df;
 
 /// The words of a state, aligned to 64 bytes so that each group of sixteen words fills one cache line.

@@ -17,8 +17,8 @@ macro_rules! each_vector {
     };
 }
 
-/// Returns the instructions for `word ^= product >> 32` in vector `$vector`. The word is in the register of word
-/// `$word`, and the product is in the register of word `$product`.
+/// Returns the instructions for `word ^= product >> 32`. The name of the register of `word` is `$vector` followed by
+/// `$word`, and that of `product` is `$vector` followed by `$product`.
 macro_rules! xor_high_half {
     ($vector:literal $word:literal $product:literal) => {
         concat!(

@@ -48,7 +48,7 @@ impl<'a, W: Wide> Cursor<'a, W> {
         while !out.is_empty() {
             let left = groups.left_in_order(first);
             if first.is_multiple_of(GROUP as u64) && left.min(out.len()) >= GROUP {
-                // All values of these groups are written to `out`, and the words of the groups are contiguous.
+                // The next `whole` values are complete groups, and the words of these groups are contiguous.
                 let whole = left.min(out.len()) / GROUP * GROUP;
                 let (now, later) = std::mem::take(&mut out).split_at_mut(whole);
                 let (start, _) = groups.of(first);

@@ -44,8 +44,8 @@ impl Cost {
     /// only if more than 30 % of the proposals are accepted, so a value takes 1 to 3.3 proposals. The estimate uses 2.5
     /// proposals.
     ///
-    /// Only the words of the first rejection pass are counted. Between two later passes, every thread skips the same
-    /// number of words, so these words do not affect how the work is best divided.
+    /// Only the words of the first rejection pass are counted. From each pass to the next, every thread skips the same
+    /// number of words, however the work is divided.
     pub(super) fn of_bounded_normals<W: Wide>() -> Self {
         Self { compute: 2.5 * Self::of_normals::<W>().compute, ..Self::of_normals::<W>() }
     }
@@ -64,8 +64,8 @@ impl Cost {
     }
 }
 
-/// Another thread is used only if the computing time divided by the number of threads is then at least this. The unit
-/// is that of [`Cost`], so this is about 65 microseconds.
+/// A thread is added only if each thread still has at least this much computing time. The unit is that of [`Cost`], so
+/// this is about 65 microseconds.
 const WORTH_A_THREAD: f64 = (1 << 19) as f64;
 
 impl Torch {

@@ -66,8 +66,8 @@ struct Drawn {
     later_passes: u64,
     /// The generator at the end of the last pass. `None` if no pass after the first one was needed.
     after_last: Option<Mt19937>,
-    /// The generator after the first pass over the partition, and the number of words that this generator has passed in
-    /// the last sequence of words (see [`Trial::sequences`]). `None` if the caller had already drawn the first pass.
+    /// The generator after the first pass over the partition, and its position in the last sequence of words (see
+    /// [`Trial::sequences`]). `None` if the caller had already drawn the first pass.
     after_first: Option<(Mt19937, u64)>,
 }
 

@@ -16,7 +16,7 @@ pub(super) const KEPT: usize = 1 << 12;
 /// readers are therefore stored between blocks. To limit the memory, all further passes share one set of state readers,
 /// which is created again for each block and moved to the right word.
 pub(super) struct RejectionCursors<S> {
-    /// A function that creates the state readers of the first later pass.
+    /// A function that creates the state readers of the second pass.
     start: S,
     /// The number of words that torch draws in one pass over the whole tensor.
     words: u64,
@@ -28,15 +28,15 @@ pub(super) struct RejectionCursors<S> {
     /// The state readers of the farthest pass: the last pass of the block that has needed the most passes so far.
     /// `None` if these state readers are in `kept`.
     farthest: Option<StateReaders>,
-    /// The number of later passes over the current block that have begun.
+    /// The number of passes over the current block that have begun, without the first pass.
     pass: usize,
     /// The largest number of later passes that an earlier block has needed.
     max_passes: usize,
 }
 
 impl<S: Fn() -> StateReaders> RejectionCursors<S> {
-    /// Creates the cursors before any pass. `start` creates the state readers of the first later pass. `words` is the
-    /// number of words that torch draws in one pass over the whole tensor.
+    /// Creates the cursors. `start` creates the state readers of the second pass. `words` is the number of words that
+    /// torch draws in one pass over the whole tensor.
     pub(super) fn new(start: S, words: u64, max_kept: usize) -> Self {
         Self {
             start,
@@ -60,7 +60,8 @@ impl<S: Fn() -> StateReaders> RejectionCursors<S> {
         self.pass = 0;
     }
 
-    /// Begins the next later pass of the current block, and returns the state readers of the pass.
+    /// Begins the next pass over the current block, and returns the state readers of the pass. The first call for a
+    /// block begins the second pass.
     pub(super) fn next_pass(&mut self) -> &mut StateReaders {
         let pass = self.pass;
         self.pass += 1;

@@ -225,7 +225,8 @@ fn four_groups<I: SimdIsa>(words: &[u32; FOUR_GROUPS], values: &mut [f32; FOUR_G
     }
 }
 
-/// Transforms words of radii and words of angles to pairs of normal values, one pair for each lane of `F`.
+/// Transforms random words to pairs of normal values, one pair for each lane of `F`. The words in `radii` give the
+/// radii of the pairs, and the words in `angles` give the angles.
 #[inline(always)]
 pub(super) fn pairs<F: SimdF32>(
     radii: &[u32],

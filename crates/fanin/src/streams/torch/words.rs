@@ -133,8 +133,8 @@ impl Groups {
         Self { count, words, last, total }
     }
 
-    /// Returns the number of values, starting at `index`, whose words are in the same order as the values. The last
-    /// sixteen values of the fill are not counted if torch draws them again.
+    /// Returns for how many values, from `index` on, torch draws the words in the order of the values. The last sixteen
+    /// values of the fill are not counted if torch draws them again.
     pub(super) fn left_in_order(&self, index: u64) -> usize {
         let end = if self.last.is_some() { self.count - GROUP } else { self.count };
         (end as u64).saturating_sub(index) as usize
