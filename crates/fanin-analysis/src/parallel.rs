@@ -1,4 +1,4 @@
-//! Calls a function with many indices, on several threads.
+//! Calls a function once for each of many indices, on several threads.
 //!
 //! All calls go through [`for_each`], which takes a trait object. The generic code of rayon is therefore compiled once,
 //! not once for each function.

@@ -1,4 +1,4 @@
-//! Options for writing a checkpoint: stream, seed, file layout, partition, and the treatment of existing files.
+//! Options for writing a checkpoint: random stream, seed, file layout, partition, and the treatment of existing files.
 
 use std::num::NonZeroUsize;
 

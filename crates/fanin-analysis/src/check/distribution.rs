@@ -63,7 +63,7 @@ impl Moments {
     pub(crate) const NORMAL: Self = Self { mean: 0.0, std: 1.0, skewness: 0.0, kurtosis: 3.0, sixth: 15.0 };
 
     /// Returns the moments of a mixture of narrow intervals. `scale` is a rough estimate of the standard deviation.
-    /// Distances are divided by `scale`, so that the powers of the distances neither overflow nor underflow.
+    /// Distances from the middle point are divided by `scale`, so that their powers neither overflow nor underflow.
     fn of_points(points: &[Point], scale: f64) -> Self {
         let total: f64 = points.iter().map(|point| point.weight).sum();
         let origin = points.get(points.len() / 2).map_or(0.0, |point| point.mean);

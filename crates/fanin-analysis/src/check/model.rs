@@ -7,8 +7,8 @@ use fanin_recipe::{Entry, Manifest, Planned, Recipe, StoredType};
 
 use crate::error::Result;
 
-/// The differences between the tensors of a file and the tensors of a model, and the plans that a recipe gives for
-/// these tensors.
+/// The differences between the tensors of a file and the tensors of a model, and the plans that a recipe gives for the
+/// tensors of both.
 #[derive(Debug, Default)]
 pub struct ModelComparison {
     /// The plan of each tensor of the file, in the file's order. If the model lacks a tensor, or has it with another

@@ -100,8 +100,9 @@ fn bits_of_equal_rows(rows: usize) -> f64 {
 }
 
 vectorized! {
-    /// Appends windows to `found`: the distinctive windows whose hash is at most `max_hash`, except the first `skipped`
-    /// windows. `end` is the row-major index of the last value of the first window.
+    /// Appends to `found` the windows that are distinctive (see [`is_distinctive`]) and whose hash is at most
+    /// `max_hash`. The first `skipped` windows of `hashes` are left out. `end` is the row-major index of the last value
+    /// of the first window of `hashes`.
     fn record(hashes: &ValueHashes, max_hash: u64, skipped: usize, end: usize, found: &mut Vec<(u64, usize)>) {
         // Most groups of a large tensor contain no small hash.
         const GROUP: usize = 8;

@@ -1,8 +1,8 @@
 //! Tests whether independent values follow a distribution. The values are read once, to compute statistics. All tests
 //! are computed from these statistics.
 //!
-//! The p-value of each test is exact or an upper bound. If a test fails when its p-value is below a threshold, the rate
-//! of false alarms is therefore at most the threshold. The tests are:
+//! A test fails if its p-value is below a threshold. The p-value is exact or an upper bound, so the rate of false
+//! alarms is at most the threshold. The tests are:
 //! - `mean` and `std`: the mean and the standard deviation are compared with the planned ones. Their deviations are
 //!   treated as normal, with Cramér's correction for the skewness. For fewer than 100,000 normal values, the p-value of
 //!   `std` is computed from the chi-square distribution.

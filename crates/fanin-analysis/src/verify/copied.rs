@@ -83,9 +83,9 @@ impl Copied<'_> {
         Ok(())
     }
 
-    /// Returns the number of values of a copy that differ from the original. `ranges` are the row-major ranges of the
-    /// copied values. Together, these ranges contain all values of the original, in the order of the original. `tensor`
-    /// and `original` are the indices of the copy and of the original in their manifests.
+    /// Returns the number of values of a copy that differ from the original. Each of `ranges` is a range of row-major
+    /// indices in the copy. Together, the ranges of the copy contain all values of the original, in the same order.
+    /// `tensor` and `original` are the indices of the copy and of the original in their manifests.
     fn differing(
         &self,
         tensor: usize,

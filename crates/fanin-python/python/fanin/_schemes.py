@@ -321,7 +321,7 @@ def spectral(sigma: float = 1.0, layout: str = "out_in", groups: int = 1) -> Ini
 def log_uniform(a: float, b: float) -> Initializer:
     """Returns an initializer for `exp(u)`, where u is uniform on log(a)..log(b). `a` and `b` must be greater than 0.
 
-    Only the native stream has this distribution.
+    Only the native stream supports this distribution.
 
     >>> log_uniform(0.001, 0.1)
     log_uniform(a=0.001, b=0.1)

@@ -16,7 +16,7 @@ pub struct LogUniform {
 /// Returns an initializer of `exp(x)`, where x is uniform in [log a, log b) and `0 < a <= b`. State space models draw
 /// their time steps from this distribution.
 ///
-/// Only the native stream has this distribution.
+/// Only the native stream supports this distribution.
 ///
 /// Spec: `log_uniform(a, b)`.
 ///

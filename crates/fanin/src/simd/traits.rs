@@ -9,7 +9,7 @@ pub(crate) trait Kernel {
     type Output;
 
     /// Runs the computation with the vector types of `I`. This function and all functions that it calls must be
-    /// `#[inline(always)]`, because only inlined code is compiled with the target features of the level.
+    /// `#[inline(always)]`, because only inlined code is compiled with the target features of `I`.
     fn run<I: SimdIsa>(self) -> Self::Output;
 }
 

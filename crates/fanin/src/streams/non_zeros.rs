@@ -96,7 +96,7 @@ trait Single<W> {
 }
 
 /// Returns two numbers for each index: the number of the Philox block from which the value is computed, and the
-/// position of the value among the values of this block. `N` is the number of values in a group of blocks.
+/// position of the value among the values of this block. A group of [`LANES`] blocks has `N` values.
 #[inline(always)]
 fn philox_blocks<const N: u64>(indices: &[u64; LANES]) -> ([u64; LANES], [u64; LANES]) {
     const EACH: u64 = LANES as u64;

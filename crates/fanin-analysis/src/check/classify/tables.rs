@@ -95,8 +95,8 @@ pub(super) fn has_short_numbers(scan: &Scan<'_>) -> Result<bool> {
 /// Returns whether a row has about as many turning points (local minima and maxima) as random values have.
 ///
 /// Of n random values, 2/3 (n - 2) are turning points on average (Bienaymé 1874). Rows that follow a formula have few.
-/// The function returns true for more than half of this average. For 16 random values, half of the average is 3
-/// standard deviations below the average.
+/// The function returns true if the row has more turning points than half of this average. For 16 random values, half
+/// of the average is 3 standard deviations below the average.
 fn is_random(row: &[f64]) -> bool {
     let is_turning_point = |w: &&[f64]| (w[1] > w[0]) != (w[2] > w[1]) && w[0] != w[1] && w[1] != w[2];
     let turning_points = row.windows(3).filter(is_turning_point).count();

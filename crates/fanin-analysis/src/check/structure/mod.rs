@@ -124,9 +124,9 @@ impl Structure {
         self.sums && self.lines.is_alike_in_blocks(shape, axis, count)
     }
 
-    /// Returns the results of all tests of the whole tensor. `shape` is its shape, and `moments` are the moments of its
-    /// values. If several parts were tested, a test has one result: the smallest p-value, times the number of parts
-    /// (Bonferroni's correction).
+    /// Returns one result for each test. `shape` is the shape of the whole tensor, and `moments` are the moments of its
+    /// values. If a test was made for several parts of the tensor, the result is the smallest p-value, times the number
+    /// of parts (Bonferroni's correction).
     pub(crate) fn tests(&self, shape: &[usize], moments: &Moments) -> Vec<TestResult> {
         let mut results: Vec<TestResult> = Vec::new();
         for name in ["spectrum", "norm", "correlation", "symmetry"] {

@@ -92,8 +92,8 @@ impl PartSums {
         }
     }
 
-    /// Adds the values up to the index `end` (exclusive) to the sums of rows, columns and neighbours. These values must
-    /// be whole rows.
+    /// Adds the values up to the index `end` (exclusive) to the sums of `lags`, `lines` and `products`. These values
+    /// must be whole rows.
     fn sum_rows(&mut self, end: usize) {
         let range = self.summed..end;
         self.lines.add(&self.values[range.clone()]);

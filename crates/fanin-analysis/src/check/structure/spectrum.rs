@@ -231,7 +231,7 @@ vectorized! {
         }
     }
 
-    /// Returns the product of the transpose of a row-major matrix of `columns` columns and a vector.
+    /// Returns the transpose of a matrix, times `vector`. The matrix is row-major and has `columns` columns.
     fn transposed_times(values: &[f32], vector: &[f32], columns: usize) -> Vec<f32> {
         let mut sums = vec![0f32; columns];
         for (row, factor) in values.chunks(columns).zip(vector) {

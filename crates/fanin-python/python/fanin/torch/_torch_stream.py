@@ -118,8 +118,8 @@ def read_arguments(names: tuple[str, str], given: Any, /, generator=None, **name
     Returns
     -------
     tuple or None
-        The values of the two parameters, and the generator. None if the arguments are invalid, so that torch must raise the
-        error.
+        The values of the two parameters, and the generator. None if the arguments are invalid. The caller then calls
+        torch, which raises the error.
     """
     first, second = names
     if len(given) > 2 or not named.keys() <= set(names[len(given) :]):

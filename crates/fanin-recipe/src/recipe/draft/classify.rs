@@ -24,7 +24,8 @@ pub(super) struct Context<'a> {
     indices: HashMap<&'a str, usize>,
     /// True if the model has attention. The draft then initializes the model's tensors as is common for transformers.
     has_attention: bool,
-    /// The model's family, and the model's numbers that specs can use. `None` if the family is unknown.
+    /// The model's family, and the numbers that specs of the family can use, such as `initializer_range`. `None` if the
+    /// family is unknown.
     pub(super) known: Option<KnownModel>,
     /// True if the manifest is the header of a checkpoint. A rule can then copy the values of the checkpoint.
     has_values: bool,

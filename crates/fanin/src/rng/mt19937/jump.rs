@@ -31,8 +31,8 @@ pub(super) const REACH: usize = 34 * SIZE;
 /// words) after the first state.
 const KINDS: [&[usize]; 4] = [&[], &[1], &[2], &[1, 2]];
 
-/// The number of words that are precomputed for each kind of term. The last term can begin at offset `DEGREE - 1`, and
-/// has [`SIZE`] words.
+/// The number of words that are precomputed for each kind of term. This is enough for the [`SIZE`] words of a term at
+/// the largest offset, `DEGREE - 1`.
 const KIND_WORDS: usize = 33 * SIZE;
 
 /// A residue (see [`Residue`]) as a list of terms. A term is stored as the index of its first word in an array of

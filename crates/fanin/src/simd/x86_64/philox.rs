@@ -37,9 +37,8 @@ macro_rules! xor_high_half {
     };
 }
 
-/// Returns the instructions of one round. Each product of a word and a multiplier is written to the register of the
-/// word, so a round exchanges the registers of the words. After the round, the words 0, 1, 2 and 3 are in the registers
-/// `$word1`, `$word2`, `$word3` and `$word0`.
+/// Returns the instructions of one round. Each product is written to the register of the word that was multiplied.
+/// After the round, the words 0, 1, 2 and 3 are in the registers `$word1`, `$word2`, `$word3` and `$word0`.
 macro_rules! round {
     ($word0:literal $word1:literal $word2:literal $word3:literal, $key0:literal $key1:literal) => {
         concat!(

@@ -104,8 +104,8 @@ impl PreparedBlocks {
         self.matrix(number, block)?.fill_region(in_block, view)
     }
 
-    /// Returns a prepared block. The block has the values of a separate tensor of the block's shape. The name of this
-    /// tensor is the name of the whole tensor followed by the block's suffix.
+    /// Returns a prepared block. The block is filled like a tensor of the same shape whose name is the name of the
+    /// whole tensor followed by the block's suffix.
     fn matrix(&self, number: usize, block: &Block) -> Result<Arc<PreparedSingle>, Error> {
         let recent = || self.recent.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, prepared)) = recent().iter().find(|(kept, _)| *kept == number) {

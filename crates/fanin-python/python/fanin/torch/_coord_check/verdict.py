@@ -120,7 +120,7 @@ def _parametrization(modules: Sequence[Module], findings: Sequence[Finding]) -> 
     hidden = [slope.value for one, slope in first.items() if slope is not None and not one.has_fixed_shape]
     outputs = [slope.value for one, slope in first.items() if slope is not None and one.has_fixed_shape]
     # The number of inputs of the first hidden layer does not depend on the width. So the effect of the update of this layer does
-    # not grow with the width, and one hidden layer is subtracted.
+    # not grow with the width, and this layer is not counted: `len(hidden) - 1`.
     if any(one > LIMIT for one in outputs) and 2 * sum(one > LIMIT for one in hidden) >= len(hidden) - 1:
         return "standard"
     if all(one.slope < 0 for one in findings) and 2 * sum(one < -LIMIT for one in hidden) > len(hidden):

@@ -52,7 +52,7 @@ class Layer:
     theory_q: float | None = None
     #: The mean square of the output's gradient that mean-field theory predicts from the measured gradient of the model's output.
     theory_p: float | None = None
-    #: Properties of the module that theory needs, such as the mean square of its weight: see `roles.facts_of`.
+    #: The properties of the module for mean-field theory, such as the mean square of its bias: see `roles.facts_of`.
     facts: dict[str, float] = dataclasses.field(default_factory=dict)
 
     @property

@@ -72,7 +72,7 @@ def unit_axis_of(module: nn.Module | None, output: Tensor, inherited: int | None
 
 
 def facts_of(module: nn.Module, inputs: list[Tensor]) -> dict[str, float]:
-    """Returns the properties of a module that theory needs, by name. Empty for other modules.
+    """Returns the properties of a module for mean-field theory, by name. Empty for modules that are not in this list:
 
     - A layer with weights has three properties. `gain` is the mean square of the output that theory predicts for an input of mean
       square 1, without the bias. `fan` is the number of products that are added up for one value of the output. `bias` is the mean

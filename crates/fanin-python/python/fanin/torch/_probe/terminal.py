@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from .result import Probe
 
 _BARS = "▁▂▃▄▅▆▇█"
-#: The table of the trunk (see the module docstring) shows at most this many evenly spaced layers, and always the last layer.
+#: The table of the trunk (see the module docstring) shows at most this many evenly spaced layers, plus the last layer.
 ROWS = 24
 
 

@@ -184,9 +184,10 @@ def _gradient_factor(layer: Layer, source: Layer) -> float | None:
 
 
 class MeanField(NamedTuple):
-    """The fixed point of a plain stack, which is a stack of layers with weights and one activation function phi between them.
+    """The fixed point of the mean square q of a layer's output, in a plain stack of layers with weights.
 
-    The fixed point q* solves q = sigma_w^2 E[phi(sqrt(q) z)^2] + sigma_b^2, where z is standard normal.
+    In a plain stack, the same activation function phi is between any two consecutive layers. The fixed point q* solves
+    q = sigma_w^2 E[phi(sqrt(q) z)^2] + sigma_b^2, where z is standard normal.
     """
 
     #: The name of the activation function phi, or "linear" if there is no activation function.
@@ -211,9 +212,9 @@ class MeanField(NamedTuple):
 
 
 def mean_field(layers: list[Layer], points: list[int]) -> MeanField | None:
-    """Returns the fixed point of mean-field theory for a model that is only a stack of layers with weights and one activation function.
+    """Returns the fixed point of mean-field theory for a model that is a plain stack (see `MeanField`), and None for any other model.
 
-    Returns None for any other model. `points` are the indices of the layers of the trunk.
+    `points` are the indices of the layers of the trunk.
     """
     weights = [layers[one] for one in points]
     if len(weights) < 3 or any("gain" not in one.facts for one in weights):

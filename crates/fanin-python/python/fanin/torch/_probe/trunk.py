@@ -12,7 +12,7 @@ from .._measure import plain_name
 from .records import Run
 from .roles import is_weight
 
-#: The modules of a class can only be the blocks of a model if they contain at least this fraction of the model's layers with weights.
+#: The modules of one class are taken as blocks only if they contain at least this fraction of all executed layers with weights.
 COVERAGE = 0.6
 
 
@@ -38,9 +38,9 @@ def find_trunk(model: nn.Module, run: Run) -> Trunk:
     Together, the blocks contain at least 60 % of all executed layers with weights. In a model with residual additions, at least half
     of the blocks must contain an addition. If several classes qualify, the class with the most blocks is chosen.
 
-    If no class qualifies, the trunk is the layers with weights on the longest path to the output. There is one exception: if this path
-    has fewer than three layers with weights, and a module with weights (such as a recurrent cell) has more calls than the path has
-    layers with weights, the trunk consists of the calls of this module.
+    If no class qualifies, the trunk is the layers with weights on the longest path to the output. There is one exception, for
+    paths with at most two layers with weights. If a module with weights (such as a recurrent cell) is called more often than the path
+    has such layers, the trunk is the calls of this module.
     """
     kind = _block_class(model, run)
     if kind is not None:

@@ -13,8 +13,8 @@ class TransformersModels:
     - `fully_shard` gives a model a class that is defined in torch. transformers then treats the model as custom code, and skips
       modules without parameters of their own. So `is_custom_code` is set to the value that it has for the original class.
     - transformers initializes a model before it ties weights. `to_empty` keeps DTensors tied, so two modules would initialize the
-      same parameter, one after the other. Only the module that has the source of the tie may do this. The other modules get a stand-in:
-      a parameter on the meta device, which is replaced by the tied parameter at the end.
+      same parameter, one after the other. Only one module may initialize the parameter: the module to which transformers ties the
+      others. The others get a stand-in: a parameter on the meta device, which is replaced by the tied parameter at the end.
     """
 
     def __init__(self, module: nn.Module):

@@ -21,8 +21,8 @@ class Effect(NamedTuple):
     written: tuple[int | str, ...] = ()
     #: Whether the new values are independent of the former values of the written arguments.
     overwrites: bool = True
-    #: Whether every element of the written arguments is written. If not, the values of another argument may choose the elements, as
-    #: in `scatter_`.
+    #: Whether the operator writes all elements of the arguments that it writes to. If not, the values of another argument may
+    #: determine which elements are written, as in `scatter_`.
     covers: bool = True
     #: Whether the operator writes only to its first argument, a tensor, and none of its other arguments can be or contain a tensor.
     only_numbers: bool = False

@@ -140,9 +140,10 @@ def _locate(state: GeneratorState, expected: Position | None, moved: _MovedGener
 
 
 def _with_pair(state: GeneratorState, start: Position, moved: _MovedGenerator) -> Position:
-    """Returns `start` with its field `pair` corrected for a recorded state.
+    """Returns `start` with its field `pair` changed to agree with a recorded state.
 
     `pair` becomes None if the generator has stored no normal value, and -1 if the stored value is not from the pair at `start.pair`.
+    Otherwise, `pair` does not change.
     """
     if not state.tail[24]:
         return start._replace(pair=None)

@@ -140,7 +140,7 @@ def _spec(recorder: Recorder, history: History) -> tuple[Spec, str] | None:
     return spec, check
 
 
-#: For each scheme, some of its arguments. If these arguments are multiplied by a factor, all values are multiplied by this factor.
+#: For each scheme, the arguments that must be multiplied by a factor to multiply all values of the scheme by this factor.
 _SCALES = {"uniform": ("a", "b"), "normal": ("mean", "std"), "constant": ("val",), "orthogonal": ("gain",),
            "xavier_uniform": ("gain",), "xavier_normal": ("gain",), "trunc_normal": ("mean", "std", "a", "b")}  # fmt: skip
 _DEFAULTS = {"a": -2.0, "b": 2.0, "mean": 0.0, "std": 1.0, "gain": 1.0}

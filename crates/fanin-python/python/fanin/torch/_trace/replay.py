@@ -1,8 +1,9 @@
 """Writes a replay: a TOML file from which `fanin init` computes exactly the weights that torch computed.
 
-For each tensor, a replay has the steps that compute it from recorded writes: fills with their position in the torch stream (the
-random words of torch's CPU generator), constants, copies, and arithmetic with a number. If a small tensor cannot be expressed by
-such steps, the replay has its values. At the end, each tensor is computed from the replay and compared with the module's tensor.
+For each tensor, a replay has the steps that compute it: fills with their position in the torch stream (the random words of torch's
+CPU generator), constants, copies, and arithmetic with a number. The steps come from the recorded writes. If a small tensor cannot be
+expressed by such steps, the replay has its values. At the end, each tensor is computed from the replay and compared with the
+module's tensor.
 """
 
 from __future__ import annotations
