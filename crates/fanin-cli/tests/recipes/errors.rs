@@ -99,7 +99,7 @@ fn all_errors_of_a_recipe_are_reported_together_with_their_positions() {
         ],
     );
     assert_eq!(said.matches("nrmal").count(), 2, "{said}");
-    // An unused variable is an error, unless --set sets the variable or the extended recipe defines the variable.
+    // An unused variable is an error, unless --set sets the variable or the base recipe defines the variable.
     let vars = "[vars]\nsgma = 2\n[init]\n\"*.weight\" = \"normal(std=sigma)\"\n\"*\" = \"zeros\"";
     refused(
         vars,

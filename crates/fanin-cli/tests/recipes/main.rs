@@ -1,4 +1,4 @@
-//! Tests of recipes on the command line: the examples of docs/recipes.md, extended recipes, dtypes, ties, copies and
+//! Tests of recipes on the command line: the examples of docs/recipes.md, base recipes, dtypes, ties, copies and
 //! drafts.
 
 mod common;

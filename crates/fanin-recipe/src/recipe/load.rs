@@ -19,7 +19,7 @@ impl Recipe {
     /// that contains `path`.
     ///
     /// # Errors
-    /// Returns [`Error::Recipe`] if the TOML is invalid, if a key or a value is unknown, if the extended recipe does
+    /// Returns [`Error::Recipe`] if the TOML is invalid, if a key or a value is unknown, if the base recipe does
     /// not exist, or if recipes extend each other in a cycle. Each diagnostic has a line and a column.
     pub fn parse(text: &str, path: &Path) -> Result<Self> {
         load(text, path, &Chain(vec![Link::File(canonical(path))]))
@@ -78,7 +78,7 @@ impl Recipe {
         let in_base = |name: &str| base.variables.iter().any(|variable| variable.name == name);
         for variable in self.variables.iter().filter(|variable| !in_base(&variable.name)) {
             // A new variable that no rule uses is an error, because its name may be a misspelled name of a variable of
-            // the extended recipe.
+            // the base recipe.
             let mut specs = self.rules.iter().chain(&base.rules).map(|rule| rule.text.as_str());
             if !specs.any(|spec| words(spec).any(|word| word == variable.name)) {
                 let name = &variable.name;
@@ -90,7 +90,7 @@ impl Recipe {
                 return Err(variable.span.error(format!("no rule uses the variable {name}{hint}"), remedy));
             }
         }
-        // A variable that the extended recipe also defines may be unused.
+        // A variable that the base recipe also defines may be unused.
         self.variables.iter_mut().for_each(|variable| variable.inherited = in_base(&variable.name));
         inherit(&mut self.rules, base.rules);
         inherit(&mut self.dtypes, base.dtypes);
@@ -135,7 +135,7 @@ fn load(text: &str, path: &Path, chain: &Chain) -> Result<Recipe> {
     Ok(recipe)
 }
 
-/// Loads an extended recipe. `name` is the value of `extends`: the name of a built-in model, or the path of a file in
+/// Loads a base recipe. `name` is the value of `extends`: the name of a built-in model, or the path of a file in
 /// the folder of the extending recipe or below this folder. Any other path is an error, so that a recipe from an
 /// untrusted source cannot read other files. `span` is the position of `name` in the extending recipe, for error
 /// messages.

@@ -11,7 +11,7 @@ use crate::manifest::{Entry, Manifest};
 #[derive(Debug, Clone)]
 pub(super) struct Tie {
     pub(super) alias: String,
-    /// The name of the canonical tensor. `None` for a line `alias = false`, which removes a tie of the extended recipe.
+    /// The name of the canonical tensor. `None` for a line `alias = false`, which removes a tie of the base recipe.
     pub(super) canonical: Option<String>,
     pub(super) span: Span,
     pub(super) inherited: bool,

@@ -58,7 +58,7 @@ impl Recipe {
         diagnostics
     }
 
-    /// Returns a diagnostic for each variable that no rule uses. Variables that an extended recipe also defines, and
+    /// Returns a diagnostic for each variable that no rule uses. Variables that a base recipe also defines, and
     /// variables that `settings` sets, may be unused.
     pub(super) fn unused_variables(&self, settings: &[(String, f64)]) -> Vec<Diagnostic> {
         let used: BTreeSet<&str> = self.rules.iter().flat_map(|rule| words(&rule.text)).collect();

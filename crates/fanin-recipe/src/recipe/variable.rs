@@ -29,7 +29,7 @@ pub(super) struct Variable {
     pub(super) value: VariableValue,
     /// The span of the name.
     pub(super) span: Span,
-    /// True if an extended recipe defines a variable with the same name. Such a variable may be unused.
+    /// True if a base recipe defines a variable with the same name. Such a variable may be unused.
     pub(super) inherited: bool,
 }
 

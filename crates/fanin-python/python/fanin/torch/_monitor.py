@@ -76,7 +76,7 @@ class Monitor:
     output is 0 for every input. For each parameter, it records the root mean squares of its values, its gradient and its update.
     All other steps cost nothing, because the hooks are removed after each measured step.
 
-    During a measured step, code that is compiled by torch.compile runs uncompiled. A copy of the parameters is kept until the end
+    During a measured step, compiled functions (torch.compile) run in eager mode. A copy of the parameters is kept until the end
     of the step. If a gradient scaler multiplies the loss, the gradients are those of the multiplied loss. In a distributed run,
     each process measures only its own part of the batch, and only its own part of a DTensor.
 

@@ -24,7 +24,7 @@ def preserved(model: nn.Module, *, may_write: bool = False) -> Iterator[None]:
     The restored state is the gradients of the parameters, the buffers (such as the statistics of BatchNorm), the attributes of
     the modules (such as `training`), the states of the generators of torch, Python and NumPy, and whether gradients are
     enabled. At the start of the context, the gradients of the parameters are set to None. Inside the context, gradients are
-    enabled, and code that is compiled by torch.compile runs uncompiled, so that hooks are called.
+    enabled, and compiled functions (torch.compile) run in eager mode, so that hooks are called.
 
     Parameters are not copied. RuntimeError is raised at the end of the context if the code inside has written to a parameter. If
     `may_write` is True, the code may write to parameters.
@@ -124,7 +124,7 @@ def generators_restored() -> Iterator[None]:
 
 
 def uncompiled() -> contextlib.AbstractContextManager[Any]:
-    """Returns a context in which code that is compiled by torch.compile runs uncompiled.
+    """Returns a context in which compiled functions (torch.compile) run in eager mode.
 
     If torch._dynamo was not imported, nothing has been compiled, and the context does nothing.
     """

@@ -26,8 +26,8 @@ __all__ = ["InitTrace", "trace_init"]
 class InitTrace(Mapping[str, "TracedTensor"]):
     """What initialization did to each parameter and buffer of a module. `trace_init` returns it.
 
-    A mapping from the name of each parameter and buffer to a `TracedTensor`. Printing the trace shows a table. A notebook shows
-    the table as HTML.
+    A mapping from the name of each parameter and buffer to a `TracedTensor`. Printing the trace shows a table. A Jupyter
+    notebook shows the table as HTML.
 
     Attributes
     ----------

@@ -33,7 +33,7 @@ def probe(
 
     Afterwards the model is as it was before, bit for bit: parameters, gradients, buffers, training mode, attributes and hooks of
     its modules. The batch and the states of the generators of torch, NumPy and Python are also as before. The model runs in the mode
-    that it is in, which is training mode for a new model. Code that uses torch.compile runs uncompiled.
+    that it is in, which is training mode for a new model. Compiled functions (torch.compile) run in eager mode.
 
     The memory that the measurements need grows with the number of modules, not with the number of elements of their outputs.
 

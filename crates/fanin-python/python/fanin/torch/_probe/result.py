@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 class Probe:
     """The measurements of a model, as `fanin.torch.probe` returns them.
 
-    `print` shows a table. A notebook shows a page with charts.
+    `print` shows a table. A Jupyter notebook shows a page with charts.
     """
 
     #: The name of the model's class.

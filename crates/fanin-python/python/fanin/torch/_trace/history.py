@@ -80,7 +80,7 @@ class History:
     def unwritten(self) -> int:
         """Returns the number of elements that no recorded step wrote. If it is not certain which elements were written, returns 0.
 
-        Memory that was not allocated by a recorded operator, such as the memory of a NumPy array, counts as written.
+        Memory that was not allocated by a recorded operator, such as the memory of a NumPy array, is treated as written.
         """
         is_new = self.allocation is not None or self.memory.storage in self.recorder.existing
         if not is_new or any(step.is_whole for step in self.steps):
