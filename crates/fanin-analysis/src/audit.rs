@@ -217,7 +217,7 @@ impl Audit {
         self.count(|classification| classification.kind == Kind::Other)
     }
 
-    /// Returns a report of the audit, which serializes to JSON. `file` is the name of the checkpoint.
+    /// Returns the audit as a report that serializes to JSON. `file` is the name of the checkpoint.
     pub fn report<'a>(&'a self, file: &'a str) -> Report<'a> {
         let tensors = self.tensors.iter().map(AuditedTensor::report).collect();
         Report { file, ok: self.failed() == 0, tensors }
@@ -336,7 +336,7 @@ impl AuditedTensor {
         }
     }
 
-    /// Returns the schemes that explain the fitted distribution for the tensor's shape. The most likely scheme comes
+    /// Returns the schemes that give a tensor of this shape the fitted distribution. The most likely scheme comes
     /// first. The list is empty unless the kind is [`Kind::Fresh`].
     pub fn schemes(&self) -> Vec<String> {
         let entry = &self.entry;

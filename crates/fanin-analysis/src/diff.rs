@@ -31,7 +31,7 @@ pub struct TensorDifference {
     pub type_and_shape: String,
     /// Whether the values can be read as numbers. If false, only bytes are compared.
     pub examined: bool,
-    /// The difference between the values of a tensor that is `changed`. `None` for every other change.
+    /// How the values of the tensor differ. `None` unless `change` is `changed`.
     pub values: Option<ValueDifference>,
 }
 
@@ -139,7 +139,7 @@ impl Diff {
         self.differences.is_empty()
     }
 
-    /// Returns a report of the differences, which serializes to JSON.
+    /// Returns the differences as a report that serializes to JSON.
     pub fn report(&self) -> Report<'_> {
         let tensors = self.differences.iter().map(TensorDifference::report).collect();
         Report { same: self.is_same(), identical: self.identical, tensors }

@@ -102,8 +102,8 @@ impl Stats {
         self.finite.as_ref().map(|finite| finite.max)
     }
 
-    /// Returns the histogram as a text of 16 block characters, such as `▁▂▄▆█▆▄▂▁`. If all finite values are equal, the
-    /// text is a single vertical line. If no value is finite, the text is empty.
+    /// Returns the histogram as a text of 16 block characters, such as `▁▁▂▃▄▅▆▇█▇▆▅▄▃▂▁`. If all finite values are
+    /// equal, the text is `│`. If no value is finite, the text is empty.
     pub fn sparkline(&self) -> String {
         const HEIGHTS: [char; 9] = [' ', '▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
         let Some(finite) = &self.finite else { return String::new() };

@@ -117,13 +117,13 @@ impl Checkpoint {
         Self { manifest, source: Source::Other(source), warnings: Vec::new() }
     }
 
-    /// The largest number of values that [`values`](Self::values) passes at once. As f64 values, they take 8 KiB of
-    /// the L1 cache, so several passes over them are fast.
+    /// The largest number of values that [`values`](Self::values) gives to `take` in one call. As f64 values, they fill
+    /// 8 KiB of the L1 cache, so reading them several times is fast.
     pub const CHUNK: usize = 1 << 10;
 
     /// Calls `take` with all values of the tensor with the index `number`, converted to f64 by [`decode`]. The values
     /// are passed in chunks of at most [`CHUNK`](Self::CHUNK), in row-major order. Does not call `take` if fanin cannot
-    /// read the type as numbers.
+    /// convert values of the tensor's type to f64.
     ///
     /// # Errors
     /// Returns an error if the tensor cannot be read.

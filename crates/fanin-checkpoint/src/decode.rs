@@ -4,7 +4,7 @@ use fanin_recipe::StoredType;
 
 /// Converts little-endian values of the type `dtype` to f64. Integers with a magnitude above 2^53 are rounded.
 ///
-/// Returns an empty vector if fanin cannot read the type as numbers ([`StoredType::is_read`] is false).
+/// Returns an empty vector if fanin cannot convert values of this type to f64 ([`StoredType::is_read`] is false).
 pub fn decode(dtype: StoredType, bytes: &[u8]) -> Vec<f64> {
     let mut values = Vec::new();
     decode_into(dtype, bytes, &mut values);

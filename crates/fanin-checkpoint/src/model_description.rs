@@ -51,7 +51,7 @@ impl ModelDescription {
         Ok(Self { manifest, config, notes })
     }
 
-    /// Returns the text of a recipe for the model. `file` is the name that the first line shows.
+    /// Returns a draft of a recipe for the model. The first line of the text names the model's file, `file`.
     ///
     /// # Errors
     /// Returns an error if the model has no tensors.

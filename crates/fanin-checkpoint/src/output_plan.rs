@@ -25,8 +25,8 @@ pub struct PlannedFile {
 }
 
 impl CheckpointPlan {
-    /// Returns the files of the checkpoint in a folder, including the index. Returns an empty vector if the checkpoint
-    /// is written as one file, whose name the caller chooses.
+    /// Returns the files of a checkpoint that is written as a folder, including the index file. Returns an empty vector
+    /// if the checkpoint is written as one file, whose name the caller chooses.
     pub fn files(&self) -> Vec<PlannedFile> {
         let CheckpointPlan { metadata, draw, partitioning, .. } = self;
         if !partitioning.is_folder() {

@@ -148,7 +148,8 @@ impl ValueBuffer {
     /// Returns an error if the number of values in the buffer differs from the number of elements of `shape`.
     ///
     /// # Panics
-    /// Panics if the buffer has no values, or if the values have already been converted to the byte order of the file.
+    /// Panics if the buffer does not contain floating-point values, or if the values have already been converted to the
+    /// byte order of the file.
     pub fn tensor(&mut self, shape: &[usize]) -> Result<TensorMut<'_>, fanin::Error> {
         floats!(self, values => TensorMut::contiguous(values, shape))
     }

@@ -5,7 +5,8 @@
 pub struct Written {
     /// The number of files of the whole checkpoint, without the index.
     pub files: usize,
-    /// The number of files that this process wrote, without the index. A partition of a single file counts as one file.
+    /// The number of files that this process wrote, without the index. If several processes write a single file, each
+    /// process counts its partition as one file.
     pub written: usize,
     /// The number of files that this process did not write, because they already existed with the correct content.
     pub kept: usize,

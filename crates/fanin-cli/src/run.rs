@@ -20,8 +20,8 @@ pub fn run() -> ExitCode {
 /// Runs the command line with the given arguments, and returns the exit code. The first argument is the name of the
 /// program.
 ///
-/// The first call installs signal handlers, which stay installed after the function has returned. An interrupt then
-/// removes the temporary files and ends the process.
+/// The first call installs signal handlers, so that an interrupt removes the temporary files and ends the process. The
+/// handlers stay installed after the function has returned.
 pub fn run_from(arguments: Vec<OsString>) -> u8 {
     interrupt::clean_up_when_interrupted();
     let args = match args::Args::try_parse_from(&arguments) {

@@ -71,7 +71,7 @@ fn read_partition(given: &Bound<'_, PyAny>) -> PyResult<PartitionArgument> {
     }
 }
 
-/// Converts the argument `recipe`, which is a `Recipe`, the name of a built-in model or a recipe file, to a `Recipe`.
+/// Returns the recipe for the argument `recipe`: a `Recipe`, the name of a built-in model, or a recipe file.
 pub fn read_recipe(given: &Bound<'_, PyAny>) -> PyResult<Recipe> {
     if let Ok(recipe) = given.cast::<Recipe>() {
         let Recipe { recipe, model } = recipe.get();

@@ -26,8 +26,8 @@ pub fn from_recipe(error: fanin_recipe::Error) -> PyErr {
     }
 }
 
-/// Returns the exception for an error in reading or writing a checkpoint. If an argument of the Python function avoids
-/// the error, the message names the argument.
+/// Returns the exception for an error in reading or writing a checkpoint. If the caller can avoid the error with an
+/// argument of the Python function, the message names the argument.
 pub fn from_checkpoint(error: fanin_checkpoint::Error) -> PyErr {
     match error {
         fanin_checkpoint::Error::Recipe(error) => from_recipe(error),

@@ -171,7 +171,7 @@ pub unsafe fn copy_from(address: usize, bytes: &mut [u8]) {
     bytes.copy_from_slice(unsafe { slice_at(address, bytes.len()) });
 }
 
-/// Returns the bytes of the state of torch's generator that is stored at `address`.
+/// Returns the bytes at `address`, where the state of torch's generator is stored.
 ///
 /// # Safety
 /// [`fanin::Torch::STATE_BYTES`] bytes at `address` are allocated, and no other code accesses them during `'a`.

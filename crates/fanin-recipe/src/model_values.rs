@@ -44,8 +44,8 @@ impl<T: Clone> ModelValues<T> {
     /// Returns the `ModelValues` of the planned parameters. All parameters are checked, and no value is drawn.
     ///
     /// # Errors
-    /// Returns [`Error::Tensor`] if the stream cannot draw a plan. Returns [`Error::Request`] if an integer does not
-    /// fit in an `i64`, or if a rule is `copy` with arguments.
+    /// Returns [`Error::Tensor`] if the stream cannot draw the values of a plan. Returns [`Error::Request`] if an
+    /// integer does not fit in an `i64`, or if a rule is `copy` with arguments.
     pub fn new(planned: Vec<Planned>, seed_source: &SeedSource) -> Result<Self> {
         for Planned { entry, integer, .. } in &planned {
             if let Some(value) = integer.filter(|value| i64::try_from(*value).is_err()) {

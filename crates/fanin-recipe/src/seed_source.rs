@@ -58,11 +58,11 @@ impl SeedSource {
         }
     }
 
-    /// Checks that the stream can draw all plans. Each element of `plans` is the name of a parameter and the plan of
-    /// the parameter. No value is drawn, and the state of the stream does not change.
+    /// Checks that the stream can draw the values of all plans. Each element of `plans` is the name of a parameter and
+    /// the plan of the parameter. No value is drawn, and the state of the stream does not change.
     ///
     /// # Errors
-    /// Returns [`Error::Tensor`] for the first plan that the stream cannot draw.
+    /// Returns [`Error::Tensor`] for the first plan whose values the stream cannot draw.
     pub fn check<'a>(&self, plans: impl IntoIterator<Item = (&'a str, &'a Plan)>) -> Result<()> {
         let mut copy = self.clone();
         for (name, plan) in plans {
@@ -81,8 +81,9 @@ impl SeedSource {
     }
 }
 
-/// Returns an error if the torch stream cannot draw a plan. The function calls `peek_region` for an empty region, or for
-/// the only value of a scalar. This call runs the same checks as drawing the plan, and does not change the generator.
+/// Returns an error if the torch stream cannot draw the values of a plan. The function calls `peek_region` for an empty
+/// region, or for the only value of a scalar. This call runs the same checks as drawing the values, and does not change
+/// the generator.
 fn check_peek(torch: &Torch, plan: &Plan) -> std::result::Result<(), fanin::Error> {
     let zeros = vec![0; plan.shape().len()];
     let values = usize::from(zeros.is_empty());

@@ -48,7 +48,7 @@ impl CancelToken {
     ///
     /// The token applies to the calling thread only. If `work` starts other threads, each of these threads must call
     /// `run` as well. `work` should not wait for a rayon pool, because the waiting thread may execute unrelated jobs of
-    /// the pool, and a cancellation would cancel these jobs too. A fill that uses several threads handles both cases
+    /// the pool, and a cancellation would cancel these jobs too. A fill that uses several threads follows both rules
     /// itself.
     ///
     /// Cancellation unwinds the stack like a panic, but prints nothing. A fill checks the token every few milliseconds,

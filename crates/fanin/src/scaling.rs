@@ -36,10 +36,10 @@ pub fn wang_init(layers: f64, width: f64) -> f64 {
     2.0 / (layers * width.sqrt())
 }
 
-/// Returns `sqrt(base / fan_in)`: muP's factor for a matrix whose fan_in and fan_out both grow with the width of the
-/// model (Yang et al. 2022, Tensor programs V, arXiv 2203.03466, table 3: variance 1 / fan_in).
+/// Returns `sqrt(base / fan_in)`: muP's factor for the standard deviation of a matrix whose fans both grow with the
+/// width of the model (Yang et al. 2022, Tensor programs V, arXiv 2203.03466, table 3: variance 1 / fan_in).
 ///
-/// `base` is the fan_in of the same matrix in muP's base model, for which the factor is 1.
+/// `base` is the fan_in of the same matrix in muP's base model. In the base model, the factor is 1.
 pub fn mup_hidden(fan_in: f64, base: f64) -> f64 {
     (base / fan_in).sqrt()
 }

@@ -67,8 +67,8 @@ impl AxisLayout {
     /// The axis layouts that have a name.
     pub const ALL: [AxisLayout; 3] = [AxisLayout::OutIn, AxisLayout::InOut, AxisLayout::KernelInOut];
 
-    /// Returns the name in specs: `out_in`, `in_out` or `kernel_in_out`. The name of explicit axes is `axes`.
-    /// (`Display` prints their letters instead.)
+    /// Returns the name of the layout in specs: `out_in`, `in_out` or `kernel_in_out`. The name of explicit axes is
+    /// `axes`, but `Display` prints the letters of the axes.
     pub const fn name(self) -> &'static str {
         match self {
             AxisLayout::OutIn => "out_in",

@@ -114,8 +114,8 @@ impl Explanation {
         Ok(Self { init, plan, layer, formula_fans, nonlinearity, nonlinearity_is_given, signal, notes })
     }
 
-    /// Returns the factors by which one layer multiplies the mean square of a signal and the mean square of its
-    /// gradient. The mean square of the layer's inputs is 1. Returns `None` if [`Explanation::signal`] is `None`.
+    /// Returns the factors by which one layer multiplies the mean square of the signal and the mean square of the
+    /// gradient, if the inputs of the layer have mean square 1. Returns `None` if [`Explanation::signal`] is `None`.
     pub fn factors(&self) -> Option<(f64, f64)> {
         let (Some(_), Some(layer)) = (&self.signal, &self.layer) else { return None };
         let stack = LayerStack { fans: layer.fans(), std: self.plan.std(), nonlinearity: self.nonlinearity };

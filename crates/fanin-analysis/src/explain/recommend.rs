@@ -12,7 +12,7 @@ use super::moments::{deviation_factor, forward};
 pub struct Recommendation {
     /// The spec.
     pub spec: String,
-    /// The reason: the formula of the variance or the standard deviation of the weights, its source, or both.
+    /// The reason for the recommendation: a formula, a source, or both.
     pub reason: String,
 }
 

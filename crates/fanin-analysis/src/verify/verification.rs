@@ -27,10 +27,10 @@ pub struct Verification {
     pub threshold: f64,
     /// The largest acceptable probability that a correct checkpoint fails.
     pub alpha: f64,
-    /// Whether the values were compared with the exact values of a seed.
+    /// Whether the values were compared, bit for bit, with the values that the requested seed gives.
     pub bits_compared: bool,
-    /// The stream and the seed in the file's metadata. They are set only if values differ from the values that the
-    /// requested stream and seed give, and the metadata has another stream or seed than the request. Otherwise `None`.
+    /// The stream and the seed in the file's metadata. `None` if the metadata does not have them, if they are the
+    /// requested stream and seed, or if no value differs from the requested values.
     pub recorded: Option<(StreamKind, u64)>,
 }
 
@@ -105,8 +105,8 @@ fn expected_values(request: &Request<'_>, comparison: &ModelComparison) -> Resul
     Ok(Some(ExpectedValues::new(request.stream, seed, planned)))
 }
 
-/// Returns the stream and the seed in the file's metadata, if values differ from the values that the requested stream
-/// and seed give, and the metadata has another stream or seed than the request. Otherwise returns `None`.
+/// Returns the stream and the seed in the file's metadata. Returns `None` if the metadata does not have them, if they
+/// are the requested stream and seed, or if no value differs from the requested values.
 fn recorded_elsewhere(
     manifest: &Manifest,
     request: &Request<'_>,

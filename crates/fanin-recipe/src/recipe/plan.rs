@@ -28,7 +28,7 @@ impl Recipe {
     /// other mistakes are reported together:
     ///
     /// - parameters that no rule matches;
-    /// - unused rules, variables and ties, except those of a base recipe;
+    /// - unused rules, variables and ties, except those of a base recipe (`extends`);
     /// - specs that are invalid or do not fit a tensor (only the first such tensor is reported for each spec);
     /// - ties of tensors of different shapes.
     ///

@@ -112,8 +112,8 @@ impl Init {
     /// kernel...]`. Returns `None` if no scheme and no fan requires this layout.
     ///
     /// The schemes `dirac`, `sparse`, `zero_hadamard` and `idinit` require this layout, because they have no argument
-    /// `layout`. In arithmetic, a fan without a layout also requires this layout, such as `fan_in` instead of
-    /// `fan_in(in_out)`.
+    /// `layout`. In arithmetic, a fan without a layout also requires this layout: `fan_in` does, `fan_in(in_out)` does
+    /// not.
     ///
     /// ```
     /// use fanin::init::Init;

@@ -17,8 +17,8 @@ use crate::warning::Warning;
 ///
 /// On the native stream, a block with a uniform, normal or truncated normal distribution is filled as a region of the
 /// whole tensor. Its values are the values that this region would have if the whole tensor had the distribution of the
-/// block. A block with any other distribution, such as `orthogonal`, has the values of a separate tensor. In a
-/// parameter `name`, this tensor is `name[0]` for block 0, `name[1]` for block 1, and so on.
+/// block. A block with any other distribution, such as `orthogonal`, has the values of a separate tensor. The name of
+/// this tensor is the name of the parameter followed by `[0]` for block 0, `[1]` for block 1, and so on.
 ///
 /// On the torch stream, the blocks are generated one after another, like tensors joined by `torch.cat`. There is one
 /// exception: if all blocks have the same uniform, normal or truncated normal distribution, the tensor is generated as
@@ -137,7 +137,7 @@ impl Stacked {
         Self { axis, ..self }
     }
 
-    /// Returns the initializer of each tensor.
+    /// Returns the initializer that is used for every tensor of the stack.
     pub fn each(&self) -> &Init {
         &self.each
     }

@@ -20,7 +20,8 @@ pub struct Siren {
 /// (Sitzmann et al. 2020, Implicit neural representations with periodic activation functions, arXiv 2006.09661, section
 /// 3.2).
 ///
-/// The layer computes `sin(omega * (W x + b))`. `omega` is 30 by default ([`Siren::omega`]). The shape must have two axes or more.
+/// The layer computes `sin(omega * (W x + bias))`. `omega` is 30 by default ([`Siren::omega`]). The shape must have two
+/// axes or more.
 ///
 /// Spec: `siren(omega=30, layout=out_in, groups=1)`.
 ///

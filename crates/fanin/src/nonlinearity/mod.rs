@@ -304,9 +304,9 @@ impl Nonlinearity {
         })
     }
 
-    /// Returns the variant that represents the function of this nonlinearity. For the convolutions in torch's table,
-    /// this variant is `Linear`. For [`Nonlinearity::Forward`], it is the inner nonlinearity. For every other variant,
-    /// it is `self`.
+    /// Returns the variant that represents the function of this nonlinearity. For the convolutions that torch's
+    /// `calculate_gain` accepts, such as `conv2d`, this variant is `Linear`. For [`Nonlinearity::Forward`], it is the
+    /// inner nonlinearity. For every other variant, it is `self`.
     #[must_use]
     pub const fn function(self) -> Self {
         match self {

@@ -153,8 +153,8 @@ impl Block {
 
     /// Returns the suffix of the block, such as `[1]` for block 1, and `[3][0]` for block 0 of tensor 3 of a stack.
     ///
-    /// On the native stream, some blocks, such as `orthogonal` and `sparse` matrices, have the values of a separate
-    /// tensor. The name of the separate tensor is the name of the whole tensor followed by this suffix.
+    /// On the native stream, some blocks, such as `orthogonal` and `sparse` matrices, are drawn like separate tensors.
+    /// The name of such a separate tensor is the name of the whole tensor followed by this suffix.
     pub fn suffix(&self) -> &str {
         &self.suffix
     }

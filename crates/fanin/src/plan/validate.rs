@@ -17,7 +17,7 @@ impl Plan {
     ///   `dtype`.
     /// * `Dimensions`, `Groups` if the distribution does not support the shape.
     /// * `CompositePlan` for [`Distribution::Blocks`] and [`Distribution::Mapped`], because these distributions do not
-    ///   contain the plans of the blocks or of the argument. Use an initializer such as
+    ///   contain the other plans that they need. Use an initializer such as
     ///   [`blocks`](crate::init::blocks()) instead.
     pub fn new(shape: &[usize], dtype: DType, distribution: Distribution) -> Result<Self, Error> {
         element_count(shape)?;

@@ -23,11 +23,11 @@ pub(crate) fn dispatch<K: Kernel>(level: Level, kernel: K) -> K::Output {
     }
 }
 
-/// A computation that [`Level::run`] compiles for each SIMD level. The compiler vectorizes the loops of the computation
-/// with the instructions of the level.
+/// A computation that is compiled once for each SIMD level. The compiler vectorizes the loops of the computation with
+/// the instructions of the level. [`Level::run`] runs the version for its level.
 ///
-/// The method `run`, and all functions that it calls, should be `#[inline(always)]`: only inlined code is compiled with
-/// the instructions of the level.
+/// [`Vectorized::run`], and all functions that it calls, should be `#[inline(always)]`: only inlined code is compiled
+/// with the instructions of the level.
 pub trait Vectorized {
     /// The result of the computation.
     type Output;

@@ -38,8 +38,8 @@ pub struct Team {
 impl Team {
     /// Creates a team of `count` threads. If `count` is greater than 2^16, the team has 2^16 threads.
     ///
-    /// `run(count, work)` should call `work` once on each of the threads. If it calls `work` on fewer threads, or not
-    /// at all, the calling thread does the rest of the work. `run` must return when all calls of `work` have returned.
+    /// `run(count, work)` should call `work` once on each of the threads. If `run` calls `work` on fewer threads, or
+    /// not at all, the calling thread does the rest of the work. `run` must not return before all calls of `work` do.
     /// `run` is never called from inside `work`. After a fork of a process that has run a fill, `run` is not called in
     /// the child process, because the threads do not exist there.
     pub const fn new(count: usize, run: fn(usize, &(dyn Fn() + Sync))) -> Self {

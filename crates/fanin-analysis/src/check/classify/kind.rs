@@ -68,7 +68,7 @@ impl Kind {
 }
 
 impl Kind {
-    /// Returns the name of the kind that tables and JSON show, such as `trained or other`.
+    /// Returns the name of the kind in tables and JSON, such as `trained or other`.
     pub fn name(&self) -> &'static str {
         match self {
             Self::Empty => "empty",

@@ -69,7 +69,7 @@ def fill_sharded(
     shape, dtype = canonical(shape, dtype)
     placed: Any = concrete(named_sharding(sharding))
     dtype_name = dtype_name_of(name, dtype)
-    # Every process resolves the spec, even if it holds no slice, so that an error is raised in all processes.
+    # Every process resolves the spec, even a process without a slice, so that an invalid spec is an error in all processes.
     (spec if isinstance(spec, Initializer) else Initializer(spec)).resolve(shape, dtype_name)
     prepared: list[Prepared] = []
     slices: dict[tuple[tuple[int, int], ...], np.ndarray] = {}
@@ -201,14 +201,15 @@ def initializer(
         A spec, or a `fanin.Initializer`. JAX kernels have the shape [..., in, out], so a scheme that uses fans needs
         `layout=kernel_in_out` or the arguments `in_axis` and `out_axis`.
     seed
-        The seed of the native stream. If a seed is given, the key is ignored. By default, the seed is derived from the key.
+        The seed of fanin's native stream. If a seed is given, the key is ignored. By default, the seed is derived from the key.
     name
         The name of the array. Arrays with different names have independent values.
     dtype
         The dtype if a call does not pass one. The default is JAX's default dtype.
     in_axis, out_axis, batch_axis
-        The axes of inputs, of outputs, and of independent weights, as in `jax.nn.initializers.variance_scaling`. If one of these
-        arguments is given, the others default to `in_axis=-2`, `out_axis=-1` and `batch_axis=()`.
+        The input axes, the output axes, and the axes along which independent weights are stacked, as in
+        `jax.nn.initializers.variance_scaling`. If one of these arguments is given, the others default to `in_axis=-2`,
+        `out_axis=-1` and `batch_axis=()`.
 
     Examples
     --------
@@ -233,7 +234,7 @@ def initializer(
 def _stored_type(name: str, leaf: Any, recipe: Recipe) -> str:
     """Returns the name of a leaf's dtype in safetensors, such as "BF16".
 
-    For a leaf that the recipe copies or skips, returns the dtype's own name instead.
+    For a leaf that the recipe copies or skips, returns the dtype's name in JAX instead, such as "bfloat16".
     """
     if not hasattr(leaf, "dtype") or not hasattr(leaf, "shape"):
         raise TypeError(f"{name}: a leaf of type {type(leaf).__name__} is not an array")

@@ -116,11 +116,11 @@ def variance_scaling(
     distribution
         "truncated_normal", "normal" or "uniform".
     in_axis, out_axis, batch_axis
-        The axes of the inputs, of the outputs, and of independent weights. All other axes count as positions of a kernel.
+        The input axes, the output axes, and the axes along which independent weights are stacked. All other axes are kernel positions.
     dtype
         The dtype if a call does not pass one.
     seed
-        The seed of the native stream. If a seed is given, the key is ignored. By default, the seed is derived from the key.
+        The seed of fanin's native stream. If a seed is given, the key is ignored. By default, the seed is derived from the key.
     name
         The name of the array. Arrays with different names have independent values.
     """

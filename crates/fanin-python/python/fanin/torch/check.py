@@ -32,7 +32,7 @@ from ._trace.calls import line_of
 __all__ = ["Finding", "InitError", "InitReport", "Writer", "assert_initialized", "check_init"]
 
 
-#: The text that stands for the tensor's name in a finding that concerns the whole build instead of a single tensor.
+#: The text in place of the tensor's name in a finding that concerns the whole model instead of a single tensor.
 BUILD = "(build)"
 
 
@@ -48,7 +48,7 @@ def check_init(
 
     While the module is built, all new CPU memory is filled with a byte pattern. The first two builds have the same seed and
     different patterns. If an element differs between these builds, no code wrote it, or it was computed from memory that no code
-    wrote. If nothing is wrong, there are two builds for each path in `via`. Otherwise there may be one or two more.
+    wrote. If nothing is wrong, there are two builds for each path in `via`. Otherwise there are up to four for each path.
 
     The states of the default generators of torch, NumPy and Python are restored. The module is not kept.
 
@@ -56,7 +56,7 @@ def check_init(
     ----------
     build
         A function without arguments that returns a module. It may instead return a module and a function that initializes the
-        module. This function is called with the module if it needs an argument. `build` must build the same model every time.
+        module. The second function gets the module if it needs an argument. `build` must build the same model every time.
     checkpoint
         The checkpoint that `build` loads: a safetensors file, a file of `torch.save`, a folder of such files, or a mapping from
         names to tensors. Every tensor whose name is in the checkpoint must have the values of the checkpoint. ValueError is raised

@@ -1,4 +1,4 @@
-"""Shows which initializer wrote each parameter of a model, from which line, and with which numbers.
+"""Shows which initializer wrote each parameter of a model, with which arguments, and from which line of code.
 
 >>> import torch, fanin.torch
 >>> trace = fanin.torch.trace_init(lambda: torch.nn.Linear(4, 2))

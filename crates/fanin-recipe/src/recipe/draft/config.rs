@@ -39,8 +39,8 @@ impl ModelConfig {
         }
     }
 
-    /// Finds the configuration of the model with the tensors of `manifest`. If the metadata of the manifest has no
-    /// configuration, reads the file config.json in `folder`. Returns `None` if there is no such file.
+    /// Returns the configuration of the model that `manifest` describes, from the metadata of the manifest or else from
+    /// the file config.json in `folder`. Returns `None` if there is neither.
     ///
     /// # Errors
     /// Returns a message if the configuration cannot be read, is invalid, or does not match the shapes in `manifest`.

@@ -8,11 +8,11 @@ use fanin::init::Init;
 pub struct Step {
     /// The elements that the step writes. `None` means the whole tensor.
     pub view: Option<View>,
-    /// The values that the step writes.
+    /// The kind of values that the step writes.
     pub kind: StepKind,
 }
 
-/// The values that a step writes.
+/// The kind of values that a step writes.
 #[derive(Debug, Clone)]
 pub enum StepKind {
     /// The values of an initializer.

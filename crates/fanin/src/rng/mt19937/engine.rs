@@ -105,8 +105,8 @@ impl Mt19937 {
 
     /// Advances by `count` words, as `count` calls of [`Mt19937::word`] do.
     ///
-    /// The time is about 0.1 ns for each word, and less than 1 ms for any `count`, because the engine jumps over large
-    /// distances.
+    /// A small `count` takes about 0.1 ns for each word. Over a large distance, the engine jumps, so any `count` takes
+    /// less than 1 ms.
     ///
     /// ```
     /// use fanin::rng::Mt19937;

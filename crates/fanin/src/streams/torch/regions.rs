@@ -21,7 +21,7 @@ impl Torch {
     /// use fanin::{DType, Initializer as _, TensorMut, Torch, init};
     /// let plan = init::trunc_normal(0.0, 0.02).resolve(&[4096, 64], DType::F32)?;
     /// let generator = Torch::new(0);
-    /// let mut rows = vec![0f32; 2 * 64]; // rows 4000 and 4001, without the 4000 rows before them
+    /// let mut rows = vec![0f32; 2 * 64]; // only rows 4000 and 4001
     /// generator.peek_region(&plan, &[4000, 0], TensorMut::contiguous(&mut rows, &[2, 64])?)?;
     /// # Ok::<(), fanin::Error>(())
     /// ```

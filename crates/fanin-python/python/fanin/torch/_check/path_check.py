@@ -26,7 +26,7 @@ class Found(NamedTuple):
 
     #: The kind of finding: a key of `report.KINDS`.
     kind: str
-    #: The tensor, or None if the finding concerns the whole build.
+    #: The tensor, or None if the finding concerns the whole model.
     state: TensorState | None
     #: The number of elements that are wrong, or 0 for the whole tensor.
     elements: int

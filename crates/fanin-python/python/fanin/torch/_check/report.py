@@ -102,7 +102,7 @@ class Finding:
     #: One of "unwritten", "meta", "drawn", "changed", "nondeterministic", "non_finite", "distribution", "missing",
     #: "requires_grad", "tie" and "same_draws".
     kind: str
-    #: The first name of the tensor, or "(build)" for a finding that concerns the whole build.
+    #: The first name of the tensor, or "(build)" for a finding that concerns the whole model.
     name: str
     #: All names of the tensor. Tied parameters have several.
     names: tuple[str, ...]

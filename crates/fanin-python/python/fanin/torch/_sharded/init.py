@@ -109,9 +109,9 @@ class sharded_init:
     At the end of the `with` block, ValueError is raised if the code has not written every element of every parameter. Elements that were
     computed from unwritten memory count as not written. After `to_empty`, the code must write every element of every buffer too.
 
-    Models of transformers get the same weights with and without `fully_shard`. Tied weights are initialized once, by the module to
-    which transformers ties the others. Weights that `to_empty` has untied must be tied again in the `with` block, as `init_weights`
-    does. Parameters that were loaded from a checkpoint keep their values.
+    Models of the transformers library get the same weights with and without `fully_shard`. Tied weights are initialized once, by the
+    module to which transformers ties the others. Weights that `to_empty` has untied must be tied again in the `with` block, as
+    `init_weights` does. Parameters that were loaded from a checkpoint keep their values.
 
     FSDP1 and DeepSpeed ZeRO-3 are not supported, because they give each rank a flat range of a parameter. `sharded_init` raises
     ValueError for models that use them.
