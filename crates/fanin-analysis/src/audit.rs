@@ -1,5 +1,5 @@
-//! Classifies the tensors of a checkpoint without a recipe. Values are called fresh if an initializer drew them, and no
-//! training changed them.
+//! Classifies the tensors of a checkpoint. No recipe is needed. Values are called fresh if they are still as an
+//! initializer drew them, unchanged by training.
 
 use std::collections::HashMap;
 

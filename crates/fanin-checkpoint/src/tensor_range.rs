@@ -9,10 +9,10 @@ use fanin_recipe::Entry;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct TensorRange {
     tensors: Range<usize>,
-    /// The row-major index in the first tensor at which the range begins.
+    /// The row-major index, in the first tensor, of the first value of the range.
     start_in_first: usize,
-    /// The row-major index in the last tensor at which the range ends (exclusive). The index may exceed the number of
-    /// values of the tensor.
+    /// The range ends before this row-major index of its last tensor. The index may exceed the number of values of that
+    /// tensor.
     end_in_last: usize,
 }
 

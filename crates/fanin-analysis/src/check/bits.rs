@@ -191,9 +191,9 @@ impl<'a> Comparison<'a> {
     }
 }
 
-/// Returns the tolerance for a plan of the torch stream: the largest distance between the values of two builds of
-/// LAPACK, before they are rounded to the dtype. It is above 0 only for `orthogonal`, because only torch's orthogonal
-/// values depend on LAPACK. For a plan with blocks, the largest tolerance of a block is returned.
+/// Returns the tolerance for a plan of the torch stream: how far a value, before rounding to the dtype, can differ
+/// between two builds of LAPACK. The tolerance is above 0 only for `orthogonal`, because only torch's orthogonal values
+/// depend on LAPACK. For a plan with blocks, the largest tolerance of a block is returned.
 fn tolerance(plan: &Plan) -> f64 {
     match plan.distribution() {
         // For all types narrower than f64, torch computes the matrices in f32.

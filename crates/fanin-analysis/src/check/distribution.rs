@@ -46,7 +46,7 @@ pub(crate) struct Moments {
 }
 
 /// A narrow interval of a distribution, for [`Moments::of_points`]. The exact mean of the interval is `mean + offset *
-/// scale`, where `scale` is the argument of that function.
+/// scale`, where `scale` is the argument of `of_points`.
 struct Point {
     /// A value at or near the middle of the interval: the approximate mean.
     mean: f64,

@@ -42,8 +42,8 @@ pub(crate) fn normal_deviate(z: f64, skewness: f64) -> f64 {
 ///
 /// Cramér's correction has two terms. The first is for the skewness of a product of two values, which is `skewness^2`.
 /// The second is for the excess kurtosis of a product of two normal values, which is 6. These terms are for the sum of
-/// products. The correlation has lighter tails than this sum, because it is divided by the sum of squares. The p-value
-/// therefore tends to be too large.
+/// products. The correlation is this sum divided by the norms of the samples, so its tails are lighter than the tails
+/// of the sum. The p-value therefore tends to be too large.
 pub(crate) fn correlation(r: f64, n: f64, skewness: f64) -> f64 {
     let z = r * n.sqrt();
     let cube = z.abs().powi(3) * skewness * skewness / (6.0 * n.sqrt());

@@ -91,8 +91,8 @@ impl SampleStatistics {
         self.add_counted(reference, &finite);
     }
 
-    /// Adds finite values, without zeros if `skip_zeros` is true, to all statistics except the counts of zeros, NaN and
-    /// infinities.
+    /// Adds finite values to all statistics except the counts of zeros, NaN and infinities. If `skip_zeros` is true,
+    /// the values must not contain zeros.
     fn add_counted(&mut self, reference: &ReferenceDistribution, finite: &FiniteValues<'_>) {
         let values = &*finite.values;
         let Some(last) = values.last() else { return };

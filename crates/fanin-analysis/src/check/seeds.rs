@@ -27,12 +27,12 @@ const SEEDS: [u64; 10] = [0, 42, 1, 1234, 1337, 123, 2, 3, 12345, 2024];
 /// whether the value is above or below the middle of the distribution.
 const BITS: usize = 128;
 
-/// The largest number of bits of a tensor that may differ from the bits of the stream. A bit differs if training moved
-/// the value to the other half of the distribution.
+/// The largest number of compared bits (one bit for each value, see [`BITS`]) that may differ from the bits of the
+/// stream. A bit differs if training moved the value to the other half of the distribution.
 const MAX_ERRORS: u32 = 6;
 
-/// A tensor is looked for in the streams only if at least this many of its bits are known. The bit of a value near the
-/// middle of the distribution is unknown, because training may have moved the value to the other half.
+/// A tensor is looked for in the streams only if at least this many of the compared bits are known. The bit of a value
+/// near the middle of the distribution is unknown, because training may have moved the value to the other half.
 const MIN_BITS: u32 = 90;
 
 /// If a search would need more than this many random words of the stream of each seed, no values are looked for.

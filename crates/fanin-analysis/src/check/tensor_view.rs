@@ -73,8 +73,8 @@ impl<'a> TensorView<'a> {
         Self { checkpoint, tensor, axes, extent: shape.clone(), shape, start, kept: None }
     }
 
-    /// Returns this view of a whole tensor. If the tensor has few values, they are read now, and kept in memory for all
-    /// views of the tensor that are made from this view.
+    /// Returns this view, which must be of a whole tensor. If the tensor has few values, they are read now, and kept in
+    /// memory for all views that are made from this view.
     ///
     /// # Errors
     /// Returns an error if the file cannot be read.

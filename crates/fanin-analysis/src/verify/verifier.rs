@@ -40,8 +40,8 @@ struct PooledVariance {
     tensors: u64,
 }
 
-/// The numbers of one tensor or block for the tests that combine several tensors: the hash and the signature, which are
-/// compared with other tensors, and the terms that are added to [`PooledVariance`].
+/// The results for one tensor or block that are used by the tests of several tensors. The hash and the signature are
+/// compared with those of other tensors. The variance excess is added to [`PooledVariance`].
 struct Outcome {
     /// The text after the tensor's name that identifies the block, such as `[2][0]`. Empty for a whole tensor.
     suffix: String,

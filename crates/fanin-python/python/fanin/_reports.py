@@ -136,8 +136,8 @@ class Verification(Report):
     tensors: list[VerifiedTensor]
     #: The failed tests of rules. A test of a rule combines all tensors that the rule matches.
     rules: list[TestResult]
-    #: The stream and seed in the file's metadata, if values differ from those of the seed given to `verify` and the metadata has
-    #: another stream or seed. Otherwise None.
+    #: The stream and seed in the file's metadata. Set only if values do not match the stream and seed given to `verify`, and the
+    #: stream or seed in the metadata is a different one. Otherwise None.
     recorded: Recorded | None = None
     #: The names of the tensors whose values were not checked.
     unchecked: list[str] = field(default_factory=list)

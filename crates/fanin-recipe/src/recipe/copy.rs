@@ -42,8 +42,8 @@ impl fmt::Display for Copy {
 /// The arguments of `copy` as they are written in a recipe.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct CopyRule {
-    /// The template of the copied tensor's name. In a template, `$1` is the text that the first wildcard of the pattern
-    /// matches, and an expression in braces, such as `{layer-16}`, is a number.
+    /// The template of the name of the tensor to copy from. In a template, `$1` is replaced by the text that the first
+    /// wildcard of the pattern matches, and an expression in braces, such as `{layer-16}`, by its value.
     pub(super) from: Option<String>,
     pub(super) rest: Option<String>,
 }

@@ -79,7 +79,8 @@ impl Assignment {
         })
     }
 
-    /// Returns true if the matched tensors are copied or skipped. The values and dtypes of such tensors do not change.
+    /// Returns true if the rule copies or skips the matched tensors. No values are drawn for these tensors, and rules
+    /// for dtypes do not apply to them.
     pub(super) fn keeps_values(&self) -> bool {
         matches!(self, Assignment::Copy(_) | Assignment::Skip)
     }

@@ -17,10 +17,11 @@ fn range(low: f64, high: f64, arithmetic: DType) -> (f64, f64) {
 
 /// Returns the least and the greatest value of a distribution on [low, high] before the values are rounded to `dtype`.
 /// Values are clamped to these two bounds. Both bounds are f32 numbers (f64 numbers if `dtype` is f64) in the interval,
-/// and their magnitude is at most the largest finite value of `dtype`. If there is no such number, both bounds are the
-/// number that is nearest to the middle of the interval.
+/// and their magnitude is at most the largest finite value of `dtype`. If there is no such f32 number (f64 number),
+/// both bounds are the f32 number (f64 number) that is nearest to the middle of the interval.
 ///
-/// The interval must contain a number whose magnitude does not exceed the largest finite value of `dtype`.
+/// The interval must contain a real number, not necessarily an f32 number, whose magnitude is at most the largest
+/// finite value of `dtype`.
 pub(crate) fn closed_range(low: f64, high: f64, dtype: DType) -> (f64, f64) {
     let (low, high) = (low.max(-dtype.largest()), high.min(dtype.largest()));
     let arithmetic = if dtype == DType::F64 { DType::F64 } else { DType::F32 };

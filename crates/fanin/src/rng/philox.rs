@@ -128,8 +128,8 @@ impl Philox {
         [last_products(vectors[0]), last_products(vectors[1])]
     }
 
-    /// Computes the exclusive ors of the last round for two vectors of blocks: blocks with even numbers and blocks with
-    /// odd numbers. Writes the words of all these blocks to `words`, from lane `at` on.
+    /// Computes the exclusive ors of the last round for two vectors of blocks: the even-numbered blocks and the
+    /// odd-numbered blocks. Writes the words of all these blocks to `words`, from lane `at` on.
     #[inline(always)]
     fn finish<W: SimdU64>(&self, [even, odd]: [[W; 4]; 2], words: &mut GroupWords, at: usize) {
         let key = |which| {
@@ -202,9 +202,9 @@ const START_ROUNDS: u32 = 3;
 
 /// The first three rounds for blocks whose counters differ only in word 0.
 ///
-/// Much of the computation of these rounds is the same for all such blocks, and is done once, in scalars. Each field is
-/// named after a round and one of the four words after this round. The word is `field ^ terms`: the field is the same
-/// for all blocks, and the terms depend on the block.
+/// Much of the computation of these rounds is the same for all such blocks, and is done once, in scalars. The name of a
+/// field gives a round and one of the four words at the end of this round. This word is `field ^ terms`: the field is
+/// the same for all blocks, and the terms depend on the block.
 struct Start<W> {
     round1_word2: W,
     round2_word0: W,

@@ -44,8 +44,8 @@ type Classify = dyn Fn(&Scan<'_>) -> Result<Classification>;
 /// `None` for other tensors.
 ///
 /// A division into blocks is tried if `structure` shows that the mean squares of slices along the axis differ within
-/// the tensor, but not within the blocks. If a few matrices of a stack have another scale than the others, a message is
-/// added to `problems`.
+/// the tensor, but not within the blocks. If the scale of a few matrices of a stack differs from the scale of the
+/// others, a message is added to `problems`.
 ///
 /// # Errors
 /// Returns an error if the file cannot be read.
@@ -74,8 +74,8 @@ pub(super) fn of(
 /// tensors.
 ///
 /// `whole` is whether the tensor as a whole is orthogonal. If `whole` is true, some divisions always give orthogonal
-/// blocks. Such divisions prove nothing and are left out. If a few matrices of a stack have another scale than the
-/// others, a message is added to `problems`.
+/// blocks. Such divisions prove nothing and are left out. If the scale of a few matrices of a stack differs from the
+/// scale of the others, a message is added to `problems`.
 ///
 /// # Errors
 /// Returns an error if the file cannot be read.
@@ -140,10 +140,10 @@ impl Group {
 
 /// Classifies each of the `count` blocks along `axis`.
 ///
-/// Returns `None` if a block is neither fresh nor orthogonal nor constant, if a block has problems, or if all blocks
-/// have the same distribution and the tensor is not a stack. If `orthogonal` is true, all blocks must be orthogonal,
-/// and they may have the same distribution. If a few matrices of a stack have another scale than the others, a message
-/// is added to `problems`.
+/// Returns `None` if a block is neither fresh nor orthogonal nor constant, or if a block has problems. If `orthogonal`
+/// is true, all blocks must be orthogonal. If `orthogonal` is false and the tensor is not a stack, the blocks must have
+/// at least two distributions. If the scale of a few matrices of a stack differs from the scale of the others, a
+/// message is added to `problems`.
 fn divided(
     scan: &Scan<'_>,
     (axis, count): (usize, usize),

@@ -239,10 +239,10 @@ impl Steps {
         }
     }
 
-    /// Searches for the exact step, given an estimate `step` with the relative error `uncertainty`. For most values x,
-    /// [`integer`](Self::integer) of x divided by the exact step must be close to an integer. Returns how close the
-    /// results are to integers, or `None` if there is no such step. Each element of `values` is the index of a row and
-    /// a value in this row.
+    /// Searches for the exact step, given an estimate `step` with the relative error `uncertainty`. If each value is
+    /// divided by the exact step and passed to [`integer`](Self::integer), most results are close to integers. Returns
+    /// how close the results are to integers, or `None` if there is no such step. Each element of `values` is the index
+    /// of a row and a value in this row.
     fn agreements(
         self,
         values: impl Iterator<Item = (usize, f64)>,

@@ -260,8 +260,8 @@ fn rounded(x: f64, digits: usize) -> f64 {
 }
 
 /// Returns the heights of bars as text, with one character for each bar. The character `#` is the height 0, and the
-/// next 91 ASCII characters are the heights 1 to 91. `counts` has the number of values in each bar. A bar with `top`
-/// values has the height 91. A bar with more than 0.5 values has a height of at least 1.
+/// next 91 ASCII characters are the heights 1 to 91. `counts` has the number of values in each bar, or the expected
+/// number, which can be a fraction. The count `top` has the height 91. A count above 0.5 has a height of at least 1.
 fn heights(counts: &[f64], top: f64) -> String {
     let height = |&count: &f64| {
         let height = (count / top * HIGHEST).round().clamp(0.0, HIGHEST) as u8;

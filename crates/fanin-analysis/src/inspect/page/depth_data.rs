@@ -6,7 +6,8 @@ use crate::inspect::depth::StdByDepth;
 use crate::inspect::inspection::Inspection;
 use fanin_recipe::text::escaped;
 
-/// The labels below the chart of stds by depth have at most this many characters in total, with a space after each.
+/// The labels below the chart of stds by depth have at most this many characters in total, including one space after
+/// each label.
 const LABEL_WIDTH: usize = 80;
 
 /// If there are at most this many positions, the chart labels each position with all its numbers, for example with its

@@ -23,7 +23,7 @@ class FlatShard(NamedTuple):
 
     #: The elements of the range, as a contiguous vector. ZeRO-3 may add padding after the last element of the parameter.
     memory: Tensor
-    #: The index in the whole parameter of the first element of `memory`, counted in row-major order.
+    #: Where the range begins in the whole parameter: the row-major index of its first element.
     start: int
     #: The shape of the whole parameter.
     shape: tuple[int, ...]

@@ -339,8 +339,8 @@ def sparse_(
     tensor([3, 3, 3, 3, 3])
     """
     if generator is not None or is_for_torch(tensor) or not is_plain(tensor) or tensor.ndim != 2:
-        # torch performs the fill if `generator` is given, because torch always draws the positions of the zeros from the
-        # default generator.
+        # torch performs the fill if `generator` is given: torch then draws the values from `generator`, but the positions of
+        # the zeros from the default generator.
         return _torch.sparse_(tensor, sparsity, std, generator)
     try:
         zeros = math.ceil(sparsity * tensor.shape[0])

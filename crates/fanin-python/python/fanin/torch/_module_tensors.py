@@ -85,7 +85,7 @@ def plain_parts(tensor: Tensor) -> list[Tensor]:
     kind = type(tensor)
     tensor = tensor.detach()
     if kind in _PLAIN and tensor.is_cpu and tensor.layout is torch.strided and tensor.dtype in STORED and not tensor.is_nested:
-        # The most frequent case is tested for first. It excludes quantized tensors, because `STORED` contains no quantized dtype.
+        # Tested first, because it is the most frequent case. `STORED` contains no quantized dtype: quantized tensors are handled below.
         if tensor.is_conj() or tensor.is_neg():
             tensor = tensor.resolve_conj().resolve_neg()
         return [tensor.contiguous()]

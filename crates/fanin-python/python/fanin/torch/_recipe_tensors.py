@@ -1,4 +1,4 @@
-"""The function `recipe_tensors`, which returns, by name, those tensors of a module that a recipe fills."""
+"""The function `recipe_tensors`, which returns a dict from names to the tensors that a recipe fills in a module."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class RecipeTensor:
 
     @property
     def _is_gathered(self) -> bool:
-        """Whether ZeRO-3 has gathered the whole parameter. Both the parameter and this rank's partition are then filled."""
+        """Whether ZeRO-3 has gathered the whole parameter. If so, both the parameter and this rank's partition must be written."""
         return hasattr(self.tensor, "ds_shape") and tuple(self.tensor.shape) == self.shape and self.tensor.numel() > 0
 
     def fill(self, spec: Initializer, seed: int, source: str) -> None:
@@ -156,7 +156,7 @@ def _of_state_dict(module: nn.Module) -> Iterator[tuple[str, RecipeTensor]]:
     # The parameters are read after state_dict, because FSDP2 may shard them again in state_dict.
     parameters = list(module.named_parameters(remove_duplicate=False))
     own: dict[int, Tensor] = {id(one): one for _, one in [*parameters, *persistent_buffers(module)]}
-    #: Tensor objects that refer to the same elements in memory count as one tensor, like tied parameters.
+    #: Tensor objects that refer to the same elements in memory are treated as tied: they count as one tensor.
     by_memory: dict[Any, Tensor] = {}
     for one in own.values():
         key = _memory(one)

@@ -1,11 +1,11 @@
 """The function `fill`, which fills a tensor with values of the torch stream if fanin supports the tensor.
 
-fanin performs a fill only if two conditions are met. First, fanin draws the distribution and dtype with the same bits as the
-installed torch (see `_same_bits`). Second, the tensor is *plain*. A tensor is plain if it is dense, in CPU memory, of a dtype
-that fanin supports, and if no feature of torch changes the effect of the call: no subclass, mode, tracing, vmap, inference mode
-or forward-mode derivative. torch represents most of these features by two sets of dispatch keys. One set belongs to the thread,
-and the other to the tensor. `is_plain` requires that both sets equal those of an ordinary tensor in a new thread. If a later
-release of torch adds a feature with a new key, calls that use the feature are therefore passed to torch.
+fanin performs a fill only if two conditions are met. First, for the distribution and the dtype, fanin computes the same
+bits as the installed torch (see `_same_bits`). Second, the tensor is *plain*. A tensor is plain if it is dense, in CPU memory,
+of a dtype that fanin supports, and if no feature of torch changes the effect of the call: no subclass, mode, tracing, vmap,
+inference mode or forward-mode derivative. torch represents most of these features by two sets of dispatch keys. One set belongs
+to the thread, and the other to the tensor. `is_plain` requires that both sets equal those of an ordinary tensor in a new
+thread. If a later release of torch adds a feature with a new key, calls that use the feature are therefore passed to torch.
 """
 
 from __future__ import annotations

@@ -134,7 +134,7 @@ impl View {
     }
 
     /// Splits the elements into runs of equal length. A run is a range of positions without gaps. Returns the length of
-    /// the runs, and a view of the first element of each run.
+    /// the runs, and one view that contains the first elements of all runs.
     pub(super) fn runs(&self) -> (usize, View) {
         if self.shape.contains(&0) {
             return (0, View { offset: 0, shape: vec![0], strides: vec![1] });

@@ -105,7 +105,8 @@ pub(crate) struct Tail {
     log_mills: f64,
     /// The probability of the interval, divided by the probability beyond `alpha`.
     fraction: f64,
-    /// The probability beyond the farther end of the interval, divided by the probability beyond `alpha`.
+    /// The probability beyond the cut-off that is farther from the mean of the untruncated normal, divided by the
+    /// probability beyond `alpha`.
     complement: f64,
     /// The cut-off that is nearer to the mean of the untruncated normal, in units of the values.
     origin: f64,

@@ -9,8 +9,8 @@ use crate::simd::{SimdBits, SimdF32, SimdFloat, SimdIsa};
 /// A truncated normal distribution in f32. Each value is computed from one random word by the quantile function. `TAIL`
 /// is true if the interval needs the tail of the quantile function.
 ///
-/// A word stands for a value, and has two tails: the probability `p` below the value, and the probability `1 - p` above
-/// the value. The computation uses the smaller tail, which has full relative precision even close to 0.
+/// A word has two tails: `p` is the probability below the value that is computed from the word, and `1 - p` is the
+/// probability above this value. The computation uses the smaller tail, which has full relative precision even near 0.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Quantile32<const TAIL: bool> {
     mean: f32,
@@ -20,7 +20,7 @@ pub(crate) struct Quantile32<const TAIL: bool> {
     word_mass: f32,
     /// The number `2 * p - 1` halfway between the words -1 and 0. Words are read as signed integers.
     middle: f32,
-    /// The change of `2 * p - 1` from one word to the next.
+    /// The increase of `2 * p - 1` if the word, read as a signed integer, increases by 1.
     scale: f32,
     least: f32,
     greatest: f32,
@@ -46,7 +46,7 @@ impl End {
     }
 }
 
-/// How the smaller of the two tails of a word is found.
+/// How the smaller of the two tails of a word (see [`Quantile32`]) is found.
 #[derive(Debug, Clone, Copy)]
 enum SmallerTail {
     /// Used if the probability below the lower end of the interval equals the probability above the upper end. Words in
@@ -54,8 +54,8 @@ enum SmallerTail {
     Nearer(NearerEnd),
     /// Used if the tail on the side of this end is the smaller tail of every word.
     Always(End),
-    /// Used for intervals to which neither `Nearer` nor `Always` applies. Both tails of a word are computed, and the
-    /// smaller tail is used.
+    /// Used for intervals to which neither `Nearer` nor `Always` applies. For each word, both tails (see
+    /// [`Quantile32`]) are computed, and the smaller tail is used.
     Either([End; 2]),
 }
 
@@ -79,8 +79,8 @@ impl SmallerTail {
     }
 }
 
-/// A method that finds the smaller tail of a word: the probability below the word's value or the probability above this
-/// value, whichever is smaller.
+/// A method that finds the smaller tail of a word: the probability below the value that is computed from the word, or
+/// the probability above this value, whichever is smaller.
 trait FindSmallerTail {
     /// Returns the smaller tail of a word. Implementations are `#[inline(always)]`.
     fn smaller_tail<F: SimdF32>(&self, word: F::Bits, word_mass: f32) -> F;

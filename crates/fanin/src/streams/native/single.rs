@@ -177,8 +177,8 @@ fn fill_mapped(
     Ok(())
 }
 
-/// Prepares an orthogonal plan to fill regions. The words of the Gaussian matrix are drawn from `source` in sequence,
-/// on the calling thread.
+/// Computes what is needed to fill regions of an orthogonal plan. The words of the Gaussian matrix are drawn from
+/// `source` in sequence, on the calling thread.
 #[cfg(feature = "rand_core")]
 pub(in crate::streams) fn orthogonal_from(
     plan: &Plan,

@@ -94,8 +94,8 @@ const LANES: usize = 32;
 impl AcceptanceTest {
     /// Returns, for each proposal, true if the proposal is rejected.
     ///
-    /// The test uses a fast logarithm. If the error of the fast logarithm could change a result, the test of all these
-    /// proposals is repeated with the logarithm of the C library.
+    /// The test uses a fast logarithm. If the error of the fast logarithm could change any result, all proposals of the
+    /// call are tested again with the logarithm of the C library.
     #[inline(always)]
     #[allow(
         clippy::disallowed_methods,

@@ -1,8 +1,8 @@
 //! Splits a fill into partitions, one for each thread.
 //!
-//! The generator produces its words in sequence, so each thread first passes over the words before its partition.
-//! Partitions are sized so that all threads finish at the same time. The first partition is the longest, because its
-//! thread has no words to pass over.
+//! The generator produces its words in sequence, so each thread first skips the words before its partition. Partitions
+//! are sized so that all threads finish at the same time. The first partition is the longest, because its thread has no
+//! words to skip.
 
 use super::generator::Torch;
 use super::wide::Wide;
@@ -10,7 +10,7 @@ use super::words::GROUP;
 use crate::dtype::Values;
 use crate::rng::Mt19937;
 
-/// An estimate of the time to draw values. The unit is the time to pass over one word, which is about an eighth of a
+/// An estimate of the time to draw values. The unit is the time to skip one word, which is about an eighth of a
 /// nanosecond.
 ///
 /// The times were measured on the fastest of the test machines (docs/dev/performance.md). On a slower machine, the
@@ -22,7 +22,7 @@ pub(super) struct Cost {
     /// The number of words that one value takes in each sequence of words.
     words: f64,
     /// The number of sequences of words. For example, uniform proposals have one sequence for the proposals and one for
-    /// the acceptance test. In each sequence, a thread passes over the words before its partition.
+    /// the acceptance test. In each sequence, a thread skips the words before its partition.
     sequences: f64,
 }
 
@@ -57,8 +57,8 @@ impl Cost {
         Self { compute: 160.0, words: W::WORDS as f64, sequences: 2.0 }
     }
 
-    /// Returns the time to pass over the words of `values` values. If there are more than [`Mt19937::MIN_JUMP`] words,
-    /// the generator jumps, so the time does not increase any further.
+    /// Returns the time to skip the random words that `values` values use. From [`Mt19937::MIN_JUMP`] words on, the
+    /// generator jumps, so the time stays the same.
     fn before(&self, values: f64) -> f64 {
         self.sequences * (self.words * values).min(Mt19937::MIN_JUMP as f64)
     }

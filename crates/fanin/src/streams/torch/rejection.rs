@@ -67,7 +67,7 @@ struct Drawn {
     /// The generator at the end of the last pass. `None` if no pass after the first one was needed.
     after_last: Option<Mt19937>,
     /// The generator after the first pass over the partition, and its position in the last sequence of words (see
-    /// [`Trial::sequences`]). `None` if the caller had already drawn the first pass.
+    /// [`Trial::sequences`]). `None` if the caller itself drew the first pass.
     after_first: Option<(Mt19937, u64)>,
 }
 

@@ -152,9 +152,9 @@ class PathCheck:
         self._check_ties(_declared_ties(built.module), "in all_tied_weights_keys")
 
     def _check_ties(self, groups: set[frozenset[str]], where: str) -> None:
-        """Adds a finding for each group of names that should be tied, but do not belong to the same tensor.
+        """Adds a finding for each group of names that should belong to one tensor, but do not.
 
-        `where` is the end of the text of the finding. It says where or when the names were tied, such as "on the eager path".
+        `where` is put at the end of the finding's text. It says where or when the names are or were tied: "on the eager path".
         """
         by_name = self.first.by_any_name
         for group in sorted(groups, key=sorted):

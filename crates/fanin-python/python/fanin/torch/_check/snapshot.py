@@ -149,7 +149,7 @@ def _add_contents(state: TensorState, parts: list[Tensor], pattern: Pattern, lef
         else:
             content = bytes_of(part)
             state.contents.append(_hashes(content))
-        # Integers are not examined for the pattern, because the first pattern is 0, which is also a common value in written memory.
+        # Integers are not searched for the pattern of unwritten memory. One of the two patterns is 0, a common value in written memory.
         if part.is_floating_point() or part.is_complex():
             state.looks_unwritten = state.looks_unwritten or _looks_unwritten(part, content, pattern)
             if len(parts) == 1 and state.requires_grad and state.kind == "parameter" and not part.is_complex():

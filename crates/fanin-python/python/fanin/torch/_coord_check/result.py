@@ -42,7 +42,7 @@ class Module:
 
     @property
     def may_vanish(self) -> bool:
-        """Whether the initial values may be smaller in wider models, as muP allows for the model's output and attention logits."""
+        """Whether the output before training may be smaller in wider models. muP allows this for attention logits and model outputs."""
         return self.has_fixed_shape or self.kind == LOGITS
 
     @cached_property
@@ -69,7 +69,7 @@ class Module:
 
     @cached_property
     def own_slopes(self) -> list[Slope | None]:
-        """For t = 0, 1, ... training steps: the exponent a if the rms of the own change (see `own`) is proportional to width^a.
+        """For t = 0, 1, ... training steps: the exponent a if the rms of the module's own change (see `own`) is proportional to width^a.
 
         An exponent is None if an rms is 0, as at t = 0. All exponents are None if the module has no parameters.
         """

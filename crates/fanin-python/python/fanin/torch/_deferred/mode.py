@@ -73,12 +73,12 @@ _SHARED = {_aten.from_file.default}
 #: _VIEW: returns views of the arguments, or reads only their shapes. _DRAW: draws random values into the first argument.
 #: _ALLOCATE: has no tensor arguments. _UNKNOWN: the effect is not known.
 _READ, _OVERWRITE, _VIEW, _DRAW, _ALLOCATE, _UNKNOWN = range(6)
-#: The key is an operator that was called before. The value is its effect, and whether its result may have newly allocated memory.
+#: The key is an operator that was called before. The value is its effect, and whether its result may be in newly allocated memory.
 _effects: dict[Any, tuple[int, bool]] = {}
 
 
 def _effect(operator: Any) -> tuple[int, bool]:
-    """Determines the effect of an operator, and whether its result may have newly allocated memory. Stores both in `_effects`."""
+    """Determines the effect of an operator, and whether its result may be in newly allocated memory. Stores both in `_effects`."""
     if getattr(operator, "namespace", None) != "aten":
         effect = _UNKNOWN
     elif operator in (_aten.uniform_.default, _aten.normal_.default):

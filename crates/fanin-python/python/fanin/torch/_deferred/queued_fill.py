@@ -46,7 +46,7 @@ class QueuedFill:
         return DeferredFill(self.request, data_ptr(tensor), DTYPES[tensor.dtype], self.count, data_ptr(self.state))
 
     def is_overwritten(self) -> bool:
-        """Returns whether an operation that DeferredMode did not intercept wrote to the tensor after the fill was deferred."""
+        """Returns whether the tensor was written after the fill was deferred, by an operation that DeferredMode did not intercept."""
         filled = self.filled()
         # Deferring the fill increments the version by 1. A write that DeferredMode intercepts ends the deferral. So a larger increment
         # means that DeferredMode did not intercept a write.

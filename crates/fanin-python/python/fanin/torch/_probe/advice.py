@@ -123,7 +123,7 @@ def _helps(candidate: Candidate, before: Analysis, after: Analysis) -> bool:
     """Returns whether a change helps.
 
     A change helps if it solves some of the problems that it is meant for and the model then has fewer problems. A change also helps
-    if it halves the measured value of each of these problems. A change that causes a new kind of problem does not help.
+    if it halves the measured value of every problem that it is meant for. A change that causes a new kind of problem does not help.
     """
     kinds = {one.kind for one in _problems(before)}
     if any(one.kind not in kinds for one in _problems(after)):

@@ -65,7 +65,9 @@ def _or_nan(value: float | None) -> float:
 
 
 def _curves(run: Run, trunk: Trunk) -> tuple[list[float], list[float]]:
-    """Returns the mean squares of the signal along the trunk, and the sums of squares of the gradient in reverse order."""
+    """Returns two lists along the trunk: the mean squares of the signal from the first point to the last, and the sums of squares of
+    the gradient from the last point to the first.
+    """
     points = [run.layers[one] for one in trunk.points]
     return [one.q for one in points], [math.nan if one.backward is None else one.backward.squares for one in reversed(points)]
 
@@ -90,7 +92,7 @@ def _example_curves(run: Run, trunk: Trunk) -> tuple[list[list[float]], list[lis
 
 
 def _add_details(found: fit.Fit, predicted: list[float], examples: list[list[float]]) -> None:
-    """Sets two fields of a fit: `theory`, the slope that theory predicts, and `inputs`, the range of the slopes of single inputs."""
+    """Sets two fields of a fit. `theory` is the slope that theory predicts. `inputs` is the range of the slopes fitted to single inputs."""
     by_theory = fit.fit([predicted])
     found.theory = None if by_theory is None else by_theory.slope
     slopes = [one.slope for one in (fit.fit([curve]) for curve in examples) if one is not None]

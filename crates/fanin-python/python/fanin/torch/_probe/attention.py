@@ -34,7 +34,7 @@ class Sample(NamedTuple):
     is_whole: bool = False
     #: The mean square of the value vectors (the "value" of query, key and value).
     value_q: float | None = None
-    #: The mean cosine between the value vectors of two tokens.
+    #: The cosine between the value vectors of two tokens, averaged over all pairs.
     value_cosine: float | None = None
 
 

@@ -73,9 +73,9 @@ def _rules(analysis: Analysis, names: dict[str, str]) -> dict[str, str]:
 
 
 def _scaled_as_peers(analysis: Analysis, findings: list[Finding]) -> list[Candidate]:
-    """Returns a change of the parameters whose rms differs from the rms of their peers.
+    """Returns a change that gives outliers the rms of their peers.
 
-    The change gives each of these parameters the rms of its peers. Peers are the same parameter in other blocks.
+    An outlier is a parameter whose rms differs from the rms of its peers: the same parameter in other blocks.
     """
     known = {one.weights.name: one for one in peers.outliers(analysis.run.weights)}
     names = {}

@@ -27,7 +27,7 @@ GAIN = 30.0
 STATISTICS = 100.0
 #: The inputs of the model are a problem if their mean square is above this limit.
 INPUT = 1000.0
-#: Two tokens, or two inputs, look the same if their mean cosine similarity is above this limit.
+#: Tokens, or inputs, look the same if their cosine similarity, averaged over all pairs, is above this limit.
 COSINE = 0.9999
 
 SOURCES = {

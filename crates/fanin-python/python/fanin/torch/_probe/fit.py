@@ -39,7 +39,7 @@ class Fit:
     interval: str
     #: The number of layers or blocks.
     depth: int
-    #: The smallest and the largest of the slopes of the batch's single inputs. None if the inputs were not measured separately.
+    #: The smallest and the largest slope fitted to a single input of the batch. None if the inputs were not measured separately.
     inputs: tuple[float, float] | None = None
     #: The slope that mean-field theory predicts, or None.
     theory: float | None = None

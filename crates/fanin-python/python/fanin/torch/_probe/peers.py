@@ -127,7 +127,7 @@ def _outlier(one: Weights, peers: list[Weights], fans: dict[str, tuple[int, ...]
     """Returns an outlier if the parameter `one` differs from its peers while most of the peers agree with each other, else None."""
     if not peers or not all(math.isfinite(other.rms) for other in (one, *peers)):
         return None
-    # The weight of the last normalization layer of a residual branch is often 0. In a block without a shortcut, it is 1.
+    # The last normalization layer of a block often has the weight 0 if the block has a shortcut, and 1 if it has none.
     if one.constant and one.forward.mean == 1 and not any(other.rms for other in peers):
         return None
     # The rms of n normal values has a relative standard deviation of 1/sqrt(2 n). For small n, an rms far from its mean is more

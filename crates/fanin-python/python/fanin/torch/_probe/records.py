@@ -12,7 +12,7 @@ from .._measure import Moments
 
 @dataclasses.dataclass
 class Layer:
-    """One call of a module, or of a function such as `relu` or `+` between modules. Layers are numbered in order of execution."""
+    """One call of a module, or of a function in a module's `forward`, such as `relu` or `+`. Layers are in order of execution."""
 
     #: The index of this layer in `Run.layers`. Other records refer to layers by this index.
     index: int
@@ -42,9 +42,9 @@ class Layer:
     activation: str | None = None
     #: The fraction of output values where the slope of the activation function is less than 5 % of its greatest slope.
     saturated: float | None = None
-    #: The mean cosine between the outputs for two inputs of the batch, from -1 to 1.
+    #: The cosine between the outputs for two inputs, averaged over all pairs in the batch, from -1 to 1.
     cosine_inputs: float | None = None
-    #: The mean cosine between the outputs for two tokens of the same input, from -1 to 1.
+    #: The cosine between the outputs for two tokens of the same input, averaged over all such pairs, from -1 to 1.
     cosine_tokens: float | None = None
     #: The mean square of the output that mean-field theory predicts from the measured mean square of this layer's input.
     local_q: float | None = None
@@ -175,7 +175,7 @@ class Run:
     logits: float | None = None
     #: The index of the layer that is the model's prediction.
     output: int | None = None
-    #: The duration of the forward and the backward pass with the measurements, in seconds.
+    #: The duration of the forward and backward pass in seconds, including the time of the measurements.
     seconds: float = 0.0
     #: The number of inputs in the batch.
     batch: int | None = None

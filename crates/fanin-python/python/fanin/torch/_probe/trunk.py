@@ -130,7 +130,7 @@ def _base(run: Run, index: int) -> int:
 
 
 def _is_serial(run: Run, points: list[int], last_readers: list[int]) -> bool:
-    """Returns whether, for at least half of the blocks, the next block is the last that reads the output.
+    """Returns whether at most half of the blocks have an output that is read again after the next block.
 
     In a DenseNet, in contrast, each layer reads the outputs of all layers before it.
     """

@@ -23,7 +23,7 @@ _INDEPENDENT_OF_SHAPE = ("uniform", "normal", "trunc_normal")
 
 
 def _kaiming(make: Callable[..., Initializer]) -> Callable[..., Initializer | None]:
-    """Returns a function for `INITIALIZERS` with the arguments of torch's `kaiming_uniform_` and `kaiming_normal_`."""
+    """Returns a value for the dict `INITIALIZERS`: a function with the arguments of torch's `kaiming_uniform_` and `kaiming_normal_`."""
 
     def initializer(tensor: Tensor, a: float = 0, mode: str = "fan_in", nonlinearity: str = "leaky_relu"):
         if 0 in tensor.shape:
@@ -55,7 +55,7 @@ INITIALIZERS: dict[str, Callable[..., Initializer | float | None]] = {
 
 
 def _method(make: Callable[..., Initializer], names: tuple[str, str]):
-    """Returns a function for `METHODS` that takes the arguments of `Tensor.uniform_` or `Tensor.normal_`.
+    """Returns a value for the dict `METHODS`: a function with the arguments of `Tensor.uniform_` or `Tensor.normal_`.
 
     `names` are the names of these arguments, such as `mean` and `std`.
     """

@@ -1,4 +1,4 @@
-"""The context manager `sharded_init`. In its `with` block, a module's own initialization code writes values of the native stream.
+"""The context manager `sharded_init`. In its `with` block, a module's own initialization code gets its values from fanin's native stream.
 
 Initialization code writes to parameters in two ways, which are intercepted differently:
 
@@ -91,7 +91,7 @@ def _call(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
 
 
 class sharded_init:
-    """A context manager. In its `with` block, a module's own initialization code writes values of the native stream.
+    """A context manager. In its `with` block, a module's own initialization code gets its values from fanin's native stream.
 
     In the `with` block, call the model's own code, such as `reset_parameters` of its modules, or `init_weights`. For a model of
     transformers, this is `init_weights` or `_init_weights`. Wherever this code calls a function of torch.nn.init, `normal_` or

@@ -84,7 +84,7 @@ def _tensors(values: Any) -> Iterator[Tensor]:
 
 
 def _is_empty(tensors: ModuleTensors) -> bool:
-    """Returns whether no parameter was ever written, as after `to_empty`. The buffers are then taken as unwritten too."""
+    """Returns whether all parameters are still unwritten, as after `to_empty`. If so, the buffers count as unwritten too."""
     parameters = [local_of(one.tensor) for one in tensors.by_id.values() if one.is_parameter]
     parameters = [one for one in parameters if not nn.parameter.is_lazy(one) and one.numel()]
     return bool(parameters) and not any(one.is_inference() or one._version for one in parameters)
@@ -102,8 +102,8 @@ class ShardedMode(TorchFunctionMode):
             for named in self.tensors.by_id.values():
                 if not named.is_parameter:
                     whole(named).mark_written()
-        #: Tensors that functions such as `empty_like` returned for a parameter, by the id of the tensor. A fill writes the same values to
-        #: such a tensor as to the parameter.
+        #: Tensors that functions such as `empty_like` returned for a parameter, by the id of the tensor. A fill of such a tensor writes the
+        #: values that it would write to the parameter.
         self.likes: dict[int, tuple[Tensor, ParameterView]] = {}
         #: Records which tensors outside of the module have known values (see the module docstring).
         self.log = StorageLog()

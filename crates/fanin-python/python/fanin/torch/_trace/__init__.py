@@ -1,1 +1,1 @@
-"""The implementation of `fanin.torch.trace_init`: it records writes to tensors, and shows them as a table, a recipe or a replay."""
+"""The implementation of `fanin.torch.trace_init`: it records writes to tensors, and converts them to a table, a recipe or a replay."""

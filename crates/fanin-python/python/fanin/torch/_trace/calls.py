@@ -151,7 +151,7 @@ class Frames:
             frame = frame.f_back
         call = self._call if initializer is self._frame else self._call_of(initializer)
         if frame is not None and frame is self._innermost:
-            # Often `frame` also caused the previous event. `frame` may be at another instruction now, so `f_lasti` is read again.
+            # `frame` also caused the previous event, so its callers are known. But `f_lasti` is read again: `frame` may have moved on.
             return call, (frame.f_code, frame.f_lasti, self._running[frame])
         return call, self._outer(frame)
 

@@ -3,7 +3,7 @@
 The torch stream is the sequence of 32-bit words of torch's CPU generator, a Mersenne Twister. The state of the generator contains
 the current block of 624 words and an index in this block, but not the number of earlier blocks. So words are counted from draw to
 draw, and each count is checked against the recorded state. If a count does not match the state, code that was not recorded has
-drawn or seeded in between. The module then looks for a position with the recorded state.
+drawn or seeded in between. In this case, a position with the recorded state is searched for.
 """
 
 from __future__ import annotations

@@ -72,7 +72,7 @@ def _layers(names: list[str]) -> tuple[int, str] | None:
         return None
     count = counts.most_common(1)[0][0]
     for pattern, members in patterns.items():
-        # "*" also matches dots, so the pattern may match more than one name of each layer.
+        # "*" also matches dots, so the pattern may match more names than those in `members`.
         if len(members) == count and sum(1 for _ in filter(re.compile(_regex(pattern)).fullmatch, names)) == count:
             return count, pattern
     return None

@@ -42,7 +42,7 @@ class _Program:
     def __init__(self, recorder: Recorder):
         self.recorder = recorder
         self.starts = starts_of(recorder)
-        #: The TOML tables of temporary tensors, by name. Tensors are temporary if the module does not have them at the end.
+        #: The TOML tables of temporary tensors, by name. Tensors are temporary if the module does not contain them when the trace ends.
         self.temporary: dict[str, dict[str, Any]] = {}
         self._names: dict[tuple[Memory, int], str] = {}
 

@@ -18,7 +18,7 @@ from .recorder import Memory, Recorder
 class Write:
     """A write to a parameter or buffer: one call of an initializer, or of an operator outside of initializers."""
 
-    #: The name of the tensor, or None for a temporary tensor, which the module does not have at the end.
+    #: The name of the tensor. None for a temporary tensor: the module does not contain it when the trace ends.
     tensor: str | None
     #: The initializer as a spec, such as `kaiming_uniform(a=sqrt(5))`. For other writes, the operator, such as `aten.mul_`.
     initializer: str
