@@ -110,7 +110,7 @@ fn quarter_root(x: f64) -> f64 {
     1.0 / x.sqrt().sqrt()
 }
 
-/// The description of a scaling factor, which is a function of the module [`scaling`](self) that specs can call.
+/// Describes a scaling factor: a function of the module [`scaling`](self). Specs can call this function.
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub struct ScalingFactor {

@@ -38,8 +38,8 @@ struct BinSearch {
     below: Vec<u16>,
     /// The largest number of bin edges in one interval.
     compared: usize,
-    /// The bin edges in ascending order, followed by `compared` infinities, so that `compared` edges from any index on
-    /// can be read.
+    /// The bin edges in ascending order, then infinities. The method `bin` reads `compared` consecutive elements, and
+    /// the last of these elements may be infinities.
     edges: Vec<f64>,
 }
 

@@ -78,9 +78,10 @@ fn common_orders(tensors: &[Signed]) -> Vec<Relation> {
     relations
 }
 
-/// Returns the message on two tensors whose values are in the same order. `name` is the name of the first tensor.
-/// `ends` says where this order is in [`Signature::orders`] of the first tensor, and of the second tensor. `negated` is
-/// whether one order is the reverse of the other. `same_size` is whether both tensors have the same number of values.
+/// Returns the message on two tensors that have a common order (see [`common_orders`]). `name` is the name of the first
+/// tensor. `ends` contains the index of this order in [`Signature::orders`] of the first tensor, and of the second
+/// tensor. `negated` is true if one order is the reverse of the other. `same_size` is true if both tensors have the
+/// same number of values.
 fn text(name: &str, ends: (usize, usize), negated: bool, same_size: bool) -> String {
     let sign = if negated { "negated " } else { "" };
     match ends {

@@ -199,8 +199,8 @@ impl HighestBits {
 }
 
 /// Compares the values of a candidate with the values that torch draws with `seed`, starting at the random word with
-/// the index `word`. Returns `None` if the values differ so much that the agreement of their bits can only be
-/// accidental.
+/// the index `word`. Returns `None` if the values differ so much that the [`Pattern`] can only have been found
+/// by chance.
 ///
 /// Zeros are left out, because the row of a padding token is zero. Values near the bounds of a uniform distribution are
 /// left out too: if rounding takes a value to the upper bound, torch replaces it by the lower bound.

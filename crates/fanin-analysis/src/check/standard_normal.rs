@@ -53,8 +53,9 @@ pub(crate) fn phi(z: f64) -> f64 {
     erfc(-z / std::f64::consts::SQRT_2) / 2.0
 }
 
-/// Returns Phi(b) - Phi(a), the probability that a value is between a and b. If a and b have the same sign, the
-/// probabilities of the tails beyond them are subtracted. This keeps the relative precision of small results.
+/// Returns Phi(b) - Phi(a), the probability that a value is between a and b. If a and b have the same sign, the result
+/// is the difference between the tail probabilities beyond a and beyond b. This keeps the relative precision of small
+/// results.
 pub(crate) fn probability(a: f64, b: f64) -> f64 {
     if a > 0.0 {
         phi(-a) - phi(-b)

@@ -1,5 +1,5 @@
-//! The text of a recipe, and spans. A span is a range of the text, from which a diagnostic computes its line and
-//! column.
+//! The text of a recipe, and spans. A span is a range of the text. A diagnostic shows the line and the column at which
+//! its span begins.
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};

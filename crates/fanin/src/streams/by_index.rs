@@ -61,7 +61,7 @@ pub(super) fn fill_lower_normal(
 }
 
 /// Fills `out`, the row-major memory of `region`, on several threads. Each thread uses a separate copy of `source`, and
-/// computes the words of its indices directly.
+/// computes only the words that this thread needs.
 pub(super) fn fill_by_index_on(
     threads: Threads,
     level: Level,

@@ -139,9 +139,9 @@ fn cosine_of_turns(x: f64) -> f64 {
     (1..=8).rev().fold(1.0, |sum, k| 1.0 - square / f64::from(2 * k * (2 * k - 1)) * sum)
 }
 
-/// Returns how close the magnitudes of uniform values are to multiples of a step. Returns `None` if they are not
-/// multiples of any step near `step`. The argument `step` is slightly wrong, because it is computed from a bound of the
-/// distribution, and this bound is estimated from the largest value.
+/// Returns how close the magnitudes of uniform values are to multiples of a step. Returns `None` if they are not close
+/// to multiples of any step near `step`. The argument `step` is slightly wrong, because it is computed from a bound of
+/// the distribution, and this bound is estimated from the largest value.
 fn multiples(values: &[f64], width: usize, step: f64) -> Option<Vec<Agreement>> {
     let magnitudes = values.iter().enumerate().map(|(n, x)| (n / width, x.abs()));
     Steps::Equal.agreements(magnitudes, step, 8.0 / values.len() as f64)
@@ -167,7 +167,7 @@ fn pairs(values: &[f64], width: usize, distance: usize) -> impl Iterator<Item = 
 }
 
 /// Returns how close the angles of torch's pairs of normal values are to multiples of `2 pi / 2^24`. Returns `None` if
-/// the angles are not such multiples. The angles do not depend on the standard deviation.
+/// the angles are not close to such multiples. The angles do not depend on the standard deviation.
 fn angles(values: &[f64], width: usize) -> Option<Vec<Agreement>> {
     const STEP: f64 = TAU / 16_777_216.0;
     let of_pair = |(row, x, y): (usize, f64, f64)| {

@@ -20,7 +20,7 @@ _FUNCTIONS: dict[Any, Any] = {
     _aten.fill_.Scalar: _methods.fill_,
     _aten.zero_.default: _methods.zero_,
 }
-#: `_FUNCTIONS` with the `id` of each operator as key. Hashing an operator would call a Python function, which is slower. torch never
+#: `_FUNCTIONS` with the `id` of each operator as key, because hashing an operator is slow: it calls a Python function. torch never
 #: frees these operators, so their ids stay valid.
 _BY_ID = {id(operator): function for operator, function in _FUNCTIONS.items()}
 _PLAIN = (Tensor, nn.Parameter)

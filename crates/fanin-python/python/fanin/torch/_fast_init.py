@@ -51,8 +51,8 @@ def _patched_method(name: str, make_request: MakeRequest, names: tuple[str, str]
                 return original(self, *args, **kwargs)
             # The argument `func` of `__torch_function__` must be torch's own method, not the patch.
             return handle_torch_function(original, (self,), self, *args, **kwargs)
-        # If the tensor requires grad, torch performs the fill. torch raises an error for a leaf tensor. For other tensors, torch
-        # records the fill for autograd.
+        # If grad is enabled and the tensor requires grad, torch performs the fill: torch raises an error if the tensor is a leaf, and
+        # otherwise records the fill for autograd.
         if not (_grad_is_enabled() and self.requires_grad):
             read = read_arguments(names, args, **kwargs)
             if read is not None and fill(make_request, read[:2], self, read[2]):

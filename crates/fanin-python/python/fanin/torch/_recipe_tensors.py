@@ -222,7 +222,10 @@ def _storage(tensor: Tensor) -> int:
 
 
 def _contains(owner: Tensor, view: Tensor) -> bool:
-    """Returns whether the elements of `view` are between the first and the last element of `owner` in the same storage."""
+    """Returns whether the elements of `view` are between the first and the last element of `owner`.
+
+    Both tensors must have the same storage.
+    """
     if is_dtensor(owner) or is_dtensor(view) or not view.numel():
         return False
     first = int(view.storage_offset()) - int(owner.storage_offset())

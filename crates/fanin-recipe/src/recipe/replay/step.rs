@@ -32,7 +32,7 @@ pub enum StepKind {
     Copy {
         /// The name of the other tensor.
         name: String,
-        /// The copied elements, as a view of the values of the tensor `name` in row-major order. `None` means all
+        /// The elements that are copied, as a view of the row-major values of the tensor `name`. `None` means all
         /// elements.
         view: Option<View>,
     },

@@ -7,7 +7,7 @@ use crate::rng::GroupWords;
 use crate::simd::{SimdBits, SimdF32, SimdFloat, SimdIsa};
 
 /// A truncated normal distribution in f32. Each value is computed from one random word by the quantile function. `TAIL`
-/// is true if the interval needs the tail of the quantile function.
+/// is true if some values are too far from the mean for [`body_factor`].
 ///
 /// A word has two tails: `p` is the probability below the value that is computed from the word, and `1 - p` is the
 /// probability above this value. The computation uses the smaller tail, which has full relative precision even near 0.
@@ -49,8 +49,9 @@ impl End {
 /// How the smaller of the two tails of a word (see [`Quantile32`]) is found.
 #[derive(Debug, Clone, Copy)]
 enum SmallerTail {
-    /// Used if the probability below the lower end of the interval equals the probability above the upper end. Words in
-    /// the lower half of the interval then have a smaller lower tail, and the other words a smaller upper tail.
+    /// Used if the probability below the lower end of the interval equals the probability above the upper end. The
+    /// smaller tail of a word in the lower half of the interval is then the lower tail. The smaller tail of any other
+    /// word is the upper tail.
     Nearer(NearerEnd),
     /// Used if the tail on the side of this end is the smaller tail of every word.
     Always(End),
@@ -86,8 +87,7 @@ trait FindSmallerTail {
     fn smaller_tail<F: SimdF32>(&self, word: F::Bits, word_mass: f32) -> F;
 }
 
-/// The method for an interval with the same probability below its lower end and above its upper end. Words in the lower
-/// half of the interval have a smaller lower tail, and the other words a smaller upper tail.
+/// The method of [`SmallerTail::Nearer`].
 #[derive(Debug, Clone, Copy)]
 struct NearerEnd {
     /// The probability below the lower end, which is also the probability above the upper end.

@@ -61,8 +61,8 @@ impl Terms {
         terms
     }
 
-    /// Returns the terms of a residue. A term begins at each power of x that has the coefficient 1 and is not part of
-    /// the previous term.
+    /// Splits a residue into terms. A term covers three consecutive powers of x, and the first of these powers has the
+    /// coefficient 1.
     fn of(residue: &Residue) -> Self {
         let mut terms = Vec::with_capacity(DEGREE / 4);
         let mut power = 0;

@@ -177,8 +177,8 @@ struct Rejected<W> {
 }
 
 impl<W: Wide> Rejected<W> {
-    /// Draws a new proposal for each rejected element in a later pass, and writes the proposals to `out`, the memory of
-    /// the block. Then removes the elements whose new proposals are accepted.
+    /// Performs a later pass: draws a new proposal for each rejected element, and writes the proposals to `out`, the
+    /// memory of the block. Then removes from `self` the elements whose new proposals are accepted.
     fn draw_again(&mut self, trial: &dyn Trial<W>, readers: &mut [StateReader], out: &mut [W]) {
         let count = self.positions.len();
         self.values.resize(count, W::default());

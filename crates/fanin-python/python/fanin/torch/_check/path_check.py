@@ -59,8 +59,8 @@ class PathCheck:
     in the first build, and the second byte pattern in the second build, it is unwritten. Otherwise a third build, which repeats the
     first build, decides.
 
-    A build with another seed shows which elements were drawn. This build is made only if something is wrong with an element that
-    may have been drawn.
+    A build with another seed shows which tensors have random values, because these values change. This build is made only if a
+    finding depends on whether a tensor has random values.
     """
 
     def __init__(self, builder: Builder, via: str, seed: int, checkpoint: CheckpointValues | None, moments: bool):
@@ -127,7 +127,7 @@ class PathCheck:
         return self.builder.once(self.via, number, seed)
 
     def _add_allocations(self, built: Built) -> None:
-        """Finds the line of code that allocated each tensor of `built`. Stores it in the tensor's `TensorState` of the first build."""
+        """For each tensor, stores in `first` the line of code that allocated the tensor in the build `built`."""
         for named in tensors_of(built.module):
             state, key = self.first.states.get(named.name), memory_key(named.tensor)
             if state is not None and isinstance(key, tuple):
@@ -137,7 +137,7 @@ class PathCheck:
         self.found.append(Found(kind, self.first.states[name], elements, detail))
 
     def _check_structure(self, built: Built) -> None:
-        """Finds tensors on the meta device, and ties and `requires_grad` that initialization has lost."""
+        """Finds tensors on the meta device, parameters that no longer require grad, and parameters that should be tied but are not."""
         for name, state in self.first.states.items():
             if state.is_on_meta:
                 self._add("meta", name)

@@ -1,4 +1,4 @@
-"""The activation functions that probe knows: their names in torch, where they saturate, and how theory evaluates them."""
+"""The activation functions that `probe` knows: their names in torch, where they saturate, and their mean-field theory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Analyzes the measurements of a model: finds the trunk, fits slopes along the depth, applies theory, and collects the findings."""
+"""Analyzes the measurements of a model: finds the trunk, fits slopes along the depth, applies mean-field theory, and collects findings."""
 
 from __future__ import annotations
 

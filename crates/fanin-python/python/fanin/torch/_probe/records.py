@@ -98,7 +98,7 @@ class Attention:
     logits: float
     #: 1 / (number of unmasked keys of a query), averaged over the queries.
     inverse_keys: float
-    #: The index of the layer that is the output of the attention. None unless the model calls scaled_dot_product_attention.
+    #: The index of the layer whose output is the output of the attention. None unless the model calls scaled_dot_product_attention.
     layer: int | None = None
 
 
@@ -173,7 +173,7 @@ class Run:
     classes: int | None = None
     #: The standard deviation of a prediction's logits over the classes, averaged over all predictions.
     logits: float | None = None
-    #: The index of the layer that is the model's prediction.
+    #: The index of the layer whose output is the model's prediction.
     output: int | None = None
     #: The duration of the forward and backward pass in seconds, including the time of the measurements.
     seconds: float = 0.0

@@ -1,4 +1,4 @@
-"""Classifies modules for probe (weights, norm, activation, container, ...), and computes the properties that mean-field theory needs."""
+"""Classifies modules for `probe` (weights, norm, activation, container, ...), and computes the properties that mean-field theory needs."""
 
 from __future__ import annotations
 

@@ -237,7 +237,7 @@ class ModuleTensors:
         return None if owner is None else _view(owner, tensor)
 
     def owner(self, tensor: Tensor) -> NamedTensor | None:
-        """Returns the parameter whose `base` contains the elements of `tensor` (no DTensor), or None if there is none."""
+        """Returns the parameter whose `base` contains the elements of `tensor`, or None. `tensor` must not be a DTensor."""
         for named in self.by_storage.get(_storage(tensor), ()):
             base = named.base
             if _storage(base) != _storage(tensor):

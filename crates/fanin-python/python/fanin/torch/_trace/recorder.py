@@ -156,7 +156,8 @@ class Recorder(TorchDispatchMode):
         key = storage._cdata
         if key not in self._weak:
             self._weak[key] = storage._weak_ref()  # type: ignore[assignment]
-        # This does the same as `Memory(...)`, which would call a Python function and be much slower. Events are made in the same way.
+        # This is equivalent to `Memory(...)` but much faster, because `Memory(...)` calls a Python function. Events are made in the
+        # same way.
         return _new_tuple(Memory, (key, _offset_of(tensor), tensor.shape, _strides_of(tensor), tensor.dtype))
 
     def _memory_of_each(self, values: Any) -> tuple[Memory, ...]:
