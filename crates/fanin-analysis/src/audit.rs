@@ -258,8 +258,9 @@ impl AuditedTensor {
         searched.then_some(Candidate { tensor, distribution, rounding })
     }
 
-    /// Records that torch drew the values of the tensor. The tensor is fresh if fewer than 1 % of its values changed by
-    /// more than rounding, and not fresh if more than half of them did. In between, the tensor keeps its kind.
+    /// Records that torch drew the values of the tensor. A value counts as changed if it changed by more than rounding.
+    /// The tensor is fresh if fewer than 1 % of its values changed, and not fresh if more than half of its values
+    /// changed. Otherwise, the tensor keeps its kind.
     fn use_draw(&mut self, TorchDraw { seed, word, change }: TorchDraw) {
         let classification = &mut self.classification;
         let source = format!("torch draws after manual_seed({seed}) and {word} random words");

@@ -5,8 +5,8 @@ use crate::vectorized::vectorized;
 /// The largest number of bars of a histogram that is shown to the user.
 pub(crate) const MAX_BARS: usize = 32;
 
-/// The number of bins in which values are counted. Each bar is the sum of many bins, so each edge of a bar is wrong by
-/// only a few percent of the width of the bar.
+/// The number of bins in which values are counted. Each bar is the sum of many bins, and its edges are moved to edges
+/// of bins. This moves an edge by only a few percent of the width of the bar.
 const BINS: usize = 64 * MAX_BARS;
 
 /// A histogram with bins of equal width. If a value is outside of the range, the range is doubled until it contains the

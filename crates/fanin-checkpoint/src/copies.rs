@@ -19,16 +19,16 @@ pub(crate) struct CopySource {
     numbers: HashMap<String, usize>,
 }
 
-/// The relation between the shapes of a copied tensor and of the tensor that is written.
+/// The relation between the shapes of a source tensor and of the tensor that is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fit {
-    /// The written tensor has the shape of the copied tensor, or is a stack of tensors of this shape.
+    /// The written tensor has the shape of the source tensor, or is a stack of tensors of this shape.
     Repeated,
-    /// The written tensor is larger than the copied tensor along some axes.
+    /// The written tensor is larger than the source tensor along some axes.
     Grown,
 }
 
-/// Returns the relation between the shape `source` of a copied tensor and the shape `target` of the written tensor.
+/// Returns the relation between the shape `source` of a source tensor and the shape `target` of the written tensor.
 /// Returns `None` if a tensor of the shape `source` cannot be copied to a tensor of the shape `target`.
 pub(crate) fn fit(source: &[usize], target: &[usize]) -> Option<Fit> {
     if target.ends_with(source) {
@@ -90,8 +90,7 @@ impl CopySource {
         }
     }
 
-    /// Sends the bytes of the copied tensor. If the written tensor is a stack, the bytes of the copied tensor are
-    /// repeated.
+    /// Sends the bytes of the source tensor. If the written tensor is a stack, these bytes are repeated.
     fn send_bytes(
         &self,
         number: usize,
@@ -115,7 +114,7 @@ impl CopySource {
     }
 
     /// Sends values of the written tensor. The copied values are in the region that begins at the index 0 along each
-    /// axis and has the shape of the copied tensor. All other values are drawn according to `plan`.
+    /// axis and has the shape of the source tensor. All other values are drawn according to `plan`.
     fn send_grown(
         &self,
         number: usize,
@@ -143,7 +142,7 @@ impl CopySource {
         Ok(())
     }
 
-    /// Replaces values in `bytes` by the values of the copied tensor at the same indices. `bytes` are the values of a
+    /// Replaces values in `bytes` by the values of the source tensor at the same indices. `bytes` are the values of a
     /// region of the written tensor. The region begins at the index `start` and has the shape `size`.
     fn overwrite(
         &self,
@@ -172,7 +171,7 @@ impl CopySource {
         Ok(())
     }
 
-    /// Sends values of the new rows, which come after the rows of the copied tensor (the old rows). A new row is the
+    /// Sends values of the new rows, which come after the rows of the source tensor (the old rows). A new row is the
     /// mean of the old rows plus normal values. The covariance of the normal values is the covariance of the old rows
     /// times [`COVARIANCE_FACTOR`].
     ///

@@ -3,8 +3,8 @@
 //!
 //! Until all partitions are written, a folder `NAME.HASH.parts` exists beside the final path. The file `values` in this
 //! folder contains the values that have been written so far. For each partition that is complete on the disk, the
-//! folder contains an empty marker file. HASH is computed from the header and the number of partitions. Another seed,
-//! another recipe or another number of partitions therefore gives another folder.
+//! folder contains an empty marker file. HASH is computed from the number of partitions and from the header, which
+//! contains the seed and the recipe. If one of them changes, the folder is a different one.
 //!
 //! After a process has written its partition, it looks for the markers of all partitions. If all markers exist, the
 //! process renames `values` to the final name. A partition can be written again at any time, because the same bytes are

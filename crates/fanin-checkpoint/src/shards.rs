@@ -57,8 +57,8 @@ pub(crate) fn partition_of_file(entries: &[Entry], stream: StreamKind, partition
 /// than `max_bytes` bytes has a separate file.
 ///
 /// The tensors keep their order, and each file contains as many tensors as possible. The files can therefore be written
-/// one after another, even on the torch stream. Hugging Face's function splits differently: tensors after a large
-/// tensor can be in a file before the large tensor. Readers accept both splits.
+/// one after another, even on the torch stream. Hugging Face's function splits differently: it can put tensors that
+/// precede a large tensor into a file that follows the file of the large tensor. Readers accept both splits.
 pub(crate) fn split_tensors(entries: &[Entry], max_bytes: u64) -> Vec<Shard> {
     let (mut ranges, mut start, mut bytes) = (Vec::new(), 0, 0u64);
     for (tensor, entry) in entries.iter().enumerate() {

@@ -86,7 +86,7 @@ impl CurrentToken {
     }
 
     /// Runs `work` on the calling thread with this token, and then restores the previous token of the thread. If this
-    /// token has been cancelled, the function unwinds as [`check`] does.
+    /// token is already cancelled, the function unwinds as [`check`] does, without calling `work`.
     pub(crate) fn run<R>(&self, work: impl FnOnce() -> R) -> R {
         /// Restores the previous token of the thread when dropped, also after a panic.
         struct Restore(Option<CancelToken>);

@@ -268,8 +268,8 @@ impl Univariate {
     /// the probability that a finite value is below the edge. There are up to 511 edges. `dtype` is the type to which
     /// the values are rounded.
     ///
-    /// Each edge is half-way between two adjacent values of the type. For f64, each edge is a value of the type.
-    /// Rounding moves no value across such an edge, so the probabilities also hold for rounded values.
+    /// Each edge is half-way between two adjacent values of the type, so rounding moves no value across an edge, and
+    /// the probabilities also hold for rounded values. The exception is f64: there, each edge is a value of the type.
     pub(crate) fn edges(&self, dtype: DType) -> Vec<(f64, f64)> {
         if let Self::Normal { mean, std, .. } = *self
             && self.is_normal()

@@ -1,5 +1,5 @@
-//! Computes p-values of the tests. Each p-value is exact or an upper bound. If a test fails when its p-value is below a
-//! threshold, the rate of false alarms is therefore at most the threshold.
+//! Computes p-values of the tests. Each p-value is exact or an upper bound. A test that fails for p-values below a
+//! threshold therefore has a rate of false alarms of at most this threshold.
 
 use statrs::function::{erf::erfc, gamma};
 

@@ -1,4 +1,5 @@
-//! Searches for the values of a tensor in torch's stream of random numbers, for the seeds that are used most.
+//! Searches torch's streams of random numbers for the values of a tensor. Only the streams of the most common seeds are
+//! searched.
 //!
 //! Early in training, the values of a tensor differ from the values that torch drew by far less than one standard
 //! deviation. Most values are still in the same half of the distribution. This half is given by the highest bit of the
@@ -77,8 +78,8 @@ pub(crate) struct Change {
     pub(crate) size: f64,
 }
 
-/// One bit for each of the first values of a tensor: the highest bit of a random word of torch's stream, if torch drew
-/// the values. `known` is a mask of the bits that are known.
+/// The highest bits of the first random words from which torch computed a tensor, if torch drew the tensor. The bits
+/// are derived from the first values of the tensor. `known` is a mask of the bits that are known.
 #[derive(Debug, Clone, Copy)]
 struct Pattern {
     bits: u128,
@@ -178,8 +179,8 @@ impl HighestBits {
         Self { bits }
     }
 
-    /// Returns the first position in the stream at which at most `MAX_ERRORS` known bits differ from a pattern. Returns
-    /// `None` if there is no such position.
+    /// Returns the first position at which the stream differs from a pattern in at most `MAX_ERRORS` of the pattern's
+    /// known bits. Returns `None` if there is no such position.
     fn position(&self, pattern: &Pattern) -> Option<usize> {
         let half = |n: u32| ((pattern.bits >> (64 * n)) as u64, (pattern.known >> (64 * n)) as u64);
         let ((bits, known), (next_bits, next_known)) = (half(0), half(1));

@@ -298,8 +298,8 @@ class InspectedTensor:
     bytes: int
     measured: Measured
     warnings: list[str]
-    #: The numbers in the tensor's name, such as 3 in "layers.3.weight", and the name with `*` in place of the numbers. None if the
-    #: name has no number between dots.
+    #: The numbers in the tensor's name, such as 3 in "layers.3.weight", and the name with `*` in place of the numbers. None if no
+    #: part of the dot-separated name consists only of digits.
     depth: dict[str, Any] | None = None
     #: What the recipe gives for the tensor: scheme, rule, distribution, mean, std, standard error of the measured std
     #: (std_error), and bounds (low, high). None without a recipe.

@@ -5,22 +5,22 @@ use std::fmt;
 use fanin::init::Init;
 
 /// A rule that copies values from another checkpoint to a tensor of the model. The tensor of the other checkpoint is
-/// called the *copied tensor*.
+/// called the *source tensor*.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Copy {
-    /// The name of the copied tensor. `None` if both tensors have the same name.
+    /// The name of the source tensor. `None` if both tensors have the same name.
     pub from: Option<String>,
-    /// The values of the model's tensor outside the shape of the copied tensor. If `None`, the shape of the model's
-    /// tensor must end with the shape of the copied tensor. For example, a copied tensor of shape `[4, 8]` can be
+    /// The values of the model's tensor outside the shape of the source tensor. If `None`, the shape of the model's
+    /// tensor must end with the shape of the source tensor. For example, a source tensor of shape `[4, 8]` can be
     /// repeated 3 times in a tensor of shape `[3, 4, 8]`.
     pub rest: Option<Rest>,
 }
 
-/// The values of the model's tensor outside the shape of the copied tensor, for example in the rows of new tokens.
+/// The values of the model's tensor outside the shape of the source tensor, for example in the rows of new tokens.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Rest {
     /// Values of an initializer. The initializer is planned for the whole tensor, and only the values outside the shape
-    /// of the copied tensor are used.
+    /// of the source tensor are used.
     Init(Init),
     /// Rows from the multivariate normal distribution with the mean of the copied rows and 1e-9 times their covariance.
     /// In transformers, `resize_token_embeddings(mean_resizing=True)` draws new rows from this distribution.

@@ -10,7 +10,7 @@ pub(super) enum CopyError {
     Template(String),
 }
 
-/// Resolves a `copy` rule for one parameter: computes the name of the copied tensor, and parses `rest`. `scope`
+/// Resolves a `copy` rule for one parameter: computes the name of the source tensor, and parses `rest`. `scope`
 /// contains the variables of the parameter. `matched` is the name that `pattern` matches.
 pub(super) fn resolve(
     rule: &CopyRule,
@@ -28,7 +28,7 @@ pub(super) fn resolve(
     Ok(Copy { from, rest })
 }
 
-/// Returns the name of the copied tensor. `$1`, `$2`, ... in the template are replaced by the texts that the wildcards
+/// Returns the name of the source tensor. `$1`, `$2`, ... in the template are replaced by the texts that the wildcards
 /// of the pattern match. An expression in braces is replaced by its value.
 fn source_name(
     template: &str,

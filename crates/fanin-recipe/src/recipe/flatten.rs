@@ -1,4 +1,4 @@
-//! Merges a recipe and the recipes that the recipe extends into one text. A checkpoint stores the text in its metadata.
+//! Merges a recipe and its base recipes (`extends`) into one text. A checkpoint stores this text in its metadata.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt::Write as _;

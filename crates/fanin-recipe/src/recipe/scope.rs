@@ -65,8 +65,8 @@ impl<'a> Scope<'a> {
         Self { variables, entry, own, missing: RefCell::new(None), failed: RefCell::new(None) }
     }
 
-    /// Parses a spec in this scope. If the spec uses a variable that the parameter does not have, the error contains
-    /// the reason.
+    /// Parses a spec in this scope. If the spec uses a variable that the parameter does not have, the error explains
+    /// why the parameter does not have it.
     pub(super) fn read(&self, spec: &str) -> Result<Init, ScopeError> {
         self.explained(Init::parse_for(spec, &self.entry.shape, self))
     }

@@ -114,8 +114,9 @@ impl Terms {
     }
 }
 
-/// Adds the `selected` terms of `sign * a * b` to the matrix `c`. `c` has as many columns as `b`, and its rows begin
-/// `step` elements apart in the slice. Adjacent columns of `b` must be adjacent in memory.
+/// Adds `sign * a * b` to the matrix `c`. Only the `selected` terms of the matrix product are computed. `c` has as many
+/// columns as `b`, and the rows of `c` begin `step` elements apart in its slice. Adjacent columns of `b` must be
+/// adjacent in memory.
 pub(super) fn add_product<T: Real>(
     level: Level,
     sign: T,

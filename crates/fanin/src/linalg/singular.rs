@@ -257,7 +257,7 @@ fn bisected(level: Level, diagonal: &[f64], above: &[f64]) -> Vec<f64> {
     found
 }
 
-/// Computes the singular values with the indices `first..first + found.len()` in ascending order, by bisection.
+/// Computes the singular values `first..first + found.len()` by bisection. Index 0 is the smallest singular value.
 struct Bisection<'a> {
     /// For each row of the bidiagonal matrix, the squares of the diagonal element and of the element to its right (0 in
     /// the last row).

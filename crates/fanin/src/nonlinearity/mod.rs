@@ -71,9 +71,9 @@ pub enum Nonlinearity {
         /// The slope for negative inputs. A scheme returns an error if the slope is infinite or NaN.
         slope: f64,
     },
-    /// SELU: gain 3/4. According to torch's documentation, this gain makes gradients more stable in rectangular layers.
-    /// A self-normalizing network needs weights of variance 1 / fan_in (Klambauer et al. 2017). For such a network, use
-    /// [`Nonlinearity::Linear`].
+    /// SELU: gain 3/4. According to torch's documentation, gradients in rectangular layers are more stable with this
+    /// gain than with gain 1. But a self-normalizing network needs weights of variance 1 / fan_in, which is gain 1
+    /// (Klambauer et al. 2017). For such a network, use [`Nonlinearity::Linear`].
     Selu,
     /// `torch.nn.functional.celu` with alpha 1.
     Celu,

@@ -193,8 +193,8 @@ mod tests {
         (0..columns).map(|column| Philox::new([5, 6], [7, 8]).block(column))
     }
 
-    /// A kernel that returns the sorted pairs (index, image) for a range of indices. If the last field is `true`, the
-    /// kernel returns the sorted preimages of a range of images instead.
+    /// A kernel that returns the pairs (index, image) for a range of indices, sorted by index. If the last field is
+    /// `true`, the kernel instead returns the pairs (preimage, 0) for a range of images, sorted by preimage.
     struct Walk<'a>(&'a Permutation, Range<u64>, [u32; 4], bool);
     impl Kernel for Walk<'_> {
         type Output = Vec<(u64, u64)>;

@@ -110,7 +110,7 @@ fn philox_blocks<const N: u64>(indices: &[u64; LANES]) -> ([u64; LANES], [u64; L
 
 impl Single<f32> for Normal32 {
     /// A value needs only two of the four words of its Philox block. The words of 32 values are therefore packed into
-    /// one group: as words 0 and 1 of the group for the first 16 values, and as words 2 and 3 for the last 16. From
+    /// 16 blocks: words 0 and 1 of these blocks for the first 16 values, and words 2 and 3 for the last 16 values. From
     /// each pair of words, the transform computes a cosine value and a sine value, and one of these two values is used.
     #[inline(always)]
     fn values<I: SimdIsa>(&self, engine: Philox, indices: &[u64; AT_ONCE], values: &mut [f32; AT_ONCE]) {

@@ -1,5 +1,5 @@
-//! Fills sparse matrices on the native stream and on `FromRng`. The definition of the native stream
-//! ([`crate::streams::native`]) specifies which entries are zero.
+//! Fills sparse matrices on the native stream, and sets the zeros of sparse matrices on the stream `FromRng`. The
+//! definition of the native stream ([`crate::streams::native`]) specifies which entries are zero, for both streams.
 
 use std::ops::Range;
 

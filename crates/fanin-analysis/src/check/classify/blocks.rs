@@ -14,12 +14,13 @@ use crate::error::Result;
 /// The largest number of blocks of equal size into which a tensor is divided along an axis.
 const MAX_BLOCKS: usize = 8;
 
-/// If there are more blocks than this, each block must have at least `MIN_LINES` rows or columns. In a trained matrix,
-/// the rows have different distributions, and a few adjacent rows may fit one distribution by chance.
+/// If a tensor is divided into more blocks than this, each block must have at least the size `MIN_LINES` along the axis
+/// of division. In a trained matrix, the rows have different distributions, and a few adjacent rows may fit one
+/// distribution by chance.
 const MAX_SMALL_BLOCKS: usize = 4;
 
-/// If a tensor is divided into more than `MAX_SMALL_BLOCKS` blocks, each block must have at least this many rows or
-/// columns. The matrices of a stack may be smaller.
+/// If a tensor is divided into more than `MAX_SMALL_BLOCKS` blocks, each block must have at least this size along the
+/// axis of division. This does not apply to the division of a stack into its matrices.
 const MIN_LINES: usize = 12;
 
 /// The largest number of matrices in a stack that is recognized. A stack is a tensor of three or more axes, divided

@@ -229,9 +229,9 @@ impl Steps {
         }
     }
 
-    /// Returns the largest integer that is compared. Up to this integer, the rounding error of an f32 is a small
-    /// fraction of the step. The limit for radii is lower, because a squared radius has the rounding errors of two
-    /// values.
+    /// Returns the limit for values, in steps. Larger values are not compared with the formula. Up to the limit, the
+    /// rounding error of an f32 value is a small fraction of the step. The limit for radii is lower, because a squared
+    /// radius has the rounding errors of two values.
     fn largest(self) -> f64 {
         match self {
             Self::Equal => 2f64.powi(20),
@@ -289,8 +289,8 @@ impl Steps {
     }
 }
 
-/// Returns the origin of values of which at least some are multiples of a step. The origin is an unchanged draw, a
-/// partly changed draw, or unknown.
+/// Returns the origin of values, all or some of which are multiples of a generator's step. The origin is an unchanged
+/// draw, a partly changed draw, or unknown.
 fn verdict(agreements: &[Agreement]) -> Origin {
     // The cosine is negative if a value is more than a quarter of a step from a multiple. This is the case for one
     // value in a hundred because of rounding, and for half of the values that were changed.

@@ -13,7 +13,7 @@ from ._recipe_tensors import RecipeTensor, persistent_buffers
 
 
 class ParamInit:
-    """A function that fills one parameter in place. `planned` has the rule of the recipe and its resolved distribution."""
+    """A function that fills one parameter in place. `planned` contains the initializer that the recipe assigns to the parameter."""
 
     def __init__(self, planned: Planned, seed: int):
         self.planned = planned
@@ -50,8 +50,8 @@ def param_init(
     To initialize a parameter, torchtitan looks up the parameter's local name in the `param_init` of its module, and calls the
     function it finds. The functions that are returned here fill parameters as `init_module` does: the values are those of the
     native stream, and each rank fills only its own region of a DTensor. The rules match the names of `named_parameters()`, so a
-    fused parameter has one rule, such as "*.wqkv.weight" = "normal(std=0.02)". Buffers are set by the model's own code. Persistent
-    buffers need a rule too, such as "skip".
+    fused parameter has one rule, such as "*.wqkv.weight" = "normal(std=0.02)". The model's own code sets the buffers, but the
+    recipe must have a rule for each persistent buffer, such as "skip".
 
     Parameters
     ----------

@@ -104,8 +104,8 @@ impl FamilyRule {
 pub(super) enum NumberSource<'a> {
     /// The number of tensors whose names match a pattern.
     Count(&'a str),
-    /// A field of config.json. If the field is missing, the number is `default`. Without a default, there is then no
-    /// number.
+    /// The number in a field of config.json. If the field is missing, the number is `default`. If `default` is also
+    /// `None`, there is no number.
     Config { field: &'a str, default: Option<f64> },
 }
 

@@ -71,8 +71,8 @@ impl Wide for f64 {
 /// argument of `write` is the position in `values` at which the chunk begins.
 ///
 /// The second argument of `write` is the memory of the chunk if the values have the type `W`. Otherwise the argument is
-/// a buffer, whose values are then rounded to the type of `values`. The buffer contains the values of the chunk if
-/// `is_read` is true, and unspecified values otherwise.
+/// a buffer. Before the call, the buffer contains the values of the chunk if `is_read` is true, and unspecified values
+/// if not. After the call, the values of the buffer are rounded and stored in the chunk.
 pub(super) fn for_each_chunk<W: Wide>(
     level: Level,
     values: Values<'_>,

@@ -1,4 +1,5 @@
-"""Fills new CPU memory with a byte pattern, so that values that depend on unwritten memory differ between two builds.
+"""Fills new CPU memory with a byte pattern. If a model is built twice with different patterns, values that depend on unwritten
+memory differ.
 
 `torch.empty` returns memory with arbitrary content. While the dispatch mode `FreshMemory` is on in a thread, torch calls the mode
 for every operator of the thread. If an operator returns unwritten memory, the mode fills this memory. The fill writes to the memory

@@ -35,8 +35,8 @@ class Moments:
         wide = values if values.dtype in (torch.float32, torch.float64) else values.float()
         self.low, self.high = (float(one) for one in torch.aminmax(wide)) if self.count else (0.0, 0.0)
         self.mean, self.variance, self.kurtosis = self.low, 0.0, 0.0
-        #: Geary's statistic is the mean of |x - mean| divided by the standard deviation. `geary_variance` is the variance of this
-        #: statistic times `detailed`.
+        #: Geary's statistic is the mean of |x - mean| divided by the standard deviation. `geary_variance` is `detailed`
+        #: times the variance of this statistic.
         self.geary, self.geary_variance = 0.0, 0.0
         #: The number of values from which the kurtosis and Geary's statistic were computed.
         self.detailed = self.count
@@ -86,7 +86,7 @@ def difference(a: Moments, b: Moments) -> str | None:
     if abs(a.mean - b.mean) > _DEVIATIONS * math.sqrt(2 * pooled / n):
         return "mean"
     # The logarithm of a sample variance has the variance (kurtosis - 1) / n. For small n the estimate of the kurtosis is poor.
-    # So for n < 1000, an estimate below 3, the kurtosis of a normal distribution, is replaced by 3.
+    # So for n < 1000, the kurtosis is taken as at least 3, which is the kurtosis of a normal distribution.
     kurtosis = max(a.kurtosis, b.kurtosis, 3.0 if n < 1000 else 1.2)
     error = math.sqrt(2 * (kurtosis - 1) / n)
     if n >= 16 and abs(math.log(a.variance / b.variance)) > _DEVIATIONS * error:

@@ -170,7 +170,7 @@ def _looks_unwritten(part: Tensor, content: bytes | memoryview, pattern: Pattern
 
 
 def _position(part: Tensor) -> int:
-    """Returns the position of a tensor's first byte in its storage. The pattern of unwritten memory depends on this position."""
+    """Returns the position of a tensor's first byte in its storage. The bytes that `FreshMemory` writes depend on this position."""
     return int(part.storage_offset()) * part.element_size()
 
 

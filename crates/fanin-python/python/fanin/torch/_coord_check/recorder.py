@@ -198,7 +198,7 @@ class Recorder:
 
 
 def _has_own_change(module: nn.Module) -> bool:
-    """Returns whether the own change of a module is measured.
+    """Returns whether the *own change* (see `Recorder`) of a module is measured.
 
     The own change is measured for modules without submodules, and for MultiheadAttention. For any other module, the own change would
     be a mixture of the own changes of its submodules.

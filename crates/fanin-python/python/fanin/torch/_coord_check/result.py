@@ -84,8 +84,8 @@ class Finding:
 
     #: The name of the module or of the logits: `Module.name`.
     module: str
-    #: Which root mean square depends on the width: "initial size" (of the initial output), "own change" (`Module.own`), or
-    #: "change" (`Module.change`).
+    #: The root mean square that depends on the width: "initial size" (of the initial output), "change" (of the change of the output
+    #: by the updates of all parameters), or "own change" (of the change by the updates of the module's own parameters).
     what: str
     #: The number of training steps after which the root mean square was measured.
     step: int

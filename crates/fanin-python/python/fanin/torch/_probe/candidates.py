@@ -91,9 +91,9 @@ def _scaled_as_peers(analysis: Analysis, findings: list[Finding]) -> list[Candid
 
 
 def _new_weights(analysis: Analysis, findings: list[Finding]) -> list[Candidate]:
-    """Returns a change that draws new values for the weights that findings name, and sets the biases of their modules to 0.
+    """Returns a change that gives new random values to the weights that findings name, and sets the biases of their modules to 0.
 
-    A parameter with one axis becomes 1 if it is a weight, as in a norm, and 0 if it is not.
+    A parameter with one axis is filled with 1 if it is a weight, as in a norm, and with 0 if it is not.
     """
     by_name = {one.name: one for one in analysis.run.weights}
     names: dict[str, str] = {}

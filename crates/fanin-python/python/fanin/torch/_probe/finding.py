@@ -53,7 +53,7 @@ SOURCES = {
 
 @dataclasses.dataclass
 class Finding:
-    """One result of a probe in words: a problem of the model's initialization, or a note about it."""
+    """A result of a probe, stated in words: a problem of the model's initialization, or a note about it."""
 
     #: The kind of finding, such as "dead": a key of `SOURCES`.
     kind: str

@@ -19,8 +19,8 @@ STEPS, INPUTS = 64, 8
 def measure(module: nn.RNNBase, name: str, inputs: list[Tensor]) -> list[Recurrence]:
     """Returns one measurement for each layer of a recurrent module. In a bidirectional module, only the first layer is measured.
 
-    The function that is differentiated is a random projection of the last state. Its gradient is taken with respect to the state after
-    each step. So the result does not depend on the rest of the model or on the loss. Packed sequences and modules with `proj_size` are
+    A measurement is made of gradients: a random projection of the last state is differentiated with respect to the state after each
+    step. So the measurement does not depend on the rest of the model or on the loss. Packed sequences and modules with `proj_size` are
     not measured.
     """
     if not inputs or inputs[0].dim() != 3 or module.proj_size:

@@ -105,7 +105,7 @@ class ShardedMode(TorchFunctionMode):
         #: Tensors that functions such as `empty_like` returned for a parameter, by the id of the tensor. A fill of such a tensor writes the
         #: values that it would write to the parameter.
         self.likes: dict[int, tuple[Tensor, ParameterView]] = {}
-        #: Records which tensors outside of the module have known values (see the module docstring).
+        #: Records which tensors outside of the torch module have known values (see the docstring of this file).
         self.log = StorageLog()
 
     def find(self, tensor: Any, function: str) -> ParameterView | None:
@@ -236,7 +236,7 @@ class ShardedMode(TorchFunctionMode):
     def _assigned(self, tensor: Tensor, index: Any) -> Tensor | None:
         """Returns a tensor with exactly the elements that `tensor[index] = values` writes: a view of `tensor`, or `tensor` itself.
 
-        Returns None if there is no such view, because the index selects some elements by a list or a mask.
+        If the index selects some of the elements by a list or a mask, there is no such view, and the result is None.
         """
         selected = tensor[index]
         if storage_of(selected)._cdata == storage_of(tensor)._cdata:

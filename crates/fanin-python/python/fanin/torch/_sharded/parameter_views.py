@@ -165,7 +165,7 @@ class ModuleTensors:
         #: The parameters and buffers in each storage, by the address of the storage object. A DTensor has two storages: one for its local
         #: tensor, and one for its twin.
         self.by_storage: dict[int, list[NamedTensor]] = {}
-        #: Tensors outside of the module that functions such as `empty_like` returned for a parameter.
+        #: Tensors that functions such as `empty_like` returned for a parameter. These tensors are not part of the module.
         self.likes: list[NamedTensor] = []
         self.update()
 
@@ -210,7 +210,7 @@ class ModuleTensors:
         return named
 
     def add_like(self, named: NamedTensor) -> None:
-        """Adds a tensor that a function such as `empty_like` returned when it was called with a parameter. `find` then recognizes it."""
+        """Adds a tensor that a function such as `empty_like` returned for a parameter, so that `find` recognizes the tensor."""
         self.likes.append(named)
         self._add(named)
 

@@ -55,7 +55,7 @@ def coverage(memory: Memory, target: Memory) -> int:
 
 
 def missing(written: list[Memory], target: Memory) -> int:
-    """Returns the number of elements of `target` that are in none of the tensors whose memory is in `written`."""
+    """Returns the number of elements of `target` that the memory in `written` does not cover."""
     if not target.elements:
         return 0
     if not written:

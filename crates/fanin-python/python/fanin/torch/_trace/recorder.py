@@ -1,8 +1,8 @@
 """The class `Recorder`, a TorchDispatchMode that records every write of torch to memory, and the line of code that caused it.
 
 torch calls a dispatch mode for every operator of a thread. The recorder keeps no tensor alive. For each tensor it stores a `Memory`:
-the address of the storage, with offset, shape and strides. A weak reference to the storage ensures that no later storage gets the
-same address.
+the address of the storage object, with offset, shape and strides. The recorder keeps a weak reference to each storage object, so that
+no later storage object gets the same address.
 """
 
 from __future__ import annotations
@@ -252,9 +252,9 @@ def _without_tensors(value: Any) -> Any:
     return None if isinstance(value, torch.Generator) else value
 
 
-#: `_HEAD` is the number of bytes in the head of a CPU generator's state, and `_TAIL` is the offset in bytes at which the tail begins. The
-#: state has the seed (8 bytes), two numbers of 4 bytes, the index of the next word (8 bytes), the 624 words of the block with 8 bytes
-#: each, and the stored normal values.
+#: A CPU generator's state consists of the seed (8 bytes), two numbers of 4 bytes, the index of the next word (8 bytes), the 624 words of
+#: the block with 8 bytes each, and the stored normal values. The head ends after the first word of the block and has `_HEAD` bytes. The
+#: tail is the stored normal values and begins at byte `_TAIL`.
 _HEAD, _TAIL = 32, 24 + 624 * 8
 
 _default_generator = torch.default_generator

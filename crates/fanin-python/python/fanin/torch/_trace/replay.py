@@ -258,7 +258,10 @@ def _table(program: _Program, memory: Memory, tensor: Tensor, max_values: int) -
 
 
 def constant_step(tensor: Tensor) -> dict[str, Any] | None:
-    """Returns the step for a tensor whose values are all equal, or are 0, 1, 2, ... along its last axis. None for other tensors."""
+    """Returns the replay step that creates a tensor whose values are all equal, or are 0, 1, 2, ... along its last axis.
+
+    Returns None for other tensors.
+    """
     tensor = tensor.detach()
     if not tensor.numel():
         return None
