@@ -4,7 +4,7 @@
 //! | module | purpose |
 //! |---|---|
 //! | [`verify`] | tests whether a checkpoint matches its recipe: the distributions and, with a seed, the exact values |
-//! | [`audit`] | classifies the values of each tensor without a recipe: as initialized (fresh), trained, repeated, uninitialized |
+//! | [`audit`] | needs no recipe: classifies the values of tensors as initialized (fresh), trained, repeated, uninitialized |
 //! | [`inspect`] | reports the contents of a checkpoint: moments, histograms, spectra |
 //! | [`diff`] | compares the tensors of two checkpoints |
 //! | [`explain`] | explains a spec for a shape: the distribution, and the effect of the layer on a signal |

@@ -54,8 +54,9 @@ impl CopySource {
         Self { checkpoint, numbers }
     }
 
-    /// Sends values of a tensor that the recipe copies: the values with the row-major indices `values` in the written
-    /// tensor. `native` is the native stream of the tensor, or `None` on the torch stream.
+    /// Sends values of the written tensor `planned`, which is copied from a tensor of the checkpoint. `values` is the
+    /// range of the row-major indices of these values. `native` is the native stream of the written tensor, or `None`
+    /// on the torch stream.
     pub(crate) fn send(
         &self,
         planned: &Planned,

@@ -51,8 +51,8 @@ pub(crate) fn relations(tensors: &[Signed]) -> Vec<Relation> {
     relations
 }
 
-/// Returns the pairs of tensors that have a common order: their values are in the same order at the beginning, at the
-/// end, or in the first or last column.
+/// Returns the pairs of tensors that have a common element in [`Signature::orders`]: the sort order of the first
+/// values, the last values, the first column or the last column.
 fn common_orders(tensors: &[Signed]) -> Vec<Relation> {
     let mut seen: HashMap<u64, (usize, usize, bool)> = HashMap::new();
     let mut reported: HashSet<(usize, usize)> = HashSet::new();

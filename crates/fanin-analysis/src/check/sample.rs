@@ -126,7 +126,7 @@ impl SampleStatistics {
     }
 
     /// Adds `count` zeros, for a sample from which [`add`](Self::add) leaves zeros out. The zeros are random values
-    /// that rounding turned into 0. The planned mean must be 0.
+    /// that rounding turned into 0. The mean of `reference` must be 0.
     pub(crate) fn add_zeros(&mut self, reference: &ReferenceDistribution, count: u64) {
         if count > 0 {
             self.count += count;

@@ -41,7 +41,7 @@ pub(crate) struct Signature {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Order {
     /// The smaller of two hashes: the hash of the indices that sort the values, and the hash of these indices in
-    /// reverse order. Negation reverses the order, so a tensor and its negative have the same hash.
+    /// reverse order. Negating the values reverses the indices, so a tensor and its negative have the same hash.
     pub(crate) hash: u64,
     /// Whether `hash` is the hash of the reversed indices.
     pub(crate) reversed: bool,

@@ -137,8 +137,8 @@ fn wrong_norm(plan: &Plan, measured: &Measured) -> Option<String> {
     })
 }
 
-/// Returns a warning about a tensor whose planned values are random and independent: if all values are equal, if values
-/// are outside of the planned range, or if the mean or the standard deviation deviates from the plan.
+/// Returns a warning if all values are equal, if values are outside of the planned range, or if the mean or the
+/// standard deviation deviates from the plan. The planned values must be random and independent.
 fn moment_deviation(
     plan: &Plan,
     stats: &Stats,

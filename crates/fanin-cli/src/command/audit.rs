@@ -1,4 +1,4 @@
-//! `fanin audit`, which classifies the tensors of a checkpoint without a recipe.
+//! `fanin audit`, which classifies the tensors of a checkpoint. No recipe is needed.
 
 use fanin_analysis::audit::Audit;
 use fanin_recipe::text;

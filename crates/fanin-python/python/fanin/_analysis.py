@@ -90,7 +90,7 @@ def run_verify(
 
 
 def audit(source: Source) -> Audit:
-    """Classifies the values of each tensor without a recipe, and reports defects.
+    """Classifies the values of each tensor, and reports defects. No recipe is needed.
 
     `source` is a checkpoint, or a mapping from names to arrays. The command `fanin audit` does the same for a checkpoint.
 

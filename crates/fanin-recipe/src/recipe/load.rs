@@ -120,8 +120,8 @@ fn inherit<T>(own: &mut Vec<Rule<T>>, base: Vec<Rule<T>>) {
     own.extend(added);
 }
 
-/// Parses a recipe, adds the recipe that the recipe extends, and checks the result. The last element of `chain` is the
-/// parsed recipe.
+/// Parses the recipe `text`, adds its base recipe (if the key `extends` names one), and checks the result. The last
+/// element of `chain` identifies the recipe `text`.
 fn load(text: &str, path: &Path, chain: &Chain) -> Result<Recipe> {
     let is_base = chain.0.len() > 1;
     let (mut recipe, base_span) = parse(text, path, is_base)?;
@@ -135,10 +135,9 @@ fn load(text: &str, path: &Path, chain: &Chain) -> Result<Recipe> {
     Ok(recipe)
 }
 
-/// Loads a base recipe. `name` is the value of `extends`: the name of a built-in model, or the path of a file in
-/// the folder of the extending recipe or below this folder. Any other path is an error, so that a recipe from an
-/// untrusted source cannot read other files. `span` is the position of `name` in the extending recipe, for error
-/// messages.
+/// Loads a base recipe. `name` is the value of `extends`: the name of a built-in model, or the path of a file in the
+/// folder of the recipe that contains `extends`, or below this folder. Any other path is an error, so that a recipe
+/// from an untrusted source cannot read other files. `span` is the position of `name`, for error messages.
 fn load_base(name: &str, span: &Span, chain: &Chain) -> Result<Recipe> {
     if let Some(model) = Model::find(name) {
         let chain = chain.with(Link::BuiltIn(model.recipe_name), span)?;

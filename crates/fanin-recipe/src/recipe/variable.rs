@@ -29,7 +29,7 @@ pub(super) struct Variable {
     pub(super) value: VariableValue,
     /// The span of the name.
     pub(super) span: Span,
-    /// True if a base recipe defines a variable with the same name. Such a variable may be unused.
+    /// True if a base recipe also defines a variable of this name. This variable may then be unused.
     pub(super) inherited: bool,
 }
 
@@ -78,8 +78,8 @@ pub(super) struct VariableValues {
 
 impl Property {
     /// Returns the value of the property for the tensors of `manifest` that match `pattern`. Returns a diagnostic if no
-    /// tensor matches. Also returns a diagnostic if the property is a fan, and a matching tensor has no fans or two
-    /// matching tensors differ in this fan.
+    /// tensor matches. If the property is a fan, also returns a diagnostic if a matching tensor has no fans, or if two
+    /// matching tensors have different values of this fan.
     pub(super) fn evaluate(self, pattern: &Pattern, manifest: &Manifest) -> Result<f64, Diagnostic> {
         let property = self;
         let matched = || manifest.entries.iter().filter(|entry| pattern.matches(&entry.name));

@@ -16,8 +16,8 @@ pub struct Plan {
     pub(super) shape: Vec<usize>,
     pub(super) dtype: DType,
     pub(super) distribution: Distribution,
-    /// The distribution on the torch stream, if different from `distribution`. torch computes some parameters with the
-    /// C library, whose results depend on the machine, so these parameters can differ in the last bit.
+    /// The distribution on the torch stream, if it differs from `distribution`. torch computes some parameters with the
+    /// C library of the machine, so they can differ from those of `distribution` in the last bit.
     pub(super) distribution_on_torch: Option<Distribution>,
     pub(super) fans: Option<Fans>,
     pub(super) warnings: Vec<Warning>,

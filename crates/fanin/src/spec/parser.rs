@@ -112,8 +112,8 @@ impl Scanner<'_> {
         canonical(&text[..name]).to_owned() + &text[name..]
     }
 
-    /// Parses a spec for [`Scanner::spec`]. This function does not count the nesting depth, and does not return a
-    /// [`ByShape`] for properties that are not known yet.
+    /// Parses a spec. The caller, [`Scanner::spec`], counts the nesting depth, and creates a [`ByShape`] if the spec
+    /// uses properties of the tensor that are not known yet.
     fn unnested_spec(&mut self) -> Result<Init, SpecError> {
         self.rest();
         let start = self.at;

@@ -57,9 +57,9 @@ fn is_monotone(scan: &Scan<'_>) -> Result<bool> {
     Ok(!(rises && falls))
 }
 
-/// Returns whether the values of a tensor are few distinct numbers: at most 8 in f32 and f64, and at most 2 in narrower
-/// types. The tensor must have at least 64 values, and at most half of them may be zeros. Random values of f32 and f64
-/// are practically all distinct.
+/// Returns whether a tensor has only a few distinct values: at most 8 in f32 and f64, and at most 2 in narrower types.
+/// Returns false if the tensor has fewer than 64 values, if a value is NaN or infinite, or if more than half of the
+/// values are zeros. Random values of f32 and f64 are practically all distinct.
 fn has_few_values(scan: &Scan<'_>) -> Result<bool> {
     let wide = scan.dtype == DType::F32 || scan.dtype == DType::F64;
     let most = if wide { 8 } else { 2 };

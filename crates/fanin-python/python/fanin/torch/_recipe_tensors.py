@@ -17,7 +17,7 @@ from ._regions import is_dtensor, local_of, regions_of
 
 
 class RecipeTensor:
-    """A tensor of a module that a recipe fills: a whole tensor, a DTensor, or a tensor of which this rank holds a flat range."""
+    """A parameter or buffer that a recipe fills: a whole tensor, a DTensor, or a tensor of which this rank holds a flat range."""
 
     def __init__(self, tensor: Tensor, shard: FlatShard | None = None):
         self.tensor = tensor

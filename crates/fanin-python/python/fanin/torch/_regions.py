@@ -60,8 +60,8 @@ def local_of(tensor: Tensor) -> Tensor:
 def regions_of(tensor: Tensor, name: str = "tensor") -> list[Region]:
     """Returns the regions of a tensor that this rank holds. `name` is the name of the tensor in error messages.
 
-    A rank usually holds one region. The list is empty if the local tensor is empty. The list can have several regions if the
-    placements contain a `_StridedShard`, and no mesh dimension to its right shards the same dimension of the tensor.
+    A rank usually holds one region. The list is empty if the local tensor is empty. The list can have several regions if one of
+    the placements is a `_StridedShard`, and no later placement shards the same tensor dimension.
 
     >>> regions_of(torch.empty(3, 2))
     [Region(local=(0, 0), start=(0, 0), size=(3, 2))]

@@ -37,8 +37,8 @@ struct End {
 }
 
 impl End {
-    /// Returns the tail of a word on the side of this end: the probability beyond this end, plus the probability
-    /// between this end and the word. The tail does not decrease as the position of the word increases.
+    /// Returns the tail of a word at this end: the probability beyond this end, plus the probability between this end
+    /// and the value of the word. A word at a larger position never has a smaller tail.
     #[inline(always)]
     fn tail_at<F: SimdF32>(self, word: F::Bits, word_mass: f32) -> F {
         let position = word.xor(F::Bits::splat(self.flip)).convert_unsigned();
@@ -53,7 +53,7 @@ enum SmallerTail {
     /// smaller tail of a word in the lower half of the interval is then the lower tail. The smaller tail of any other
     /// word is the upper tail.
     Nearer(NearerEnd),
-    /// Used if the tail on the side of this end is the smaller tail of every word.
+    /// Used if the tail at this end is the smaller tail of every word.
     Always(End),
     /// Used for intervals to which neither `Nearer` nor `Always` applies. For each word, both tails (see
     /// [`Quantile32`]) are computed, and the smaller tail is used.

@@ -35,8 +35,8 @@ const KINDS: [&[usize]; 4] = [&[], &[1], &[2], &[1, 2]];
 /// the largest offset, `DEGREE - 1`.
 const KIND_WORDS: usize = 33 * SIZE;
 
-/// A residue (see [`Residue`]) as a list of terms. A term is stored as the index of its first word in an array of
-/// precomputed words. The array contains the words of all [`KINDS`] of terms, one kind after another.
+/// A residue (see [`Residue`]) as a list of terms. A term is stored as the index of its first word in an array that
+/// [`Sum`] computes. This array contains the words of all [`KINDS`] of terms, one kind after another.
 struct Terms(Vec<u32>);
 
 impl Terms {

@@ -100,9 +100,9 @@ impl Torch {
         })
     }
 
-    /// Writes zeros to `tensor`, which is the region of a matrix that begins at the index `start`. In each column of
-    /// the matrix, the rows in the first `zeros` entries of `torch.randperm(rows)` are zero. The method does not
-    /// advance the generator past the words of these permutations.
+    /// Writes the zeros of a sparse matrix to `tensor`, the region of the matrix that begins at the index `start`. Each
+    /// column has its own permutation `torch.randperm(rows)`. The first `zeros` entries of the permutation are the rows
+    /// in which the column is zero. The method does not advance the generator past the words of the permutations.
     pub(super) fn write_zeros(&self, plan: &Plan, zeros: usize, start: &[usize], tensor: &mut TensorMut<'_>) {
         let [height, width] = [tensor.shape()[0], tensor.shape()[1]];
         if height > 0 && width > 0 && zeros > 0 {
@@ -166,9 +166,10 @@ impl ShuffleSteps {
     }
 
     /// Flags the non-zero rows of `N` columns. In each column, `kept` is set to 0 for the first `zeros` rows of the
-    /// permutation, and to 1 for all other rows. `remainders` has the remainder of each step of each column's shuffle.
+    /// permutation, and to 1 for all other rows.
     ///
-    /// Step k of a shuffle swaps entry k with itself or with a later entry. This function undoes the swaps from the
+    /// Step k of a shuffle swaps entry k with itself or with a later entry. The distance between the two entries is in
+    /// `remainders`, for each column and step. This function undoes the swaps from the
     /// last to the first, which moves the flags from the shuffled positions back to the rows. Before step k is undone,
     /// the flag of entry k is still 0. To undo the swap, it is therefore sufficient to move the flag of the other entry
     /// to entry k, and to set the flag of the other entry to 0.

@@ -1,4 +1,5 @@
-//! `Wide`, the types in which torch computes random values, and functions for memory of narrower types.
+//! `Wide`, the trait of the types in which torch computes random values, and [`for_each_chunk`], which also writes such
+//! values to memory of narrower types.
 
 use crate::dtype::{DType, Element, Values};
 use crate::simd::Level;

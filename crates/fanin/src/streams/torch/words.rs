@@ -46,8 +46,8 @@ pub(super) fn words_of(plan: &Plan) -> Option<u64> {
 }
 
 /// Returns the error `ShapeOverflow` if the number of words of the plan is too large. For a normal fill, the number
-/// must fit in 64 bits. For rejection, the number of words of one pass must be at most 2^60, because a state reader
-/// counts the words of two passes in signed 64-bit integers.
+/// must fit in 64 bits. For rejection sampling, the number of words of one pass must be at most 2^60, because
+/// [`StateReader`](crate::rng::StateReader) counts the words of two passes in signed 64-bit integers.
 pub(super) fn check_countable(plan: &Plan) -> Result<(), Error> {
     let words = u128::from(words_per_value(plan.dtype()));
     let (values, again) = (plan.len() as u128, GROUP as u128);

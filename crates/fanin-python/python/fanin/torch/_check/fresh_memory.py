@@ -31,8 +31,8 @@ _aten = torch.ops.aten
 #: The number of bytes after which a pattern repeats. It is a multiple of the element size of every dtype.
 PERIOD = 1 << 18
 
-#: The ids of the operators that return unwritten memory. The set contains ids, because hashing an operator would call a
-#: Python function, which is slower. torch never frees these operators, so their ids stay valid.
+#: The ids of the operators that return unwritten memory. The set contains ids, because hashing an id is faster than
+#: hashing an operator, which calls a Python function. torch never frees these operators, so their ids stay valid.
 _ALLOCATING = {
     id(overload)
     for name in (
@@ -98,8 +98,8 @@ class Pattern:
     def _tile(self, size: int) -> Tensor:
         if size not in self._tiles:
             if size == 0:
-                # XOR with 0x81 changes the highest and the lowest bit of every byte, so every element differs in sign and
-                # magnitude.
+                # XOR with 0x81 changes the highest and the lowest bit of every byte, so the two patterns differ in the sign and
+                # the magnitude of every element.
                 tile = _float_bytes() ^ (0x81 if self.number else 0)
             else:
                 tile = _integer_bytes(size) * self.number

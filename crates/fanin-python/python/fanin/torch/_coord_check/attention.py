@@ -69,7 +69,7 @@ def _repeated(tensor: Tensor, heads: int) -> Tensor:
 
 
 def _masked(logits: Tensor, given: dict[str, Any]) -> Tensor:
-    """Applies the masks of an attention to the logits. A causal or boolean mask sets logits to -inf, and a float mask is added."""
+    """Applies the attention masks to the logits. A causal or boolean mask sets logits to -inf, and a float mask is added."""
     mask = given.get("attn_mask")
     if given.get("is_causal"):
         future = torch.ones(logits.shape[-2:], dtype=torch.bool, device=logits.device).triu(1)

@@ -16,12 +16,12 @@ from .._measure import Call, moments, observed, tensors_of, version_of
 from .._preserve import generators_restored
 from .attention import AttentionMode, OnGradient
 
-#: The `kind` of an `Output` that is the logits of an attention, not the output of a module.
+#: The `kind` of an `Output` that is the logits of an attention layer, not the output of a module.
 LOGITS = "attention logits"
 
 
 class Output:
-    """The rms (root mean square) of the output of one module call, or of the logits of an attention, after each training step.
+    """The rms (root mean square) of the output of one module call, or of attention logits, after each training step.
 
     h_t is the output after t training steps.
     """
@@ -32,7 +32,7 @@ class Output:
         self.first = first
         #: The rms of the module's first floating-point input before the first step. None if there is no floating-point input.
         self.input: float | None = None
-        #: If the output is the logits of an attention: the first gradient of the logits that is not 0, divided by its norm.
+        #: If the output is attention logits: the first nonzero gradient with respect to the logits, divided by its norm.
         self.direction: Tensor | None = None
         #: The rms of the output h_t after t training steps, for t = 0, 1, ...
         self.size: list[float] = []
@@ -55,8 +55,9 @@ class Recorder:
     input and w_t are the parameters after t steps. In contrast, the *change* h_t - h_0 of the output also depends on changes of
     the input. Own changes of containers are not measured.
 
-    For the logits of an attention, f is the module that computes queries, keys and logits. Only the component of the own change
-    along the first gradient with respect to the logits is measured. In narrow models, the other components are mostly random.
+    For the logits of an attention layer, f is the module that computes queries, keys and logits. Only one component of the own
+    change is measured: the component in the direction of the first nonzero gradient of the loss with respect to the logits. In
+    narrow models, the other components are mostly random.
     """
 
     def __init__(self, model: nn.Module):

@@ -15,7 +15,7 @@ Sizes = list[list[list[float]]]
 
 @dataclasses.dataclass(eq=False)
 class Module:
-    """The output of one call of a module, or the logits of an attention: its root mean squares, and how these depend on the width.
+    """The output of one module call, or the logits of an attention layer: its root mean squares, and how these depend on the width.
 
     A size is a root mean square (rms). The output after t training steps is h_t. An exponent a means that the rms is proportional
     to width^a.

@@ -1,4 +1,4 @@
-"""Fits the exponent a of a root mean square that is proportional to width^a, with a confidence interval."""
+"""Fits the power law rms = c * width^a, and computes a confidence interval for the exponent a. rms is a root mean square."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .._probe.fit import student_t
 
 @dataclasses.dataclass(frozen=True)
 class Slope:
-    """The exponent a of a root mean square (rms) that is proportional to width^a: the slope of ln(rms) against ln(width)."""
+    """The exponent a of the power law rms = c * width^a (rms: root mean square): the slope of ln(rms) against ln(width)."""
 
     value: float
     #: The lower end of the 95 % confidence interval. With several seeds, the interval comes from the spread of the slopes of the

@@ -142,7 +142,7 @@ def following_activation(analysis: Analysis, layer: Layer) -> str | None:
 
 
 def _spec(activation: str | None) -> str:
-    """Returns a spec with which a layer keeps the mean square of signals. `activation` follows the layer (None: no activation)."""
+    """Returns a spec with which a layer and the `activation` after it (None: no activation) keep the mean square of signals."""
     name = _GAINS.get(activation or "linear", activation or "linear")
     if name in ("tanh", "linear", "sigmoid"):
         # tanh and the identity have slope 1 at 0, so they keep the mean square of small signals. The sigmoid has slope 1/4 at 0,
@@ -152,7 +152,7 @@ def _spec(activation: str | None) -> str:
 
 
 def _critical_gain(analysis: Analysis, findings: list[Finding]) -> list[Candidate]:
-    """For a model without residual branches, returns changes of the weights after which signals keep their mean square."""
+    """Returns specs that keep the mean square of signals the same in all layers of a model without residual branches."""
     layers = [analysis.run.layers[one] for one in analysis.trunk.points]
     by_name = {one.name: one for one in analysis.run.weights}
     recurrent = {one.name: "orthogonal" for one in analysis.run.weights if one.name.endswith(".weight_hh")}

@@ -6,14 +6,14 @@ import fnmatch
 
 
 def patterns(specs: dict[str, str], every: dict[str, str]) -> dict[str, str]:
-    """Returns rules that give each parameter its spec and match no other parameter, as a dict from patterns to specs.
+    """Returns rules, as a dict from patterns to specs. The rules give each parameter in `specs` its spec, and match no other parameter.
 
     Parameters
     ----------
     specs
         The names of the parameters to change, and their specs.
     every
-        The names of all parameters of the model. Each has a pattern that matches the same parameter in all blocks.
+        Maps the name of each parameter of the model to a pattern that matches the same parameter in all blocks.
     """
     left = dict(specs)
     rules: dict[str, str] = {}

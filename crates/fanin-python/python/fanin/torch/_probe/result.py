@@ -81,14 +81,18 @@ class Probe:
 
     @property
     def forward(self) -> Fit | None:
-        """The slope of ln q along the depth, where q is the mean square of the signal. None if a q is 0 or not finite."""
+        """The mean change of ln q from a layer or block to the next one. q is the mean square of the output.
+
+        None if q of any layer or block is 0 or not finite.
+        """
         return self._analysis.forward
 
     @property
     def backward(self) -> Fit | None:
-        """The slope of ln P from the output to the input, where P is the sum of squares of the gradient of a layer's output.
+        """The mean change of ln P from a layer or block to the one before it.
 
-        None if a P is 0, not finite or missing.
+        P is the sum of squares of the gradient with respect to the output of the layer or block. None if any P is 0, not finite or
+        missing.
         """
         return self._analysis.backward
 

@@ -180,8 +180,8 @@ def _describe_logits(run: Run, output: Any, tensors: list[Tensor], inputs: Any, 
 def _class_axis(logits: tuple[int, ...], labels: tuple[int, ...], is_torch: bool) -> int | None:
     """Returns the class axis of the logits: the axis that the labels do not have. None if the class axis cannot be determined.
 
-    torch's cross_entropy expects the classes on axis 1. Models of transformers have the classes on the last axis. Losses that flatten
-    logits and labels also have the classes on the last axis.
+    torch's cross_entropy expects the classes on axis 1. Models of the library `transformers`, and losses that flatten logits and
+    labels, have the classes on the last axis.
     """
     second, last = logits[:1] + logits[2:] == labels, logits[:-1] == labels
     if second and (is_torch or not last):

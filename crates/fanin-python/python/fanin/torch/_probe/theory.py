@@ -130,10 +130,10 @@ def predict_forward(layers: list[Layer]) -> None:
 
 
 def predict_backward(layers: list[Layer]) -> None:
-    """Sets `theory_p` of every layer that has a gradient, from the last layer back.
+    """Sets `theory_p` of every layer that has a gradient, from the last layer to the first.
 
-    Each layer multiplies the sum of squares of its gradient by a factor, and adds the result to the sums of its sources, which are the
-    layers whose outputs it reads. If theory has no factor for a layer, its sources keep their measured gradients.
+    The prediction for a layer comes from the layers that read its output: the sum of squares of each of their gradients
+    is multiplied by a factor, and the products are added. If theory lacks one of the factors, `theory_p` is the measured p.
     """
     sums: dict[int, float | None] = {}
     for layer in reversed(layers):

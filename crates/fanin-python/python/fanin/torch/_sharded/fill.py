@@ -17,8 +17,8 @@ from .._regions import is_dtensor, local_of
 from .._torch_stream import read_arguments
 from .parameter_views import ParameterView, whole
 
-#: The schemes whose values do not depend on the shape. A fill of a slice then writes the values that a fill of the whole parameter
-#: would write there.
+#: The schemes whose values do not depend on the shape. With such a scheme, a fill of a slice writes the same values as a
+#: fill of the whole parameter writes to this slice.
 _INDEPENDENT_OF_SHAPE = ("uniform", "normal", "trunc_normal")
 
 

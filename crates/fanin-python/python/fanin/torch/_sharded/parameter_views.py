@@ -54,7 +54,7 @@ class NamedTensor:
 
     @property
     def base(self) -> Tensor:
-        """The tensor of which views are taken: the twin of a DTensor (see the module docstring), otherwise the parameter itself."""
+        """The tensor of which views are taken: for a DTensor its twin (see the module docstring), otherwise the parameter itself."""
         return self.tensor if self.twin is None else self.twin
 
 

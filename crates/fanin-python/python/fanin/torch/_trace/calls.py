@@ -185,8 +185,8 @@ class Frames:
         return result
 
     def _call_of(self, frame: FrameType | None) -> Call | None:
-        """Returns the call of the initializer that runs in a frame. Repeated calls with the same frame return the same object."""
-        # The frame is stored, so that the frame of a later call cannot be the same object.
+        """Returns the `Call` of the initializer that runs in a frame. The frame and the `Call` are stored for reuse."""
+        # The stored frame stays alive, so that a later frame cannot be the same object.
         self._frame = frame
         self._call = None
         if frame is not None:

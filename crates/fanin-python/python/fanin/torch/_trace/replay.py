@@ -27,8 +27,7 @@ _DTYPES = {
     torch.float8_e4m3fn: "F8_E4M3", torch.float8_e5m2: "F8_E5M2",
 }  # fmt: skip
 
-#: Initializers that call several operators. A replay has the specs of these initializers. For an initializer that calls a single
-#: operator, the replay has this operator.
+#: Initializers that call several operators. A replay contains the spec of such an initializer, not the operators that it calls.
 _COMPOSITE = ("trunc_normal_", "sparse_", "dirac_", "eye_")
 
 
@@ -75,7 +74,7 @@ class _Program:
         return found
 
     def _slice(self, memory: Memory, first: int, end: int, until: int | None) -> dict[str, Any]:
-        """Returns the step for a tensor if some writes also changed memory outside the tensor.
+        """Returns the step for a tensor some of whose writes also changed memory outside the tensor.
 
         The step copies the tensor from a part of a temporary tensor. The temporary tensor consists of the bytes from `first` to `end`
         (exclusive) of the storage, which include all bytes of the tensor.

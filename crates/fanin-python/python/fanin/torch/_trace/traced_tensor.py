@@ -20,7 +20,7 @@ class Write:
 
     #: The name of the tensor. None for a temporary tensor: the module does not contain it when the trace ends.
     tensor: str | None
-    #: The initializer as a spec, such as `kaiming_uniform(a=sqrt(5))`. For other writes, the operator, such as `aten.mul_`.
+    #: The initializer as a spec, such as `kaiming_uniform(a=sqrt(5))`. Without an initializer, the operator, such as `aten.mul_`.
     initializer: str
     #: Whether `initializer` is a spec.
     is_spec: bool
