@@ -169,10 +169,10 @@ impl ShuffleSteps {
     /// permutation, and to 1 for all other rows.
     ///
     /// Step k of a shuffle swaps entry k with itself or with a later entry. The distance between the two entries is in
-    /// `remainders`, for each column and step. This function undoes the swaps from the
-    /// last to the first, which moves the flags from the shuffled positions back to the rows. Before step k is undone,
-    /// the flag of entry k is still 0. To undo the swap, it is therefore sufficient to move the flag of the other entry
-    /// to entry k, and to set the flag of the other entry to 0.
+    /// `remainders`, for each column and step. This function undoes the swaps from the last to the first, which moves
+    /// the flags from the shuffled positions back to the rows. Before step k is undone, the flag of entry k is still 0.
+    /// To undo the swap, it is therefore sufficient to move the flag of the other entry to entry k, and to set the flag
+    /// of the other entry to 0.
     ///
     /// A step may have to wait for a flag that the previous step has written. The columns are interleaved, so that the
     /// CPU executes steps of another column during this time.
