@@ -201,7 +201,7 @@ struct PartitionValues<'a> {
 
 impl PartitionValues<'_> {
     /// Writes the values to `file` at their offset, and waits until they are on the disk. `path` is the path at which
-    /// `file` was opened. Another process may rename the file during the write.
+    /// `file` was opened. It is harmless if another process renames the file during the write.
     fn write(&self, mut file: File, path: &Path) -> Result {
         file.seek(SeekFrom::Start(self.offset)).map_err(Error::io("write", path))?;
         let mut file = CountingWriter::new(file);

@@ -25,8 +25,9 @@ const CHUNK: usize = 1 << 20;
 /// Returns the number of 32-bit words that a fill of `count` contiguous values takes from torch's generator.
 ///
 /// Returns None if the number is not known before the fill. With rejection sampling, the number depends on the values
-/// drawn. A fill of fewer than 16 normal values draws pairs, and torch's generator may have stored the second value of
-/// an earlier pair. Also returns None for a request for which torch raises an error.
+/// drawn. If `count` is less than 16, normal values are drawn in pairs, and the number depends on whether torch's
+/// generator has stored the second value of an earlier pair. Also returns None for a request for which torch raises an
+/// error.
 #[pyfunction]
 pub fn torch_words(request: &Bound<'_, FillRequest>, dtype: &str, count: usize) -> Option<u64> {
     words_of(request.get().distribution, torch_dtype(dtype)?, count)

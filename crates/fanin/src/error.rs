@@ -124,8 +124,8 @@ pub enum Error {
         shape: Vec<usize>,
     },
     /// [`Plan::new`](crate::Plan::new) was called with [`Distribution::Blocks`](crate::Distribution::Blocks) or
-    /// [`Distribution::Mapped`](crate::Distribution::Mapped). These distributions do not contain the plans of the
-    /// blocks or of the argument.
+    /// [`Distribution::Mapped`](crate::Distribution::Mapped). `Blocks` does not contain the plans of its blocks.
+    /// `Mapped` does not contain the plan of the values to which its function is applied.
     #[error(
         "a plan of blocks or of functions cannot be made from its distribution alone: use an initializer such as init::blocks or init::mapped (the shape is {shape:?})"
     )]

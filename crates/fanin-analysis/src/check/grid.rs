@@ -73,8 +73,8 @@ pub(crate) fn overflow(dtype: DType) -> f64 {
 /// Divides the interval `from..to` into cells. A cell is a value of the type and the interval of numbers that this
 /// value represents.
 ///
-/// If adjacent values of the type are more than `step` apart, each value has a cell, which is its rounding interval.
-/// Otherwise only some of the values get a cell, so that cells are about `step` wide.
+/// Where adjacent values of the type are more than `step` apart, each value gets a cell with the numbers that are
+/// rounded to the value. Elsewhere, only some of the values get a cell, so that cells are about `step` wide.
 pub(crate) fn cells(dtype: DType, (from, to): (f64, f64), step: f64) -> Vec<(f64, (f64, f64))> {
     let largest = dtype.largest();
     let last = dtype.round(to.min(largest));

@@ -160,8 +160,8 @@ impl ReferenceDistribution {
         smooth && self.distribution.is_normal() && (self.moments.kurtosis - 3.0).abs() < 0.03
     }
 
-    /// Returns whether a sum over `count` values, such as the sum of their squares, is nearly normal. If most values
-    /// are rounded to one value, the kurtosis is large, and `count` must be larger.
+    /// Returns whether a sum over `count` values, such as the sum of their squares, is nearly normal. The required
+    /// `count` grows with the kurtosis, which is large if most values are rounded to one value.
     pub(crate) fn has_normal_sums(&self, count: u64) -> bool {
         count as f64 >= 30.0 * self.moments.kurtosis.max(1.0)
     }

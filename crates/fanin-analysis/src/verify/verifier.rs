@@ -248,8 +248,8 @@ impl<'a> Verifier<'a> {
     }
 }
 
-/// Tests the standard deviations of all tensors and blocks of each rule together. Returns one result for each rule that
-/// has more than one tensor or block.
+/// For each rule with more than one tensor or block, tests the standard deviations of these tensors and blocks
+/// together. Returns one result for each of these rules.
 fn pooled_results(pooled: &BTreeMap<&str, PooledVariance>) -> Vec<TestResult> {
     let rules = pooled.iter().filter(|(_, pool)| pool.tensors > 1);
     rules

@@ -414,8 +414,9 @@ def torch_words(request: FillRequest, dtype: str, count: SupportsIndex) -> int |
     Returns the number of 32-bit words that a fill of `count` contiguous values takes from torch's generator.
 
     Returns None if the number is not known before the fill. With rejection sampling, the number depends on the values
-    drawn. A fill of fewer than 16 normal values draws pairs, and torch's generator may have stored the second value of
-    an earlier pair. Also returns None for a request for which torch raises an error.
+    drawn. If `count` is less than 16, normal values are drawn in pairs, and the number depends on whether torch's
+    generator has stored the second value of an earlier pair. Also returns None for a request for which torch raises an
+    error.
     """
 
 def use_openmp(parallel: SupportsIndex, max_threads: SupportsIndex) -> None:

@@ -47,8 +47,8 @@ impl NameNumber {
 }
 
 /// Returns the index of the layer in `name`, for a recipe that does not define the variable `layer`. A word is a part
-/// of the name between dots or slashes. The index is a word that is a number, such as `3`, or the number in a word such
-/// as `layer3`. A number after an underscore, as in `h_3`, counts only if no word is a number. If several numbers
+/// of the name between dots or slashes. The index is a whole word, such as `3`, or the number at the end of a word such
+/// as `layer3`. A number after an underscore, as in `h_3`, counts only if no whole word is a number. If several numbers
 /// count, returns all of these numbers.
 pub(super) fn layer(name: &str) -> Found {
     let bytes = name.as_bytes();

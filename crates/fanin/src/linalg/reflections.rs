@@ -143,9 +143,9 @@ impl<T: Real> Reflections<T> {
         halves
     }
 
-    /// Returns `S = striu(V^T V) + diag(diagonal)`, row-major. `diagonal` contains the values `|v_j|^2 / 2`. The
-    /// elements to the left of the diagonal block of a panel are zero. The other elements below the diagonal are
-    /// unspecified.
+    /// Returns `S = striu(V^T V) + diag(diagonal)`, row-major. `diagonal` contains the values `|v_j|^2 / 2`. Below
+    /// the diagonal, the elements within the diagonal block of each panel are unspecified, and the other elements are
+    /// zero.
     fn products(&self, diagonal: &[T], threads: Threads) -> Vec<T> {
         let n = self.columns;
         let rows = self.vectors.len().checked_div(n).unwrap_or(0);

@@ -1,4 +1,4 @@
-//! `Plan`, and `Block`, a part of a tensor with a separate plan.
+//! `Plan`, and `Block`, a part of a tensor that has its own plan.
 
 use super::distribution::Distribution;
 use crate::dtype::DType;
@@ -27,7 +27,7 @@ pub struct Plan {
     pub(super) argument: Option<Box<Plan>>,
 }
 
-/// A part of a tensor with a separate plan. A block is one tensor of a fused parameter, one tensor of a stack, or the
+/// A part of a tensor that has its own plan: one of the tensors fused into a parameter, one tensor of a stack, or the
 /// matrix at one position of a kernel.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Block {
@@ -48,8 +48,8 @@ impl Plan {
 
     /// Returns the plan with a separate distribution for the torch stream.
     ///
-    /// The parameters of torch depend on the C library of the machine. The other streams do not use this distribution,
-    /// so that their values are the same on every machine.
+    /// torch computes some parameters of the distribution with the machine's C library. Other streams do not use these
+    /// parameters, so that their values are the same on every machine.
     pub(crate) fn with_distribution_on_torch(self, distribution: Distribution) -> Self {
         Self { distribution_on_torch: (distribution != self.distribution).then_some(distribution), ..self }
     }

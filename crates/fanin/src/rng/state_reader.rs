@@ -3,7 +3,7 @@
 use super::mt19937::{Mt19937, SIZE, temper_all};
 use crate::simd::{Kernel, Level, SimdIsa, dispatch};
 
-/// The number of words before the current state that the reader stores, for reads that span two states.
+/// The reader stores this many words from before the current state, for reads that span two states.
 const HISTORY: usize = 32;
 
 /// A reader of the words of an MT19937 sequence. Each word is identified by its number.

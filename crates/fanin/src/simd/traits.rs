@@ -92,16 +92,16 @@ pub(crate) trait SimdFloat: Copy {
     /// Returns the bits of the floats, as `f32::to_bits` does.
     fn to_bits(self) -> Self::Bits;
 
-    /// Returns the same vector, and is an optimization barrier: all registers of the vector are computed before the
-    /// code after the barrier. Without the barrier, a compiler that is short of registers computes all steps for one
+    /// Returns the same vector, and is an optimization barrier: the vector is computed completely before the code
+    /// after the barrier runs. Without the barrier, a compiler that is short of registers computes all steps for one
     /// register, and then all steps for the next register. Each step would then wait for the previous step.
     #[inline(always)]
     fn barrier(self) -> Self {
         self
     }
 
-    /// Returns both vectors, and is an optimization barrier: all registers of both vectors are computed before the code
-    /// after the barrier.
+    /// Returns both vectors, and is an optimization barrier: both vectors are computed completely before the code after
+    /// the barrier runs.
     #[inline(always)]
     fn barrier_with(self, other: Self) -> (Self, Self) {
         (self, other)

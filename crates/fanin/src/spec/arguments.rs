@@ -90,8 +90,8 @@ impl Arguments<'_> {
         }
     }
 
-    /// Reads the argument for `parameter`, whose value must be the name of an element of `choices`. Returns this
-    /// element. Returns `None` if the spec does not have the argument. Returns an error if no element has the name.
+    /// Reads the argument for `parameter`. The argument must be the name of an element of `choices`. Returns this
+    /// element, or `None` if the spec does not have the argument. Returns an error if no element has the name.
     pub(super) fn choice<T: Copy, const N: usize>(
         &self,
         parameter: &'static str,

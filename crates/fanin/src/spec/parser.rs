@@ -98,7 +98,7 @@ impl Scanner<'_> {
     }
 
     /// Returns the text from the byte offset `start` to the current position, with variables replaced by their values.
-    /// Properties of the tensor are not replaced.
+    /// The names of tensor properties, such as `fan_in`, stay in the text.
     fn substituted(&self, start: usize) -> String {
         let mut text = String::new();
         let mut at = start;

@@ -27,7 +27,7 @@ impl ZeroMask {
     ///
     /// `find` is called on several threads. Its arguments are a range of columns, and the mask words of these columns,
     /// all 0. `find` must set the bit of each entry of these columns that is zero in the matrix. [`Self::column`]
-    /// returns the words and the bit of one column.
+    /// returns the words of one column, and the column's bit in these words.
     pub(super) fn new(
         threads: Threads,
         height: usize,

@@ -37,8 +37,8 @@ pub(super) struct Divided {
     pub(super) unchanged: bool,
 }
 
-/// A function that classifies one block of a tensor. The function is passed as an argument, because this module cannot
-/// import the function: the module of the function imports this module.
+/// A function that classifies one block of a tensor. The function is passed as an argument so that this module and the
+/// function's module do not import each other.
 type Classify = dyn Fn(&Scan<'_>) -> Result<Classification>;
 
 /// Divides a tensor into blocks of equal size along one axis, if each block is fresh, orthogonal or constant. Returns
@@ -229,9 +229,8 @@ fn divisions(shape: &[usize]) -> Vec<(usize, usize)> {
     divisions
 }
 
-/// Returns whether all blocks can be orthogonal matrices of the same gain. `first` is the first block. The function
-/// computes the gain from the norm of the whole tensor, and compares the Euclidean norm of one row or column with this
-/// gain.
+/// Returns whether all blocks can be orthogonal matrices with the same gain. The function computes the gain from the
+/// norm of the whole tensor, and compares the norm of one row or column of `first`, the first block, with this gain.
 fn can_be_orthogonal(first: &TensorView<'_>, scan: &Scan<'_>) -> Result<bool> {
     let (rows, columns) = matrix(first.shape());
     if rows.min(columns) < 2 || scan.summary.non_finite > 0 {

@@ -189,8 +189,8 @@ fn angles(values: &[f64], width: usize) -> Option<Vec<Agreement>> {
     Some(agreements)
 }
 
-/// Returns the mean of the cosines, divided by its standard error. If the values are not multiples of the step, the
-/// expected mean is 0. Returns `None` for fewer than 60 values.
+/// Returns the mean of the cosines, divided by its standard error. If the tensor's values are not multiples of the
+/// tested step, the expected mean is 0. Returns `None` for fewer than 60 cosines.
 fn significance(agreements: &[Agreement]) -> Option<f64> {
     let count = agreements.len() as f64;
     let sum: f64 = agreements.iter().map(|agreement| agreement.cosine).sum();

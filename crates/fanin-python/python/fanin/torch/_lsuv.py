@@ -106,7 +106,7 @@ def _layers(model: nn.Module) -> dict[str, nn.Module]:
 
 
 def _scale(model: nn.Module, batch: Any, layers: dict[str, nn.Module], tolerance: float, shared: set[str]) -> dict[str, float]:
-    """Runs the model once, scales each weight when its layer is called, and returns the variances afterwards.
+    """Runs the model once, scales each layer's weight when the layer is called, and returns the variances of the scaled outputs.
 
     Layers that are called several times are added to `shared`. They are scaled after the pass, by the variance of all outputs.
     """

@@ -80,10 +80,10 @@ impl SmallerTail {
     }
 }
 
-/// A method that finds the smaller tail of a word: the probability below the value that is computed from the word, or
-/// the probability above this value, whichever is smaller.
+/// A method that finds the smaller tail probability of the value that is computed from a word: the probability of
+/// smaller values or the probability of larger values, whichever is less.
 trait FindSmallerTail {
-    /// Returns the smaller tail of a word. Implementations are `#[inline(always)]`.
+    /// Returns the smaller tail probability. Implementations are `#[inline(always)]`.
     fn smaller_tail<F: SimdF32>(&self, word: F::Bits, word_mass: f32) -> F;
 }
 
@@ -138,7 +138,8 @@ impl<const TAIL: bool> Quantile32<TAIL> {
         }
     }
 
-    /// Writes the values of a group of words to `out`. `method` finds the smaller tail of each word.
+    /// Converts a group of words to values, and writes the values to `out`. `method` finds the smaller tail probability
+    /// of each word's value.
     #[inline(always)]
     fn values<I: SimdIsa>(
         &self,

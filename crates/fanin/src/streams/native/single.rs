@@ -146,9 +146,9 @@ impl PreparedSingle {
     }
 }
 
-/// Fills `tensor` with `functions(x)` for each value x of a region of `argument`, an f64 plan of the same shape. The
-/// region begins at the index `start`, and has the shape of `tensor`. The values are computed in f64, in chunks, and
-/// are rounded when they are stored.
+/// Fills `tensor` with `functions(x)` for each value x of a region of the f64 plan `argument`. The region begins at the
+/// index `start`, and has the shape of `tensor`. The values are computed in f64, in chunks, and are rounded when they
+/// are stored.
 fn fill_mapped(
     functions: Functions,
     argument: &PreparedSingle,

@@ -116,8 +116,8 @@ mod tests {
     use crate::dtype::{F8E4M3, F8E5M2};
     use crate::plan::Truncation;
 
-    /// Asserts that [`Torch::advance_past`] gives the same state of the generator as a fill, for many plans of the type
-    /// `E`.
+    /// Asserts that [`Torch::advance_past`] gives the same state of the generator as a fill, for many plans with
+    /// elements of type `E`.
     fn check<E: Element>() {
         let truncated = |low, high, method| {
             let method = Some(method);

@@ -25,8 +25,8 @@ pub(super) struct RejectionCursors<S> {
     kept: Vec<StateReaders>,
     /// The state readers of the current pass of the current block, unless they are in `kept`.
     current: Option<StateReaders>,
-    /// The state readers of the farthest pass: the last pass of the block that has needed the most passes so far.
-    /// `None` if these state readers are in `kept`.
+    /// The state readers of the farthest pass that any block has needed so far. `None` if these state readers are in
+    /// `kept`.
     farthest: Option<StateReaders>,
     /// The number of passes over the current block that have begun, without the first pass.
     pass: usize,

@@ -79,7 +79,8 @@ impl Torch {
     }
 
     /// Returns the mask of the zeros of a region. The region begins at the index `start` of the matrix, and must not be
-    /// empty. The next word of `engine` must be the first word of the permutation of the first column of the matrix.
+    /// empty. The next word of `engine` must be the first word from which the permutation of the matrix's first column
+    /// is drawn.
     fn zero_mask(
         &self,
         engine: &Mt19937,
@@ -204,7 +205,7 @@ const INTERLEAVED: usize = 2;
 
 /// The kernel that sets the mask bits of the zeros in a range of columns.
 struct FindZeros<'a> {
-    /// The generator. Its next word is the first word of the permutation of the first column in the range.
+    /// The generator. Its next word is the first word from which the permutation of the range's first column is drawn.
     engine: &'a mut Mt19937,
     level: Level,
     steps: &'a ShuffleSteps,

@@ -11,7 +11,7 @@ _MIN_SAMPLE = 16
 
 
 def compare_paths(eager: PathCheck, meta: PathCheck) -> None:
-    """Adds findings to the check of the meta path: missing tensors, lost ties, lost `requires_grad`, different distributions."""
+    """Adds findings to `meta` where it differs from `eager`: missing tensors, lost ties, lost `requires_grad`, other distributions."""
     if eager.via == "meta":
         eager, meta = meta, eager
     ours, theirs = meta.first.by_any_name, eager.first.by_any_name

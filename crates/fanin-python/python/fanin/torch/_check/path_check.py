@@ -241,7 +241,7 @@ class PathCheck:
                 self._add("nondeterministic", name, unknown)
 
     def _check_draws(self) -> None:
-        """Adds findings for differences from the checkpoint and for parameters with equal values.
+        """Adds findings for tensors that differ from the checkpoint, and for parameters that have the same random draws as another one.
 
         Both kinds of findings depend on whether the values were drawn from a random generator.
         """
@@ -260,7 +260,7 @@ class PathCheck:
                     self._add("same_draws", name, state.elements, f"the same {what} as {names[0]}")
 
     def _are_drawn(self, *names: str) -> bool:
-        """Returns whether parameters with equal values were drawn from a random generator, and not computed, as by `zeros_`."""
+        """Returns whether the matching values of parameters come from a random generator, and not from a function such as `arange`."""
         # If the module seeds the generator itself, another seed changes nothing, and only the trace shows that values were drawn.
         if all(was_drawn(self.trace, name) for name in names):
             return True

@@ -83,7 +83,7 @@ class InitError(AssertionError):
 
 @dataclass(frozen=True)
 class Writer:
-    """The last operation that wrote to a tensor, or the allocation of a tensor that no code wrote."""
+    """The last operation that wrote to a tensor. If nothing wrote to the tensor, the operation that allocated it."""
 
     #: What was called, such as "normal(std=0.02)" or "torch.empty".
     initializer: str

@@ -36,8 +36,8 @@ def coord_check(
     - the output h_t after t steps;
     - the change of the output, h_t - h_0;
     - the *own change* f(x_t; w_t) - f(x_t; w_0): the effect of the updates of the module's own parameters. f is the module, x_t its
-      input and w_t its parameters after t steps. For logits, the parameters are those of the attention, and only the component of
-      the effect along the first gradient with respect to the logits is measured.
+      input and w_t its parameters after t steps. For logits, f is the attention module, and the effect is projected on the first
+      gradient of the loss with respect to the logits.
 
     For each magnitude, the exponent a of the power law magnitude = c * width^a is fitted.
 

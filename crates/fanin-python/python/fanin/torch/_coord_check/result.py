@@ -47,13 +47,13 @@ class Module:
 
     @cached_property
     def input_slope(self) -> float:
-        """The exponent a if the rms of the input before the first step is proportional to width^a. 0 if a cannot be computed."""
+        """The exponent a of the power law rms = c * width^a of the input before the first step. 0 if a cannot be computed."""
         found = None if self.input is None else slope(self.widths, self.input)
         return 0.0 if found is None else found.value
 
     @cached_property
     def size_slopes(self) -> list[Slope | None]:
-        """For t = 0, 1, ... training steps: the exponent a if the rms of the output h_t is proportional to width^a.
+        """The exponents a of the power law rms(h_t) = c * width^a, for the output h_t after t = 0, 1, ... training steps.
 
         An exponent is None if an rms is 0.
         """
@@ -61,7 +61,7 @@ class Module:
 
     @cached_property
     def change_slopes(self) -> list[Slope | None]:
-        """For t = 0, 1, ... training steps: the exponent a if the rms of the change h_t - h_0 is proportional to width^a.
+        """The exponents a of the power law rms(h_t - h_0) = c * width^a, for the output h_t after t = 0, 1, ... training steps.
 
         An exponent is None if an rms is 0, as at t = 0.
         """
@@ -69,7 +69,7 @@ class Module:
 
     @cached_property
     def own_slopes(self) -> list[Slope | None]:
-        """For t = 0, 1, ... training steps: the exponent a if the rms of the module's own change (see `own`) is proportional to width^a.
+        """The exponents a of the power law rms = c * width^a of the own change (see `own`) after t = 0, 1, ... training steps.
 
         An exponent is None if an rms is 0, as at t = 0. All exponents are None if the module has no parameters.
         """

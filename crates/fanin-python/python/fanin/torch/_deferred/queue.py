@@ -105,7 +105,7 @@ class DeferredQueue:
             self.fills.pop(storage_of(tensor)._cdata, None)
 
     def covers_fill(self, tensor: Tensor) -> bool:
-        """Returns whether the tensor covers its whole storage, and a fill of this storage is deferred."""
+        """Returns whether the tensor covers its whole storage and the storage has a deferred fill."""
         return (
             type(tensor) in TENSOR_TYPES
             and has_cpu_memory(tensor)

@@ -48,8 +48,8 @@ class QueuedFill:
     def is_overwritten(self) -> bool:
         """Returns whether the tensor was written after the fill was deferred, by an operation that DeferredMode did not intercept."""
         filled = self.filled()
-        # Deferring the fill increments the version by 1. A write that DeferredMode intercepts ends the deferral. So a larger increment
-        # means that DeferredMode did not intercept a write.
+        # Deferring the fill increments the version by 1. A write that DeferredMode intercepts performs or drops the fill. If the fill
+        # is still deferred and the version grew by more than 1, there was a write that DeferredMode did not intercept.
         return (
             filled is not None
             and storage_of(filled)._cdata == storage_of(self.tensor)._cdata

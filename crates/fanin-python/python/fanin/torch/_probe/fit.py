@@ -18,15 +18,14 @@ def student_t(degrees: int) -> float:
 
 @dataclasses.dataclass
 class Fit:
-    """The slope of the signal or of the gradient along the depth of a model.
+    """The slope of the signal or of the gradient along the depth of a model: the mean change from layer to layer (or block to block).
 
-    The slope of the signal is the change of ln q from a layer or block to the next one, where q is the mean square of the layer's
-    output. The slope of the gradient is the change of ln P from a layer or block to the one before it. P is the sum of squares of
-    the gradient with respect to the output. The slope of the mean square p of this gradient is not used, because p also changes
-    where feature maps become smaller. Between layers with equally many output values, P and p change by the same factor.
+    For the signal, a change is that of ln q from a layer to the next one. q is the mean square of the layer's output. For the
+    gradient, a change is that of ln P from a layer to the one before it. P is the sum of squares of the gradient with
+    respect to the output. The mean square p of this gradient is not used, because p also changes where feature maps become smaller.
+    Between layers with equally many output values, P and p change by the same factor.
 
-    The slope is the mean of the changes between neighbouring layers or blocks. If these changes are independent and have the same
-    normal distribution, the mean is the maximum likelihood estimate.
+    If the changes are independent and have the same normal distribution, their mean is the maximum likelihood estimate.
     """
 
     slope: float

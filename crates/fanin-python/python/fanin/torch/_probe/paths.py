@@ -91,7 +91,8 @@ class Paths:
     def is_normalized(self, layer: Layer) -> bool:
         """Returns whether only norms use the output of a layer. The scale of the output then has no effect.
 
-        Dropout, and layers that return their input unchanged, are skipped: the layers that use their outputs must be norms instead.
+        Dropout, layers that return their input unchanged, and layers with the role "container", "other" or "tensor" do not count as
+        uses. The layers that use their outputs are checked in their place.
         """
         pending, found = list(self._consumers.get(layer.index, ())), False
         while pending:

@@ -182,8 +182,8 @@ class Recorder(TorchFunctionMode):
         layer = self._append_function(name, "activation", result)
         layer.activation = name
         source = args[0] if args else kwargs.get("input")
-        # `source` is compared with MASKED to leave out masked logits. If the activation ran in place, `source` is its output. All
-        # outputs are above MASKED, so no value is left out.
+        # Logits at or below MASKED are masked, and are left out. If the activation ran in place, `source` is its output, which is
+        # above MASKED everywhere. No value is then left out.
         is_open = source.detach() > attention.MASKED if isinstance(source, Tensor) and source.shape == result.shape else None
         layer.saturated = activations.saturated_share(name, result, is_open)
         if name == "leaky_relu":

@@ -83,7 +83,7 @@ def slope_mean(layer: Layer, q: float) -> float | None:
 
 
 def _predicted(layer: Layer, sources: list[float], measured: list[float]) -> float | None:
-    """Returns the mean square of a layer's output that theory predicts, or None if theory has no rule for the layer.
+    """Predicts the mean square of a layer's output. Returns None if theory has no rule for the layer.
 
     The prediction starts from `sources`, the mean squares of the layer's inputs. `sources` may be measured or predicted. `measured`
     contains the measured mean squares of the same inputs.
@@ -111,8 +111,9 @@ def _predicted(layer: Layer, sources: list[float], measured: list[float]) -> flo
 def predict_forward(layers: list[Layer]) -> None:
     """Sets `local_q` and `theory_q` of every layer.
 
-    q is the mean square of a layer's output. `local_q` is predicted from the measured q of the layer's inputs, and `theory_q` from the
-    predicted q of these inputs. Layers without sources, such as inputs and embeddings, keep their measured q.
+    q is the mean square of a layer's output. `local_q` is predicted from the measured q of the layer's sources (the layers whose
+    outputs it reads), and `theory_q` from the predicted q of these sources. For layers without sources, such as embeddings and the
+    inputs of the model, `theory_q` is the measured q.
     """
     for layer in layers:
         sources = [layers[one] for one in layer.sources]

@@ -54,7 +54,7 @@ def find_trunk(model: nn.Module, run: Run) -> Trunk:
 
 
 def _steps(run: Run) -> list[int]:
-    """Finds the module with weights that has the most calls, such as a recurrent cell. Returns its calls, as indices into `Run.layers`."""
+    """Returns the calls of the most-called module with weights, for example a recurrent cell, as indices into `Run.layers`."""
     owners = {weights.module for weights in run.weights if len(weights.shape) > 1}
     calls: dict[str, list[int]] = {}
     for layer in run.layers:

@@ -37,7 +37,7 @@ def differing(run: Run, paths: Paths) -> list[Finding]:
 
 
 def symmetric(run: Run) -> list[Finding]:
-    """Finds weights whose rows are all equal. All units of such a layer compute the same value and get the same gradient."""
+    """Finds weights whose rows are all equal. All units of a layer with such a weight compute the same value and get the same gradient."""
     layers = {layer.module for layer in run.layers if layer.role == "weight"}
     found = []
     for one in run.weights:

@@ -272,7 +272,7 @@ class ShardedMode(TorchFunctionMode):
         self._log_like(view)
 
     def _log_like(self, view: ParameterView) -> None:
-        """If a view belongs to a tensor that `empty_like` returned for a parameter, records whether that tensor has known values."""
+        """If a view belongs to a tensor in `likes`, records whether all values of this tensor are known."""
         if id(view.named.tensor) in self.likes:
             self.log.set(view.named.tensor, view.named.written.is_complete)
 

@@ -137,7 +137,8 @@ class ParameterView:
     def _in_view(self, start, size, memory: Tensor) -> tuple[Region, Tensor]:
         """Returns the fields `region` and `view` of a LocalRegion.
 
-        `start` and `size` are those of the region in the parameter. `memory` has as many dimensions as the parameter.
+        The region covers `size[k]` indices along dimension k of the parameter, from `start[k]`. `memory` contains the
+        elements of the region, and has as many dimensions as the parameter.
         """
         kept = [axis for axis in self.axes if axis is not None]
         dropped = [axis for axis in range(len(size)) if axis not in kept]
@@ -158,7 +159,7 @@ class ModuleTensors:
 
     def __init__(self, module: nn.Module, ignored: frozenset[int] = frozenset()):
         self.module = module
-        #: The ids of parameters that `find` ignores. They are stand-ins for tied parameters (see `TransformersModels`).
+        #: The ids of parameters that `find` ignores: the stand-ins for tied parameters (see `TransformersModels`).
         self.ignored = ignored
         #: The parameters and buffers, by the id of the tensor.
         self.by_id: dict[int, NamedTensor] = {}

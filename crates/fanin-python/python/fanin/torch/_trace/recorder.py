@@ -113,7 +113,7 @@ class Recorder(TorchDispatchMode):
 
     @cached_property
     def events(self) -> dict[int, list[Event]]:
-        """The events that wrote or allocated memory, by `Memory.storage`. To be used when recording has ended."""
+        """Maps each storage (`Memory.storage`) to the events that allocated it or wrote to it. To be used after recording has ended."""
         found: dict[int, list[Event]] = {}
         for event in self.log:
             if event.memory is not None:
@@ -124,7 +124,7 @@ class Recorder(TorchDispatchMode):
     def reads(self) -> dict[int, list[tuple[int, Memory]]]:
         """Maps each storage (`Memory.storage`) to the events that read it: their numbers, and the memory that they read.
 
-        To be used when recording has ended.
+        To be used after recording has ended.
         """
         found: dict[int, list[tuple[int, Memory]]] = {}
         for event in self.log:
@@ -133,7 +133,7 @@ class Recorder(TorchDispatchMode):
         return found
 
     def close(self) -> None:
-        """Releases the stack frames that recording holds. To be called when recording has ended. Events are kept."""
+        """Releases the stack frames that recording holds. To be called after recording has ended. Events are kept."""
         self._frames.close()
 
     def add_existing(self, module: nn.Module) -> None:

@@ -166,7 +166,7 @@ def _where(event: Event) -> str:
 
 
 def _view(memory: Memory, target: Memory) -> dict[str, Any]:
-    """Returns a dict with the key `view` of a step, which says which part of the tensor `target` the step writes.
+    """Returns a dict with the entry `view` of a step: the part of the tensor `target` that the step writes.
 
     If the step writes the whole tensor, the dict is empty.
     """
