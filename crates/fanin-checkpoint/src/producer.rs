@@ -1,5 +1,6 @@
 //! Produces the values of a checkpoint's tensors. The values of a tensor are drawn from a stream, copied from another
-//! checkpoint, computed by a replay, or integers (consecutive for `arange`, or all equal).
+//! checkpoint, or computed by the steps of a replay. The values of an
+//! integer tensor may also be consecutive (`arange`) or all equal.
 
 use std::ops::Range;
 

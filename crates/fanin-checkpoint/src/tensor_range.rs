@@ -62,8 +62,8 @@ impl TensorRange {
         self.tensors.clone().map(|tensor| (tensor, self.values_of(tensor, entries[tensor].values())))
     }
 
-    /// Returns the row-major indices of `tensor` that are in this range. `tensor` is the index of a tensor of this
-    /// range, and `count` is the number of values of the tensor.
+    /// Returns which values of a tensor are in this range, as row-major indices. `tensor` is the index of the tensor in
+    /// the checkpoint, and `count` is the number of its values. The tensor must be in this range.
     pub(crate) fn values_of(&self, tensor: usize, count: usize) -> Range<usize> {
         let start = if tensor == self.tensors.start { self.start_in_first } else { 0 };
         let end = if tensor + 1 == self.tensors.end { self.end_in_last.min(count) } else { count };

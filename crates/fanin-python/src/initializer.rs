@@ -16,7 +16,7 @@ use crate::notebook;
 
 /// An initialization scheme with its arguments, such as `normal(std=0.02)`.
 ///
-/// To create an initializer, call `Initializer` with a spec, or call the function of `fanin` with the scheme's name.
+/// To create an initializer, call `Initializer` with a spec, or the function of `fanin` that has the scheme's name.
 ///
 /// >>> import fanin
 /// >>> fanin.Initializer("kaiming_normal(mode=fan_out, nonlinearity=relu)")

@@ -128,8 +128,8 @@ struct Comparison<'a> {
     tensor: usize,
     planned: &'a Planned,
     progress: &'a dyn Progress,
-    /// The largest allowed distance between an expected value and a stored value, in addition to rounding to the dtype.
-    /// At a tolerance of 0, the bytes of the two values must be equal, so -0 differs from 0.
+    /// The largest allowed distance between an expected value and a stored value. In addition, the values may differ by
+    /// one step of the dtype. At a tolerance of 0, the bytes of the two values must be equal, so -0 differs from 0.
     tolerance: f64,
     /// The row-major index of the next value to compare.
     index: usize,

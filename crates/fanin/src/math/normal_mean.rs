@@ -15,9 +15,9 @@ const REACH: i32 = 14;
 
 /// Returns E[f(z)], the mean of `f(z)`, for z ~ N(0, 1).
 ///
-/// The interval is divided into panels of width 1/2. Each panel is integrated by a Gauss-Legendre rule. A panel is
-/// split in half until the sum of the integrals of both halves agrees with the integral of the panel. Panels are
-/// therefore narrow around kinks and steps of `f`.
+/// The integral from `-REACH` to `REACH` is computed in panels of width 1/2. Each panel is integrated by a
+/// Gauss-Legendre rule. A panel is split in half until the sum of the integrals of both halves agrees with the integral
+/// of the panel. Panels are therefore narrow around kinks and steps of `f`.
 pub(crate) fn normal_mean(f: impl Fn(f64) -> f64) -> f64 {
     let weighted = |z: f64| f(z) * (libm::exp(-z * z / 2.0) / std::f64::consts::TAU.sqrt());
     let panel = |low: f64, high: f64| {

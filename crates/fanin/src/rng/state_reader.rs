@@ -17,7 +17,8 @@ pub(crate) struct StateReader {
     /// The engine that stores the current state. The counters `next` and `left` of the engine are not used.
     engine: Mt19937,
     level: Level,
-    /// The number of the first word of the current state. The number is negative if this word is before word 0.
+    /// The number of the first word of the current state. The number is negative if the state begins before the
+    /// word with the number 0.
     base: i64,
     /// The last [`HISTORY`] words of the sequence before the current state, untempered. The words are zero, and are not
     /// read, until the reader has left its first state.

@@ -37,8 +37,8 @@ impl Arguments<'_> {
         SpecError { text: self.text.to_owned(), at, message, help: None }
     }
 
-    /// Returns the value of the argument called `name`, which must be a number. Returns `default` if the spec does not
-    /// have the argument.
+    /// Returns the value of the argument called `name`. The value must be a number. Returns `default` if the spec does
+    /// not have the argument.
     pub(super) fn number(&self, name: &'static str, default: f64) -> Result<f64, SpecError> {
         match self.values.get(name) {
             None => Ok(default),
@@ -54,8 +54,8 @@ impl Arguments<'_> {
         self.values.get(name).is_some_and(|(at, _)| !self.text[..*at].trim_end().ends_with('='))
     }
 
-    /// Returns the value of the argument called `name`, which must be a number. Returns an error if the spec does not
-    /// have the argument.
+    /// Returns the value of the argument called `name`. The value must be a number. Returns an error if the spec does
+    /// not have the argument.
     pub(super) fn required(&self, name: &'static str) -> Result<f64, SpecError> {
         if self.values.contains_key(name) {
             return self.number(name, 0.0);
@@ -66,8 +66,8 @@ impl Arguments<'_> {
         })
     }
 
-    /// Returns the value of the argument called `name`, which must be a non-negative integer. Returns `default` if the
-    /// spec does not have the argument.
+    /// Returns the value of the argument called `name`. The value must be a non-negative integer. Returns `default` if
+    /// the spec does not have the argument.
     pub(super) fn count(&self, name: &'static str, default: usize) -> Result<usize, SpecError> {
         let number = self.number(name, default as f64)?;
         if number.is_nan() && self.is_deferred {
@@ -128,8 +128,8 @@ impl Arguments<'_> {
         })
     }
 
-    /// Returns the value of the argument for `parameter`, which must be `true` or `false`. Returns `false` if the spec
-    /// does not have the argument.
+    /// Returns the value of the argument for `parameter`. The value must be `true` or `false`. Returns `false` if the
+    /// spec does not have the argument.
     pub(super) fn boolean(&self, parameter: &'static str) -> Result<bool, SpecError> {
         let name = |value| if value { "true" } else { "false" };
         Ok(self.choice(parameter, [true, false], name)?.unwrap_or_default())

@@ -39,9 +39,9 @@ const MIN_VALUES: usize = 256;
 /// The largest number of values that are compared for each tried step.
 const MAX_COMPARED: usize = 400;
 
-/// The largest number of candidate steps that are tried for a tensor. If there are more candidates, the origin is
-/// unknown. A tensor with few values can have more candidates, because even its smallest value may be a large multiple
-/// of the right step.
+/// The largest number of candidate steps that are tried for a tensor. If a tensor has more candidates, its origin is
+/// unknown. This can happen if the tensor has few values, because even the smallest value may be a large multiple of
+/// the right step.
 const MAX_STEPS: u64 = 2048;
 
 /// Values count as multiples of a step only if their [`significance`] is greater than this limit. The limit is high,
@@ -73,8 +73,8 @@ const MIN_PAIRS: f64 = 8.0;
 struct Agreement {
     /// The row of the value.
     row: usize,
-    /// `cos(2 pi d)`, where `d` is the distance from the nearest multiple of the step, divided by the step: 1 for a
-    /// multiple, and 0 on average for other values.
+    /// `cos(2 pi d)`, where `d` is the distance from the value to the nearest multiple of the step, divided by the
+    /// step. The cosine is 1 for a multiple, and 0 on average for other values.
     cosine: f64,
 }
 

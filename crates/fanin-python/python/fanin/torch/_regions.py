@@ -1,12 +1,12 @@
 """Functions that compute, without communication, the regions of a DTensor that this rank holds.
 
 torch splits a dimension of a tensor once for each mesh dimension that shards it. Each split returns the chunks of
-`torch.chunk`. The region of a rank depends on the order of the splits. The placement `_StridedShard` of a mesh dimension means
-that its split was made after splits of mesh dimensions to its right. FSDP2 over tensor parallelism is an example: FSDP2 splits
-the chunk that tensor parallelism gives to a rank, although the mesh dimension of FSDP2 is the first. This module therefore
-sorts the placements by the order of their splits, and applies each split to the result of the previous split. (torch's own
-function compute_local_shape_and_global_offset applies the placements from left to right, which is wrong for sizes that do not
-divide evenly.)
+`torch.chunk`. The region of a rank depends on the order of the splits. The split of a mesh dimension with the placement
+`_StridedShard` was made after the splits of some later mesh dimensions. FSDP2 over tensor parallelism is an example: FSDP2
+splits the chunk that tensor parallelism gives to a rank, although the mesh dimension of FSDP2 is the first. This module
+therefore sorts the placements by the order of their splits, and applies each split to the result of the previous split.
+(torch's own function compute_local_shape_and_global_offset applies the placements from left to right, which is wrong for
+sizes that do not divide evenly.)
 
 A placement that is not a Shard, a Replicate or a `_StridedShard` raises an error. Placements whose order cannot be determined
 also raise an error.

@@ -20,7 +20,7 @@ from ._requests import DTYPES, NORMAL, SPARSE, TRUNC_NORMAL, UNIFORM, MakeReques
 
 _NAMES: dict[MakeRequest, str] = {UNIFORM: "uniform", NORMAL: "normal", TRUNC_NORMAL: "truncated normal", SPARSE: "sparse"}
 #: For each distribution, the other distributions from which its algorithm draws. fanin performs fills with a distribution only if
-#: fanin also draws these other distributions with torch's bits.
+#: fanin's values of these other distributions are also bit-identical to torch's.
 _PARTS: dict[MakeRequest, tuple[MakeRequest, ...]] = {UNIFORM: (), NORMAL: (), TRUNC_NORMAL: (UNIFORM, NORMAL), SPARSE: (NORMAL,)}
 
 #: torch's methods. They are not looked up in `Tensor`, where fast_init replaces them.
@@ -123,7 +123,7 @@ def _bits(tensor: Tensor) -> Tensor:
 
 
 class _Case:
-    """A fill to compare: its shape, the arguments of fanin's request, and the function `draw` that performs the fill with torch."""
+    """A fill to perform with fanin and with torch: the shape, the arguments of `make_request`, and `draw`, which calls torch."""
 
     def __init__(
         self,

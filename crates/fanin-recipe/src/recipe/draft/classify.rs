@@ -167,9 +167,9 @@ impl<'a> Context<'a> {
         Choice { is_guess: true, ..choice }
     }
 
-    /// Returns the choice for the magnitudes of torch's weight norm: the tensor `weight_g` or `original0`. The choice
-    /// is a constant that approximates the norm of the direction (`weight_v` or `original1`). Returns `None` for any
-    /// other tensor.
+    /// Returns the choice for a tensor with the magnitudes of torch's weight norm (`weight_g` or `original0`): a
+    /// constant that approximates the norm of the direction (`weight_v` or `original1`). Returns `None` for any other
+    /// tensor.
     fn weight_norm(&self, entry: &Entry, path: &str, last: &str) -> Option<Choice> {
         let weight = path.strip_suffix(".parametrizations.weight");
         let sibling = match (last, weight) {

@@ -164,8 +164,9 @@ impl Family {
         self.rules.iter().chain(shared.into_iter().flatten()).filter(move |rule| rule.matches(entry))
     }
 
-    /// Returns the source of the family's number `name`: config.json or a count of tensors. `number` is the value of
-    /// `name` in the table `numbers`. `model_type` is the model type in config.json, if there is one.
+    /// Returns where a number of the family comes from: config.json or a count of tensors. `name` is the name of the
+    /// number, and `number` is its entry in the table `numbers`. `model_type` is the model type in config.json, if
+    /// there is one.
     pub(super) fn number<'a>(name: &'a str, number: &'a Toml, model_type: Option<&str>) -> NumberSource<'a> {
         let value =
             |value: &Toml| value.as_float().or_else(|| value.as_integer().map(|integer| integer as f64));

@@ -18,7 +18,8 @@ pub(crate) struct Quantile32<const TAIL: bool> {
     smaller: SmallerTail,
     /// The probability of the interval, divided by 2^32, the number of different words.
     word_mass: f32,
-    /// The number `2 * p - 1` halfway between the words -1 and 0. Words are read as signed integers.
+    /// The number `2 * p - 1` (see [`Quantile32`]) at the midpoint between the words -1 and 0. Words are read as signed
+    /// integers.
     middle: f32,
     /// The increase of `2 * p - 1` if the word, read as a signed integer, increases by 1.
     scale: f32,

@@ -14,7 +14,7 @@ use crate::streams::checks::check_region;
 use crate::streams::fixed::{fill_constant, fill_fixed};
 use crate::tensor::{Order, TensorMut};
 
-/// A plan that is prepared to fill any region of one tensor on the native stream. The plan consists of blocks.
+/// A plan that consists of blocks, prepared to fill any region of one tensor with values of the native stream.
 #[derive(Debug, Clone)]
 pub(super) struct PreparedBlocks {
     plan: Plan,

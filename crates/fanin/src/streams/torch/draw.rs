@@ -1,4 +1,4 @@
-//! `Torch::draw`, which draws uniform, normal and truncated normal values, and the normal values of sparse tensors.
+//! `Torch::draw`, which draws uniform, normal and truncated normal values. It also draws the normal values of `sparse`.
 
 use super::generator::Torch;
 use super::sequences::{ByGroups, Part};

@@ -33,8 +33,8 @@ fn proposes_normals(mean: f64, std: f64, low: f64, high: f64) -> bool {
     cdf((high - mean) / std) - cdf((low - mean) / std) > 0.3
 }
 
-/// Returns the error `BoundsOverflow` if torch cannot draw proposals for the plan. This is the case if torch draws
-/// uniform proposals, and a bound or the difference of the bounds is not finite in the plan's type.
+/// Returns the error `BoundsOverflow` if torch needs uniform proposals for the plan, but cannot draw them: a bound or
+/// the difference of the bounds is not finite in the plan's type.
 pub(super) fn check_bounds(plan: &Plan) -> Result<(), Error> {
     if let Distribution::TruncatedNormal { mean, std, low, high, method } = plan.distribution()
         && method != Some(Truncation::InverseCdf)

@@ -132,7 +132,7 @@ class Pattern:
             start += count
 
     def expected(self, dtype: torch.dtype, start: int, count: int) -> Tensor:
-        """Returns the bytes of the pattern for tensors of `dtype` at the positions `start..start + count` of the memory."""
+        """Returns the bytes `start..start + count` of memory that is filled with the pattern for tensors of `dtype`."""
         tile = self.tile(dtype)
         offset = start % PERIOD
         if offset + count <= PERIOD:

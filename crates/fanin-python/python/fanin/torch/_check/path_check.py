@@ -221,9 +221,10 @@ class PathCheck:
     def _repeat(self) -> None:
         """Repeats the first build, to find out why the blocks in `_undecided` differ between the first two builds.
 
-        If a block of this third build equals the block of the first build, the seed determines its values. So the second build differs
-        because of its other byte pattern: the elements depend on unwritten memory. If the block differs from the block of the first
-        build, the seed does not determine its values. The third build is traced if no earlier build was traced.
+        If a block of this third build equals the block of the first build, the seed determines its values. The second build then
+        differs only because unwritten memory contained another byte pattern: the elements depend on unwritten memory. If the block
+        differs from the block of the first build, the seed does not determine its values. The third build is traced if no earlier
+        build was traced.
         """
         built = self._build(0, self.seed, traced=self.trace is None)
         third = {named.name: named.tensor for named in tensors_of(built.module)}

@@ -89,7 +89,7 @@ class Finding:
     what: str
     #: The number of training steps after which the root mean square was measured.
     step: int
-    #: The exponent a, if the root mean square is proportional to width^a.
+    #: The exponent a: the root mean square is about proportional to width^a.
     slope: float
     #: The finding in words, with a remedy.
     text: str

@@ -39,10 +39,10 @@ def judge(modules: Sequence[Module]) -> tuple[str, list[Finding]]:
 
 
 def _initial_size(module: Module, has_begun: bool) -> Finding | None:
-    """Returns a finding if the rms of a module's output depends on the width before the first step.
+    """Returns a finding if, before the first training step, the rms of a module's output depends on the width.
 
     Exception: an earlier module has such a finding (`has_begun`), and the rms of the module's output depends on the width with
-    about the same exponent as the rms of its input. Such a module only passes the dependence on, so None is returned.
+    about the same exponent as the rms of its input. Such a module only inherits the dependence from its input, so None is returned.
     """
     initial = module.size_slopes[0]
     if initial is None or abs(initial.value) <= LIMIT or (initial.value < 0 and module.may_vanish):

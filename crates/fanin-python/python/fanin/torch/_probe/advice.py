@@ -101,7 +101,7 @@ def _measured(
             warnings.simplefilter("ignore")
             return analyze(changed, [run(changed, batch, loss, seed)])
     except (ValueError, TypeError, RuntimeError, NotImplementedError):
-        # Not every model can be copied, and not every parameter can be filled by a recipe. Such changes cannot be tried.
+        # A change cannot be tried if the model cannot be copied, or if a recipe cannot fill one of the parameters.
         return None
 
 

@@ -128,7 +128,7 @@ def _new_spec(analysis: Analysis, weights: Weights) -> str:
 def following_activation(analysis: Analysis, layer: Layer) -> str | None:
     """Returns the activation function that reads a layer's output, directly or through layers such as norms and dropout.
 
-    Returns None if a layer with weights or an addition reads the output first, or if no activation is among the next 7 layers.
+    Returns None if an addition or a layer with weights reads the output first, or if no activation is among the next 7 layers.
     """
     seen = {layer.index}
     for one in analysis.run.layers[layer.index + 1 : layer.index + 8]:

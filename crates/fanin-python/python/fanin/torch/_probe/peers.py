@@ -88,9 +88,9 @@ def outliers(weights: list[Weights]) -> list[Outlier]:
     it is compared with peers of other shapes. The first and the last layer are not compared with peers of other shapes, because they
     often differ from the other layers.
 
-    Each comparison is made under three assumptions. The first is that the rms does not depend on the fans. The second is that it is
-    proportional to 1/sqrt(fan_in), and the third that it is proportional to 1/sqrt(fan_out). A parameter is only returned if it differs
-    under all three assumptions.
+    Each comparison is made three times, with different assumptions about the rms: that it does not depend on the fans, that it is
+    proportional to 1/sqrt(fan_in), or that it is proportional to 1/sqrt(fan_out). A parameter is only returned if it differs in all
+    three comparisons.
     """
     fans = {one.module: one.shape for one in weights if one.name.endswith("weight") and len(one.shape) > 1}
     order = {one.name: index for index, one in enumerate(weights)}

@@ -142,8 +142,8 @@ def predict_backward(layers: list[Layer]) -> None:
             continue
         size = layer.forward.count
         own = sums.get(layer.index)
-        # `own` is None if no later layer has passed a gradient to this layer. Then this layer is the output of the model, where the
-        # prediction starts, or theory has no rule for a layer that reads this layer's output. The measured gradient is used instead.
+        # `own` is None if this layer is the output of the model, where the prediction starts. `own` is also None if theory has no
+        # rule for a layer that reads this layer's output. In both cases, the measured gradient is used.
         own = layer.p * size if own is None else own
         layer.theory_p = own / size
         for one in layer.sources:
@@ -248,8 +248,8 @@ def _fixed_point(activation: Layer | None, gain: float, bias: float, q: float) -
         if following is None or not 1e-30 < following < 1e30:
             break
         change, q = abs(following - q) / following, following
-        # A small change of q does not always mean that q is near a fixed point q*. For relu at chi = 1, the iteration leaves every
-        # q unchanged, so there is no single q*. For tanh at chi = 1, q falls to 0 as 1/depth, so the changes of q become small.
+        # The limit is this low because q may change little before it reaches a fixed point q*: for tanh at chi = 1, q falls to 0
+        # only as 1/depth. For relu at chi = 1, the iteration leaves every q unchanged, so there is no single q*.
         if change < 1e-9:
             settled = activation is not None and name not in ("relu", "leaky_relu")
             break

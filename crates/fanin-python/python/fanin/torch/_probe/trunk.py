@@ -144,10 +144,10 @@ def _gradient(run: Run, index: int) -> float:
 
 
 def longest_path(run: Run) -> list[int]:
-    """Returns the path to the output that has the largest number of layers with weights, as layer indices in order of execution.
+    """Of all paths to the output, returns the path with the most layers that have weights, as layer indices in order of execution.
 
-    If paths that meet at a layer have equally many, the one with the largest gradient just before this layer is taken. In
-    attention, this is the path through the values, because queries and keys get little gradient if the probabilities are nearly
+    If paths that meet at a layer have equally many such layers, the path with the largest gradient just before this layer is taken.
+    In attention, this is the path through the values, because queries and keys get little gradient if the probabilities are nearly
     equal.
     """
     depth: list[int] = []

@@ -3,7 +3,7 @@
 It does three things:
 
 - For `normal_` and `uniform_` of a parameter, it writes values of the native stream.
-- It performs operations on a DTensor for which torch would communicate, or would work on a copy: indexing, views, and `copy_` from an
+- On a DTensor, it performs operations that torch would do with communication or on a copy: indexing, views, and `copy_` from an
   ordinary tensor.
 - It records which elements of a parameter were written, and which tensors have *known values*: values that were computed only from
   written memory. If unknown values are written to a parameter, as in `bias.data = pad(bias.data)` after `to_empty`, the elements of
@@ -134,7 +134,7 @@ class ShardedMode(TorchFunctionMode):
         return view
 
     def fill(self, view: ParameterView, spec: Any) -> None:
-        """Fills a view of a parameter, or of a tensor that `empty_like` returned for it, and records the write."""
+        """Fills a view and records the write. The view is of a parameter, or of the result of `empty_like(parameter)`."""
         fill(view, spec, self.seed)
         self._log_like(view)
 

@@ -105,7 +105,7 @@ class Recorder(TorchDispatchMode):
         super().__init__()
         #: All events in order.
         self.log: list[Event] = []
-        #: Storages that existed before the recording began. The values that they had then count as unwritten.
+        #: Storages that existed before the recording began. Their values at that time count as unwritten.
         self.existing: set[int] = set()
         #: Weak references to storages, by `Memory.storage`.
         self._weak: dict[int, int] = {}
@@ -181,7 +181,7 @@ class Recorder(TorchDispatchMode):
             result = call_operator(operator, args, kwargs)
         if kind == WRITE:
             if effect.only_numbers:
-                # The most frequent case is treated first: an operator that writes numbers to one tensor and reads none.
+                # The most frequent case is treated first: an operator that has only one tensor as an argument, and writes to it.
                 arguments = (Tensor, *args[1:]), _plain_named(kwargs) if kwargs else _NO_NAMES
                 memory = self.memory_of(args[0])
                 if memory is not None:
