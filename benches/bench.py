@@ -40,8 +40,8 @@ ROUNDS = 15
 #: The pause in seconds before each contender (a library or the memory fill) does a long fill. OpenMP threads spin for some
 #: milliseconds after a parallel operation. Without the pause, they would compete with the threads of the next contender.
 REST = 0.03
-#: If a contender does a long fill in less than this time in seconds, it does an additional fill before each timed fill, after the
-#: pause `REST`. The additional fill wakes its threads.
+#: If a contender does a long fill in less than this time in seconds, an untimed fill between the pause `REST` and each timed fill
+#: wakes the contender's threads.
 WAKE = 0.05
 
 
@@ -112,7 +112,7 @@ def models(options: argparse.Namespace) -> None:
 
 
 def peer_table(cases: list[dict[str, Any]]) -> list[str]:
-    """Returns the lines of a table: the minimum time of each other library, divided by the minimum time of each stream of fanin."""
+    """Returns the lines of a table of ratios: the minimum time of a library, divided by the minimum time of a stream of fanin."""
     names = {"torch": "torch", "numpy": "NumPy (SFC64)", "jax": "JAX (jit)", **{name: name for name in PEERS}}
     measured = [case for case in cases if set(PEERS) & set(case["least"])]
     head = [f"{case['name']}, {stream}" for case in measured for stream in ("torch stream", "native stream")]

@@ -42,8 +42,8 @@ import model_configs  # noqa: E402
 BUDGET = 150.0
 ROUNDS = 5
 
-#: The number of small models that are built, to find models whose construction `fast_init()` slows down. Half of them are models of
-#: timm, and half are models of transformers.
+#: The number of small models that are built, to find models that are built more slowly inside `fast_init()`. Half of the small
+#: models are models of timm, and half are models of transformers.
 MANY = 60
 #: If torch builds a small model in less than this time in seconds, the model is left out of the results.
 SHORT = 0.02

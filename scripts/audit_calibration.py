@@ -5,8 +5,8 @@
 - Freshly initialized weights of models of transformers and timm: every tensor with at least 64 values that is not constant
   should be classified as fresh. `fanin audit` should report no problem, unless the problem is intended by the model, such as
   two tensors with the same values.
-- Damaged weights: up to four large weights of each model are damaged, in one way at a time. `fanin audit` should notice every
-  damage.
+- Damaged weights: up to four large weights of each model. Each kind of damage is done to a separate copy of each of these
+  weights. `fanin audit` should notice every damage.
 - Trained weights: a small network is trained on a random task with Adam. The script prints the classification after 0, 100,
   500 and 1500 steps.
 """

@@ -16,7 +16,7 @@ CHANCE = 3
 #: At most about this many elements of a tensor are compared.
 LARGEST = 200_000
 
-#: The number of groups of rows, and of columns, whose standard deviations are compared.
+#: The rows are divided into this number of groups, and so are the columns. The standard deviations of the groups are compared.
 GROUPS = 8
 
 #: The singular values of a matrix are compared only if its shorter side is at most this long.
@@ -56,9 +56,9 @@ def evidence(samples: list[np.ndarray]) -> dict[str, Any]:
 
 
 def thinned(array: np.ndarray) -> np.ndarray:
-    """Returns a part of `array` with at most about `LARGEST` elements: evenly spaced rows.
+    """Returns a part of `array` with about `LARGEST` elements or fewer.
 
-    If these rows have more elements, only evenly spaced columns of the rows are returned.
+    Evenly spaced rows are kept. If the kept rows have more than `LARGEST` elements, only evenly spaced columns of them are kept.
     """
     for axis in range(min(array.ndim, 2)):
         step = min(-(-array.size // LARGEST), array.shape[axis])
@@ -134,7 +134,7 @@ def _drawn(real: dict[str, Any], draft: dict[str, Any]) -> str | None:
     a, b = real["sample"], draft["sample"]
     points = np.concatenate([a, b])
     gap = np.abs(np.searchsorted(a, points, "right") / a.size - np.searchsorted(b, points, "right") / b.size).max()
-    # The Kolmogorov-Smirnov distance of equal distributions exceeds this bound with a probability of 3e-7.
+    # For two samples of the same distribution, the Kolmogorov-Smirnov distance exceeds this bound with a probability of 3e-7.
     if gap > 2.8 * math.sqrt(1 / a.size + 1 / b.size):
         return f"the same std {real['std']:.5g}, another distribution: {gap:.3f} between the distribution functions"
     for axis, (left, right) in enumerate(zip(real.get("groups", ()), draft.get("groups", ()))):

@@ -9,9 +9,9 @@
 also writes the config.json of the model, and a model.safetensors that has a header and no values. Models that are in the folder
 already are skipped, so `build` can be interrupted and continued.
 
-`compare` drafts a recipe from the two files, and another one without config.json. It fills each tensor by the draft, and compares
-the values with the summary that `build` kept. The tensors are counted in four classes: right or wrong, and with or without the
-word CHECK in the draft.
+`compare` drafts a recipe from the two files, and another one without config.json. It fills each tensor with each of the two
+recipes, and compares the values with the summary that `build` kept. The tensors are counted in four classes: right or wrong, and
+with or without the word CHECK in the draft.
 """
 
 from __future__ import annotations

@@ -66,7 +66,7 @@ def check(condition: object, message: str) -> None:
 
 
 def addresses() -> str:
-    """Checks that all files name the same version and addresses. Returns the address of the repository."""
+    """Checks that the version and the URLs are the same in all files that contain them. Returns the URL of the repository."""
     cargo = tomllib.loads((ROOT / "Cargo.toml").read_text())["workspace"]["package"]
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     repository, homepage = cargo["repository"], cargo["homepage"]

@@ -137,7 +137,7 @@ def bits(tensor):
 
 
 def compare(name, mesh):
-    """Compares a model class on a mesh with one process. Returns the outcome, such as "same", and a text with the reason."""
+    """Compares a sharded model of a class with an unsharded one. Returns the outcome, such as "same", and a text with the reason."""
     from fanin.torch._regions import local_of, regions_of, view_of
 
     try:

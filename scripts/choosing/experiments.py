@@ -142,7 +142,7 @@ RESIDUAL_CNN = Experiment(
     steps=100,
 )
 
-#: The number of sublayers of each transformer that is trained.
+#: Each transformer in the training experiments has this number of sublayers.
 TRAINED = 24
 NORMS = '"*norm.weight" = "ones"\n"position" = "zeros"\n'
 FUSED = '"*qkv.weight" = "blocks(xavier_uniform, count=3)"\n"*" = "xavier_uniform"'

@@ -1,4 +1,7 @@
-"""Draws one picture for each experiment: signal, gradient and training loss. The pictures are readable in light and dark mode."""
+"""Draws one picture for each experiment, with panels for the signal, the gradient and the training loss.
+
+The pictures are readable in light and dark mode.
+"""
 
 from __future__ import annotations
 

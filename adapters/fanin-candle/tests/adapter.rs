@@ -74,7 +74,7 @@ fn layers_have_the_values_of_torch_after_torch_manual_seed() -> Result<()> {
     let layers = Layers::torch_defaults(SeedSource::torch(0));
     net(layers.var_builder(DType::F32, &CPU))?;
     assert_golden(layers.var_map(), MODULES);
-    // `RecipeInit::build` gives the same values, although the function builds the model twice.
+    // `RecipeInit::build` builds the model twice, but its values are still the golden values.
     let mut seed_source = SeedSource::torch(0);
     let (_, vars) = recipe(NET).build(DType::F32, &CPU, &mut seed_source, net)?;
     assert_golden(&vars, MODULES);

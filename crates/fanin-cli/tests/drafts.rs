@@ -238,8 +238,8 @@ fn the_text_model_of_blip_has_a_row_of_zeros_for_the_padding_token() {
         ],
     );
     assert!(is_certain(&text), "{text}");
-    // The family has no rule for this matrix, because another field of config.json is its std. The draft therefore
-    // guesses a rule, and marks the rule with CHECK.
+    // The family has no rule for this matrix, because its std is a field of config.json that the family does not read.
+    // The draft therefore guesses a rule, and marks the rule with CHECK.
     let (text, _) = draft(Some(config), &[("text_projection.weight", &[4, 4])]);
     assert_eq!(checks(&text), [true], "{text}");
 }

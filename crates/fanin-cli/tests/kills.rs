@@ -100,7 +100,8 @@ fn a_killed_run_leaves_complete_shards_and_resume_completes_them() {
 fn a_killed_run_with_force_leaves_each_existing_file_unchanged_or_replaced() {
     let fixture = fixture();
     let mut interrupted = 0;
-    // The checkpoint is a single file in the first case, and shards that are renamed together in the second case.
+    // The checkpoint is a single file in the first case. In the second case it has several shards, which are renamed
+    // when all of them are written.
     for more in [&[][..], &["--max-shard-size", "16MB"]] {
         let run = |seed, out| [&["--seed", seed, "--force", "-o", out], more].concat();
         run_timed(&fixture, &run("1", "old/"));

@@ -48,7 +48,7 @@ fn change(fixture: &Fixture, tensor: &str, mut value: impl FnMut(usize) -> Optio
     for index in 0..entry.values() {
         if let Some(value) = value(index) {
             let value = value.to_le_bytes();
-            // A bf16 value is the upper half of the f32 value, which is the last two of the four little-endian bytes.
+            // A bf16 value is the upper half of the f32 value: the last two of its four little-endian bytes.
             let size = entry.dtype.size();
             bytes[start + index * size..][..size].copy_from_slice(&value[4 - size..]);
         }

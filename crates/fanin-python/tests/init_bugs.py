@@ -1,4 +1,4 @@
-"""Small models with one initialization bug each, most of them from public projects, and the same models without the bug."""
+"""Small models with one initialization bug each, and the same models without the bug. Most of the bugs are from public projects."""
 
 import copy
 import math

@@ -14,7 +14,7 @@ def run(script, count, folder, *arguments, timeout=600, environment=None):
     """Runs `ranks/SCRIPT rank count folder ...` in `count` processes. Returns the last line of each output, parsed as JSON.
 
     If a process fails, or if the processes take more than `timeout` seconds, all processes are ended and the test fails.
-    Otherwise the ranks might wait for each other forever.
+    The remaining ranks might otherwise wait forever for a rank that has failed.
     """
     settings = {
         # Each rank uses one thread, which is also the default of launchers such as torchrun.

@@ -1,4 +1,4 @@
-"""coord_check measures the exponents that theory predicts, and names the module that has a wrong multiplier."""
+"""The exponents that coord_check measures agree with theory. It names the module that has a wrong multiplier."""
 
 import json
 import math

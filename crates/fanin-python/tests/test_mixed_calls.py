@@ -21,7 +21,7 @@ from fanin.torch._deferred import mode
 DTYPES = [torch.float32] * 4 + [torch.float64, torch.float16, torch.bfloat16]
 
 #: Lengths of tensors near the sizes at which code paths change: multiples of 16 (torch draws groups of 16 normal values), 624 (the
-#: generator produces its 32-bit words in blocks of 624), and 2048, 4096 and 8192 (fanin fills tensors of at least 8192 values).
+#: generator produces its 32-bit words in blocks of 624), and 8192 (torch itself fills tensors with fewer values).
 LENGTHS = [1, 2, 3, 15, 16, 17, 31, 33, 623, 625, 2047, 2048, 2049, 2063, 2065, 4097, 8191, 8192, 8193, 8207, 8209]
 
 

@@ -1,4 +1,4 @@
-"""The reports of probe: advice, JSON, the HTML page, text, plots and the command."""
+"""The reports of probe (advice, JSON, the HTML page, text and plots), and the command that prints them."""
 
 import copy
 import json

@@ -23,7 +23,7 @@ def chunk(rows, count, index):
 
 
 def indices(size, mesh, coordinate, placements):
-    """Returns the indices of a vector that the rank at `coordinate` of a mesh holds."""
+    """Returns the indices of those elements of a vector that are on the rank at `coordinate` of a mesh."""
     along = intervals_of((size,), mesh, coordinate, placements)[0]
     return [index for start, end in along for index in range(start, end)]
 

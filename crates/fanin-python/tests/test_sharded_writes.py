@@ -1,7 +1,7 @@
 """sharded_init raises an error that names the parameters with elements that were not written.
 
-An element counts as not written if it still has the content that `torch.empty` left in memory, or if its value was computed from
-such content.
+An element counts as not written if it still has its value from the uninitialized memory of `torch.empty`, or if its value was
+computed from such a value.
 """
 
 import pytest

@@ -80,7 +80,7 @@ fn shapes_that_need_more_words_than_can_be_counted_are_errors() {
 
 #[test]
 fn a_shuffle_of_columns_that_do_not_fit_in_memory_is_an_error() {
-    // Each of the 8192 threads of the team shuffles two columns at a time, and needs one byte for each row of these
+    // Each of the 8192 threads of the team shuffles two columns at a time, and needs one byte for each element of these
     // columns.
     fn run_nothing(_: usize, _: &(dyn Fn() + Sync)) {}
     let team = fanin::Threads::Team(fanin::Team::new(1 << 13, run_nothing));

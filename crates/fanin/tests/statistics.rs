@@ -4,8 +4,8 @@
 //! this file, a correct stream fails a test for about one choice of seeds in 100. The seeds are fixed, so a failure
 //! means that the stream has changed.
 //!
-//! Kolmogorov-Smirnov tests do not detect errors in the tails, in the number of distinct values, in the mass at a
-//! bound, or in zeros. Other tests of this file detect these errors.
+//! Kolmogorov-Smirnov tests do not detect errors in the tails, in the number of distinct values, in the number of
+//! values at a bound, or in the number of zeros. Other tests of this file detect these errors.
 
 mod common;
 

@@ -35,7 +35,7 @@ fn neighbours_16_bit(bits: u16, to_f64: impl Fn(u16) -> f64) -> (f64, f64) {
 /// value. `to_f64` converts bits to a value.
 ///
 /// The largest value of e4m3fn has only one finite neighbour, because the next bit pattern is NaN. In place of NaN, the
-/// function returns a number at the same distance on the other side of the value.
+/// function returns the number that is as far from the value as the finite neighbour, but on the opposite side.
 fn neighbours_8_bit(bits: u8, to_f64: impl Fn(u8) -> f64) -> (f64, f64) {
     let (sign, magnitude) = (bits & 0x80, bits & 0x7f);
     let value = to_f64(bits);

@@ -1,4 +1,4 @@
-//! Tests of the kinds and the problems that `audit` reports.
+//! Tests of the kinds of tensors and of the problems that `audit` reports.
 
 use crate::common::{bytes_of, fixture, save, save_one, values};
 

@@ -38,7 +38,7 @@ fn verify_compares_names_shapes_and_types_with_the_model() {
     let ran =
         fixture.run(&["verify", "x.safetensors", "--recipe", "right.toml", "--like", "resnet50", "--json"]);
     assert_eq!(ran.code, 2, "the recipe does not fit: {}", ran.stdout);
-    // A checkpoint in another dtype matches the model if all of its tensors have this dtype.
+    // A checkpoint whose tensors all have the same dtype matches the model, even if the model has a different dtype.
     fixture.good(&["init", "right.toml", "--like", "shapes.json", "--dtype", "bf16", "-o", "b.safetensors"]);
     fixture.good(&["verify", "b.safetensors", "--recipe", "right.toml", "--like", "shapes.json"]);
 }

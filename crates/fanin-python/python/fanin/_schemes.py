@@ -289,7 +289,8 @@ def zero_hadamard() -> Initializer:
 def idinit(tau: float = 1.0) -> Initializer:
     """Returns an initializer for IDInit (Pan et al. 2025).
 
-    The weight is `tau` times the identity. If there are more outputs than inputs, the identity is repeated along the rows.
+    The weight is `tau` times the identity. If there are more outputs than inputs, copies of the identity are stacked
+    below one another.
     """
     return _make("idinit", tau=tau)
 

@@ -1,4 +1,7 @@
-"""Verifies DTensors on several ranks: with a seed, each rank compares its own region. Prints the results."""
+"""Verifies DTensors on several ranks, and prints the results.
+
+If a seed is given, each rank compares its own region with the values that the seed gives.
+"""
 
 import json
 import sys

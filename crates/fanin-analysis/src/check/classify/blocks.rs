@@ -41,8 +41,8 @@ pub(super) struct Divided {
 /// function's module do not import each other.
 type Classify = dyn Fn(&Scan<'_>) -> Result<Classification>;
 
-/// Divides a tensor into blocks of equal size along one axis, if each block is fresh, orthogonal or constant. Returns
-/// `None` for other tensors.
+/// Divides a tensor into blocks of equal size along one axis, if each block is of the kind `Fresh`, `Orthogonal` or
+/// `Constant`. Returns `None` for other tensors.
 ///
 /// A division into blocks is tried if `structure` shows that the mean squares of slices along the axis differ within
 /// the tensor, but not within the blocks. If the scale of a few matrices of a stack differs from the scale of the
@@ -141,10 +141,10 @@ impl Group {
 
 /// Classifies each of the `count` blocks along `axis`.
 ///
-/// Returns `None` if a block is neither fresh nor orthogonal nor constant, or if a block has problems. If `orthogonal`
-/// is true, all blocks must be orthogonal. If `orthogonal` is false and the tensor is not a stack, the blocks must have
-/// at least two distributions. If the scale of a few matrices of a stack differs from the scale of the others, a
-/// message is added to `problems`.
+/// Returns `None` if a block has a kind other than `Fresh`, `Orthogonal` and `Constant`, or if a block has problems. If
+/// `orthogonal` is true, all blocks must be orthogonal. If `orthogonal` is false and the tensor is not a stack, the
+/// blocks must have at least two distributions. If the scale of a few matrices of a stack differs from the scale of the
+/// others, a message is added to `problems`.
 fn divided(
     scan: &Scan<'_>,
     (axis, count): (usize, usize),

@@ -27,7 +27,8 @@ pub enum Kind {
     /// The values follow a formula or a pattern instead of being random. The text says which: all rows equal, a rising
     /// or falling sequence, a few distinct values, numbers of a few digits, or sines and cosines.
     Table(&'static str),
-    /// The tensor consists of blocks of equal size along one axis. Each block is fresh, orthogonal or constant.
+    /// The tensor consists of blocks of equal size along one axis. Each block is of the kind `Fresh`, `Orthogonal` or
+    /// `Constant`.
     Blocks {
         /// The axis along which the blocks follow one another.
         axis: usize,

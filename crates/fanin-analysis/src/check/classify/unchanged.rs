@@ -440,7 +440,7 @@ mod tests {
         let found = origin_of(&values, 16, &distribution);
         let Origin::PartlyChanged { unchanged, changed } = found else { panic!("{found:?}") };
         assert!(unchanged >= 200 && (40..=51).contains(&changed), "{found:?}");
-        // A matrix of two draws, one of which was changed.
+        // A matrix whose second half was changed after it was drawn.
         let (mut values, _) = drawn(&mut Torch::new(3), "normal(std=1)", &[256, 16]);
         values[128 * 16..].iter_mut().enumerate().for_each(|(k, x)| *x += 1e-4 * (k as f32).cos());
         assert_eq!(origin_of(&values, 16, &distribution), Origin::Unknown);

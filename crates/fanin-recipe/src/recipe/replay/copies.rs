@@ -1,4 +1,5 @@
-//! Limits the copies between the tensors of a replay, so that a short text cannot cause very much work.
+//! Limits the copies between the tensors of a replay. Without limits, a short recipe could take very long
+//! to run.
 
 use std::collections::HashMap;
 

@@ -4,7 +4,8 @@
 const SQRT_2: f64 = std::f64::consts::SQRT_2;
 
 /// The distance from the mean of the untruncated normal, in standard deviations, at which the far tail begins. If the
-/// whole interval is in the far tail, values are computed from the logarithm of the tail probability.
+/// whole interval is in the far tail, random values are computed from the logarithm of the tail probability, and the
+/// moments by numerical integration.
 pub(super) const FAR_TAIL: f64 = 5.0;
 
 /// Returns P(Z < z) for a standard normal Z.

@@ -1,4 +1,4 @@
-//! Sources and arguments that several entries of the registry share.
+//! Citations and arguments that several entries of the registry share.
 
 use crate::error::SpecError;
 use crate::plan::Truncation;

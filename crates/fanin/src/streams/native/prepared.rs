@@ -9,7 +9,8 @@ use crate::streams::checks::{check_method, check_region, check_whole};
 use crate::streams::stream::Stream;
 use crate::tensor::TensorMut;
 
-/// A plan that is prepared to fill any region of one tensor on the native stream. Created by [`NativeTensor::prepare`].
+/// A plan that is prepared to fill any region of one tensor with values of the native stream. Created by
+/// [`NativeTensor::prepare`].
 /// Work that does not depend on the region is done once, before the first fill.
 #[derive(Debug, Clone)]
 pub struct Prepared(Kind);

@@ -81,8 +81,9 @@ impl<S: Fn() -> StateReaders> RejectionCursors<S> {
         }
     }
 
-    /// Ends the current block. Returns the largest number of later passes that a block has needed, and the state
-    /// readers of the last of these passes. The state readers are `None` if no block has needed a later pass.
+    /// Ends the current block. Returns the largest number of passes after the first one that a block has needed, and
+    /// the state readers of the last of these passes. The state readers are `None` if no block has needed more than one
+    /// pass.
     pub(super) fn finish(mut self) -> (u64, Option<StateReaders>) {
         self.begin_block();
         let farthest = if self.max_passes > self.max_kept { self.farthest } else { self.kept.pop() };

@@ -70,8 +70,8 @@ pub(super) const fn words_per_value(dtype: DType) -> u64 {
     if matches!(dtype, DType::F64) { 2 } else { 1 }
 }
 
-/// Returns the type for which values of the type `dtype` are drawn. torch cannot draw 8-bit types, so their values are
-/// drawn as f32 values and then rounded.
+/// Returns the type in which the values of a tensor of type `dtype` are drawn. torch cannot draw 8-bit values, so they
+/// are drawn in f32 and then rounded.
 pub(super) fn drawn_dtype(dtype: DType) -> DType {
     if dtype.size() == 1 { DType::F32 } else { dtype }
 }
@@ -124,8 +124,9 @@ impl Groups {
     pub(super) fn new(dtype: DType, count: usize) -> Self {
         let each = words_per_value(dtype);
         let words = each as usize * GROUP;
-        // For f32 and f64, torch first draws the words of all values. For f16 and bf16, torch first draws only the
-        // words of whole groups. The words of the last group follow.
+        // For f32 and f64, torch first draws words for all values. For f16 and bf16, torch first draws words only for
+        // whole groups. If `count` is not a multiple of `GROUP`, torch then draws words for the last group, for all
+        // types.
         let drawn = if dtype.size() == 2 { count / GROUP * GROUP } else { count };
         let drawn = each * drawn as u64;
         let last = (!count.is_multiple_of(GROUP)).then_some(drawn);

@@ -64,7 +64,7 @@ def build_once(build: Callable[[], Any], via: str, pattern: Pattern, seed: int, 
             # `to_empty` also discards the values of tensors that are not on the meta device.
             module.to_empty(device="cpu")
             steps.append('to_empty(device="cpu")')
-            # `to_empty` allocated all of the memory, so the recorded lines say nothing about the user's code.
+            # `to_empty` allocated all of the memory, so the source lines recorded for the allocations are not in the user's code.
             memory.allocated.clear()
         if init is None and via == "meta":
             init, step = find_init(module)

@@ -81,7 +81,7 @@ def _files(path: Path) -> list[Path]:
 
 
 class Difference:
-    """A tensor of a module that differs from the checkpoint."""
+    """A tensor that has other values in the module than in the checkpoint."""
 
     def __init__(self, key: str, differing: Tensor, values: Tensor, detail: str):
         #: The name of the tensor in the checkpoint.

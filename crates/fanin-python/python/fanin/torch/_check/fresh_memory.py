@@ -74,7 +74,7 @@ def _integer_bytes(size: int) -> Tensor:
 
 
 def _integer_size(dtype: torch.dtype) -> int:
-    """Returns the number of bytes of an integer dtype, or 0 for float and complex dtypes, which share one pattern."""
+    """Returns the size in bytes of an integer dtype, or 0 for float and complex dtypes, whose pattern does not depend on the size."""
     return 0 if dtype.is_floating_point or dtype.is_complex else dtype.itemsize
 
 

@@ -179,7 +179,10 @@ class PathCheck:
             self.notes.append(f"{len(unused)} names of the checkpoint are not in the module: {_first_names(sorted(unused))}")
 
     def _find_same_draws(self, tensors: list[NamedTensor]) -> None:
-        """Finds groups of parameters with the same first values, up to scale and mean. `_check_draws` checks if they were drawn."""
+        """Finds groups of parameters whose first elements are equal, except for their mean and their scale.
+
+        `_check_draws` later checks whether these elements are random draws.
+        """
         groups: dict[Any, list[NamedTensor]] = defaultdict(list)
         for named in tensors:
             state = self.first.states[named.name]
@@ -194,7 +197,10 @@ class PathCheck:
                 self._same_draws.append([group[0].name, *others])
 
     def _compare_patterns(self, traced: bool) -> None:
-        """Builds the module with the second byte pattern in new memory, and finds the elements that differ from the first build."""
+        """Builds the module again, and finds the elements that differ from the first build.
+
+        In this build, new memory is filled with the second byte pattern.
+        """
         try:
             built = self._build(1, self.seed, traced)
         except Exception as error:

@@ -41,7 +41,7 @@ _SIGN_BITS = int.from_bytes(b"\x80" * HEAD, "little")
 
 
 def have_same_draws(a: Tensor, b: Tensor) -> bool:
-    """Returns whether the first values of two parameters are equal, except for their mean and their scale."""
+    """Returns whether the first elements of two parameters are equal, except for their mean and their scale."""
     x, y = (_head(one) - _head(one).mean() for one in (a, b))
     return float(x @ y) > _CORRELATION * float(x.norm() * y.norm())
 

@@ -128,7 +128,7 @@ class CoordCheck:
         return to_json(self)
 
     def to_html(self) -> str:
-        """Returns an HTML page with the findings and the table. The page can be opened without a network."""
+        """Returns an HTML page with the findings and the table. The page can be opened offline."""
         from .table import page
 
         return page(self)

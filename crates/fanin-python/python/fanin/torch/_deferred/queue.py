@@ -47,7 +47,7 @@ class DeferredQueue:
         self.own[storage._cdata] = StorageWeakRef(storage)
 
     def add_result(self, args, result: Tensor) -> None:
-        """Allows fills of an operator's result to be deferred, unless an argument of the operator may use the same storage."""
+        """Allows fills of an operator's result to be deferred, unless the result may share its storage with an argument."""
         storage = storage_of(result)
         if storage._cdata in self.own:
             return

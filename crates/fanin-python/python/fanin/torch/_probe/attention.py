@@ -39,9 +39,9 @@ class Sample(NamedTuple):
 
 
 def of_softmax(logits: Tensor, probabilities: Tensor, args: Any, kwargs: Any) -> Sample | None:
-    """Measures the attention whose probabilities a softmax has computed.
+    """Measures the attention whose probabilities a softmax has computed. The keys are the elements of the last axis.
 
-    Returns None if the softmax is not over the last axis, or if the tensor has fewer than three axes or fewer than two keys.
+    Returns None if the softmax is over another axis, or if the tensor has fewer than three axes or fewer than two keys.
     """
     dim = kwargs.get("dim", args[1] if len(args) > 1 else None)
     if dim is None or logits.dim() < 3 or dim % logits.dim() != logits.dim() - 1 or logits.shape[-1] < 2:
@@ -52,7 +52,7 @@ def of_softmax(logits: Tensor, probabilities: Tensor, args: Any, kwargs: Any) ->
 
 
 def of_dot_product(args: Any, kwargs: Any) -> Sample | None:
-    """Measures a call of `scaled_dot_product_attention(query, key, value, attn_mask, dropout_p, is_causal, scale=...)`."""
+    """Returns the measurements of a call of `scaled_dot_product_attention`, or None if the call cannot be measured."""
     names = ("query", "key", "value", "attn_mask", "dropout_p", "is_causal")
     given = {**dict(zip(names, args)), **kwargs}
     query, key, value = given["query"].detach(), given["key"].detach(), given["value"].detach()
@@ -90,7 +90,10 @@ def of_dot_product(args: Any, kwargs: Any) -> Sample | None:
 
 
 def of_multi_head(args: Any, kwargs: Any) -> Sample | None:
-    """Measures a call of `multi_head_attention_forward`, the function that torch.nn.MultiheadAttention calls."""
+    """Returns the measurements of a call of `multi_head_attention_forward`, the function that torch.nn.MultiheadAttention calls.
+
+    Returns None if the call cannot be measured.
+    """
     query, key, value, width, heads, weight, bias = args[:7]
     if weight is None or query.dim() != 3 or key.shape[0] < 2:
         return None
@@ -119,7 +122,7 @@ def _spread(count: int, wanted: int, device: torch.device) -> Tensor:
 def _sample(logits: Tensor, probabilities: Tensor) -> Sample | None:
     """Measures rows of logits and probabilities, one row for each query.
 
-    Queries with fewer than two unmasked keys do not count for the entropy and the logits. Returns None if there are no other queries.
+    Queries with fewer than two unmasked keys are left out of the entropy and the logits. Returns None if all queries are left out.
     """
     logits, probabilities = logits.detach().double(), probabilities.detach().double()
     open_keys = logits > MASKED

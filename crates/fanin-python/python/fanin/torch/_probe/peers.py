@@ -45,8 +45,8 @@ def roles(model: nn.Module) -> dict[str, tuple[str, str]]:
 
     The pattern is the parameter's name with "*" in place of each block's index. The weight h.3.mlp.weight has the pattern
     h.*.mlp.weight, and layer2.0.bn1.weight of a ResNet has layer*.*.bn1.weight. An index is replaced if the parent module has at
-    least three children of the same class, or if the parent's name ends with a number, as in layer2.0. So the convolution and the
-    norm in a small torch.nn.Sequential are not peers.
+    least three children of the same class, or if the parent's name ends with a number: layer2 is the parent in layer2.0. So the
+    convolution and the norm in a small torch.nn.Sequential are not peers.
     """
     modules = {plain_name(name): module for name, module in model.named_modules()}
     classes: dict[str, list[str]] = {}

@@ -138,8 +138,8 @@ class Recorder(TorchFunctionMode):
         elif func in activations.FUNCTIONS and self._frames:
             self._record_activation(activations.FUNCTIONS[func], args, kwargs, result)
         elif func in _NORMS and self._frames and next(self._frames[-1].module.children(), None) is not None:
-            # A function normalizes inside a module that has submodules. An example is timm's BatchNormAct2d, which then calls an
-            # activation module.
+            # Here, a module that has submodules calls a normalization function itself. An example is timm's BatchNormAct2d, which
+            # then calls an activation module.
             self._append_function("norm", "norm", result).facts |= facts_of(self._frames[-1].module, [])
         elif func in activations.SOFTMAX and tensors:
             self._record_attention(attention.of_softmax(tensors[0], result, args, kwargs), result)

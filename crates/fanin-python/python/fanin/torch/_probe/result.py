@@ -156,7 +156,7 @@ class Probe:
     def to_html(self, path: str | PathLike[str] | None = None) -> str:
         """Returns an HTML page with charts and tables. If `path` is given, the page is also written to that file.
 
-        The page can be opened without a network.
+        The page can be opened offline.
         """
         from .page import page
 

@@ -16,9 +16,9 @@ _ADAPTER = re.compile(r"lora[._]?(b|up)(?![a-z])", re.IGNORECASE)
 def differing(run: Run, paths: Paths) -> list[Finding]:
     """Finds parameters whose rms (root mean square) differs from the rms of their peers: the same parameter in other blocks.
 
-    Some models set the last parameters of each residual branch to 0, so that the block returns its input. In a block without a
-    shortcut, these parameters are not 0. So if a parameter at the end of a branch is 0, it is only reported if one of its peers is
-    also at the end of a branch.
+    Some models set the last parameters of each residual branch to 0, so that the block returns its input. The peers of these
+    parameters are not 0 in blocks without a shortcut. So a parameter that is 0 at the end of a branch is only reported if at least
+    one of its peers is also at the end of a branch.
     """
     found = []
     ends = paths.branch_ends

@@ -289,11 +289,11 @@ class ShardedMode(TorchFunctionMode):
         return result
 
     def _call_on_dtensor(self, func, name, args, kwargs):
-        """Runs an operation on a DTensor, or on a view of its twin, and returns the result.
+        """Runs an operation on a DTensor, or on a view of one, and returns the result.
 
-        The twin of a DTensor is a tensor on the meta device with the DTensor's global shape (see `parameter_views`). A view of the
-        DTensor is represented by a view of its twin. A write to the DTensor, or to such a view, changes the local tensor of this
-        rank. All other operations are left to torch.
+        Each DTensor has a twin: a tensor on the meta device with the DTensor's global shape (see `parameter_views`). A view of the
+        DTensor is represented by a view of the twin. A write to the DTensor, or to a view of the twin, changes the local tensor of
+        this rank. All other operations are left to torch.
         """
         tensor = args[0]
         is_view = name in _VIEWS or func in _VIEW_ATTRIBUTES

@@ -80,7 +80,7 @@ class _MovedGenerator:
     def state(self, seed: int, at: int) -> GeneratorState:
         """Returns the state after `at` words have been drawn since seeding with `seed`."""
         if self.seed != seed or self.at < 0 or at < self.at:
-            # The state has the seed as an unsigned number. manual_seed accepts numbers of 2^63 and above as negative numbers.
+            # The seed in the state is unsigned. A seed of 2^63 or more must be passed to manual_seed as a negative number.
             self.generator.manual_seed(seed if seed < 1 << 63 else seed - (1 << 64))
             self.seed, self.at = seed, 0
         if at > self.at:
@@ -155,7 +155,8 @@ def _with_pair(state: GeneratorState, start: Position, moved: _MovedGenerator) -
 def _after(start: Position, draw: Draw) -> Position:
     """Returns the position in the torch stream after a draw that began at `start`.
 
-    If it is not known how many words were drawn, returns `start`. `_locate` then looks for the next position from `start` on.
+    If it is not known how many words were drawn, returns `start`. `_locate` then searches from `start` on for the position at which
+    the next draw began.
     """
     if draw.words is not None:
         return start._replace(at=start.at + draw.words)

@@ -123,7 +123,7 @@ def _where(tensor: TracedTensor) -> str:
 
 
 def _short(line: Line) -> str:
-    """Returns the file, line number and function of a line. The path is relative to site-packages or the working directory."""
+    """Returns the file, number and function of a source line. The path is relative to site-packages or the working directory."""
     file = line.file.replace("\\", "/")
     for folder in ("/site-packages/", "/dist-packages/", os.getcwd().replace("\\", "/") + "/"):
         if folder in file:
