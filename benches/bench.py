@@ -248,10 +248,11 @@ def tensor(case: Case) -> Any:
 
 
 def prepare(case: Case, curve: bool) -> dict[str, Callable[[], Any]]:
-    """Returns, for the name of each contender (library or memory fill), a function that does the fill once.
+    """Returns a dict from the name of each contender to a function that does one fill.
 
-    The functions of fanin, torch and NumPy write to the same memory. JAX and most libraries of `peers.py` allocate new memory. If
-    `curve` is true, the result contains neither JAX nor these libraries.
+    A contender is a library, or a plain memory fill with one constant. The functions of fanin, torch and NumPy write to the same
+    memory. JAX and most libraries of `peers.py` allocate new memory. If `curve` is true, the result contains neither JAX nor these
+    libraries.
     """
     import numpy as np
     import torch

@@ -4,7 +4,7 @@
 generator, must be the same as with torch alone. Then the construction is timed. In each round, the model is built in all
 three ways, in the same process.
 
-The time is measured twice: wall time, and the CPU time in user mode of all threads, which does not include page faults.
+Two times are measured: the wall time, and the CPU time of all threads in user mode. The CPU time does not include page faults.
 
 Large models are measured twice. The first measurement uses newly allocated memory, as in a process that builds one model. The
 second measurement is made in a separate process, which reuses its memory from one build to the next. The difference between
@@ -132,7 +132,10 @@ def compare(name: str, builder: Callable[[], torch.nn.Module]) -> None:
 
 
 def measure_many(quick: bool) -> list[dict[str, Any]]:
-    """Builds `MANY` small models in each way. Returns the minimum wall times of each model that takes at least `SHORT`."""
+    """Builds `MANY` small models in all `WAYS`. Returns, for each model and way, the shortest wall time.
+
+    Models that torch alone builds in less than `SHORT` seconds are left out.
+    """
     import draft_models
 
     of_timm = [(name, draft_models.timm_model(name)) for name in draft_models.TIMM[: MANY // 2]]

@@ -34,7 +34,7 @@ from torch import nn
 
 import fanin.torch
 
-#: Models with more parameters are not built.
+#: Models with more parameters than this are not built.
 LARGEST = 20_000_000
 
 #: The reduced values of a configuration's fields. Each value has a function that tests a field's name. The first function that
@@ -220,10 +220,10 @@ def summary(path: Path) -> None:
 
 
 def confirm(path: Path) -> None:
-    """Confirms, without `check_init`, the findings of unwritten tensors in models that were built on the meta device.
+    """Confirms the unwritten tensors that `check_init` found in models on the meta device, by a method without `check_init`.
 
-    If the names of the unwritten tensors of several classes in a package end in the same words, such as {"bias", "weight"}, only the
-    first of these classes is examined.
+    For each class, the last parts of the names of its unwritten tensors form a set, such as {"bias", "weight"}. If several classes
+    of a package have the same set, only the first of these classes is examined.
 
     All tensors of a model are filled with one number before `init_weights()` is called. A tensor that is not written still has
     this number afterwards.

@@ -46,8 +46,8 @@ def main() -> bool:
                     real = value(config, path)
                 except AttributeError:
                     continue
-                # A default of None is reported only for `pad_token_id`, because the draft then leaves out a row of zeros. For other
-                # fields, the rule that needs the number does not apply, and the tensor gets a guess that is marked with CHECK.
+                # A default of None is reported only for `pad_token_id`, because the draft then leaves out a row of zeros. If
+                # another field has the default None, the draft contains a guess, and marks it with CHECK.
                 if real != default and not (default is None and path != "pad_token_id"):
                     print(f"{model_type}: {path} = {real} in transformers, {default} in the families")
                     differs = True

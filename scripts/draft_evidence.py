@@ -10,10 +10,10 @@ import numpy as np
 #: A list in a summary has at most this many values. From a longer list, a random sample is taken.
 KEPT = 20_000
 
-#: If this many elements of a tensor, or fewer, have the same value under all seeds, this can be chance: the elements may be random.
+#: In a random tensor, up to this many elements may by chance have values that do not change with the seed.
 CHANCE = 3
 
-#: At most about this many elements of a tensor are compared.
+#: A summary of a tensor uses at most about this many elements.
 LARGEST = 200_000
 
 #: The rows are divided into this number of groups, and so are the columns. The standard deviations of the groups are compared.
@@ -105,8 +105,9 @@ def difference(real: dict[str, Any], draft: dict[str, Any]) -> str | None:
 def _without_outlier(one: dict[str, Any]) -> tuple[float, bool]:
     """Returns the standard deviation without outliers, and whether there are outliers.
 
-    The smallest or the largest value is an outlier if it is more than 20 standard deviations from the mean. In torch's
-    trunc_normal_, about one value in 10 million is a bound of the interval, which can be 100 standard deviations from the mean.
+    The smallest or the largest value is an outlier if it is more than 20 standard deviations from the mean. torch's
+    trunc_normal_ draws a bound of its interval about once in 10 million values. The bound can be 100 standard deviations from
+    the mean.
     """
     variance, count = one["std"] ** 2, one["values"]
     far = [extreme - one["mean"] for extreme in one["extremes"] if abs(extreme - one["mean"]) > 20 * one["std"]]
@@ -116,7 +117,7 @@ def _without_outlier(one: dict[str, Any]) -> tuple[float, bool]:
 
 
 def _drawn(real: dict[str, Any], draft: dict[str, Any]) -> str | None:
-    """Compares the random elements of the two summaries of a tensor.
+    """Compares two summaries of a tensor, without the elements that are the same under all seeds.
 
     These are compared: std, mean, distribution function, the std of groups of rows and columns, orthogonality.
 

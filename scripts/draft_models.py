@@ -1,4 +1,4 @@
-"""Builds the models on which `draft_sweep.py` measures drafts, from small configurations. Nothing is downloaded."""
+"""Builds models from small configurations for `draft_sweep.py`. Nothing is downloaded."""
 
 from __future__ import annotations
 
@@ -99,8 +99,8 @@ def held_out_transformers() -> Iterator[str]:
 def second_held_out_transformers() -> Iterator[str]:
     """Yields classes of transformers that are neither in `TRANSFORMERS` nor in `held_out_transformers`, in a random order.
 
-    The seed is fixed. Every second class is from a package of `TRANSFORMERS`: fanin has rules for these packages. For other packages,
-    drafts mark every guess with CHECK.
+    The seed is fixed. Every second class is from a package that has a class in `TRANSFORMERS`. fanin has rules for these packages.
+    Drafts for classes of other packages mark every guess with CHECK.
     """
     first = {*TRANSFORMERS, *held_out_transformers()}
     packages = {name.split(".")[0] for name in TRANSFORMERS}

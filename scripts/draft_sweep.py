@@ -216,7 +216,7 @@ def compare_all(options: argparse.Namespace) -> None:
 
 
 def summary(folder: Path) -> None:
-    """Prints a table of the percentages of tensors with right and wrong drafts, with and without CHECK."""
+    """Prints a table of how many tensors have right and wrong drafts. Drafts that are marked with CHECK are counted separately."""
     print("| models | config.json | models | tensors | right | right with CHECK | wrong with CHECK | wrong |")
     print("|---|---|---|---|---|---|---|---|")
     for group in MODELS:

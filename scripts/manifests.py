@@ -57,7 +57,7 @@ def manifest(name):
 
 
 def read_recipe(file):
-    """Reads and returns a recipe. If the recipe extends another recipe, the rules of the other recipe are appended."""
+    """Reads and returns a recipe. If the recipe extends a base recipe, the rules of the base recipe are appended."""
     recipe = tomllib.loads((MODELS / file).read_text())
     if "extends" not in recipe:
         return recipe

@@ -76,7 +76,7 @@ def build(make) -> nn.Module:
 
 
 def best(functions, seconds: float = 0.0) -> list[float]:
-    """Returns the smallest CPU time of each function. Makes at least three rounds, for at least `seconds` of CPU time."""
+    """Calls each function at least three times, for `seconds` or longer in total. Returns the smallest CPU time of each."""
     times: list[list[float]] = [[] for _ in functions]
     begin = time.process_time()
     while len(times[0]) < 3 or time.process_time() - begin < seconds:

@@ -28,7 +28,7 @@ from fanin.torch._probe.paths import Paths
 
 #: A model of timm is probed only if it has at most `LARGEST` parameters. A model may take `SECONDS` seconds of CPU time.
 LARGEST, SECONDS = 30e6, 300
-#: The fields of configurations whose values are reduced, by kind: numbers of layers, widths, heads, hidden sizes of MLPs, experts, and
+#: The configuration fields that are set to smaller values: numbers of layers, widths, heads, hidden sizes of MLPs, experts, and
 #: other fields with their new values. `IMAGES` lists the configurations whose models take images.
 DEPTHS = (
     "num_hidden_layers", "n_layer", "n_layers", "num_layers", "encoder_layers", "decoder_layers", "num_decoder_layers",

@@ -6,7 +6,7 @@
 Small networks (a GPT, a convolutional network, an MLP) are trained with SGD and AdamW to predict the next byte of the source text
 of Python's standard library. The networks are audited after several numbers of steps. `audit` also searches for the weights among
 the values that torch draws with a few seeds, such as 0 and 42. If a network was initialized with one of these seeds, `audit` can
-compare its weights with their initial values, and recognizes more of them as trained. With --fresh, freshly initialized models of
+compare the weights with their initial values, and recognizes more of them as trained. With --fresh, freshly initialized models of
 timm and transformers are also audited. None of their weights should be called trained. With --keep, the checkpoints are stored, and
 a second run does not train again.
 """
@@ -140,8 +140,8 @@ VERDICTS = ("not fresh", "seed found", "cannot tell", "fresh")
 def verdict(tensor):
     """Returns one of VERDICTS.
 
-    The verdict is "seed found" if the values of the matrix are nearly equal to values that torch draws with one of a few seeds.
-    Such a matrix is not fresh, because its values were changed.
+    The verdict is "seed found" if the values of the matrix are close, but not equal, to values that torch draws with one of a few
+    seeds. Such a matrix is not fresh, because its values were changed after the draw.
     """
     if tensor["kind"] in ("fresh", "orthogonal"):
         return "fresh"

@@ -9,7 +9,7 @@ use std::sync::LazyLock;
 use fanin_recipe::{Manifest, Planned, Recipe};
 use libfuzzer_sys::fuzz_target;
 
-/// The model that is planned by the fuzzed recipe.
+/// The model to which the fuzzed recipe is applied.
 static MODEL: LazyLock<Manifest> = LazyLock::new(|| {
     let tensors = [
         ("wte.weight", "[16, 4]"),
@@ -34,8 +34,7 @@ fuzz_target!(|text: &str| {
     let flat = recipe.flatten(&MODEL);
     let again = Recipe::parse(&flat, path).unwrap_or_else(|error| panic!("{error}\n{flat}"));
     let again = again.plan(&MODEL, &[]).unwrap_or_else(|error| panic!("{error}\n{flat}"));
-    // Describes all fields except the location of the rule, because the two recipes have their rules at other
-    // locations.
+    // Describes all fields except the location of the rule, because a rule has different locations in the two recipes.
     let described = |planned: &[Planned]| -> Vec<String> {
         let of = |planned: &Planned| {
             let Planned { entry, pattern, location: _, action, plan, integer, tied, chosen_dtype } = planned;

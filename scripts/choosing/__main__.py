@@ -152,7 +152,7 @@ def summary(experiment: Experiment, done: dict[Job, dict[str, Any]]) -> dict[str
 
 
 def bins(losses: list[float], steps: int) -> list[float]:
-    """Returns the mean of each BIN consecutive losses.
+    """Splits the losses into bins of BIN consecutive losses, and returns the mean of each bin.
 
     Losses above 1e9, NaN, and losses after the end of a run count as 1e9.
     """

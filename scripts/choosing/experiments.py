@@ -42,7 +42,7 @@ class Experiment:
     schemes: tuple[Scheme, ...]
     #: The labels of the layers at whose outputs signal and gradient are measured.
     points: tuple[str, ...]
-    #: The number of layers from one layer of `points` to the next layer of `points`.
+    #: The number of layers from each entry of `points` to the next entry.
     step: int = 1
     optimizer: str = "sgd"
     rates: tuple[float, ...] = (0.01, 0.003)

@@ -74,7 +74,7 @@ class ResidualBlock(nn.Module):
 
 
 class ResidualCNN(nn.Module):
-    """A convolution of stride 2 and `depth / 2` residual blocks of two convolutions each."""
+    """A convolution of stride 2, followed by `depth / 2` residual blocks. Each block has two convolutions."""
 
     def __init__(self, norm: bool = False, channels: int = 16, depth: int = DEPTH):
         super().__init__()

@@ -60,6 +60,7 @@ def on_page_markdown(markdown, page, config, files):
         return f"{match[1]}{config.repo_url.rstrip('/')}/{kind}/main/{target}"
 
     parts = FENCE.split(COMMENT.sub("\n", markdown))
-    # The parts with an even index are outside of code blocks. Python-Markdown needs an empty line between code and a list.
+    # The parts with an even index are outside of code blocks.
     parts = [part if number % 2 else LINK.sub(outside, _to_pages(part)) for number, part in enumerate(parts)]
+    # The join adds an empty line after each code block, because Python-Markdown needs one between code and a list.
     return "\n".join(parts)

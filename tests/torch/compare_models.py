@@ -4,7 +4,7 @@
 
 For every model of `fanin models --json`, a checkpoint is written and checked:
 - The names, shapes and types must equal those of the model that `scripts/model_configs.py` builds on torch's meta device. For
-  a tied weight, the file may contain only one of its names.
+  a tied weight, one name in the file is enough.
 - transformers' from_pretrained must report no missing, unexpected or mismatched tensor, and must load the values of the file.
   The same must hold for shards that two processes have written.
 - A forward pass on a random input must give finite values.

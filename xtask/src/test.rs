@@ -189,7 +189,7 @@ fn comparisons(steps: &mut Steps, python: &Path, tier: Tier) -> Result {
         run_side_by_side(vec![compare(&debug, "compare_init_order.py"), compare(&debug, "compare_models.py")])
     })?;
     if tier == Tier::Slow {
-        // The values of the release build, which has other compiler options, must be bit-identical.
+        // The values must also agree with torch if fanin is built with the compiler options of a release.
         steps.step("build the command for release", || {
             run(cargo().args(["build", "--release", "--package", "fanin-cli"]))
         })?;

@@ -76,8 +76,8 @@ fn constant(name: &str, value: f64) -> Tensor {
     vector
 }
 
-/// Returns the kind that `audit` gives to a matrix, if the file also has the tensors `others`. The matrix is a changed
-/// draw of torch under a seed that `audit` does not try, so `audit` cannot find out where the values come from.
+/// Returns the kind that `audit` gives to a matrix of unknown origin, if the file also has the tensors `others`. torch
+/// drew the matrix with a seed that `audit` does not try, and the values were then changed.
 fn kind_beside(others: Vec<Tensor>) -> &'static str {
     let matrix = drawn("normal(std=0.02)", DType::F32, 987_654, 0.03);
     let tensors: Vec<Tensor> = std::iter::once(matrix).chain(others).collect();

@@ -72,7 +72,7 @@ struct Counts {
     verify: Vec<String>,
     /// The tensors in which `audit` finds problems.
     problems: Vec<String>,
-    /// The tensors without problems that `audit` calls trained.
+    /// The tensors that `audit` calls trained, and in which it finds no problems.
     trained: Vec<String>,
 }
 

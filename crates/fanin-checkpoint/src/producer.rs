@@ -24,7 +24,7 @@ pub(crate) struct Producer<'a> {
     planned: &'a [Planned],
     generator: Generator,
     copies: Option<CopySource>,
-    /// The replay from which the tensors get their values. `None` if the tensors are planned by a recipe.
+    /// The replay from which the tensors get their values. `None` if a recipe specifies the values.
     replay: Option<&'a Replay>,
     sender: MessageSender,
 }

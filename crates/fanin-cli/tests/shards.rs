@@ -162,7 +162,7 @@ fn resume_keeps_correct_files_and_reports_an_error_for_all_others() {
     refused(&fixture, &shards, &["model-00001-of-00004", "its values differ, first at byte", "--force"]);
     let stderr = init(&fixture, &[&shards[..], &["--force"]].concat());
     assert!(stderr.contains("3 already complete") && folder(&fixture, "out") == whole, "{stderr}");
-    // The existing file has a different header, or a different size.
+    // An existing file with a wrong header or a wrong size is an error. `--force` replaces the file.
     corrupt(20);
     refused(&fixture, &shards, &["model-00001-of-00004", "header", "--force"]);
     let short = &whole["model-00001-of-00004.safetensors"];

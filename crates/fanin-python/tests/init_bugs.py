@@ -214,7 +214,7 @@ def legacy_constructor(broken):
     return Attention()
 
 
-# Integers that no code wrote are used as indices while the module is built.
+# Uninitialized integers are used as indices while the module is built.
 @bug({"position_ids": "unwritten", "positions": "unwritten"})
 def integer_indices(broken):
     class Positions(nn.Module):

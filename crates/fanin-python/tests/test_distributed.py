@@ -82,7 +82,7 @@ def test_distributed_checkpoints_load_on_any_number_of_ranks(tmp_path):
 
 @pytest.mark.parametrize("ranks", [1, 2])
 def test_wrapped_models_have_the_weights_of_one_process(ranks, tmp_path):
-    """The wrappers are DDP, FSDP1, FSDP2 with CPU offload, and placeholders as DeepSpeed ZeRO-3 makes them."""
+    """The models are wrapped by DDP, FSDP1 or FSDP2 with CPU offload, or are split as DeepSpeed ZeRO-3 splits them."""
     for found in processes.run("wrappers.py", ranks, tmp_path):
         assert found["compared"] > 200
         errors = found["errors"]

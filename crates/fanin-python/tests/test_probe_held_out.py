@@ -1,4 +1,4 @@
-"""probe names the module in which a fault was planted, in models that were not used to choose the limits of its findings.
+"""probe names the module in which a fault was planted, in models that were not used to choose the thresholds of probe.
 
 The models are a vision transformer, residual networks, a small GPT, recurrent networks, a U-Net, a model with low-rank adapters and a
 mixture of experts.
@@ -298,7 +298,10 @@ def test_models_without_faults_have_no_problem(build, plant):
 
 
 class Excite(nn.Module):
-    """A convolution and a squeeze-and-excite block. `reduce` multiplies the mean square by 48, as in timm's EfficientNet."""
+    """A convolution and a squeeze-and-excite block.
+
+    As in timm's EfficientNet, the mean square of the output of the layer `reduce` is 48 times that of the input of the layer.
+    """
 
     def __init__(self):
         super().__init__()

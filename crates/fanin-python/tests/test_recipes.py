@@ -1,4 +1,4 @@
-"""A recipe gives torch modules, checkpoints and files the same values."""
+"""With one recipe and seed, `init_module`, `write_checkpoint` and `fanin init` produce the same values."""
 
 import json
 import subprocess

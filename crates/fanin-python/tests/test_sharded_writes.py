@@ -20,7 +20,7 @@ def initialized(module, work, **options):
 
 
 class Linear(nn.Linear):
-    """A layer whose bias counts as unwritten, and is NaN. Each test case has a different function that writes the bias."""
+    """A layer whose bias is NaN, and counts as unwritten when `sharded_init` begins. Each test case writes the bias differently."""
 
     def __init__(self):
         super().__init__(4, 6, device="meta")
@@ -210,8 +210,8 @@ def test_weights_that_to_empty_has_untied_must_be_tied_again():
 def test_a_model_whose_class_fully_shard_has_replaced_is_initialized_as_before():
     """transformers treats a model as custom code if the class of the model is not defined in transformers.
 
-    In custom code, transformers does not initialize modules whose parameters all belong to submodules. GPT-2 scales the weights of
-    c_proj when such a module is initialized, so these weights would not be scaled.
+    In custom code, transformers skips the initialization of modules without parameters of their own. In GPT-2, the initialization
+    of a module of this kind scales the weights of c_proj, so these weights would not be scaled.
     """
     from transformers import GPT2Config, GPT2LMHeadModel
 

@@ -331,8 +331,8 @@ def fill(first):
     # If `first` is True, torch does the first operation, and starts its threads. Otherwise fanin does the first operation.
     if first:
         torch.ones(1 << 20).mul_(2.0)
-        # The first fill of each distribution compares fanin's values with torch's in a new thread, which starts more
-        # threads. The new thread takes a moment to end.
+        # The first fill of each distribution starts a new thread, which compares fanin's values with torch's. The new
+        # thread starts more threads, and takes a moment to end.
         for call in (init.normal_, init.uniform_, init.trunc_normal_):
             call(torch.empty(1 << 14))
         time.sleep(0.5)

@@ -1,4 +1,7 @@
-"""With the text of trace.replay, `fanin init` computes the weights that torch built. trace.recipe has the same distributions."""
+"""With the text of trace.replay, `fanin init` computes the weights that torch built.
+
+With trace.recipe, it draws weights from the distributions that torch used.
+"""
 
 import copy
 import json

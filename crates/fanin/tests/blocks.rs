@@ -1,4 +1,5 @@
-//! Tests of plans with blocks: the values of each block of a fused or stacked parameter, on both streams.
+//! Tests of plans with blocks: the values of each block of a fused or stacked parameter, with the native stream and
+//! the torch stream.
 
 mod common;
 
@@ -99,7 +100,7 @@ fn values_of_8_bit_types_are_f32_values_rounded_once() {
             for (narrow, wide) in native.iter().zip(&wide) {
                 assert_eq!(*narrow, dtype.round(*wide), "{spec} {dtype} {wide}");
             }
-            // The torch stream draws values in this interval by rejection, which needs finite bounds.
+            // torch draws trunc_normal(a=1, b=inf) from uniform proposals, which need finite bounds.
             if spec.contains("inf") {
                 continue;
             }

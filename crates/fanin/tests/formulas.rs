@@ -286,8 +286,8 @@ fn fused_and_stacked_parameters_have_a_plan_for_each_block() {
     assert_eq!(stds, [(2.0 / 16.0f64).sqrt(), (2.0 / 12.0f64).sqrt(), (2.0 / 12.0f64).sqrt()]);
     assert!((fused.std() * fused.std() - (0.125 + 2.0 / 12.0) / 2.0).abs() < 1e-15);
     assert_eq!(fused.blocks()[2].start(), [12, 0]);
-    // If all blocks have the same distribution, and each value depends only on its index, the plan has no blocks. Here
-    // all blocks have the same distribution, because every block has the same fan_in.
+    // If the blocks of a spec all have the same distribution, and each value depends only on its index, the plan treats
+    // the tensor as one piece. These blocks have the same distribution, because they have the same fan_in.
     assert_eq!(
         distribution("blocks(kaiming_normal, count=3)", &[12, 8]),
         distribution("kaiming_normal", &[4, 8])
@@ -337,8 +337,8 @@ fn schemes_agree_with_their_papers() {
         Distribution::Normal { mean: 0.0, std: 2.0 / 16.0 * 0.5 }
     );
     assert_eq!(distribution("spectral", &[256, 64]), Distribution::Normal { mean: 0.0, std: 0.125 });
-    // For 9 to 16 outputs and fewer inputs, ZerO's weight is part of torch.tensor(hadamard(16)) / 4. If there are at
-    // least as many inputs as outputs, the weight is the identity matrix.
+    // If there are 9 to 16 outputs, and fewer inputs than outputs, ZerO's weight is part of
+    // torch.tensor(hadamard(16)) / 4. If there are at least as many inputs as outputs, it is the identity matrix.
     assert_eq!(distribution("zero_hadamard", &[9, 5]), Distribution::Hadamard { scale: 0.25 });
     assert_eq!(
         distribution("zero_hadamard", &[8, 5]),

@@ -1,4 +1,4 @@
-//! Tests that a region is bit-identical to a slice of the whole tensor, on both streams.
+//! Tests that a region is bit-identical to a slice of the whole tensor, with the native stream and the torch stream.
 
 mod common;
 

@@ -124,9 +124,9 @@ fn no_truncated_normal_has_extra_mass_at_its_bounds() {
                     let Some(next) = next else { continue };
                     let count = sorted.iter().filter(|x| **x == end).count() as f64;
                     let neighbours = sorted.iter().filter(|x| **x == next).count() as f64;
-                    // A cell is the interval of numbers that are rounded to the same value. Numbers that would be
-                    // rounded to a value outside of the bounds become the extreme value. The interval of these numbers
-                    // is at most half of a cell.
+                    // A cell is the interval of numbers that are rounded to the same value. The cell of an extreme
+                    // value also contains the numbers that would be rounded to a value outside of the bounds. These
+                    // numbers add at most half of a cell.
                     assert!(
                         count <= 2.0 * neighbours + 6.0 * neighbours.sqrt() + 10.0,
                         "{spec} {dtype}: {count} at {end}, {neighbours} beside it"

@@ -14,8 +14,8 @@ use fanin::{DType, Native, Stream as _, Team, TensorMut, Threads, Torch};
 /// threads jump ahead. The number is not a multiple of any block size.
 const LONG: usize = (9 << 20) + 21;
 
-/// The number of values of a short tensor. A fill of this length uses several threads, but the generators of the
-/// threads advance without a jump.
+/// The number of values of a short tensor: enough for several threads, but too few for the jump-ahead algorithm of the
+/// Mersenne Twister.
 const SHORT: usize = (3 << 18) + 37;
 
 /// The threads on which a fill runs: the calling thread alone, a thread pool of rayon, or threads that the caller
@@ -36,7 +36,7 @@ fn scoped(count: usize, work: &(dyn Fn() + Sync)) {
     });
 }
 
-/// Fills a tensor on the given threads, by the torch stream if `torch` is true and by the native stream otherwise.
+/// Fills a tensor on the given threads, with the torch stream if `torch` is true, else the native stream.
 /// Returns the bytes of the values and the final state of torch's generator.
 fn fill(crew: Crew, spec: &str, shape: &[usize], dtype: DType, torch: bool) -> (Vec<u8>, Option<Torch>) {
     let mut buffer = Buffer::new(dtype, shape.iter().product());

@@ -23,7 +23,7 @@ pub struct Tensor {
 }
 
 impl Tensor {
-    /// Draws a tensor from a spec by the native stream. The seed and the name determine the values.
+    /// Draws a tensor from a spec with the native stream. The seed and the name determine the values.
     pub fn drawn(name: &str, spec: &str, dtype: DType, shape: &[usize], seed: u64) -> Self {
         Self::try_drawn(name, spec, dtype, shape, seed).unwrap_or_else(|error| panic!("{spec}: {error}"))
     }
@@ -39,7 +39,7 @@ impl Tensor {
         Self::drawn_from(&mut Native::new(seed).tensor(name), name, spec, dtype, shape)
     }
 
-    /// Draws a tensor from a spec by a stream.
+    /// Draws a tensor from a spec with a stream.
     fn drawn_from(
         stream: &mut dyn Stream,
         name: &str,
@@ -53,7 +53,7 @@ impl Tensor {
         Ok(Self::of(name, dtype, shape, &buffer))
     }
 
-    /// Draws a tensor from a spec by the torch stream.
+    /// Draws a tensor from a spec with the torch stream, which generates the same random numbers as torch.
     pub fn drawn_by_torch(name: &str, spec: &str, dtype: DType, shape: &[usize], seed: u64) -> Self {
         Self::try_drawn_by_torch(name, spec, dtype, shape, seed).unwrap()
     }

@@ -1,4 +1,4 @@
-"""Fills models that are wrapped by DDP, FSDP1, FSDP2 with CPU offload, or split as DeepSpeed ZeRO-3 splits them.
+"""Fills models that are wrapped by DDP, FSDP1 or FSDP2 with CPU offload, or are split as DeepSpeed ZeRO-3 splits them.
 
 Compares the values of this rank with the values of a single process. Prints the number of comparisons and all errors.
 """
