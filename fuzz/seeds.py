@@ -1,9 +1,10 @@
-"""Writes a start corpus for each fuzz target into `fuzz/corpus`, from the files of the repository.
+"""Writes a seed corpus for each fuzz target into `fuzz/corpus`, from the files of the repository.
 
     python fuzz/seeds.py
 
-The corpus has the specs, recipes and replays that occur in tests and docs, and the manifests of the built-in models: whole,
-shortened, as headers of files, and as indexes. Files that exist are kept.
+The corpus has the specs, recipes, replays, manifests and indexes that occur in tests and docs, and the recipes of the built-in
+models. Their manifests are shortened, and are also written as safetensors headers and as indexes of sharded checkpoints. Existing
+files are kept.
 """
 
 import hashlib

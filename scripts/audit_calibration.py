@@ -26,7 +26,7 @@ import model_configs
 
 
 def models(seed):
-    """Yields the name and the module of each model, initialized with a seed."""
+    """Builds each model with the seed `seed`. Yields pairs of the name and the model."""
     for name, build in model_configs.AUDITED.items():
         torch.manual_seed(seed)
         yield name, build()

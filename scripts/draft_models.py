@@ -17,7 +17,7 @@ from torch import nn
 
 import fanin
 
-#: Classes of transformers, as package.Class. The rules of drafts were developed with the results on these classes.
+#: Classes of transformers, as package.Class. The rules for drafts were developed on the models of these classes.
 TRANSFORMERS = """
 bert.BertForMaskedLM roberta.RobertaForMaskedLM distilbert.DistilBertForMaskedLM albert.AlbertForMaskedLM
 electra.ElectraForMaskedLM deberta_v2.DebertaV2ForMaskedLM mpnet.MPNetForMaskedLM bert.BertForSequenceClassification
@@ -48,7 +48,7 @@ plbart.PLBartForConditionalGeneration vit_msn.ViTMSNForImageClassification ijepa
 dinov2_with_registers.Dinov2WithRegistersForImageClassification mobilenet_v1.MobileNetV1ForImageClassification
 """.split()
 
-#: Models of timm, one of each family of modules.
+#: Models of timm. The rules for drafts were developed on these models.
 TIMM = """
 resnet18 resnet50 resnext50_32x4d ecaresnet26t dla34 regnetx_002 regnety_002 efficientnet_b0 efficientnet_lite0
 mobilenetv2_100 mobilenetv3_small_100 mobilenetv4_conv_small mnasnet_100 ghostnet_100 repvgg_a0 rexnet_100 gernet_s

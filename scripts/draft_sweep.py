@@ -162,9 +162,9 @@ def checked_patterns(draft: str) -> dict[str, bool]:
 
 
 def compare(folder: Path, with_config: bool) -> dict[str, Any]:
-    """Counts for how many tensors of a model the draft is right and for how many it is wrong, each with and without CHECK.
+    """Counts a model's tensors in four classes: the draft is right or wrong, and is marked with CHECK or not.
 
-    Also returns the tensors with a wrong draft.
+    Also returns the tensors for which the draft is wrong.
     """
     with open(folder / "evidence.pickle", "rb") as file:
         real = pickle.load(file)

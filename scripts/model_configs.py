@@ -64,7 +64,7 @@ class BuiltIn(NamedTuple):
 
     #: The name of a class of transformers, or the name of a model of timm.
     name: str
-    #: A function that returns the configuration for the class of transformers. None if the model is a model of timm.
+    #: A function that returns the configuration for the class `name` of transformers. None if the model is from timm.
     config: Callable[[], Any] | None
     #: The file name of the model's recipe.
     recipe: str

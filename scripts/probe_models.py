@@ -6,9 +6,10 @@
 The authors of these models trained them successfully. A problem that `probe` reports is therefore a false alarm, unless the
 library initializes the model otherwise than its authors did. docs/probe.md has the counts, and explains each alarm.
 
-timm: one model of each architecture is probed. It has at most 30 million parameters and, if the model allows it, images of
-64 x 64. transformers: one model of each configuration for text or images is probed. It has 4 layers of width 256, if its
-configuration can be reduced to this, and 2000 tokens. Models that need other inputs, or that are too large, count as skipped.
+timm: one model of each architecture with at most 30 million parameters is probed, on images of 64 x 64 if the model allows this.
+transformers: one model of each configuration for text or images is probed. If the configuration allows this, the model is reduced
+to 4 layers and, for text, to a width of 256 and a vocabulary of 2000 tokens. Models that need other inputs, or that are too large,
+count as skipped.
 
 Models that are in the log are not probed again, so the script can be interrupted and continued.
 """
@@ -154,7 +155,7 @@ def describe(name, build, batch):
 
 
 def extremes(result):
-    """Returns one value of each measured quantity: of all values in the model, the value nearest to the limit for a finding."""
+    """For each measured quantity, returns the worst value in the model: the value that would be the first to cause a finding."""
     run, paths = result._analysis.run, Paths(result._analysis.run)
     layers = [one for one in run.layers if one.alias is None]
     gains = [one.facts.get("gain", 0.0) for one in layers if one.role == "weight" and not paths.is_normalized(one)]

@@ -63,7 +63,7 @@ def run(path: Path) -> dict[str, Any]:
         try:
             cells = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
             for number, cell in enumerate(cells, 1):
-                # The cell is also written to a file, so that traces can show the lines of the cell.
+                # The cell is also written to a file, so that tracebacks can show the lines of the cell.
                 place = Path(folder) / f"cell_{number}.py"
                 place.write_text("".join(cell["source"]), encoding="utf-8")
                 found = json.dumps(outputs("".join(cell["source"]), names, number, str(place)))

@@ -2,9 +2,10 @@
 
     python scripts/sharded_models.py [--ranks 2] [--only SUBSTRING] [--after CLASS] [--out results.json]
 
-For every configuration class of transformers, a small model of one class is built on the meta device. Each rank initializes this
-model twice inside `fanin.torch.sharded_init`, by the model's own `init_weights`: once whole, and once sharded by `fully_shard`.
-Each rank then compares its regions of the sharded model with the same regions of the whole model. A class has one of these outcomes:
+For every configuration class of transformers, a small model of one of its model classes is built on the meta device. Each rank
+initializes this model twice inside `fanin.torch.sharded_init`, by the model's own `init_weights`: once whole, and once sharded by
+`fully_shard`. Each rank then compares its regions of the sharded model with the same regions of the whole model. Each model class
+has one of these outcomes:
 
 - same: all parameters and buffers are bitwise equal
 - error: both models raise an error, for example because a parameter was never written

@@ -1,4 +1,4 @@
-"""Writes the measured parts of docs/choosing.md: tables, and sentences with numbers. Comments mark where each part begins and ends."""
+"""Writes the blocks of docs/choosing.md that show results: tables, and sentences with numbers. Comments mark these blocks."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ def dumps(results: Results) -> str:
 
 
 def render(page: str, results: Results) -> str:
-    """Returns the page with all measured parts written from the results."""
+    """Returns the page, in which the blocks that show results have been written again from `results`."""
     return BLOCK.sub(lambda found: found[1] + block(found[2], results) + found[3], page)
 
 
 def block(name: str, results: Results) -> str:
-    """Returns the text of the measured part `name` of docs/choosing.md."""
+    """Returns the text of the block `name` of docs/choosing.md."""
     if name == "conclusions":
         return conclusions(results)
     if name == "how":

@@ -19,8 +19,8 @@ def curves(experiment: Experiment, model: nn.Module, inputs: Tensor, seed: int) 
     """Returns the mean squares of the outputs of the layers `experiment.points`, and of the gradients with respect to these outputs.
 
     The network's output is multiplied by random numbers and summed. The gradient is the gradient of this sum. The mean squares of
-    the signal are divided by the mean square at the first of these layers. The mean squares of the gradient are divided by the mean
-    square at the last of these layers.
+    the outputs are divided by the one at the first layer of `experiment.points`, and those of the gradients by the one at the last
+    layer.
     """
     wanted = set(experiment.points)
     q: dict[str, float] = {}

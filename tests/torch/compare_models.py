@@ -70,7 +70,7 @@ def loaded(name, folder, state):
 
 
 def errors_of_shards(fanin, name, state, folder):
-    """Writes shards by two processes, and loads them. Yields an error for each value that differs from `state`."""
+    """Writes shards from two processes, and loads them. Yields an error for each value that differs from `state`."""
     if BUILT_IN[name].config is None:
         return
     folder = folder / "shards"

@@ -101,7 +101,7 @@ fn a_matrix_of_unknown_origin_is_trained_if_most_vectors_are_and_its_own_bias_is
     let mut new_layer = norms();
     new_layer.push(constant("a.bias", 0.0));
     assert_eq!(kind_beside(new_layer), "compatible with fresh");
-    // If only two vectors of six are trained, the matrix is not called trained.
+    // If only two of the six vectors are trained, `audit` does not classify the matrix as trained.
     let mut few = norms();
     few.truncate(2);
     few.extend(["d.weight", "d.bias", "e.weight", "e.bias"].map(|name| constant(name, 1.0)));

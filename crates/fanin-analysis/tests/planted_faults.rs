@@ -5,17 +5,17 @@ mod common;
 use common::{File, Tensor, deviations};
 use fanin::DType;
 
-/// The standard deviation that the recipe plans for all tensors.
+/// The standard deviation of all tensors by the recipe.
 const STD: f64 = 0.02;
 /// The recipe's rule for all tensors.
 const RULE: &str = "\"*\" = \"normal(std=0.02)\"\n";
 
-/// Draws a tensor of normal values with the standard deviation [`STD`], which the recipe plans.
+/// Draws a tensor of normal values with the standard deviation [`STD`].
 fn normal(name: &str, shape: &[usize]) -> Tensor {
     Tensor::drawn(name, "normal(std=0.02)", DType::F32, shape, 5)
 }
 
-/// Returns a tensor of normal values that is changed by `change` and then scaled to the planned standard deviation.
+/// Draws a tensor of normal values, calls `change`, and then scales the values to the standard deviation [`STD`].
 fn changed(shape: &[usize], change: impl Fn(&mut [f64])) -> Vec<Tensor> {
     let mut tensor = normal("a.weight", shape);
     change(&mut tensor.values);

@@ -1,4 +1,4 @@
-//! Tests of the main functions of the commands. Each test runs the binary in a temporary folder.
+//! Tests of the main features of the commands. Each test runs the binary in a temporary folder.
 
 mod fixture;
 

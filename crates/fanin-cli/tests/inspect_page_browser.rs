@@ -30,8 +30,8 @@ fn browser() -> Option<PathBuf> {
     ];
     let found = on_path.chain(elsewhere.map(PathBuf::from)).find(|path| path.is_file());
     if found.is_none() {
-        // The test harness hides the standard output of a passing test, so the message is written directly to the file
-        // descriptor.
+        // The test harness hides what `println!` and `eprintln!` print in a passing test, so the message is written
+        // directly to standard error.
         let message = "found no browser, so the page is not tested in a browser: set FANIN_BROWSER to the path of a browser";
         _ = writeln!(std::io::stderr(), "\n{message}\n");
     }

@@ -1,5 +1,5 @@
-//! Tests of `verify` with functions of random values: correct files pass in every type, and wrong parameters are
-//! reported.
+//! Tests of `verify` with functions of random values, such as `log(uniform(1, 16))`: correct files pass in every
+//! dtype, and wrong arguments are reported.
 
 mod fixture;
 

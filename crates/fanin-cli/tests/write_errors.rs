@@ -117,8 +117,8 @@ fn damaged_files_are_errors() {
     fixture.refused(&["inspect", "nothing.safetensors"], &["nothing.safetensors"]);
 }
 
-/// Runs the shell command `shell`, and then starts a process that writes a tensor of the shape `values` to
-/// out.safetensors. Waits until the temporary file of the process is larger than a megabyte.
+/// Runs the commands `shell` in a shell. The shell then becomes a process of fanin that writes `values` values to
+/// out.safetensors. Waits until the temporary file of this process is larger than a megabyte.
 #[cfg(unix)]
 fn start(fixture: &Fixture, shell: &str, values: &str) -> std::process::Child {
     let program = Fixture::program().display().to_string();

@@ -18,7 +18,7 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
 # The tests build models from configurations, so model libraries must not try to download files.
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
-# The module `model_configs` is in this folder.
+# The module `model_configs` is in the folder `scripts`.
 sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "scripts"))
 
 import pytest

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.skipif(not torch.distributed.is_available(), reason="to
 
 
 def one_process():
-    """Returns the digests of a model that one process fills by a recipe and then by the model's own code."""
+    """Fills a model in one process, by a recipe and then by the model's own code. Returns the digests after each fill."""
     model = EveryScheme()
     fanin.torch.init_module(model, fanin.Recipe(EVERY_SCHEME_RECIPE), seed=7)
     recipe = digest([local_regions(model)])

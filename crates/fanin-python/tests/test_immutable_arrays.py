@@ -23,7 +23,7 @@ class Subclass(np.ndarray):
 
 
 class Unversioned:
-    """An array of a library that implements DLPack before version 1.0, which cannot say that memory is read-only."""
+    """An array that supports only DLPack versions below 1.0. These versions cannot mark memory as read-only."""
 
     def __init__(self, array):
         self.array, self.shape, self.dtype = array, array.shape, array.dtype

@@ -15,7 +15,10 @@ def named(shape, name, seed=5):
 
 
 class Fused(nn.Module):
-    """A module with a fused parameter. In state_dict, a hook replaces the parameter by tensors that `show` adds, such as halves."""
+    """A module with a fused parameter.
+
+    A hook removes the parameter from state_dict and calls `show`, which adds other tensors, such as the parameter's two halves.
+    """
 
     def __init__(self, show):
         super().__init__()

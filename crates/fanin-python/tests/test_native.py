@@ -1,4 +1,4 @@
-"""Fills on the native stream: NumPy and DLPack arrays, torch tensors, threads and processes."""
+"""Tests of the native stream: fills of NumPy arrays, DLPack arrays and torch tensors, in threads and in child processes."""
 
 import array
 import copy

@@ -91,7 +91,7 @@ def test_the_stream_of_a_pre_norm_model_grows_linearly():
     model = nn.Sequential(*[PreNorm(128) for _ in range(16)])
     result = probe(model, torch.randn(16, 128))
     assert result.unit == "block" and len(result.trunk) == 16 and len(result.residuals) == 16
-    # Each branch adds a mean square of 1: kaiming_normal_ doubles the mean square, and relu halves it.
+    # Each branch adds a mean square of 1: LayerNorm makes it 1, `a` doubles it, relu halves it, and `b` keeps it.
     for number, layer in enumerate(result.trunk, 1):
         assert layer.q == pytest.approx(1 + number, rel=0.25)
         assert layer.theory_q == pytest.approx(1 + number, rel=0.05)
@@ -135,7 +135,7 @@ def test_gradients_are_those_of_autograd():
     assert result.loss == pytest.approx(float(loss.detach())) and result.classes == 3
 
 
-# Any model -----------------------------------------------------------------------------------------------------------------
+# Unusual models ------------------------------------------------------------------------------------------------------------
 
 
 @dataclasses.dataclass
@@ -233,7 +233,7 @@ def test_a_model_that_raises_an_error_does_not_change():
 
 
 class Calls(nn.Module):
-    """A module with a linear layer, whose forward pass calls `function(module, x)`."""
+    """A module that has a linear layer. The module's forward pass calls `function(module, x)`."""
 
     def __init__(self, function):
         super().__init__()

@@ -80,7 +80,7 @@ def fresh():
 
 
 def planted(monkeypatch, kind, dtype):
-    """Flips one bit of the values that fanin computes for one distribution and one dtype, in the comparison with torch."""
+    """In the comparison with torch, flips one bit of the first value that fanin computes for this distribution and dtype."""
     original, equal = _same_bits.torch_fill, _same_bits._equal
     current = []
 

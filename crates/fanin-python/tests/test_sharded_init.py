@@ -91,7 +91,7 @@ def named(shape, spec, name, seed=5):
 
 
 def test_layers_are_filled_by_their_own_reset_parameters():
-    """sharded_init intercepts functions that layers imported earlier, and restores the generator's state when it ends."""
+    """sharded_init also intercepts functions that were imported before it began, and restores the generator's state at its end."""
     net = nn.Sequential(nn.Linear(30, 20), nn.MultiheadAttention(8, 2), nn.Embedding(9, 4, padding_idx=2), nn.GRU(3, 4))
     before = torch.get_rng_state()
 

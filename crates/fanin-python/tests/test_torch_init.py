@@ -19,7 +19,7 @@ import fanin.torch as init
 DTYPES = [torch.float32, torch.float64, torch.float16, torch.bfloat16]
 
 #: Shapes whose numbers of values are near the sizes at which code paths change: 16 (torch draws groups of 16 normal values), 8192
-#: (fanin fills tensors of at least this size), and 65536 (fills of at least this size release the GIL).
+#: (torch fills smaller tensors, fanin's own code fills the others), and 65536 (fills of at least this size release the GIL).
 SHAPES = [(0,), (3,), (1, 15), (16, 16), (7, 293), (8192,), (2, 4096), (91, 92), (33, 4, 7, 7), (300, 251), (3, 2, 9, 50, 11)]
 
 

@@ -37,7 +37,7 @@ fn shapes_that_need_more_words_than_can_be_counted_are_errors() {
     let narrow = Distribution::TruncatedNormal { mean: 0.0, std: 1.0, low: 2.0, high: 3.0, method: None };
     let wide = Distribution::TruncatedNormal { mean: 0.0, std: 1.0, low: -1.0, high: 1.0, method: None };
     let normal = Distribution::Normal { mean: 0.0, std: 1.0 };
-    /// Computes the last `length` values of a tensor of `count` values on the torch stream. Returns these values, or
+    /// Fills the last `length` values of a tensor of `count` values from the torch stream. Returns these values, or
     /// the error of the fill.
     fn end<E: Element>(distribution: Distribution, count: usize, length: usize) -> Result<Vec<f64>, Error> {
         let plan = Plan::new(&[count], E::DTYPE, distribution).unwrap();

@@ -253,7 +253,7 @@ fn indices_above_2_to_the_32_are_not_truncated_to_32_bits() {
 
 #[test]
 fn the_time_to_fill_a_region_of_a_huge_identity_matrix_depends_on_the_region_only() {
-    // Each identity matrix is large: a fill that visited every 1 of the whole matrix would take a minute.
+    // Each identity matrix is large: a fill that visited the whole diagonal would take a minute.
     let side = (1 << 31) - 1;
     for (distribution, shape, start, size, ones) in [
         (Distribution::Eye, &[side, side][..], &[side - 3, side - 5][..], &[3, 4][..], &[2, 7][..]),

@@ -39,7 +39,7 @@ impl Tensor {
         Self::drawn_from(&mut Native::new(seed).tensor(name), name, spec, dtype, shape)
     }
 
-    /// Draws a tensor from a spec with a stream.
+    /// Draws the values of a spec from `stream`, and returns them as a tensor.
     fn drawn_from(
         stream: &mut dyn Stream,
         name: &str,

@@ -13,8 +13,8 @@ pub const MANIFEST: &str = r#"{
     "h.0.norm.weight": {"dtype": "BF16", "shape": [192]},
     "h.0.bias": {"dtype": "F32", "shape": [192]}}"#;
 
-/// Returns the text of the correct recipe with changes. Each pair of `changes` is a pattern and a spec. The spec
-/// replaces the spec of the rule with this pattern.
+/// Returns the text of the correct recipe with changes. Each pair of `changes` is the pattern of a rule and the
+/// rule's new spec.
 pub fn recipe(changes: &[(&str, &str)]) -> String {
     let mut text = "[init]\n".to_owned();
     for (pattern, spec) in [

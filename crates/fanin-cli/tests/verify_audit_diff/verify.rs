@@ -1,4 +1,5 @@
-//! Tests that `verify` reports wrong distributions and damaged values, and compares exact values.
+//! Tests that `verify` reports wrong distributions and damaged values, and that with a seed it compares each value
+//! with the exact expected value.
 
 use crate::common::{MANIFEST, bytes_of, caught, fixture, recipe};
 

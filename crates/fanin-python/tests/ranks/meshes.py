@@ -1,4 +1,4 @@
-"""Fills a model by sharded_init and by init_module, on several meshes of up to six ranks. The model uses every scheme.
+"""Fills `EveryScheme` by sharded_init and by init_module, on several meshes of up to six ranks.
 
 Prints the digests of the weights. Also compares the regions that fanin computes with the rows that torch gives to each rank.
 """
