@@ -74,7 +74,7 @@ pub enum Remedy {
     Like,
     /// Give a checkpoint from which values can be copied. A manifest has no values.
     LikeCheckpoint,
-    /// Give the number of the partition that this process writes, and the number of partitions.
+    /// Give the number of the partition that this process writes, from 1 on, and the count of partitions.
     Partition,
     /// Give the number of partitions, because the launcher has set only the index of this process.
     PartitionCount,

@@ -16,7 +16,7 @@ pub struct SafetensorsFile {
     pub manifest: Manifest,
     path: PathBuf,
     file: File,
-    /// The offset in the file of the first tensor's first byte.
+    /// The offset of the tensor data from the start of the file, in bytes.
     data: u64,
 }
 

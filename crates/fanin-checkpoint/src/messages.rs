@@ -113,7 +113,7 @@ impl MessageSender {
     }
 }
 
-/// Converts an error that occurred while the values of a tensor were produced into a [`Stopped`].
+/// Returns the [`Stopped`] for an error that occurred while the values of a tensor were produced.
 pub(crate) fn stopped(entry: &Entry, error: FillError) -> Stopped {
     Stopped::Failed(error.about(entry))
 }

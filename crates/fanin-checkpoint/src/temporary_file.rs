@@ -212,7 +212,8 @@ mod tests {
         file.write(b"all of it").unwrap();
         remove_leftovers(&path);
         let finished = file.finish().unwrap();
-        // Another process would call `remove_leftovers` before it writes to the same path. The locked file stays.
+        // Another process makes this call before it writes to the same path. The temporary file is locked, so it
+        // stays.
         remove_leftovers(&path);
         assert_eq!(temporary_files(folder.path()).len(), 1);
         finished.rename(false).unwrap();

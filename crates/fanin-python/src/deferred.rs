@@ -169,8 +169,8 @@ fn flush_all(fills: &[DeferredFill], threads: usize, token: &CancelToken) -> Res
         }
         Ok(())
     };
-    // `token.run` returns None if a signal has cancelled the token. The result is ignored then, because `interruptible`
-    // returns the exception of the signal handler, such as KeyboardInterrupt.
+    // `token.run` returns None if a signal has cancelled the token. In this case `Ok(())` is never seen, because
+    // `interruptible` returns the exception of the signal handler, such as KeyboardInterrupt.
     let cancellable = || token.run(work).unwrap_or(Ok(()));
     std::thread::scope(|scope| {
         let others: Vec<_> = (1..threads).map(|_| scope.spawn(cancellable)).collect();

@@ -171,8 +171,8 @@ fn may_be_long(distribution: Distribution, count: usize) -> bool {
         // This arm is for a mean outside the bounds. If the mean is within the bounds, rejection sampling accepts at
         // least three in ten proposals, which is fast.
         Distribution::TruncatedNormal { mean, std, low, high, .. } if !(low..=high).contains(&mean) => {
-            // Proposals are uniform on `low..high`. The density has its peak at the bound that is nearer to the mean.
-            // At the distance `near` from this bound, the density is 1/e of the peak.
+            // Proposals are uniform on `low..high`. In this interval, the normal density has its peak at the bound that
+            // is nearer to the mean. At the distance `near` from this bound, the normal density is 1/e of the peak.
             let nearest = (low - mean).max(mean - high) / std;
             let near = std * 2.0 / (nearest.hypot(2f64.sqrt()) + nearest);
             // In each pass, torch draws a proposal for every element. The passes end when a proposal has been accepted

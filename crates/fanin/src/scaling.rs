@@ -203,7 +203,7 @@ mod tests {
             ("mup_hidden", &[1024.0, 256.0], 0.5),
             ("mup_output", &[1024.0, 256.0], 0.25),
             ("mup_embedding", &[1024.0, 256.0], 1.0),
-            // DeepNet, figure 2. torchscale divides by math.pow(8.0 * decoder_layers, 0.25) and by similar terms.
+            // DeepNet, figure 2. torchscale divides weights by math.pow(8.0 * decoder_layers, 0.25) and similar terms.
             ("deepnorm_beta", &[18.0], 0.288_675_134_594_812_87),
             ("deepnorm_encoder_beta", &[18.0, 18.0], 0.352_571_005_957_042_77),
             ("deepnorm_decoder_beta", &[18.0], 0.260_847_430_012_214_55),

@@ -121,7 +121,7 @@ pub(crate) fn compare_integers(
     Ok(comparison.mismatch)
 }
 
-/// A comparison of a tensor with its expected values, in row-major order.
+/// A comparison of a tensor with its expected values. The values are compared in row-major order.
 struct Comparison<'a> {
     checkpoint: &'a Checkpoint,
     /// The tensor's index in the manifest.

@@ -45,14 +45,13 @@ pub(crate) struct Moments {
     pub(crate) sixth: f64,
 }
 
-/// A narrow interval of a distribution, for [`Moments::of_points`]. The exact mean of the interval is `mean + offset *
-/// scale`, where `scale` is the argument of `of_points`.
+/// A narrow interval of a distribution, for [`Moments::of_points`]. `scale` is the argument of `of_points`.
 struct Point {
     /// A value at or near the middle of the interval: the approximate mean.
     mean: f64,
-    /// The distance from `mean` to the exact mean of the interval, divided by `scale`.
+    /// The exact mean of the values in the interval, minus `mean`, divided by `scale`.
     offset: f64,
-    /// The variance within the interval, divided by `scale^2`.
+    /// The variance of the values in the interval, divided by `scale^2`.
     variance: f64,
     /// The probability of the interval.
     weight: f64,
@@ -243,7 +242,7 @@ impl Univariate {
                 // The interval contains only one value of the type.
                 return Point { mean: x, offset: 0.0, variance: 0.0, weight };
             }
-            // The interval contains many values of the type. The density in it is nearly linear.
+            // The interval contains many values of the type. In the interval, the probability density is nearly linear.
             let (below, above) = (below.max(low), above.min(high));
             let (middle, width) = (below / 2.0 + above / 2.0, above / scale - below / scale);
             let variance = width * width / 12.0;

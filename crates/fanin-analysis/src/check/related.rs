@@ -30,9 +30,9 @@ pub(crate) struct Signed {
 /// Two tensors whose values are related.
 #[derive(Debug)]
 pub(crate) struct Relation {
-    /// The index of the tensor that comes first in the list.
+    /// The index of the tensor of the pair that comes earlier in the list.
     pub(crate) first: usize,
-    /// The index of the tensor that comes second in the list.
+    /// The index of the tensor of the pair that comes later in the list.
     pub(crate) second: usize,
     /// The result of the test `related`. It is reported for the second tensor.
     pub(crate) result: TestResult,

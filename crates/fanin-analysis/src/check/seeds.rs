@@ -46,7 +46,7 @@ const FIRST: usize = 2;
 /// After a tensor was found in a stream, at most this many of its values are compared with torch's values.
 const MAX_COMPARED: usize = 1 << 16;
 
-/// A tensor whose values may be an earlier draw of torch, possibly changed.
+/// A tensor whose values torch may have drawn. The values may have been changed since then.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Candidate {
     /// The index of the tensor in the manifest.
@@ -71,7 +71,7 @@ pub(crate) struct TorchDraw {
 /// How the values of a tensor differ from torch's values times a factor. The factor is the same for all values.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Change {
-    /// The fraction of the values that differ by more than rounding.
+    /// The fraction of the tensor's values that differ by more than rounding from torch's values times the factor.
     pub(crate) fraction: f64,
     /// The root mean square of `x - factor * y`, divided by the root mean square of `factor * y`, where x is a value of
     /// the tensor and y is torch's value.

@@ -82,21 +82,21 @@ mod tests {
         near(backward(Nonlinearity::LeakyRelu { slope: 0.5 }, 7.0), 0.625);
         // By Klambauer et al. 2017, SELU keeps a mean of 0 and a variance of 1.
         near(forward(Nonlinearity::Selu, 1.0), 1.0);
-        // The expected values are the integrals of f(z)^2, or of f'(z)^2 for `backward`, times the normal density. They
-        // were computed by mpmath with 30 digits.
+        // The constants are the integrals of f(z)^2, or of f'(z)^2 for `backward`, times the normal density. They were
+        // computed by mpmath with 30 digits.
         near(forward(Nonlinearity::Tanh, 1.0), 0.394294490397841);
         near(forward(Nonlinearity::Gelu, 1.0), 0.425221482570299);
         near(forward(Nonlinearity::Silu, 1.0), 0.355775519817352);
         near(backward(Nonlinearity::Sigmoid, 1.0), 0.0448362413501944);
-        // The derivatives of hardtanh and hardsigmoid jump at points other than 0. The expected values are P(|z| < 1)
-        // and P(|z| < 3 / 2) / 36.
+        // The derivatives of hardtanh and hardsigmoid jump at points other than 0. The constants are P(|z| < 1) and
+        // P(|z| < 3 / 2) / 36.
         near(backward(Nonlinearity::Hardtanh, 1.0), 0.682689492137086);
         near(backward(Nonlinearity::Hardsigmoid, 4.0), 0.866385597462284 / 36.0);
         // The closed forms for a sine agree with the numerical integration.
         let sine = Nonlinearity::Sine { omega: 2.0 };
         near(forward(sine, 0.7), expectation(sine, 0.7, |x| (2.0 * x).sin().powi(2)));
         near(backward(sine, 0.7), expectation(sine, 0.7, |x| (2.0 * (2.0 * x).cos()).powi(2)));
-        // The expected values are E[z f(z) f'(z)] / E[f(z)^2], computed by mpmath.
+        // The constants are E[z f(z) f'(z)] / E[f(z)^2], computed by mpmath.
         assert!((deviation_factor(Nonlinearity::Gelu) - 1.144).abs() < 1e-3);
         assert!((deviation_factor(Nonlinearity::Tanh) - 0.461).abs() < 1e-3);
     }

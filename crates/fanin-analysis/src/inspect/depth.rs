@@ -49,7 +49,7 @@ impl NamedPosition {
 pub(super) struct StdByDepth {
     /// The positions of all points, in ascending order.
     pub(super) positions: Vec<Vec<u64>>,
-    /// One series for each role that occurs at more than one position, in the order of the file.
+    /// One series for each role that occurs at several positions. The roles are in the order of the file.
     pub(super) series: Vec<Series>,
     /// The number of matrices that are in no series. Matrices whose values are all equal are not counted.
     pub(super) others: usize,

@@ -1,4 +1,4 @@
-//! Computes the expected number of values in each bar of a histogram from a plan.
+//! Computes, from a plan, the expected number of values in each bar of a histogram.
 
 use fanin::{Distribution, Plan};
 use statrs::function::beta::beta_reg;

@@ -93,10 +93,10 @@ impl Verification {
 fn expected_values(request: &Request<'_>, comparison: &ModelComparison) -> Result<Option<ExpectedValues>> {
     let Some(seed) = request.seed else { return Ok(None) };
     let planned: &[Planned] = &comparison.planned;
-    // The torch stream is sequential, so its values depend on the order of the tensors. If the caller gave a model, the
-    // tensors are drawn in the order of this model. If the caller gave no model, but the recipe belongs to a built-in
-    // model, the order of the built-in model is used only if the file has the same order. Otherwise the order of the
-    // file is used, because the file may have been generated from another list of tensors.
+    // The torch stream is sequential, so the values of a tensor depend on the tensors that are drawn before it. If the
+    // caller gave a model, all tensors of this model are drawn, in its order. The tensors of a built-in model are drawn
+    // only if the file has them in the same order. Otherwise the tensors of the file are drawn, because the file may
+    // have been generated from another list of tensors.
     let has_model = !comparison.model.is_empty();
     let in_model_order = has_model && (request.model_given || comparison.is_in_model_order());
     if request.stream == StreamKind::Torch && in_model_order {

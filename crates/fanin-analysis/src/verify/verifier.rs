@@ -36,7 +36,7 @@ struct PooledVariance {
     /// The variance of `excess` if all values follow their plans: the second number of [`ViewTests::variance_excess`],
     /// summed over the tensors and blocks.
     variance: f64,
-    /// The number of tensors and blocks whose values are in `excess`.
+    /// The number of tensors and blocks over which `excess` is summed.
     tensors: u64,
 }
 

@@ -41,8 +41,8 @@ impl Recipe {
     pub fn built_in(model: &Model) -> Result<Self> {
         let chain = Chain(vec![Link::BuiltIn(model.recipe_name)]);
         let mut recipe = load(model.recipe_toml, Path::new(model.recipe_name), &chain)?;
-        // The ties are marked as inherited, because only inherited ties may be unused. For example, a checkpoint of a
-        // model without a head may have neither of the two names of a tie.
+        // The ties are marked as inherited, because only inherited ties may be unused. For example, a checkpoint
+        // without the head may lack both tensors of a tie.
         recipe.ties.iter_mut().for_each(|tie| tie.inherited = true);
         recipe.model = Some(model.name);
         Ok(recipe)

@@ -32,8 +32,8 @@ impl Recipe {
         });
         let unused_rules = diagnose_unused(&self.rules, matches, "", "tensor");
         if let Some(model) = self.model.filter(|_| !unused_rules.is_empty()) {
-            // A rule of a built-in recipe is unused only if the recipe is applied to a model for which it was not
-            // written. The message then says this, because the user cannot correct a built-in recipe.
+            // If a rule of a built-in recipe is unused, the recipe was not written for this model. The message
+            // reports the wrong model, because the user cannot correct a built-in recipe.
             let (unused, all) = (unused_rules.len(), self.rules.len());
             let uncovered = uncovered.map_or_else(String::new, |uncovered| format!(", and {uncovered}"));
             let message = format!(

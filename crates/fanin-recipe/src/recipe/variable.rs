@@ -72,7 +72,7 @@ pub(super) struct VariableValues {
     /// The variables whose values cannot be read from this model, each with a diagnostic. The diagnostic is reported
     /// only if a spec uses the variable.
     pub(super) failed: BTreeMap<String, Diagnostic>,
-    /// The variables that are numbers in the parameter's name.
+    /// The variables whose values are read from numbers in the parameter's name.
     pub(super) in_names: BTreeMap<String, NameNumber>,
 }
 

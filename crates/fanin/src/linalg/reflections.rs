@@ -155,7 +155,8 @@ impl<T: Real> Reflections<T> {
         threads.for_each(blocks, |(number, product): (usize, &mut [T])| {
             let top = number * height;
             let bottom = n.min(top + height);
-            // V is zero above its diagonal, so the rows of V before `top` contribute only zeros to `V^T V`.
+            // V is zero above its diagonal. The rows of V before `top` are therefore zero in the columns from `top` on,
+            // and are left out.
             let these = self.view().part(top..rows, top..bottom).transposed();
             product.chunks_exact_mut(n).for_each(|row| claim(&mut row[top..]));
             let those = self.view().part(top..rows, top..n);

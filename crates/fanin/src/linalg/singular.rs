@@ -161,10 +161,10 @@ impl Kernel for Chase {
             if first % 64 == 0 {
                 check();
             }
-            // `clear_row` sets the elements of row `source` to the right of column `left` to zero. The reflection
+            // `clear_row` sets the elements of row `source` to the right of column `left` to zero. Its reflection
             // creates non-zero elements below the diagonal in the columns `left..right`. `clear_column` then sets the
-            // elements below the diagonal in column `left` to zero. The reflection creates non-zero elements to the
-            // right of the band. The next iteration removes the elements that are in row `left`.
+            // elements below the diagonal in column `left` to zero. Its reflection creates non-zero elements to the
+            // right of the band. The next iteration sets the elements to the right of the band in row `left` to zero.
             let (mut source, mut left) = (first, first + 1);
             loop {
                 let right = n.min(source + if source == first { WIDTH + 1 } else { 2 * WIDTH });

@@ -1,5 +1,6 @@
-//! Fills sparse matrices on the native stream, and sets the zeros of sparse matrices on the stream `FromRng`. The
-//! definition of the native stream ([`crate::streams::native`]) specifies which entries are zero, for both streams.
+//! Fills sparse matrices with values of the native stream. For the stream `FromRng`, only sets the zeros of sparse
+//! matrices. The definition of the native stream ([`crate::streams::native`]) specifies which entries are zero, for
+//! both streams.
 
 use std::ops::Range;
 
@@ -96,9 +97,9 @@ impl Sparse {
 /// The kernel that sets the mask bits of the zeros in a range of columns.
 struct FindZeros<'a> {
     zeros: &'a Zeros,
-    /// The rows that the mask covers, as a range of rows of the matrix.
+    /// The range of the matrix's rows that the mask covers.
     rows: Range<usize>,
-    /// The first column that the mask covers, as a column of the matrix.
+    /// The index, in the matrix, of the first column that the mask covers.
     left: usize,
     /// The range of columns, counted from `left`.
     columns: Range<usize>,

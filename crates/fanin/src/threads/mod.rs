@@ -35,7 +35,7 @@ pub enum Threads {
     Pool,
     /// The calling thread only.
     One,
-    /// Threads of the caller, which need not be a rayon pool. This variant needs no feature.
+    /// Threads that the caller provides. They need not be a rayon pool. This variant needs no feature.
     Team(Team),
 }
 

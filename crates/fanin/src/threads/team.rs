@@ -1,4 +1,4 @@
-//! `Team`, the threads of the caller.
+//! `Team`, the threads that the caller provides.
 
 use std::any::Any;
 use std::fmt;
@@ -14,7 +14,7 @@ use crate::cancel::CurrentToken;
 /// calls have returned.
 type Run = fn(usize, &(dyn Fn() + Sync));
 
-/// Threads of the caller, on which fills run: for example the threads of another library, or threads that are spawned
+/// Threads that the caller provides for fills: for example the threads of another library, or threads that are spawned
 /// for each fill.
 ///
 /// ```

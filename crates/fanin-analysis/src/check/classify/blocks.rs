@@ -90,8 +90,8 @@ pub(super) fn orthogonal(
     let stack = scan.shape().len() > 2;
     // If square orthogonal matrices are stacked vertically, the columns of the result are orthogonal too. Several such
     // matrices could therefore be taken for one block. To avoid this, blocks that are longer along the divided axis
-    // than along the other axis are tried last. For a stack of matrices, the division into single matrices is tried
-    // first.
+    // than along the other axis are tried last. If the tensor has more than two axes, it is a stack of matrices, and
+    // the division into the single matrices is tried first.
     let mut divisions = divisions(scan.shape());
     divisions.retain(|&(axis, _)| !whole || stack || if axis == 0 { rows > columns } else { columns > rows });
     let is_long = |&(axis, count): &(usize, usize)| match axis {

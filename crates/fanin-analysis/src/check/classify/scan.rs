@@ -57,7 +57,7 @@ impl<'a> Scan<'a> {
         let read = |part: &Part<'_>| -> Result<(Summary, RepeatSearch, ValueSample, Vec<f64>)> {
             let (mut summary, mut repeats) = (empty(), RepeatSearch::new(view.shape(), part.first));
             let mut sample = ValueSample::new(count, part.first);
-            // `distance` is the number of values of the next chunk before the first value that starts a row.
+            // The next row starts `distance` values after the start of the next chunk.
             let (mut first_column, mut distance) = (Vec::new(), 0);
             part.view.values(|values| {
                 if width > 0 {

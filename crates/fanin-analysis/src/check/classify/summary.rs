@@ -67,7 +67,7 @@ impl Summary {
         self.add_finite(&finite);
     }
 
-    /// Counts the zeros among the next values, adjacent zeros, and rows that are all zeros.
+    /// Counts in the next values: zeros, adjacent zeros, and rows that are all zeros.
     fn add_zeros(&mut self, values: &[f64]) {
         for &x in values {
             let zero = x == 0.0;

@@ -1,4 +1,4 @@
-"""Functions that compute, without communication, the regions of a DTensor that this rank holds.
+"""Functions that compute, without communication, the regions of a DTensor that are on this rank.
 
 torch splits a dimension of a tensor once for each mesh dimension that shards it. Each split returns the chunks of
 `torch.chunk`. The region of a rank depends on the order of the splits. The split of a mesh dimension with the placement
@@ -58,7 +58,7 @@ def local_of(tensor: Tensor) -> Tensor:
 
 
 def regions_of(tensor: Tensor, name: str = "tensor") -> list[Region]:
-    """Returns the regions of a tensor that this rank holds. `name` is the name of the tensor in error messages.
+    """Returns the regions of a tensor that are on this rank. `name` is the name of the tensor in error messages.
 
     A rank usually holds one region. The list is empty if the local tensor is empty. The list can have several regions if one of
     the placements is a `_StridedShard`, and no later placement shards the same tensor dimension.

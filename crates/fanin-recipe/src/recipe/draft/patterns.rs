@@ -53,9 +53,9 @@ pub fn cover(names: &[&str], kinds: &[usize], order: &[usize]) -> Vec<(String, V
         if !is_open[index] {
             continue;
         }
-        // Returns the pattern and the indices of the open names that match the pattern. Returns `None` if one of these
-        // names has another kind than `names[index]`, if `names[index]` does not match, or if the maximum number of
-        // comparisons is exceeded.
+        // Returns the pattern and the indices of the names that match the pattern and have no rule yet. Returns `None`
+        // if the kind of one of these names differs from the kind of `names[index]`, if `names[index]` does not match,
+        // or if the maximum number of comparisons is exceeded.
         let mut try_pattern = |pattern: String| {
             if comparisons > MAX_COMPARISONS {
                 return None;

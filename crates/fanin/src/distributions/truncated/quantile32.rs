@@ -65,7 +65,8 @@ impl SmallerTail {
     fn new(ends: [End; 2], word_mass: f32) -> Self {
         let [below, above] = ends;
         // At the position farthest from the end `one`, the tail of `one` is at its largest and the tail of `other` is
-        // at its smallest. If the tail of `one` is not larger there, it is not larger at any position.
+        // at its smallest. If the tail of `one` is not larger than the tail of `other` there, it is not larger at any
+        // position.
         let never_larger = |one: End, other: End| {
             one.tail_at::<f32>(!one.flip, word_mass) <= other.tail_at::<f32>(!one.flip, word_mass)
         };

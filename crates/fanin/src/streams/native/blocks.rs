@@ -1,4 +1,4 @@
-//! Fills tensors on the native stream according to plans that consist of blocks.
+//! Fills tensors with values of the native stream, according to plans that consist of blocks.
 
 use std::sync::{Arc, Mutex, PoisonError};
 

@@ -1,4 +1,4 @@
-//! Fills tensors on the native stream according to plans that do not consist of blocks.
+//! Fills tensors with values of the native stream, according to plans that do not consist of blocks.
 
 use super::orthogonal::Orthogonal;
 use super::tensor::NativeTensor;
@@ -17,7 +17,7 @@ use crate::streams::sparse::{Sparse, Zeros};
 use crate::tensor::{Order, TensorMut};
 use crate::threads::Threads;
 
-/// A plan that is prepared to fill any region of one tensor on the native stream. The plan does not consist of blocks.
+/// A plan that does not consist of blocks, prepared to fill any region of one tensor with values of the native stream.
 #[derive(Debug, Clone)]
 pub(in crate::streams) struct PreparedSingle {
     plan: Plan,

@@ -99,8 +99,8 @@ impl Torch {
             }
             return;
         }
-        // For each chunk, `draw` returns the number of words of the rejection passes that this chunk needs. torch makes
-        // each pass over the whole tensor, so the whole fill takes as many words as the chunk with the most passes.
+        // torch makes each rejection pass over the whole tensor. For each chunk, `draw` returns how many words the
+        // passes take until all values of the chunk are accepted. The whole fill takes the largest of these numbers.
         let mut words = 0;
         for first in (0..count).step_by(CHUNK) {
             let values = &mut values[..CHUNK.min(count - first)];

@@ -1,4 +1,4 @@
-//! Fills whole tensors on the torch stream.
+//! Fills whole tensors with values of the torch stream.
 
 use super::check_plan::check_plan;
 use super::generator::Torch;

@@ -1,5 +1,5 @@
-//! Fills sparse matrices on the torch stream. For each column, torch draws a random permutation of the rows. In this
-//! column, the entries in the first `zeros` rows of the permutation are zero.
+//! Fills sparse matrices with values of the torch stream. For each column, torch draws a random permutation of the
+//! rows. In this column, the entries in the first `zeros` rows of the permutation are zero.
 
 use super::cursor::Cursor;
 use super::generator::Torch;

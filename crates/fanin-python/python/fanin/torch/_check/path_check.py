@@ -22,13 +22,13 @@ _MIN_SAME_DRAWS = 16
 
 
 class Found(NamedTuple):
-    """A finding of one path. `check_init` converts it to a `Finding` of the report."""
+    """A finding of a `PathCheck`. `check_init` converts it to a `Finding` of the report."""
 
     #: The kind of finding: a key of `report.KINDS`.
     kind: str
     #: The tensor, or None if the finding concerns the whole model.
     state: TensorState | None
-    #: The number of elements that are wrong, or 0 for the whole tensor.
+    #: The number of wrong elements. 0 means that the finding concerns the whole tensor.
     elements: int
     detail: str = ""
 

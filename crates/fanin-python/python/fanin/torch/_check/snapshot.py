@@ -90,7 +90,7 @@ class TensorState:
 
 
 class Snapshot:
-    """The states of all tensors of a module. The key of a state is the first name of the tensor."""
+    """The states of all tensors of a module, by tensor name. A tensor with several names is stored under the first of them."""
 
     def __init__(self, tensors: list[NamedTensor], pattern: Pattern, *, moments: bool):
         self.states: dict[str, TensorState] = {}

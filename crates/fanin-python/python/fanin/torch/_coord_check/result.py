@@ -82,7 +82,7 @@ class Module:
 class Finding:
     """A size (a root mean square) that depends on the width although it should not."""
 
-    #: The name of the module or of the logits: `Module.name`.
+    #: The `Module.name` of the module or of the logits.
     module: str
     #: The root mean square that depends on the width: "initial size" (of the initial output), "change" (of the change of the output
     #: by the updates of all parameters), or "own change" (of the change by the updates of the module's own parameters).

@@ -75,7 +75,7 @@ class Layer:
 class Residual:
     """A residual addition `stream + branch`, where the branch was computed from the stream."""
 
-    #: The name of the module that adds.
+    #: The name of the module that computes the sum.
     module: str
     #: The index of the layer whose output is the sum.
     layer: int

@@ -77,7 +77,7 @@ METHODS = {
 
 
 def fill(view: ParameterView, spec: Initializer | float | None, seed: int) -> None:
-    """Fills the part of a parameter's view that this rank holds, and marks the whole view as written.
+    """Fills this rank's part of a view of a parameter, and marks the whole view as written.
 
     `spec` is an initializer, or a number for a constant fill. If `spec` is None, no values are written.
     """
@@ -126,7 +126,7 @@ def apply_elementwise(view: ParameterView, method: str, args: tuple[Any, ...], k
 
 
 def copy(view: ParameterView, source: Tensor) -> None:
-    """Copies `source` to the part of a view that this rank holds.
+    """Copies `source` to this rank's part of a view.
 
     `source` is a DTensor with the same placements as the parameter, or an ordinary tensor that is the same on every rank.
     """

@@ -59,7 +59,7 @@ class NamedTensor:
 
 
 class LocalRegion(NamedTuple):
-    """A region of a ParameterView that this rank holds."""
+    """A region of a ParameterView. Its elements are on this rank."""
 
     #: The index of the region's first element in the parameter.
     start: tuple[int, ...]
@@ -122,7 +122,7 @@ class ParameterView:
         self.named.written.add(self.start, self.size)
 
     def local_regions(self) -> Iterator[LocalRegion]:
-        """Yields the regions of the view that this rank holds."""
+        """Yields the regions of the view that are on this rank."""
         local = local_of(self.named.tensor).detach()
         for region in regions_of(self.named.tensor, self.named.name):
             low = [max(a, b) for a, b in zip(region.start, self.start)]
