@@ -13,6 +13,7 @@ pub(crate) mod each_tensor;
 pub(crate) mod generate;
 pub(crate) mod grid;
 pub(crate) mod lanes;
+mod magnitudes;
 pub(crate) mod mismatch;
 pub(crate) mod model;
 pub(crate) mod orthogonal;

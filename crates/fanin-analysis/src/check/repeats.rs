@@ -11,12 +11,15 @@
 //!   equal in practice. If there are more than `MAX_ROWS` rows, only rows whose hash is at most a limit are recorded,
 //!   so two equal rows may be missed. Otherwise, two equal rows are always found.
 
+use super::magnitudes::Magnitudes;
 use super::tensor_view::matrix;
+use super::test_result::TestResult;
 use super::value_hashes::{ValueHashes, WINDOW, polynomial, power};
 use crate::vectorized::vectorized;
 
-/// About this many windows of a large tensor are recorded. In a tensor of n random values, the probability that any two
-/// recorded windows have the same 64-bit hash by chance is about n * `KEPT` / 2^65: 2e-7 for 1e8 values.
+/// About this many windows of a large tensor are recorded: those with the smallest 64-bit hashes. In a tensor of n
+/// random values, any two of these hashes are equal by chance with a probability of about n * `KEPT` / 2^65: 2e-7 for
+/// 1e8 values.
 const KEPT: usize = 1 << 16;
 
 /// The hashes of at most about this many rows are recorded.
@@ -71,6 +74,8 @@ pub(crate) struct RepeatSearch {
     /// A hash of the values of all complete rows and their row-major indices, including the rows of merged searches.
     /// [`hash`](Self::hash) adds the current row.
     hash: u64,
+    /// The search for rows, columns and blocks with the same magnitudes. `None` if the tensor has fewer than two axes.
+    magnitudes: Option<Magnitudes>,
 }
 
 /// A repetition of values in a tensor.
@@ -123,8 +128,8 @@ vectorized! {
 /// windows may be equal by chance.
 #[inline(always)]
 fn is_distinctive(window: &[u64; WINDOW]) -> bool {
-    // Takes 6 bits of each hash, and counts how many distinct numbers these bits give. The number of distinct hashes is
-    // at least as large. Most windows pass this test, and need not be sorted.
+    // Counts the distinct values of 6 bits of each hash. The window has at least this many distinct hashes. In most
+    // windows the count is large enough, so they need not be sorted.
     let has_many = |shift: u32| {
         let set = window.iter().fold(0u64, |set, hash| set | 1 << (hash >> shift & 63));
         set.count_ones() as usize + 2 >= WINDOW
@@ -132,7 +137,7 @@ fn is_distinctive(window: &[u64; WINDOW]) -> bool {
     has_many(58) || has_many(52) || has_few_equal(*window)
 }
 
-/// Sorts the hashes. Returns whether at most two of the sorted hashes are equal to the hash before them.
+/// Sorts the hashes. Returns whether at most two pairs of neighbours in the sorted order are equal.
 fn has_few_equal(mut window: [u64; WINDOW]) -> bool {
     window.sort_unstable();
     window.windows(2).filter(|pair| pair[0] == pair[1]).count() <= 2
@@ -185,6 +190,7 @@ impl RepeatSearch {
             row_hashes: Vec::new(),
             first: Vec::new(),
             hash: 0,
+            magnitudes: (rows > 0).then(|| Magnitudes::new(rows, row_width, start)),
         }
     }
 
@@ -196,17 +202,16 @@ impl RepeatSearch {
             self.first.extend(first.map(|value| value.to_bits()));
         }
         self.hashes.set(values);
+        if let Some(magnitudes) = &mut self.magnitudes {
+            magnitudes.add(self.hashes.of_values());
+        }
         self.record_windows();
         self.add_to_rows();
         self.position += values.len();
     }
 
-    /// Returns the hashes of the values that the last call of `add` added.
-    pub(super) fn hashes(&self) -> &[u64] {
-        self.hashes.of_values()
-    }
-
-    /// Records the windows that end in the current chunk, if they are distinctive and their hash is small.
+    /// Records each window that ends in the current chunk if its hash is at most the limit, and if it contains enough
+    /// distinct values (see [`is_distinctive`]).
     fn record_windows(&mut self) {
         // The row-major index of the last value of the first window of the chunk.
         let end = self.start + self.position;
@@ -243,6 +248,9 @@ impl RepeatSearch {
         self.row_hashes.extend(next.row_hashes.iter().map(|&(hash, row)| (hash, rows + row)));
         self.rows += next.rows;
         self.rows_are_equal &= next.rows_are_equal && next.first_row == self.first_row;
+        if let (Some(magnitudes), Some(next)) = (&mut self.magnitudes, next.magnitudes) {
+            magnitudes.merge(next);
+        }
     }
 
     /// Returns whether the first `FIRST` values of the tensor have at most `count` distinct values.
@@ -287,6 +295,11 @@ impl RepeatSearch {
     pub(crate) fn any(&self) -> Option<Repeat> {
         let range = self.repeated_windows().1.map(|(first, second)| Repeat::Range(first, second));
         range.or_else(|| self.equal_rows())
+    }
+
+    /// Returns a failed test if two rows, two columns or two blocks have the same magnitudes. See [`Magnitudes::test`].
+    pub(crate) fn same_magnitudes(&self) -> Option<TestResult> {
+        self.magnitudes.as_ref().and_then(Magnitudes::test)
     }
 
     /// Returns the first repeated range if at least 2 % of the recorded windows are repeated, and `None` otherwise.

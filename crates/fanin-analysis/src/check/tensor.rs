@@ -52,7 +52,7 @@ struct Inverse<'p> {
     /// The plan of the random values.
     argument: &'p Plan,
     dtype: DType,
-    /// The state of a sequence of numbers between 0 and 1. See [`Inverse::argument_of`].
+    /// The state of a generator of numbers between 0 and 1. See [`Inverse::argument_of`].
     state: u64,
 }
 
@@ -187,6 +187,7 @@ impl ViewTests {
         }
         if let Some(structure) = structure {
             self.results.extend(structure.tests(view.shape(), &reference.moments));
+            self.results.extend(repeats.same_magnitudes());
         }
         self.variance_excess = sample.variance_excess(reference);
         Ok(())
@@ -310,7 +311,7 @@ impl Independent {
         // If the plan applies functions to random values, the type of the reference distribution is the type of these
         // random values, not the type of the tensor.
         let dtype = view.entry().dtype.float().unwrap_or(reference.dtype);
-        let subject = Subject { whole, shape, first: part.first, dtype, moments };
+        let subject = Subject { shape, dtype, moments };
         let values = whole.iter().product::<usize>();
         let mut found = Self {
             sample: SampleStatistics::new(reference, sparse),
@@ -335,7 +336,7 @@ impl Independent {
             found.repeats.add(stored);
             found.signature.add(values);
             if let Some(structure) = &mut found.structure {
-                structure.add(stored, found.repeats.hashes(), values);
+                structure.add(stored, values);
             }
             if !found.zeros_of_columns.is_empty() {
                 for x in values {

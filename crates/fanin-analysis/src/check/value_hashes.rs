@@ -103,11 +103,6 @@ pub(super) fn power(mut exponent: usize) -> u64 {
 }
 
 vectorized! {
-    /// Computes the hash of each value. See [`magnitude`].
-    pub(super) fn hash(values: &[f64], hashes: &mut [u64]) {
-        inlined_hash(values, hashes);
-    }
-
     /// Computes the hash of each value of a chunk, and the hash of the window that ends at the value. `values`, `sums`
     /// and `windows` each contain `RECENT` elements before the elements of the chunk.
     fn hash_windows(chunk: &[f64], values: &mut [u64], sums: &mut [u64], windows: &mut [u64]) {
@@ -185,9 +180,10 @@ mod tests {
 
     #[test]
     fn hashes_of_magnitudes_do_not_depend_on_signs() {
-        let mut hashes = [0; 6];
-        hash(&[0.5, -0.5, 0.0, -0.0, 1e300, -1e300], &mut hashes);
-        let magnitudes = hashes.map(magnitude);
+        let mut hashes = ValueHashes::new();
+        hashes.set(&[0.5, -0.5, 0.0, -0.0, 1e300, -1e300]);
+        let hashes = hashes.of_values();
+        let magnitudes: Vec<u64> = hashes.iter().map(|hash| magnitude(*hash)).collect();
         for [value, negative] in [[0, 1], [2, 3], [4, 5]] {
             assert_ne!(hashes[value], hashes[negative]);
             assert_eq!(magnitudes[value], magnitudes[negative]);

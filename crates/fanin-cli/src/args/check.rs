@@ -51,7 +51,7 @@ pub struct Verify {
     /// is the built-in model to which the recipe belongs.
     #[arg(long, value_name = "FILE|MODEL")]
     pub like: Option<PathBuf>,
-    /// Compare copied tensors with this checkpoint. The default is --like.
+    /// Compare the tensors of copy rules with this checkpoint. The default is the file of --like.
     #[arg(long, value_name = "FILE")]
     pub copy_from: Option<PathBuf>,
     /// Set a variable of the recipe. Can be given several times.
@@ -93,9 +93,9 @@ Trained or fresh:
   A tensor is called fresh if its values are an unchanged draw of torch's CPU generator or of the
   native stream, or if it has a million values or more that follow a known distribution and are
   independent of one another. A smaller tensor with such values is called compatible with fresh: it
-  may be the draw of another generator, or trained a little. A tensor is called trained if its values
-  are not independent, if only some of its rows are an unchanged draw, or if it has the values that
-  torch draws under a common seed, with changes.
+  may be the draw of another generator, or trained a little. A tensor is called trained if its
+  values are not independent, if only some of its rows are an unchanged draw, or if it has the
+  values that torch draws under a common seed, with changes.
 
 Exit code: 0 if there is no defect, 1 if there is one.")]
 pub struct Audit {

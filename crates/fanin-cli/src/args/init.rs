@@ -99,7 +99,7 @@ function of torch.nn.init.")]
 pub struct Fill {
     /// The initializer: name(key=value, ...), with the names of torch.nn.init.
     pub spec: String,
-    /// The shape of the tensor: 64,3,7,7, or scalar.
+    /// The shape of the tensor, for example 64,3,7,7. "scalar" is a tensor without axes.
     #[arg(long, value_parser = parse_shape, allow_hyphen_values = true)]
     pub shape: Shape,
     /// The type of the values: f32, f64, f16, bf16, f8_e4m3 or f8_e5m2.

@@ -12,9 +12,8 @@ use crate::check::sample::SampleStatistics;
 use crate::check::signature::Signature;
 use crate::check::structure::{Structure, Subject};
 use crate::check::tensor::PART;
-use crate::check::tensor_view::{CHUNK, Part};
+use crate::check::tensor_view::Part;
 use crate::check::test_result::TestResult;
-use crate::check::value_hashes::hash;
 use crate::error::Result;
 use crate::parallel::try_map;
 
@@ -37,9 +36,9 @@ const DEPENDENT: f64 = 1e-6;
 /// Estimates of the mean, the standard deviation and the range of a tensor's values. Candidate distributions are
 /// derived from these estimates.
 struct Estimate {
-    /// Whether exact zeros are ignored. They are ignored if more than 0.1 % of the finite values are 0 and the type has
-    /// more than 8 bits. Random values have fewer zeros. Most of the zeros then come from a `sparse` scheme or from the
-    /// row of a padding token.
+    /// Whether exact zeros are ignored. They are ignored if the type has more than 8 bits and more than 0.1 % of the
+    /// finite values are 0. Random values of such a type contain fewer zeros, so most of the zeros come from a `sparse`
+    /// scheme or from the row of a padding token.
     ignore_zeros: bool,
     /// The modes: values that occur far more often than the values next to them. The estimates ignore the modes.
     modes: Vec<f64>,
@@ -226,14 +225,17 @@ pub(super) fn distribution(
     }
     let Found { reference, structure, signature } = found;
     let fit = reference.map(|reference| {
-        let tests = structure.iter().flat_map(|structure| structure.tests(scan.shape(), &reference.moments));
+        let tests = structure.iter().flat_map(|structure| {
+            let tests = structure.tests(scan.shape(), &reference.moments).into_iter();
+            tests.chain(scan.repeats.same_magnitudes())
+        });
         let dependence = tests.filter(|result| result.p_value < DEPENDENT).collect();
         Fit { distribution: reference.distribution, dependence }
     });
     Ok(Fitted { fit, structure, signature: Some(signature) })
 }
 
-/// Returns a message if there are more adjacent zeros than independent zeros would cause, and `None` otherwise.
+/// Returns a message if more zeros are adjacent than is likely for zeros at independent positions, and `None` otherwise.
 /// `fitted` is whether a distribution fits the other values. If `fitted` is false, the result is `None`. If only one
 /// row is all zeros, as for a padding token, its zeros are not counted.
 fn zeros_together(scan: &Scan<'_>, fitted: bool) -> Result<Option<String>> {
@@ -295,31 +297,26 @@ fn fit(scan: &Scan<'_>, candidates: Vec<Univariate>, estimate: &Estimate, reach:
         .filter(ReferenceDistribution::is_testable)
         .collect();
     let moments = Moments { mean: estimate.mean, std: estimate.std, ..Moments::NORMAL };
-    let whole = scan.shape();
     let all = !estimate.ignore_zeros && estimate.modes.is_empty();
     let structured = all && scan.summary.non_finite == 0;
     let read = |part: &Part<'_>| -> Result<PartStatistics> {
-        let subject =
-            Subject { whole, shape: part.view.shape(), first: part.first, dtype: scan.dtype, moments };
+        let subject = Subject { shape: part.view.shape(), dtype: scan.dtype, moments };
         let sample = |reference| SampleStatistics::new(reference, estimate.ignore_zeros);
         let mut found = PartStatistics {
             samples: references.iter().map(sample).collect(),
             structure: structured.then(|| Structure::new(subject)),
             signature: Signature::new(part.first, estimate.mean, estimate.std),
         };
-        let mut hashes = [0; CHUNK];
         part.view.values(|values| {
             found.signature.add(values);
             if let Some(structure) = &mut found.structure {
-                let hashes = &mut hashes[..values.len()];
-                hash(values, hashes);
                 if reach.is_finite() {
                     let limited =
                         |x: &f64| if (x - estimate.mean).abs() <= reach { *x } else { estimate.mean };
                     let limited: Vec<f64> = values.iter().map(limited).collect();
-                    structure.add(values, hashes, &limited);
+                    structure.add(values, &limited);
                 } else {
-                    structure.add(values, hashes, values);
+                    structure.add(values, values);
                 }
             }
             let near: Vec<f64>;

@@ -1,5 +1,7 @@
 //! Samples values of a tensor, to find modes. A mode is a value that occurs far more often than the values next to it.
 
+use crate::signs::mix;
+
 /// The largest number of values of a sample.
 const SIZE: usize = 1 << 16;
 
@@ -14,6 +16,9 @@ const NEIGHBOURS: usize = 4;
 /// The largest number of modes that are reported. If more values are frequent enough to be modes, no modes are
 /// reported. Repeated rows can cause many such values, and are reported by another message.
 const MAX_MODES: usize = 4;
+
+/// A mode occurs more than this many times in the sample.
+const MIN_COUNT: usize = 12;
 
 /// A sample of the values of a tensor, or of a range of its rows. The values are divided into blocks of `step`
 /// consecutive values, and one value of each block is sampled. Its position in the block is pseudo-random, so that the
@@ -68,13 +73,28 @@ impl ValueSample {
         self.values.extend(next.values);
     }
 
-    /// Returns the modes in ascending order: the values that occur more than 3 k + 12 times in the sample, where k is
+    /// Returns whether a value may occur more than `MIN_COUNT` times in the sample. The values are counted by their
+    /// hashes, which is faster than sorting them. Several values may have the same hash, so the result may be true
+    /// although each value is rare.
+    fn may_have_modes(&self) -> bool {
+        let mut counts = vec![0u8; SIZE];
+        self.values.iter().any(|x| {
+            let count = &mut counts[(mix(x.to_bits()) % SIZE as u64) as usize];
+            *count = count.saturating_add(1);
+            usize::from(*count) > MIN_COUNT
+        })
+    }
+
+    /// Returns the modes in ascending order: the values that occur more than 3 k + `MIN_COUNT` times in the sample, where k is
     /// the largest count among the four next smaller and the four next larger distinct values. Zeros are left out,
     /// because `sparse` matrices and the rows of padding tokens have many zeros.
     ///
     /// Adjacent values of a smooth distribution have similar counts. This also holds in a narrow type: the spacing of
     /// its values, and so the count of a value, at most doubles from one value to the next.
     pub(super) fn modes(&self) -> Vec<f64> {
+        if !self.may_have_modes() {
+            return Vec::new();
+        }
         let mut sorted = self.values.clone();
         sorted.sort_unstable_by(f64::total_cmp);
         let counts = sorted.chunk_by(|a, b| a == b).map(|values| (values[0], values.len()));
@@ -85,7 +105,7 @@ impl ValueSample {
         let is_mode = |n: &usize| {
             let neighbours = n.saturating_sub(NEIGHBOURS)..counts.len().min(n + NEIGHBOURS + 1);
             let most = neighbours.filter(|m| m != n).map(|m| counts[m].1).max().unwrap_or(0);
-            counts[*n].1 > 3 * most + 12
+            counts[*n].1 > 3 * most + MIN_COUNT
         };
         let modes: Vec<f64> = (0..counts.len()).filter(is_mode).map(|n| counts[n].0).collect();
         if modes.len() > MAX_MODES { Vec::new() } else { modes }

@@ -18,7 +18,7 @@ pub(super) struct CoarserType {
     f32: u64,
 }
 
-/// Returns whether the last 52 - `bits` of the 52 mantissa bits of `x` are 0. A type with `bits` mantissa bits
+/// Returns whether all mantissa bits of `x` after the first `bits` bits are 0. A type with `bits` mantissa bits
 /// represents such a value exactly, if the value is within the range of the type.
 #[inline(always)]
 fn ends_after(x: f64, bits: u32) -> bool {

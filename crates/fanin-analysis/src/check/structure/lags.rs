@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use super::matrix::{Matrix, dot};
+use super::matrix::{Matrix, Rounded, dot};
 use crate::check::p_value::correlation;
 use crate::check::tensor_view::matrix;
 use crate::check::test_result::TestResult;
@@ -47,8 +47,6 @@ struct AxisLag {
 /// row.
 #[derive(Debug)]
 pub(super) struct Lags {
-    /// The number of columns.
-    columns: usize,
     axes: Vec<AxisLag>,
     /// The sign by which each column is multiplied in the sketches of rows. Empty if the rows are not sketched.
     column_signs: Vec<f32>,
@@ -67,7 +65,6 @@ impl Lags {
         let signs_of = |length: usize| if length >= MIN_LENGTH { signs(length) } else { Vec::new() };
         let row_signs = signs_of(rows);
         Self {
-            columns,
             axes: axis_lags(shape),
             column_signs: signs_of(columns),
             rows: Vec::new(),
@@ -76,8 +73,15 @@ impl Lags {
         }
     }
 
-    /// Adds the next rows, whose values are `values[range]`. `values` also contains all earlier rows.
-    pub(super) fn add(&mut self, values: &[f32], range: Range<usize>) {
+    /// Returns the number of earlier values that [`add`](Self::add) needs before the next rows.
+    pub(super) fn needed(&self) -> usize {
+        self.axes.iter().map(|axis| axis.distance).max().unwrap_or(0)
+    }
+
+    /// Adds the next rows, whose values are `values[range]`. `first` is the index in the matrix of the first of these
+    /// rows. The values before `range` are the [`needed`](Self::needed) values before these rows or more, or all
+    /// earlier values if there are fewer.
+    pub(super) fn add(&mut self, values: &[f32], range: Range<usize>, first: usize) {
         for axis in &mut self.axes {
             let start = range.start.max(axis.distance);
             if start < range.end {
@@ -85,7 +89,6 @@ impl Lags {
                 axis.sum += dot(&values[start..range.end], earlier);
             }
         }
-        let first = range.start / self.columns;
         let rows = &values[range];
         if !self.column_signs.is_empty() {
             self.rows.extend(row_sketches(rows, &self.column_signs));
@@ -137,7 +140,7 @@ fn axis_lags(shape: &[usize]) -> Vec<AxisLag> {
 /// The values are taken in row-major order, so a few pairs span the end of one row and the start of the next.
 fn along_axis(matrix: &Matrix<'_>, lag: &AxisLag) -> TestResult {
     let AxisLag { axis, step, distance, sum } = lag;
-    let count = (matrix.values.len() - distance) as f64;
+    let count = (matrix.rows * matrix.columns - distance) as f64;
     let r = sum / count / matrix.mean_square;
     let z = r * count.sqrt();
     let text = format!(
@@ -146,28 +149,34 @@ fn along_axis(matrix: &Matrix<'_>, lag: &AxisLag) -> TestResult {
     TestResult::new("correlation", correlation(r, count, matrix.skewness), text)
 }
 
-/// Tests the correlation of the values at positions (i, j) and (j, i), if the last two axes have equal sizes. In a
-/// tensor of more than two axes, all matrices of the last two axes are tested together. Returns `None` if there are too
-/// few pairs.
+/// Returns whether the symmetry of a tensor is tested. The last two axes must have equal sizes of at least 8.
+pub(super) fn has_symmetry_test(shape: &[usize]) -> bool {
+    matches!(*shape, [.., rows, columns] if rows == columns && rows >= 8)
+}
+
+/// Tests the correlation of the values at positions (i, j) and (j, i). In a tensor of more than two axes, all matrices
+/// of the last two axes are tested together. Returns `None` if the symmetry of the tensor is not tested (see
+/// [`has_symmetry_test`]), or if there are too few pairs.
 fn symmetry(matrix: &Matrix<'_>) -> Option<TestResult> {
-    let [.., rows, columns] = *matrix.shape else { return None };
-    if rows != columns || rows < 8 {
+    if !has_symmetry_test(matrix.shape) {
         return None;
     }
     const TILE: usize = 32;
+    let rows = matrix.shape[matrix.shape.len() - 1];
+    let product = |x: Rounded, y: Rounded| f64::from(x.value()) * f64::from(y.value());
     let mut sum = 0.0;
-    for square in matrix.values.chunks_exact(rows * columns) {
+    for square in matrix.rounded.chunks_exact(rows * rows) {
         for top in (0..rows).step_by(TILE) {
             for left in (top..rows).step_by(TILE) {
                 for i in top..rows.min(top + TILE) {
                     for j in left.max(i + 1)..rows.min(left + TILE) {
-                        sum += f64::from(square[i * rows + j]) * f64::from(square[j * rows + i]);
+                        sum += product(square[i * rows + j], square[j * rows + i]);
                     }
                 }
             }
         }
     }
-    let pairs = (rows * (rows - 1) / 2 * (matrix.values.len() / (rows * rows))) as f64;
+    let pairs = (rows * (rows - 1) / 2 * (matrix.rounded.len() / (rows * rows))) as f64;
     let r = sum / pairs / matrix.mean_square;
     let z = r * pairs.sqrt();
     let p = correlation(r, pairs, matrix.skewness);
@@ -206,9 +215,8 @@ vectorized! {
         sketches
     }
 
-    /// Multiplies the values of row n by the sign of the row, and adds the products to row `n % SKETCH` of `sums`.
-    /// `first` is the index in the matrix of the first row of `values`. `signs` has the signs of this row and of all
-    /// later rows.
+    /// Multiplies row n of the matrix by its sign, and adds the products to row `n % SKETCH` of `sums`. `values` contains
+    /// consecutive rows of the matrix, from row `first` on. `signs` begins with the sign of that row.
     fn add_rows(values: &[f32], first: usize, signs: &[f32], sums: &mut [f32]) {
         let columns = sums.len() / SKETCH;
         for ((n, row), sign) in values.chunks(columns).enumerate().zip(signs) {
@@ -239,7 +247,7 @@ fn between_lines(name: &str, lines: &[Sketch]) -> Option<TestResult> {
     lags.dedup();
     let flat = lines.as_flattened();
     let variance = dot(flat, flat) / flat.len() as f64;
-    // If all values are equal, other tests fail.
+    // Equal values are reported by other tests.
     if variance <= 0.0 {
         return None;
     }

@@ -9,13 +9,11 @@
 //! | `spectrum`, `norm` | low rank, large singular values, correlated rows or columns ([`spectrum`]) |
 //! | `rows`, `columns`, `slices` | rows, columns or slices whose mean or mean square differs from the others ([`lines`]) |
 //! | `correlation`, `symmetry` | correlated values at neighbouring or transposed positions, correlated rows or columns ([`lags`]) |
-//! | `repeats` | negated, permuted and transposed copies within the tensor ([`magnitudes`]) |
 //! | `rounded` | values that a narrower type represents exactly ([`coarser_type`]) |
 
 mod coarser_type;
 mod lags;
 mod lines;
-mod magnitudes;
 mod matrix;
 mod part_sums;
 mod spectrum;
@@ -28,7 +26,6 @@ use super::tensor_view::matrix;
 use super::test_result::TestResult;
 use coarser_type::CoarserType;
 use lines::Lines;
-use magnitudes::Magnitudes;
 pub(crate) use matrix::MIN_VALUES;
 pub(super) use matrix::dot;
 use part_sums::PartSums;
@@ -41,14 +38,13 @@ const MAX_KURTOSIS: f64 = 6.0;
 /// with the values, chunk by chunk.
 #[derive(Debug)]
 pub(crate) struct Structure {
-    /// Whether sums over the values are tested. If not, only copies and rounding are tested. Sums are not tested if the
+    /// Whether sums over the values are tested. If not, only rounding is tested. Sums are not tested if the
     /// values have a large kurtosis, if a value is not finite, if all values of a tested range of rows are equal, or if
     /// a tested range has fewer than `MIN_VALUES` values.
     sums: bool,
     /// The sums over the values, until [`finish`](Self::finish) is called.
     part: Option<PartSums>,
     lines: Lines,
-    magnitudes: Option<Magnitudes>,
     coarser: CoarserType,
     /// The results of the tests of each part: `spectrum`, `norm`, `correlation` and `symmetry`.
     results: Vec<TestResult>,
@@ -57,12 +53,8 @@ pub(crate) struct Structure {
 /// The tensor that is tested, and the range of its rows that one [`Structure`] tests.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Subject<'a> {
-    /// The shape of the whole tensor.
-    pub(crate) whole: &'a [usize],
     /// The shape of the range of rows.
     pub(crate) shape: &'a [usize],
-    /// The row-major index of the first value of the range of rows.
-    pub(crate) first: usize,
     /// The type of the stored values.
     pub(crate) dtype: DType,
     /// The moments by which the values are standardized.
@@ -72,14 +64,13 @@ pub(crate) struct Subject<'a> {
 impl Structure {
     /// Creates the tests of `subject`. No values have been added yet.
     pub(crate) fn new(subject: Subject<'_>) -> Self {
-        let Subject { whole, shape, first, dtype, moments } = subject;
-        let (rows, width) = matrix(whole);
+        let Subject { shape, dtype, moments } = subject;
+        let (rows, _) = matrix(shape);
         let sums = moments.kurtosis < MAX_KURTOSIS && rows > 0;
         Self {
             sums,
             part: sums.then(|| PartSums::new(shape, moments)),
             lines: Lines::default(),
-            magnitudes: (rows > 0).then(|| Magnitudes::new(rows, width, first)),
             coarser: CoarserType::new(dtype),
             results: Vec::new(),
         }
@@ -87,11 +78,8 @@ impl Structure {
 
     /// Adds the next values in row-major order. `stored` has the values of the tensor. `values` has the random values
     /// from which the plan computes the values of the tensor. The two slices differ only if the plan applies functions
-    /// to random values. `hashes` has the hashes of the stored values. See [`hash`](super::value_hashes::hash).
-    pub(crate) fn add(&mut self, stored: &[f64], hashes: &[u64], values: &[f64]) {
-        if let Some(magnitudes) = &mut self.magnitudes {
-            magnitudes.add(hashes);
-        }
+    /// to random values.
+    pub(crate) fn add(&mut self, stored: &[f64], values: &[f64]) {
         self.coarser.add(stored);
         if let Some(part) = &mut self.part {
             part.add(values);
@@ -111,9 +99,6 @@ impl Structure {
     pub(crate) fn merge(&mut self, next: Self) {
         self.lines.merge(next.lines);
         self.sums &= next.sums;
-        if let (Some(magnitudes), Some(next)) = (&mut self.magnitudes, next.magnitudes) {
-            magnitudes.merge(next);
-        }
         self.coarser.merge(&next.coarser);
         self.results.extend(next.results);
     }
@@ -139,7 +124,6 @@ impl Structure {
         if self.sums && shape.len() >= 2 {
             results.extend(self.lines.tests(shape, moments));
         }
-        results.extend(self.magnitudes.as_ref().and_then(Magnitudes::test));
         results.extend(self.coarser.test());
         results
     }

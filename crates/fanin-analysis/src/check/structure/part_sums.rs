@@ -1,9 +1,9 @@
 //! Sums over the standardized values of a range of a tensor's rows, and the tests that need all of these values at
 //! once.
 
-use super::lags::Lags;
+use super::lags::{Lags, has_symmetry_test};
 use super::lines::{Lines, UnfinishedLines};
-use super::matrix::{LIGHT_TAILED, MIN_VALUES, Matrix, dot};
+use super::matrix::{LIGHT_TAILED, MIN_VALUES, Matrix, Rounded, dot};
 use super::spectrum::{self, FirstProducts};
 use crate::check::distribution::Moments;
 use crate::check::tensor_view::matrix;
@@ -19,10 +19,15 @@ pub(super) struct PartSums {
     shape: Vec<usize>,
     /// The moments by which the values are standardized.
     moments: Moments,
-    /// The standardized values.
-    values: Vec<f32>,
-    /// The number of values that have been added to the sums of `lags`, `lines` and `products`.
+    /// The number of values that have been added.
+    count: usize,
+    /// The last standardized values. Values are removed when `lags` no longer needs them.
+    recent: Vec<f32>,
+    /// The number of values of `recent` that have been added to the sums of `lags`, `lines` and `products`.
     summed: usize,
+    /// All values, rounded. Empty if neither `spectrum` nor `symmetry` is tested.
+    rounded: Vec<Rounded>,
+    is_rounded_needed: bool,
     /// Whether the magnitudes of the standardized values are below 1e6.
     all_small: bool,
     /// The sum of the squares of the standardized values.
@@ -40,11 +45,19 @@ vectorized! {
         }
     }
 
+    /// Appends the rounded values to `rounded`.
+    fn round(values: &[f32], rounded: &mut Vec<Rounded>) {
+        rounded.extend(values.iter().map(|x| Rounded::new(*x)));
+    }
+
     /// Returns whether all magnitudes are below 1e6.
     fn are_small(values: &[f32]) -> bool {
         values.iter().fold(true, |all, x| all & (x.abs() < 1e6))
     }
 }
+
+/// If at least this many values of [`PartSums::recent`] are no longer needed, they are removed.
+const MAX_UNNEEDED: usize = 1 << 15;
 
 /// Returns the number of rows of a block. The values of these rows fit into the CPU's second-level cache.
 ///
@@ -64,11 +77,15 @@ impl PartSums {
         let (rows, columns) = matrix(shape);
         // For light-tailed values, the limit distributions of random matrices already hold for small matrices.
         let products = FirstProducts::new(rows, columns).filter(|_| moments.kurtosis < LIGHT_TAILED);
+        let is_rounded_needed = products.is_some() || has_symmetry_test(shape);
         Self {
             shape: shape.to_vec(),
             moments,
-            values: Vec::with_capacity(rows * columns),
+            count: 0,
+            recent: Vec::new(),
             summed: 0,
+            rounded: Vec::with_capacity(if is_rounded_needed { rows * columns } else { 0 }),
+            is_rounded_needed,
             all_small: true,
             squares: 0.0,
             lags: Lags::new(shape),
@@ -79,29 +96,42 @@ impl PartSums {
 
     /// Adds the next values in row-major order.
     pub(super) fn add(&mut self, values: &[f64]) {
-        let start = self.values.len();
-        self.values.resize(start + values.len(), 0.0);
-        let added = &mut self.values[start..];
+        self.count += values.len();
+        let start = self.recent.len();
+        self.recent.resize(start + values.len(), 0.0);
+        let added = &mut self.recent[start..];
         standardize(values, self.moments.mean, 1.0 / self.moments.std, added);
         self.all_small &= are_small(added);
         self.squares += dot(added, added);
         let (_, columns) = matrix(&self.shape);
         let block = rows_of_block(columns) * columns;
-        while self.values.len() - self.summed >= block {
+        while self.recent.len() - self.summed >= block {
             self.sum_rows(self.summed + block);
         }
     }
 
-    /// Adds the values up to the index `end` (exclusive) to the sums of `lags`, `lines` and `products`. These values
-    /// must be whole rows.
+    /// Adds the values of `recent` up to the index `end` (exclusive) to the sums of `lags`, `lines` and `products`.
+    /// These values must be whole rows.
     fn sum_rows(&mut self, end: usize) {
-        let range = self.summed..end;
-        self.lines.add(&self.values[range.clone()]);
-        if let Some(products) = &mut self.products {
-            products.add(&self.values[range.clone()]);
+        let (_, columns) = matrix(&self.shape);
+        let first = (self.count - (self.recent.len() - self.summed)) / columns;
+        let rows = &self.recent[self.summed..end];
+        self.lines.add(rows);
+        if self.is_rounded_needed {
+            let start = self.rounded.len();
+            round(rows, &mut self.rounded);
+            if let Some(products) = &mut self.products {
+                products.add(&self.rounded[start..]);
+            }
         }
-        self.lags.add(&self.values, range);
+        self.lags.add(&self.recent, self.summed..end, first);
         self.summed = end;
+        // The values are moved to the start of `recent` only after several blocks, because moving takes time.
+        let unneeded = self.summed.saturating_sub(self.lags.needed());
+        if unneeded >= MAX_UNNEEDED.max(4 * self.lags.needed()) {
+            self.recent.drain(..unneeded);
+            self.summed -= unneeded;
+        }
     }
 
     /// Returns the sums of the lines and the results of the tests `spectrum`, `norm`, `correlation` and `symmetry`. All
@@ -111,16 +141,16 @@ impl PartSums {
     /// fewer than `MIN_VALUES` values. NaN and infinite values would make all sums NaN or infinite. Other tests report
     /// such values.
     pub(super) fn finish(mut self) -> Option<(Lines, Vec<TestResult>)> {
-        if self.values.len() < MIN_VALUES || !self.all_small || self.squares == 0.0 {
+        if self.count < MIN_VALUES || !self.all_small || self.squares == 0.0 {
             return None;
         }
-        if self.summed < self.values.len() {
-            self.sum_rows(self.values.len());
+        if self.summed < self.recent.len() {
+            self.sum_rows(self.recent.len());
         }
         let (rows, columns) = matrix(&self.shape);
-        let mean_square = self.squares / self.values.len() as f64;
-        let (shape, skewness, values) = (&self.shape[..], self.moments.skewness, &self.values[..]);
-        let matrix = Matrix { shape, rows, columns, skewness, values, mean_square };
+        let mean_square = self.squares / self.count as f64;
+        let (shape, skewness, rounded) = (&self.shape[..], self.moments.skewness, &self.rounded[..]);
+        let matrix = Matrix { shape, rows, columns, skewness, rounded, mean_square };
         let mut results = self.products.map_or_else(Vec::new, |first| spectrum::tests(&matrix, first));
         results.extend(self.lags.tests(&matrix));
         Some((self.lines.finish(), results))

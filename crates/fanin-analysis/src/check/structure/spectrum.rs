@@ -15,7 +15,7 @@
 
 use fanin::linalg::singular_values;
 
-use super::matrix::{Matrix, dot, inlined_dot};
+use super::matrix::{Matrix, Rounded, dot, inlined_dot, rounded_dot};
 use super::tracy_widom;
 use crate::check::p_value::chi_square;
 use crate::check::test_result::TestResult;
@@ -34,8 +34,8 @@ const MAX_STEPS: usize = 40;
 /// values. But at least `STEPS` steps are made, even if they exceed the limit.
 const MAX_PRODUCTS: usize = 1 << 24;
 
-/// The product A^T A v, computed in the same pass over the matrix as A v, is used only if rounding errors then grow by
-/// at most this factor. Otherwise a separate pass computes the next right vector.
+/// One pass over the matrix can compute both A v and A^T A v, but this makes rounding errors grow. The result is used
+/// only if they grow by at most this factor. Otherwise a separate pass computes the next right vector.
 const MAX_GROWTH: f64 = 30.0;
 
 /// A matrix is tested only if it has at least this many rows and at least this many columns.
@@ -55,23 +55,27 @@ pub(super) struct FirstProducts {
     /// The first right vector. Its entries have the same magnitude and fixed pseudo-random signs.
     vector: Vec<f32>,
     products: Products,
+    /// The sum of the squares of the rounded values.
+    squares: f64,
 }
 
 impl FirstProducts {
-    /// Returns the first right vector for a matrix of this size, and its products before any row is added. Returns
-    /// `None` if the matrix has fewer than `MIN_SIDE` rows or columns.
+    /// Creates the first right vector for a matrix of this size. No rows have been added yet. Returns `None` if the
+    /// matrix has fewer than `MIN_SIDE` rows or columns.
     pub(super) fn new(rows: usize, columns: usize) -> Option<Self> {
         if rows.min(columns) < MIN_SIDE {
             return None;
         }
         let scale = 1.0 / (columns as f32).sqrt();
         let vector = (0..columns as u64).map(|n| sign(n) as f32 * scale).collect();
-        Some(Self { vector, products: Products::new(columns, is_back_needed(rows, columns)) })
+        let products = Products::new(columns, is_back_needed(rows, columns));
+        Some(Self { vector, products, squares: 0.0 })
     }
 
     /// Adds the next rows.
-    pub(super) fn add(&mut self, rows: &[f32]) {
+    pub(super) fn add(&mut self, rows: &[Rounded]) {
         self.products.add(rows, &self.vector);
+        self.squares += sum_of_squares(rows);
     }
 }
 
@@ -140,8 +144,13 @@ fn bulk(entries: &[(f64, f64)]) -> TestResult {
 /// length. P(A^T l) can be computed as P(A^T A v) / d, for this reason: A v is d l plus a linear combination of earlier
 /// left vectors. A^T maps the earlier left vectors to linear combinations of the right vectors so far, and P of such a
 /// combination is 0. The advantage is that one pass over the values of A computes both A v and A^T A v.
+///
+/// The values of A are rounded. The entries are multiplied by a factor, as if the rounded values had the same mean
+/// square as the values before rounding.
 fn bidiagonal(matrix: &Matrix<'_>, first: FirstProducts) -> Bidiagonal {
-    let affordable = (MAX_PRODUCTS / matrix.values.len()).clamp(STEPS, MAX_STEPS);
+    let count = matrix.rounded.len();
+    let scale = (matrix.mean_square * count as f64 / first.squares).sqrt();
+    let affordable = (MAX_PRODUCTS / count).clamp(STEPS, MAX_STEPS);
     let steps = affordable.min(matrix.rows.min(matrix.columns) / 2);
     let mut right: Vec<Vec<f32>> = vec![first.vector];
     let mut first = Some(first.products);
@@ -173,6 +182,7 @@ fn bidiagonal(matrix: &Matrix<'_>, first: FirstProducts) -> Bidiagonal {
             right.push(v);
         }
     }
+    diagonal.iter_mut().chain(&mut beside).for_each(|entry| *entry *= scale);
     Bidiagonal { diagonal, beside }
 }
 
@@ -194,14 +204,14 @@ struct Products {
 }
 
 impl Products {
-    /// Returns the products for a matrix with `columns` columns, before any row is added. The product A^T A v is
-    /// computed only if `back` is true.
+    /// Returns the products A v and A^T A v before any row of A is added. A has `columns` columns. A^T A v is computed
+    /// only if `back` is true.
     fn new(columns: usize, back: bool) -> Self {
         Self { product: Vec::new(), back: vec![0.0; if back { columns } else { 0 }] }
     }
 
     /// Adds the next rows of the matrix.
-    fn add(&mut self, rows: &[f32], vector: &[f32]) {
+    fn add(&mut self, rows: &[Rounded], vector: &[f32]) {
         add_products(rows, vector, &mut self.product, &mut self.back);
     }
 }
@@ -210,32 +220,50 @@ impl Matrix<'_> {
     /// Returns the products of the matrix and a vector v. The product A^T A v is computed only if `back` is true.
     fn products(&self, vector: &[f32], back: bool) -> Products {
         let mut products = Products::new(self.columns, back);
-        products.add(self.values, vector);
+        products.add(self.rounded, vector);
         products
     }
 
     /// Returns the product of the transposed matrix and a vector.
     fn transposed_times(&self, vector: &[f32]) -> Vec<f32> {
-        transposed_times(self.values, vector, self.columns)
+        transposed_times(self.rounded, vector, self.columns)
     }
 }
 
 vectorized! {
     /// Appends the scalar product of each row and `vector` to `product`, and adds that product times the row to `back`.
     /// If `back` is empty, it stays empty.
-    fn add_products(rows: &[f32], vector: &[f32], product: &mut Vec<f32>, back: &mut [f32]) {
+    fn add_products(rows: &[Rounded], vector: &[f32], product: &mut Vec<f32>, back: &mut [f32]) {
         for row in rows.chunks(vector.len()) {
-            let factor = inlined_dot(row, vector) as f32;
-            add_multiple(back, factor, row);
+            let factor = rounded_dot(row, vector);
+            add_multiple_of_row(back, factor, row);
             product.push(factor);
         }
     }
 
+    /// Returns the sum of the squares of rounded values.
+    fn sum_of_squares(values: &[Rounded]) -> f64 {
+        const LANES: usize = 16;
+        let mut sum = 0.0;
+        for chunk in values.chunks(4096) {
+            let mut lanes = [0f32; LANES];
+            let (groups, rest) = chunk.as_chunks::<LANES>();
+            for group in groups {
+                for k in 0..LANES {
+                    lanes[k] += group[k].value() * group[k].value();
+                }
+            }
+            let rest: f32 = rest.iter().map(|x| x.value() * x.value()).sum();
+            sum += f64::from(lanes.iter().sum::<f32>() + rest);
+        }
+        sum
+    }
+
     /// Returns the transpose of a matrix, times `vector`. The matrix is row-major and has `columns` columns.
-    fn transposed_times(values: &[f32], vector: &[f32], columns: usize) -> Vec<f32> {
+    fn transposed_times(values: &[Rounded], vector: &[f32], columns: usize) -> Vec<f32> {
         let mut sums = vec![0f32; columns];
         for (row, factor) in values.chunks(columns).zip(vector) {
-            add_multiple(&mut sums, *factor, row);
+            add_multiple_of_row(&mut sums, *factor, row);
         }
         sums
     }
@@ -249,6 +277,14 @@ vectorized! {
                 add_multiple(vector, -along, unit);
             }
         }
+    }
+}
+
+/// Adds `factor` times a row of rounded values to `sums`.
+#[inline(always)]
+fn add_multiple_of_row(sums: &mut [f32], factor: f32, row: &[Rounded]) {
+    for (sum, x) in sums.iter_mut().zip(row) {
+        *sum += factor * x.value();
     }
 }
 
@@ -266,7 +302,7 @@ mod tests {
     /// Computes the bidiagonal form in f64, with separate passes for the matrix and the transposed matrix.
     fn reference(matrix: &Matrix<'_>, steps: usize) -> (Vec<f64>, Vec<f64>) {
         let (rows, columns) = (matrix.rows, matrix.columns);
-        let x = |i: usize, j: usize| f64::from(matrix.values[i * columns + j]);
+        let x = |i: usize, j: usize| f64::from(matrix.rounded[i * columns + j].value());
         let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
         let next = |mut vector: Vec<f64>, known: &[Vec<f64>]| {
             for unit in known.iter().chain(known) {
@@ -302,11 +338,13 @@ mod tests {
                 (0..rows * columns).map(|n| value(n).fract() as f32 * 3f32.sqrt()).collect();
             // A dominant singular value, as in a trained matrix.
             values.iter_mut().for_each(|x| *x += 0.3);
-            let mean_square = dot(&values, &values) / values.len() as f64;
+            let rounded: Vec<Rounded> = values.iter().map(|x| Rounded::new(*x)).collect();
+            let mean_square = sum_of_squares(&rounded) / values.len() as f64;
             let shape = [rows, columns];
-            let matrix = Matrix { shape: &shape, rows, columns, skewness: 0.0, values: &values, mean_square };
+            let matrix =
+                Matrix { shape: &shape, rows, columns, skewness: 0.0, rounded: &rounded, mean_square };
             let mut first = FirstProducts::new(rows, columns).unwrap();
-            first.add(&values);
+            first.add(&rounded);
             let found = bidiagonal(&matrix, first);
             let (diagonal, beside) = reference(&matrix, found.diagonal.len());
             for (found, right) in found.diagonal.iter().zip(&diagonal).chain(found.beside.iter().zip(&beside))

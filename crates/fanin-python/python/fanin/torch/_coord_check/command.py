@@ -21,8 +21,8 @@ examples:
   python -m fanin coord-check model:build --widths 64,128,256 --batch data:pair --loss torch.nn.functional:cross_entropy --json
 
 exit code:
-  0  check passed: no rms of an output or of its change depends on the width where it should not
-  1  check failed: the rms of an output or of its change depends on the width
+  0  check passed
+  1  check failed: the rms of an output, or of its change in training, depends on the width although it should not
   2  invalid arguments or input
 """
 

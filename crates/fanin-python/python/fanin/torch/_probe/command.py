@@ -22,8 +22,8 @@ examples:
   python -m fanin probe model:build --batch data:batch --fail-on slope=0.05 --fail-on problems
 
 exit code:
-  0  check passed: no problem was found, or no limit of --fail-on was exceeded
-  1  check failed
+  0  check passed
+  1  check failed: a condition of --fail-on is met; without --fail-on: a finding is a problem
   2  invalid arguments or input
 """
 

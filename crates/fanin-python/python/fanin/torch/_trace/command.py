@@ -13,7 +13,10 @@ _EPILOG = """\
 MODULE:FUNCTION names a function without arguments that returns a torch.nn.Module, such as my_package.models:build. MODULE may
 also be a file, such as train.py:build. FUNCTION may also be a subclass of torch.nn.Module whose constructor needs no arguments.
 
-Exit codes: 0 done, 1 a tensor was not written, 2 invalid arguments, or the module could not be built or written as a replay.
+exit code:
+  0  all tensors of the module were written
+  1  a tensor was not written
+  2  invalid arguments, or the module cannot be built, or its writes cannot be expressed as a replay or a recipe
 """
 
 
