@@ -1,4 +1,4 @@
-//! `Checkpoint`, a checkpoint in files or in memory that is open for reading.
+//! `Checkpoint`: an open checkpoint, in files or in memory, from which tensors can be read.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -68,8 +68,8 @@ impl Checkpoint {
         let files = paths.iter().map(|path| SafetensorsFile::open(path)).collect::<Result<Vec<_>>>()?;
         let mut manifest = Manifest::default();
         let (mut file_of_tensor, mut file_of_name) = (Vec::new(), BTreeMap::new());
-        // Second copies of tensors, in other files than the index assigns to the tensors. Such a file may be left over
-        // from an older version of the checkpoint.
+        // Second copies of tensors: the index assigns each of these tensors to a different file. The file with the
+        // second copy may be left over from an older version of the checkpoint.
         let mut stale: Vec<(&str, &PathBuf, String)> = Vec::new();
         for (number, file) in files.iter().enumerate() {
             for (key, value) in &file.manifest.metadata {

@@ -1,4 +1,4 @@
-//! The error type of the command line, and the error messages with the names of options.
+//! The error type of the command line, and the error messages that contain names of options.
 
 use std::path::{Path, PathBuf};
 

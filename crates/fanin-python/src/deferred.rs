@@ -47,13 +47,13 @@ pub struct DeferredFill {
     /// The address of the first value.
     address: usize,
     count: usize,
-    /// The address of the state that the generator had before the fill.
+    /// The address of the stored generator state from before the fill.
     state: usize,
 }
 
 #[pymethods]
 impl DeferredFill {
-    /// Describes a fill of `count` values at `address`. `state` is the address of the state that the generator had
+    /// Describes a fill of `count` values at `address`. `state` is the address of the stored generator state from
     /// before the fill.
     #[new]
     fn new(
@@ -118,7 +118,7 @@ struct Chunk {
     dtype: DType,
     address: usize,
     count: usize,
-    /// The address of the state that the generator had before the fill to which the chunk belongs.
+    /// The address of the stored generator state from before the whole fill.
     state: usize,
     /// The number of 32-bit words that the earlier chunks of the fill take from the generator.
     words_before: u64,

@@ -20,7 +20,7 @@ const CHUNK: u64 = 1 << 18;
 /// values.
 const LANES: usize = 8;
 
-/// The difference between the values a of a tensor in one file and its values b in another file.
+/// The difference between the values of two tensors, a and b, from different files.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct ValueDifference {
     /// The number of values whose bytes differ.

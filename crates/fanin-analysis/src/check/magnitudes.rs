@@ -42,7 +42,7 @@ pub(super) struct Magnitudes {
     filled: usize,
     /// The number of complete rows.
     finished: usize,
-    /// The row-major index of the first value that is added.
+    /// The row-major index of the first value whose hash is added.
     start: usize,
 }
 

@@ -24,7 +24,7 @@ pub struct ModelComparison {
     pub model: Vec<Planned>,
 }
 
-/// A tensor of a file that does not match the model.
+/// A mismatch between a tensor of a file and the model.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ModelMismatch {
     /// The tensor's index in the file's manifest.

@@ -58,7 +58,7 @@ pub(crate) fn tolerance(dtype: DType, entry: f64) -> Option<f64> {
     (spacing < 0.125).then_some(tolerance + 4.0 * spacing)
 }
 
-/// Returns the root mean square of the entries of `gain` times an orthogonal matrix of this shape.
+/// Returns the root mean square of the entries of `gain * Q`, where Q is an orthogonal matrix of this shape.
 pub(crate) fn root_mean_square(shape: &[usize], gain: f64) -> f64 {
     let long = shape[0].max(shape[1..].iter().product());
     gain.abs() / (long as f64).sqrt()

@@ -30,9 +30,9 @@ pub(crate) struct Signed {
 /// Two tensors whose values are related.
 #[derive(Debug)]
 pub(crate) struct Relation {
-    /// The index of the tensor of the pair that comes earlier in the list.
+    /// The smaller of the two tensors' indices.
     pub(crate) first: usize,
-    /// The index of the tensor of the pair that comes later in the list.
+    /// The larger of the two tensors' indices.
     pub(crate) second: usize,
     /// The result of the test `related`. It is reported for the second tensor.
     pub(crate) result: TestResult,

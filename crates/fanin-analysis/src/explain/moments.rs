@@ -82,8 +82,8 @@ mod tests {
         near(backward(Nonlinearity::LeakyRelu { slope: 0.5 }, 7.0), 0.625);
         // By Klambauer et al. 2017, SELU keeps a mean of 0 and a variance of 1.
         near(forward(Nonlinearity::Selu, 1.0), 1.0);
-        // The constants are the integrals of f(z)^2, or of f'(z)^2 for `backward`, times the normal density. They were
-        // computed by mpmath with 30 digits.
+        // The constants are E[f(z)^2] for `forward` and E[f'(z)^2] for `backward`, where z is standard normal. They
+        // were computed by mpmath with 30 digits.
         near(forward(Nonlinearity::Tanh, 1.0), 0.394294490397841);
         near(forward(Nonlinearity::Gelu, 1.0), 0.425221482570299);
         near(forward(Nonlinearity::Silu, 1.0), 0.355775519817352);

@@ -22,7 +22,7 @@ class DeferredFill:
     """
     def __new__(cls, /, request: FillRequest, address: SupportsIndex, dtype: str, count: SupportsIndex, state: SupportsIndex) -> DeferredFill:
         """
-        Describes a fill of `count` values at `address`. `state` is the address of the state that the generator had
+        Describes a fill of `count` values at `address`. `state` is the address of the stored generator state from
         before the fill.
         """
     @property

@@ -237,7 +237,7 @@ class TensorDifference:
     #: Whether the values were compared as numbers. If False, only their bytes were compared.
     examined: bool
     values_changed: int | None
-    #: The largest absolute difference of two values.
+    #: The largest absolute difference between values at the same index.
     max: float | None
     #: The norm of the difference, divided by the norm of the first tensor.
     relative: float | None

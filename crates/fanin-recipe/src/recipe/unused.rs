@@ -68,8 +68,8 @@ impl Recipe {
                 && !used.contains(name.as_str())
                 && settings.iter().all(|(setting, _)| setting != name)
         };
-        // Returns the words in specs that are not variables. One of these words may be a misspelled name of the unused
-        // variable.
+        // Returns the words that occur in specs and are neither variables nor reserved. One of these words may be a
+        // misspelled name of the unused variable.
         let undefined = || {
             let is_defined = |word: &str| self.variables.iter().any(|variable| variable.name == word);
             used.iter().copied().filter(move |word| {

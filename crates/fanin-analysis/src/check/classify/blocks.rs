@@ -33,7 +33,7 @@ pub(super) struct Divided {
     pub(super) kind: Kind,
     /// The description of the blocks.
     pub(super) description: String,
-    /// Whether each block is an unchanged draw of a known generator, orthogonal or constant.
+    /// Whether each block is orthogonal, constant, or an unchanged draw of a known generator.
     pub(super) unchanged: bool,
 }
 

@@ -127,8 +127,8 @@ fn kind_of(scan: &Scan<'_>, search_blocks: bool, found: &mut Classification) -> 
         None => Kind::Other,
     };
     let independent = fit.is_some_and(|fit| {
-        // Values that were rounded to a narrower type are still independent. If values are copied, the kind remains
-        // fresh, and the copies are reported as a problem.
+        // Values that were rounded to a narrower type are still independent. If values are copied, the tensor's kind
+        // is still `Fresh`, and the copies are reported as a problem.
         let independent = fit.dependence.iter().all(|result| ["rounded", "repeats"].contains(&result.test));
         report_dependence(fit.dependence, found);
         independent

@@ -23,7 +23,7 @@ pub(super) struct Scan<'a> {
     pub(super) summary: Summary,
     /// The search for repeated values.
     pub(super) repeats: RepeatSearch,
-    /// The sample in which modes are searched.
+    /// The sample that is searched for modes.
     pub(super) sample: ValueSample,
     /// The values of the first column of a view with two axes. Empty for other views.
     first_column: Vec<f64>,

@@ -46,7 +46,7 @@ pub(crate) struct Structure {
     part: Option<PartSums>,
     lines: Lines,
     coarser: CoarserType,
-    /// The results of the tests of each part: `spectrum`, `norm`, `correlation` and `symmetry`.
+    /// The results of the tests `spectrum`, `norm`, `correlation` and `symmetry` for each part of the tensor.
     results: Vec<TestResult>,
 }
 

@@ -156,7 +156,7 @@ fn bidiagonal(matrix: &Matrix<'_>, first: FirstProducts) -> Bidiagonal {
     let mut first = Some(first.products);
     let mut left: Vec<Vec<f32>> = Vec::new();
     let (mut diagonal, mut beside) = (Vec::new(), Vec::new());
-    // The factor by which rounding errors have grown since the last right vector that was computed as A^T l.
+    // The factor by which rounding errors have grown since a right vector was last computed as A^T l (see above).
     let mut growth = 1.0;
     for step in 0..steps {
         let is_last = step + 1 == steps;
@@ -169,9 +169,8 @@ fn bidiagonal(matrix: &Matrix<'_>, first: FirstProducts) -> Bidiagonal {
         diagonal.push(entry);
         left.push(u);
         if !is_last {
-            // The length of the part of A v that is a linear combination of earlier left vectors. The computation in
-            // one pass multiplies the errors of the last right vector by this length, and divides them by the new
-            // diagonal entry.
+            // The length of the part of A v that is a linear combination of earlier left vectors. If A^T l is computed
+            // from A^T A v, the errors of v are multiplied by this length and divided by the new diagonal entry.
             let earlier = (squares - entry * entry).max(0.0).sqrt();
             let is_precise = in_one_pass && entry > 0.0 && growth * earlier <= MAX_GROWTH * entry;
             growth = if is_precise { (growth * earlier / entry).max(1.0) } else { 1.0 };

@@ -44,7 +44,7 @@ class RecipeTensor:
             regions_of(self.tensor, name)
 
     def memories(self) -> list[Tensor]:
-        """Returns the tensors of this rank to which `fill` writes."""
+        """Returns the tensors to which `fill` writes in this process."""
         shard = [] if self.shard is None else [self.shard.memory]
         return shard if shard and not self._is_gathered else [*shard, local_of(self.tensor)]
 

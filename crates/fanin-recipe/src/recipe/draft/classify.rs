@@ -17,7 +17,7 @@ use crate::recipe::glob::Glob;
 use crate::recipe::toml_string::quoted;
 use crate::text::escaped;
 
-/// The properties of the whole model on which the choice for each tensor depends.
+/// The properties of the whole model that are used to choose each tensor's spec.
 pub(super) struct Context<'a> {
     manifest: &'a Manifest,
     /// The index of each tensor in the manifest, by the tensor's name.

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::manifest::Manifest;
 
-/// The metadata key of a manifest whose value is the content of config.json.
+/// The key under which a manifest's metadata contains the content of config.json.
 const METADATA_KEY: &str = "config";
 
 /// The fields of config.json that contain the width of a model, under the names that transformers uses. The width is

@@ -49,7 +49,7 @@ pub(super) struct Family {
 pub(super) struct FamilyRule {
     axes: Axes,
     pattern: Glob,
-    /// A spec, `copy`, or `padded(spec)`: the spec with zeros in the row of the padding token.
+    /// A spec, `copy`, or `padded(spec)`. `padded(spec)` is the spec with zeros in the row of the padding token.
     pub(super) spec: String,
     pub(super) reason: Option<String>,
 }

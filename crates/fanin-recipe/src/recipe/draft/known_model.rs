@@ -96,7 +96,7 @@ impl KnownModel {
         used.iter().all(|number| number.value.is_some()).then_some(Choice { section, spec, reason, is_guess })
     }
 
-    /// Returns the numbers that a spec uses, by name.
+    /// Returns the numbers that a spec uses, each with its name.
     pub(super) fn used<'a>(&'a self, spec: &str) -> impl Iterator<Item = (&'a str, &'a Number)> {
         let words: Vec<String> =
             spec.split(|c: char| !(c.is_alphanumeric() || c == '_')).map(str::to_owned).collect();

@@ -1,4 +1,4 @@
-//! Truncated normal variates in f32, computed as quantiles of a probability.
+//! Truncated normal variates in f32, computed by the quantile function.
 
 use super::super::transform::{GROUP_32, Transform32, clamp};
 use super::inverse64::Central;
@@ -54,7 +54,7 @@ enum SmallerTail {
     /// smaller tail of a word in the lower half of the interval is then the lower tail. The smaller tail of any other
     /// word is the upper tail.
     Nearer(NearerEnd),
-    /// Used if the tail at this end is the smaller tail of every word.
+    /// Used if, for every word, the tail at this end is the smaller of the word's two tails.
     Always(End),
     /// Used for intervals to which neither `Nearer` nor `Always` applies. For each word, both tails (see
     /// [`Quantile32`]) are computed, and the smaller tail is used.
@@ -99,8 +99,8 @@ struct NearerEnd {
 impl FindSmallerTail for NearerEnd {
     #[inline(always)]
     fn smaller_tail<F: SimdF32>(&self, word: F::Bits, word_mass: f32) -> F {
-        // A word is read as a signed integer. Words in the lower half of the interval are negative, so their highest
-        // bit is set. The position of a word, counted from the nearer end, is less than 2^31.
+        // As signed integers, words in the lower half of the truncation interval are negative: their highest bit is
+        // set. The position of a word, counted from the interval's nearer end, is less than 2^31.
         let flips = [F::Bits::splat(1 << 31).bitcast(), F::Bits::splat(!(1 << 31)).bitcast()];
         let position = word.xor(word.select_by_sign(flips[0], flips[1]).to_bits()).convert_signed();
         position.add(F::splat(0.5)).mul_add(F::splat(word_mass), F::splat(self.tail))

@@ -1,4 +1,4 @@
-//! Methods that advance the generator past the words of a fill without filling a tensor.
+//! Methods that advance the generator as if a tensor had been filled.
 
 use super::check_plan::check_plan;
 use super::generator::Torch;

@@ -7,8 +7,8 @@ use super::words::{GROUP, Groups};
 use crate::rng::Mt19937;
 use crate::simd::{Level, dispatch};
 
-/// A position in the words of a fill. The position only moves forwards. The next word of `engine` is the word at the
-/// position.
+/// A position in the words that a fill uses. The position only moves forwards. The next word of `engine` is the word at
+/// the position.
 pub(super) struct Cursor<'a, W> {
     engine: &'a mut Mt19937,
     level: Level,

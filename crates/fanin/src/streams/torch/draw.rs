@@ -12,7 +12,7 @@ impl Torch {
     /// part is f64. If the type of `out` is narrower than the type of the part, the values are rounded to the type of
     /// `out`.
     ///
-    /// Returns the number of words by which the generator has advanced. The generator advances past the words of the
+    /// Returns the number of words by which the generator has advanced. The generator advances past the words for the
     /// whole tensor, not only of the part. In rejection sampling, torch makes several passes over the whole tensor, and
     /// the generator advances past the words of only those passes that the values of the part need. Words of values
     /// that torch draws one by one (see [`ByGroups`]) are not counted.

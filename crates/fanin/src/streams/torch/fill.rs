@@ -30,7 +30,7 @@ impl Stream for Torch {
     }
 
     /// Fills `tensor` with one region of the tensor that `plan` describes. The region begins at the index `start`. Then
-    /// advances the generator past the words of the whole tensor, as [`Torch::advance_past`] does. To fill a region
+    /// advances the generator past the words for the whole tensor, as [`Torch::advance_past`] does. To fill a region
     /// without advancing the generator, use [`Torch::peek_region`].
     ///
     /// The region has the values that torch draws for a tensor in contiguous memory, even if `tensor` is strided.

@@ -190,7 +190,8 @@ impl<W: Wide> Rejected<W> {
         for k in 0..count {
             let (position, index) = (positions[k], indices[k]);
             out[position as usize] = values[k];
-            // Each element is stored without a branch. The next element overwrites an element that was accepted.
+            // Each element is stored without a branch. `left` advances only past a rejected element, so the next
+            // element overwrites an accepted one.
             (positions[left], indices[left]) = (position, index);
             left += usize::from(flags[k]);
         }

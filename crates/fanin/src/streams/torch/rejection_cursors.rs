@@ -30,7 +30,7 @@ pub(super) struct RejectionCursors<S> {
     farthest: Option<StateReaders>,
     /// The number of passes over the current block that have begun, without the first pass.
     pass: usize,
-    /// The largest number of later passes that an earlier block has needed.
+    /// The largest number of passes over an earlier block, without the first pass.
     max_passes: usize,
 }
 

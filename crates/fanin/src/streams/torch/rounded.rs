@@ -14,7 +14,7 @@ pub(super) struct Rounded {
 }
 
 impl Rounded {
-    /// Creates the arithmetic on the element type `dtype`.
+    /// Creates a `Rounded` for the element type `dtype`.
     pub(super) fn new(dtype: DType) -> Self {
         Self { dtype }
     }

@@ -57,7 +57,7 @@ const NARROW: usize = 2496;
 impl Torch {
     /// Fills `out` with a part of a tensor of uniform values in [low, high). `bounds` is `(low, high)`.
     ///
-    /// Advances the generator past the words of the whole tensor, and returns the number of these words.
+    /// Advances the generator past the words for the whole tensor, and returns the number of these words.
     pub(super) fn uniforms<W: Wide>(&mut self, bounds: (f64, f64), part: Part<'_>, out: Values<'_>) -> u64 {
         let words = words_of_uniforms(W::DTYPE, part.count);
         let interval = Interval::new(part.dtype, bounds);
@@ -70,7 +70,7 @@ impl Torch {
     /// Fills `out` with a part of a tensor of normal values. `distribution` is `(mean, std)`.
     ///
     /// If `by_groups` is true, the tensor must have at least [`BULK`] values. The method advances the generator past
-    /// the words of the whole tensor, and returns the number of these words. If `by_groups` is false, the part must be
+    /// the words for the whole tensor, and returns the number of these words. If `by_groups` is false, the part must be
     /// the whole tensor. The values are then drawn one by one, and the method returns 0, because the words are not
     /// counted.
     pub(super) fn normals<W: Wide>(

@@ -126,7 +126,7 @@ impl Torch {
     /// units: `(low - mean) / std` and `(high - mean) / std`. The inverse error function of this value is scaled,
     /// shifted by the mean, and clamped to the bounds. The result of each step is rounded to the element type.
     ///
-    /// Advances the generator past the words of the whole tensor, and returns the number of these words.
+    /// Advances the generator past the words for the whole tensor, and returns the number of these words.
     pub(super) fn truncated_by_inverse<W: Wide>(
         &mut self,
         Bounded { mean, std, low, high }: Bounded,

@@ -248,7 +248,7 @@ pub(super) fn pairs<F: SimdF32>(
 /// The number of random bits in an f32 uniform value in [0, 1). These bits are the lowest bits of a word.
 const UNIT_BITS: i32 = 24;
 
-/// The distance between neighbouring f32 uniform values in [0, 1).
+/// Uniform f32 values in [0, 1) are integers of [`UNIT_BITS`] bits, times this number.
 const UNIT: f32 = 1.0 / (1u32 << UNIT_BITS) as f32;
 
 /// Returns the lowest [`UNIT_BITS`] bits of each word. The result can be converted to f32 exactly, as a signed integer.

@@ -287,7 +287,7 @@ def _declared_ties(module: nn.Module) -> set[frozenset[str]]:
 
 
 def _same_draws_key(state: TensorState) -> Any:
-    """Returns a key that is equal for two parameters if they may have the same random draws."""
+    """Returns a key that is equal for two parameters with the same first draws, or with the same values if `draw_key` is None."""
     if state.draw_key is not None:
         return state.draw_key
     return state.dtype, state.elements, tuple(map(tuple, state.hashes))

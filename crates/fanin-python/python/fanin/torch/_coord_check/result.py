@@ -47,7 +47,7 @@ class Module:
 
     @cached_property
     def input_slope(self) -> float:
-        """The exponent a of the power law rms = c * width^a of the input before the first step. 0 if a cannot be computed."""
+        """The exponent a of the power law rms(input) = c * width^a before the first step. 0 if the exponent cannot be computed."""
         found = None if self.input is None else slope(self.widths, self.input)
         return 0.0 if found is None else found.value
 

@@ -79,7 +79,7 @@ class Residual:
     module: str
     #: The index of the layer whose output is the sum.
     layer: int
-    #: The index of the layer whose output is the stream.
+    #: The index of the layer whose output is the residual stream.
     stream: int
     #: The index of the layer whose output is the branch.
     branch: int

@@ -164,7 +164,7 @@ class ModuleTensors:
         #: The parameters and buffers, by the id of the tensor.
         self.by_id: dict[int, NamedTensor] = {}
         #: The parameters and buffers in each storage, by the address of the storage object. A DTensor has two storages: one for its local
-        #: tensor, and one for its twin.
+        #: tensor, and one for its twin (see the module docstring).
         self.by_storage: dict[int, list[NamedTensor]] = {}
         #: Tensors that functions such as `empty_like` returned for a parameter. These tensors are not part of the module.
         self.likes: list[NamedTensor] = []

@@ -195,7 +195,7 @@ def traced_tensors(module: nn.Module, recorder: Recorder) -> dict[str, TracedTen
 
 
 class Names:
-    """Finds the names of a module's tensors by their memory."""
+    """Finds the name of a module's tensor from the memory that the tensor uses."""
 
     def __init__(self, recorder: Recorder, memory_by_name: dict[str, Memory | None], module: nn.Module | None = None):
         self.recorder = recorder
