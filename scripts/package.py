@@ -166,7 +166,7 @@ def interpreters() -> dict[str, str]:
 
 
 def used(out: Path, built: Path) -> None:
-    """Installs the wheel for each interpreter, and runs a program that uses it."""
+    """Installs the wheel for each interpreter, and runs a program that uses the wheel."""
     pythons = interpreters()
     for version, python in pythons.items():
         home = out / f"python{version}"

@@ -196,7 +196,7 @@ impl<'a> Producer<'a> {
     }
 }
 
-/// Draws the values of a tensor from `torch` in chunks, and sends them.
+/// Draws the values of a tensor in chunks, with the generator `torch`, and sends each chunk.
 fn send_chunks(
     sender: &mut MessageSender,
     torch: &mut Torch,

@@ -36,7 +36,7 @@ class Unversioned:
 
 
 class Copying:
-    """An array of a library that exports a copy of its values through DLPack."""
+    """An array that exports a copy of its values through DLPack."""
 
     def __init__(self, array):
         self.array, self.shape, self.dtype = array, array.shape, array.dtype

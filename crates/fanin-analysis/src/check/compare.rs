@@ -82,7 +82,7 @@ impl ValueDifference {
         Ok(Some(sums.into_iter().fold(Self::default(), Self::plus)))
     }
 
-    /// Adds the differences of two ranges of the same two tensors.
+    /// Adds the differences found in another range of the same pair of tensors.
     fn plus(self, other: Self) -> Self {
         Self {
             values: self.values + other.values,

@@ -21,7 +21,7 @@ pub(crate) fn each_tensor<T: Send, R: Send>(
     if checkpoint.is_sequential() {
         return items.into_iter().enumerate().map(|(tensor, item)| check(tensor, item)).collect();
     }
-    // Each thread takes one tensor at a time, so that few large tensors are in memory at the same time.
+    // Each thread takes one tensor at a time, which limits the number of tensors in memory.
     let items: Vec<Mutex<Option<T>>> = items.into_iter().map(|item| Mutex::new(Some(item))).collect();
     try_map(items.len(), |tensor| {
         let item = items[tensor].lock().expect("mutex poisoned").take();

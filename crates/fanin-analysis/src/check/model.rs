@@ -157,7 +157,7 @@ impl ModelComparison {
         entries
     }
 
-    /// Adds a mismatch of the tensor at this index of the file's manifest.
+    /// Adds a mismatch of the tensor at index `tensor` of the file's manifest.
     fn mismatch(&mut self, tensor: usize, test: &'static str, text: String) {
         self.mismatches.push(ModelMismatch { tensor, test, text });
     }

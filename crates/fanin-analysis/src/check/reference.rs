@@ -80,8 +80,8 @@ impl BinSearch {
         let steps: Vec<usize> = search.edges.iter().map(|edge| search.step(*edge)).collect();
         search.below.reserve(STEPS);
         for (lower, step) in (0u16..).zip(&steps) {
-            // Fills `below` for the intervals after that of the previous edge, up to that of this edge. The `lower`
-            // edges before this edge are in lower intervals.
+            // Sets `below` to `lower`, the number of earlier edges, from the interval after that of the previous edge
+            // to the interval of this edge (inclusive).
             search.below.resize(step + 1, lower);
         }
         let all = u16::try_from(steps.len()).expect("there are at most 511 edges");

@@ -298,12 +298,13 @@ impl SampleStatistics {
             let text =
                 format!("{name} value {x:.4e}, {distance} std from the mean, of {} values", self.count);
             results.push(TestResult::new("outlier", n * at_least, text.clone()));
-            // The test `tail` is left out if the value is 5.4 or more standard deviations from the mean. torch computes
+            // The test `tail` is left out if `x` is 5.4 or more standard deviations from the mean. torch computes
             // normal f32 values from 24 random bits. No value is therefore more than 5.77 standard deviations from the
             // mean, and the values just below this distance are unevenly spaced.
             //
-            // The test `tail` is also left out next to a bound. Rounding may move more extreme values to `x` or to the
-            // bound. If an f16 or bf16 value is rounded to the upper bound, torch replaces it by the lower bound.
+            // The test `tail` is also left out if `x` is at or next to a bound. There, rounding may move values that
+            // are more extreme than `x` to `x` or to the bound. If an f16 or bf16 value is rounded to the upper bound,
+            // torch replaces it by the lower bound.
             let (below, above) = grid::neighbours(reference.dtype, x);
             let inside = grid::rounding_interval(reference.dtype, below).0 >= low
                 && grid::rounding_interval(reference.dtype, above).1 <= high;

@@ -136,9 +136,9 @@ impl Pattern {
             return None;
         }
         let (mut bits, mut known) = (0u128, 0u128);
-        // The bit of a value is unknown if the value is within this distance from the middle of the distribution,
-        // because a change may have moved the value to the other side. The unit is the bound of a uniform distribution,
-        // or the standard deviation of a normal distribution.
+        // The bit of a value (see `BITS`) is unknown if the value is within this distance from the middle of the
+        // distribution, because training may have moved the value to the other half. The unit is the bound of a uniform
+        // distribution, or the standard deviation of a normal distribution.
         const MARGIN: f64 = 0.1;
         let mut set = |word: usize, x: f64, margin: f64| {
             bits |= u128::from(x >= 0.0) << word;

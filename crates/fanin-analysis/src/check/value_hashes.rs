@@ -107,8 +107,8 @@ vectorized! {
     /// and `windows` each contain `RECENT` elements before the elements of the chunk.
     fn hash_windows(chunk: &[f64], values: &mut [u64], sums: &mut [u64], windows: &mut [u64]) {
         inlined_hash(chunk, &mut values[RECENT..]);
-        // The sum over 16 values is computed in four steps, each of which doubles the number of values. All values
-        // before the last `WINDOW` values are shifted out of the sum.
+        // Each of the four steps doubles the number of values in a sum, up to 16. All but the last `WINDOW` of the 16
+        // values are shifted out of the 64 bits of the sum.
         add_shifted::<1>(values, sums);
         add_shifted::<2>(sums, windows);
         add_shifted::<4>(windows, sums);

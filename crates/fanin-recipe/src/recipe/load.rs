@@ -90,7 +90,7 @@ impl Recipe {
                 return Err(variable.span.error(format!("no rule uses the variable {name}{hint}"), remedy));
             }
         }
-        // A variable that the base recipe also defines may be unused.
+        // An unused variable is not an error if the base recipe also defines the variable.
         self.variables.iter_mut().for_each(|variable| variable.inherited = in_base(&variable.name));
         inherit(&mut self.rules, base.rules);
         inherit(&mut self.dtypes, base.dtypes);

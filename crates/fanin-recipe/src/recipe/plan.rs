@@ -1,4 +1,4 @@
-//! Plans the tensors of a manifest with a recipe.
+//! Uses a recipe to plan the tensors of a manifest.
 
 use std::collections::{HashMap, HashSet};
 

@@ -29,7 +29,7 @@ pub(super) struct Variable {
     pub(super) value: VariableValue,
     /// The span of the name.
     pub(super) span: Span,
-    /// True if a base recipe also defines a variable of this name. This variable may then be unused.
+    /// True if a base recipe also defines a variable of this name. An unused variable is then not an error.
     pub(super) inherited: bool,
 }
 

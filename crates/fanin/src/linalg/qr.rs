@@ -224,7 +224,7 @@ mod tests {
         values
     }
 
-    /// A `run` function of a [`crate::Team`] that does not call `work`.
+    /// Does not call `work`. Used as the `run` function of a [`crate::Team`].
     fn idle(_: usize, _: &(dyn Fn() + Sync)) {}
 
     /// Returns the greatest absolute difference between an element of the product of `a` and `b` and the corresponding

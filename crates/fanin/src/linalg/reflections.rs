@@ -173,7 +173,7 @@ impl<T: Real> Reflections<T> {
     /// because W is zero below these rows.
     fn solve(&self, product: &[T], panel: Range<usize>) -> Vec<T> {
         let (n, width) = (self.columns, panel.len());
-        // V_top^T and W are zero below the diagonal, so the rows from `panel.end` on are not needed.
+        // V_top^T and W are zero below the diagonal, so `solved` has only the rows before `panel.end`.
         let mut solved = vec![T::default(); panel.end * width];
         claim(&mut solved);
         for (column, values) in panel.clone().zip(self.vectors[panel.start * n..].chunks_exact(n)) {

@@ -1,4 +1,4 @@
-//! `Plan`, and `Block`, a part of a tensor that has its own plan.
+//! `Plan`, and `Block`: a part of a tensor, planned separately.
 
 use super::distribution::Distribution;
 use crate::dtype::DType;
@@ -27,7 +27,7 @@ pub struct Plan {
     pub(super) argument: Option<Box<Plan>>,
 }
 
-/// A part of a tensor that has its own plan: one of the tensors fused into a parameter, one tensor of a stack, or the
+/// A part of a tensor, planned separately: one of the tensors fused into a parameter, one tensor of a stack, or the
 /// matrix at one position of a kernel.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Block {

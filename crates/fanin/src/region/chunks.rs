@@ -60,8 +60,8 @@ impl Iterator for Chunks<'_> {
             .map(|(stride, size)| first / stride % size)
             .collect::<Vec<_>>();
         let mut size = vec![1; self.shape.len()];
-        // The next region extends along the outermost axis whose stride divides `first` and is at most `room`, the
-        // largest number of elements of the region.
+        // The next region has at most `room` elements. It extends along the outermost axis whose stride divides `first`
+        // and is at most `room`.
         let room = left.min(self.max_values);
         let axis = self.strides.iter().position(|&stride| first.is_multiple_of(stride) && stride <= room);
         let mut taken = 1;

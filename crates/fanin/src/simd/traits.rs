@@ -48,7 +48,7 @@ pub(crate) trait SimdFloat: Copy {
     /// The type of a lane.
     type Scalar: Copy;
 
-    /// The vector of unsigned integers with the same number of lanes and the same lane size.
+    /// The vector of unsigned integers with the lane count and the lane size of `Self`.
     type Bits: SimdBits<Floats = Self>;
 
     /// The number of lanes.
@@ -113,7 +113,7 @@ pub(crate) trait SimdBits: Copy {
     /// The type of a lane.
     type Scalar: Copy + From<u8>;
 
-    /// The vector of floats with the same number of lanes and the same lane size.
+    /// The vector of floats with the lane count and the lane size of `Self`.
     type Floats: SimdFloat<Bits = Self>;
 
     /// Returns the vector with `word` in every lane.

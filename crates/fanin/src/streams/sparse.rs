@@ -210,7 +210,7 @@ mod tests {
         }
     }
 
-    /// The kernel that sets `picked` for each row whose image is less than `zeros`.
+    /// The kernel that sets `picked[row]` to whether the permutation maps `row` to an index less than `zeros`.
     struct Images<'a> {
         rows: usize,
         key: [u32; 4],

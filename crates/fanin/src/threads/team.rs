@@ -57,7 +57,7 @@ impl Team {
     /// # Panics
     /// Panics if a job panics, with the payload of the first panic. After a panic, no further job begins.
     pub(super) fn map<J: Send, R: Send>(self, jobs: Vec<J>, work: &(dyn Fn(J) -> R + Sync)) -> Vec<R> {
-        // A slot contains first a job and then the result of this job.
+        // Until a job runs, its slot contains the job. Afterwards, the slot contains the job's result.
         let slots: Vec<Mutex<(Option<J>, Option<R>)>> =
             jobs.into_iter().map(|job| Mutex::new((Some(job), None))).collect();
         self.for_each_number(slots.len(), &|number| {

@@ -189,7 +189,8 @@ fn divided(
     let axis_text = if axis == 0 { String::new() } else { format!("; axis={axis}") };
     let description = match &groups[..] {
         [one] if stacked => format!("stacked({})", one.kind.description()),
-        // All blocks follow one distribution, so they do not explain why the whole tensor does not follow it.
+        // All blocks follow one distribution, but the whole tensor does not. The division into blocks does not
+        // explain this.
         [_] if !orthogonal => return Ok(None),
         _ => format!("blocks({}{axis_text})", texts.join("; ")),
     };

@@ -203,7 +203,7 @@ fn significance(agreements: &[Agreement]) -> Option<f64> {
 enum Steps {
     /// `k`.
     Equal,
-    /// `-ln(1 - k / 2^24) 2^24`: half a squared radius, divided by the step.
+    /// `-ln(1 - k / 2^24) * 2^24`. The values are squared radii of pairs of normal values.
     Radii,
 }
 
@@ -292,8 +292,8 @@ impl Steps {
 /// Returns the origin of values, all or some of which are multiples of a generator's step. The origin is an unchanged
 /// draw, a partly changed draw, or unknown.
 fn verdict(agreements: &[Agreement]) -> Origin {
-    // The cosine is negative if a value is more than a quarter of a step from a multiple. This is the case for one
-    // value in a hundred because of rounding, and for half of the values that were changed.
+    // The cosine is negative if a value is more than a quarter of a step from the nearest multiple of the step. This is
+    // the case for about 1 % of the unchanged values, because of rounding, and for half of the changed values.
     let off = agreements.iter().filter(|agreement| agreement.cosine < 0.0).count();
     if off * 40 < agreements.len() {
         return Origin::Unchanged;

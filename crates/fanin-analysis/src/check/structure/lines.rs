@@ -81,7 +81,7 @@ pub(super) struct UnfinishedLines {
     second: usize,
     /// Whether the sums of rows are stored in addition to the sums of slices.
     has_rows: bool,
-    /// The number of rows that were added.
+    /// The number of rows that were passed to [`add`](Self::add) so far.
     added: usize,
 }
 

@@ -150,7 +150,7 @@ impl Inspection {
         }
     }
 
-    /// Returns the section with the numbers and sizes of tensors, the metadata and the recipe.
+    /// Returns the section with the counts and sizes of the tensors, the metadata and the recipe.
     fn overview(&self) -> Markup {
         let total = self.total();
         let types = self.by_type();

@@ -44,12 +44,12 @@ pub(super) struct Choice {
     pub(super) is_guess: bool,
 }
 
-/// Returns a choice that follows common practice. The draft does not mark its rule with CHECK.
+/// Returns a choice that follows common practice. The draft does not mark the rule of the choice with CHECK.
 pub(super) fn known(section: Section, spec: &str, reason: &'static str) -> Choice {
     Choice { section, spec: spec.to_owned(), reason, is_guess: false }
 }
 
-/// Returns a choice that is a guess. The draft marks its rule with CHECK.
+/// Returns a choice that is a guess. The draft marks the rule of the choice with CHECK.
 pub(super) fn guess(section: Section, spec: &str, reason: &'static str) -> Choice {
     Choice { is_guess: true, ..known(section, spec, reason) }
 }

@@ -99,7 +99,7 @@ impl FamilyRule {
     }
 }
 
-/// The source of a number that a family defines.
+/// Where one of the numbers of a family comes from.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum NumberSource<'a> {
     /// The number of tensors whose names match a pattern.

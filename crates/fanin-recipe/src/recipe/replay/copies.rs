@@ -39,7 +39,7 @@ impl Copies {
             let StepKind::Copy { name, .. } = &step.kind else { continue };
             let source = self.0[name];
             work.chain = work.chain.max(source.chain + 1);
-            // The sum cannot overflow: each term is at most 2^20, and a text has fewer than 2^40 steps.
+            // The sum cannot overflow: each term is at most 2^20, and a tensor has fewer than 2^40 steps.
             work.computed += source.computed;
         }
         let remedy = "copy the tensor at the beginning of the chain";

@@ -1,4 +1,4 @@
-//! `Interval`, the parameters of a uniform distribution on the torch stream.
+//! `Interval`, the parameters of a uniform distribution whose values are drawn from the torch stream.
 
 use crate::dtype::DType;
 

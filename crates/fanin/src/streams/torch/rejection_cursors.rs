@@ -28,7 +28,7 @@ pub(super) struct RejectionCursors<S> {
     /// The state readers of the farthest pass that any block has needed so far. `None` if these state readers are in
     /// `kept`.
     farthest: Option<StateReaders>,
-    /// The number of passes over the current block that have begun, without the first pass.
+    /// How many passes over the current block have begun, without the first pass.
     pass: usize,
     /// The largest number of passes over an earlier block, without the first pass.
     max_passes: usize,

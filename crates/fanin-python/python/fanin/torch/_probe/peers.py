@@ -20,7 +20,7 @@ from .records import Weights
 #: swapped in a layer whose output is 4 times as wide as its input, the rms and the median differ by a factor of 2, which must be
 #: reported.
 FACTOR = 1.8
-#: The number of peers that a parameter is compared with: the nearest in order of depth.
+#: A parameter is compared with at most this many peers: those nearest to it in order of depth.
 NEAREST = 3
 
 
