@@ -148,8 +148,8 @@ impl Checkpoint {
         if !entry.dtype.is_read() {
             return Ok(());
         }
-        // Each read returns many values, including the gaps between ranges, so that neighbouring short ranges need only
-        // one read. A single short range needs only a short read, so the first read is shorter if its range is short.
+        // Each read also returns the values in the gaps between ranges, so that neighbouring short ranges need only one
+        // read. If the first range is short, the first read is shorter, because there may be no other range.
         // `first` is the row-major index of the first value in `bytes`.
         let (mut first, mut bytes, mut values) = (0, Vec::new(), Vec::new());
         let size = entry.dtype.size();

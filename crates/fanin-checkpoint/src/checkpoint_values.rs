@@ -31,7 +31,7 @@ pub(crate) struct CheckpointValues<'a> {
 /// The argument of the callback of [`CheckpointValues::for_each`]. For each range, the callback receives one `Begin`,
 /// any number of `Bytes`, and one `End`.
 pub(crate) enum Step<'a> {
-    /// The range with this index in the list of ranges begins.
+    /// The next range begins. The number is the index of this range in the list of ranges.
     Begin(usize),
     /// The next bytes of the range, in the byte order of the file.
     Bytes(&'a [u8]),

@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 pub(crate) enum HeaderDifference {
     /// The headers differ: the existing file was written for other tensors, another seed or another recipe.
     Header,
-    /// The headers are equal, but the sizes differ.
+    /// The headers are equal, but the files have different sizes.
     Size,
 }
 

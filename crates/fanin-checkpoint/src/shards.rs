@@ -11,7 +11,7 @@ use crate::options::{FileLayout, Partition, Partitioning, StreamKind};
 use crate::tensor_range::{TensorRange, split_evenly};
 use crate::{file_names, header, index};
 
-/// One file of a checkpoint in a folder.
+/// One file of a checkpoint that is a folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Shard {
     /// The name of the file, without a folder.

@@ -37,8 +37,8 @@ macro_rules! floats {
             Kind::Float(DType::BF16) => floats!(words, count, bf16, $values => $expression),
             Kind::Float(DType::F8E4M3) => floats!(words, count, F8E4M3, $values => $expression),
             Kind::Float(DType::F8E5M2) => floats!(words, count, F8E5M2, $values => $expression),
-            // `DType` is non-exhaustive. For a type that this code does not know, the values are f32, and a fill
-            // returns an error because the plan has another type.
+            // `DType` is non-exhaustive. For a type that this code does not know, the values are f32. A fill then
+            // returns an error, because the type of the plan is not f32.
             Kind::Float(_) => floats!(words, count, f32, $values => $expression),
             Kind::Stored(_) | Kind::Empty => unreachable!("only floating-point values are drawn"),
         }

@@ -19,7 +19,7 @@ fn remove_and_exit(code: i32) -> ! {
     if !removed.is_empty() {
         crate::terminal::output::message("interrupted: temporary files were removed");
     }
-    // `removed` is not dropped before the process exits, so no other thread can create a temporary file.
+    // `removed` holds a lock until the process exits, so no other thread can create a temporary file.
     std::process::exit(code)
 }
 

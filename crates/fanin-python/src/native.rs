@@ -27,7 +27,7 @@ fn is_long(distribution: Distribution, count: usize) -> bool {
 /// The number of values that [`Prepared::fill_flat`] fills between two checks for signals such as Ctrl-C.
 const CHUNK: usize = 1 << 22;
 
-/// The region of a global tensor whose values an array gets. The region has the shape of the array.
+/// A region of a global tensor. An array of the same shape gets the values of this region.
 #[derive(Debug, Default)]
 struct Region {
     /// The shape of the global tensor. None means the shape of the array.

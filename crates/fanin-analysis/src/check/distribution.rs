@@ -199,7 +199,7 @@ impl Univariate {
         }
     }
 
-    /// Returns the moments before rounding, or `None` for a truncated normal distribution.
+    /// Returns the moments of the unrounded values, or `None` for a truncated normal distribution.
     fn exact_moments(&self) -> Option<Moments> {
         match *self {
             Self::Uniform { low, high } => Some(Moments {
@@ -291,9 +291,9 @@ impl Univariate {
             }
             let next = grid::neighbours(dtype, value).1;
             let edge = grid::rounding_interval(dtype, value).1;
-            // Both values next to an edge must be within the bounds of the distribution. The probability of other edges
-            // depends on the sampler. For example, if a uniform value is rounded to the upper bound, torch replaces it
-            // by the lower bound.
+            // Both values next to an edge must be within the bounds of the distribution. At other edges, the
+            // probability of a value below the edge depends on the sampler. For example, if a uniform value is rounded
+            // to the upper bound, torch replaces it by the lower bound.
             if value >= low && next <= high && edges.last().is_none_or(|&(last, _)| edge > last) {
                 edges.push((edge, (self.cdf(edge) - least) / finite));
             }

@@ -22,7 +22,7 @@ const MAX_LINES: usize = 1 << 22;
 /// The frequencies of magnitudes are estimated from this many values at the start of the tensor.
 const FIRST: usize = 1 << 14;
 
-/// Hashes of the magnitudes of the rows and columns of a matrix.
+/// For each row and each column of a matrix, a hash of the magnitudes of its values.
 #[derive(Debug, Default)]
 pub(super) struct Magnitudes {
     /// The number of columns.

@@ -178,7 +178,7 @@ impl ModelComparison {
     fn compare_float_types(&mut self, planned: &[Planned], file: &Manifest, model: &ModelTensors<'_>) {
         let indices: HashMap<&str, usize> =
             file.entries.iter().enumerate().map(|(index, entry)| (entry.name.as_str(), index)).collect();
-        // The name, the type in the file and the type in the model of each tensor whose type the recipe does not set.
+        // For each tensor whose type the recipe does not set: its name, its type in the file and its type in the model.
         let free: Vec<(&str, StoredType, StoredType)> = planned
             .iter()
             .filter(|planned| planned.plan.is_some() && planned.chosen_dtype.is_none())

@@ -22,7 +22,7 @@ use crate::vectorized::vectorized;
 /// 1e8 values.
 const KEPT: usize = 1 << 16;
 
-/// The hashes of at most about this many rows are recorded.
+/// The approximate limit on the number of rows whose hashes are recorded.
 const MAX_ROWS: usize = 1 << 22;
 
 /// The probability that two values are equal is estimated from the values, but assumed to be at least 2^-16. This

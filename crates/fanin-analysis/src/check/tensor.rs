@@ -115,8 +115,8 @@ impl ViewTests {
                 };
                 tests.independent(view, reference, zeros, None, progress)?;
             }
-            // The functions of the plan are increasing, so they can be inverted. The inverse functions map the values
-            // back to random values with a known distribution, which is tested.
+            // The functions of the plan are increasing, so they can be inverted. The inverse functions map each value
+            // of the tensor back to a random value. The distribution of the random values is known, and is tested.
             (None, Distribution::Mapped { functions }) => {
                 let argument =
                     plan.argument().and_then(|argument| Some((argument, references.get(argument)?)));

@@ -79,7 +79,7 @@ def run_verify(
     copy_from: str | PathLike[str] | None,
     partial: bool,
 ) -> Verification:
-    """Calls the Rust function for `verify`. `name` is the name of the source in the report."""
+    """Calls the Rust function for `verify`. The report shows `name` as the name of the source."""
     recipe = recipe if isinstance(recipe, Recipe) else fspath(recipe)
     like = None if like is None else fspath(like)
     copy_from = None if copy_from is None else fspath(copy_from)
@@ -130,7 +130,7 @@ def run_inspect(
     settings: Mapping[str, float] | None,
     spectra: bool,
 ) -> Inspection:
-    """Calls the Rust function for `inspect`. `name` is the name of the source in the report."""
+    """Calls the Rust function for `inspect`. The report shows `name` as the name of the source."""
     recipe = recipe if recipe is None or isinstance(recipe, Recipe) else fspath(recipe)
     report, page = _fanin.inspect_tensors(source, name, recipe, dict(settings or {}), spectra)
     inspection = Inspection._of(report)

@@ -325,7 +325,7 @@ class Inspection(Report):
     _page: ClassVar[str] = ""
 
     def to_html(self) -> str:
-        """Returns the page with charts that `fanin inspect --html` writes."""
+        """Returns the HTML page that `fanin inspect --html` writes."""
         return self._page
 
     def _rows(self) -> Iterator[Sequence[str]]:

@@ -41,7 +41,7 @@ impl Recipe {
     pub fn built_in(model: &Model) -> Result<Self> {
         let chain = Chain(vec![Link::BuiltIn(model.recipe_name)]);
         let mut recipe = load(model.recipe_toml, Path::new(model.recipe_name), &chain)?;
-        // The ties are marked as inherited, because only inherited ties may be unused. For example, a checkpoint
+        // The ties are marked as inherited, because only inherited ties need not be used. For example, a checkpoint
         // without the head may lack both tensors of a tie.
         recipe.ties.iter_mut().for_each(|tie| tie.inherited = true);
         recipe.model = Some(model.name);
@@ -77,8 +77,8 @@ impl Recipe {
     fn extend_from(&mut self, base: Recipe) -> Result {
         let in_base = |name: &str| base.variables.iter().any(|variable| variable.name == name);
         for variable in self.variables.iter().filter(|variable| !in_base(&variable.name)) {
-            // A new variable that no rule uses is an error, because its name may be a misspelled name of a variable of
-            // the base recipe.
+            // A new variable that no rule uses is an error, because its name may be a misspelling of a variable of the
+            // base recipe.
             let mut specs = self.rules.iter().chain(&base.rules).map(|rule| rule.text.as_str());
             if !specs.any(|spec| words(spec).any(|word| word == variable.name)) {
                 let name = &variable.name;

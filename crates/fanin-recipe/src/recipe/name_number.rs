@@ -19,7 +19,7 @@ pub(super) struct NameNumber {
 pub(super) enum Found {
     Number(f64),
     None,
-    /// Several numbers of the name match, so it is not certain which number is meant.
+    /// Several numbers in the name fit, so it is not certain which number is meant.
     Several(Vec<u64>),
 }
 

@@ -16,7 +16,7 @@ pub(super) struct Rule<T> {
     pub(super) text: String,
     /// The span of the value.
     pub(super) span: Span,
-    /// True if the rule comes from a recipe that this recipe extends. Such a rule may be unused.
+    /// True if the rule comes from a recipe that this recipe extends. Such a rule need not be used.
     pub(super) inherited: bool,
 }
 

@@ -59,7 +59,7 @@ impl Recipe {
     }
 
     /// Returns a diagnostic for each variable that no rule uses. Variables that a base recipe also defines, and
-    /// variables that `settings` sets, may be unused.
+    /// variables that `settings` sets, need not be used.
     pub(super) fn unused_variables(&self, settings: &[(String, f64)]) -> Vec<Diagnostic> {
         let used: BTreeSet<&str> = self.rules.iter().flat_map(|rule| words(&rule.text)).collect();
         let is_unused = |variable: &&Variable| {

@@ -91,8 +91,8 @@ impl DType {
             0.. => f32::from_bits(number as u32),
             _ => -f32::from_bits((-1 - number) as u32),
         };
-        // Finds the least f32 for which `holds` returns true after rounding, and returns its number. If `holds` is true
-        // for a value, `holds` must be true for all greater values.
+        // Calls `holds` with f32 values that are rounded to this type. Returns the number of the least f32 for which
+        // `holds` returns true. If `holds` is true for a value, `holds` must be true for all greater values.
         let first = |holds: &dyn Fn(f64) -> bool| {
             let (mut first, mut end) = (-1 - infinity, infinity + 1);
             while first < end {

@@ -1,4 +1,4 @@
-//! The functions of nonlinearities and their derivatives.
+//! Computes nonlinearities and their derivatives.
 
 use std::f64::consts::{PI, SQRT_2};
 

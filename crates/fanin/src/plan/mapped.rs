@@ -59,7 +59,7 @@ impl Plan {
             let largest = if high.abs() > low.abs() { high } else { low };
             warnings.extend(underflow_of(largest, dtype).or_else(|| {
                 // The spread of the results is estimated from the results at one standard deviation below and above the
-                // mean of the argument. A sequence (`arange`) has a separate warning.
+                // mean of the argument. The spread is not estimated for a sequence (`arange`).
                 let is_sequence = matches!(argument.distribution, Distribution::Arange { .. });
                 let (mean, std) = if is_sequence { (low, 0.0) } else { (argument.mean(), argument.std()) };
                 let near = |x: f64| functions.apply(x.clamp(least, greatest));

@@ -315,7 +315,7 @@ pub(crate) trait SimdVector<T>: Copy {
 
 /// A type of matrix elements: f32 or f64.
 pub(crate) trait SimdElement: Copy + Default {
-    /// One register of these elements.
+    /// A SIMD register of elements of this type.
     type Vector<I: SimdIsa>: SimdVector<Self>;
 
     /// Returns `self * factor + addend`, rounded once.

@@ -17,7 +17,7 @@ pub(super) struct Scanner<'a> {
     pub(super) variables: &'a dyn Variables,
     /// The known properties of the tensor for which the spec is parsed.
     pub(super) tensor: TensorContext<'a>,
-    /// `true` if the current spec has used a property of the tensor that is not known yet.
+    /// `true` if the current spec has used a property of the tensor, and this property is not known yet.
     pub(super) is_deferred: bool,
     /// The variables that have been read so far. Each entry is the byte range of the variable's name, and its value.
     pub(super) substitutions: Vec<(std::ops::Range<usize>, f64)>,

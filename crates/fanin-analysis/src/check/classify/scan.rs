@@ -19,7 +19,7 @@ pub(super) struct Scan<'a> {
     pub(super) view: TensorView<'a>,
     /// The type of the values.
     pub(super) dtype: DType,
-    /// Counts, sums and the range of the values.
+    /// The counts, sums, minimum and maximum of the values.
     pub(super) summary: Summary,
     /// The search for repeated values.
     pub(super) repeats: RepeatSearch,

@@ -1,10 +1,10 @@
-//! Counts, sums and the range of the values of a tensor. They are computed when the values are read for the first time.
+//! The counts, sums, minimum and maximum of the values of a tensor, computed when the values are first read.
 
 use crate::check::lanes::{FiniteValues, count_of};
 use crate::check::running_moments::RunningMoments;
 use crate::check::tensor_view::matrix;
 
-/// Counts, sums and the range of the values of a tensor, or of a range of its rows.
+/// The counts, sums, minimum and maximum of the values of a tensor, or of consecutive rows of a tensor.
 #[derive(Debug, Default)]
 pub(super) struct Summary {
     /// The moments of the finite values.

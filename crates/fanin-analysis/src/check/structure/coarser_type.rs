@@ -11,7 +11,7 @@ use crate::vectorized::vectorized;
 pub(super) struct CoarserType {
     /// The type of the stored values.
     dtype: DType,
-    /// The number of finite values other than 0. NaN with unusual mantissa bits may be included.
+    /// The number of finite values other than 0. A NaN whose last mantissa bits are not all 0 may also be counted.
     finite: u64,
     bf16: u64,
     f16: u64,

@@ -182,7 +182,8 @@ impl Lines {
             let deviations =
                 block.iter().map(|line| (line.squares / mean - 1.0).powi(2) * length as f64 / 2.0);
             // The variance of a squared standardized value is 2 for normal values. It is less for uniform and truncated
-            // normal values, so their p-values are upper bounds. The divisor 1.5 allows for values with heavier tails.
+            // normal values, so the computed p-value is then greater than the exact p-value. The divisor 1.5 allows for
+            // values with heavier tails.
             block.len() == 1 || chi_square_at_least(deviations.sum::<f64>() / 1.5, block.len() as f64) > 1e-6
         })
     }

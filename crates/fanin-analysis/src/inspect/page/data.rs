@@ -27,27 +27,28 @@ const HIGHEST: f64 = 91.0;
 #[derive(Debug, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Data {
-    /// The number of UTF-16 code units at the start of a tensor's name that are the same in the previous tensor's name.
+    /// For each tensor, the number of UTF-16 code units at the start of its name that are the same in the previous
+    /// tensor's name.
     kept: Vec<usize>,
-    /// The tensor's name without its first `kept` code units.
+    /// For each tensor, its name without the first `kept` code units.
     names: Vec<String>,
-    /// The index of the tensor's type and shape in `kinds`.
+    /// For each tensor, the index of its type and shape in `kinds`.
     kind: Vec<usize>,
     /// The distinct types and shapes.
     kinds: Vec<TensorKind>,
-    /// The index of the tensor's plan in `plans`, or -1 if the tensor has no plan.
+    /// For each tensor, the index of its plan in `plans`, or -1 if the tensor has no plan.
     plan: Vec<i64>,
     /// The distinct plans.
     plans: Vec<PlanData>,
     /// For each tensor, the mean of its finite values. `None` if no value is finite.
     mean: Vec<Option<f64>>,
-    /// The standard deviation of the tensor's finite values. `None` if no value is finite.
+    /// For each tensor, the standard deviation of its finite values. `None` if no value is finite.
     std: Vec<Option<f64>>,
-    /// The smallest finite value of the tensor. `None` if no value is finite.
+    /// For each tensor, its smallest finite value. `None` if no value is finite.
     min: Vec<Option<f64>>,
-    /// The largest finite value of the tensor. `None` if no value is finite.
+    /// For each tensor, its largest finite value. `None` if no value is finite.
     max: Vec<Option<f64>>,
-    /// The number of zeros in the tensor. `None` if fanin cannot read values of the tensor's type.
+    /// For each tensor, the number of its zeros. `None` if fanin cannot read values of the tensor's type.
     zeros: Vec<Option<u64>>,
     /// For each tensor with non-finite values, maps the index of the tensor to the number of NaN and the number of
     /// infinite values.
@@ -55,16 +56,17 @@ pub(super) struct Data {
     /// For each tensor with outliers, maps the index of the tensor to the outliers: the position of each outlier in the
     /// tensor, such as `[3, 0]`, and its value.
     outliers: BTreeMap<usize, Vec<(String, f64)>>,
-    /// The number of values in the highest bar of the tensor's measured and planned histograms, at least 1.
+    /// For each tensor, the number of values in the highest bar of its measured and planned histograms, at least 1.
     top: Vec<f64>,
-    /// The heights of the bars of the measured histogram, as text: see [`heights`].
+    /// For each tensor, the heights of the bars of its measured histogram, as text: see [`heights`].
     bars: Vec<String>,
-    /// The heights of the bars of the planned histogram, as text: see [`heights`]. Empty if there is no such histogram.
+    /// For each tensor, the heights of the bars of its planned histogram, as text: see [`heights`]. Empty if there is
+    /// no such histogram.
     planned: Vec<String>,
-    /// The largest singular value of the tensor, or `None` if no singular values were computed.
+    /// For each tensor, its largest singular value, or `None` if no singular values were computed.
     norm: Vec<Option<f64>>,
-    /// The smallest singular value of the tensor. `None` if no singular values were computed, or if they were computed
-    /// from only some of the rows.
+    /// For each tensor, its smallest singular value. `None` if no singular values were computed, or if they were
+    /// computed from only some of the rows.
     least: Vec<Option<f64>>,
     /// The indices of the tensors that do not have full rank.
     singular: Vec<usize>,

@@ -63,7 +63,7 @@ impl KnownModel {
         Some(Self { family, is_certain: config.is_some(), numbers: numbers.collect() })
     }
 
-    /// Returns the name of the code that the family's rules follow.
+    /// Returns the name of the library code that the family's rules follow, such as "timm's DLA".
     pub(super) fn code(&self) -> &'static str {
         &self.family.code
     }

@@ -1,4 +1,4 @@
-//! Macros that implement the float vectors of a level.
+//! Macros that implement the float vectors of a SIMD level.
 
 /// Defines the vector types `$floats` and `$bits`, which are arrays of SIMD registers. Implements
 /// [`SimdFloat`](crate::simd::SimdFloat) for `$floats` and [`SimdBits`](crate::simd::SimdBits) for `$bits`.

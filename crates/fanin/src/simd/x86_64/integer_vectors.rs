@@ -1,4 +1,4 @@
-//! Macros that implement the integer vectors of a level.
+//! Macros that implement the integer vectors of a SIMD level.
 
 /// Defines the vector type `U32x16`, an array of registers with `$lanes` lanes each, and implements
 /// [`SimdU32x16`](crate::simd::SimdU32x16) for this type.

@@ -105,7 +105,8 @@ mod tests {
                 for word in words {
                     let mut to = [0; 16];
                     word.interleave_low(word).store(&mut to);
-                    // Only the first two blocks are returned, because a vector of the scalar level has only two blocks.
+                    // Only the first two blocks are returned, because a vector has only two blocks at the scalar level,
+                    // and all levels must return the same blocks.
                     all.extend([to[0], to[2]]);
                 }
             }

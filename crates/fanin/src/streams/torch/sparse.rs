@@ -209,7 +209,7 @@ struct FindZeros<'a> {
     engine: &'a mut Mt19937,
     level: Level,
     steps: &'a ShuffleSteps,
-    /// The first row that the mask covers, as a row of the matrix. The mask covers `height` rows.
+    /// The index, in the matrix, of the first row that the mask covers. The mask covers `height` rows.
     top: usize,
     height: usize,
     /// The number of columns in the range.

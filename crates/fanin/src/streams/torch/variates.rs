@@ -187,7 +187,7 @@ impl Kernel for Normal32<'_> {
 /// The number of values that [`groups`] transforms together, which is enough for the widest vectors.
 const FOUR_GROUPS: usize = 4 * GROUP;
 
-/// Transforms whole groups to normal values, [`FOUR_GROUPS`] values at a time.
+/// Transforms the words of whole groups to normal values, four groups at a time.
 #[inline(always)]
 fn groups<I: SimdIsa>(words: &[u32], out: &mut [f32], mean: f32, std: f32) {
     let (blocks, rest) = words.as_chunks::<FOUR_GROUPS>();

@@ -104,7 +104,7 @@ pub(super) fn words_of_permutation(rows: usize) -> u64 {
     rows.saturating_sub(1) as u64
 }
 
-/// The positions of the words of a normal fill that torch draws in groups.
+/// The positions of the words of a normal fill, if torch draws the values of the fill in groups.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Groups {
     /// The number of values of the fill.

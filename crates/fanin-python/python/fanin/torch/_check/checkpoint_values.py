@@ -86,7 +86,7 @@ class Difference:
     def __init__(self, key: str, differing: Tensor, values: Tensor, detail: str):
         #: The name of the tensor in the checkpoint.
         self.key = key
-        #: For each element, whether the module and the checkpoint differ.
+        #: For each element, whether its values in the module and in the checkpoint differ.
         self.differing = differing
         #: A copy of the values in the module.
         self.values = values

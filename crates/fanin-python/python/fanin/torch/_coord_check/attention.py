@@ -14,7 +14,7 @@ from torch.overrides import TorchFunctionMode
 from .._probe.activations import SOFTMAX
 from .._probe.attention import MASKED
 
-#: A function that takes the gradient of the loss with respect to logits.
+#: A function whose argument is the gradient of the loss with respect to logits.
 OnGradient = Callable[[Tensor], None]
 
 

@@ -63,7 +63,7 @@ class Recorder:
     def __init__(self, model: nn.Module):
         self.model = model
         self.outputs: dict[str, Output] = {}
-        #: The initial parameters w_0 of each module whose own change is measured.
+        #: The initial parameters w_0 of each module whose own change (see above) is measured.
         self._parameters = {module: _copies(module) for module in model.modules() if _has_own_change(module)}
         #: For each module, the rms of its own change (see above) in its current call.
         self._own: dict[nn.Module, float] = {}

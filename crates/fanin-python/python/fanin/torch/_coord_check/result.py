@@ -103,7 +103,7 @@ class CoordCheck:
     model: str
     #: The widths of the models, in ascending order.
     widths: tuple[int, ...]
-    #: The number of models of each width, each built with another seed.
+    #: The number of models of each width. Each of these models has its own seed.
     seeds: int
     #: The number of training steps.
     steps: int

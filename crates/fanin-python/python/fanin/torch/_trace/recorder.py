@@ -107,7 +107,7 @@ class Recorder(TorchDispatchMode):
         self.log: list[Event] = []
         #: Storages that existed before the recording began. Their values at that time count as unwritten.
         self.existing: set[int] = set()
-        #: Weak references to storages, by `Memory.storage`.
+        #: Maps each storage (`Memory.storage`) to a weak reference.
         self._weak: dict[int, int] = {}
         self._frames = Frames()
 
