@@ -127,7 +127,7 @@ pub enum Error {
     /// [`Distribution::Mapped`](crate::Distribution::Mapped). `Blocks` does not contain the plans of its blocks.
     /// `Mapped` does not contain the plan of the values to which its function is applied.
     #[error(
-        "a plan of blocks or of functions cannot be made from its distribution alone: use an initializer such as init::blocks or init::mapped (the shape is {shape:?})"
+        "a distribution does not describe a tensor of blocks or of mapped values: use an initializer such as init::blocks or init::mapped (the shape is {shape:?})"
     )]
     CompositePlan {
         /// The shape given.
@@ -201,7 +201,7 @@ pub enum Error {
         shape: Vec<usize>,
     },
     /// The number of elements of the buffer differs from the number of elements of the shape.
-    #[error("the buffer has {found} values, but the shape {shape:?} has {expected}: they must be equal")]
+    #[error("the buffer has {found} values, but the shape {shape:?} has {expected}: the two numbers must be equal")]
     Length {
         /// The shape given.
         shape: Vec<usize>,
@@ -212,7 +212,7 @@ pub enum Error {
     },
     /// The element type of the memory differs from the element type of the plan.
     #[error(
-        "the plan is for {expected} values, but the memory has {found} values: resolve the plan for {found}"
+        "the plan is for {expected} values, but the memory has {found} values: make a plan for {found} values"
     )]
     ElementType {
         /// The element type of the plan.
@@ -281,7 +281,7 @@ pub enum Error {
     },
     /// The working memory of a fill cannot be allocated.
     #[error(
-        "cannot allocate the {bytes} bytes of working memory that the shape {shape:?} needs; a fill of one region needs the same memory"
+        "cannot allocate the {bytes} bytes of working memory that the shape {shape:?} needs; a fill of one region needs as much"
     )]
     Memory {
         /// The shape of the plan.
