@@ -201,7 +201,9 @@ pub enum Error {
         shape: Vec<usize>,
     },
     /// The number of elements of the buffer differs from the number of elements of the shape.
-    #[error("the buffer has {found} values, but the shape {shape:?} has {expected}: the two numbers must be equal")]
+    #[error(
+        "the buffer has {found} values, but the shape {shape:?} has {expected}: the two numbers must be equal"
+    )]
     Length {
         /// The shape given.
         shape: Vec<usize>,

@@ -232,7 +232,10 @@ fn shapes_that_do_not_fit_the_buffer_are_errors() {
     ));
     let mut buffer = [1f32; 5];
     let error = init::zeros().fill(&mut buffer, &[2, 3], &mut Torch::new(0)).unwrap_err();
-    assert_eq!(error.to_string(), "the buffer has 5 values, but the shape [2, 3] has 6: the two numbers must be equal");
+    assert_eq!(
+        error.to_string(),
+        "the buffer has 5 values, but the shape [2, 3] has 6: the two numbers must be equal"
+    );
     assert_eq!(buffer, [1.0; 5]);
     let plan = init::zeros().resolve(&[2, 3], DType::F32).unwrap();
     let tensor = TensorMut::contiguous(&mut buffer, &[5]).unwrap();
