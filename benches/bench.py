@@ -251,8 +251,8 @@ def prepare(case: Case, curve: bool) -> dict[str, Callable[[], Any]]:
     """Returns a dict from the name of each contender to a function that does one fill.
 
     A contender is a library, or a plain memory fill with one constant. The functions of fanin, torch and NumPy write to the same
-    memory. JAX and most libraries of `peers.py` allocate new memory. If `curve` is true, the result contains neither JAX nor these
-    libraries.
+    memory. JAX and most libraries of `peers.py` allocate new memory. If `curve` is true, the result contains neither JAX nor any
+    library of `peers.py`.
     """
     import numpy as np
     import torch

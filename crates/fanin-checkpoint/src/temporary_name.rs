@@ -29,8 +29,8 @@ pub(crate) fn prefix(path: &Path) -> OsString {
     format!(".fanin-{short}-").into()
 }
 
-/// Returns true if `name` is a temporary name with this prefix. The length of the random part must match, because the
-/// prefix for the file `a` is also a prefix of the temporary names for `a-b`.
+/// Returns true if `name` is a temporary name with this prefix. The random part must have its exact length: a temporary
+/// name for the file `a-b` begins with the prefix for the file `a`, but has a longer rest.
 fn is_temporary(name: &[u8], prefix: &[u8]) -> bool {
     name.strip_prefix(prefix)
         .and_then(|rest| rest.strip_suffix(SUFFIX.as_bytes()))

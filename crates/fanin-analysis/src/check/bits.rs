@@ -58,7 +58,7 @@ impl ExpectedValues {
     /// Compares a tensor with its expected values. `tensor` is the index of the tensor in the checkpoint's manifest.
     ///
     /// # Errors
-    /// Returns an error if the file cannot be read, or if the stream does not implement the algorithm of the plan.
+    /// Returns an error if the file cannot be read, or if the stream cannot draw the values of the tensor's plan.
     pub(crate) fn compare(
         &mut self,
         checkpoint: &Checkpoint,

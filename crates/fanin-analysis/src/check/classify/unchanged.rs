@@ -40,8 +40,8 @@ const MIN_VALUES: usize = 256;
 const MAX_COMPARED: usize = 400;
 
 /// The largest number of candidate steps that are tried for a tensor. If a tensor has more candidates, its origin is
-/// unknown. This can happen if the tensor has few values, because even the smallest value may be a large multiple of
-/// the right step.
+/// reported as unknown. A candidate is the smallest value divided by an integer. If the tensor has few values, even its
+/// smallest value may be a large multiple of the right step.
 const MAX_STEPS: u64 = 2048;
 
 /// Values count as multiples of a step only if their [`significance`] is greater than this limit. The limit is high,

@@ -25,8 +25,8 @@ const SINGLE_BLOCK: usize = 1 << 20;
 
 /// A distribution of proposals, with the test that rejects some of the proposals.
 ///
-/// torch rounds proposals to the element type before the test. This crate rounds proposals after all passes, so a test
-/// must give the same result as torch's test of the rounded proposal.
+/// torch rounds a proposal to the element type, and then tests it. This crate tests the unrounded proposal, and rounds
+/// after all passes. The test must therefore decide as torch's test of the rounded proposal does.
 pub(super) trait Trial<W: Wide>: Sync {
     /// Returns the number of words that a pass over the whole tensor takes.
     fn words(&self) -> u64;

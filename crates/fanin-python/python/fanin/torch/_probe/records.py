@@ -133,7 +133,8 @@ class Weights:
     #: Whether all slices along the first axis are equal.
     rows_are_equal: bool = False
     requires_grad: bool = True
-    #: The pattern that matches the names of the same parameter in all blocks, and the class of its module: see `peers.roles`.
+    #: A pattern that matches the names of the corresponding parameters of all blocks, and the class of the modules that have these
+    #: parameters: see `peers.roles`.
     role: tuple[str, str] = ("", "")
 
     @property

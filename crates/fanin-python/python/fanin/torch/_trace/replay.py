@@ -199,7 +199,7 @@ def change_of(event: Event) -> dict[str, float] | None:
 
 
 def write(trace: Any, max_values: int) -> str:
-    """Returns the replay of a trace. The docstring of `InitTrace.replay` describes the arguments and the errors."""
+    """Returns the text of a replay of a trace. The docstring of `InitTrace.replay` describes the arguments and the errors."""
     recorder: Recorder = trace._recorder
     state: dict[str, Tensor] = dict(trace.module.state_dict(keep_vars=True))
     program = _Program(recorder)
