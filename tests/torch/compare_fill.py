@@ -228,7 +228,7 @@ def run(fanin, spec, shape, dtype, seed, path):
 
 
 def tolerance(case, expected):
-    """Returns the largest allowed difference between fanin and torch, for a case in which torch's values depend on the CPU."""
+    """Returns the largest allowed absolute difference from torch's values, for a case in which these depend on the CPU."""
     if case.spec.startswith("orthogonal"):
         return 2e-5 if case.dtype == "f32" else 1e-8
     arguments = read_spec(case.spec)[1]
