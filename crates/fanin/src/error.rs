@@ -125,9 +125,9 @@ pub enum Error {
     },
     /// [`Plan::new`](crate::Plan::new) was called with [`Distribution::Blocks`](crate::Distribution::Blocks) or
     /// [`Distribution::Mapped`](crate::Distribution::Mapped). `Blocks` does not contain the plans of its blocks.
-    /// `Mapped` does not contain the plan of the values to which its function is applied.
+    /// `Mapped` does not contain the plan of the values to which its functions are applied.
     #[error(
-        "a distribution does not describe a tensor of blocks or of mapped values: use an initializer such as init::blocks or init::mapped (the shape is {shape:?})"
+        "a distribution alone does not describe a tensor of blocks or of mapped values: use an initializer such as init::blocks or init::mapped (the shape is {shape:?})"
     )]
     CompositePlan {
         /// The shape given.

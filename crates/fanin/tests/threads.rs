@@ -36,7 +36,7 @@ fn scoped(count: usize, work: &(dyn Fn() + Sync)) {
     });
 }
 
-/// Fills a tensor on the given threads, with the torch stream if `torch` is true, else the native stream.
+/// Fills a tensor on the given threads, with the torch stream if `torch` is true, and with the native stream otherwise.
 /// Returns the bytes of the values and the final state of torch's generator.
 fn fill(crew: Crew, spec: &str, shape: &[usize], dtype: DType, torch: bool) -> (Vec<u8>, Option<Torch>) {
     let mut buffer = Buffer::new(dtype, shape.iter().product());

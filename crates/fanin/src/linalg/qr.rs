@@ -224,7 +224,7 @@ mod tests {
         values
     }
 
-    /// Does nothing. Used as the `run` function of a [`crate::Team`] that never calls its function.
+    /// Does nothing: a `run` function of a [`crate::Team`] that never calls `work`.
     fn idle(_: usize, _: &(dyn Fn() + Sync)) {}
 
     /// Returns the greatest absolute difference between an element of the product of `a` and `b` and the corresponding

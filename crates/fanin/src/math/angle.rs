@@ -51,7 +51,8 @@ pub(crate) fn angle_of_turn<F: SimdF32>(word: F::Bits) -> Angle<F> {
 pub(crate) fn angle_of_turn64<D: SimdF64>(high: D::Bits, low: D::Bits) -> Angle<D> {
     use std::f64::consts::TAU;
     let word = D::Bits::splat;
-    // `nearest` is `high`, rounded to a multiple of 2^30. Bits 30 and 31 of `nearest` are the quadrant.
+    // `nearest` is `high`, rounded to the nearest multiple of 2^30. It is at most 2^32. Bits 30 and 31 of `nearest` are
+    // the quadrant.
     let nearest = high.add(word(1 << 29)).and(word(7 << 30));
     let remainder = high.sub(nearest).convert_signed();
     let x = remainder.mul_add(D::splat(TWO_32), low.convert_unsigned().add(D::splat(0.5)));

@@ -44,7 +44,7 @@ const COS: [f64; 6] = [
 fn exponent_and_fraction64<D: SimdF64>(x: D) -> (D, D) {
     /// The bits of sqrt(1/2), the least value of `1 + fraction`.
     const FIRST: u64 = (SQRT_2 / 2.0).to_bits();
-    /// The number that is added so that `offset` is not negative, and is subtracted again to compute `exponent`.
+    /// The number that is added to the exponent so that `offset` is not negative, and is subtracted again below.
     const BIAS: u64 = 1024;
     let word = D::Bits::splat;
     let offset = x.to_bits().add(word((BIAS << 52) - FIRST));

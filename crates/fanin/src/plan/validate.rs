@@ -16,9 +16,9 @@ impl Plan {
     /// * `Argument`, `Bounds`, `BoundsOverflow` if the parameters of the distribution are invalid, or too large for
     ///   `dtype`.
     /// * `Dimensions`, `Groups` if the distribution does not support the shape.
-    /// * `CompositePlan` for [`Distribution::Blocks`] and [`Distribution::Mapped`], because these distributions do not
-    ///   contain the other plans that they need. Use an initializer such as
-    ///   [`blocks`](crate::init::blocks()) instead.
+    /// * `CompositePlan` for [`Distribution::Blocks`] and [`Distribution::Mapped`]. `Blocks` does not contain the plans
+    ///   of its blocks. `Mapped` does not contain the plan of the values to which its functions are applied. Use an
+    ///   initializer such as [`blocks`](crate::init::blocks()) instead.
     pub fn new(shape: &[usize], dtype: DType, distribution: Distribution) -> Result<Self, Error> {
         element_count(shape)?;
         let mut warnings = Vec::new();

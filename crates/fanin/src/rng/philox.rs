@@ -184,8 +184,8 @@ impl Philox {
         [last_products(a), last_products(b), last_products(c)]
     }
 
-    /// Returns two vectors for round `number`: every lane of the first is key word 0, every lane of the second is key
-    /// word 1.
+    /// Returns two vectors for round `number`: every lane of the first is key word 0, and every lane of the second is
+    /// key word 1.
     #[inline(always)]
     fn round_keys<W: SimdU64>(&self, number: u32) -> [W; 2] {
         [W::splat(self.key_of(0, number).into()), W::splat(self.key_of(1, number).into())]

@@ -7,7 +7,7 @@ use crate::gain::Gain;
 use crate::nonlinearity::Nonlinearity;
 use crate::shape::AxisLayout;
 
-/// The value of an argument: a number or a word. The scheme knows which of them it expects.
+/// The value of an argument: a number or a word. The scheme determines which of the two an argument may be.
 pub(super) enum Value {
     /// The result of an arithmetic expression.
     Number(f64),

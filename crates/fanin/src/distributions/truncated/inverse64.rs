@@ -90,7 +90,8 @@ impl InverseCdf for Central {
 ///
 /// * `alpha` is the distance of the nearer cut-off from the mean of the untruncated normal.
 /// * `g(delta)` is `-ln(P(Z > alpha + delta) / P(Z > alpha))` for a standard normal Z.
-/// * `target` is `-ln(ratio)`, where `ratio` is a random value of `P(Z > alpha + delta) / P(Z > alpha)`.
+/// * `target` is `-ln(ratio)`, where `ratio` is a random value of `P(Z > alpha + delta) / P(Z > alpha)`. It is uniform
+///   between `complement` and 1.
 /// * The solution `delta` of `g(delta) = target` is the distance of the value from the nearer cut-off.
 ///
 /// In a narrow interval, the log density is linear in f64 precision. An exponential distribution with the rate `alpha`

@@ -10,8 +10,7 @@ use crate::streams::stream::Stream;
 use crate::tensor::TensorMut;
 
 /// A plan that is prepared to fill any region of one tensor with values of the native stream. Created by
-/// [`NativeTensor::prepare`].
-/// Work that does not depend on the region is done once, before the first fill.
+/// [`NativeTensor::prepare`]. Work that does not depend on the region is done once, before the first fill.
 #[derive(Debug, Clone)]
 pub struct Prepared(Kind);
 

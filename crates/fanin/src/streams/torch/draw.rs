@@ -13,8 +13,8 @@ impl Torch {
     /// `out`.
     ///
     /// Returns the number of words by which the generator has advanced. The generator advances past the words for the
-    /// whole tensor, not only of the part. In rejection sampling, torch makes several passes over the whole tensor, and
-    /// the generator advances past the words of only those passes that the values of the part need. Words of values
+    /// whole tensor, not only for the part. In rejection sampling, torch makes several passes over the whole tensor,
+    /// and the generator advances past the words of only those passes that the values of the part need. Words of values
     /// that torch draws one by one (see [`ByGroups`]) are not counted.
     ///
     /// For a sparse distribution, only the normal values are drawn, and no zeros are written.

@@ -45,7 +45,7 @@ impl Cost {
     /// proposals.
     ///
     /// Only the words of the first rejection pass are counted. From each pass to the next, every thread skips the same
-    /// number of words, however the work is divided.
+    /// number of words, however the work is divided, so these words do not affect which division is best.
     pub(super) fn of_bounded_normals<W: Wide>() -> Self {
         Self { compute: 2.5 * Self::of_normals::<W>().compute, ..Self::of_normals::<W>() }
     }

@@ -25,8 +25,9 @@ const SINGLE_BLOCK: usize = 1 << 20;
 
 /// A distribution of proposals, with the test that rejects some of the proposals.
 ///
-/// torch rounds a proposal to the element type, and then tests it. This crate tests the unrounded proposal, and rounds
-/// after all passes. The test must therefore decide as torch's test of the rounded proposal does.
+/// torch rounds a proposal to the element type, and then tests it. This crate gives the unrounded proposal to the test,
+/// and rounds the values after all passes. The test must therefore give the same result as torch's test of the rounded
+/// proposal.
 pub(super) trait Trial<W: Wide>: Sync {
     /// Returns the number of words that a pass over the whole tensor takes.
     fn words(&self) -> u64;

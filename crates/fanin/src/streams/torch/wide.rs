@@ -1,5 +1,5 @@
-//! `Wide`, the trait of the types in which torch computes random values, and [`for_each_chunk`], which writes these values
-//! to memory of the same type or of a narrower type.
+//! `Wide`, the trait of the types in which torch computes random values, and [`for_each_chunk`], with which such values
+//! are written to memory of the same type or of a narrower type.
 
 use crate::dtype::{DType, Element, Values};
 use crate::simd::Level;
