@@ -68,9 +68,9 @@ impl OpenMp {
     }
 }
 
-/// Returns the threads for a fill: torch's OpenMP threads if this process has called `use_openmp`, and fanin's thread
-/// pool otherwise. If `interruptible` is true, returns the pool. An interruptible fill runs on a new thread, and OpenMP
-/// would start further threads for each new thread.
+/// Returns the threads for a fill: torch's OpenMP threads if `use_openmp` has stored addresses in this process, and
+/// fanin's thread pool otherwise. If `interruptible` is true, returns the pool. An interruptible fill runs on a new
+/// thread, and OpenMP would start further threads for each new thread.
 pub fn threads(py: Python<'_>, interruptible: bool) -> Threads {
     match OpenMp::current() {
         Some(openmp) if !interruptible => Threads::Team(Team::new(openmp.count(py), parallel)),
@@ -78,7 +78,8 @@ pub fn threads(py: Python<'_>, interruptible: bool) -> Threads {
     }
 }
 
-/// Returns the number of threads that torch uses, or the number of CPUs if this process has not called `use_openmp`.
+/// Returns the number of threads that torch uses, or the number of CPUs if `use_openmp` has not stored addresses in
+/// this process.
 pub fn count(py: Python<'_>) -> usize {
     OpenMp::current().map_or_else(
         || std::thread::available_parallelism().map_or(1, usize::from),

@@ -106,9 +106,10 @@ def _layers(model: nn.Module) -> dict[str, nn.Module]:
 
 
 def _scale(model: nn.Module, batch: Any, layers: dict[str, nn.Module], tolerance: float, shared: set[str]) -> dict[str, float]:
-    """Runs the model once, scales each layer's weight when the layer is called, and returns the variances of the scaled outputs.
+    """Runs the model once, scales each layer's weight when the layer is called, and returns the variance of each layer's output.
 
-    Layers that are called several times are added to `shared`. They are scaled after the pass, by the variance of all outputs.
+    The output is that of the scaled layer. Layers that are called several times are added to `shared`. They are scaled after the
+    pass, by the variance of all their outputs, and this variance is returned.
     """
     names = {module: name for name, module in layers.items()}
     sums: dict[str, Moments] = {}

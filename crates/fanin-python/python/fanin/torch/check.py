@@ -56,7 +56,7 @@ def check_init(
     ----------
     build
         A function without arguments that returns a module. It may instead return a module and a function that initializes the
-        module. The second function gets the module if it needs an argument. `build` must build the same model every time.
+        module. The returned function gets the module if it needs an argument. `build` must build the same model every time.
     checkpoint
         The checkpoint that `build` loads: a safetensors file, a file of `torch.save`, a folder of such files, or a mapping from
         names to tensors. Every tensor whose name is in the checkpoint must have the values of the checkpoint. ValueError is raised

@@ -81,12 +81,12 @@ def _files(path: Path) -> list[Path]:
 
 
 class Difference:
-    """A tensor that has other values in the module than in the checkpoint."""
+    """A tensor whose values or shape differ between the module and the checkpoint."""
 
     def __init__(self, key: str, differing: Tensor, values: Tensor, detail: str):
         #: The name of the tensor in the checkpoint.
         self.key = key
-        #: For each element, whether its values in the module and in the checkpoint differ.
+        #: For each element, whether its values in the module and in the checkpoint differ. If the shapes differ, all elements do.
         self.differing = differing
         #: A copy of the values in the module.
         self.values = values

@@ -11,7 +11,10 @@ _MIN_SAMPLE = 16
 
 
 def compare_paths(eager: PathCheck, meta: PathCheck) -> None:
-    """Adds findings to `meta` where it differs from `eager`: missing tensors, lost ties, lost `requires_grad`, other distributions."""
+    """Adds findings to the check of the meta path for differences from the eager path. The arguments may be in either order.
+
+    A finding is a missing tensor, a lost tie, a lost `requires_grad` or a different distribution.
+    """
     if eager.via == "meta":
         eager, meta = meta, eager
     ours, theirs = meta.first.by_any_name, eager.first.by_any_name

@@ -137,7 +137,7 @@ class PathCheck:
         self.found.append(Found(kind, self.first.states[name], elements, detail))
 
     def _check_structure(self, built: Built) -> None:
-        """Finds tensors on the meta device, parameters that no longer require grad, and parameters that should be tied but are not."""
+        """Finds tensors on the meta device, parameters that no longer require grad, and tensors that should be tied but are not."""
         for name, state in self.first.states.items():
             if state.is_on_meta:
                 self._add("meta", name)

@@ -25,7 +25,8 @@ BLOCK = 1 << 16
 #: computation of two hashes.
 _COPIED = 1 << 24
 
-#: All tensors of at most this many bytes are checked for NaN and infinity by one common sum. One sum per tensor would be slower.
+#: All tensors of one dtype and at most this many bytes are checked for NaN and infinity by one common sum. One sum per tensor would
+#: be slower.
 _SMALL = 1 << 16
 
 #: `_looks_unwritten` compares samples of `_SAMPLE_BYTES` bytes with the pattern of unwritten memory. It takes about `_SAMPLES` samples

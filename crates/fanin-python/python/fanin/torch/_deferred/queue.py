@@ -15,8 +15,8 @@ from .queued_fill import QueuedFill, covers_storage, flush, has_cpu_memory, stor
 
 _default_generator = torch.default_generator
 
-#: The lock for all queues. A patched method performs the deferred fills of all threads, so it needs all queues. If each queue had
-#: its own lock, two threads could deadlock: each would hold the lock of its own queue and wait for the lock of the other queue.
+#: The lock for all queues. A patched method performs the fill of its tensor in the queue of any thread. If each queue had its own
+#: lock, two threads could deadlock: each would hold the lock of its own queue and wait for the lock of the other queue.
 _lock = threading.RLock()
 
 

@@ -41,7 +41,7 @@ class Sample(NamedTuple):
 def of_softmax(logits: Tensor, probabilities: Tensor, args: Any, kwargs: Any) -> Sample | None:
     """Measures the attention whose probabilities a softmax has computed. The keys are the elements of the last axis.
 
-    Returns None if the softmax is over another axis, or if the tensor has fewer than three axes or fewer than two keys.
+    Returns None if the softmax is over another axis, if the tensor has fewer than three axes, or if no query has two unmasked keys.
     """
     dim = kwargs.get("dim", args[1] if len(args) > 1 else None)
     if dim is None or logits.dim() < 3 or dim % logits.dim() != logits.dim() - 1 or logits.shape[-1] < 2:

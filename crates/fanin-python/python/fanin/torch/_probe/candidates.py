@@ -152,7 +152,7 @@ def _spec(activation: str | None) -> str:
 
 
 def _critical_gain(analysis: Analysis, findings: list[Finding]) -> list[Candidate]:
-    """Returns specs that keep the mean square of signals the same in all layers of a model without residual branches."""
+    """Returns changes of the weights that keep the mean square of signals in all layers of a model without residual branches."""
     layers = [analysis.run.layers[one] for one in analysis.trunk.points]
     by_name = {one.name: one for one in analysis.run.weights}
     recurrent = {one.name: "orthogonal" for one in analysis.run.weights if one.name.endswith(".weight_hh")}

@@ -19,7 +19,8 @@ DEAD, SATURATED = 0.9, 0.5
 ENTROPY = 0.2
 #: The loss of a classifier is a problem if it exceeds ln(classes) by more than EXCESS_LOSS and its logits have a standard deviation
 #: above LOGITS. Gaussian logits of standard deviation s raise the loss by s^2 / 2. The second condition exempts models whose output
-#: layer is tied to the embedding, such as Gemma: in these, one large logit, that of the input token, raises the loss.
+#: layer is tied to the embedding, such as Gemma: in these, one large logit, that of the input token, raises the
+#: loss by more than EXCESS_LOSS.
 EXCESS_LOSS, LOGITS = 3.0, 2.0
 #: A layer with weights is a problem if, for an input of mean square 1, the mean square of the layer's output is above this limit.
 GAIN = 30.0

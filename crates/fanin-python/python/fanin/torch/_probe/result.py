@@ -83,7 +83,7 @@ class Probe:
     def forward(self) -> Fit | None:
         """The mean change of ln q from a layer or block to the next one. q is the mean square of the output.
 
-        None if q of any layer or block is 0 or not finite.
+        None if q of any layer or block is 0 or not finite, or if there are fewer than two layers or blocks.
         """
         return self._analysis.forward
 
@@ -92,7 +92,7 @@ class Probe:
         """The mean change of ln P from a layer or block to the one before it.
 
         P is the sum of squares of the gradient with respect to the output of the layer or block. None if any P is 0, not finite or
-        missing.
+        missing, or if there are fewer than two layers or blocks.
         """
         return self._analysis.backward
 

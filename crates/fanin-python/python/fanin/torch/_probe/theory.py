@@ -134,7 +134,8 @@ def predict_backward(layers: list[Layer]) -> None:
     """Sets `theory_p` of every layer that has a gradient, from the last layer to the first.
 
     The prediction for a layer comes from the layers that read its output: the sum of squares of each of their gradients
-    is multiplied by a factor, and the products are added. If theory lacks one of the factors, `theory_p` is the measured p.
+    is multiplied by a factor, and the products are added. For the output of the model, and if theory lacks one of the factors,
+    `theory_p` is the measured p.
     """
     sums: dict[int, float | None] = {}
     for layer in reversed(layers):

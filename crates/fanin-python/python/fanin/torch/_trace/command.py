@@ -16,7 +16,7 @@ also be a file, such as train.py:build. FUNCTION may also be a subclass of torch
 exit code:
   0  all tensors of the module were written
   1  a tensor was not written
-  2  invalid arguments, or the module cannot be built, or its writes cannot be expressed as a replay or a recipe
+  2  invalid arguments, or the module cannot be built, or its writes cannot be expressed as a replay
 """
 
 

@@ -52,8 +52,8 @@ def formulas(value: float, variables: Variables) -> list[str]:
     both = fan_in + fan_out if fan_in and fan_out else None
     for text, fan in (("fan_in", fan_in), ("fan_out", fan_out), ("fan_in+fan_out", both), ("weight_fan_in", weight_fan_in)):
         factor = _short_text(size * math.sqrt(fan)) if fan else None
-        # Many numbers are, by chance, equal to a number of three digits divided by sqrt(fan). So only 1 and sqrt(n), the usual
-        # factors, are accepted.
+        # Many numbers are, by chance, equal to a number of at most three significant digits divided by sqrt(fan). So only 1 and
+        # sqrt(n), the usual factors, are accepted.
         if factor is not None and (factor == "1" or factor.startswith("sqrt")):
             found.append(f"{sign}{factor}/sqrt({text})")
     return [*found, literal]

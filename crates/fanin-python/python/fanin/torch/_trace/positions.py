@@ -19,7 +19,7 @@ from .recorder import Event, GeneratorState, Recorder, generator_state
 
 #: The number of words in a block of the Mersenne Twister.
 _BLOCK = 624
-#: A search for a position ends after this many blocks.
+#: From each position at which a search starts, it covers at most this many blocks.
 _MAX_BLOCKS = 100_000
 #: The number of 32-bit words that torch draws for a pair of normal values: two uniform values of two words each.
 _PAIR = 4
