@@ -226,7 +226,7 @@ class ShardedMode(TorchFunctionMode):
             view = like[1] if like is not None else self.tensors.find(tensor)
             is_written = view is None or view.is_written
         except ValueError:
-            # The tensor is a view of a parameter that is not a region, such as a diagonal. Its values are known if the whole parameter
+            # The tensor is part of a parameter, but not a region of it: a diagonal, for example. Its values are known if the whole parameter
             # was written.
             owner = self.tensors.owner(tensor)
             view, is_written = None, owner is None or owner.written.is_complete
@@ -251,7 +251,7 @@ class ShardedMode(TorchFunctionMode):
         try:
             view = like[1] if like is not None else self.tensors.find(target)
         except ValueError:
-            # The tensor is a view of a parameter that is not a region, such as a diagonal.
+            # The tensor is part of a parameter, but not a region of it: a diagonal, for example.
             owner = self.tensors.owner(target)
             view, name = whole(owner) if owner is not None else None, "fill_diagonal_"
         if view is None:
