@@ -100,7 +100,7 @@ def second_held_out_transformers() -> Iterator[str]:
     """Yields classes of transformers that are neither in `TRANSFORMERS` nor in `held_out_transformers`, in a random order.
 
     The seed is fixed. Every second class is from a package that has a class in `TRANSFORMERS`. fanin has rules for these packages.
-    Drafts for classes of other packages mark every guess with CHECK.
+    If fanin has no rules for a package, a draft for the package marks every guess with CHECK, and so cannot be wrong without CHECK.
     """
     first = {*TRANSFORMERS, *held_out_transformers()}
     packages = {name.split(".")[0] for name in TRANSFORMERS}

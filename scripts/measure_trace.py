@@ -76,7 +76,10 @@ def build(make) -> nn.Module:
 
 
 def best(functions, seconds: float = 0.0) -> list[float]:
-    """Calls each function at least three times, for `seconds` or longer in total. Returns the smallest CPU time of each."""
+    """Returns the smallest CPU time of a call of each function.
+
+    Each function is called at least three times, and until all calls together have taken `seconds` seconds of CPU time.
+    """
     times: list[list[float]] = [[] for _ in functions]
     begin = time.process_time()
     while len(times[0]) < 3 or time.process_time() - begin < seconds:

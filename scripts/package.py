@@ -3,8 +3,8 @@
     python scripts/package.py --out target/package [--skip-crates | --skip-wheel] [--native]
 
 The steps are those of a release: the source distribution is built from the files in git, and the wheel from the source
-distribution. On Linux, zig links the wheel against an old glibc. The wheel is then installed and used with each Python on the
-machine that is version 3.10 or later. Nothing is published.
+distribution. On Linux, zig links the wheel against an old glibc. The wheel is then installed and used with one interpreter of
+each version of Python from 3.10 on that is found on the machine. Nothing is published.
 """
 
 import argparse

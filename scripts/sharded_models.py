@@ -138,7 +138,7 @@ def bits(tensor):
 
 
 def compare(name, mesh):
-    """Compares a sharded model of a class with an unsharded one. Returns the outcome, such as "same", and a text with the reason."""
+    """Compares a sharded model of a class with a whole model. Returns the outcome, such as "same", and a text with the reason."""
     from fanin.torch._regions import local_of, regions_of, view_of
 
     try:

@@ -110,8 +110,8 @@ fn rust(steps: &mut Steps, tier: Tier) -> Result {
         })
     })?;
     if tier == Tier::Slow {
-        // Without features, fills use only one thread. Only the tests in this list are repeated. All others require a
-        // feature, fill no tensors, or check distributions of values that the golden files already fix.
+        // Without features, fills use only one thread. Only the tests in this list are repeated. Most of the others
+        // require a feature, fill no tensors, or check distributions of values that the golden files already fix.
         steps.step("the library without features", || {
             let tests = ["regions", "cancel", "blocks", "bad_input", "torch_goldens", "value_stability"];
             let tests = tests.into_iter().flat_map(|test| ["--test", test]);

@@ -21,7 +21,7 @@ pub(crate) struct CheckpointValues<'a> {
     pub(crate) planned: &'a [Planned],
     /// The path of the checkpoint from which the copied tensors take their values. `None` if no tensor can be copied.
     copies: Option<&'a Path>,
-    /// The replay from which the tensors get their values. `None` if a recipe specifies the values.
+    /// The replay from which the tensors get their values. `None` if a recipe or a spec specifies the values.
     replay: Option<&'a Replay>,
     pub(crate) draw: Draw,
     progress: &'a dyn Progress,

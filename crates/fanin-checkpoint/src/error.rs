@@ -38,7 +38,7 @@ pub enum Error {
     /// A tensor cannot be initialized as requested.
     #[error("{tensor}: {source}")]
     Tensor {
-        /// The name of the tensor, followed by the recipe's rule for the tensor if there is one.
+        /// The name of the tensor. In some errors, the recipe's rule for the tensor comes before the name.
         tensor: String,
         /// The reason why the tensor cannot be initialized.
         source: fanin::Error,

@@ -64,8 +64,8 @@ impl Index {
     }
 }
 
-/// A weight map that rejects duplicate tensors when it is parsed. For an ordinary map, serde would silently
-/// keep the last of the duplicates.
+/// A weight map that rejects duplicate tensors when it is parsed. For an ordinary map, serde would silently keep the
+/// last of the duplicates.
 struct UniqueNames(WeightMap);
 
 impl<'de> Deserialize<'de> for UniqueNames {

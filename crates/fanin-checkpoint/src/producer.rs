@@ -1,6 +1,6 @@
 //! Produces the values of a checkpoint's tensors. The values of a tensor are drawn from a stream, copied from another
-//! checkpoint, or computed by the steps of a replay. The values of an
-//! integer tensor may also be consecutive (`arange`) or all equal.
+//! checkpoint, or computed by the steps of a replay. The values of an integer tensor may also be consecutive (`arange`)
+//! or all equal.
 
 use std::ops::Range;
 
@@ -24,7 +24,7 @@ pub(crate) struct Producer<'a> {
     planned: &'a [Planned],
     generator: Generator,
     copies: Option<CopySource>,
-    /// The replay from which the tensors get their values. `None` if a recipe specifies the values.
+    /// The replay from which the tensors get their values. `None` if a recipe or a spec specifies the values.
     replay: Option<&'a Replay>,
     sender: MessageSender,
 }

@@ -36,7 +36,7 @@ pub enum Error {
     /// A tensor cannot be initialized as requested.
     #[error("{tensor}: {source}")]
     Tensor {
-        /// The name of the tensor. In some errors, the rule that matched the tensor comes before the name.
+        /// The name of the tensor.
         tensor: String,
         /// The reason: an error of the initializer or of the stream.
         source: fanin::Error,

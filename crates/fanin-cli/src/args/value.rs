@@ -40,7 +40,7 @@ pub(super) fn parse_seed(text: &str) -> Result<u64, String> {
 }
 
 /// Returns a parser for the path of a file or folder to write. The parser rejects paths that begin with a hyphen,
-/// because `-` usually means standard output, and because `--force` is not the path in `-o --force`.
+/// because `-` usually means standard output, and because `--force` in `-o --force` is an option and not a path.
 pub(super) fn output_parser() -> impl TypedValueParser<Value = PathBuf> {
     PathBufValueParser::new().try_map(|path| {
         let shown = path.display();

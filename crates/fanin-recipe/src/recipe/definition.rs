@@ -57,7 +57,7 @@ impl Recipe {
     }
 
     /// Returns true if the rule that applies to the tensor `name` is `copy` or `skip`. No values are drawn for such a
-    /// tensor.
+    /// tensor, except the values of `rest` in `copy(rest=...)`.
     pub fn keeps_values(&self, name: &str) -> bool {
         let name = self.canonical_name(name);
         let rule = self.rules.iter().find(|rule| rule.pattern.matches(name));

@@ -13,14 +13,14 @@ use crate::error::{Error, Result, did_you_mean};
 use crate::models::{MODELS, Model, nearest_model};
 
 impl Recipe {
-    /// Parses a recipe. If the recipe extends another recipe, loads the other recipe too.
+    /// Parses a recipe. If the recipe extends another recipe (its base recipe), loads the base recipe too.
     ///
     /// Error messages show `path`. If the value of `extends` is a recipe file, its path is relative to the folder
     /// that contains `path`.
     ///
     /// # Errors
-    /// Returns [`Error::Recipe`] if the TOML is invalid, if a key or a value is unknown, if the base recipe does
-    /// not exist, or if recipes extend each other in a cycle. Each diagnostic has a line and a column.
+    /// Returns [`Error::Recipe`] if the TOML is invalid, if a key or a value is unknown, if the base recipe does not
+    /// exist, or if recipes extend each other in a cycle. Each diagnostic has a line and a column.
     pub fn parse(text: &str, path: &Path) -> Result<Self> {
         load(text, path, &Chain(vec![Link::File(canonical(path))]))
     }

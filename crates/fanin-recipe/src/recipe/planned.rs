@@ -76,7 +76,7 @@ impl Planned {
         }
     }
 
-    /// Returns a `Planned` with [`Action::Skip`] and without a plan, for a tensor that has no recipe.
+    /// Returns a `Planned` with [`Action::Skip`] and without a plan, for a tensor that was not planned with a recipe.
     pub fn skipped(entry: Entry) -> Self {
         Self {
             pattern: entry.name.clone(),

@@ -79,8 +79,8 @@ impl Assignment {
         })
     }
 
-    /// Returns true if the rule copies or skips the matched tensors. No values are drawn for these tensors, and rules
-    /// for dtypes do not apply to them.
+    /// Returns true if the rule copies or skips the matched tensors. Rules for dtypes do not apply to these tensors. No
+    /// values are drawn for them, except the values of `rest` in `copy(rest=...)`.
     pub(super) fn keeps_values(&self) -> bool {
         matches!(self, Assignment::Copy(_) | Assignment::Skip)
     }

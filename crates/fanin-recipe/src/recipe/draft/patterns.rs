@@ -45,8 +45,9 @@ pub(super) fn rules<'a>(names: &[&str], choices: &'a [Choice]) -> Vec<DraftRule<
 /// found for the names in this order.
 pub fn cover(names: &[&str], kinds: &[usize], order: &[usize]) -> Vec<(String, Vec<usize>)> {
     let mut is_open = vec![true; names.len()];
-    // The indices of all names without a rule. To save time, an index whose name gets a rule is removed only when a
-    // rule that matches several names is added. `is_open[index]` is true if the name has no rule.
+    // The indices of all names without a rule, and of some names with a rule. To save time, the indices of names with a
+    // rule are removed only when a rule that matches several names is added. `is_open[index]` is true if the name has
+    // no rule.
     let mut open: Vec<usize> = (0..names.len()).collect();
     let (mut found_patterns, mut comparisons) = (Vec::new(), 0);
     for &index in order {

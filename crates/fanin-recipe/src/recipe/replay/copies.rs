@@ -1,5 +1,4 @@
-//! Limits the copies between the tensors of a replay. Without limits, a short recipe could take very long
-//! to run.
+//! Limits the copies between the tensors of a replay. Without limits, a short replay could take very long to run.
 
 use std::collections::HashMap;
 

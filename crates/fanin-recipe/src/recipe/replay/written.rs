@@ -9,7 +9,7 @@ use super::step::{StepKind, View};
 use crate::error::Result;
 
 /// The maximum number of runs of elements in the views of a replay. The check keeps the runs in memory. Without a
-/// maximum, the check of a short recipe could take hours, or all memory.
+/// maximum, the check of a short replay could take hours, or all memory.
 const MAX_RUNS: usize = 1 << 23;
 
 /// Checks the tensors of one replay, and counts their runs. A run is a range of positions without gaps.
