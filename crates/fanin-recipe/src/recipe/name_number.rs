@@ -47,9 +47,9 @@ impl NameNumber {
 }
 
 /// Returns the index of the layer in `name`, for a recipe that does not define the variable `layer`. A word is a part
-/// of the name between dots or slashes. The index is a whole word, such as `3`, or the number in a word that consists of
-/// one of [`LEVELS`] and a number, such as `layer3` or `stage_2`. If no whole word is a number, a number at the end of a
-/// word and after an underscore also counts, as in `h_3`. If several numbers count, returns all of these numbers.
+/// of the name between dots or slashes. The index is a whole word, such as `3`, or the number in a word that consists
+/// of one of [`LEVELS`] and a number, such as `layer3` or `stage_2`. If no whole word is a number, a number at the end
+/// of a word and after an underscore also counts, as in `h_3`. If several numbers count, returns all of these numbers.
 pub(super) fn layer(name: &str) -> Found {
     let bytes = name.as_bytes();
     let begins = |start: usize, separators: &[u8]| start == 0 || separators.contains(&bytes[start - 1]);
