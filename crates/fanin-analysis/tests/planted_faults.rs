@@ -5,7 +5,7 @@ mod common;
 use common::{File, Tensor, deviations};
 use fanin::DType;
 
-/// The standard deviation of all tensors by the recipe.
+/// The standard deviation that the recipe gives for all tensors.
 const STD: f64 = 0.02;
 /// The recipe's rule for all tensors.
 const RULE: &str = "\"*\" = \"normal(std=0.02)\"\n";

@@ -25,8 +25,7 @@ const LANES: usize = 8;
 pub struct ValueDifference {
     /// The number of values whose bytes differ.
     pub values: u64,
-    /// The largest |a - b| of two values at the same index. The result is NaN if one of two values with different bytes
-    /// is NaN.
+    /// The largest |a - b| of two values at the same index. It is NaN if one of two values with different bytes is NaN.
     pub max: f64,
     /// The sum of (a - b)^2.
     difference_squares: f64,

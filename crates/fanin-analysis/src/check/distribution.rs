@@ -49,7 +49,7 @@ pub(crate) struct Moments {
 struct Point {
     /// A value at or near the middle of the interval: the approximate mean.
     mean: f64,
-    /// The exact mean of the values in the interval, minus `mean`, divided by `scale`.
+    /// The mean of the values in the interval, minus `mean`, divided by `scale`.
     offset: f64,
     /// The variance of the values in the interval, divided by `scale^2`.
     variance: f64,

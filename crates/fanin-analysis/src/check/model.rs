@@ -94,9 +94,9 @@ impl ModelComparison {
             model.entries.iter().filter(|entry| !present.contains(recipe.canonical_name(&entry.name)));
         comparison.missing.extend(missing.cloned());
 
-        // The planned manifest takes the names and the order from the file, and the shapes from the model. It also has
-        // the tensors that the file lacks, because a recipe may derive variables, such as the depth, from all tensors
-        // of the model.
+        // The planned manifest takes the names, the floating-point types and the order from the file, and the shapes
+        // from the model. It also has the tensors that the file lacks, because a recipe may derive variables, such as
+        // the depth, from all tensors of the model.
         let mut entries = comparison.compare_entries(file, &tensors);
         if entries.is_empty() {
             // The file and the model have no tensor in common, so the recipe is for another model. Planning the file by

@@ -38,8 +38,8 @@ struct BinSearch {
     below: Vec<u16>,
     /// The largest number of bin edges in one interval.
     compared: usize,
-    /// The bin edges in ascending order, then infinities. The method `bin` reads `compared` consecutive elements, and
-    /// the last of these elements may be infinities.
+    /// The bin edges in ascending order, then `compared` infinities. The method `bin` reads `compared` consecutive
+    /// elements, and all of them may be infinities.
     edges: Vec<f64>,
 }
 

@@ -30,9 +30,9 @@ pub(crate) struct Signed {
 /// Two tensors whose values are related.
 #[derive(Debug)]
 pub(crate) struct Relation {
-    /// The smaller of the two tensors' indices.
+    /// The smaller of the two tensors' indices in the list.
     pub(crate) first: usize,
-    /// The larger of the two tensors' indices.
+    /// The larger of the two tensors' indices in the list.
     pub(crate) second: usize,
     /// The result of the test `related`. It is reported for the second tensor.
     pub(crate) result: TestResult,

@@ -1,7 +1,7 @@
 //! Searches for ranges of values that occur twice in a tensor. This happens if a program generates a tensor in shards,
 //! and two shards use the same random numbers.
 //!
-//! The values are read once. Repetitions are found in two ways.
+//! The values are read once. Repetitions are found in three ways.
 //! - Ranges: a hash is computed for every window of `WINDOW` consecutive values. Windows whose hash is at most a limit
 //!   are recorded. In a large tensor, the limit is chosen so that about `KEPT` windows are recorded. The hash of a
 //!   window depends on its values only, not on its position. If a range of values occurs twice, the same windows are
@@ -10,6 +10,7 @@
 //! - Rows: a hash is computed for every row. The hashes are recorded if rows are so long that two random rows are never
 //!   equal in practice. If there are more than `MAX_ROWS` rows, only rows whose hash is at most a limit are recorded,
 //!   so two equal rows may be missed. Otherwise, two equal rows are always found.
+//! - Magnitudes: rows, columns and blocks with the same magnitudes are found. See [`super::magnitudes`].
 
 use super::magnitudes::Magnitudes;
 use super::tensor_view::matrix;
@@ -18,8 +19,8 @@ use super::value_hashes::{ValueHashes, WINDOW, polynomial, power};
 use crate::vectorized::vectorized;
 
 /// About this many windows of a large tensor are recorded: those with the smallest 64-bit hashes. In a tensor of n
-/// random values, any two of these hashes are equal by chance with a probability of about n * `KEPT` / 2^65: 2e-7 for
-/// 1e8 values.
+/// random values, the probability that two or more of these hashes are equal by chance is about n * `KEPT` / 2^65: 2e-7
+/// for 1e8 values.
 const KEPT: usize = 1 << 16;
 
 /// The approximate limit on the number of rows whose hashes are recorded.
@@ -74,7 +75,8 @@ pub(crate) struct RepeatSearch {
     /// A hash of the values of all complete rows and their row-major indices, including the rows of merged searches.
     /// [`hash`](Self::hash) adds the current row.
     hash: u64,
-    /// The search for rows, columns and blocks with the same magnitudes. `None` if the tensor has fewer than two axes.
+    /// The search for rows, columns and blocks with the same magnitudes. `None` if the tensor has fewer than two axes,
+    /// or no values.
     magnitudes: Option<Magnitudes>,
 }
 

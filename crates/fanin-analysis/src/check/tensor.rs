@@ -23,7 +23,8 @@ use crate::error::{Error, Result};
 use crate::parallel::try_map;
 
 /// A tensor is divided into parts of at most this many values, unless a single row has more values. The parts are
-/// tested on several threads. Each thread has the values of one part in memory, as f32.
+/// tested on several threads. Each thread has the values of at most one part in memory, rounded to bf16, and some of
+/// them also as f32.
 pub(crate) const PART: usize = 1 << 22;
 
 /// The results of testing a view of a tensor.

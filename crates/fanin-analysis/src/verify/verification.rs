@@ -27,7 +27,7 @@ pub struct Verification {
     pub threshold: f64,
     /// The largest acceptable probability that a correct checkpoint fails.
     pub alpha: f64,
-    /// Whether the values were compared, bit for bit, with the values that the requested seed gives.
+    /// Whether the values were compared with the exact values that the requested seed gives.
     pub bits_compared: bool,
     /// The stream and the seed in the file's metadata. `None` if the metadata does not have them, if they are the
     /// requested stream and seed, or if no value differs from the requested values.
@@ -95,8 +95,8 @@ fn expected_values(request: &Request<'_>, comparison: &ModelComparison) -> Resul
     let planned: &[Planned] = &comparison.planned;
     // The torch stream is sequential, so the values of a tensor depend on the tensors that are drawn before it. If the
     // caller gave a model, all tensors of this model are drawn, in its order. The tensors of a built-in model are drawn
-    // only if the file has them in the same order. Otherwise the tensors of the file are drawn, because the file may
-    // have been generated from another list of tensors.
+    // only if the tensors of the file are in the same order. Otherwise the tensors of the file are drawn, because the
+    // file may have been generated from another list of tensors.
     let has_model = !comparison.model.is_empty();
     let in_model_order = has_model && (request.model_given || comparison.is_in_model_order());
     if request.stream == StreamKind::Torch && in_model_order {

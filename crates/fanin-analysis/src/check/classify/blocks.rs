@@ -20,7 +20,8 @@ const MAX_BLOCKS: usize = 8;
 const MAX_SMALL_BLOCKS: usize = 4;
 
 /// If a tensor is divided into more than `MAX_SMALL_BLOCKS` blocks, each block must have at least this size along the
-/// axis of division. This does not apply to the division of a stack into its matrices.
+/// axis of division. This applies neither to the division of a stack into its matrices, nor if all blocks must be
+/// orthogonal.
 const MIN_LINES: usize = 12;
 
 /// The largest number of matrices in a stack that is recognized. A stack is a tensor of three or more axes, divided
@@ -142,9 +143,9 @@ impl Group {
 /// Classifies each of the `count` blocks along `axis`.
 ///
 /// Returns `None` if a block has a kind other than `Fresh`, `Orthogonal` and `Constant`, or if a block has problems. If
-/// `orthogonal` is true, all blocks must be orthogonal. If `orthogonal` is false and the tensor is not a stack, the
-/// blocks must have at least two distributions. If the scale of a few matrices of a stack differs from the scale of the
-/// others, a message is added to `problems`.
+/// `orthogonal` is true, all blocks must be orthogonal. If `orthogonal` is false, the blocks must have at least two
+/// distributions, unless they are the matrices of a stack. If the scale of a few matrices of a stack differs from the
+/// scale of the others, a message is added to `problems`.
 fn divided(
     scan: &Scan<'_>,
     (axis, count): (usize, usize),

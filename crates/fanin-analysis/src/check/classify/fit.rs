@@ -235,9 +235,9 @@ pub(super) fn distribution(
     Ok(Fitted { fit, structure, signature: Some(signature) })
 }
 
-/// Returns a message if more zeros are adjacent than is likely for zeros at independent positions, and `None` otherwise.
-/// `fitted` is whether a distribution fits the other values. If `fitted` is false, the result is `None`. If only one
-/// row is all zeros, as for a padding token, its zeros are not counted.
+/// Returns a message if more zeros are adjacent than is likely for zeros at independent positions. Returns `None`
+/// otherwise, and if `fitted` is false. `fitted` is whether a distribution fits the other values. If only one row is
+/// all zeros, as for a padding token, its zeros are not counted.
 fn zeros_together(scan: &Scan<'_>, fitted: bool) -> Result<Option<String>> {
     let summary = &scan.summary;
     let (rows, width) = scan.matrix();

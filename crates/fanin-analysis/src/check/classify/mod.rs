@@ -1,5 +1,5 @@
-//! Classifies the values of a tensor. No recipe is needed. The result is the distribution that the values follow. If
-//! no distribution is accepted, the result is a description of the values.
+//! Classifies the values of a tensor. No recipe is needed. The result is the distribution that the values follow, or
+//! another kind, such as constant or orthogonal.
 //!
 //! A distribution is accepted if its Kolmogorov-Smirnov p-value is above 1e-5 and if the smallest and the largest value
 //! are plausible. The p-value is the upper bound of Massart (1990). The parameters of the distribution are fitted to

@@ -85,9 +85,9 @@ impl ValueSample {
         })
     }
 
-    /// Returns the modes in ascending order: the values that occur more than 3 k + `MIN_COUNT` times in the sample, where k is
-    /// the largest count among the four next smaller and the four next larger distinct values. Zeros are left out,
-    /// because `sparse` matrices and the rows of padding tokens have many zeros.
+    /// Returns the modes in ascending order: the values that occur more than 3 k + `MIN_COUNT` times in the sample,
+    /// where k is the largest count among the four next smaller and the four next larger distinct values. Zeros are
+    /// left out, because `sparse` matrices and the rows of padding tokens have many zeros.
     ///
     /// Adjacent values of a smooth distribution have similar counts. This also holds in a narrow type: the spacing of
     /// its values, and so the count of a value, at most doubles from one value to the next.

@@ -40,8 +40,8 @@ const MIN_VALUES: usize = 256;
 const MAX_COMPARED: usize = 400;
 
 /// The largest number of candidate steps that are tried for a tensor. If a tensor has more candidates, its origin is
-/// reported as unknown. A candidate is the smallest value divided by an integer. If the tensor has few values, even its
-/// smallest value may be a large multiple of the right step.
+/// reported as unknown. A candidate is the smallest value divided by the result of [`Steps::value`] for an integer. If
+/// the tensor has few values, this integer may be large even for its smallest value, so there are many candidates.
 const MAX_STEPS: u64 = 2048;
 
 /// Values count as multiples of a step only if their [`significance`] is greater than this limit. The limit is high,
@@ -239,10 +239,10 @@ impl Steps {
         }
     }
 
-    /// Searches for the exact step, given an estimate `step` with the relative error `uncertainty`. If each value is
-    /// divided by the exact step and passed to [`integer`](Self::integer), most results are close to integers. Returns
-    /// how close the results are to integers, or `None` if there is no such step. Each element of `values` is the index
-    /// of a row and a value in this row.
+    /// Searches for the exact step, given an estimate `step` whose relative error is at most `uncertainty`. If each
+    /// value is divided by the exact step and passed to [`integer`](Self::integer), most results are close to integers.
+    /// Returns how close the results are to integers, or `None` if there is no such step. Each element of `values` is
+    /// the index of a row and a value in this row.
     fn agreements(
         self,
         values: impl Iterator<Item = (usize, f64)>,
@@ -316,7 +316,8 @@ fn verdict(agreements: &[Agreement]) -> Origin {
     let alternations =
         sums.windows(2).filter(|pair| is_unchanged(&&pair[0]) != is_unchanged(&&pair[1])).count();
     // Two other cases are excluded. If values were rounded several times, the cosines of all rows are smaller, so the
-    // two means are not far apart. A matrix that was assembled from two draws alternates only once or twice.
+    // two means are not far apart. In a matrix that was assembled from two draws, there are only one or two changes
+    // between unchanged and changed rows.
     let distinct = unchanged.len() >= 4
         && changed.len() >= 4
         && mean_of(&unchanged) > 0.8

@@ -79,8 +79,8 @@ impl Lags {
     }
 
     /// Adds the next rows, whose values are `values[range]`. `first` is the index in the matrix of the first of these
-    /// rows. The values before `range` are the [`needed`](Self::needed) values before these rows or more, or all
-    /// earlier values if there are fewer.
+    /// rows. Before `range`, `values` contains at least the last [`needed`](Self::needed) values before these rows, or
+    /// all earlier values of the matrix if there are fewer.
     pub(super) fn add(&mut self, values: &[f32], range: Range<usize>, first: usize) {
         for axis in &mut self.axes {
             let start = range.start.max(axis.distance);
@@ -215,8 +215,8 @@ vectorized! {
         sketches
     }
 
-    /// Multiplies row n of the matrix by its sign, and adds the products to row `n % SKETCH` of `sums`. `values` contains
-    /// consecutive rows of the matrix, from row `first` on. `signs` begins with the sign of that row.
+    /// Multiplies row n of the matrix by its sign, and adds the products to row `n % SKETCH` of `sums`. `values`
+    /// contains consecutive rows of the matrix, from row `first` on. `signs` begins with the sign of that row.
     fn add_rows(values: &[f32], first: usize, signs: &[f32], sums: &mut [f32]) {
         let columns = sums.len() / SKETCH;
         for ((n, row), sign) in values.chunks(columns).enumerate().zip(signs) {

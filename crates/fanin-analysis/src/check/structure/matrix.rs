@@ -2,9 +2,9 @@
 
 use crate::vectorized::vectorized;
 
-/// Values are called light-tailed if their kurtosis is below this limit. Normal values have a kurtosis of 3. For the sum
-/// of the squares of a few dozen light-tailed values, large deviations from the mean are about as rare as for normal
-/// values.
+/// Values are called light-tailed if their kurtosis is below this limit. Normal values have a kurtosis of 3. For the
+/// sum of the squares of a few dozen light-tailed values, large deviations from the mean are about as rare as for
+/// normal values, or rarer.
 pub(super) const LIGHT_TAILED: f64 = 3.3;
 
 /// The structure of a tensor is tested only if the tensor has at least this many values.
@@ -18,8 +18,8 @@ const LANES: usize = 16;
 
 /// A standardized value, rounded to bf16 to save memory. The type contains the bits of the bf16 number.
 ///
-/// Rounding changes a value by at most 0.4 %. The changes of different values are independent, so sums over many values
-/// hardly change.
+/// Rounding changes a value by at most 0.4 %. If the values are independent, so are the changes, and sums over many
+/// values hardly change.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Rounded(u16);
 

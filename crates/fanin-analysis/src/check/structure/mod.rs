@@ -34,13 +34,13 @@ use part_sums::PartSums;
 /// limit, for example, if most values are rounded to one value.
 const MAX_KURTOSIS: f64 = 6.0;
 
-/// The tests of the structure of a tensor, or of a range of its rows. [`add`](Self::add) is called
-/// with the values, chunk by chunk.
+/// The tests of the structure of a tensor, or of a range of its rows. [`add`](Self::add) is called with the values,
+/// chunk by chunk.
 #[derive(Debug)]
 pub(crate) struct Structure {
-    /// Whether sums over the values are tested. If not, only rounding is tested. Sums are not tested if the
-    /// values have a large kurtosis, if a value is not finite, if all values of a tested range of rows are equal, or if
-    /// a tested range has fewer than `MIN_VALUES` values.
+    /// Whether sums over the values are tested. If not, only rounding is tested. Sums are not tested if the tensor has
+    /// fewer than two axes, if the values have a large kurtosis, if a value is not finite or very large, if all values
+    /// of a tested range of rows are equal to the mean, or if a tested range has fewer than `MIN_VALUES` values.
     sums: bool,
     /// The sums over the values, until [`finish`](Self::finish) is called.
     part: Option<PartSums>,
@@ -109,9 +109,9 @@ impl Structure {
         self.sums && self.lines.is_alike_in_blocks(shape, axis, count)
     }
 
-    /// Returns one result for each test. `shape` is the shape of the whole tensor, and `moments` are the moments of its
-    /// values. If a test was made for several parts of the tensor, the result is the smallest p-value, times the number
-    /// of parts (Bonferroni's correction).
+    /// Returns at most one result for each test. `shape` is the shape of the whole tensor, and `moments` are the
+    /// moments of its values. If a test has several results, because it was made for several parts of the tensor or for
+    /// several distances, the smallest p-value is multiplied by the number of results (Bonferroni's correction).
     pub(crate) fn tests(&self, shape: &[usize], moments: &Moments) -> Vec<TestResult> {
         let mut results: Vec<TestResult> = Vec::new();
         for name in ["spectrum", "norm", "correlation", "symmetry"] {

@@ -21,7 +21,7 @@ pub(super) struct PartSums {
     moments: Moments,
     /// The number of values that have been added.
     count: usize,
-    /// The last standardized values. Values are removed when `lags` no longer needs them.
+    /// The last standardized values. Values that `lags` no longer needs are removed from time to time.
     recent: Vec<f32>,
     /// The number of values of `recent` that have been added to the sums of `lags`, `lines` and `products`.
     summed: usize,
@@ -56,7 +56,8 @@ vectorized! {
     }
 }
 
-/// If at least this many values of [`PartSums::recent`] are no longer needed, they are removed.
+/// Values of [`PartSums::recent`] that are no longer needed are removed only if there are at least this many, and at
+/// least four times as many as the values that are still needed.
 const MAX_UNNEEDED: usize = 1 << 15;
 
 /// Returns the number of rows of a block. The values of these rows fit into the CPU's second-level cache.
