@@ -157,3 +157,30 @@ impl PartSums {
         Some((self.lines.finish(), results))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::signs::sign;
+
+    #[test]
+    fn sums_over_neighbouring_rows_do_not_depend_on_the_division_into_chunks() {
+        // Rows n and n + 2 are negatives of each other, and rows n and n + 1 are independent. There are so many rows
+        // that rows are removed from `recent` several times.
+        let (rows, columns) = (6000, 24);
+        let value = |n: usize| {
+            let (row, column) = (n / columns, n % columns);
+            let signs = sign((row % 2 * columns + column) as u64);
+            if row % 4 < 2 { signs } else { -signs }
+        };
+        let values: Vec<f64> = (0..rows * columns).map(value).collect();
+        for chunk in [7, 1000, values.len()] {
+            let mut sums = PartSums::new(&[rows, columns], Moments::NORMAL);
+            values.chunks(chunk).for_each(|chunk| sums.add(chunk));
+            assert!(sums.recent.len() < values.len() || chunk == values.len());
+            let (_, results) = sums.finish().expect("the values are finite");
+            let found = |text: &str| results.iter().any(|result| result.text.starts_with(text));
+            assert!(found("values 2 apart along axis 0 have a correlation of -1.0000"), "{chunk} {results:?}");
+        }
+    }
+}
