@@ -37,7 +37,7 @@ pub fn schema() -> Value {
             "title": "the recipe that this recipe extends",
             "type": "string",
             "minLength": 1,
-            "description": "The name of a built-in model, or the path of a recipe file in the folder of this recipe or below this folder. It is the base recipe. The rules of the base recipe come after the rules of this recipe. Variables, dtypes and ties of this recipe replace those with the same name.",
+            "description": "The base recipe: the name of a built-in model, or the path of a recipe file in the folder of this recipe or below this folder. The rules of the base recipe come after the rules of this recipe. Variables, dtypes and ties of this recipe replace those with the same name.",
             "examples": MODELS.iter().map(|model| model.name).collect::<Vec<_>>(),
         },
         "vars": {
