@@ -51,7 +51,7 @@ pub struct Verify {
     /// is the built-in model to which the recipe belongs.
     #[arg(long, value_name = "FILE|MODEL")]
     pub like: Option<PathBuf>,
-    /// Compare the tensors of copy rules with this checkpoint. The default is the file of --like.
+    /// Compare the tensors of copy rules with this checkpoint. The default is --like, if it is a checkpoint.
     #[arg(long, value_name = "FILE")]
     pub copy_from: Option<PathBuf>,
     /// Set a variable of the recipe. Can be given several times.

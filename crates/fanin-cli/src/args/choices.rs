@@ -64,7 +64,7 @@ impl From<Stream> for StreamKind {
 pub enum Layout {
     /// The layout of Hugging Face: whole tensors in each file, and an index.
     Hf,
-    /// The layout of torch.distributed.checkpoint in safetensors: each file contains some of the rows of every tensor.
+    /// The layout of torch.distributed.checkpoint in safetensors: each file contains rows of one or more tensors.
     Dcp,
 }
 
