@@ -180,7 +180,10 @@ mod tests {
             assert!(sums.recent.len() < values.len() || chunk == values.len());
             let (_, results) = sums.finish().expect("the values are finite");
             let found = |text: &str| results.iter().any(|result| result.text.starts_with(text));
-            assert!(found("values 2 apart along axis 0 have a correlation of -1.0000"), "{chunk} {results:?}");
+            assert!(
+                found("values 2 apart along axis 0 have a correlation of -1.0000"),
+                "{chunk} {results:?}"
+            );
         }
     }
 }
