@@ -50,7 +50,7 @@ class Experiment:
     clip: float | None = None
     #: Whether the network learns a picture instead of labels.
     fits_picture: bool = False
-    #: Arguments of the network in which signal and gradient are measured, if this network is deeper than the trained network.
+    #: Arguments that build a deeper network than the trained one. Signal and gradient are then measured in the deeper network.
     deep: Mapping[str, int] = dataclasses.field(default_factory=dict)
     unit: str = "layer"
 

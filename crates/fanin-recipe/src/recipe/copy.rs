@@ -10,9 +10,9 @@ use fanin::init::Init;
 pub struct Copy {
     /// The name of the source tensor. `None` if both tensors have the same name.
     pub from: Option<String>,
-    /// The values of the model's tensor outside the shape of the source tensor. If `None`, the shape of the model's
-    /// tensor must end with the shape of the source tensor. For example, a source tensor of shape `[4, 8]` can be
-    /// repeated 3 times in a tensor of shape `[3, 4, 8]`.
+    /// The values of the model's tensor outside the shape of the source tensor. If `None`, the source tensor is
+    /// repeated to fill the model's tensor, whose shape must end with the shape of the source tensor. For example, a
+    /// source tensor of shape `[4, 8]` is repeated 3 times in a tensor of shape `[3, 4, 8]`.
     pub rest: Option<Rest>,
 }
 

@@ -49,7 +49,7 @@ pub(super) fn known(section: Section, spec: &str, reason: &'static str) -> Choic
     Choice { section, spec: spec.to_owned(), reason, is_guess: false }
 }
 
-/// Returns a choice that is a guess. The draft marks the rule that it writes for this choice with CHECK.
+/// Returns a choice that is a guess. In the draft, the rule for this choice is marked with CHECK.
 pub(super) fn guess(section: Section, spec: &str, reason: &'static str) -> Choice {
     Choice { is_guess: true, ..known(section, spec, reason) }
 }

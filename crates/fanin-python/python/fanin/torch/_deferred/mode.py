@@ -141,7 +141,10 @@ class DeferredMode(TorchDispatchMode):
         return result
 
     def wake(self, tensor: Tensor) -> None:
-        """Turns the mode on. To be called before the first large fill, which fills `tensor`. This fill can then be deferred too."""
+        """Turns the mode on. To be called just before the first large fill. `tensor` is the tensor that this fill will fill.
+
+        The fill can then be deferred, like all later fills.
+        """
         _sleeping.mode = None
         queue = self.queue
         queue.is_active = True
