@@ -131,6 +131,16 @@ fn correct_files_pass_verify_and_have_no_problems_in_audit() {
     assert!(counts.verify.is_empty() && counts.problems.is_empty(), "{counts:#?}");
 }
 
+#[test]
+fn stacks_of_orthogonal_2_by_2_matrices_have_no_problems_in_audit() {
+    for seed in 0..20 {
+        let stack = Tensor::try_drawn("stack", "stacked(orthogonal)", DType::F16, &[30, 2, 2], seed).unwrap();
+        let audited = File::new(&[stack]).audit();
+        let problems = &audited.tensors[0].classification.problems;
+        assert!(problems.is_empty(), "{seed}: {problems:?}");
+    }
+}
+
 /// Prints the numbers of files and values, and the false alarms. The environment variable `FILES` is the number of
 /// files, and `BITS` is the base-2 logarithm of the largest number of values of a tensor.
 #[test]
