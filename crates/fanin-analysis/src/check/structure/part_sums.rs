@@ -165,8 +165,8 @@ mod tests {
 
     #[test]
     fn sums_over_neighbouring_rows_do_not_depend_on_the_division_into_chunks() {
-        // Rows n and n + 2 are negatives of each other, and rows n and n + 1 are independent. There are so many rows
-        // that rows are removed from `recent` several times.
+        // Rows n and n + 2 are negatives of each other, and rows n and n + 1 are independent. With this number of
+        // rows, rows are removed from `recent` several times.
         let (rows, columns) = (6000, 24);
         let value = |n: usize| {
             let (row, column) = (n / columns, n % columns);
