@@ -33,6 +33,22 @@ fn an_orthogonal_matrix_that_does_not_fit_in_memory_is_an_error() {
 }
 
 #[test]
+fn any_number_of_blocks_of_an_empty_tensor_needs_no_memory_and_too_many_blocks_are_an_error() {
+    let huge = 1usize << 52;
+    let blocks = format!("blocks(orthogonal, count={huge})");
+    for (spec, shape) in [(blocks.as_str(), [0, 4]), (&blocks, [huge, 0]), ("stacked(normal)", [huge, 0])] {
+        let plan = plan(spec, &shape, DType::F32).unwrap();
+        assert!(plan.is_empty() && !plan.warnings().is_empty(), "{spec} {shape:?}");
+    }
+    for spec in [blocks.as_str(), "stacked(normal)"] {
+        let error = common::spec(spec).resolve(&[huge, 1], DType::F32).unwrap_err();
+        assert!(matches!(error, Error::Memory { .. }), "{spec}: {error}");
+    }
+    let error = common::spec("blocks(normal(std=-1), normal)").resolve(&[0, 4], DType::F32).unwrap_err();
+    assert!(matches!(error, Error::Argument { .. }), "{error}");
+}
+
+#[test]
 fn shapes_that_need_more_words_than_can_be_counted_are_errors() {
     let narrow = Distribution::TruncatedNormal { mean: 0.0, std: 1.0, low: 2.0, high: 3.0, method: None };
     let wide = Distribution::TruncatedNormal { mean: 0.0, std: 1.0, low: -1.0, high: 1.0, method: None };

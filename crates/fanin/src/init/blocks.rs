@@ -2,12 +2,10 @@
 //! has separate fans.
 
 use super::any::{Blocks, Init, Stacked};
-use super::initializer::{Initializer, initializer};
+use super::initializer::{Initializer, empty_plan, initializer};
 use crate::dtype::DType;
 use crate::error::Error;
-use crate::plan::{Block, Distribution, Plan};
-use crate::shape::element_count;
-use crate::warning::Warning;
+use crate::plan::{Block, Plan};
 
 /// Returns an initializer of a fused parameter, which consists of blocks along axis 0 (or [`Blocks::axis`]).
 ///
@@ -106,28 +104,35 @@ impl Blocks {
 
     /// Returns the size and the initializer of each block, for an axis with `length` elements. If the blocks do not fit
     /// the axis, returns the reason as an error.
-    fn split(&self, length: usize) -> Result<Vec<(usize, &Init)>, String> {
-        let sized: Option<Vec<_>> =
-            self.blocks.iter().map(|(size, init)| size.map(|size| (size, init))).collect();
-        if let Some(sized) = sized.filter(|sized| !sized.is_empty()) {
-            let sum = sized.iter().try_fold(0usize, |sum, (size, _)| sum.checked_add(*size));
-            return match sum == Some(length) {
-                true => Ok(sized),
-                false => Err(format!(
+    fn split(&self, length: usize) -> Result<impl ExactSizeIterator<Item = (usize, &Init)>, String> {
+        let sizes: Option<Vec<usize>> = self.blocks.iter().map(|(size, _)| *size).collect();
+        let count = self.count.unwrap_or(self.blocks.len());
+        if let Some(sizes) = sizes.filter(|sizes| !sizes.is_empty()) {
+            let sum = sizes.iter().try_fold(0usize, |sum, size| sum.checked_add(*size));
+            if sum != Some(length) {
+                return Err(format!(
                     "the sizes of the blocks add up to {}, but the axis has {length}",
                     sum.map_or("more than fits a usize".to_owned(), |sum| sum.to_string())
-                )),
-            };
-        }
-        let count = self.count.unwrap_or(self.blocks.len());
-        if count == 0 || !length.is_multiple_of(count) {
+                ));
+            }
+        } else if count == 0 || !length.is_multiple_of(count) {
             return Err(format!(
                 "an axis of {length} cannot be split into {count} equal blocks: write size: spec for each block"
             ));
         }
-        let inits = self.blocks.iter().map(|(_, init)| init).cycle().take(count);
-        Ok(inits.map(|init| (length / count, init)).collect())
+        Ok((0..count).map(move |number| {
+            let (size, init) = &self.blocks[number % self.blocks.len()];
+            (size.unwrap_or(length / count), init)
+        }))
     }
+}
+
+/// Returns an empty vector with a capacity of `count` blocks, or an error if there is not enough memory.
+fn with_capacity(count: usize, shape: &[usize]) -> Result<Vec<Block>, Error> {
+    let mut blocks = Vec::new();
+    let bytes = count as u128 * size_of::<Block>() as u128;
+    blocks.try_reserve_exact(count).map_err(|_| Error::Memory { shape: shape.to_vec(), bytes })?;
+    Ok(blocks)
 }
 
 impl Stacked {
@@ -156,9 +161,13 @@ impl Initializer for Blocks {
     fn resolve(&self, shape: &[usize], dtype: DType) -> Result<Plan, Error> {
         let axis = resolve_axis("blocks", self.axis, shape)?;
         let mismatch = |reason| Error::Blocks { scheme: "blocks", reason, shape: shape.to_vec() };
-        let mut blocks = Vec::new();
+        let split = self.split(shape[axis]).map_err(mismatch)?;
+        let empty = empty_plan(shape, dtype)?;
+        // An empty tensor can have any number of blocks. Each initializer is resolved once, to find errors.
+        let count = if empty.is_some() { self.blocks.len().min(split.len()) } else { split.len() };
+        let mut blocks = with_capacity(count, shape)?;
         let mut offset = 0;
-        for (number, (size, init)) in self.split(shape[axis]).map_err(mismatch)?.into_iter().enumerate() {
+        for (number, (size, init)) in split.take(count).enumerate() {
             let mut block_shape = shape.to_vec();
             block_shape[axis] = size;
             let mut start = vec![0; shape.len()];
@@ -167,7 +176,7 @@ impl Initializer for Blocks {
             blocks.push(Block::new(start, (0..shape.len()).collect(), format!("[{number}]"), plan));
             offset += size;
         }
-        Plan::of_blocks(shape, dtype, blocks)
+        empty.map_or_else(|| Plan::of_blocks(shape, dtype, blocks), Ok)
     }
 }
 
@@ -176,23 +185,22 @@ impl Initializer for Stacked {
         let axis = resolve_axis("stacked", self.axis, shape)?;
         let axes: Vec<usize> = (0..shape.len()).filter(|&other| other != axis).collect();
         let each_shape: Vec<usize> = axes.iter().map(|&axis| shape[axis]).collect();
-        element_count(shape)?;
+        let empty = empty_plan(shape, dtype)?;
         let first = self.each.at(0);
         let plan = first.as_ref().unwrap_or(&self.each).resolve(&each_shape, dtype)?;
-        if shape[axis] == 0 {
-            let empty = Plan::new(shape, dtype, Distribution::Constant { value: 0.0 })?;
-            return Ok(empty.with_warning(Warning::ZeroElements { shape: shape.to_vec() }));
+        if let Some(empty) = empty {
+            return Ok(empty);
         }
-        let block = |number: usize| {
+        let mut blocks = with_capacity(shape[axis], shape)?;
+        for number in 0..shape[axis] {
             let mut start = vec![0; shape.len()];
             start[axis] = number;
             let plan = match self.each.at(number) {
                 Some(each) => each.resolve(&each_shape, dtype)?,
                 None => plan.clone(),
             };
-            Ok(Block::new(start, axes.clone(), format!("[{number}]"), plan))
-        };
-        let blocks = (0..shape[axis]).map(block).collect::<Result<Vec<_>, Error>>()?;
+            blocks.push(Block::new(start, axes.clone(), format!("[{number}]"), plan));
+        }
         Plan::of_blocks(shape, dtype, blocks)
     }
 }
