@@ -1,5 +1,5 @@
-//! Classifies the tensors of a checkpoint. No recipe is needed. Values are called fresh if they are still as an
-//! initializer drew them, unchanged by training.
+//! Classifies the tensors of a checkpoint without a recipe. A tensor is called fresh if its values are still as an
+//! initializer drew them.
 
 use std::collections::HashMap;
 
@@ -77,8 +77,7 @@ impl Audit {
         Ok(audit)
     }
 
-    /// Finds tensors with values that torch draws after `manual_seed` with a common seed, such as 0 or 42. Only tensors
-    /// that are compatible with a fresh initialization are compared with torch's values.
+    /// Finds tensors with the values that torch draws after `manual_seed` with a common seed, such as 0 or 42.
     fn find_seeds(&mut self, checkpoint: &Checkpoint) -> Result {
         let tensors = self.tensors.iter().enumerate();
         let candidates: Vec<Candidate> = tensors.filter_map(|(n, tensor)| tensor.seed_candidate(n)).collect();
@@ -92,10 +91,11 @@ impl Audit {
         Ok(())
     }
 
-    /// Sets the kind of an f32 weight to [`Kind::Other`] if the bias of its layer was trained, or if most biases and
-    /// norms of the checkpoint were trained. Only weights of the reported kind "compatible with fresh" are changed. If
-    /// torch's CPU generator initialized a weight again after the training, the weight keeps its kind, because its f32
-    /// values are recognized.
+    /// Sets the kind of an f32 weight from "compatible with fresh" to [`Kind::Other`] if the bias of its layer was
+    /// trained, or if most biases and norms of the checkpoint were trained.
+    ///
+    /// A weight that torch's CPU generator initialized again after the training keeps its kind: its f32 values are
+    /// recognized.
     fn use_trained_vectors(&mut self) {
         let names = self.tensors.iter().enumerate().map(|(n, tensor)| (tensor.entry.name.as_str(), n));
         let numbers: HashMap<&str, usize> = names.collect();
@@ -122,8 +122,8 @@ impl Audit {
             match bias {
                 _ if !weight.is_undecided() => None,
                 Some(bias) if is_trained(bias) => Some("the bias of the layer was"),
-                // A layer that was added to a trained model may be fresh, even if vectors of other layers are trained.
-                // The bias of an added layer is constant, usually 0. An adapter has no bias.
+                // A layer that was added to a trained model may be fresh. Its bias is constant, usually 0. An adapter
+                // has no bias.
                 _ if is_constant || names::is_adapter(name) => None,
                 _ => is_model_trained.then_some("most biases and norms of the checkpoint were"),
             }
@@ -138,11 +138,10 @@ impl Audit {
         }
     }
 
-    /// Compares the values of tensors. If the values of a tensor are equal to the values of an earlier tensor, or
-    /// related to them (for example, by a factor or a correlation), adds a message to the later tensor.
+    /// Compares the tensors with one another. Adds a message to each tensor whose values are equal or related (for
+    /// example, by a factor) to the values of an earlier tensor.
     fn compare_tensors(&mut self) {
-        // Maps the pair (hash of a tensor's values, number of its values) to the index of the last tensor with this
-        // pair.
+        // The index of the last tensor with this hash and this number of values.
         let mut by_hash: HashMap<(u64, usize), usize> = HashMap::new();
         let (mut signed, mut owners) = (Vec::new(), Vec::new());
         for tensor in 0..self.tensors.len() {
@@ -176,8 +175,7 @@ impl Audit {
         }
     }
 
-    /// Adds a message to the tensor at index `tensor`: its values are equal to the values of the tensor at index
-    /// `twin`.
+    /// Adds a message to the tensor at index `tensor`: its values are those of the tensor at index `twin`.
     fn report_twin(&mut self, twin: usize, tensor: usize) {
         let twin = self.tensors[twin].entry.name.clone();
         let AuditedTensor { entry, classification } = &mut self.tensors[tensor];
@@ -225,10 +223,10 @@ impl Audit {
 }
 
 impl AuditedTensor {
-    /// Sets the kind of a vector of normal values to [`Kind::Other`] if the name belongs to a bias or to the weight of
-    /// a normalization layer. Initializers set the weights of normalization layers to 1 or 0. They set biases to a
-    /// constant or to uniform values. The vision transformers of Flax and timm are an exception: their biases are
-    /// normal with a standard deviation of 1e-6.
+    /// Sets the kind of a vector of normal values to [`Kind::Other`] if its name is that of a bias or of a
+    /// normalization layer's weight. No known initializer draws these from a normal distribution, with one exception:
+    /// the vision transformers of Flax and timm have biases with a standard deviation of 1e-6. An unchanged draw of a
+    /// known generator also keeps its kind.
     fn use_name(&mut self) {
         let Self { entry, classification } = self;
         let Kind::Fresh(Univariate::Normal { std, .. }) = classification.kind else { return };
@@ -240,9 +238,7 @@ impl AuditedTensor {
     }
 
     /// Returns this tensor as a candidate for `find_seeds`. `tensor` is its index in the manifest. Returns `None` if
-    /// the kind is not `Fresh`, if the generator of the values is already known, or if the search does not cover the
-    /// tensor. The search covers f32, f16 and bf16 tensors with at least two axes and a uniform or normal distribution
-    /// around 0.
+    /// the generator is already known, or if the search does not cover such tensors.
     fn seed_candidate(&self, tensor: usize) -> Option<Candidate> {
         let Self { entry, classification } = self;
         let Kind::Fresh(distribution) = classification.kind else { return None };
@@ -252,15 +248,14 @@ impl AuditedTensor {
         };
         let dtype = entry.dtype.float().filter(|dtype| (2..=4).contains(&dtype.size()))?;
         let searched = known && entry.shape.len() >= 2 && !classification.unchanged;
-        // The f32 values may have been multiplied by a factor after the draw. They are then rounded again, and the
-        // summand 5e-7 allows for this rounding.
+        // The summand 5e-7 allows for a second rounding: the f32 values may have been multiplied by a factor after the
+        // draw.
         let rounding = 0.5 * grid::epsilon(dtype) + 5e-7;
         searched.then_some(Candidate { tensor, distribution, rounding })
     }
 
-    /// Records that torch drew the values of the tensor. A value counts as changed if it changed by more than rounding.
-    /// The tensor is fresh if fewer than 1 % of its values changed, and not fresh if more than half of its values
-    /// changed. Otherwise, the tensor keeps its kind.
+    /// Records that torch drew the values. If fewer than 1 % of the values were changed since, the tensor is fresh. If
+    /// more than half were changed, it is not fresh. Otherwise, the kind stays.
     fn use_draw(&mut self, TorchDraw { seed, word, change }: TorchDraw) {
         let classification = &mut self.classification;
         let source = format!("torch draws after manual_seed({seed}) and {word} random words");
@@ -292,10 +287,13 @@ impl AuditedTensor {
         }
     }
 
-    /// Returns the name of the kind. Random values are called fresh if a known generator drew them and they are
-    /// unchanged, or if they are orthogonal. A matrix of at least 2^20 independent values is called fresh too, because
-    /// training nearly always makes that many values dependent. Other random values are compatible with a fresh
-    /// initialization, but may have been trained a little.
+    /// Returns the name of the kind. Random values are called `fresh` in two cases:
+    /// - They are an unchanged draw of a known generator.
+    /// - They form a matrix of at least 2^20 independent values, with at least 12 rows and 12 columns. Training nearly
+    ///   always makes that many values dependent.
+    ///
+    /// Orthogonal matrices are called `orthogonal`. Other random values are called `compatible with fresh`: they may
+    /// have been trained a little.
     pub fn kind(&self) -> &'static str {
         match self.classification.kind {
             kind if kind.is_fresh() && !self.is_surely_fresh() => "compatible with fresh",
@@ -303,8 +301,7 @@ impl AuditedTensor {
         }
     }
 
-    /// Returns whether the tensor is f32, has at least two axes, and may have been trained a little, although its values
-    /// follow a known distribution.
+    /// Returns whether this is an f32 tensor of at least two axes that is "compatible with fresh".
     fn is_undecided(&self) -> bool {
         let kind = self.classification.kind;
         let random = matches!(kind, Kind::Fresh(_) | Kind::Blocks { .. }) && self.entry.shape.len() > 1;
@@ -320,8 +317,9 @@ impl AuditedTensor {
         self.classification.unchanged || many || matches!(self.classification.kind, Kind::Orthogonal(_))
     }
 
-    /// Returns a description of the values: the spec of the fitted distribution, the value of a constant, or the
-    /// pattern that the values follow. The text is empty for other kinds of tensors.
+    /// Returns a description of the values. It is the spec of the fitted distribution, such as `normal(std=0.02)`, the
+    /// value of a constant, or the pattern of the values, such as `sines and cosines`. The text is empty for other
+    /// kinds of tensors.
     pub fn distribution(&self) -> String {
         let Classification { kind, zero_rows, .. } = &self.classification;
         let distribution = self.classification.description.clone().unwrap_or_else(|| kind.description());

@@ -22,8 +22,8 @@ pub(crate) enum ExpectedValues {
     Native(Native),
     /// The torch stream, for tensors that are compared in the order in which they were generated.
     TorchInOrder(Box<TorchSequence>),
-    /// The torch stream, for tensors that are compared in any order. The keys of the map are the names of the tensors.
-    /// Each value is the state of the generator just before the tensor is generated.
+    /// The torch stream, for tensors that are compared in any order. Maps the name of each tensor to the state of the
+    /// generator before that tensor.
     TorchByName(HashMap<String, Torch>),
 }
 
@@ -37,8 +37,8 @@ impl ExpectedValues {
         }
     }
 
-    /// Returns a generator for the torch stream, for tensors that were generated in the order of `model`. The tensors
-    /// can be compared in any order.
+    /// Returns a generator for the torch stream. The tensors were generated in the order of `model`, but can be
+    /// compared in any order.
     ///
     /// # Errors
     /// Returns an error if the torch stream does not implement the algorithm of a plan.
@@ -58,7 +58,8 @@ impl ExpectedValues {
     /// Compares a tensor with its expected values. `tensor` is the index of the tensor in the checkpoint's manifest.
     ///
     /// # Errors
-    /// Returns an error if the file cannot be read, or if the stream cannot draw the values of the tensor's plan.
+    /// Returns an error if the file cannot be read, if there is not enough memory, or if the stream cannot draw the
+    /// values of the tensor's plan.
     pub(crate) fn compare(
         &mut self,
         checkpoint: &Checkpoint,
@@ -128,8 +129,8 @@ struct Comparison<'a> {
     tensor: usize,
     planned: &'a Planned,
     progress: &'a dyn Progress,
-    /// The largest allowed distance between an expected value and a stored value. In addition, the values may differ by
-    /// one step of the dtype. At a tolerance of 0, the bytes of the two values must be equal, so -0 differs from 0.
+    /// The allowed distance between an expected and a stored value, in addition to one step of the dtype. If it is 0,
+    /// the bytes of the two values must be equal, so -0 differs from 0.
     tolerance: f64,
     /// The row-major index of the next value to compare.
     index: usize,
@@ -149,8 +150,7 @@ impl<'a> Comparison<'a> {
         Self { checkpoint, tensor, planned, progress, tolerance: 0.0, index: 0, stored: Vec::new(), mismatch }
     }
 
-    /// Reads the next values from the file and compares them with `expected`, which has the bytes of the expected
-    /// values in the file's type.
+    /// Compares the next stored values with `expected`: the bytes of the expected values in the file's dtype.
     fn add(&mut self, expected: &[u8]) -> Result {
         const BYTES: usize = 1 << 22;
         let entry = &self.planned.entry;
@@ -167,8 +167,7 @@ impl<'a> Comparison<'a> {
         Ok(())
     }
 
-    /// Adds to `mismatch` the values in `stored` whose bytes differ from `expected` and whose distance from the
-    /// expected value is above the tolerance.
+    /// Adds each value in `stored` that differs from `expected` by more than the tolerance to `mismatch`.
     fn count_differences(&mut self, expected: &[u8]) {
         let dtype = self.planned.entry.dtype;
         let bytes = expected.chunks(dtype.size()).zip(self.stored.chunks(dtype.size()));
@@ -180,8 +179,8 @@ impl<'a> Comparison<'a> {
         }
     }
 
-    /// Returns whether the distance between two values is at most the tolerance, plus the distance between neighbouring
-    /// values of the dtype. Returns `false` if the tolerance is 0.
+    /// Returns whether two values differ by at most the tolerance plus one step of the dtype. Always returns `false` at
+    /// a tolerance of 0.
     fn is_close(&self, expected: f64, found: f64) -> bool {
         let plan = self.planned.plan.as_ref().filter(|_| self.tolerance > 0.0 && expected.is_finite());
         plan.is_some_and(|plan| {
@@ -191,9 +190,8 @@ impl<'a> Comparison<'a> {
     }
 }
 
-/// Returns the tolerance for a plan of the torch stream: how far a value, before rounding to the dtype, can differ
-/// between two builds of LAPACK. The tolerance is above 0 only for `orthogonal`, because only torch's orthogonal values
-/// depend on LAPACK. For a plan with blocks, the largest tolerance of a block is returned.
+/// Returns how far torch's values can differ between two builds of LAPACK, before rounding to the dtype. The tolerance
+/// is 0 unless `plan` or one of its blocks is `orthogonal`: torch computes only these values with LAPACK.
 fn tolerance(plan: &Plan) -> f64 {
     match plan.distribution() {
         // For all types narrower than f64, torch computes the matrices in f32.

@@ -38,7 +38,7 @@ const SHAPES: [&[usize]; 10] = [
 const LIMITS: [f64; 4] = [1e-2, 1e-3, 1e-4, 1e-5];
 
 /// Draws and tests `tensors` tensors of each distribution, type and shape. For each test, returns the number of
-/// results, and for each of `LIMITS`, the number of results with a p-value below this limit.
+/// p-values, and how many of them are below each of `LIMITS`.
 fn count(tensors: u64) -> BTreeMap<&'static str, (u64, [u64; 4])> {
     let mut counts: BTreeMap<&'static str, (u64, [u64; 4])> = BTreeMap::new();
     for (spec, dtype) in SPECS.iter().flat_map(|spec| DTYPES.map(|dtype| (spec, dtype))) {
@@ -71,8 +71,8 @@ fn count(tensors: u64) -> BTreeMap<&'static str, (u64, [u64; 4])> {
     counts
 }
 
-/// Draws and tests `tensors` tensors of each kind. For each limit L, checks that the fraction of p-values below L is
-/// not much larger than L. Random deviations are allowed.
+/// Draws and tests `tensors` tensors of each distribution, type and shape. Checks that the fraction of p-values below
+/// each limit L is not much larger than L.
 fn check(tensors: u64) {
     let counts = count(tensors);
     for (test, (all, small)) in &counts {

@@ -25,7 +25,8 @@ const LANES: usize = 8;
 pub struct ValueDifference {
     /// The number of values whose bytes differ.
     pub values: u64,
-    /// The largest |a - b| of two values at the same index. It is NaN if one of two values with different bytes is NaN.
+    /// The largest |a - b| of two values at the same index. It is NaN if the tensors differ at an index where one of
+    /// the values is NaN.
     pub max: f64,
     /// The sum of (a - b)^2.
     difference_squares: f64,
@@ -38,11 +39,11 @@ pub struct ValueDifference {
 }
 
 impl ValueDifference {
-    /// Compares two tensors of the same type and shape, one from each checkpoint. `tensors` contains the indices of
-    /// the tensors in the two manifests. Returns `None` if the tensors are bitwise equal.
+    /// Compares two tensors of the same type and shape, one from each checkpoint. `tensors` contains their indices in
+    /// the two manifests. Returns `None` if the tensors are bitwise equal.
     ///
-    /// `report` is called with the number of bytes of each chunk that is compared. The comparison of bytes stops at a
-    /// difference, so if the tensors differ, `report` is not called for every chunk.
+    /// `report` is called with the size in bytes of each compared chunk. After a difference is found, `report` is not
+    /// called for the remaining chunks.
     ///
     /// # Errors
     /// Returns an error if a file cannot be read.
@@ -111,8 +112,8 @@ fn max_or_nan(a: f64, b: f64) -> f64 {
     if a.is_nan() || a > b { a } else { b }
 }
 
-/// Returns the difference between the values of two byte slices that have the same stored type. If values of this type
-/// cannot be read as numbers, every field of the result is 0.
+/// Returns the difference between two byte slices of values of type `dtype`. Every field is 0 if this type cannot be
+/// decoded to numbers.
 fn of_bytes(dtype: StoredType, left: &[u8], right: &[u8]) -> ValueDifference {
     let (a, b) = (decode(dtype, left), decode(dtype, right));
     let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<LANES>(), b.as_chunks::<LANES>());

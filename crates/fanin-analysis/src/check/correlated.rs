@@ -8,8 +8,8 @@ use crate::parallel::map;
 /// The number of consecutive vectors that a task compares with `LATER` other vectors.
 const TOGETHER: usize = 256;
 
-/// The number of vectors with which a task compares its `TOGETHER` vectors. The scalar products of a task fit into the
-/// CPU's second-level cache.
+/// The number of vectors that a task compares with its `TOGETHER` vectors. The 512 KiB of scalar products of a task fit
+/// into the L2 cache.
 const LATER: usize = 512;
 
 /// If the scalar product of two unit vectors is computed in f32, its rounding error is at most this.
@@ -26,8 +26,8 @@ pub(super) struct CorrelatedPair {
     pub(super) correlation: f64,
 }
 
-/// Returns the pairs of vectors whose indices differ by at most `distance`, and whose correlation has a magnitude of at
-/// least `limit`. A vector of zeros, or a vector with a value that is not finite, is never part of a pair.
+/// Returns the pairs of vectors with a correlation of magnitude `limit` or more. The indices of a pair differ by at
+/// most `distance`. If `limit` is positive, no pair contains a vector whose norm is 0 or not finite.
 pub(super) fn correlated(vectors: &[&[f32]], distance: usize, limit: f64) -> Vec<CorrelatedPair> {
     let count = vectors.len();
     let factors = map(count, |n| reciprocal_length(vectors[n]));

@@ -29,8 +29,7 @@ pub enum Univariate {
     },
 }
 
-/// The mean, the standard deviation and standardized central moments of a distribution. The k-th standardized central
-/// moment is the expected value of ((X - mean) / std)^k.
+/// The moments of a distribution. The k-th standardized moment is the expected value of ((X - mean) / std)^k.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Moments {
     /// The mean.
@@ -62,7 +61,7 @@ impl Moments {
     pub(crate) const NORMAL: Self = Self { mean: 0.0, std: 1.0, skewness: 0.0, kurtosis: 3.0, sixth: 15.0 };
 
     /// Returns the moments of a mixture of narrow intervals. `scale` is a rough estimate of the standard deviation.
-    /// Distances from the middle point are divided by `scale`, so that their powers neither overflow nor underflow.
+    /// Distances are divided by `scale`, so that their powers neither overflow nor underflow.
     fn of_points(points: &[Point], scale: f64) -> Self {
         let total: f64 = points.iter().map(|point| point.weight).sum();
         let origin = points.get(points.len() / 2).map_or(0.0, |point| point.mean);
@@ -89,14 +88,15 @@ impl Moments {
 }
 
 impl Univariate {
-    /// Returns the distribution of the independent random values of a plan. For a `sparse` plan, this is the
-    /// distribution of the values that are not set to zero.
+    /// Returns the distribution of the random values of a plan. For a `sparse` plan, this is the distribution of the
+    /// values that are not set to zero.
     ///
-    /// Returns `None` if the plan determines every value, if the values depend on one another (`orthogonal`), or if the
-    /// plan has blocks.
+    /// Returns `None` in three cases: the plan determines every value, the values depend on one another (`orthogonal`),
+    /// or the plan has blocks.
     ///
-    /// Unless the values are f64, the mean and the standard deviation of a normal distribution are rounded to f32,
-    /// because the values are computed from the rounded numbers. This matters for a subnormal standard deviation.
+    /// The mean and the standard deviation of a normal distribution without truncation are rounded to f32, unless the
+    /// values are f64. The values of the tensor are computed from the rounded numbers. The rounding matters for a
+    /// subnormal standard deviation.
     pub fn of(plan: &Plan) -> Option<Self> {
         let computed = |x: f64| if plan.dtype() == DType::F64 { x } else { f64::from(x as f32) };
         Some(match plan.distribution() {
@@ -117,7 +117,7 @@ impl Univariate {
         Self::Normal { mean, std, low: f64::NEG_INFINITY, high: f64::INFINITY }
     }
 
-    /// Returns whether this is a normal distribution that is practically not truncated: both bounds are more than 12
+    /// Returns whether this is a normal distribution without noticeable truncation. Both bounds must be more than 12
     /// standard deviations from the mean.
     pub fn is_normal(&self) -> bool {
         matches!(*self, Self::Normal { mean, std, low, high } if low < mean - 12.0 * std && high > mean + 12.0 * std)
@@ -160,8 +160,7 @@ impl Univariate {
         self.mass(a, b) / self.mass(f64::NEG_INFINITY, f64::INFINITY)
     }
 
-    /// Returns the mass of the interval from a to b, which is proportional to P(a < X < b). The probability is this
-    /// mass, divided by the mass of the interval from minus infinity to infinity.
+    /// Returns P(a < X < b), times a factor that does not depend on a and b.
     fn mass(&self, a: f64, b: f64) -> f64 {
         let (low, high) = self.bounds();
         let (a, b) = (a.max(low), b.min(high));
@@ -215,8 +214,8 @@ impl Univariate {
         }
     }
 
-    /// Returns whether all values are finite in `dtype`, and rounding changes them by less than 1e-4 of the standard
-    /// deviation `std`.
+    /// Returns whether rounding to `dtype` changes the values by less than 1e-4 of `std`. Returns false if values
+    /// become infinite, and for types of less than 32 bits.
     fn is_finely_rounded(&self, dtype: DType, std: f64) -> bool {
         let (low, high) = self.support();
         let largest = dtype.round(low.abs().max(high.abs()));
@@ -263,12 +262,11 @@ impl Univariate {
         self.probability(-largest, largest)
     }
 
-    /// Returns the edges between up to 512 bins of about equal probability, in ascending order. Each edge comes with
-    /// the probability that a finite value is below the edge. There are up to 511 edges. `dtype` is the type to which
-    /// the values are rounded.
+    /// Returns up to 511 edges between bins of about equal probability, in ascending order. The second number of each
+    /// pair is the probability that a finite value is below the edge.
     ///
-    /// Each edge is half-way between two adjacent values of the type, so rounding moves no value across an edge, and
-    /// the probabilities also hold for rounded values. The exception is f64: there, each edge is a value of the type.
+    /// The values are rounded to `dtype`. Each edge is half-way between two adjacent values of `dtype`, so rounding
+    /// moves no value across an edge. For f64, each edge is itself a value of the type.
     pub(crate) fn edges(&self, dtype: DType) -> Vec<(f64, f64)> {
         if let Self::Normal { mean, std, .. } = *self
             && self.is_normal()
@@ -291,9 +289,9 @@ impl Univariate {
             }
             let next = grid::neighbours(dtype, value).1;
             let edge = grid::rounding_interval(dtype, value).1;
-            // Both values next to an edge must be within the bounds of the distribution. At other edges, the
-            // probability of a value below the edge depends on the sampler. For example, if a uniform value is rounded
-            // to the upper bound, torch replaces it by the lower bound.
+            // Both values next to an edge must be within the bounds. Otherwise, the probability below the edge depends
+            // on the sampler. For example, torch replaces a uniform value by the lower bound if it is rounded to the
+            // upper bound.
             if value >= low && next <= high && edges.last().is_none_or(|&(last, _)| edge > last) {
                 edges.push((edge, (self.cdf(edge) - least) / finite));
             }
@@ -320,8 +318,8 @@ mod tests {
         }
         let uniform = Univariate::Uniform { low: -1.0, high: 3.0 }.moments(DType::F64);
         assert!((uniform.std.powi(2) - 16.0 / 12.0).abs() < 1e-9 && (uniform.kurtosis - 1.8).abs() < 1e-9);
-        // Truncation at two standard deviations multiplies the std by 0.8796. Rounding to bf16 increases the variance
-        // by a fraction of at most 2^-16 / 3.
+        // Truncation at two standard deviations multiplies the std by 0.8796. Rounding to bf16 multiplies the variance
+        // by at most 1 + 2^-16 / 3.
         let truncated = Univariate::Normal { mean: 0.0, std: 1.0, low: -2.0, high: 2.0 };
         assert!((truncated.moments(DType::F32).std - 0.879_626).abs() < 1e-6);
         assert!((truncated.moments(DType::BF16).std - 0.879_626).abs() < 1e-4);

@@ -7,9 +7,9 @@ use fanin_checkpoint::Checkpoint;
 use crate::error::Result;
 use crate::parallel::try_map;
 
-/// Calls `check` with each of `items` and its index, and returns the results in the same order. There is one item for
-/// each tensor of the checkpoint. The calls are made on several threads, unless the checkpoint must be read
-/// sequentially.
+/// Calls `check` for each tensor of the checkpoint, and returns the results in order. `items` contains one item for
+/// each tensor. `check` receives the index of the tensor and its item. The calls run on several threads, unless the
+/// checkpoint must be read sequentially.
 ///
 /// # Errors
 /// Returns an error of `check`.

@@ -10,8 +10,8 @@ use crate::error::{Error, Result};
 /// The largest number of values that are generated at once.
 pub(crate) const CHUNK: usize = 1 << 20;
 
-/// Allocates memory for a tensor of this shape, calls `fill` to generate the values, and returns them. `name` is the
-/// tensor's name in error messages.
+/// Allocates a tensor, calls `fill` to generate its values, and returns them. `name` is the tensor's name in error
+/// messages.
 ///
 /// # Errors
 /// Returns an error if there is not enough memory, or if `fill` fails.

@@ -21,8 +21,7 @@ pub(crate) fn neighbours(dtype: DType, x: f64) -> (f64, f64) {
     }
 }
 
-/// Returns the neighbours of the value with these 16 bits (sign and magnitude): the next smaller and the next larger
-/// value. `to_f64` converts bits to a value.
+/// Like [`neighbours`], for the bits of a 16-bit type. `to_f64` converts bits to a value.
 fn neighbours_16_bit(bits: u16, to_f64: impl Fn(u16) -> f64) -> (f64, f64) {
     let (sign, magnitude) = (bits & 0x8000, bits & 0x7fff);
     let away_from_zero = to_f64(sign | (magnitude + 1));
@@ -31,11 +30,10 @@ fn neighbours_16_bit(bits: u16, to_f64: impl Fn(u16) -> f64) -> (f64, f64) {
     (away_from_zero.min(towards_zero), away_from_zero.max(towards_zero))
 }
 
-/// Returns the neighbours of the value with these 8 bits (sign and magnitude): the next smaller and the next larger
-/// value. `to_f64` converts bits to a value.
+/// Like [`neighbours`], for the bits of an 8-bit type. `to_f64` converts bits to a value.
 ///
-/// The largest value of e4m3fn has only one finite neighbour, because the next bit pattern is NaN. In place of NaN, the
-/// function returns the number that is as far from the value as the finite neighbour, but on the opposite side.
+/// In e4m3fn, NaN follows the largest value, 448. The function returns 480 in its place: as far from 448 as the other
+/// neighbour, 416.
 fn neighbours_8_bit(bits: u8, to_f64: impl Fn(u8) -> f64) -> (f64, f64) {
     let (sign, magnitude) = (bits & 0x80, bits & 0x7f);
     let value = to_f64(bits);
@@ -45,8 +43,8 @@ fn neighbours_8_bit(bits: u8, to_f64: impl Fn(u8) -> f64) -> (f64, f64) {
     (away_from_zero.min(towards_zero), away_from_zero.max(towards_zero))
 }
 
-/// Returns the two ends of the rounding interval of `x`: the number half-way to the next smaller value, and the number
-/// half-way to the next larger value. For f64, both ends are `x` itself.
+/// Returns the two ends of the rounding interval of `x`. They are half-way to the neighbours of `x`. For f64, both ends
+/// are `x` itself.
 pub(crate) fn rounding_interval(dtype: DType, x: f64) -> (f64, f64) {
     let (below, above) = neighbours(dtype, x);
     if dtype == DType::F64 { (x, x) } else { (below / 2.0 + x / 2.0, x / 2.0 + above / 2.0) }
@@ -57,8 +55,8 @@ pub(crate) fn epsilon(dtype: DType) -> f64 {
     neighbours(dtype, 1.0).1 - 1.0
 }
 
-/// Returns the smallest magnitude that becomes infinite when it is rounded to a type. For e4m3fn, the result is
-/// infinite, because numbers above its largest value are rounded to its largest value.
+/// Returns the smallest magnitude that is rounded to infinity. Returns infinity for e4m3fn, where larger numbers are
+/// rounded to 448, the largest value. Returns the largest value for f64.
 pub(crate) fn overflow(dtype: DType) -> f64 {
     match dtype {
         DType::F8E4M3 => f64::INFINITY,
@@ -70,11 +68,11 @@ pub(crate) fn overflow(dtype: DType) -> f64 {
     }
 }
 
-/// Divides the interval `from..to` into cells. A cell is a value of the type and the interval of numbers that this
-/// value represents.
+/// Divides the interval `from..to` into cells. A cell is a pair: a value of the type, and the interval of numbers that
+/// the value represents.
 ///
-/// Where adjacent values of the type are more than `step` apart, each value gets a cell with the numbers that are
-/// rounded to the value. Elsewhere, only some of the values get a cell, so that cells are about `step` wide.
+/// Cells are about `step` wide where values of the type are at most `step` apart. Elsewhere, each value has a cell: the
+/// numbers that are rounded to the value.
 pub(crate) fn cells(dtype: DType, (from, to): (f64, f64), step: f64) -> Vec<(f64, (f64, f64))> {
     let largest = dtype.largest();
     let last = dtype.round(to.min(largest));

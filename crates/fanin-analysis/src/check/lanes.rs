@@ -1,5 +1,5 @@
-//! Sums, counts and extremes of many values, by SIMD instructions. A sum has separate partial sums, so that the
-//! compiler can use these instructions.
+//! Computes sums, counts and extremes of many values with SIMD instructions. The compiler vectorizes a sum only if it
+//! is split into partial sums.
 
 use std::borrow::Cow;
 
@@ -49,9 +49,8 @@ impl<'a> FiniteValues<'a> {
     }
 }
 
-/// Converts the bits of a floating-point value to an integer. The integers are ordered like the values: -0 comes before
-/// 0, and NaN comes before negative infinity or after infinity. If the function is applied to the bits of the integer,
-/// it returns the bits of the value.
+/// Converts the bits of an f64 value to an integer. The integers have the order of the values, with -0 before 0. NaN is
+/// below negative infinity or above infinity. The function is its own inverse.
 #[inline(always)]
 fn ordered(bits: u64) -> i64 {
     let bits = bits as i64;
@@ -59,11 +58,11 @@ fn ordered(bits: u64) -> i64 {
 }
 
 vectorized! {
-    /// Returns the smallest value, the largest value and the smallest magnitude. If a value is NaN or infinite, the
-    /// smallest or the largest value is NaN or infinite.
+    /// Returns the smallest value, the largest value and the smallest magnitude. A NaN is below or above all other
+    /// values, depending on its sign.
     fn extremes(values: &[f64]) -> (f64, f64, f64) {
-        // The compiler translates the minimum of integers to a single instruction. The minimum of floating-point
-        // numbers needs several, because of NaN.
+        // The values are compared as integers, because the minimum of floating-point numbers needs extra instructions
+        // for NaN.
         let (mut min, mut max) = (ordered(f64::INFINITY.to_bits()), ordered(f64::NEG_INFINITY.to_bits()));
         let mut magnitude = min;
         for x in values {

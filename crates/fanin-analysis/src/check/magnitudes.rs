@@ -1,9 +1,9 @@
-//! Detects rows, columns and blocks of a matrix that have the same magnitudes in any order: copies that are equal,
+//! Detects copies in a matrix: rows, columns or blocks that have the same magnitudes in any order. A copy may be equal,
 //! negated, permuted or transposed.
 //!
-//! The hash of a line (a row or a column) is the sum of the hashes of its magnitudes. It depends neither on the order
-//! of the values nor on their signs. In a type with few distinct values, such as float8, two lines may have the same
-//! magnitudes by chance. The probability of this is estimated from the first values of the tensor.
+//! A line is a row or a column. The hash of a line is the sum of the hashes of its magnitudes. The hash does not depend
+//! on the order of the values, nor on their signs. In a type with few distinct values, such as float8, two lines may
+//! have the same magnitudes by chance. The probability of this is estimated from the first values of the tensor.
 
 use std::cell::OnceCell;
 use std::collections::HashMap;
@@ -15,8 +15,8 @@ use crate::vectorized::vectorized;
 /// The largest number of blocks of equal size into which the rows or the columns are divided.
 const MAX_BLOCKS: usize = 16;
 
-/// The largest number of rows whose hashes are stored. Later rows are not compared. If a matrix has more columns than
-/// this, its columns are not compared.
+/// The largest number of rows or columns that are compared. Later rows are left out. If there are more columns than
+/// this, no columns are compared.
 const MAX_LINES: usize = 1 << 22;
 
 /// The frequencies of magnitudes are estimated from this many values at the start of the tensor.
@@ -31,8 +31,8 @@ pub(super) struct Magnitudes {
     first: Vec<u64>,
     /// The hashes of the complete rows.
     rows: Vec<u64>,
-    /// The hashes of the columns of each square tile, if the matrix consists of square tiles below one another. Empty
-    /// otherwise.
+    /// For each square tile, the hashes of its columns. For example, a 48 x 16 matrix consists of three 16 x 16 tiles.
+    /// Empty unless the matrix consists of 1 to `MAX_BLOCKS` tiles with 16 or more columns.
     tiles: Vec<Vec<u64>>,
     /// The hashes of the columns.
     columns: Vec<u64>,
@@ -47,9 +47,8 @@ pub(super) struct Magnitudes {
 }
 
 vectorized! {
-    /// Adds the hash of the magnitude of value n to element n of `columns` and of `tile`. If one of these slices is
-    /// empty, nothing is added to this slice. `hashes` contains the hashes of the values. Returns the sum of the hashes
-    /// of the magnitudes.
+    /// Adds the magnitude hash of value n to `columns[n]` and `tile[n]`. `columns` and `tile` may be empty. `hashes`
+    /// contains the hashes of the values. Returns the sum of the magnitude hashes.
     fn add_hashes(hashes: &[u64], columns: &mut [u64], tile: &mut [u64]) -> u64 {
         for sums in [columns, tile] {
             for (sum, hash) in sums.iter_mut().zip(hashes) {
@@ -61,8 +60,8 @@ vectorized! {
 }
 
 impl Magnitudes {
-    /// Creates the hashes of a matrix. No values have been added yet. The matrix has `rows` rows of `width` values.
-    /// `start` is the row-major index of the first value that will be added. This value must be the first in its row.
+    /// Creates the hashes of a `rows` x `width` matrix, without any values. `start` is the row-major index of the first
+    /// value to add. This value must be the first in its row.
     pub(super) fn new(rows: usize, width: usize, start: usize) -> Self {
         const MIN_SIDE: usize = 16;
         let squares = if width >= MIN_SIDE && rows.is_multiple_of(width) { rows / width } else { 0 };
@@ -115,9 +114,9 @@ impl Magnitudes {
         self.tiles.iter_mut().zip(next.tiles).for_each(|(tile, next)| add(tile, next));
     }
 
-    /// Returns a failed test `repeats` if two rows, two columns, or two blocks of rows or columns have the same
-    /// magnitudes. If the matrix consists of square tiles below one another, each row is also compared with the columns
-    /// of each tile. Returns `None` if no magnitudes are the same.
+    /// Returns a failed test `repeats` if two rows, two columns or two blocks have the same magnitudes. Rows are also
+    /// compared with the columns of square tiles. Returns `None` if no magnitudes are the same, or if chance explains
+    /// this.
     pub(super) fn test(&self) -> Option<TestResult> {
         let all = if self.finished > self.rows.len() { &[][..] } else { &self.rows[..] };
         let chance = Chance::new(&self.first);
@@ -129,8 +128,7 @@ impl Magnitudes {
         found.map(|text| TestResult::failure("repeats", text))
     }
 
-    /// Compares the rows with the columns of the square tiles. Returns a message if a row and a column have the same
-    /// magnitudes.
+    /// Returns a message if a row has the same magnitudes as a column of a square tile, unless chance explains this.
     fn transposed(&self, chance: &Chance<'_>) -> Option<String> {
         if self.tiles.is_empty() {
             return None;
@@ -164,8 +162,8 @@ impl<'a> Chance<'a> {
         Self { magnitudes, frequencies: OnceCell::new() }
     }
 
-    /// Counts how often each magnitude occurs. Returns pairs of a relative frequency and the number of distinct
-    /// magnitudes that have this frequency.
+    /// Returns pairs: a relative frequency, and the number of distinct magnitudes with this frequency. For the
+    /// magnitudes 1, 1, 2, 3, the pairs are (0.25, 2) and (0.5, 1).
     fn frequencies(&self) -> Vec<(f64, f64)> {
         let mut sorted = self.magnitudes.to_vec();
         sorted.sort_unstable();
@@ -176,11 +174,10 @@ impl<'a> Chance<'a> {
         groups.map(|group| (group[0] as f64 / total, group.len() as f64)).collect()
     }
 
-    /// Returns whether equal magnitudes are practically impossible by chance. For `sets` sets of `length` random values
-    /// each, the probability that any two sets have the same magnitudes must be below 2^-40.
+    /// Returns whether equal magnitudes are practically impossible by chance. `sets` sets of `length` random values are
+    /// compared. The probability that any two sets have the same magnitudes must be below 2^-40.
     fn is_small(&self, length: usize, sets: usize) -> bool {
-        // The number of values with a given magnitude is treated as a Poisson variable, independent of the numbers for
-        // other magnitudes.
+        // For each magnitude, the number of values that have it is treated as an independent Poisson variable.
         let of_one =
             |&(frequency, count): &(f64, f64)| count * bits_of_equal_counts(frequency * length as f64);
         let bits: f64 = self.frequencies.get_or_init(|| self.frequencies()).iter().map(of_one).sum();
@@ -189,8 +186,8 @@ impl<'a> Chance<'a> {
 }
 
 /// Returns -log2 of the probability that two independent Poisson variables of mean m are equal. The probability is
-/// `exp(-2 m) * I0(2 m)` (Skellam 1946), where I0 is the modified Bessel function of order 0. Above 2 m = 12, I0 is
-/// replaced by its asymptotic expansion.
+/// `exp(-2 m) * I0(2 m)` (Skellam 1946). I0 is the modified Bessel function of order 0. Above 2 m = 12, its asymptotic
+/// expansion is used.
 fn bits_of_equal_counts(mean: f64) -> f64 {
     let x = 2.0 * mean;
     let nats = if x > 12.0 {
@@ -206,9 +203,8 @@ fn bits_of_equal_counts(mean: f64) -> f64 {
     nats / std::f64::consts::LN_2
 }
 
-/// Divides the lines into 2 to `MAX_BLOCKS` blocks of equal size, and compares the blocks with one another. `lines`
-/// contains the hash of each line, and `length` is the number of values of a line. Returns a message if two blocks have
-/// the same magnitudes.
+/// Like [`lines`], for blocks of rows or blocks of columns. The matrix is divided into 2 to `MAX_BLOCKS` blocks of
+/// equal size.
 fn blocks(name: &str, lines: &[u64], length: usize, chance: &Chance<'_>) -> Option<String> {
     let sum = |lines: &[u64]| lines.iter().fold(0u64, |sum, line| sum.wrapping_add(*line));
     for count in 2..=MAX_BLOCKS {
@@ -226,9 +222,8 @@ fn blocks(name: &str, lines: &[u64], length: usize, chance: &Chance<'_>) -> Opti
     None
 }
 
-/// Compares each row with the other rows, or each column with the other columns. `lines` contains the hash of each row
-/// or column. `length` is the number of values of a row or column. `name` is "rows" or "columns". Returns a message if
-/// two rows or two columns have the same magnitudes.
+/// Returns a message if two rows or two columns have the same magnitudes, unless chance explains this. `name` is "rows"
+/// or "columns". `lines` contains the hashes of the rows or columns. `length` is the number of values in each.
 fn lines(name: &str, lines: &[u64], length: usize, chance: &Chance<'_>) -> Option<String> {
     let (a, b) = equal(lines).filter(|_| chance.is_small(length, lines.len()))?;
     Some(format!("{name} {a} and {b} have the same magnitudes: negated, permuted or repeated?"))

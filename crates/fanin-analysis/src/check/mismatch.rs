@@ -31,8 +31,8 @@ impl Mismatch {
         self.largest = self.largest.max(if distance.is_nan() { f64::INFINITY } else { distance });
     }
 
-    /// Returns a failed result of the test `exact`, or `None` if no value differs. The test `exact` is for values that
-    /// do not depend on a seed. `values` is the number of values that were compared.
+    /// Returns a failed test `exact`, for values that do not depend on a seed. Returns `None` if no value differs.
+    /// `values` is the number of compared values.
     pub(crate) fn exact_failure(&self, values: usize) -> Option<TestResult> {
         let FirstMismatch { index, expected, found } = self.first?;
         let text = format!(
@@ -42,8 +42,8 @@ impl Mismatch {
         Some(TestResult::failure("exact", text))
     }
 
-    /// Returns a failed result of the test `bits`, or `None` if no value differs. The test `bits` is for values that a
-    /// seed determines. `values` is the number of values that were compared.
+    /// Returns a failed test `bits`, for values that depend on a seed. Returns `None` if no value differs. `values` is
+    /// the number of compared values.
     pub(crate) fn seed_failure(&self, values: usize) -> Option<TestResult> {
         let FirstMismatch { index, expected, found } = self.first?;
         let text = format!(

@@ -7,12 +7,15 @@ use fanin_recipe::{Entry, Manifest, Planned, Recipe, StoredType};
 
 use crate::error::Result;
 
-/// The differences between the tensors of a file and the tensors of a model, and the plans that a recipe gives for the
-/// tensors of both.
+/// The differences between a file's tensors and a model's tensors, and a recipe's plans for both. Without a model, only
+/// `planned` is set.
 #[derive(Debug, Default)]
 pub struct ModelComparison {
-    /// The plan of each tensor of the file, in the file's order. If the model lacks a tensor, or has it with another
-    /// shape or an incompatible type, the tensor is listed in `mismatches` and its plan is to skip it.
+    /// The plans of the file's tensors, in the file's order. A tensor that does not fit the model is listed in
+    /// `mismatches`, and its plan is to skip it. Three kinds of tensors do not fit:
+    /// - tensors with another shape than in the model;
+    /// - tensors with another type than in the model, unless both types are floating-point types;
+    /// - tensors that the model lacks, unless the recipe copies or skips them.
     pub planned: Vec<Planned>,
     /// The mismatches between the file and the model, in the file's order. A tensor with two mismatches is listed
     /// twice.
@@ -53,8 +56,8 @@ impl<'a> ModelTensors<'a> {
         Self { recipe, entries: &model.entries, indices }
     }
 
-    /// Returns the index of a tensor in the model. `name` is the tensor's name in the model, or a name that is tied to
-    /// it. Returns `None` if the model has no such tensor.
+    /// Returns the index of the tensor `name` in the model. `name` may also be tied to a name in the model. Returns
+    /// `None` if the model lacks the tensor.
     fn index(&self, name: &str) -> Option<usize> {
         self.indices.get(name).or_else(|| self.indices.get(self.recipe.canonical_name(name))).copied()
     }
@@ -66,12 +69,14 @@ impl<'a> ModelTensors<'a> {
 }
 
 impl ModelComparison {
-    /// Plans the tensors of a file by a recipe, with the variables `settings`. If a model is given, the names, shapes
-    /// and types of the file's tensors are also compared with those of the model.
+    /// Plans a file's tensors by a recipe. If `model` is given, also compares the tensors with those of the model.
     ///
-    /// The file may have a tied tensor under any of its names. It may also have tensors that the model lacks, if the
-    /// recipe copies or skips them. The floating-point tensors must have the types of the model. Alternatively, all of
-    /// them may have one other type, as after a conversion of the whole checkpoint.
+    /// `settings` are the names and numbers of variables of the recipe, as in [`Recipe::plan`]. The comparison covers
+    /// names, shapes and types:
+    /// - The file may have a tied tensor under any of its names.
+    /// - The file may have tensors that the model lacks, if the recipe copies or skips them.
+    /// - The floating-point tensors must have the types of the model. Alternatively, all of them may have one other
+    ///   type, as after a conversion of the whole checkpoint.
     ///
     /// # Errors
     /// Returns the errors of [`Recipe::plan`].
@@ -94,13 +99,12 @@ impl ModelComparison {
             model.entries.iter().filter(|entry| !present.contains(recipe.canonical_name(&entry.name)));
         comparison.missing.extend(missing.cloned());
 
-        // The planned manifest takes the names, the floating-point types and the order from the file, and the shapes
-        // from the model. It also has the tensors that the file lacks, because a recipe may derive variables, such as
-        // the depth, from all tensors of the model.
+        // The planned manifest has the names, the order and the floating-point types of the file, and the shapes of the
+        // model. The tensors that the file lacks are appended, because variables such as the depth may depend on them.
         let mut entries = comparison.compare_entries(file, &tensors);
         if entries.is_empty() {
-            // The file and the model have no tensor in common, so the recipe is for another model. Planning the file by
-            // the recipe returns the most helpful error.
+            // The file and the model have no tensor in common. Planning the file itself then returns the most helpful
+            // error.
             recipe.plan(file, settings)?;
         }
         let first_missing = entries.len();
@@ -112,8 +116,8 @@ impl ModelComparison {
         comparison.model.sort_by_key(in_model);
         planned.truncate(first_missing);
 
-        // A tensor with an entry in `mismatches` at this point is an extra tensor, or has a wrong shape or an
-        // incompatible type. It does not fit its plan, so it is skipped.
+        // At this point, `mismatches` lists extra tensors, wrong shapes and incompatible types. These tensors do not
+        // fit their plans, so they are skipped.
         let unfit: HashSet<usize> = comparison.mismatches.iter().map(|mismatch| mismatch.tensor).collect();
         comparison.compare_float_types(&planned, file, &tensors);
         let mut planned: HashMap<String, Planned> =
@@ -126,8 +130,8 @@ impl ModelComparison {
         Ok(comparison)
     }
 
-    /// Compares the tensors of the file with the tensors of the model, and adds the differences to `mismatches`.
-    /// Returns the entries to plan: with the names and floating-point types of the file, and the shapes of the model.
+    /// Adds extra tensors, wrong shapes and incompatible types to `mismatches`. Returns the entries to plan, with the
+    /// names and floating-point types of the file and the shapes of the model.
     fn compare_entries(&mut self, file: &Manifest, model: &ModelTensors<'_>) -> Vec<Entry> {
         let mut entries = Vec::new();
         for (tensor, entry) in file.entries.iter().enumerate() {
@@ -173,12 +177,11 @@ impl ModelComparison {
     /// Adds a mismatch for each floating-point tensor that has an unexpected type.
     ///
     /// The expected types are either the model's types or one type for all tensors, whichever gives fewer mismatches.
-    /// If the recipe sets the type of a tensor, the tensor is left out, because `verify` compares its type with the
-    /// recipe.
+    /// Tensors whose type the recipe sets are left out, because `verify` compares their types with the recipe.
     fn compare_float_types(&mut self, planned: &[Planned], file: &Manifest, model: &ModelTensors<'_>) {
         let indices: HashMap<&str, usize> =
             file.entries.iter().enumerate().map(|(index, entry)| (entry.name.as_str(), index)).collect();
-        // For each tensor whose type the recipe does not set: its name, its type in the file and its type in the model.
+        // The tensors whose types the recipe does not set: name, type in the file, type in the model.
         let free: Vec<(&str, StoredType, StoredType)> = planned
             .iter()
             .filter(|planned| planned.plan.is_some() && planned.chosen_dtype.is_none())
@@ -211,12 +214,11 @@ impl ModelComparison {
     }
 }
 
-/// Removes a prefix from the names in the model, if the file has these names without the prefix. The prefix is the part
-/// of the first name in the model up to the first dot. The model is returned unchanged if the file has any of the full
-/// names.
+/// Removes a prefix such as `transformer.` from the names in the model, if the file has such names without the prefix.
 ///
-/// Names lack the prefix if a model was saved without its head. For example, transformers' GPT2Model has `wte.weight`
-/// where GPT2LMHeadModel has `transformer.wte.weight`.
+/// The prefix is the first name in the model up to its first dot. The model is unchanged if the file has any of the
+/// full names. A model that was saved without its head lacks the prefix: transformers' GPT2Model has `wte.weight`, and
+/// GPT2LMHeadModel has `transformer.wte.weight`.
 fn without_prefix(file: &Manifest, mut model: Manifest) -> Manifest {
     let present: HashSet<&str> = file.entries.iter().map(|entry| entry.name.as_str()).collect();
     let Some((first, _)) = model.entries.first().and_then(|entry| entry.name.split_once('.')) else {

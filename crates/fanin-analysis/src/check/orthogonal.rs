@@ -1,31 +1,27 @@
-//! Tests whether a matrix is orthogonal, and whether it was drawn from the Haar measure, the uniform distribution of
-//! orthogonal matrices.
+//! Tests whether a matrix is orthogonal, and whether it was drawn from the Haar measure. The Haar measure is the
+//! uniform distribution of orthogonal matrices.
 //!
-//! Orthogonality of a matrix Q is tested without computing the Gram matrix Q Q^T. For a few random vectors v with
-//! entries +1 and -1, the test checks that Q Q^T v = gain^2 v. The expected squared length of (Q Q^T - gain^2 I) v is
-//! the squared Frobenius norm of Q Q^T - gain^2 I (Hutchinson 1990). A few vectors are therefore enough to detect a
-//! matrix that is not orthogonal. The test reads the values twice, and needs memory for a few vectors only.
+//! Orthogonality is tested without computing the Gram matrix Q Q^T. The test checks that Q Q^T v = gain^2 v for a few
+//! random vectors v with entries +1 and -1. The expected squared length of (Q Q^T - gain^2 I) v is the squared
+//! Frobenius norm of Q Q^T - gain^2 I (Hutchinson 1990), so a few vectors are enough.
 //!
 //! An orthogonal matrix need not be random: it may be the identity, a permutation or a block-diagonal matrix.
-//! [`EntryStatistics`] therefore compares its entries with those of a matrix drawn from the Haar measure. There are
-//! three tests, whose p-values are exact or upper bounds. In the list, n is the length of the longer side, N is the
-//! number of entries, and the gain is 1.
-//! - `zeros`: the number of exact zeros. The square of an entry is Beta(1/2, (n - 1)/2) distributed, which gives the
-//!   probability that the entry is rounded to 0. Algorithms compute an entry as a difference of numbers below 1, so
-//!   entries within 2^-24 of 0 may also become 0. The number of zeros is treated as a Poisson variable.
+//! [`EntryStatistics`] therefore tests whether the entries are distributed as under the Haar measure. In the list of
+//! its three tests, n is the length of the longer side, N is the number of entries, and the gain is 1.
+//! - `zeros`: the number of exact zeros, treated as a Poisson variable. The square of an entry is Beta(1/2, (n - 1)/2)
+//!   distributed, which gives the probability that an entry is rounded to 0. Entries within 2^-24 of 0 may also become
+//!   0, because algorithms compute an entry as a difference of numbers below 1.
 //! - `outlier`: the largest absolute entry. Its p-value is at most N times the p-value of a single entry (Boole's
-//!   inequality). This test detects permutation matrices and matrices close to them, because they have an entry close
-//!   to 1.
+//!   inequality). Matrices close to a permutation matrix fail, because they have an entry close to 1.
 //! - `distribution`: the sum F of the absolute values of the entries. F is small if a few entries are large and the
-//!   others are nearly 0. The mean of F, E F, is N times the mean absolute value of one entry, Gamma(n/2) / (sqrt(pi)
-//!   Gamma((n + 1)/2)). The p-value is the bound P(|F - E F| > t) <= 2 exp(-(n - 2) t^2 / (8 N)). The bound uses two
-//!   facts. First, if the matrix changes, F changes by at most sqrt(N) times the Frobenius norm of the change
-//!   (Cauchy-Schwarz). Second, the Ricci curvature of SO(n) is (n - 2)/4 in the metric of this norm. The bound follows
-//!   by Bakry and Emery's logarithmic Sobolev inequality and Herbst's argument (Meckes, "The Random Matrix Theory of
-//!   the Classical Compact Groups", 2019, chapter 5). At a rate of one false alarm in 1e6, F may deviate from its mean
-//!   by a fraction of 13 / sqrt(N). Two blocks with the same values, or half of the entries nearly 0, lower F by 29 %.
-//!   This is detected in matrices of about 2000 entries or more. Before the test, the largest effect that rounding can
-//!   have on F is subtracted from the deviation.
+//!   others are nearly 0. The mean E F is N Gamma(n/2) / (sqrt(pi) Gamma((n + 1)/2)). The p-value is the bound
+//!   P(|F - E F| > t) <= 2 exp(-(n - 2) t^2 / (8 N)). The bound uses two facts. First, F has the Lipschitz constant
+//!   sqrt(N) in the Frobenius norm (Cauchy-Schwarz). Second, the Ricci curvature of SO(n) is (n - 2)/4 in this metric.
+//!   The bound follows by Bakry and Emery's logarithmic Sobolev inequality and Herbst's argument (Meckes, "The Random
+//!   Matrix Theory of the Classical Compact Groups", 2019, chapter 5). At a p-value of 1e-6, F deviates from its mean
+//!   by a fraction of 13 / sqrt(N). If half of the entries are nearly 0, as with two diagonal blocks of equal size, F
+//!   is 29 % too low. This is detected in matrices of about 2000 entries or more. The largest effect of rounding on F
+//!   is first subtracted from the deviation.
 
 use fanin::DType;
 use statrs::function::{beta::beta_reg, gamma};
@@ -40,9 +36,9 @@ use crate::signs::sign;
 /// The number of random vectors with which a matrix is multiplied.
 const VECTORS: usize = 4;
 
-/// Returns the largest [`departure`] from orthogonality that rounding to the dtype can cause, with a safety margin.
-/// `entry` is the root mean square of the entries. Returns `None` if the entries are so small that rounding destroys
-/// the orthogonality, because the smallest positive values of the dtype are too far apart.
+/// Returns the largest [`departure`] that rounding to `dtype` can cause, with a safety margin. `entry` is the root mean
+/// square of the entries. Returns `None` if `entry` is at most 8 times the smallest positive value of `dtype`, because
+/// rounding then destroys the orthogonality.
 pub(crate) fn tolerance(dtype: DType, entry: f64) -> Option<f64> {
     let tolerance = match dtype {
         DType::F64 => 1e-10,
@@ -65,8 +61,8 @@ pub(crate) fn root_mean_square(shape: &[usize], gain: f64) -> f64 {
 }
 
 /// Returns the departure from orthogonality: the largest |(Q Q^T - gain^2 I) v| / (gain^2 |v|) over a few random
-/// vectors v. Q is the tensor as a matrix, in which all axes after the first are flattened into columns. If this matrix
-/// has more rows than columns, Q is its transpose. The result is NaN if a value of the tensor is NaN.
+/// vectors v. Q is the tensor with all axes after the first flattened into columns. If this matrix has more rows than
+/// columns, Q is its transpose. Returns NaN if a value is NaN.
 ///
 /// # Errors
 /// Returns an error if the file cannot be read.
@@ -107,15 +103,13 @@ pub(crate) fn departure(view: &TensorView<'_>, gain: f64) -> Result<f64> {
     Ok((0..VECTORS).map(departure).fold(0.0, |a, b| if b > a || b.is_nan() { b } else { a }))
 }
 
-/// Returns whether a matrix may be `gain` times an orthogonal matrix: whether the Euclidean norm of one row is about
-/// `gain`. `squares` is the sum of the squares of this row, or of a column if the matrix has more rows than columns.
-/// The result is false for nearly all matrices that are not orthogonal.
+/// Returns whether a matrix may be `gain` times an orthogonal matrix. `squares` is the sum of the squares of one row,
+/// or of one column if the matrix has more rows than columns. This sum must be close to `gain^2`.
 pub(crate) fn is_plausible(squares: f64, gain: f64, tolerance: f64) -> bool {
     (squares / (gain * gain) - 1.0).abs() < 3.0 * tolerance
 }
 
-/// Statistics of the entries of an orthogonal matrix. The statistics show whether the matrix may have been drawn from
-/// the Haar measure.
+/// Statistics of the entries of an orthogonal matrix, for testing whether it was drawn from the Haar measure.
 #[derive(Debug, Default)]
 pub(crate) struct EntryStatistics {
     count: u64,

@@ -1,5 +1,4 @@
-//! Computes p-values of the tests. Each p-value is exact or an upper bound. A test that fails for p-values below a
-//! threshold therefore has a rate of false alarms of at most this threshold.
+//! Computes p-values of the tests. A p-value is exact, an upper bound, or a corrected normal approximation of a sum.
 
 use statrs::function::{erf::erfc, gamma};
 
@@ -14,13 +13,12 @@ pub(crate) fn standardized_sum(z: f64, skewness: f64, n: f64) -> f64 {
 
 /// Returns the two-sided p-value of `z` under the standard normal distribution, times `exp(correction)`.
 ///
-/// `correction` is the exponent by which Cramér's theorem corrects the tail of the normal distribution. The theorem
-/// holds only if `z` is small compared with the square root of the number of terms. For larger `z`, the exponent may be
-/// far too large. The exponent is therefore clamped to the range from 0 to `z^2 / 4`.
+/// `correction` is the exponent of Cramér's correction of the tail. The exponent may be far too large, unless `z` is
+/// small compared with the square root of the number of terms. It is therefore clamped to at least 0 and at most
+/// `z^2 / 4`.
 pub(crate) fn corrected_normal(z: f64, correction: f64) -> f64 {
     let p = erfc(z.abs() / std::f64::consts::SQRT_2);
-    // Beyond 38 standard deviations, p underflows to 0. The product of p and e^correction would be NaN if e^correction
-    // is infinite.
+    // Beyond 38 standard deviations, `p` underflows to 0. Multiplied by an infinite factor, it would give NaN.
     if p == 0.0 { 0.0 } else { p * correction.clamp(0.0, z * z / 4.0).exp() }
 }
 
@@ -40,10 +38,9 @@ pub(crate) fn normal_deviate(z: f64, skewness: f64) -> f64 {
 /// Returns the two-sided p-value of the correlation `r` of two samples of `n` independent values each. `skewness` is
 /// the skewness of the values.
 ///
-/// Cramér's correction has two terms. The first is for the skewness of a product of two values, which is `skewness^2`.
-/// The second is for the excess kurtosis of a product of two normal values, which is 6. These terms are for the sum of
-/// products. The correlation is this sum divided by the norms of the samples, so its tails are lighter than the tails
-/// of the sum. The p-value therefore tends to be too large.
+/// Cramér's correction is computed for the sum of the products of paired values. A product has the skewness
+/// `skewness^2` and, for normal values, the excess kurtosis 6. The correlation is this sum divided by the norms of the
+/// samples, so its tails are lighter. The p-value therefore tends to be too large.
 pub(crate) fn correlation(r: f64, n: f64, skewness: f64) -> f64 {
     let z = r * n.sqrt();
     let cube = z.abs().powi(3) * skewness * skewness / (6.0 * n.sqrt());
@@ -53,8 +50,7 @@ pub(crate) fn correlation(r: f64, n: f64, skewness: f64) -> f64 {
 /// Returns the two-sided p-value of a chi-square variable `x` with `degrees` degrees of freedom: twice the probability
 /// of the smaller tail.
 pub(crate) fn chi_square(x: f64, degrees: f64) -> f64 {
-    // The sum of many squares is nearly normal. The third central moment of a squared standard normal variable is 8,
-    // and its variance is 2, so its skewness is 8 / 2^1.5.
+    // A sum of many squares is nearly normal. The square of a standard normal variable has the skewness sqrt(8).
     if degrees > 1e5 {
         return standardized_sum((x - degrees) / (2.0 * degrees).sqrt(), 8f64.sqrt(), degrees);
     }

@@ -22,12 +22,11 @@ pub(crate) struct ReferenceDistribution {
     search: BinSearch,
 }
 
-/// A table that speeds up the search for the bin of a value. The range from the first bin edge to the last bin edge is
-/// divided into `STEPS` intervals of equal length.
+/// A lookup table for the bin of a value. `STEPS` intervals of equal length cover the range from the first to the last
+/// bin edge.
 ///
-/// The interval of a value is computed by operations that preserve the order of values. A value is therefore above all
-/// bin edges in lower intervals and below all bin edges in higher intervals. The value is compared only with the bin
-/// edges in the interval of the value.
+/// The computed index of the interval never decreases as the value grows, despite rounding errors. A value is therefore
+/// compared only with the bin edges in its own interval.
 #[derive(Debug, Clone)]
 struct BinSearch {
     /// The first bin edge.
@@ -39,20 +38,19 @@ struct BinSearch {
     /// The largest number of bin edges in one interval.
     compared: usize,
     /// The bin edges in ascending order, then `compared` infinities. The method `bin` reads `compared` consecutive
-    /// elements, and all of them may be infinities.
+    /// elements, even after the last edge.
     edges: Vec<f64>,
 }
 
-/// The number of intervals of a [`BinSearch`]. If 511 bin edges are at equal distances or at the quantiles of a normal
-/// distribution, each interval contains at most one bin edge.
+/// The number of intervals of a [`BinSearch`]. An interval contains at most one of 511 bin edges, if these are at equal
+/// distances or at normal quantiles.
 const STEPS: usize = 1 << 11;
 
-/// Returns the index of the interval of a [`BinSearch`] that contains `x`. Returns 0 if `x` is below all intervals, and
-/// the index of the last interval if `x` is above all intervals.
+/// Returns the index of the interval of a [`BinSearch`] that contains `x`, clamped to the first and the last interval.
 #[inline(always)]
 fn step(x: f64, first: f64, steps_per_unit: f64) -> u32 {
-    // If 2^52 is added to a number between 0 and 2^52, the number is rounded to an integer, which is then in the low
-    // bits of the sum. This is faster than `as u32`, which also handles negative numbers and NaN.
+    // Adding 2^52 rounds `step` to an integer, which is in the low bits of the sum. `as u32` is slower, because it also
+    // handles negative numbers and NaN.
     const SHIFT: f64 = (1u64 << 52) as f64;
     const LAST: f64 = (STEPS - 1) as f64;
     let step = (x - first) * steps_per_unit;
@@ -80,8 +78,7 @@ impl BinSearch {
         let steps: Vec<usize> = search.edges.iter().map(|edge| search.step(*edge)).collect();
         search.below.reserve(STEPS);
         for (lower, step) in (0u16..).zip(&steps) {
-            // Sets `below` to `lower`, the number of earlier edges, from the interval after that of the previous edge
-            // to the interval of this edge (inclusive).
+            // Extends `below` to the interval of this edge (inclusive). `lower` is the number of earlier edges.
             search.below.resize(step + 1, lower);
         }
         let all = u16::try_from(steps.len()).expect("there are at most 511 edges");
@@ -92,8 +89,7 @@ impl BinSearch {
         search
     }
 
-    /// Returns the index of the interval that contains `x`. Returns 0 if `x` is below all intervals, and the index of
-    /// the last interval if `x` is above all intervals.
+    /// Returns the index of the interval that contains `x`, clamped to the first and the last interval.
     fn step(&self, x: f64) -> usize {
         step(x, self.first, self.steps_per_unit) as usize
     }
@@ -108,8 +104,8 @@ impl BinSearch {
             for (index, x) in indices.iter_mut().zip(values) {
                 *index = self.bin(*x, *index as usize) as u32;
             }
-            // The counts are incremented in a separate loop. The CPU then knows early which counts are written, and
-            // need not wait before it reads the next count.
+            // In a separate loop, the addresses of the stores are known early, so the next load of a count need not
+            // wait.
             for index in indices {
                 bins[*index as usize] += 1;
             }
@@ -143,32 +139,30 @@ impl ReferenceDistribution {
         self.moments.std == 0.0 && self.dtype != DType::F64
     }
 
-    /// Returns whether the distribution of the values can be tested. Returns false if the standard deviation is 0. For
-    /// f64, also returns false if the standard deviation is hardly larger than the distance between adjacent f64
-    /// numbers near the mean.
+    /// Returns whether the distribution of the values can be tested. The standard deviation must be above 0. In f64, it
+    /// must also be more than 1000 times the distance between adjacent numbers near the mean.
     pub(crate) fn is_testable(&self) -> bool {
         let Moments { mean, std, .. } = self.moments;
         let coarse = self.dtype == DType::F64 && !(std > 1e-290 && std > 1e3 * f64::EPSILON * mean.abs());
         std > 0.0 && !coarse
     }
 
-    /// Returns whether sums over `count` values have the distributions that hold for normal values: normal for the sum
-    /// of the values, chi-square for the sum of their squares. In a type of 8 or 16 bits, `count` must be at least 32,
-    /// because a few values may all be rounded to the mean.
+    /// Returns whether the values can be tested as normal values: their sum is normal, and the sum of their squares is
+    /// chi-square. In 8-bit and 16-bit types, `count` must be at least 32, because fewer values may all be rounded to
+    /// the mean.
     pub(crate) fn is_smoothly_normal(&self, count: u64) -> bool {
         let smooth = self.dtype.size() >= 4 || count >= 32;
         smooth && self.distribution.is_normal() && (self.moments.kurtosis - 3.0).abs() < 0.03
     }
 
-    /// Returns whether a sum over `count` values, such as the sum of their squares, is nearly normal. The required
-    /// `count` grows with the kurtosis, which is large if most values are rounded to one value.
+    /// Returns whether the sum of `count` values, and the sum of their squares, are nearly normal. The required `count`
+    /// grows with the kurtosis. The kurtosis is large if rounding makes most values equal.
     pub(crate) fn has_normal_sums(&self, count: u64) -> bool {
         count as f64 >= 30.0 * self.moments.kurtosis.max(1.0)
     }
 
-    /// Returns the probability that torch replaces a uniform value by the lower bound. If a value is rounded to the
-    /// upper bound in f16 or bf16, torch replaces the value by the lower bound. For other distributions and types, the
-    /// result is 0.
+    /// Returns the probability that torch replaces a uniform value by the lower bound. torch does so if the value is
+    /// rounded to the upper bound in f16 or bf16. Returns 0 for other distributions and types.
     pub(crate) fn wrapped_probability(&self) -> f64 {
         let Univariate::Uniform { high, .. } = self.distribution else { return 0.0 };
         if self.dtype.size() != 2 {

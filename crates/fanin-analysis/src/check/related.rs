@@ -1,5 +1,7 @@
-//! Searches for pairs of tensors whose values are related: by a factor, by transposition, by a common beginning or end,
-//! or by a correlation.
+//! Searches for pairs of related tensors:
+//! - One tensor is a multiple or the transpose of the other.
+//! - Both tensors begin or end with the same values.
+//! - The values of the tensors are correlated.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -10,8 +12,8 @@ use super::signature::Signature;
 use super::structure::MIN_VALUES;
 use super::test_result::TestResult;
 
-/// The sketch of a tensor is compared with the sketches of at most this number of tensors: the next tensors in the list
-/// that have the same number of values.
+/// Each sketch is compared with at most this number of later sketches. Only tensors with the same number of values are
+/// compared.
 const MAX_COMPARED: usize = 2048;
 
 /// A tensor, or a block of a tensor, with its signature.
@@ -38,10 +40,10 @@ pub(crate) struct Relation {
     pub(crate) result: TestResult,
 }
 
-/// Returns the pairs of related tensors. Pairs of tensors with exactly the same values are left out.
+/// Returns the pairs of related tensors, except pairs with exactly the same values.
 ///
-/// The p-value of a correlation is multiplied by the number of compared pairs. If the product is 1 or larger, the pair
-/// is left out. In a correct checkpoint, about one pair has a product below 1 by chance.
+/// The p-value of a correlation is multiplied by the number of compared pairs. Pairs with a product of 1 or more are
+/// left out. In a correct checkpoint, about one pair has a product below 1 by chance.
 pub(crate) fn relations(tensors: &[Signed]) -> Vec<Relation> {
     let mut relations = common_orders(tensors);
     let known: HashSet<(usize, usize)> = relations.iter().map(|found| (found.first, found.second)).collect();
@@ -51,8 +53,8 @@ pub(crate) fn relations(tensors: &[Signed]) -> Vec<Relation> {
     relations
 }
 
-/// Returns the pairs of tensors that have a common element in [`Signature::orders`]: the sort order of the first
-/// values, the last values, the first column or the last column.
+/// Returns the pairs of tensors with a common order (see [`Signature::orders`]). Each tensor is paired only with the
+/// first tensor that has this order.
 fn common_orders(tensors: &[Signed]) -> Vec<Relation> {
     let mut seen: HashMap<u64, (usize, usize, bool)> = HashMap::new();
     let mut reported: HashSet<(usize, usize)> = HashSet::new();
@@ -78,10 +80,9 @@ fn common_orders(tensors: &[Signed]) -> Vec<Relation> {
     relations
 }
 
-/// Returns the message on two tensors that have a common order (see [`common_orders`]). `name` is the name of the first
-/// tensor. `ends` contains the index of this order in [`Signature::orders`] of the first tensor, and of the second
-/// tensor. `negated` is true if one order is the reverse of the other. `same_size` is true if both tensors have the
-/// same number of values.
+/// Returns the message of the test `related` for two tensors with a common order. `name` is the name of the first
+/// tensor. `ends` contains the index of the order in [`Signature::orders`] of the first and of the second tensor.
+/// `negated` is true if one order is the reverse of the other.
 fn text(name: &str, ends: (usize, usize), negated: bool, same_size: bool) -> String {
     let sign = if negated { "negated " } else { "" };
     match ends {
@@ -126,14 +127,13 @@ fn compared_pairs(count: usize) -> f64 {
     (neighbours * count) as f64 - (neighbours * (neighbours + 1) / 2) as f64
 }
 
-/// Returns the p-value of `square`, the square of the correlation of two samples of `n` independent normal values. The
-/// square is Beta(1/2, (n - 1)/2) distributed.
+/// Returns the p-value of a squared correlation of two samples of `n` independent normal values. Squared correlations
+/// are Beta(1/2, (n - 1)/2) distributed.
 fn p_value(square: f64, n: f64) -> f64 {
     beta_reg((n - 1.0) / 2.0, 0.5, 1.0 - square.min(1.0))
 }
 
-/// Returns the positive correlation whose p-value is 1 / `pairs`, for two samples of `n` values. The correlation is
-/// computed by bisection.
+/// Returns the positive correlation whose p-value is 1 / `pairs`, for two samples of `n` values.
 fn smallest_correlation(n: f64, pairs: f64) -> f64 {
     let (mut below, mut above) = (0.0, 1.0);
     for _ in 0..30 {

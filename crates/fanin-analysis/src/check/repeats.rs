@@ -1,15 +1,15 @@
-//! Searches for ranges of values that occur twice in a tensor. This happens if a program generates a tensor in shards,
-//! and two shards use the same random numbers.
+//! Searches for repeated values in a tensor. A tensor contains repetitions if it is generated in shards, and two shards
+//! use the same random numbers.
 //!
 //! The values are read once. Repetitions are found in three ways.
-//! - Ranges: a hash is computed for every window of `WINDOW` consecutive values. Windows whose hash is at most a limit
-//!   are recorded. In a large tensor, the limit is chosen so that about `KEPT` windows are recorded. The hash of a
-//!   window depends on its values only, not on its position. If a range of values occurs twice, the same windows are
-//!   therefore recorded in both occurrences. In a tensor of n values, a repeated range of k n / `KEPT` values is missed
-//!   with a probability of about e^-k, for any k.
-//! - Rows: a hash is computed for every row. The hashes are recorded if rows are so long that two random rows are never
-//!   equal in practice. If there are more than `MAX_ROWS` rows, only rows whose hash is at most a limit are recorded,
-//!   so two equal rows may be missed. Otherwise, two equal rows are always found.
+//! - Ranges: every window of `WINDOW` consecutive values is hashed. In a large tensor, only about `KEPT` windows with
+//!   the smallest hashes are recorded. A hash depends on the values only, not on the position. The same windows are
+//!   therefore recorded in both occurrences of a range. In a tensor of n values, a repeated range of k n / `KEPT`
+//!   values is missed with a probability of about e^-k. If n = 1e8 and k = 5, the range has 7629 values, and the
+//!   probability is 0.7 %.
+//! - Rows: every row is hashed. If rows are so short that two random rows may be equal by chance, no row is recorded.
+//!   In a tensor of more than `MAX_ROWS` rows, only rows with small hashes are recorded, so two equal rows may be
+//!   missed.
 //! - Magnitudes: rows, columns and blocks with the same magnitudes are found. See [`super::magnitudes`].
 
 use super::magnitudes::Magnitudes;
@@ -18,16 +18,15 @@ use super::test_result::TestResult;
 use super::value_hashes::{ValueHashes, WINDOW, polynomial, power};
 use crate::vectorized::vectorized;
 
-/// About this many windows of a large tensor are recorded: those with the smallest 64-bit hashes. In a tensor of n
-/// random values, the probability that two or more of these hashes are equal by chance is about n * `KEPT` / 2^65: 2e-7
-/// for 1e8 values.
+/// The approximate number of recorded windows of a large tensor: those with the smallest 64-bit hashes. In a tensor of
+/// n random values, two of these hashes are equal by chance with a probability of about n * `KEPT` / 2^65. For n = 1e8,
+/// this is 2e-7.
 const KEPT: usize = 1 << 16;
 
 /// The approximate limit on the number of rows whose hashes are recorded.
 const MAX_ROWS: usize = 1 << 22;
 
-/// The probability that two values are equal is estimated from the values, but assumed to be at least 2^-16. This
-/// constant is -log2 of that lower bound.
+/// The upper limit on the estimated bits per value: -log2 of the probability that two values are equal.
 const MAX_BITS_PER_VALUE: f64 = 16.0;
 
 /// The probability that two values are equal is estimated from this many values at the start of the tensor.
@@ -55,8 +54,7 @@ pub(crate) struct RepeatSearch {
     column: usize,
     /// The base of the polynomial hash, raised to the power `column`.
     power: u64,
-    /// The base of the polynomial hash, raised to the power n, where n is the row-major index of the first value of the
-    /// current row.
+    /// The base of the polynomial hash, raised to a power: the row-major index at which the current row starts.
     power_of_row: u64,
     /// The number of complete rows so far.
     rows: usize,
@@ -72,8 +70,7 @@ pub(crate) struct RepeatSearch {
     /// The bit patterns of the first `FIRST` values of the tensor. Empty if the search does not start at the first
     /// value.
     first: Vec<u64>,
-    /// A hash of the values of all complete rows and their row-major indices, including the rows of merged searches.
-    /// [`hash`](Self::hash) adds the current row.
+    /// The result of [`hash`](Self::hash), without the current row.
     hash: u64,
     /// The search for rows, columns and blocks with the same magnitudes. `None` if the tensor has fewer than two axes,
     /// or no values.
@@ -100,16 +97,15 @@ impl std::fmt::Display for Repeat {
     }
 }
 
-/// Returns -log2 of a limit q. Equal rows are looked for only if the probability that two given rows are equal by
-/// chance is at most q. The probability that any two of `rows` rows are equal by chance is then below 2^-40.
+/// Returns -log2 of the highest allowed probability that two given rows are equal by chance. The probability of any
+/// equal pair among `rows` rows is then below 2^-40.
 fn bits_of_equal_rows(rows: usize) -> f64 {
     40.0 + 2.0 * (rows.max(1) as f64).log2()
 }
 
 vectorized! {
-    /// Appends to `found` the windows that are distinctive (see [`is_distinctive`]) and whose hash is at most
-    /// `max_hash`. The first `skipped` windows of `hashes` are left out. `end` is the row-major index of the last value
-    /// of the first window of `hashes`.
+    /// Appends the distinctive windows (see [`is_distinctive`]) with a hash of at most `max_hash` to `found`. Leaves
+    /// out the first `skipped` windows. `end` is the row-major index of the last value of the first window in `hashes`.
     fn record(hashes: &ValueHashes, max_hash: u64, skipped: usize, end: usize, found: &mut Vec<(u64, usize)>) {
         // Most groups of a large tensor contain no small hash.
         const GROUP: usize = 8;
@@ -125,13 +121,12 @@ vectorized! {
     }
 }
 
-/// Returns whether a window contains at least `WINDOW` - 2 distinct values. `window` is the list of the hashes of the
-/// values. Distinct values have distinct hashes. Windows with fewer distinct values are not recorded, because two such
-/// windows may be equal by chance.
+/// Returns whether a window of hashed values has at least `WINDOW` - 2 distinct values. Windows with fewer distinct
+/// values may be equal by chance.
 #[inline(always)]
 fn is_distinctive(window: &[u64; WINDOW]) -> bool {
-    // Counts the distinct values of 6 bits of each hash. The window has at least this many distinct hashes. In most
-    // windows the count is large enough, so they need not be sorted.
+    // The number of distinct 6-bit parts is a lower bound on the number of distinct hashes. The bound is usually large
+    // enough, and the hashes need not be sorted.
     let has_many = |shift: u32| {
         let set = window.iter().fold(0u64, |set, hash| set | 1 << (hash >> shift & 63));
         set.count_ones() as usize + 2 >= WINDOW
@@ -145,9 +140,8 @@ fn has_few_equal(mut window: [u64; WINDOW]) -> bool {
     window.windows(2).filter(|pair| pair[0] == pair[1]).count() <= 2
 }
 
-/// Returns whether two of the hashes are equal. The result may also be true if one hash is 0 and another is 1, because
-/// the table stores 1 for a hash of 0. `hashes` contains pairs of a hash and an index. The indices are not used. The
-/// function uses a hash table with linear probing, which is fast because the hashes are evenly distributed.
+/// Returns whether two of the hashes are equal. Also returns true if 0 and 1 are among the hashes, because the
+/// table stores 0 as 1. The second element of each pair, an index, is ignored.
 fn may_have_equal(hashes: &[(u64, usize)]) -> bool {
     let size = (2 * hashes.len() + 1).next_power_of_two();
     // Empty slots are 0.
@@ -167,9 +161,8 @@ fn may_have_equal(hashes: &[(u64, usize)]) -> bool {
 }
 
 impl RepeatSearch {
-    /// Creates a search for repeated rows and windows of values. No values have been added yet. `shape` is the shape of
-    /// the tensor. `start` is the row-major index of the first value that will be added. This value must be the first
-    /// in its row.
+    /// Creates a search without values, for a tensor of the shape `shape`. `start` is the row-major index of the first
+    /// value that will be added. A row must start at this index.
     pub(crate) fn new(shape: &[usize], start: usize) -> Self {
         let count: usize = if shape.contains(&0) { 0 } else { shape.iter().product() };
         let (rows, row_width) = matrix(shape);
@@ -212,8 +205,7 @@ impl RepeatSearch {
         self.position += values.len();
     }
 
-    /// Records each window that ends in the current chunk if its hash is at most the limit, and if it contains enough
-    /// distinct values (see [`is_distinctive`]).
+    /// Records the distinctive windows (see [`is_distinctive`]) with small hashes that end in the current chunk.
     fn record_windows(&mut self) {
         // The row-major index of the last value of the first window of the chunk.
         let end = self.start + self.position;
@@ -292,8 +284,8 @@ impl RepeatSearch {
         self.rows > 1 && self.rows_are_equal
     }
 
-    /// Returns the first repeated range of values. If there is none, returns the first two equal rows. Returns `None`
-    /// if there is no repetition. Independent random values practically never contain a repetition.
+    /// Returns the first repeated range or, if there is none, the first two equal rows. Independent random values
+    /// practically never contain a repetition.
     pub(crate) fn any(&self) -> Option<Repeat> {
         let range = self.repeated_windows().1.map(|(first, second)| Repeat::Range(first, second));
         range.or_else(|| self.equal_rows())
@@ -304,17 +296,16 @@ impl RepeatSearch {
         self.magnitudes.as_ref().and_then(Magnitudes::test)
     }
 
-    /// Returns the first repeated range if at least 2 % of the recorded windows are repeated, and `None` otherwise.
-    /// Fewer repetitions are allowed, because the rows of an embedding may stay equal for tokens that never occur in
-    /// training.
+    /// Returns the first repeated range if at least 2 % of the recorded windows are repeated. Fewer repetitions are
+    /// normal: in an embedding, the rows of tokens that never occur in training may be equal.
     pub(crate) fn large(&self) -> Option<Repeat> {
         let (repeated, first) = self.repeated_windows();
         let (first, second) = first.filter(|_| repeated * 50 >= self.windows.len())?;
         Some(Repeat::Range(first, second))
     }
 
-    /// Returns the number of recorded windows that are equal to an earlier recorded window. For the first such window,
-    /// also returns the row-major indices at which the earlier window and this window start.
+    /// Returns the number of recorded windows that repeat an earlier recorded window. For the first repetition, also
+    /// returns the row-major indices at which the earlier window and its repetition start.
     fn repeated_windows(&self) -> (usize, Option<(usize, usize)>) {
         if !may_have_equal(&self.windows) {
             return (0, None);
@@ -329,11 +320,8 @@ impl RepeatSearch {
         })
     }
 
-    /// Returns the first two equal rows. Returns `None` if no rows are equal, or if rows are so short that they may be
-    /// equal by chance.
-    ///
-    /// The probability that two values are equal is estimated from the first `FIRST` values, and assumed to be at least
-    /// 2^-16. Rows are long enough if the probability that any two rows are equal by chance is below 2^-40.
+    /// Returns the first two equal rows. Returns `None` if rows are so short, or have so few distinct values, that they
+    /// may be equal by chance. See [`bits_of_equal_rows`].
     fn equal_rows(&self) -> Option<Repeat> {
         if !may_have_equal(&self.row_hashes) {
             return None;

@@ -37,8 +37,7 @@ impl RunningMoments {
         self.count += next.count;
     }
 
-    /// Returns the standard deviation: the square root of the mean squared distance from the mean. It is NaN if there
-    /// are no values.
+    /// Returns the population standard deviation, or NaN if there are no values.
     pub(crate) fn std(&self) -> f64 {
         (self.squares / self.count as f64).sqrt()
     }

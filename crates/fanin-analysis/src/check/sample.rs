@@ -3,17 +3,17 @@
 //!
 //! A test fails if its p-value is below a threshold. The p-value is exact or an upper bound, so the rate of false
 //! alarms is at most the threshold. The tests are:
-//! - `mean` and `std`: the mean and the standard deviation are compared with the planned ones. Their deviations are
-//!   treated as normal, with Cramér's correction for the skewness. For fewer than 100,000 normal values, the p-value of
+//! - `mean` and `std`: the mean and the standard deviation are compared with the planned ones. The p-values are those
+//!   of normal deviations, with Cramér's correction for the skewness. For up to 100,000 normal values, the p-value of
 //!   `std` is computed from the chi-square distribution.
 //! - `distribution`: the Kolmogorov-Smirnov distance is computed at up to 511 bin edges only. The result is therefore
 //!   at most the distance over all values. The p-value is the upper bound of Massart (1990).
 //! - `order`: the correlation of consecutive values is compared with 0. Sorted or smooth values are correlated.
 //! - `outlier` and `tail`: the smallest and the largest value are compared with the distribution of extreme values.
-//!   `outlier` fails if one of the two is too far from the mean, and `tail` if one of the two is too close to the mean.
-//! - `zeros`: the number of exact zeros is compared with the expected number, by the Poisson distribution.
-//! - `finite` and `bounds`: no value may be NaN or outside of the bounds, and infinite values must be explained by
-//!   overflows.
+//!   `outlier` fails if one of these values is too far from the mean. `tail` fails if one is too close to the mean.
+//! - `zeros`: the number of exact zeros must not be too large. The p-value is that of the Poisson distribution.
+//! - `finite`: no value may be NaN. The number of infinite values is compared with the expected number of overflows.
+//! - `bounds`: no value may be outside of the bounds of the distribution.
 
 use super::distribution::Moments;
 use super::grid;
@@ -125,8 +125,8 @@ impl SampleStatistics {
         self.bins.iter_mut().zip(&next.bins).for_each(|(bin, count)| *bin += count);
     }
 
-    /// Adds `count` zeros, for a sample from which [`add`](Self::add) leaves zeros out. The zeros are random values
-    /// that rounding turned into 0. The mean of `reference` must be 0.
+    /// Adds `count` zeros to a sample for which `skip_zeros` is true. These zeros are random values that were rounded
+    /// to 0. The mean of `reference` must be 0.
     pub(crate) fn add_zeros(&mut self, reference: &ReferenceDistribution, count: u64) {
         if count > 0 {
             self.count += count;
@@ -139,17 +139,17 @@ impl SampleStatistics {
         self.zeros
     }
 
-    /// Returns the sum of z^2 - 1 over all standardized values z, and the variance of this sum if the values follow the
-    /// reference distribution. Both numbers can be added over several tensors, to test all of them together. Returns
-    /// `None` if there are too few values for such a test.
+    /// Returns the sum of z^2 - 1 over all standardized values z, and the planned variance of this sum. The caller adds
+    /// both numbers over several tensors, to test these tensors together. Returns `None` if there are too few values
+    /// for such a test.
     pub(crate) fn variance_excess(&self, reference: &ReferenceDistribution) -> Option<(f64, f64)> {
         let n = self.count as f64;
         let meaningful = reference.is_smoothly_normal(self.count) || reference.has_normal_sums(self.count);
         (self.count > 0 && meaningful).then_some((self.squares - n, n * (reference.moments.kurtosis - 1.0)))
     }
 
-    /// Returns the Kolmogorov-Smirnov distance: the largest difference between the fraction of values below a bin edge
-    /// and the planned probability. Also returns the bin edge with the largest difference.
+    /// Returns the Kolmogorov-Smirnov distance at the bin edges, and the bin edge where this distance occurs. The edge
+    /// is NaN if the distance is 0.
     pub(crate) fn kolmogorov_smirnov_distance(&self, reference: &ReferenceDistribution) -> (f64, f64) {
         let (mut below, mut largest) = (0, (0.0, f64::NAN));
         for (&count, &(edge, probability)) in self.bins.iter().zip(reference.edges()) {
@@ -184,8 +184,8 @@ impl SampleStatistics {
         results
     }
 
-    /// Tests whether a value is NaN, and whether there are more infinite values than rounding to the type is expected
-    /// to cause.
+    /// Tests whether values are NaN, and whether more values are infinite than expected from overflows. The list is
+    /// empty if all values are finite.
     fn finite(&self, reference: &ReferenceDistribution) -> Vec<TestResult> {
         let all = self.nans + self.infinite + self.count;
         let mut results = Vec::new();
@@ -228,8 +228,8 @@ impl SampleStatistics {
     fn std(&self, reference: &ReferenceDistribution) -> TestResult {
         let Moments { std, kurtosis, sixth, .. } = reference.moments;
         let n = self.count as f64;
-        // The variance of a squared standardized value. If all values had the same distance from the mean, this
-        // variance would be 0, and z would be infinite or NaN.
+        // The variance of a squared standardized value. It is 0 if all values are equally far from the mean. The lower
+        // limit of 1e-9 keeps `z` finite.
         let variance = (kurtosis - 1.0).max(1e-9);
         let z = (self.squares - n) / (variance * n).sqrt();
         let p = if reference.is_smoothly_normal(self.count) {
@@ -299,12 +299,12 @@ impl SampleStatistics {
                 format!("{name} value {x:.4e}, {distance} std from the mean, of {} values", self.count);
             results.push(TestResult::new("outlier", n * at_least, text.clone()));
             // The test `tail` is left out if `x` is 5.4 or more standard deviations from the mean. torch computes
-            // normal f32 values from 24 random bits. No value is therefore more than 5.77 standard deviations from the
-            // mean, and the values just below this distance are unevenly spaced.
+            // normal f32 values from 24 random bits. The values are therefore at most 5.77 standard deviations from the
+            // mean, and they are unevenly spaced near this maximum.
             //
-            // The test `tail` is also left out if `x` is at or next to a bound. There, rounding may move values that
-            // are more extreme than `x` to `x` or to the bound. If an f16 or bf16 value is rounded to the upper bound,
-            // torch replaces it by the lower bound.
+            // The test `tail` is also left out if `x` is at or next to a bound. There, more extreme values may be
+            // rounded to `x` or to the bound. In f16 and bf16, torch replaces values that are rounded to the upper
+            // bound by the lower bound.
             let (below, above) = grid::neighbours(reference.dtype, x);
             let inside = grid::rounding_interval(reference.dtype, below).0 >= low
                 && grid::rounding_interval(reference.dtype, above).1 <= high;

@@ -1,15 +1,16 @@
-//! Searches torch's streams of random numbers for the values of a tensor. Only the streams of the most common seeds are
-//! searched.
+//! Searches torch's random streams for the values of a tensor. Only the streams of common seeds are searched.
 //!
-//! Early in training, the values of a tensor differ from the values that torch drew by far less than one standard
-//! deviation. Most values are still in the same half of the distribution. This half is given by the highest bit of the
-//! random word from which torch computed the value. (torch computes two normal values from two words. The bits of these
-//! words give the halves in which the radius and the angle of the pair are.) The bits of the first 128 values are
-//! therefore compared with every position of the stream of each seed. The probability that they agree with any position
-//! by chance is below 10^-9.
+//! torch computes the first 128 values of a tensor from 128 random words. The values give one bit of each word: bit 23,
+//! the highest bit that torch uses for an f32 value.
+//! - Uniform distribution: the bit is 1 if the value is above the middle of the distribution.
+//! - Normal distribution: torch computes two values from two words. The first bit is 1 if the radius of the pair is
+//!   above its median. The second bit is 1 if the angle is above pi.
 //!
-//! If the bits agree with a position, torch's values are drawn again from this position. The difference from the values
-//! of the tensor shows whether the tensor was changed, and by how much.
+//! These bits are compared with every position of each stream. Few bits differ early in training, because values have
+//! changed by far less than one standard deviation. The probability of a match by chance is below 10^-9.
+//!
+//! If the bits match at a position, torch's values are drawn again from this position and compared with the tensor. The
+//! comparison shows whether the tensor was changed, and by how much.
 
 use std::f64::consts::LN_2;
 
@@ -21,26 +22,24 @@ use super::distribution::Univariate;
 use super::tensor_view::TensorView;
 use crate::error::Result;
 
-/// The seeds under which the values of a tensor are looked for in torch's stream. The most common seeds come first.
+/// The torch seeds whose streams are searched. The most common seeds come first.
 const SEEDS: [u64; 10] = [0, 42, 1, 1234, 1337, 123, 2, 3, 12345, 2024];
 
-/// The number of values of a tensor that are compared with the stream. One bit of each value is compared. The bit says
-/// whether the value is above or below the middle of the distribution.
+/// The number of random words of the stream that are compared with a tensor. One bit of each word is compared.
 const BITS: usize = 128;
 
-/// The largest number of compared bits (one bit for each value, see [`BITS`]) that may differ from the bits of the
-/// stream. A bit differs if training moved the value to the other half of the distribution.
+/// The largest number of known bits that may differ from the stream. Training may have changed these bits.
 const MAX_ERRORS: u32 = 6;
 
-/// A tensor is looked for in the streams only if at least this many of the compared bits are known. The bit of a value
-/// near the middle of the distribution is unknown, because training may have moved the value to the other half.
+/// A tensor is searched for only if at least this many of its `BITS` bits are known. A bit is unknown if training may
+/// have changed it.
 const MIN_BITS: u32 = 90;
 
-/// If a search would need more than this many random words of the stream of each seed, no values are looked for.
+/// No tensor is searched for if the search needs more than this many words of each stream.
 const MAX_WORDS: usize = 1 << 22;
 
-/// The number of tensors whose values are looked for in the streams of all seeds. If one of these tensors is found in a
-/// stream, the remaining tensors are looked for in that stream only.
+/// The number of tensors that are searched for in the streams of all seeds. The other tensors are searched for only in
+/// the first stream with a match.
 const FIRST: usize = 2;
 
 /// After a tensor was found in a stream, at most this many of its values are compared with torch's values.
@@ -68,26 +67,27 @@ pub(crate) struct TorchDraw {
     pub(crate) change: Change,
 }
 
-/// How the values of a tensor differ from torch's values times a factor. The factor is the same for all values.
+/// The difference between the values of a tensor and `factor` times torch's values. `factor` is the same for all
+/// values.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Change {
     /// The fraction of the tensor's values that differ by more than rounding from torch's values times the factor.
     pub(crate) fraction: f64,
-    /// The root mean square of `x - factor * y`, divided by the root mean square of `factor * y`, where x is a value of
-    /// the tensor and y is torch's value.
+    /// The relative difference `rms(x - factor * y) / rms(factor * y)`. rms is the root mean square, x is a value of
+    /// the tensor, and y is torch's value.
     pub(crate) size: f64,
 }
 
-/// The highest bits of the first random words from which torch computed a tensor, if torch drew the tensor. The bits
-/// are derived from the first values of the tensor. `known` is a mask of the bits that are known.
+/// The bits of the random words from which torch would compute the first values of a tensor. `known` is the mask of the
+/// known bits.
 #[derive(Debug, Clone, Copy)]
 struct Pattern {
     bits: u128,
     known: u128,
 }
 
-/// Searches the streams of common torch seeds for the values of each candidate. Returns for each candidate where its
-/// values were found, or `None`. `values` is the number of values of the checkpoint.
+/// Searches the streams of `SEEDS` for the values of each candidate. Returns one element for each candidate: the
+/// position of its values, or `None`. `values` is the number of values of the checkpoint.
 ///
 /// # Errors
 /// Returns an error if the file cannot be read.
@@ -108,8 +108,8 @@ pub(crate) fn find(
     if patterns.is_empty() {
         return Ok(found);
     }
-    // More words are searched than the checkpoint has values, because modules draw their parameters when they are
-    // created, and many models then draw them again.
+    // Many models draw their parameters twice: when a module is created, and in their own initialization afterwards.
+    // The search therefore covers more words than the checkpoint has values.
     let words = (4 * values).max(1 << 16);
     let tried = &patterns[..patterns.len().min(FIRST)];
     let stream_with_one = |&seed: &u64| {
@@ -129,16 +129,16 @@ pub(crate) fn find(
 }
 
 impl Pattern {
-    /// Returns the pattern of the first values of a tensor, or `None` if there are too few values, or if too few bits
-    /// are known.
+    /// Returns the pattern of the first values of a tensor. Returns `None` if there are fewer than `BITS` values, or
+    /// fewer than `MIN_BITS` known bits.
     fn new(values: &[f64], distribution: &Univariate) -> Option<Self> {
         if values.len() < BITS {
             return None;
         }
         let (mut bits, mut known) = (0u128, 0u128);
-        // The bit of a value (see `BITS`) is unknown if the value is within this distance from the middle of the
-        // distribution, because training may have moved the value to the other half. The unit is the bound of a uniform
-        // distribution, or the standard deviation of a normal distribution.
+        // Training may have moved a value across the middle of the distribution. A bit is therefore unknown if its
+        // value is within this distance of the middle. The unit is the upper bound (uniform) or the standard deviation
+        // (normal).
         const MARGIN: f64 = 0.1;
         let mut set = |word: usize, x: f64, margin: f64| {
             bits |= u128::from(x >= 0.0) << word;
@@ -153,8 +153,8 @@ impl Pattern {
                     for k in 0..Torch::GROUP / 2 {
                         let (x, y) = (group[k] / std, group[k + Torch::GROUP / 2] / std);
                         let word = number * Torch::GROUP + k;
-                        // In the Box-Muller transform, the first word of a pair gives the radius, and the second the
-                        // angle from 0 to 2 pi.
+                        // The Box-Muller transform computes the radius from the first word, and the angle (0 to 2 pi)
+                        // from the second. The median of the squared radius is 2 ln 2.
                         set(word, x * x + y * y - 2.0 * LN_2, 3.0 * MARGIN);
                         set(word + Torch::GROUP / 2, -y, MARGIN);
                     }
@@ -179,8 +179,7 @@ impl HighestBits {
         Self { bits }
     }
 
-    /// Returns the first position at which the stream differs from a pattern in at most `MAX_ERRORS` of the pattern's
-    /// known bits. Returns `None` if there is no such position.
+    /// Returns the first position at which at most `MAX_ERRORS` known bits of `pattern` differ from the stream.
     fn position(&self, pattern: &Pattern) -> Option<usize> {
         let half = |n: u32| ((pattern.bits >> (64 * n)) as u64, (pattern.known >> (64 * n)) as u64);
         let ((bits, known), (next_bits, next_known)) = (half(0), half(1));
@@ -199,15 +198,14 @@ impl HighestBits {
     }
 }
 
-/// Compares the values of a candidate with the values that torch draws with `seed`, starting at the random word with
-/// the index `word`. Returns `None` if the values differ so much that the [`Pattern`] can only have been found
-/// by chance.
+/// Compares `values` with the values that torch draws with `seed` from the word `word` on. Returns `None` if the
+/// difference is so large that the [`Pattern`] matched only by chance.
 ///
-/// Zeros are left out, because the row of a padding token is zero. Values near the bounds of a uniform distribution are
-/// left out too: if rounding takes a value to the upper bound, torch replaces it by the lower bound.
+/// Zeros are ignored, because the row of a padding token is zero. Values near the bounds of a uniform distribution are
+/// ignored too: torch replaces a value that rounds to the upper bound with the lower bound.
 fn change(values: &[f64], seed: u64, word: usize, candidate: &Candidate) -> Option<Change> {
-    // If the number of values is not a multiple of `GROUP`, torch draws the last `GROUP` values again. These values are
-    // left out.
+    // torch draws the last `GROUP` values again if the number of values is not a multiple of `GROUP`. These values are
+    // ignored.
     let count = (values.len() / Torch::GROUP).checked_sub(1)? * Torch::GROUP;
     let shape = [count];
     let (plan, limit) = match candidate.distribution {

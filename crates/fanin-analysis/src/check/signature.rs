@@ -1,13 +1,13 @@
-//! Computes signatures of tensors. If the values of two tensors are related, so are their signatures.
+//! Computes signatures of tensors. Tensors with related values, such as x and -2 x, have related signatures.
 //!
 //! A signature has two parts.
-//! - The sketch: the standardized values are divided into rows of `BUCKETS` values, and the rows are added with random
-//!   signs (the tug-of-war sketch of Alon, Matias and Szegedy 1996). If the values of two tensors are correlated, their
-//!   sketches have about the same correlation.
-//! - Four orders of 20 values: of the first 20 values of the tensor, of the last 20, of the first 20 values of the
-//!   first column, and of the last 20 values of the last column. An order is the list of indices that sorts the values.
-//!   The orders of independent values are equal with a probability of 1 / 20!. A positive factor or a conversion to
-//!   another type keeps the order, and a negative factor reverses it.
+//! - The sketch: a sum of rows of `BUCKETS` standardized values. Each row is multiplied by a pseudo-random sign (the
+//!   tug-of-war sketch of Alon, Matias and Szegedy 1996). The correlation of two sketches is about the correlation of
+//!   the values.
+//! - Four orders of 20 values: the first 20 values of the tensor, the last 20, the first 20 of the first column, and
+//!   the last 20 of the last column. An order is the list of indices that sorts the values. The orders of independent
+//!   values are equal with a probability of 1 / 20!. A positive factor or a conversion to another type keeps the order.
+//!   A negative factor reverses it.
 
 use super::tensor_view::TensorView;
 use crate::error::Result;
@@ -29,19 +29,20 @@ pub(crate) struct Signature {
     mean: f64,
     /// The reciprocal of the standard deviation, by which the values are multiplied.
     inverse: f64,
-    /// Sums of standardized values, each multiplied by a pseudo-random sign. The number of sums is `BUCKETS`, or the
-    /// number of values of the tensor if this is smaller.
+    /// Sums of standardized values with pseudo-random signs. The number of sums is `BUCKETS`, or the number of values
+    /// if this is smaller.
     pub(crate) sketch: Vec<f32>,
-    /// The sort orders (see [`Order`]) of four lists: the first values, the last values, the first column and the last
-    /// column. An element is `None` if there are too few values, or if [`order`] returns `None` for the values.
+    /// The orders of the first values, the last values, the first column and the last column. An element is `None` if
+    /// there are fewer than `WINDOW` values, or if [`order`] returns `None`. The columns are `None` unless the tensor
+    /// has two axes.
     pub(crate) orders: [Option<Order>; 4],
 }
 
 /// The order of a few values: a hash of the indices that sort them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Order {
-    /// The smaller of two hashes: the hash of the indices that sort the values, and the hash of these indices in
-    /// reverse order. Negating the values reverses the indices, so a tensor and its negative have the same hash.
+    /// The smaller of two hashes: of the indices that sort the values, and of the reversed indices. A tensor and its
+    /// negative therefore have the same hash.
     pub(crate) hash: u64,
     /// Whether `hash` is the hash of the reversed indices.
     pub(crate) reversed: bool,
@@ -58,8 +59,8 @@ vectorized! {
 }
 
 impl Signature {
-    /// Creates a signature, with no values added yet. `position` is the row-major index of the first value that will be
-    /// added. `mean` and `std` standardize the values.
+    /// Creates a signature without values. `position` is the row-major index of the first value that will be added.
+    /// `mean` and `std` standardize the values.
     pub(crate) fn new(position: usize, mean: f64, std: f64) -> Self {
         Self { position, mean, inverse: 1.0 / std, sketch: Vec::new(), orders: [None; 4] }
     }
@@ -88,8 +89,7 @@ impl Signature {
         self.position = next.position;
     }
 
-    /// Computes [`orders`](Self::orders). The few values that are needed are read again from `view`. The view must have
-    /// an axis and no axis of size 0.
+    /// Computes [`orders`](Self::orders) from a few values of `view`, which are read again.
     ///
     /// # Errors
     /// Returns an error if the file cannot be read.

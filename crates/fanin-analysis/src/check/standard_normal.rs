@@ -41,8 +41,8 @@ pub(crate) fn quantiles() -> &'static [Quantile] {
     &QUANTILES
 }
 
-/// Returns the number z with Phi(z) = `lower` = 1 - `upper`. It is computed from the smaller of the two probabilities,
-/// which has the smaller absolute rounding error.
+/// Returns the quantile z with Phi(z) = `lower`. `upper` must be 1 - `lower`. The smaller of the two probabilities is
+/// used, because it has the smaller absolute rounding error.
 pub(crate) fn quantile(lower: f64, upper: f64) -> f64 {
     let root = std::f64::consts::SQRT_2;
     if lower < upper { -erfc_inv(2.0 * lower) * root } else { erfc_inv(2.0 * upper) * root }
@@ -53,9 +53,8 @@ pub(crate) fn phi(z: f64) -> f64 {
     erfc(-z / std::f64::consts::SQRT_2) / 2.0
 }
 
-/// Returns Phi(b) - Phi(a), the probability that a value is between a and b. If a and b have the same sign, the result
-/// is the difference between the tail probabilities beyond a and beyond b. This keeps the relative precision of small
-/// results.
+/// Returns Phi(b) - Phi(a), the probability of a value between `a` and `b`. If `a` and `b` have the same sign, tail
+/// probabilities are subtracted. This keeps the relative precision of small results.
 pub(crate) fn probability(a: f64, b: f64) -> f64 {
     if a > 0.0 {
         phi(-a) - phi(-b)

@@ -14,14 +14,12 @@ use crate::error::Result;
 /// The largest number of blocks of equal size into which a tensor is divided along an axis.
 const MAX_BLOCKS: usize = 8;
 
-/// If a tensor is divided into more blocks than this, each block must have at least the size `MIN_LINES` along the axis
-/// of division. In a trained matrix, the rows have different distributions, and a few adjacent rows may fit one
-/// distribution by chance.
+/// The largest number of blocks for which `MIN_LINES` does not apply. In a trained matrix, a few adjacent rows may fit
+/// one distribution by chance.
 const MAX_SMALL_BLOCKS: usize = 4;
 
-/// If a tensor is divided into more than `MAX_SMALL_BLOCKS` blocks, each block must have at least this size along the
-/// axis of division. This applies neither to the division of a stack into its matrices, nor if all blocks must be
-/// orthogonal.
+/// The smallest size of a block along the axis of division, if there are more than `MAX_SMALL_BLOCKS` blocks. The
+/// matrices of a stack and orthogonal blocks may be smaller.
 const MIN_LINES: usize = 12;
 
 /// The largest number of matrices in a stack that is recognized. A stack is a tensor of three or more axes, divided
@@ -38,16 +36,15 @@ pub(super) struct Divided {
     pub(super) unchanged: bool,
 }
 
-/// A function that classifies one block of a tensor. The function is passed as an argument so that this module and the
-/// function's module do not import each other.
+/// A function that classifies one block of a tensor. It is passed as an argument to avoid a circular import.
 type Classify = dyn Fn(&Scan<'_>) -> Result<Classification>;
 
-/// Divides a tensor into blocks of equal size along one axis, if each block is of the kind `Fresh`, `Orthogonal` or
-/// `Constant`. Returns `None` for other tensors.
+/// Divides a tensor into blocks of equal size along one axis. Each block is `Fresh`, `Orthogonal` or `Constant`.
+/// Returns `None` if there is no such division.
 ///
-/// A division into blocks is tried if `structure` shows that the mean squares of slices along the axis differ within
-/// the tensor, but not within the blocks. If the scale of a few matrices of a stack differs from the scale of the
-/// others, a message is added to `problems`.
+/// A division is tried only if the slices along the axis have equal mean squares within each block, but not within the
+/// tensor. `structure` has these mean squares. If a few matrices of a stack have another scale than the rest, adds a
+/// message to `problems`.
 ///
 /// # Errors
 /// Returns an error if the file cannot be read.
@@ -72,12 +69,11 @@ pub(super) fn of(
     Ok(None)
 }
 
-/// Divides a tensor into blocks of equal size along one axis, if all blocks are orthogonal. Returns `None` for other
-/// tensors.
+/// Divides a tensor into orthogonal blocks of equal size along one axis. Returns `None` if there is no such division.
 ///
-/// `whole` is whether the tensor as a whole is orthogonal. If `whole` is true, some divisions always give orthogonal
-/// blocks. Such divisions prove nothing and are left out. If the scale of a few matrices of a stack differs from the
-/// scale of the others, a message is added to `problems`.
+/// `whole` is whether the tensor as a whole is orthogonal. Divisions that always give orthogonal blocks, such as
+/// blocks of rows of a wide orthogonal matrix, are then left out. If a few matrices of a stack have another scale than
+/// the rest, adds a message to `problems`.
 ///
 /// # Errors
 /// Returns an error if the file cannot be read.
@@ -89,10 +85,9 @@ pub(super) fn orthogonal(
 ) -> Result<Option<Divided>> {
     let (rows, columns) = scan.matrix();
     let stack = scan.shape().len() > 2;
-    // If square orthogonal matrices are stacked vertically, the columns of the result are orthogonal too. Several such
-    // matrices could therefore be taken for one block. To avoid this, blocks that are longer along the divided axis
-    // than along the other axis are tried last. If the tensor has more than two axes, it is a stack of matrices, and
-    // the division into the single matrices is tried first.
+    // Two square orthogonal matrices, one above the other, look like one orthogonal block: its columns are orthogonal
+    // too. Blocks that are longer along the divided axis than along the other axis are therefore tried last. The
+    // division of a stack into its matrices is tried first.
     let mut divisions = divisions(scan.shape());
     divisions.retain(|&(axis, _)| !whole || stack || if axis == 0 { rows > columns } else { columns > rows });
     let is_long = |&(axis, count): &(usize, usize)| match axis {
@@ -142,10 +137,9 @@ impl Group {
 
 /// Classifies each of the `count` blocks along `axis`.
 ///
-/// Returns `None` if a block has a kind other than `Fresh`, `Orthogonal` and `Constant`, or if a block has problems. If
-/// `orthogonal` is true, all blocks must be orthogonal. If `orthogonal` is false, the blocks must have at least two
-/// distributions, unless they are the matrices of a stack. If the scale of a few matrices of a stack differs from the
-/// scale of the others, a message is added to `problems`.
+/// Returns `None` if a block has problems, or is not `Fresh`, `Orthogonal` or `Constant`. If `orthogonal` is true, all
+/// blocks must be orthogonal. Otherwise, at least two blocks must have different distributions, except in a stack. If a
+/// few matrices of a stack have another scale than the rest, adds a message to `problems`.
 fn divided(
     scan: &Scan<'_>,
     (axis, count): (usize, usize),
@@ -198,8 +192,8 @@ fn divided(
     Ok(Some(Divided { kind: Kind::Blocks { axis, count }, description, unchanged }))
 }
 
-/// Returns a message if up to a quarter of the matrices of a stack have another standard deviation than the median
-/// matrix. If the scale depends on the depth, more matrices differ, and there is no message.
+/// Returns a message if a few matrices of a stack (at most a quarter) have another standard deviation than the median
+/// matrix. If more matrices differ, the scale may depend on the depth.
 fn other_scale(blocks: &[Group]) -> Option<String> {
     let mut sorted: Vec<&Group> = blocks.iter().collect();
     sorted.sort_by(|a, b| a.std.total_cmp(&b.std));
@@ -231,8 +225,8 @@ fn divisions(shape: &[usize]) -> Vec<(usize, usize)> {
     divisions
 }
 
-/// Returns whether all blocks can be orthogonal matrices with the same gain. The function computes the gain from the
-/// norm of the whole tensor, and compares the norm of one row or column of `first`, the first block, with this gain.
+/// Returns whether all blocks can be orthogonal matrices with the same gain. Only one row or column of `first`, the
+/// first block, is tested.
 fn can_be_orthogonal(first: &TensorView<'_>, scan: &Scan<'_>) -> Result<bool> {
     let (rows, columns) = matrix(first.shape());
     if rows.min(columns) < 2 || scan.summary.non_finite > 0 {
@@ -249,8 +243,8 @@ fn can_be_orthogonal(first: &TensorView<'_>, scan: &Scan<'_>) -> Result<bool> {
     }
 }
 
-/// Returns a view of block `number` of `count` blocks along `axis`. A block of size 1 along the axis is a view without
-/// this axis.
+/// Returns a view of block `number` of the `count` blocks along `axis`. If the blocks have size 1 along `axis`, the
+/// view does not have this axis.
 fn block<'a>(scan: &Scan<'a>, axis: usize, count: usize, number: usize) -> TensorView<'a> {
     let size = scan.shape()[axis] / count;
     let block = scan.view.slice(axis, number * size..(number + 1) * size);

@@ -29,16 +29,15 @@ const STD_TRUNCATED_AT_3: f64 = 0.986_578_28;
 /// A value is an outlier if its distance from the mean is more than this many standard deviations.
 const TRIM: f64 = 6.5;
 
-/// If a test of structure has a p-value below this limit, the values are called dependent. About ten such tests are
-/// made for each tensor, so about one fresh tensor in 100,000 is wrongly called trained.
+/// Values are called dependent if a test of structure has a p-value below this limit. With about ten tests per tensor,
+/// about one fresh tensor in 100,000 is wrongly called trained.
 const DEPENDENT: f64 = 1e-6;
 
 /// Estimates of the mean, the standard deviation and the range of a tensor's values. Candidate distributions are
 /// derived from these estimates.
 struct Estimate {
-    /// Whether exact zeros are ignored. They are ignored if the type has more than 8 bits and more than 0.1 % of the
-    /// finite values are 0. Random values of such a type contain fewer zeros, so most of the zeros come from a `sparse`
-    /// scheme or from the row of a padding token.
+    /// Whether zeros are ignored. True if more than 0.1 % of the finite values are 0, and the type has more than 8
+    /// bits. Most of these zeros come from a `sparse` scheme or from a padding token's row.
     ignore_zeros: bool,
     /// The modes: values that occur far more often than the values next to them. The estimates ignore the modes.
     modes: Vec<f64>,
@@ -81,8 +80,8 @@ impl Estimate {
         x.is_finite() && !(self.ignore_zeros && x == 0.0) && !self.modes.contains(&x)
     }
 
-    /// Reads the values again. Estimates the moments from the values whose distance from the current mean is at most
-    /// `reach`. Returns the number of values that are farther away.
+    /// Estimates the moments again, from the values within `reach` of the current mean. Returns the number of values
+    /// that are farther away.
     ///
     /// # Errors
     /// Returns an error if the file cannot be read.
@@ -121,12 +120,11 @@ impl Estimate {
     fn candidates(&self, dtype: DType) -> Vec<Univariate> {
         let Self { count, mean, std, .. } = *self;
         let mut candidates = Vec::new();
-        // Among n values of a uniform distribution, consider the value that is farthest from the mean. On average, the
-        // distance of a bound from the mean is about 1 + 1/n times the distance of this value.
+        // `reach` is an estimate of the bound of a uniform distribution. On average, the bound is about 1 + 1/n times
+        // as far from the mean as the farthest of n values.
         let mut reach = self.reach() * (1.0 + 1.0 / count);
         if (reach / 3f64.sqrt() / std - 1.0).abs() < 0.05 + grid::epsilon(dtype) / 2.0 + 3.0 / count.sqrt() {
-            // In a type of 8 bits, the standard deviation gives a better estimate of the bound than the largest value
-            // does.
+            // In a type of 8 bits, the largest value is a poor estimate of the bound.
             if dtype.size() == 1 {
                 reach = 3f64.sqrt() * std;
             }
@@ -140,9 +138,9 @@ impl Estimate {
             };
             candidates.push(Univariate::Uniform { low, high });
         }
-        // Truncated normal distributions whose bound is close to the largest value are tried before a normal
-        // distribution, which also fits a small sample of truncated values. Those with a higher bound are tried last:
-        // the largest of few values may be far below the bound.
+        // A truncated normal distribution is tried before the normal distribution if its bound is close to the largest
+        // value. The normal distribution also fits a small sample of truncated values. Truncated distributions with a
+        // higher bound are tried last: the largest of few values may be far below the bound.
         let mut loose = Vec::new();
         for (bound, remaining) in [(2.0, STD_TRUNCATED_AT_2), (3.0, STD_TRUNCATED_AT_3)] {
             let std = std / remaining;
@@ -213,8 +211,7 @@ pub(super) fn distribution(
         found = without_outliers;
     }
     clamped_values(scan, found.reference.as_ref(), &estimate.modes, problems);
-    // A single row of zeros may be the row of a padding token, so it is no problem. Short rows may be all zeros by
-    // chance, at the measured rate of zeros.
+    // A single row of zeros may belong to a padding token. Several rows of zeros may occur by chance if rows are short.
     let (rows, width) = scan.matrix();
     let zeros = summary.zeros as f64 / summary.finite() as f64;
     let by_chance = rows as f64 * zeros.powf(width as f64);
@@ -227,8 +224,8 @@ pub(super) fn distribution(
     let fit = reference.map(|reference| {
         let tests = structure.iter().flat_map(|structure| {
             let tests = structure.tests(scan.shape(), &reference.moments).into_iter();
-            // The columns of an orthogonal 2 x 2 matrix have the same magnitudes. In a stack of such matrices, this is
-            // not a problem.
+            // The columns of an orthogonal 2 x 2 matrix have the same magnitudes, so stacks of 2 x 2 matrices are not
+            // tested.
             let same_magnitudes =
                 if let [_, 2, 2] = scan.shape() { None } else { scan.repeats.same_magnitudes() };
             tests.chain(same_magnitudes)
@@ -239,9 +236,9 @@ pub(super) fn distribution(
     Ok(Fitted { fit, structure, signature: Some(signature) })
 }
 
-/// Returns a message if more zeros are adjacent than is likely for zeros at independent positions. Returns `None`
-/// otherwise, and if `fitted` is false. `fitted` is whether a distribution fits the other values. If only one row is
-/// all zeros, as for a padding token, its zeros are not counted.
+/// Returns a message if far more zeros are adjacent than zeros at random positions would be. Returns `None` if `fitted`
+/// is false: no distribution fits the other values. A single row of zeros is ignored, because it may belong to a
+/// padding token.
 fn zeros_together(scan: &Scan<'_>, fitted: bool) -> Result<Option<String>> {
     let summary = &scan.summary;
     let (rows, width) = scan.matrix();
@@ -292,8 +289,8 @@ struct PartStatistics {
     signature: Signature,
 }
 
-/// Reads the values again, and returns the first of `candidates` that fits them. Values whose distance from the mean is
-/// above `reach` are ignored. The tests of structure replace these values by the mean.
+/// Searches for the first of `candidates` that fits the values. Values farther than `reach` from the mean are ignored.
+/// The tests of structure replace these values by the mean.
 fn fit(scan: &Scan<'_>, candidates: Vec<Univariate>, estimate: &Estimate, reach: f64) -> Result<Found> {
     let references: Vec<ReferenceDistribution> = candidates
         .into_iter()
@@ -366,9 +363,8 @@ fn fit(scan: &Scan<'_>, candidates: Vec<Univariate>, estimate: &Estimate, reach:
     Ok(Found { reference: fitted.map(|(reference, _)| reference), structure, signature })
 }
 
-/// Searches for a normal distribution that fits all values except a few outliers. If there is one, a message on the
-/// outliers is added to `problems`. Returns `None` if there are no outliers, if 0.1 % of the values or more are
-/// outliers, or if the other values are not normally distributed.
+/// Fits a normal distribution to all values except outliers, and adds a message on the outliers to `problems`. Returns
+/// `None` if the fit fails, if there are no outliers, or if at least 0.1 % of the values are outliers.
 fn fit_without_outliers(
     scan: &Scan<'_>,
     estimate: &mut Estimate,
@@ -380,9 +376,8 @@ fn fit_without_outliers(
     if finite * statrs::function::erf::erfc(deviation / std::f64::consts::SQRT_2) >= 1e-6 {
         return Ok(None);
     }
-    // A value is an outlier if it is more than `TRIM` standard deviations from the mean. Outliers shift the mean and
-    // enlarge the standard deviation, so the estimate is repeated. Each estimate leaves out the outliers of the
-    // previous estimate.
+    // Outliers shift the mean and enlarge the standard deviation. The estimate is therefore repeated, each time without
+    // the outliers of the previous estimate.
     let mut outliers = 0;
     for _ in 0..6 {
         outliers = estimate.refine(scan, TRIM * estimate.std)?;
@@ -403,9 +398,8 @@ fn fit_without_outliers(
     Ok(fitted.then_some(found))
 }
 
-/// Adds a message for each mode to `problems`, with the exact number of values at the mode. Exception: the message on a
-/// mode at 1 is added to `notes` if most values are 1, or if 1 is at most 6 standard deviations from the mean of the
-/// other values. The weights of a normalization layer that was hardly trained have such a mode.
+/// Adds a message for each mode to `problems`. Exception: the message on a mode at 1 is added to `notes` if the tensor
+/// may be the weight of a normalization layer.
 fn modes(
     scan: &Scan<'_>,
     estimate: &Estimate,
@@ -440,8 +434,8 @@ fn modes(
     Ok(())
 }
 
-/// Adds a message to `problems` if too many values are equal to the smallest or the largest value. Values in `modes`
-/// are left out, because they have their own message. `fitted` is the distribution that fits the values, or `None`.
+/// Adds a message to `problems` if too many values are equal to the smallest or the largest value. Zeros are left out,
+/// and so are the values in `modes`, which have their own message. `fitted` is the distribution that fits the values.
 fn clamped_values(
     scan: &Scan<'_>,
     fitted: Option<&ReferenceDistribution>,
@@ -454,15 +448,15 @@ fn clamped_values(
     let piled = |bound: f64, count: u64| match fitted {
         // Equal random values are rare in a wide type.
         Some(_) if wide => count >= 5,
-        // In a narrow type, the probability of a value is the probability of its rounding interval. If a value
-        // of a uniform distribution is rounded to the upper bound, torch replaces it by the lower bound.
+        // In a narrow type, many random values are rounded to the same value. In torch, a uniform value that is rounded
+        // to the upper bound becomes the lower bound.
         Some(reference) => {
             let probability = |x: f64| {
                 let (below, above) = grid::rounding_interval(scan.dtype, x);
                 reference.distribution.probability(below, above)
             };
-            // The fitted bound can be anywhere in the rounding interval of the extreme value. This interval is at most
-            // twice as wide as the rounding interval of the adjacent value.
+            // `probability(bound)` may be too small, because the fitted bound may be inside the rounding interval of
+            // `bound`. This interval is at most twice as wide as the rounding interval of the adjacent value `inner`.
             let (below, above) = grid::neighbours(scan.dtype, bound);
             let inner = if bound > 0.0 { below } else { above };
             let likely = probability(bound).max(2.0 * probability(inner)) + reference.wrapped_probability();

@@ -21,11 +21,12 @@ pub enum Kind {
     ZerosAndOnes,
     /// The tensor has fewer than 64 finite values, too few to recognize a distribution.
     TooFew,
-    /// The values are independent of one another and follow this distribution. There may also be exact zeros from
-    /// another source, such as those of a `sparse` matrix or of a padding token's row.
+    /// The values are independent of one another and follow this distribution. Some values may be exact zeros instead,
+    /// as in a `sparse` matrix or in the row of a padding token.
     Fresh(Univariate),
-    /// The values follow a formula or a pattern instead of being random. The text says which: all rows equal, a rising
-    /// or falling sequence, a few distinct values, numbers of a few digits, or sines and cosines.
+    /// The values follow a formula or a pattern instead of being random. The text names the pattern:
+    /// `every row the same`, `a rising or falling sequence`, `a few distinct values`, `numbers of a few digits` or
+    /// `sines and cosines`.
     Table(&'static str),
     /// The tensor consists of blocks of equal size along one axis. Each block is of the kind `Fresh`, `Orthogonal` or
     /// `Constant`.
@@ -35,11 +36,12 @@ pub enum Kind {
         /// The number of blocks.
         count: usize,
     },
-    /// The rows are orthogonal to one another, or the columns if the matrix has more rows than columns. This number is
-    /// the gain: the Euclidean norm of each of these rows or columns.
+    /// The rows are orthogonal to one another. If the matrix has more rows than columns, its columns are orthogonal
+    /// instead. This number is the gain: the Euclidean norm of each of these rows or columns.
     Orthogonal(f64),
-    /// The values follow no known distribution or are not independent of one another: the tensor is trained, or
-    /// initialized by an unknown scheme.
+    /// The values are not a fresh draw from a known distribution. They follow no known distribution, are not
+    /// independent of one another, or were probably changed after the draw. The tensor is trained, or initialized by an
+    /// unknown scheme. A tensor without finite values is also of this kind.
     Other,
     /// The values are subnormal or astronomically large, as in memory that was never written.
     Uninitialized,
@@ -112,22 +114,21 @@ pub struct Classification {
     pub zeros: Option<u64>,
     /// A hash of all values with their row-major indices. Tensors with the same values have the same hash.
     pub hash: u64,
-    /// Whether the values are known to be an unchanged draw of torch's generator or of the native stream. If this is
-    /// `false`, the values may still be an unchanged draw of another generator, or a draw that was rounded to a
-    /// narrower type.
+    /// Whether the values are known to be an unchanged draw of torch's generator or of the native stream. For
+    /// [`Kind::Blocks`], this applies to each block that is neither orthogonal nor constant. `false` does not prove a
+    /// change: the values may be an unchanged draw of another generator, or a draw that was rounded to a narrower type.
     pub unchanged: bool,
-    /// A description of the values, if `kind` does not contain it. For [`Kind::Blocks`], the text describes the blocks.
-    /// For [`Kind::Other`], the text names the distribution of the values if it is known, such as `normal(std=0.02)`.
-    /// `None` in all other cases.
+    /// A description of the values that `kind` does not contain. `None` for all kinds except two:
+    /// - [`Kind::Blocks`]: describes the blocks, such as `stacked(normal(std=0.02))`.
+    /// - [`Kind::Other`]: names the distribution, such as `normal(std=0.02)`. `None` if the distribution is unknown.
     pub description: Option<String>,
     /// Numbers by which the values are compared with the values of other tensors. `None` if the values are not random.
     pub(crate) signature: Option<Signature>,
 }
 
 impl Classification {
-    /// Changes the kind to [`Kind::Other`]. Used for values that follow a known distribution but are probably not a
-    /// fresh draw, for example because some of the values were changed. The description still names the distribution.
-    /// `reason` becomes a note.
+    /// Changes the kind to [`Kind::Other`], and adds `reason` to the notes. The description still names the
+    /// distribution. Used for values that follow a known distribution but are probably not a fresh draw.
     pub(crate) fn set_not_fresh(&mut self, reason: String) {
         self.description.get_or_insert_with(|| self.kind.description());
         self.kind = Kind::Other;

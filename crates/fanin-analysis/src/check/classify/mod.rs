@@ -35,8 +35,8 @@ use unchanged::{Origin, origin};
 /// A distribution is recognized only if the tensor has at least this many finite values.
 const MIN_VALUES: u64 = 64;
 
-/// A matrix is tested for orthogonality only if it has at most this many rows and at most this many columns. The test
-/// stores a few numbers for each row and each column.
+/// A matrix with more rows or more columns than this is not tested for orthogonality. The test stores a few numbers for
+/// each row and each column.
 const MAX_LINE: usize = 1 << 22;
 
 /// Classifies the tensor at index `tensor` of the checkpoint's manifest.
@@ -127,8 +127,7 @@ fn kind_of(scan: &Scan<'_>, search_blocks: bool, found: &mut Classification) -> 
         None => Kind::Other,
     };
     let independent = fit.is_some_and(|fit| {
-        // Values that were rounded to a narrower type are still independent. If values are copied, the tensor's kind
-        // is still `Fresh`, and the copies are reported as a problem.
+        // Rounded values are still independent. Copied values are reported as a problem, but do not change the kind.
         let independent = fit.dependence.iter().all(|result| ["rounded", "repeats"].contains(&result.test));
         report_dependence(fit.dependence, found);
         independent
@@ -155,8 +154,7 @@ impl Classification {
     }
 }
 
-/// Stores the origin of values that follow a known distribution and are independent of one another. If some of the
-/// values were changed since they were drawn, the kind is changed to [`Kind::Other`].
+/// Sets `unchanged`. If only some rows are an unchanged draw, changes the kind to [`Kind::Other`].
 fn use_origin(origin: Origin, found: &mut Classification) {
     found.unchanged = origin == Origin::Unchanged;
     if let Origin::PartlyChanged { unchanged, changed } = origin {
@@ -189,8 +187,8 @@ fn non_finite_values(scan: &Scan<'_>) -> Option<String> {
     (summary.non_finite > 0).then(|| format!("{} of {values} values are NaN or infinite", summary.non_finite))
 }
 
-/// Returns a message if more than 0.1 % of the finite values are subnormal or above 1e15 in magnitude, or if all finite
-/// values are the same subnormal number. Returns `None` otherwise.
+/// Returns a message if more than 0.1 % of the finite values are implausible (see `Summary::implausible`). Also returns
+/// a message if all finite values are equal and implausibly small.
 fn uninitialized_memory(scan: &Scan<'_>) -> Option<String> {
     let summary = &scan.summary;
     if summary.min == summary.max {
@@ -203,8 +201,7 @@ fn uninitialized_memory(scan: &Scan<'_>) -> Option<String> {
         .then(|| format!("{implausible} values are subnormal or beyond 1e15: uninitialized memory?"))
 }
 
-/// Returns a message if a range or a row of values is repeated. Returns `None` if nothing is repeated, or if such a
-/// repetition is usual for tensors of this kind.
+/// Returns a message if a range or a row of values occurs twice, unless this is usual for `kind`.
 fn repeated_values(scan: &Scan<'_>, kind: Kind) -> Option<String> {
     let repeat = match kind {
         Kind::Fresh(_) | Kind::Orthogonal(_) => scan.repeats.any(),
@@ -226,8 +223,7 @@ fn note_on_zeros(scan: &Scan<'_>, kind: Kind) -> Option<String> {
     zero_matrix.then(|| text.to_owned())
 }
 
-/// Returns the gain of an orthogonal matrix: the Euclidean norm that all its rows have in common. Returns `None` if the
-/// rows are not orthogonal. If the matrix has more rows than columns, its columns are tested instead.
+/// Returns the gain of an orthogonal matrix (see [`Kind::Orthogonal`]). Returns `None` for other matrices.
 fn orthogonal_gain(scan: &Scan<'_>) -> Result<Option<f64>> {
     let summary = &scan.summary;
     let (rows, columns) = scan.matrix();

@@ -1,7 +1,7 @@
 //! Derives properties of a tensor from its name.
 
-/// Returns whether a tensor with this name and shape is a vector that no known initializer fills with normal values: a
-/// bias, or the weight of a normalization layer.
+/// Returns whether a tensor with this name and shape is a bias or the weight of a normalization layer. Initializers
+/// rarely fill such a vector with normal values.
 pub(crate) fn is_never_normal(name: &str, shape: &[usize]) -> bool {
     let last = name.rsplit('.').next().unwrap_or(name).to_ascii_lowercase();
     let gain = ["weight", "gamma", "beta", "scale", "g"].contains(&last.as_str());
@@ -14,7 +14,7 @@ pub(crate) fn is_adapter(name: &str) -> bool {
     name.contains("lora") || name.contains("adapter")
 }
 
-/// Returns whether two tensors with the names `a` and `b` are often tied (share their values): whether one is an
+/// Returns whether tensors with the names `a` and `b` are often tied, that is, share their values. One must be an
 /// embedding, and the other an embedding or an output layer.
 pub(crate) fn can_be_tied(a: &str, b: &str) -> bool {
     const EMBEDDINGS: [&str; 4] = ["emb", "wte", "shared", "vocab"];

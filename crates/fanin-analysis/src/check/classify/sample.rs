@@ -9,20 +9,19 @@ const SIZE: usize = 1 << 16;
 /// fewer distinct values.
 const MIN_DISTINCT: usize = 8;
 
-/// The count of a value is compared with the counts of the next smaller and the next larger distinct values. This
-/// constant is the number of values on each side.
+/// The count of a value is compared with the counts of the distinct values next to it: this many on each side.
 const NEIGHBOURS: usize = 4;
 
-/// The largest number of modes that are reported. If more values are frequent enough to be modes, no modes are
-/// reported. Repeated rows can cause many such values, and are reported by another message.
+/// The largest number of modes that are reported. If a sample has more, none are reported: they probably come from
+/// repeated rows, which have their own message.
 const MAX_MODES: usize = 4;
 
 /// A mode occurs more than this many times in the sample.
 const MIN_COUNT: usize = 12;
 
-/// A sample of the values of a tensor, or of a range of its rows. The values are divided into blocks of `step`
-/// consecutive values, and one value of each block is sampled. Its position in the block is pseudo-random, so that the
-/// sample is not taken from a few columns of a matrix only.
+/// A sample of the values of a tensor, or of a range of its rows. One value is sampled from each block of `step`
+/// consecutive values. Its position in the block is pseudo-random, so that values from all columns of a matrix are
+/// sampled.
 #[derive(Debug)]
 pub(super) struct ValueSample {
     /// The number of values in a block.
@@ -73,9 +72,8 @@ impl ValueSample {
         self.values.extend(next.values);
     }
 
-    /// Returns whether a value may occur more than `MIN_COUNT` times in the sample. The values are counted by their
-    /// hashes, which is faster than sorting them. Several values may have the same hash, so the result may be true
-    /// although each value is rare.
+    /// Returns whether a value may occur more than `MIN_COUNT` times in the sample. Counts hashes, which is faster than
+    /// sorting. Rare values with the same hash are counted together, so the result may be true by mistake.
     fn may_have_modes(&self) -> bool {
         let mut counts = vec![0u8; SIZE];
         self.values.iter().any(|x| {
@@ -85,12 +83,12 @@ impl ValueSample {
         })
     }
 
-    /// Returns the modes in ascending order: the values that occur more than 3 k + `MIN_COUNT` times in the sample,
-    /// where k is the largest count among the four next smaller and the four next larger distinct values. Zeros are
-    /// left out, because `sparse` matrices and the rows of padding tokens have many zeros.
+    /// Returns the modes in ascending order. A mode occurs more than 3 k + `MIN_COUNT` times in the sample. k is the
+    /// largest count among the four next smaller and the four next larger distinct values. Zeros are left out, because
+    /// `sparse` matrices and the rows of padding tokens have many zeros.
     ///
-    /// Adjacent values of a smooth distribution have similar counts. This also holds in a narrow type: the spacing of
-    /// its values, and so the count of a value, at most doubles from one value to the next.
+    /// Adjacent values of a smooth distribution have similar counts. In a narrow type, the counts double at a power of
+    /// 2, because the spacing of the values doubles there.
     pub(super) fn modes(&self) -> Vec<f64> {
         if !self.may_have_modes() {
             return Vec::new();

@@ -30,7 +30,7 @@ pub(super) struct Scan<'a> {
 }
 
 impl<'a> Scan<'a> {
-    /// Reads the values of the tensor at index `tensor` of the checkpoint's manifest, to compute the statistics.
+    /// Reads a tensor once and computes its statistics. `tensor` is the index in the checkpoint's manifest.
     ///
     /// # Errors
     /// Returns an error if the file cannot be read.
@@ -43,7 +43,7 @@ impl<'a> Scan<'a> {
         Self::of(TensorView::whole(checkpoint, tensor).kept()?, dtype, progress)
     }
 
-    /// Reads the values of a view once, to compute the statistics.
+    /// Reads a view once and computes its statistics.
     ///
     /// # Errors
     /// Returns an error if the file cannot be read.
@@ -108,10 +108,11 @@ impl<'a> Scan<'a> {
         self.view.values(take)
     }
 
-    /// Returns the sum of the squares of the first row of `view`, or of its first column if it has more rows than
-    /// columns. `view` is the view of this scan, or a block of it that starts at the first value.
+    /// Returns the sum of the squared values of one line of `view`. The line is the first row, or the first column if
+    /// `view` has more rows than columns. `view` is the view of this scan, or a block of it that starts at the first
+    /// value.
     ///
-    /// Returns `None` if the first column is needed and is not stored, because the view has more than two axes.
+    /// Returns `None` if the line is a column and the view of this scan has more than two axes.
     ///
     /// # Errors
     /// Returns an error if the file cannot be read.
@@ -123,13 +124,13 @@ impl<'a> Scan<'a> {
             view.slice(0, 0..1).values(|values| sum += squares(values))?;
             return Ok(Some(sum));
         }
-        // Reading one column of a file takes as long as reading the whole tensor. The column was therefore stored when
-        // the values were read for the first time.
+        // Reading one column from a file takes as long as reading the whole tensor. The first column was therefore
+        // stored by `Self::of`.
         Ok(self.first_column.get(..rows).map(squares))
     }
 
-    /// Reads and returns the values of the first row, or about the first 65,536 of them. The tensor must have at least
-    /// two axes.
+    /// Reads and returns the values of the first row. If it has more than 65,536 values, only the first indices along
+    /// axis 1 are read. The tensor must have at least two axes.
     ///
     /// # Errors
     /// Returns an error if the file cannot be read.

@@ -36,11 +36,11 @@ impl Fitted<'_> {
     }
 }
 
-/// Returns the schemes whose standard deviation for this shape agrees with the standard deviation of `distribution`,
-/// within about 4 standard errors. The most likely scheme comes first.
+/// Returns the schemes whose standard deviation for `shape` agrees with `distribution`, within about 4 standard errors.
+/// The order is fixed: Xavier, Kaiming, then schemes that do not depend on the fans.
 ///
-/// `values` is the number of values of the tensor. `sparsity` is the fraction of zeros that are scattered over the
-/// tensor, or `None` if there are almost none.
+/// `values` is the number of values of the tensor. `sparsity` is the fraction of scattered zeros, or `None` if there
+/// are almost none.
 pub(crate) fn schemes(
     distribution: &Univariate,
     shape: &[usize],
@@ -64,8 +64,8 @@ pub(crate) fn schemes(
             .collect();
     }
     if moments.mean.abs() > 1e-6 * std {
-        // The weight of a normalization layer may have the mean 1. All schemes that are considered here have the mean 0
-        // or 1.
+        // The only scheme with a mean other than 0 is a normal distribution with the mean 1, for weights of
+        // normalization layers.
         let error = 5.0 * std / (values as f64).sqrt() + epsilon(dtype);
         return if (moments.mean - 1.0).abs() < error {
             fitted.fixed_normal_stds().map(|std| format!("normal(mean=1, std={std})")).collect()
@@ -96,8 +96,8 @@ fn scaled_by_fan(fitted: &Fitted<'_>, shape: &[usize]) -> Vec<String> {
     schemes.into_iter().filter(|(std, _)| fitted.agrees(*std)).map(|(_, scheme)| scheme).collect()
 }
 
-/// Returns the normal and truncated normal schemes that agree with the fitted standard deviation: schemes with one of
-/// `FIXED_STDS`, and the scheme of GPT-2's residual projections.
+/// Returns the normal and truncated normal schemes that agree with the fitted standard deviation. They have one of
+/// `FIXED_STDS`, or the standard deviation of GPT-2's residual projections.
 fn normals(fitted: &Fitted<'_>) -> Vec<String> {
     let mut schemes = Vec::new();
     for std in FIXED_STDS {
@@ -108,8 +108,7 @@ fn normals(fitted: &Fitted<'_>) -> Vec<String> {
             schemes.push(format!("trunc_normal(std={std}, a=-2 std, b=2 std)"));
         }
     }
-    // For GPT-2's residual projections, std = 0.02 / sqrt(2 * depth). If several depths agree with the fitted std, the
-    // depth is unknown, and no scheme is returned.
+    // GPT-2's residual projections have std = 0.02 / sqrt(2 * depth). If several depths agree, none is returned.
     let depths: Vec<u32> =
         (2..=96).filter(|&depth| fitted.agrees(0.02 / f64::from(2 * depth).sqrt())).collect();
     if let [depth] = depths[..] {

@@ -10,11 +10,10 @@ use crate::error::Result;
 /// A tensor is recognized as sines and cosines only if it has at least this many finite values.
 const MIN_VALUES: u64 = 64;
 
-/// Returns the kind [`Kind::Table`] if the values follow a pattern: if all rows are equal, if a vector rises or falls,
-/// if there are a few distinct values, or if the rows are sines and cosines. Returns `None` for other tensors.
+/// Returns [`Kind::Table`] if the values follow a pattern, and `None` otherwise. The patterns are equal rows, a rising
+/// or falling vector, a few distinct values, and sines and cosines.
 ///
-/// Exception: if all rows are equal, but the values within a row look random, the kind is [`Kind::Other`], and a
-/// message is added to `problems`.
+/// If all rows are equal but look random, returns [`Kind::Other`] and adds a message to `problems`.
 ///
 /// # Errors
 /// Returns an error if the file cannot be read.
@@ -39,8 +38,8 @@ pub(super) fn table(scan: &Scan<'_>, problems: &mut Vec<String>) -> Result<Optio
     Ok(None)
 }
 
-/// Returns whether the tensor is a vector whose values never fall, or never rise, from the first to the last. For 8
-/// random values, this has a probability of 2 / 8!, or 1 in 20,160. Shorter vectors are not tested.
+/// Returns whether the tensor is a vector of at least 8 values that never fall, or never rise. For 8 random values, the
+/// probability is 2 / 8!, or 1 in 20,160.
 fn is_monotone(scan: &Scan<'_>) -> Result<bool> {
     let vector = scan.shape().iter().filter(|size| **size > 1).count() == 1;
     if !vector || scan.count() < 8 || scan.summary.non_finite > 0 {
@@ -57,9 +56,8 @@ fn is_monotone(scan: &Scan<'_>) -> Result<bool> {
     Ok(!(rises && falls))
 }
 
-/// Returns whether a tensor has only a few distinct values: at most 8 in f32 and f64, and at most 2 in narrower types.
-/// Returns false if the tensor has fewer than 64 values, if a value is NaN or infinite, or if more than half of the
-/// values are zeros. Random values of f32 and f64 are practically all distinct.
+/// Returns whether a tensor has at most 8 distinct values in f32 or f64, or at most 2 in a narrower type. Returns false
+/// for fewer than 64 values, for NaN or infinite values, and if more than half of the values are zeros.
 fn has_few_values(scan: &Scan<'_>) -> Result<bool> {
     let wide = scan.dtype == DType::F32 || scan.dtype == DType::F64;
     let most = if wide { 8 } else { 2 };
@@ -80,8 +78,8 @@ fn has_few_values(scan: &Scan<'_>) -> Result<bool> {
     Ok(known.len() <= most)
 }
 
-/// Returns whether all values of an f32 or f64 tensor are multiples of 1/64 below 10,000 in magnitude. Random values
-/// are practically never such multiples. Tensors of fewer than three values are not tested.
+/// Returns whether every value is a multiple of 1/64 and below 10,000 in magnitude. Random values practically never
+/// are. Returns false for types other than f32 and f64, and for fewer than three values.
 pub(super) fn has_short_numbers(scan: &Scan<'_>) -> Result<bool> {
     let wide = scan.dtype == DType::F32 || scan.dtype == DType::F64;
     if !wide || scan.count() < 3 || scan.summary.non_finite > 0 {
@@ -92,20 +90,19 @@ pub(super) fn has_short_numbers(scan: &Scan<'_>) -> Result<bool> {
     Ok(short)
 }
 
-/// Returns whether a row has about as many turning points (local minima and maxima) as random values have.
+/// Returns whether a row has more than half as many turning points (local minima and maxima) as random values have on
+/// average.
 ///
 /// Of n random values, 2/3 (n - 2) are turning points on average (Bienaymé 1874). Rows that follow a formula have few.
-/// The function returns true if the row has more turning points than half of this average. For 16 random values, half
-/// of the average is 3 standard deviations below the average.
+/// For 16 random values, half of the average is 3 standard deviations below it.
 fn is_random(row: &[f64]) -> bool {
     let is_turning_point = |w: &&[f64]| (w[1] > w[0]) != (w[2] > w[1]) && w[0] != w[1] && w[1] != w[2];
     let turning_points = row.windows(3).filter(is_turning_point).count();
     turning_points as f64 > row.len().saturating_sub(2) as f64 / 3.0
 }
 
-/// Returns whether each line along the last axis consists of the sines and the cosines of n/2 angles, where n is the
-/// length of the line. Because sin^2 + cos^2 = 1, the squares of such a line add up to n/2, up to rounding errors.
-/// Lines of zeros, such as the line of a class token, are ignored.
+/// Returns whether each line along the last axis may consist of the sines and cosines of the same angles. The squares
+/// of n such values add up to n/2. Lines of zeros, such as the line of a class token, are ignored.
 fn is_sines(scan: &Scan<'_>) -> Result<bool> {
     let width = scan.shape().last().copied().unwrap_or_default();
     if width < 4 || !width.is_multiple_of(2) {

@@ -1,4 +1,4 @@
-//! Recognizes values that torch's generator or the native stream has drawn, and that were not changed since.
+//! Recognizes unchanged values of torch's generator and of the native stream.
 //!
 //! These generators compute an f32 value from 24 or 32 random bits. The values, or functions of the values, are
 //! therefore multiples of a step:
@@ -8,12 +8,12 @@
 //! - The native stream's normal values come in such pairs too. The squared radius `r^2` is `-2 ln(1 - k / 2^24)` times
 //!   the variance, where `k` is an integer.
 //!
-//! Near 0, adjacent f32 values are much closer together than these multiples, so a changed value is rarely a multiple.
-//! After one step of an optimizer, the multiples can no longer be recognized. Values of other generators are not such
-//! multiples either. If values are not multiples, it is therefore unknown whether they were changed.
+//! Near 0, adjacent f32 values are much closer together than adjacent multiples, so a changed value is rarely a
+//! multiple. After one update by an optimizer, the multiples can no longer be recognized. Values of other generators
+//! are not such multiples either. The origin of values that are not multiples is therefore unknown.
 //!
-//! If the values of some rows of a matrix are multiples and those of other rows are not, the other rows were changed.
-//! This happens to an embedding, because an optimizer may change only the rows that were used.
+//! If only some rows of a matrix consist of multiples, the other rows were changed. For example, an optimizer may
+//! update only the used rows of an embedding.
 
 use std::f64::consts::TAU;
 
@@ -23,25 +23,24 @@ use super::scan::Scan;
 use crate::check::distribution::Univariate;
 use crate::error::Result;
 
-/// At most this many values, from the start of a tensor, are read to find the origin of the tensor. More values are
-/// read only to recognize uniform values of the native stream.
+/// The largest number of values that are read to find the origin of a tensor. The limit is higher for uniform values of
+/// the native stream.
 const MAX_VALUES: usize = 1 << 16;
 
-/// A tensor of uniform values is compared with the native stream only if it has at least this number of values. The
-/// native stream's values on `[-b, b)` are multiples of `b / 2^31`. Only values of magnitudes below `b / 2^11`, about
-/// one in 2,000, can be compared. Larger f32 values are rounded too coarsely.
+/// Tensors of fewer uniform values are not compared with the native stream. Its values on `[-b, b)` are multiples of
+/// `b / 2^31`. Only magnitudes below `b / 2^11`, about one in 2,000, can be compared. Larger f32 values are rounded too
+/// coarsely.
 const NATIVE_UNIFORM: usize = 200_000;
 
-/// The origin of a tensor is determined only if the tensor has at least this many values. The origin of a smaller
-/// tensor counts as unknown.
+/// The origin of a tensor of fewer values is always [`Origin::Unknown`].
 const MIN_VALUES: usize = 256;
 
 /// The largest number of values that are compared for each tried step.
 const MAX_COMPARED: usize = 400;
 
-/// The largest number of candidate steps that are tried for a tensor. If a tensor has more candidates, its origin is
-/// reported as unknown. A candidate is the smallest value divided by the result of [`Steps::value`] for an integer. If
-/// the tensor has few values, this integer may be large even for its smallest value, so there are many candidates.
+/// The largest number of candidate steps that are tried for a tensor. If there are more candidates, the origin is
+/// [`Origin::Unknown`]. A small tensor may have many candidates, because even its smallest value may be a large
+/// multiple of the step.
 const MAX_STEPS: u64 = 2048;
 
 /// Values count as multiples of a step only if their [`significance`] is greater than this limit. The limit is high,
@@ -64,8 +63,7 @@ pub(super) enum Origin {
     Unknown,
 }
 
-/// A row can count as changed or as unchanged only if at least this many of its values, or of its pairs of values, are
-/// compared.
+/// A row with fewer [`Agreement`]s counts neither as changed nor as unchanged.
 const MIN_PAIRS: f64 = 8.0;
 
 /// How close a value is to a multiple of a step.
@@ -73,13 +71,12 @@ const MIN_PAIRS: f64 = 8.0;
 struct Agreement {
     /// The row of the value.
     row: usize,
-    /// `cos(2 pi d)`, where `d` is the distance from the value to the nearest multiple of the step, divided by the
-    /// step. The cosine is 1 for a multiple, and 0 on average for other values.
+    /// `cos(2 pi d)`, where `d` is the distance to the nearest multiple of the step, in steps. The cosine is 1 for a
+    /// multiple, and 0 on average for other values.
     cosine: f64,
 }
 
-/// Returns whether the values of a tensor are an unchanged draw of a known generator, as an [`Origin`]. `distribution`
-/// is the distribution that was fitted to the values.
+/// Returns the origin of the values of a tensor. `distribution` was fitted to the values.
 ///
 /// # Errors
 /// Returns an error if the file cannot be read.
@@ -101,9 +98,9 @@ pub(super) fn origin(scan: &Scan<'_>, distribution: &Univariate) -> Result<Origi
     }
 }
 
-/// Reads and returns the first values of a tensor, at most `count`. torch draws normal values in groups of
-/// [`Torch::GROUP`]. If the number of values is not a multiple of the size of a group, torch draws the last `GROUP`
-/// values of the tensor again. These values, and the group that they overlap, are left out.
+/// Reads and returns the first values of a tensor, at most `count`. If the size of a tensor is not a multiple of
+/// [`Torch::GROUP`], torch draws its last `GROUP` normal values twice. These values, and the group that they overlap,
+/// are left out.
 fn unrepeated_values(scan: &Scan<'_>, count: usize) -> Result<Vec<f64>> {
     let mut values = scan.view.first_values(count)?;
     let whole_groups = scan.count() / Torch::GROUP * Torch::GROUP;
@@ -139,17 +136,15 @@ fn cosine_of_turns(x: f64) -> f64 {
     (1..=8).rev().fold(1.0, |sum, k| 1.0 - square / f64::from(2 * k * (2 * k - 1)) * sum)
 }
 
-/// Returns how close the magnitudes of uniform values are to multiples of a step. Returns `None` if they are not close
-/// to multiples of any step near `step`. The argument `step` is slightly wrong, because it is computed from a bound of
-/// the distribution, and this bound is estimated from the largest value.
+/// Returns how close the magnitudes of uniform values are to multiples of a step near `step`. Returns `None` if no such
+/// step fits. `step` is an estimate that was computed from the largest value.
 fn multiples(values: &[f64], width: usize, step: f64) -> Option<Vec<Agreement>> {
     let magnitudes = values.iter().enumerate().map(|(n, x)| (n / width, x.abs()));
     Steps::Equal.agreements(magnitudes, step, 8.0 / values.len() as f64)
 }
 
-/// Divides the values into groups of `2 * distance` values. Two values of a group form a pair if they are `distance`
-/// apart. Returns the pairs, each with the index of its row. A pair is left out if both values are 0, as in the row of
-/// a padding token, or if the two values are in different rows.
+/// Divides the values into groups of `2 * distance`. Returns the pairs of values of a group that are `distance` apart,
+/// each with its row index. Leaves out pairs of zeros, as in the row of a padding token, and pairs from different rows.
 fn pairs(values: &[f64], width: usize, distance: usize) -> impl Iterator<Item = (usize, f64, f64)> {
     let of_group = move |(number, group): (usize, &[f64])| {
         let (first, second) = group.split_at(distance);
@@ -166,8 +161,8 @@ fn pairs(values: &[f64], width: usize, distance: usize) -> impl Iterator<Item = 
     values.chunks_exact(2 * distance).enumerate().flat_map(of_group)
 }
 
-/// Returns how close the angles of torch's pairs of normal values are to multiples of `2 pi / 2^24`. Returns `None` if
-/// the angles are not close to such multiples. The angles do not depend on the standard deviation.
+/// Returns how close the angles of pairs of values are to torch's angles, the multiples of `2 pi / 2^24`. Returns
+/// `None` if they are not close.
 fn angles(values: &[f64], width: usize) -> Option<Vec<Agreement>> {
     const STEP: f64 = TAU / 16_777_216.0;
     let of_pair = |(row, x, y): (usize, f64, f64)| {
@@ -216,8 +211,7 @@ impl Steps {
         }
     }
 
-    /// The inverse of the method [`value`](Self::value). If the argument is a value of the formula, divided by the
-    /// step, the result is close to an integer.
+    /// The inverse of [`value`](Self::value). The result is close to an integer if `value` follows the formula.
     fn integer(self, value: f64) -> f64 {
         match self {
             Self::Equal => value,
@@ -229,9 +223,8 @@ impl Steps {
         }
     }
 
-    /// Returns the limit for values, in steps. Larger values are not compared with the formula. Up to the limit, the
-    /// rounding error of an f32 value is a small fraction of the step. The limit for radii is lower, because a squared
-    /// radius has the rounding errors of two values.
+    /// Returns the limit for compared values, in steps. Larger f32 values are rounded too coarsely. The limit for radii
+    /// is lower, because a squared radius has the rounding errors of two values.
     fn largest(self) -> f64 {
         match self {
             Self::Equal => 2f64.powi(20),
@@ -239,10 +232,9 @@ impl Steps {
         }
     }
 
-    /// Searches for the exact step, given an estimate `step` whose relative error is at most `uncertainty`. If each
-    /// value is divided by the exact step and passed to [`integer`](Self::integer), most results are close to integers.
-    /// Returns how close the results are to integers, or `None` if there is no such step. Each element of `values` is
-    /// the index of a row and a value in this row.
+    /// Finds the exact step, and returns how close each compared value is to the formula with this step. Returns `None`
+    /// if no step fits. `step` is an estimate with a relative error of at most `uncertainty`. Each element of `values`
+    /// is a row index and a value.
     fn agreements(
         self,
         values: impl Iterator<Item = (usize, f64)>,
@@ -255,9 +247,9 @@ impl Steps {
             row,
             cosine: cosine_of_turns(self.integer(x / step)),
         };
-        // An unchanged value is the step times `value(k)` for an unknown integer `k`. A small value has few possible
-        // `k`. All of them are tried for the smallest value, and each gives a candidate for the step. If the smallest
-        // value was changed, no candidate fits, and the next larger value is used.
+        // An unchanged value is the step times `value(k)` for an unknown integer `k`. The smallest value has the fewest
+        // possible `k`. Each of them gives a candidate for the step. If the smallest value was changed, no candidate
+        // fits, and the next larger value is used.
         let mut tried = 0;
         for &(_, smallest) in values.iter().take(6) {
             let first = self.integer(smallest / step * (1.0 - uncertainty)).floor().max(1.0);
@@ -289,11 +281,10 @@ impl Steps {
     }
 }
 
-/// Returns the origin of values, all or some of which are multiples of a generator's step. The origin is an unchanged
-/// draw, a partly changed draw, or unknown.
+/// Returns the origin of values of which at least some are multiples of a generator's step.
 fn verdict(agreements: &[Agreement]) -> Origin {
-    // The cosine is negative if a value is more than a quarter of a step from the nearest multiple of the step. This is
-    // the case for about 1 % of the unchanged values, because of rounding, and for half of the changed values.
+    // Half of the changed values have a negative cosine: they are more than a quarter of a step from every multiple.
+    // Because of rounding, about 1 % of the unchanged values have one too.
     let off = agreements.iter().filter(|agreement| agreement.cosine < 0.0).count();
     if off * 40 < agreements.len() {
         return Origin::Unchanged;
@@ -315,9 +306,8 @@ fn verdict(agreements: &[Agreement]) -> Origin {
     };
     let alternations =
         sums.windows(2).filter(|pair| is_unchanged(&&pair[0]) != is_unchanged(&&pair[1])).count();
-    // Two other cases are excluded. If values were rounded several times, the cosines of all rows are smaller, so the
-    // two means are not far apart. In a matrix that was assembled from two draws, there are only one or two changes
-    // between unchanged and changed rows.
+    // The limits for the two means exclude values that were rounded several times: the cosines of all their rows are
+    // smaller. The limit for `alternations` excludes a matrix that was assembled from two draws.
     let distinct = unchanged.len() >= 4
         && changed.len() >= 4
         && mean_of(&unchanged) > 0.8

@@ -18,8 +18,8 @@ pub(super) struct CoarserType {
     f32: u64,
 }
 
-/// Returns whether all mantissa bits of `x` after the first `bits` bits are 0. A type with `bits` mantissa bits
-/// represents such a value exactly, if the value is within the range of the type.
+/// Returns whether all mantissa bits of `x` after the first `bits` bits are 0. Within its range, a type with `bits`
+/// mantissa bits represents such a value exactly.
 #[inline(always)]
 fn ends_after(x: f64, bits: u32) -> bool {
     x.to_bits() << (12 + bits) == 0
@@ -39,8 +39,8 @@ impl CoarserType {
 
     /// Adds `values` to the counts. Values are counted only if the type of the tensor is f32 or f64.
     pub(super) fn add(&mut self, values: &[f64]) {
-        // The number of mantissa bits of the most precise narrower type: of f16 if the stored type is f32, and of f32
-        // if it is f64. In a random value, the mantissa bits after the first `bits` bits are rarely all 0.
+        // The mantissa bits of the most precise narrower type: f16 for f32, and f32 for f64. In a random value, the
+        // other mantissa bits are rarely all 0.
         let bits = match self.dtype {
             DType::F32 => 10,
             DType::F64 => 23,
@@ -74,9 +74,9 @@ impl CoarserType {
         self.f32 += next.f32;
     }
 
-    /// Returns a failed test `rounded` if a narrower type exactly represents at least 32 values and more than 5 % of
-    /// the finite values other than 0. By chance, bf16 exactly represents one in 2^16 random f32 values, and f16 one in
-    /// 2^13.
+    /// Returns a failed test `rounded` if a narrower type exactly represents many values: at least 32, and more than
+    /// 5 % of the finite values other than 0. By chance, 1 in 2^16 random f32 values is a bf16 value, and 1 in 2^13 is
+    /// an f16 value.
     pub(super) fn test(&self) -> Option<TestResult> {
         let counts = [(DType::BF16, self.bf16), (DType::F16, self.f16), (DType::F32, self.f32)];
         let candidates: &[(DType, u64)] = match self.dtype {

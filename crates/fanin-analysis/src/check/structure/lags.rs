@@ -1,5 +1,7 @@
-//! Tests whether the values of a tensor are correlated: values at neighbouring positions along an axis, values at the
-//! transposed positions (i, j) and (j, i), and whole rows or columns at a fixed distance.
+//! Tests whether the values of a tensor are correlated:
+//! - values 1 or 2 positions apart along an axis,
+//! - values at the transposed positions (i, j) and (j, i),
+//! - whole rows or columns at a fixed distance.
 
 use std::ops::Range;
 
@@ -20,8 +22,8 @@ const MIN_LENGTH: usize = 16 * SKETCH;
 /// Rows are tested for correlation at every distance from 1 to this distance, and so are columns.
 const ALL_LAGS: usize = 128;
 
-/// The largest number of parts of equal size into which the rows or the columns are divided. Rows or columns at the
-/// same position in two parts are compared, such as the first rows of two shards.
+/// Rows are divided into at most this many equal parts, and so are columns. Rows at the same position in two parts are
+/// compared, such as the first rows of two shards.
 const MAX_PARTS: usize = 16;
 
 /// A sum of products is tested only if it has at least this many products. The sum of fewer products is not
@@ -43,8 +45,7 @@ struct AxisLag {
     sum: f64,
 }
 
-/// The sums from which the tests `correlation` and `symmetry` of a matrix are computed. The values are added row by
-/// row.
+/// The sums from which the tests `correlation` of a matrix are computed. Rows are added in order.
 #[derive(Debug)]
 pub(super) struct Lags {
     axes: Vec<AxisLag>,
@@ -78,9 +79,9 @@ impl Lags {
         self.axes.iter().map(|axis| axis.distance).max().unwrap_or(0)
     }
 
-    /// Adds the next rows, whose values are `values[range]`. `first` is the index in the matrix of the first of these
-    /// rows. Before `range`, `values` contains at least the last [`needed`](Self::needed) values before these rows, or
-    /// all earlier values of the matrix if there are fewer.
+    /// Adds the next rows: `values[range]`. `first` is the index of the first of these rows in the matrix. The values
+    /// before `range` are the preceding values of the matrix: at least [`needed`](Self::needed), or all if there are
+    /// fewer.
     pub(super) fn add(&mut self, values: &[f32], range: Range<usize>, first: usize) {
         for axis in &mut self.axes {
             let start = range.start.max(axis.distance);
@@ -135,9 +136,9 @@ fn axis_lags(shape: &[usize]) -> Vec<AxisLag> {
     lags
 }
 
-/// Tests whether values at a fixed distance from one another along an axis are correlated.
+/// Tests whether values at the distance `lag` along an axis are correlated.
 ///
-/// The values are taken in row-major order, so a few pairs span the end of one row and the start of the next.
+/// A few pairs consist of the end of one row and the start of the next, because the values are in row-major order.
 fn along_axis(matrix: &Matrix<'_>, lag: &AxisLag) -> TestResult {
     let AxisLag { axis, step, distance, sum } = lag;
     let count = (matrix.rows * matrix.columns - distance) as f64;
@@ -149,14 +150,14 @@ fn along_axis(matrix: &Matrix<'_>, lag: &AxisLag) -> TestResult {
     TestResult::new("correlation", correlation(r, count, matrix.skewness), text)
 }
 
-/// Returns whether the symmetry of a tensor is tested. The last two axes must have equal sizes of at least 8.
+/// Returns whether the test `symmetry` applies. The last two axes must have the same size, at least 8.
 pub(super) fn has_symmetry_test(shape: &[usize]) -> bool {
     matches!(*shape, [.., rows, columns] if rows == columns && rows >= 8)
 }
 
-/// Tests the correlation of the values at positions (i, j) and (j, i). In a tensor of more than two axes, all matrices
-/// of the last two axes are tested together. Returns `None` if the symmetry of the tensor is not tested (see
-/// [`has_symmetry_test`]), or if there are too few pairs.
+/// Tests the correlation of the values at (i, j) and (j, i) of the last two axes. If the tensor has more axes, all its
+/// matrices are tested together. Returns `None` if [`has_symmetry_test`] is false, or if there are fewer than
+/// `MIN_PAIRS` pairs.
 fn symmetry(matrix: &Matrix<'_>) -> Option<TestResult> {
     if !has_symmetry_test(matrix.shape) {
         return None;
@@ -184,9 +185,9 @@ fn symmetry(matrix: &Matrix<'_>) -> Option<TestResult> {
     (pairs as usize >= MIN_PAIRS).then(|| TestResult::new("symmetry", p, text))
 }
 
-/// The sketch of a row or column: `SKETCH` sums. Each value is multiplied by a pseudo-random sign and added to one of
-/// the sums (the count sketch of Charikar, Chen and Farach-Colton 2002). The scalar product of two sketches is an
-/// unbiased estimate of the scalar product of the two rows or columns. If the values are independent, so are the sums.
+/// The count sketch of a row or column (Charikar, Chen and Farach-Colton 2002). Each value is multiplied by a
+/// pseudo-random sign and added to one of `SKETCH` sums. The scalar product of two sketches is an unbiased estimate of
+/// the scalar product of the two rows or columns. If the values are independent, so are the sums.
 type Sketch = [f32; SKETCH];
 
 /// Returns `count` fixed pseudo-random signs, as 1 or -1.
@@ -215,8 +216,8 @@ vectorized! {
         sketches
     }
 
-    /// Multiplies row n of the matrix by its sign, and adds the products to row `n % SKETCH` of `sums`. `values`
-    /// contains consecutive rows of the matrix, from row `first` on. `signs` begins with the sign of that row.
+    /// Multiplies each row of `values` by its sign, and adds row n of the matrix to row `n % SKETCH` of `sums`. The
+    /// first row of `values` is row `first` of the matrix, and its sign is `signs[0]`.
     fn add_rows(values: &[f32], first: usize, signs: &[f32], sums: &mut [f32]) {
         let columns = sums.len() / SKETCH;
         for ((n, row), sign) in values.chunks(columns).enumerate().zip(signs) {
@@ -228,12 +229,12 @@ vectorized! {
     }
 }
 
-/// Tests whether lines (rows or columns) at a fixed distance from one another are correlated. `lines` has the sketch of
-/// each line, and `name` is "rows" or "columns".
+/// Tests whether lines (rows or columns) at a fixed distance are correlated. `lines` contains the sketch of each line,
+/// and `name` is "rows" or "columns".
 ///
-/// All distances up to `ALL_LAGS` are tested. The lines are also divided into 2 to `MAX_PARTS` parts of equal size, and
-/// the distances between lines at the same position in two parts are tested. The result is for the distance with the
-/// smallest p-value. This p-value is multiplied by the number of tested distances.
+/// The tested distances are 1 to `ALL_LAGS` (at most half the number of lines) and the distances between equal parts
+/// (see [`MAX_PARTS`]). The result is for the distance with the smallest p-value. This p-value is multiplied by the
+/// number of tested distances (Bonferroni correction).
 fn between_lines(name: &str, lines: &[Sketch]) -> Option<TestResult> {
     if lines.len() < 4 {
         return None;

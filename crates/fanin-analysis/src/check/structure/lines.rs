@@ -1,5 +1,4 @@
-//! Tests whether the means of the rows, columns or slices of a tensor differ from one another more than the means of
-//! independent values. Tests the mean squares in the same way.
+//! Tests whether the rows, columns and slices of a tensor have the means and mean squares of independent values.
 
 use super::matrix::{LIGHT_TAILED, inlined_dot, inlined_sum};
 use crate::check::distribution::Moments;
@@ -27,14 +26,14 @@ impl Sums {
     }
 }
 
-/// If a tensor has more columns than this, the sums of columns are not stored. If it has more slices along the second
-/// axis than this, the sums of these slices are not stored.
+/// The largest number of columns whose sums are stored, and the largest number of slices along the second axis whose
+/// sums are stored.
 const MAX_LINES: usize = 1 << 20;
 
-/// The sums of the lines of a tensor: rows, columns and slices.
+/// The sums of the rows, columns and slices of a tensor.
 ///
-/// In a matrix, the slices along the first axis are its rows. In a tensor of three or more axes, a row contains all
-/// values with fixed indices along the first two axes. A column contains the values at the same position of all rows.
+/// In a matrix, the rows are the slices along the first axis. In a tensor of three or more axes, a row has all values
+/// with fixed indices along the first two axes. A column has the values at one position of all rows.
 #[derive(Debug, Default)]
 pub(super) struct Lines {
     /// The sums of the rows of a tensor of three or more axes. Empty for a matrix, and if a row has fewer than
@@ -50,8 +49,8 @@ pub(super) struct Lines {
 }
 
 vectorized! {
-    /// Adds the values of column k to `sums[k]`, and their squares to `squares[k]`. If both slices are empty, no column
-    /// sums are computed. Returns the sums of each row. A row has `width` values.
+    /// Returns the sums of each row of `width` values. Also adds the values of column k to `sums[k]`, and their squares
+    /// to `squares[k]`, unless both slices are empty.
     fn sums_of_lines(values: &[f32], width: usize, sums: &mut [f64], squares: &mut [f64]) -> Vec<Sums> {
         let mut rows = Vec::with_capacity(values.len() / width);
         for row in values.chunks(width) {
@@ -86,8 +85,8 @@ pub(super) struct UnfinishedLines {
 }
 
 impl UnfinishedLines {
-    /// Creates sums of 0. `shape` is the shape of a tensor, or of a range of its slices along the first axis. The shape
-    /// must have two axes or more, and no axis of size 0.
+    /// Creates sums of 0. `shape` is the shape of a tensor, or of a range of its slices along the first axis. It must
+    /// have two axes or more, and no axis of size 0.
     pub(super) fn new(shape: &[usize]) -> Self {
         let is_deep = shape.len() > 2;
         let second = if is_deep { shape[1] } else { 1 };
@@ -141,8 +140,8 @@ impl Lines {
         self.rows.extend(next.rows);
     }
 
-    /// Returns the results of the tests `rows`, `columns` and `slices`. `shape` is the shape of the whole tensor.
-    /// `moments` are the moments of the distribution of its values.
+    /// Returns the results of the tests `rows`, `columns` and `slices`. `shape` and `moments` describe the whole
+    /// tensor.
     pub(super) fn tests(&self, shape: &[usize], moments: &Moments) -> Vec<TestResult> {
         let count: usize = shape.iter().product();
         let first = if shape.len() > 2 { "slices" } else { "rows" };
@@ -160,11 +159,11 @@ impl Lines {
 }
 
 impl Lines {
-    /// Divides the slices along `axis` into `count` blocks of equal size. Returns whether the slices of each block have
-    /// equal mean squares, up to random differences. The mean squares of different blocks may differ.
+    /// Returns whether the slices of each block have equal mean squares, up to random differences. Each of the `count`
+    /// blocks has the same number of consecutive slices along `axis`. Different blocks may have different mean squares.
     ///
-    /// Also returns `false` if the sums of these slices are not stored, or if a slice has fewer than `MIN_LENGTH`
-    /// values.
+    /// Also returns `false` if the slices cannot be divided equally, if their sums are not stored, or if a slice has
+    /// fewer than `MIN_LENGTH` values.
     pub(super) fn is_alike_in_blocks(&self, shape: &[usize], axis: usize, count: usize) -> bool {
         let lines = match axis {
             0 => &self.first,
@@ -181,21 +180,22 @@ impl Lines {
             let mean = block.iter().map(|line| line.squares).sum::<f64>() / block.len() as f64;
             let deviations =
                 block.iter().map(|line| (line.squares / mean - 1.0).powi(2) * length as f64 / 2.0);
-            // The variance of a squared standardized value is 2 for normal values. It is less for uniform and truncated
-            // normal values, so the computed p-value is then greater than the exact p-value. The divisor 1.5 allows for
-            // values with heavier tails.
+            // The variance of a squared standard normal value is 2. The divisor 1.5 allows for values with heavier
+            // tails. For lighter tails, such as those of uniform values, the p-value is too large.
             block.len() == 1 || chi_square_at_least(deviations.sum::<f64>() / 1.5, block.len() as f64) > 1e-6
         })
     }
 }
 
-/// Tests whether the means and the mean squares of lines (rows, columns or slices) differ more than the means and mean
-/// squares of independent values. `name` is the name of the test, and `length` is the number of values of a line.
+/// Tests whether the means or mean squares of `lines` differ more than those of independent values. `length` is the
+/// number of values of a line.
 ///
-/// There are two p-values for the means, and two for the mean squares. The first is for the sum of the squared
-/// deviations of all lines, which is compared with a chi-square distribution. The second is for the largest deviation,
-/// and is multiplied by the number of lines. The p-value of the result is four times the smallest of these four
-/// p-values (Bonferroni's correction).
+/// There are two p-values for the means, and two for the mean squares:
+///
+/// - The first compares the sum of the squared deviations of all lines with a chi-square distribution.
+/// - The second is the p-value of the largest deviation, times the number of lines.
+///
+/// The p-value of the result is four times the smallest of these four (Bonferroni's correction).
 fn of_lines(name: &'static str, lines: &[Sums], length: usize, moments: &Moments) -> Option<TestResult> {
     let min_length = if moments.kurtosis < LIGHT_TAILED { MIN_LENGTH } else { 8 * MIN_LENGTH };
     if lines.len() < 2 || length < min_length {
@@ -211,11 +211,10 @@ fn of_lines(name: &'static str, lines: &[Sums], length: usize, moments: &Moments
     let mean = |line: &Sums| line.sum / n.sqrt();
     let square = |line: &Sums| (line.squares - n) / (n * variance_of_square).sqrt();
 
-    // If the deviations are normal, the sum of their squares is a chi-square variable of `count` degrees of freedom.
-    // After the correction by `normal_deviate`, the deviations of lines of `n` values have an excess kurtosis of at
-    // most `kurtosis / n`. This multiplies the variance of the sum by `factor`. The sum is then approximated by
-    // `factor` times a chi-square variable of `count / factor` degrees of freedom (Satterthwaite 1946), which has the
-    // same mean and variance.
+    // The sum of the squares of `count` normal deviations is a chi-square variable of `count` degrees of freedom. After
+    // the correction by `normal_deviate`, the deviations have an excess kurtosis of at most `kurtosis / n`. This
+    // multiplies the variance of the sum by `factor`. The sum is approximated by `factor` times a chi-square variable
+    // of `count / factor` degrees of freedom, which has the same mean and variance (Satterthwaite 1946).
     let excess = |deviations: f64, kurtosis: f64| {
         let factor = 1.0 + kurtosis / n / 2.0;
         chi_square_at_least(deviations / factor, count / factor)

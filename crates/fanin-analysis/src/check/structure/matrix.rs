@@ -2,9 +2,8 @@
 
 use crate::vectorized::vectorized;
 
-/// Values are called light-tailed if their kurtosis is below this limit. Normal values have a kurtosis of 3. For the
-/// sum of the squares of a few dozen light-tailed values, large deviations from the mean are about as rare as for
-/// normal values, or rarer.
+/// Values with a kurtosis below this limit are called light-tailed. Normal values have a kurtosis of 3. The sum of a
+/// few dozen squared light-tailed values has about the same tails as for normal values, or lighter tails.
 pub(super) const LIGHT_TAILED: f64 = 3.3;
 
 /// The structure of a tensor is tested only if the tensor has at least this many values.
@@ -16,10 +15,10 @@ const SHORT: usize = 4096;
 /// The number of partial sums of a scalar product. Separate sums allow the compiler to vectorize the loop.
 const LANES: usize = 16;
 
-/// A standardized value, rounded to bf16 to save memory. The type contains the bits of the bf16 number.
+/// The bits of a standardized value, rounded to bf16 to save memory.
 ///
-/// Rounding changes a value by at most 0.4 %. If the values are independent, so are the changes, and sums over many
-/// values hardly change.
+/// Rounding changes a value by at most 0.4 %. If the values are independent, so are the changes. Sums over many values
+/// then hardly change.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Rounded(u16);
 
@@ -56,8 +55,7 @@ pub(super) struct Matrix<'a> {
 }
 
 vectorized! {
-    /// Returns the scalar product of two vectors. The products of each chunk of 4096 values are added in f32, and the
-    /// sums of the chunks in f64.
+    /// Returns the scalar product of two vectors. At most 4096 products are added in f32. These sums are added in f64.
     pub(in crate::check) fn dot(a: &[f32], b: &[f32]) -> f64 {
         inlined_dot(a, b)
     }
@@ -84,7 +82,7 @@ pub(super) fn inlined_dot(a: &[f32], b: &[f32]) -> f64 {
 /// Returns the scalar product of a row of rounded values and a vector.
 #[inline(always)]
 pub(super) fn rounded_dot(row: &[Rounded], vector: &[f32]) -> f32 {
-    // With several groups of partial sums, an addition need not wait for the one before it. Each group is a separate
+    // With two groups of partial sums, an addition need not wait for the previous one. Each group is a separate
     // variable, so that the compiler keeps it in registers.
     let (mut first, mut second) = ([0f32; LANES], [0f32; LANES]);
     let ((a, a_rest), (b, b_rest)) = (row.as_chunks::<LANES>(), vector.as_chunks::<LANES>());
@@ -109,8 +107,7 @@ pub(super) fn rounded_dot(row: &[Rounded], vector: &[f32]) -> f32 {
     first.iter().sum::<f32>() + rest
 }
 
-/// Returns the sum of the values of a vector. The values of each chunk of 4096 are added in f32, and the sums of the
-/// chunks in f64. The function is always inlined, for use in functions that `vectorized!` declares.
+/// Like [`inlined_dot`], but returns the sum of the values of one vector.
 #[inline(always)]
 pub(super) fn inlined_sum(values: &[f32]) -> f64 {
     let mut sum = 0.0;

@@ -34,13 +34,12 @@ use part_sums::PartSums;
 /// limit, for example, if most values are rounded to one value.
 const MAX_KURTOSIS: f64 = 6.0;
 
-/// The tests of the structure of a tensor, or of a range of its rows. [`add`](Self::add) is called with the values,
-/// chunk by chunk.
+/// The tests of the structure of a tensor, or of a range of its rows. Values are added chunk by chunk.
 #[derive(Debug)]
 pub(crate) struct Structure {
-    /// Whether sums over the values are tested. If not, only rounding is tested. Sums are not tested if the tensor has
-    /// fewer than two axes, if the values have a large kurtosis, if a value is not finite or very large, if all values
-    /// of a tested range of rows are equal to the mean, or if a tested range has fewer than `MIN_VALUES` values.
+    /// Whether sums over the values are tested. If not, only rounding is tested. `false` if the tensor has fewer than
+    /// two axes or no values, if the kurtosis is `MAX_KURTOSIS` or more, or if [`PartSums::finish`] returned `None` for
+    /// a range of rows.
     sums: bool,
     /// The sums over the values, until [`finish`](Self::finish) is called.
     part: Option<PartSums>,
@@ -76,9 +75,9 @@ impl Structure {
         }
     }
 
-    /// Adds the next values in row-major order. `stored` has the values of the tensor. `values` has the random values
-    /// from which the plan computes the values of the tensor. The two slices differ only if the plan applies functions
-    /// to random values.
+    /// Adds the next values in row-major order. The test `rounded` uses `stored`, the values of the tensor. All other
+    /// tests use `values`. If the plan applies functions to random values, `values` has these random values. Outliers
+    /// of `stored` may be replaced by the mean in `values`.
     pub(crate) fn add(&mut self, stored: &[f64], values: &[f64]) {
         self.coarser.add(stored);
         if let Some(part) = &mut self.part {
@@ -109,9 +108,9 @@ impl Structure {
         self.sums && self.lines.is_alike_in_blocks(shape, axis, count)
     }
 
-    /// Returns at most one result for each test. `shape` is the shape of the whole tensor, and `moments` are the
-    /// moments of its values. If a test has several results, because it was made for several parts of the tensor or for
-    /// several distances, the smallest p-value is multiplied by the number of results (Bonferroni's correction).
+    /// Returns at most one result for each test. `shape` and `moments` describe the whole tensor. A test has several
+    /// results if there are several parts of the tensor or several distances. The smallest p-value is then multiplied
+    /// by the number of results (Bonferroni's correction).
     pub(crate) fn tests(&self, shape: &[usize], moments: &Moments) -> Vec<TestResult> {
         let mut results: Vec<TestResult> = Vec::new();
         for name in ["spectrum", "norm", "correlation", "symmetry"] {

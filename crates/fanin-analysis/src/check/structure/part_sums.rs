@@ -1,5 +1,4 @@
-//! Sums over the standardized values of a range of a tensor's rows, and the tests that need all of these values at
-//! once.
+//! Computes sums over a range of rows of a tensor, and runs the tests that need all rows of the range.
 
 use super::lags::{Lags, has_symmetry_test};
 use super::lines::{Lines, UnfinishedLines};
@@ -10,9 +9,8 @@ use crate::check::tensor_view::matrix;
 use crate::check::test_result::TestResult;
 use crate::vectorized::vectorized;
 
-/// The standardized values of a range of rows, and the sums that the tests of these values use. The values are added
-/// chunk by chunk. The sums are computed for whole blocks of rows, while the values of a block are in the CPU's
-/// second-level cache.
+/// Sums over the standardized values of a range of rows. Each block of rows is added to all sums while it is in the
+/// CPU's L2 cache.
 #[derive(Debug)]
 pub(super) struct PartSums {
     /// The shape of the range of rows. The size along the first axis is the number of rows.
@@ -56,15 +54,13 @@ vectorized! {
     }
 }
 
-/// Values of [`PartSums::recent`] that are no longer needed are removed only if there are at least this many, and at
-/// least four times as many as the values that are still needed.
+/// The smallest number of unneeded values that are removed from [`PartSums::recent`] at once.
 const MAX_UNNEEDED: usize = 1 << 15;
 
-/// Returns the number of rows of a block. The values of these rows fit into the CPU's second-level cache.
+/// Returns the number of rows of a block. A block fits into the CPU's L2 cache.
 ///
-/// The number is a multiple of 16, except for very long rows. Each block then starts at a multiple of 16 values.
-/// [`dot`] adds every 16th product to the same partial sum. The division into blocks therefore hardly changes which
-/// products are added together.
+/// The number is a multiple of 16, except for very long rows. Each of the 16 partial sums of [`dot`] then adds nearly
+/// the same products as without blocks.
 fn rows_of_block(columns: usize) -> usize {
     const VALUES: usize = 1 << 14;
     let rows = VALUES.div_ceil(columns).next_multiple_of(16);
@@ -72,8 +68,7 @@ fn rows_of_block(columns: usize) -> usize {
 }
 
 impl PartSums {
-    /// Creates the sums, before any value is added. `shape` is the shape of the range of rows: two axes or more, none
-    /// of size 0.
+    /// Creates sums of 0. `shape` is the shape of the range of rows. It must have two axes or more, none of size 0.
     pub(super) fn new(shape: &[usize], moments: Moments) -> Self {
         let (rows, columns) = matrix(shape);
         // For light-tailed values, the limit distributions of random matrices already hold for small matrices.
@@ -111,8 +106,7 @@ impl PartSums {
         }
     }
 
-    /// Adds the values of `recent` up to the index `end` (exclusive) to the sums of `lags`, `lines` and `products`.
-    /// These values must be whole rows.
+    /// Adds `recent[summed..end]` to the sums of `lags`, `lines` and `products`. The range must consist of whole rows.
     fn sum_rows(&mut self, end: usize) {
         let (_, columns) = matrix(&self.shape);
         let first = (self.count - (self.recent.len() - self.summed)) / columns;
@@ -138,9 +132,8 @@ impl PartSums {
     /// Returns the sums of the lines and the results of the tests `spectrum`, `norm`, `correlation` and `symmetry`. All
     /// rows must have been added.
     ///
-    /// Returns `None` if a value is NaN, infinite or very large, if all values are equal to the mean, or if there are
-    /// fewer than `MIN_VALUES` values. NaN and infinite values would make all sums NaN or infinite. Other tests report
-    /// such values.
+    /// Returns `None` if there are fewer than `MIN_VALUES` values, or if all values are equal to the mean. Also returns
+    /// `None` if a standardized value is NaN or has a magnitude of 1e6 or more. Other tests report such values.
     pub(super) fn finish(mut self) -> Option<(Lines, Vec<TestResult>)> {
         if self.count < MIN_VALUES || !self.all_small || self.squares == 0.0 {
             return None;
@@ -165,8 +158,8 @@ mod tests {
 
     #[test]
     fn sums_over_neighbouring_rows_do_not_depend_on_the_division_into_chunks() {
-        // Rows n and n + 2 are negatives of each other, and rows n and n + 1 are independent. With this number of
-        // rows, rows are removed from `recent` several times.
+        // Row n + 2 is row n times -1. Row n + 1 is independent of row n. There are so many rows that values are
+        // removed from `recent` several times.
         let (rows, columns) = (6000, 24);
         let value = |n: usize| {
             let (row, column) = (n / columns, n % columns);

@@ -1,17 +1,18 @@
 //! Tests whether the singular values of a matrix are those of independent values.
 //!
-//! The bidiagonalization of Golub and Kahan (1965) starts from a fixed vector. A few of its steps reduce the matrix to
-//! a small bidiagonal one. If the values of the matrix are independent and normal, the entries of the bidiagonal matrix
-//! are independent, and the square of each entry is a chi-square variable. The degrees of freedom are `rows`, `rows -
-//! 1`, ... on the diagonal, and `columns - 1`, `columns - 2`, ... on the superdiagonal (Silverstein 1985; Dumitriu and
-//! Edelman 2002). Each entry therefore has an exact p-value, and a full singular value decomposition is not needed. By
-//! the central limit theorem, the p-values are nearly exact for other distributions with finite fourth moments. A low
-//! rank, a few large singular values, or rows and columns of different magnitudes change the entries.
+//! A few steps of the bidiagonalization of Golub and Kahan (1965) reduce the matrix to a small bidiagonal matrix. The
+//! first step starts from a fixed vector. Let the values of the matrix be independent and standard normal. Then the
+//! entries of the bidiagonal matrix are independent, and the square of each entry is a chi-square variable. The degrees
+//! of freedom are `rows`, `rows - 1`, ... on the diagonal, and `columns - 1`, `columns - 2`, ... on the superdiagonal
+//! (Silverstein 1985; Dumitriu and Edelman 2002). Each entry therefore has an exact p-value, and a full singular value
+//! decomposition is not needed. For other distributions with finite fourth moments, the p-values are nearly exact, by
+//! the central limit theorem. The test finds a low rank, a few large singular values, and rows or columns of different
+//! magnitudes.
 //!
-//! The largest singular value of the bidiagonal matrix is a lower bound on the largest singular value of the whole
-//! matrix. This bound is compared with the Tracy-Widom distribution ([`tracy_widom`]). For a small matrix, more steps
-//! are made, so the bound is nearly the largest singular value itself. If training adds a matrix of low rank to the
-//! initial values, the largest singular value changes first.
+//! The largest singular value of the bidiagonal matrix is a lower bound on that of the whole matrix. The bound is
+//! compared with the Tracy-Widom distribution ([`tracy_widom`]). For a small matrix, more steps are made, so the bound
+//! is nearly exact. If training adds a matrix of low rank to the initial values, the largest singular value changes
+//! first.
 
 use fanin::linalg::singular_values;
 
@@ -30,12 +31,12 @@ const STEPS: usize = 6;
 /// largest singular value.
 const MAX_STEPS: usize = 40;
 
-/// The number of steps times the number of values of the matrix must not exceed this limit, because each step reads all
-/// values. But at least `STEPS` steps are made, even if they exceed the limit.
+/// The largest product of the number of steps and the number of values of the matrix. Each step reads all values. At
+/// least `STEPS` steps are made, even beyond this limit.
 const MAX_PRODUCTS: usize = 1 << 24;
 
-/// One pass over the matrix can compute both A v and A^T A v, but this makes rounding errors grow. The result is used
-/// only if they grow by at most this factor. Otherwise a separate pass computes the next right vector.
+/// The next right vector is computed from A^T A v only if rounding errors grow by at most this factor. Otherwise, this
+/// vector is computed in a separate pass over the matrix.
 const MAX_GROWTH: f64 = 30.0;
 
 /// A matrix is tested only if it has at least this many rows and at least this many columns.
@@ -60,8 +61,8 @@ pub(super) struct FirstProducts {
 }
 
 impl FirstProducts {
-    /// Creates the first right vector for a matrix of this size. No rows have been added yet. Returns `None` if the
-    /// matrix has fewer than `MIN_SIDE` rows or columns.
+    /// Creates the first right vector for a matrix of this size, with no rows added yet. Returns `None` if the matrix
+    /// has fewer than `MIN_SIDE` rows or columns.
     pub(super) fn new(rows: usize, columns: usize) -> Option<Self> {
         if rows.min(columns) < MIN_SIDE {
             return None;
@@ -79,8 +80,7 @@ impl FirstProducts {
     }
 }
 
-/// Returns whether a step computes both A v and A^T A v in one pass over the matrix A. Returns false if A has more than
-/// 16 times as many columns as rows.
+/// Returns whether a step computes A v and A^T A v in one pass over the matrix A.
 fn is_back_needed(rows: usize, columns: usize) -> bool {
     columns <= 16 * rows
 }
@@ -115,9 +115,11 @@ pub(super) fn tests(matrix: &Matrix<'_>, first: FirstProducts) -> Vec<TestResult
 
 /// Tests the entries of the bidiagonal matrix. `entries` has the square of each entry and its degrees of freedom.
 ///
-/// The test has two p-values. The first is the smallest p-value of a single entry, times the number of entries. For the
-/// second, each entry is transformed into a standard normal variable, and the sum of the squares of these variables is
-/// compared with a chi-square distribution. The p-value of the result is twice the smaller of the two.
+/// The p-value of the result is twice the smaller of two p-values:
+///
+/// - The first is the smallest p-value of a single entry, times the number of entries.
+/// - For the second, each entry is transformed into a standard normal variable. The sum of the squares of these
+///   variables is compared with a chi-square distribution.
 fn bulk(entries: &[(f64, f64)]) -> TestResult {
     let count = entries.len() as f64;
     let worst = entries.iter().map(|&(x, degrees)| chi_square(x, degrees)).fold(1.0, f64::min);
@@ -141,12 +143,14 @@ fn bulk(entries: &[(f64, f64)]) -> TestResult {
 ///
 /// Let A be the matrix, v the last right vector, l the new left vector and d the new diagonal entry. Let P(x) be the
 /// part of a vector x that is orthogonal to all right vectors so far. The next right vector is P(A^T l), divided by its
-/// length. P(A^T l) can be computed as P(A^T A v) / d, for this reason: A v is d l plus a linear combination of earlier
-/// left vectors. A^T maps the earlier left vectors to linear combinations of the right vectors so far, and P of such a
-/// combination is 0. The advantage is that one pass over the values of A computes both A v and A^T A v.
+/// length.
 ///
-/// The values of A are rounded. The entries are multiplied by a factor, as if the rounded values had the same mean
-/// square as the values before rounding.
+/// P(A^T l) is equal to P(A^T A v) / d. One pass over A can therefore compute both A v and the next right vector.
+/// Proof: A v is d l plus a linear combination of earlier left vectors. A^T maps these left vectors to linear
+/// combinations of the right vectors so far. P of such a combination is 0.
+///
+/// Rounding changes the mean square of the values of A. The entries are multiplied by a factor that corrects this
+/// change.
 fn bidiagonal(matrix: &Matrix<'_>, first: FirstProducts) -> Bidiagonal {
     let count = matrix.rounded.len();
     let scale = (matrix.mean_square * count as f64 / first.squares).sqrt();
@@ -169,8 +173,8 @@ fn bidiagonal(matrix: &Matrix<'_>, first: FirstProducts) -> Bidiagonal {
         diagonal.push(entry);
         left.push(u);
         if !is_last {
-            // The length of the part of A v that is a linear combination of earlier left vectors. If A^T l is computed
-            // from A^T A v, the errors of v are multiplied by this length and divided by the new diagonal entry.
+            // The length of the part of A v in the span of the earlier left vectors. If A^T l is computed from A^T A v,
+            // the errors of v are multiplied by `earlier / entry`.
             let earlier = (squares - entry * entry).max(0.0).sqrt();
             let is_precise = in_one_pass && entry > 0.0 && growth * earlier <= MAX_GROWTH * entry;
             growth = if is_precise { (growth * earlier / entry).max(1.0) } else { 1.0 };
@@ -203,8 +207,8 @@ struct Products {
 }
 
 impl Products {
-    /// Returns the products A v and A^T A v before any row of A is added. A has `columns` columns. A^T A v is computed
-    /// only if `back` is true.
+    /// Creates the products for a matrix A of `columns` columns, with no rows added yet. A^T A v is computed only if
+    /// `back` is true.
     fn new(columns: usize, back: bool) -> Self {
         Self { product: Vec::new(), back: vec![0.0; if back { columns } else { 0 }] }
     }
@@ -216,7 +220,7 @@ impl Products {
 }
 
 impl Matrix<'_> {
-    /// Returns the products of the matrix and a vector v. The product A^T A v is computed only if `back` is true.
+    /// Returns A v for the matrix A and the vector v, and A^T A v if `back` is true.
     fn products(&self, vector: &[f32], back: bool) -> Products {
         let mut products = Products::new(self.columns, back);
         products.add(self.rounded, vector);
@@ -230,8 +234,8 @@ impl Matrix<'_> {
 }
 
 vectorized! {
-    /// Appends the scalar product of each row and `vector` to `product`, and adds that product times the row to `back`.
-    /// If `back` is empty, it stays empty.
+    /// Appends the scalar product of each row and `vector` to `product`. Adds the row times this scalar product to
+    /// `back`, unless `back` is empty.
     fn add_products(rows: &[Rounded], vector: &[f32], product: &mut Vec<f32>, back: &mut [f32]) {
         for row in rows.chunks(vector.len()) {
             let factor = rounded_dot(row, vector);
@@ -267,8 +271,8 @@ vectorized! {
         sums
     }
 
-    /// Makes `vector` orthogonal to the unit vectors `known`, by subtracting its projections on them. The subtraction
-    /// is done twice, because rounding errors leave a part of the projections after the first time.
+    /// Makes `vector` orthogonal to the unit vectors `known`. The projections are subtracted twice, because the first
+    /// subtraction leaves rounding errors.
     fn orthogonalize(vector: &mut [f32], known: &[Vec<f32>]) {
         for _ in 0..2 {
             for unit in known {
@@ -344,8 +348,7 @@ mod tests {
                 Matrix { shape: &shape, rows, columns, skewness: 0.0, rounded: &rounded, mean_square };
             let mut first = FirstProducts::new(rows, columns).unwrap();
             first.add(&rounded);
-            // The rounded values have a quarter of the mean square of the values before rounding. Rounding never changes
-            // values that much, but the entries must be multiplied by 2.
+            // `mean_square` is four times that of the rounded values, so the entries must be multiplied by 2.
             let found = bidiagonal(&Matrix { mean_square: 4.0 * mean_square, ..matrix }, first);
             let (diagonal, beside) = reference(&matrix, found.diagonal.len());
             for (found, right) in found.diagonal.iter().zip(&diagonal).chain(found.beside.iter().zip(&beside))
