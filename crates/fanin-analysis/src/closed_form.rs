@@ -12,9 +12,10 @@ const MAX_ROOT: f64 = 1e7;
 /// tried.
 const NUMERATORS: [&str; 8] = ["0.02", "1", "0.01", "0.006", "0.2", "0.5", "2", "0.4"];
 
-/// Returns `text`, such as a spec, with a shorter form of each decimal number that has more than six characters. The
-/// form is a short fraction, a square root, or a number divided by a square root, if such a form equals the number up
-/// to rounding. Otherwise the form is the number rounded to four significant digits.
+/// Returns `text`, such as a spec, with long decimal numbers in a short form. A number is long if it has more than six
+/// characters. The short form is a short fraction, a square root, or a number divided by a square root, such as
+/// `1/sqrt(768)`. It must equal the number up to rounding. If there is no such form, the number is rounded to at least
+/// four significant digits.
 pub fn short_numbers(text: &str) -> String {
     let is_part = |character: char| character.is_ascii_alphanumeric() || matches!(character, '.' | '_');
     let (mut short, mut rest) = (String::new(), text);

@@ -31,8 +31,8 @@ pub fn text(plan: &Plan) -> String {
     }
 }
 
-/// Returns the shape and the distribution of each block of a plan as text. Blocks with equal descriptions are listed
-/// once, with the number of such blocks.
+/// Describes the blocks of a plan, for example `2 of 64 x 32 N(0, 0.02^2); 64 x 64 0 everywhere`. Blocks with equal
+/// descriptions are counted.
 fn blocks(plan: &Plan) -> String {
     let mut distinct: Vec<(String, usize)> = Vec::new();
     for block in plan.blocks() {

@@ -12,8 +12,8 @@ use crate::error::Result;
 /// The differences between two checkpoints.
 #[derive(Debug)]
 pub struct Diff {
-    /// The tensors that differ, in the order of the first checkpoint, followed by the tensors that only the second
-    /// checkpoint has.
+    /// The tensors that differ, in the order of the first checkpoint. Tensors that only the second checkpoint has come
+    /// last.
     pub differences: Vec<TensorDifference>,
     /// The number of tensors that are bitwise equal in both checkpoints.
     pub identical: u64,
@@ -72,8 +72,7 @@ impl TensorDifference {
         }
     }
 
-    /// Returns the difference between the types and shapes of two tensors of the same name. Returns `None` if type and
-    /// shape are equal.
+    /// Compares the types and shapes of two tensors of the same name. Returns `None` if both are equal.
     fn of_entries(a: &Entry, b: &Entry) -> Option<Self> {
         let change = match (a.shape == b.shape, a.dtype == b.dtype) {
             (true, true) => return None,

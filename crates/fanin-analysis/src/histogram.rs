@@ -5,12 +5,10 @@ use crate::vectorized::vectorized;
 /// The largest number of bars of a histogram that is shown to the user.
 pub(crate) const MAX_BARS: usize = 32;
 
-/// The number of bins in which values are counted. Each bar is the sum of many bins, and its edges are moved to edges
-/// of bins. This moves an edge by only a few percent of the width of the bar.
+/// The number of bins before `compact`. A bar is a sum of whole bins, so its edges are off by at most half a bin.
 const BINS: usize = 64 * MAX_BARS;
 
-/// A histogram with bins of equal width. If a value is outside of the range, the range is doubled until it contains the
-/// value.
+/// A histogram with bins of equal width. `extend_to` doubles its range until new values fit.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct RunningHistogram {
     /// The lower end of the range.
@@ -33,8 +31,7 @@ vectorized! {
 impl RunningHistogram {
     /// Returns an empty histogram whose initial range is `min` to `max`.
     pub(crate) fn new(min: f64, max: f64) -> Self {
-        // If `min` equals `max`, the range is empty. A bin is therefore at least as wide as the distance between
-        // adjacent f64 values at `min`.
+        // The width must be positive even if `min` equals `max`. It is at least the spacing of f64 values at `min`.
         let smallest = (min.abs() * f64::EPSILON).max(f64::MIN_POSITIVE);
         let width = (max / BINS as f64 - min / BINS as f64).max(smallest);
         Self { low: min, width, bins: vec![0; BINS] }
@@ -51,8 +48,8 @@ impl RunningHistogram {
         }
     }
 
-    /// Merges pairs of neighbouring bins. This doubles the width of each bin and the range of the histogram. `offset`
-    /// is the distance from the start of the new range to the start of the old range, in bins of the old width.
+    /// Merges pairs of neighbouring bins, which doubles the range. `offset` is the number of old bins by which the
+    /// range grows downwards.
     fn merge_pairs(&mut self, offset: usize) {
         let empty = vec![0; self.bins.len()];
         let old = std::mem::replace(&mut self.bins, empty);

@@ -1,10 +1,10 @@
-//! Checks and reports on initial checkpoints. The results are Rust types that serialize to JSON. The result of
-//! [`inspect`] also renders as an HTML page. The crate prints nothing.
+//! Checks checkpoints of initial weights, and reports their contents. The results are Rust types that serialize to
+//! JSON. The result of [`inspect`] also renders as an HTML page. The crate prints nothing.
 //!
 //! | module | purpose |
 //! |---|---|
 //! | [`verify`] | tests whether a checkpoint matches its recipe: the distributions and, with a seed, the exact values |
-//! | [`audit`] | needs no recipe: classifies the values of tensors as initialized (fresh), trained, repeated, uninitialized |
+//! | [`audit`] | classifies the values of tensors, without a recipe: initialized (fresh), trained, repeated, uninitialized |
 //! | [`inspect`] | reports the contents of a checkpoint: moments, histograms, spectra |
 //! | [`diff`] | compares the tensors of two checkpoints |
 //! | [`explain`] | explains a spec for a shape: the distribution, and the effect of the layer on a signal |

@@ -25,11 +25,11 @@ pub(crate) struct Extremes {
 }
 
 impl Extremes {
-    /// Adds a chunk of values. `first` is the row-major index of the first value, and `min` and `max` are the smallest and
-    /// the largest finite value of the chunk.
+    /// Adds a chunk of values. `first` is the row-major index of its first value. `min` and `max` are its smallest and
+    /// its largest finite value.
     pub(crate) fn add(&mut self, first: u64, values: &[f64], (min, max): (f64, f64)) {
-        // Most chunks of a large tensor contain no extreme value. `min` and `max` show this without a search of the
-        // chunk.
+        // `min` and `max` show whether the chunk contains an extreme value. Most chunks contain none, and are not
+        // searched.
         if self.smallest.get(MAX_OUTLIERS - 1).is_none_or(|last| min < last.value) {
             insert(&mut self.smallest, first, values, |a, b| a < b);
         }
@@ -51,8 +51,8 @@ impl Extremes {
     }
 }
 
-/// Inserts the finite numbers of `values` into `list`, which is sorted by `is_before`, and then truncates the list to
-/// `MAX_OUTLIERS` items. `first` is the row-major index of `values[0]`.
+/// Inserts the finite values into `list`, which is sorted by `is_before`. The list keeps at most `MAX_OUTLIERS` items.
+/// `first` is the row-major index of `values[0]`.
 fn insert(list: &mut Vec<IndexedValue>, first: u64, values: &[f64], is_before: impl Fn(f64, f64) -> bool) {
     for (index, &value) in (first..).zip(values) {
         let is_full = list.len() == MAX_OUTLIERS;

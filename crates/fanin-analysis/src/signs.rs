@@ -1,5 +1,5 @@
-//! A hash of numbers, and pseudo-random signs. The test of orthogonality, bidiagonalization, the Lanczos process,
-//! projections and sketches need fixed vectors that look random. The elements of these vectors are the signs.
+//! A hash of numbers, and pseudo-random signs. The signs are the elements of fixed vectors, such as the first vector of
+//! the Lanczos process.
 
 /// Returns +1 or -1, a fixed pseudo-random function of `n`.
 pub(crate) fn sign(n: u64) -> f64 {

@@ -64,8 +64,8 @@ impl Stats {
         finite.max = finite.max.max(max);
     }
 
-    /// Determines the outliers. Reduces the number of bins of the histogram, to save memory. This method is called
-    /// after the last value is added.
+    /// Determines the outliers, and compacts the histogram to save memory. Must be called after the last
+    /// [`Stats::add`].
     pub(crate) fn finish(&mut self) {
         let extremes = std::mem::take(&mut self.extremes);
         if let Some((mean, std)) = self.mean().zip(self.std()) {
@@ -86,8 +86,8 @@ impl Stats {
         self.finite.as_ref().map(|finite| finite.moments.mean)
     }
 
-    /// Returns the standard deviation of the finite values, or `None` if no value is finite. The sum of the squared
-    /// distances from the mean is divided by the number of values.
+    /// Returns the population standard deviation of the finite values (`ddof=0` in NumPy). Returns `None` if no value
+    /// is finite.
     pub fn std(&self) -> Option<f64> {
         self.finite.as_ref().map(|finite| finite.moments.std())
     }
@@ -116,9 +116,9 @@ impl Stats {
         bars.iter().map(|&count| HEIGHTS[(u128::from(count) * 8).div_ceil(highest.into()) as usize]).collect()
     }
 
-    /// Returns the histogram of the finite values: the edges of the bars in ascending order, and the number of values
-    /// in each bar. If all finite values are equal, there is one bar with two equal edges. If no value is finite, both
-    /// vectors are empty.
+    /// Returns the edges of the histogram's bars in ascending order, and the number of finite values in each bar. If
+    /// all finite values are equal, there is one bar with two equal edges. If no value is finite, both vectors are
+    /// empty.
     pub(crate) fn bars(&self) -> (Vec<f64>, Vec<u64>) {
         let Some(FiniteStats { moments, min, max, histogram }) = &self.finite else {
             return Default::default();
@@ -146,8 +146,8 @@ mod tests {
         whole.add(&values);
         let mut chunked = Stats::default();
         values.chunks(37).for_each(|chunk| chunked.add(chunk));
-        // The values are the integers 0 to 999 in shuffled order, each divided by 100 and increased by 1e6. The
-        // variance of the integers 0 to n - 1 is (n^2 - 1) / 12.
+        // The values are a permutation of 0 to 999, divided by 100, plus 1e6. The variance of the integers 0 to n - 1
+        // is (n^2 - 1) / 12.
         let std = (999_999.0f64 / 12.0).sqrt() / 100.0;
         for stats in [&whole, &chunked] {
             let (mean, measured) = (stats.mean().unwrap(), stats.std().unwrap());

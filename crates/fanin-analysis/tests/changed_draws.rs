@@ -1,5 +1,4 @@
-//! Tests the kinds that `audit` gives to values that torch drew, to such values after a change, and to values of
-//! unknown origin.
+//! Tests how `audit` classifies matrices that torch drew: unchanged, rounded, scaled, or with added noise.
 
 mod common;
 
@@ -59,8 +58,7 @@ fn a_draw_that_was_rounded_or_scaled_is_not_trained() {
     }
 }
 
-/// Returns a vector of 192 normal values with this mean, similar to a trained bias or the trained weight of a norm
-/// layer.
+/// Returns 192 normal values with the mean `mean`: 0 for a trained bias, 1 for the trained weight of a norm layer.
 fn trained_vector(name: &str, mean: f64) -> Tensor {
     let mut vector = Tensor::drawn_by_torch(name, "normal(std=0.01)", DType::F32, &[192], 555);
     let noise = Tensor::drawn_by_torch("noise", "normal(std=0.01)", DType::F32, &[192], name.len() as u64);
@@ -76,8 +74,8 @@ fn constant(name: &str, value: f64) -> Tensor {
     vector
 }
 
-/// Returns the kind that `audit` gives to a matrix of unknown origin, if the file also has the tensors `others`. torch
-/// drew the matrix with a seed that `audit` does not try, and the values were then changed.
+/// Returns the kind that `audit` gives to a matrix in a file that also has the tensors `others`. The matrix is a
+/// changed draw of torch, with a seed that `audit` does not try.
 fn kind_beside(others: Vec<Tensor>) -> &'static str {
     let matrix = drawn("normal(std=0.02)", DType::F32, 987_654, 0.03);
     let tensors: Vec<Tensor> = std::iter::once(matrix).chain(others).collect();

@@ -1,5 +1,5 @@
-//! Counts false alarms of `verify` and `audit` in correct files: many schemes, every type, both streams, and tensors of
-//! one value to four million values.
+//! Counts false alarms of `verify` and `audit` in correct files. The files cover many schemes, every element type and
+//! both streams. A tensor has one to four million values.
 
 mod common;
 
@@ -7,8 +7,7 @@ use common::{File, Tensor, deviations};
 use fanin::DType;
 use fanin_analysis::check::Kind;
 
-/// The specs that are tested. Each spec is tested with random shapes. The two numbers are the smallest and the largest
-/// number of axes of these shapes.
+/// The tested specs, each with the smallest and the largest number of axes of its random shapes.
 const SPECS: &[(&str, usize, usize)] = &[
     ("normal(std=0.02)", 0, 5),
     ("normal(mean=1, std=0.1)", 0, 5),
@@ -76,8 +75,8 @@ struct Counts {
     trained: Vec<String>,
 }
 
-/// Writes, verifies and audits `files` correct files of six tensors. A tensor has at most 2^`bits` values. `first` is
-/// the number of the first file. The number of a file determines its seeds.
+/// Writes, verifies and audits `files` correct files of six tensors with at most 2^`bits` values each. The seeds of
+/// file `n` are derived from `first + n`.
 fn count(files: usize, bits: usize, first: u64) -> Counts {
     let mut counts = Counts::default();
     for number in 0..files as u64 {
@@ -116,8 +115,7 @@ fn count(files: usize, bits: usize, first: u64) -> Counts {
             if !found.problems.is_empty() {
                 counts.problems.push(format!("{}: {:?}", name(n), found.problems));
             } else if found.kind == Kind::Other && !specs[n].contains("b=9") {
-                // A spec with `b=9` truncates the distribution on one side only. `audit` cannot recognize such a
-                // distribution, so these specs are not counted.
+                // `audit` cannot recognize a distribution that is truncated on one side only, as with `b=9`.
                 counts.trained.push(format!("{}: {:?}", name(n), found.notes));
             }
         }
@@ -141,8 +139,8 @@ fn stacks_of_orthogonal_2_by_2_matrices_have_no_problems_in_audit() {
     }
 }
 
-/// Prints the numbers of files and values, and the false alarms. The environment variable `FILES` is the number of
-/// files, and `BITS` is the base-2 logarithm of the largest number of values of a tensor.
+/// Prints the false alarms, and the numbers of files, tensors and values. The environment variable `FILES` sets the
+/// number of files. `BITS` limits the size of a tensor to 2^`BITS` values.
 #[test]
 #[ignore = "takes minutes"]
 fn a_thousand_correct_files_pass() {
@@ -151,7 +149,7 @@ fn a_thousand_correct_files_pass() {
     };
     let counts = count(number("FILES", 1000), number("BITS", 22), 10_000);
     println!("{counts:#?}");
-    // At an alpha of 0.001, at most one file in a thousand fails on average. The probability that more than 8 files in
-    // a thousand fail is then at most about 1e-6.
+    // At an alpha of 0.001, at most one of 1000 files fails on average. A failed file adds one text to
+    // `counts.verify`, and one more for each failed tensor. More than 4 failed files have a probability of 0.4%.
     assert!(counts.verify.len() <= 8 && counts.problems.is_empty(), "{} files", counts.files);
 }

@@ -39,8 +39,8 @@ fn transposed(values: &[f64], columns: usize) -> Vec<f64> {
     (0..values.len()).map(|n| values[n % rows * columns + n / rows]).collect()
 }
 
-/// Checks that one of `tests` fails in `verify`. Also checks that `audit` finds a problem, or does not classify every
-/// tensor as fresh (freshly initialized). `what` describes the change of the tensors.
+/// Checks that `verify` fails in one of `tests`. `audit` must find a problem, or a tensor that is not fresh (freshly
+/// initialized). `what` describes how the tensors were changed.
 fn found(what: &str, tensors: &[Tensor], tests: &[&str]) {
     let file = File::new(tensors);
     let deviations = file.deviations(RULE);

@@ -14,10 +14,8 @@ pub(crate) struct BackgroundSync {
 }
 
 impl BackgroundSync {
-    /// Starts a thread for `file`, and requests the first synchronization.
-    ///
-    /// Returns `None` if the file handle cannot be duplicated or the thread cannot be started. The caller's final
-    /// `sync_all` then synchronizes all data.
+    /// Starts the thread, and requests the first synchronization. Returns `None` if the thread cannot be started. The
+    /// final `sync_all` of the caller is then sufficient.
     pub(crate) fn start(file: &File) -> Option<Self> {
         let file = file.try_clone().ok()?;
         let (requests, received): (_, Receiver<()>) = channel();
@@ -35,8 +33,8 @@ impl BackgroundSync {
         Some(sync)
     }
 
-    /// Requests a synchronization, and does not wait for its end. If an earlier synchronization has failed, the thread
-    /// has ended, and the request is ignored. [`finish`](Self::finish) then returns the error.
+    /// Requests a synchronization, and does not wait for its end. After a failed synchronization, requests are ignored,
+    /// and [`finish`](Self::finish) returns the error.
     pub(crate) fn request(&self) {
         _ = self.requests.send(());
     }

@@ -16,15 +16,15 @@ use crate::paths::parent_folder;
 /// A reader of tensors that are not in safetensors files, for [`Checkpoint::from_source`]. Several threads may read at
 /// the same time.
 pub trait ReadTensor: std::fmt::Debug + Send + Sync {
-    /// Reads bytes of the tensor with the index `number` into `bytes`. The first of these bytes is at `offset` in the
-    /// tensor. The values must be in row-major order and little-endian.
+    /// Fills `bytes` with data of the tensor at index `number` of the manifest. The data starts `offset` bytes after
+    /// the start of the tensor. The values must be in row-major order and little-endian.
     ///
     /// # Errors
     /// Returns an error if the tensor cannot be read.
     fn read(&self, number: usize, offset: u64, bytes: &mut [u8]) -> Result;
 
-    /// Returns whether the tensors must be read one after another, in the order of their indices. This is necessary if
-    /// only one tensor at a time is copied to memory, or if several processes read together.
+    /// Returns whether the tensors must be read one after another, in the order of their indices. This is necessary,
+    /// for example, if only one tensor at a time is kept in memory, or if several processes read each tensor together.
     fn is_sequential(&self) -> bool {
         false
     }
@@ -55,21 +55,23 @@ pub struct Checkpoint {
 impl Checkpoint {
     /// Opens the checkpoint at `path`: a safetensors file, a JSON index, or a folder. Only headers are read.
     ///
-    /// If `path` is a folder, the function opens the index if it exists, or else `model.safetensors` if it exists, or
-    /// else all safetensors files in alphabetical order.
+    /// In a folder, the function opens the first of these that exists: the index, `model.safetensors`, or all
+    /// safetensors files in alphabetical order.
     ///
     /// # Errors
-    /// Returns an error if a file cannot be read or has an invalid header, if two files have a tensor of the same name,
-    /// or if an index and its files do not have the same tensors. There is one exception. A tensor may have a second
-    /// copy, in a file that the index does not assign to the tensor. This copy is not read, and
+    /// Returns an error if a file cannot be read, if its header is invalid, or if a folder has no safetensors file.
+    /// Without an index, it is an error if two files have a tensor of the same name. With an index, it is an error if
+    /// the index and its files do not have the same tensors.
+    ///
+    /// A file may also have a copy of a tensor that the index assigns to another file. Such a copy is not read, and
     /// [`Checkpoint::warnings`] contains a message.
     pub fn open(path: &Path) -> Result<Self> {
         let (paths, index) = locate(path)?;
         let files = paths.iter().map(|path| SafetensorsFile::open(path)).collect::<Result<Vec<_>>>()?;
         let mut manifest = Manifest::default();
         let (mut file_of_tensor, mut file_of_name) = (Vec::new(), BTreeMap::new());
-        // Second copies of tensors: the index assigns each of these tensors to a different file. The file with the
-        // second copy may be left over from an older version of the checkpoint.
+        // Copies of tensors that the index assigns to another file. The file with the copy may be left over from an
+        // older version of the checkpoint.
         let mut stale: Vec<(&str, &PathBuf, String)> = Vec::new();
         for (number, file) in files.iter().enumerate() {
             for (key, value) in &file.manifest.metadata {
@@ -117,13 +119,14 @@ impl Checkpoint {
         Self { manifest, source: Source::Other(source), warnings: Vec::new() }
     }
 
-    /// The largest number of values that [`values`](Self::values) gives to `take` in one call. As f64 values, they fill
-    /// 8 KiB of the L1 cache, so reading them several times is fast.
+    /// The largest number of values that [`values`](Self::values) passes to one call of `take`. As f64, these values
+    /// take 8 KiB and fit in the L1 cache. They can therefore be read several times at little cost.
     pub const CHUNK: usize = 1 << 10;
 
-    /// Calls `take` with all values of the tensor with the index `number`, converted to f64 by [`decode`]. The values
-    /// are passed in chunks of at most [`CHUNK`](Self::CHUNK), in row-major order. Does not call `take` if fanin cannot
-    /// convert values of the tensor's type to f64.
+    /// Calls `take` with all values of the tensor `manifest.entries[number]`, in row-major order. Each call receives a
+    /// chunk of at most [`CHUNK`](Self::CHUNK) values, converted to f64 by [`decode`].
+    ///
+    /// Does not call `take` if fanin cannot convert values of the tensor's type to f64.
     ///
     /// # Errors
     /// Returns an error if the tensor cannot be read.
@@ -148,9 +151,8 @@ impl Checkpoint {
         if !entry.dtype.is_read() {
             return Ok(());
         }
-        // Each read also returns the values in the gaps between ranges, so that neighbouring short ranges need only one
-        // read. If the first range is short, the first read is shorter, because there may be no other range.
-        // `first` is the row-major index of the first value in `bytes`.
+        // One read covers several short ranges and the gaps between them. If the first range is short, so is the first
+        // read, because there may be only one range. `first` is the row-major index of the first value in `bytes`.
         let (mut first, mut bytes, mut values) = (0, Vec::new(), Vec::new());
         let size = entry.dtype.size();
         let mut length = FIRST_READ;
@@ -173,8 +175,8 @@ impl Checkpoint {
         Ok(())
     }
 
-    /// Reads bytes of the tensor with the index `number` into `bytes`. The first of these bytes is at `offset` in the
-    /// tensor.
+    /// Fills `bytes` with data of the tensor `manifest.entries[number]`. The data starts `offset` bytes after the start
+    /// of the tensor.
     ///
     /// # Errors
     /// Returns an error if the tensor cannot be read.
@@ -196,8 +198,8 @@ impl Checkpoint {
         }
     }
 
-    /// Returns `count` values of the tensor with the index `number`, from the row-major index `first` on, converted to
-    /// f64 by [`decode`].
+    /// Returns `count` consecutive values of the tensor `manifest.entries[number]`, converted to f64 by [`decode`]. The
+    /// first value has the row-major index `first`.
     ///
     /// # Errors
     /// Returns an error if the tensor cannot be read.
@@ -209,8 +211,8 @@ impl Checkpoint {
     }
 }
 
-/// The tensors of a model: a manifest, which has their names, types and shapes, or an open checkpoint, which also has
-/// their values.
+/// The tensors of a model, from a manifest or from an open checkpoint. A manifest has the names, types and shapes of
+/// the tensors. A checkpoint also has their values.
 #[derive(Debug)]
 pub enum ModelSource {
     /// The tensors of a built-in model, or of a manifest. They have no values.
@@ -285,8 +287,8 @@ fn locate(path: &Path) -> Result<(Vec<PathBuf>, Option<Index>)> {
     Ok((paths, None))
 }
 
-/// Returns the paths of the safetensors files of a folder without an index: only `model.safetensors` if this file
-/// exists, otherwise all safetensors files.
+/// Finds the safetensors files of a folder that has no index. Returns only `model.safetensors` if this file exists,
+/// otherwise all files.
 fn files_in_folder(folder: &Path) -> Result<Vec<PathBuf>> {
     let single = folder.join(SINGLE_FILE);
     if single.is_file() {
@@ -326,15 +328,13 @@ fn no_safetensors(folder: &Path) -> String {
     described.unwrap_or(message)
 }
 
-/// Compares an index with the files that the index names. Returns a message for each inconsistency that does not
-/// prevent reading.
+/// Compares an index with its files. Returns warnings about inconsistencies that do not prevent reading.
 ///
 /// `file_of_name` maps the name of each tensor to the position of its file in `paths`. `size` is the total size of all
 /// tensors in bytes.
 ///
 /// # Errors
-/// Returns an error if a file does not have a tensor that the index assigns to this file, or if a file has a tensor
-/// that is not in the index.
+/// Returns an error if the index and the files do not have the same tensors, or if the folder cannot be read.
 fn compare_with_index(
     path: &Path,
     index: &Index,
@@ -366,8 +366,7 @@ fn compare_with_index(
     Ok(warnings)
 }
 
-/// Returns the names of files that look like further shards of the checkpoint: they are in the same folder as `paths`
-/// and are named like shards, but are not in `paths`.
+/// Returns the names of files in the same folder that are named like shards, but are not in `paths`.
 fn unindexed_files(paths: &[PathBuf]) -> Result<Vec<String>> {
     let folder = paths.first().map_or(Path::new("."), |path| parent_folder(path));
     let mut names = Vec::new();

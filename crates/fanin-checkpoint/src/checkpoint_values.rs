@@ -40,8 +40,8 @@ pub(crate) enum Step<'a> {
 }
 
 impl<'a> CheckpointValues<'a> {
-    /// Returns the values of a plan. Each chunk is reported to `progress` after the callback of
-    /// [`for_each`](Self::for_each) has received the chunk. If `cancel` is cancelled, `for_each` stops.
+    /// Returns the values of a plan. [`for_each`](Self::for_each) reports each chunk to `progress` after its callback
+    /// returns, and stops if `cancel` is cancelled.
     pub(crate) fn new(plan: &'a CheckpointPlan, progress: &'a dyn Progress, cancel: &'a CancelToken) -> Self {
         let CheckpointPlan { planned, copies, replay, draw, .. } = plan;
         Self { planned, copies: copies.as_deref(), replay: replay.as_ref(), draw: *draw, progress, cancel }

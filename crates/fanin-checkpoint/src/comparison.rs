@@ -6,8 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
 
-/// A difference in the header or in the size between an existing file and the planned file. No values are read to find
-/// such a difference.
+/// A difference between an existing file and the planned file, found without reading values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum HeaderDifference {
     /// The headers differ: the existing file was written for other tensors, another seed or another recipe.
@@ -16,7 +15,7 @@ pub(crate) enum HeaderDifference {
     Size,
 }
 
-/// Compares the header and the size in bytes of the file at `path` with `header` and `size`. Returns `None` if both are
+/// Compares the file at `path` with the expected `header` and the expected `size` in bytes. Returns `None` if both are
 /// equal.
 pub(crate) fn header_difference(path: &Path, header: &[u8], size: u64) -> Result<Option<HeaderDifference>> {
     let mut file = File::open(path).map_err(Error::io("open", path))?;

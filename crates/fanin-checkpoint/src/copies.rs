@@ -28,8 +28,8 @@ pub(crate) enum Fit {
     Grown,
 }
 
-/// Returns the relation between the shape `source` of a source tensor and the shape `target` of the written tensor.
-/// Returns `None` if a tensor of the shape `source` cannot be copied to a tensor of the shape `target`.
+/// Compares the shape `source` of a source tensor with the shape `target` of the written tensor. Returns `None` if the
+/// source tensor cannot be copied to the written tensor.
 pub(crate) fn fit(source: &[usize], target: &[usize]) -> Option<Fit> {
     if target.ends_with(source) {
         return Some(Fit::Repeated);
@@ -42,8 +42,8 @@ pub(crate) fn fit(source: &[usize], target: &[usize]) -> Option<Fit> {
 /// The number of new rows that are computed in one pass over the old rows.
 const ROWS: usize = 16;
 
-/// The factor by which the covariance of the old rows is multiplied to get the covariance of the new rows. The method
-/// `resize_token_embeddings` of transformers uses the same factor.
+/// The covariance of the new rows divided by the covariance of the old rows. The method `resize_token_embeddings` of
+/// transformers uses the same factor.
 const COVARIANCE_FACTOR: f64 = 1e-9;
 
 impl CopySource {
@@ -54,9 +54,8 @@ impl CopySource {
         Self { checkpoint, numbers }
     }
 
-    /// Sends values of the written tensor `planned`, which is copied from a tensor of the checkpoint. `values` is the
-    /// range of the row-major indices of these values. `native` is the native stream of the written tensor, or `None`
-    /// on the torch stream.
+    /// Sends the values of the copied tensor `planned` that have the row-major indices `values`. `native` is `None` on
+    /// the torch stream.
     pub(crate) fn send(
         &self,
         planned: &Planned,
@@ -114,8 +113,8 @@ impl CopySource {
         Ok(())
     }
 
-    /// Sends values of the written tensor. The copied values are in the region that begins at the index 0 along each
-    /// axis and has the shape of the source tensor. All other values are drawn according to `plan`.
+    /// Sends values of a written tensor that is larger than the source tensor. The source tensor is copied to the start
+    /// of each axis. All other values are drawn according to `plan`.
     fn send_grown(
         &self,
         number: usize,
@@ -143,8 +142,8 @@ impl CopySource {
         Ok(())
     }
 
-    /// Replaces values in `bytes` by the values of the source tensor at the same indices. `bytes` are the values of a
-    /// region of the written tensor. The region begins at the index `start` and has the shape `size`.
+    /// Copies values of the source tensor into `bytes`, a region of the written tensor. The region begins at the index
+    /// `start` and has the shape `size`. Values outside the source tensor do not change.
     fn overwrite(
         &self,
         number: usize,
@@ -172,13 +171,14 @@ impl CopySource {
         Ok(())
     }
 
-    /// Sends values of the new rows, which come after the rows of the source tensor (the old rows). A new row is the
-    /// mean of the old rows plus normal values. The covariance of the normal values is the covariance of the old rows
-    /// times [`COVARIANCE_FACTOR`].
+    /// Sends values of the new rows, which come after the rows of the source tensor (the old rows).
     ///
-    /// Let x_i be the n old rows, m their mean, and z_i standard normal values. The new row is
-    /// `m + sqrt(COVARIANCE_FACTOR / n) * sum(z_i * (x_i - m))`. The values z_i of new row r are row r of an f64 tensor
-    /// with n columns. The native stream draws this tensor under the name of the written tensor.
+    /// A new row is `m + sqrt(COVARIANCE_FACTOR / n) * sum(z_i * (x_i - m))`. Here, x_i are the n old rows, m is their
+    /// mean, and z_i are standard normal values. The covariance of a new row is therefore [`COVARIANCE_FACTOR`] times
+    /// the covariance of the old rows.
+    ///
+    /// The native stream draws the values z_i as an f64 tensor with n columns, under the name of the written tensor.
+    /// Row r of this tensor belongs to new row r.
     fn send_new_rows(
         &self,
         number: usize,
@@ -233,7 +233,7 @@ impl CopySource {
         Ok(sums.into_iter().map(|sum| sum / rows).collect())
     }
 
-    /// Returns `count` new rows. Row r of `normals` has the values z_i from which new row r is computed (see
+    /// Returns `count` new rows. Row r of `normals` contains the values z_i of new row r (see
     /// [`send_new_rows`](Self::send_new_rows)).
     fn new_rows(
         &self,

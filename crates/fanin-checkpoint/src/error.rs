@@ -57,10 +57,10 @@ pub enum Error {
     Request(String),
 }
 
-/// The option that allows a request which is not allowed by default.
+/// The option that allows a refused request ([`Error::Refused`]).
 ///
 /// The name of the option depends on the interface, for example `--force` on the command line and `force=True` in
-/// Python. Each interface adds its name of the option to the error message.
+/// Python. Each interface adds its own name of the option to the error message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Remedy {

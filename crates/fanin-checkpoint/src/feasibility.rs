@@ -12,8 +12,9 @@ use crate::options::StreamKind;
 /// Checks that the tensors can be drawn from the stream and written to a file.
 ///
 /// # Errors
-/// Returns an error if the tensors have more bytes than a file can have. On the native stream, also returns an error if
-/// two tensors have the same canonical name, or if the stream does not implement the algorithm of a plan.
+/// Returns an error if all tensors together have more than `MAX_FILE_BYTES` bytes. On the native stream, two tensors
+/// with the same canonical name are also an error. So is a plan that requires rejection sampling, unless the plan has
+/// blocks.
 pub(crate) fn check(planned: &[Planned], stream: StreamKind) -> Result {
     let total = planned.iter().try_fold(0u64, |total, planned| total.checked_add(planned.entry.bytes()));
     if total.is_none_or(|total| total > MAX_FILE_BYTES) {
@@ -40,8 +41,8 @@ fn check_native(planned: &[Planned]) -> Result {
         } else {
             Native::new(0).tensor(name)
         };
-        // Only plans whose preparation is fast are checked. The preparation of an orthogonal plan is slow, because it
-        // factors a matrix, and a block of a plan with blocks can be orthogonal too.
+        // Orthogonal plans are not checked, because their preparation factors a matrix. Plans with blocks are not
+        // checked either.
         let cheap = planned.plan.as_ref().filter(|plan| {
             !matches!(plan.distribution(), Distribution::Orthogonal { .. } | Distribution::Blocks { .. })
         });

@@ -21,8 +21,8 @@ pub struct SafetensorsFile {
 }
 
 impl SafetensorsFile {
-    /// Opens a file and reads its header. The lengths in the header are compared with the size of the file before
-    /// memory is allocated.
+    /// Opens a file and reads its header. The length of the header is compared with the size of the file before memory
+    /// for the header is allocated.
     ///
     /// # Errors
     /// Returns an error if the file cannot be read, if its header is invalid, or if the header does not match the file
@@ -42,9 +42,8 @@ impl SafetensorsFile {
     }
 }
 
-/// Reads bytes of the file into `bytes`. The first of these bytes is at `offset` in the file. The result does not
-/// depend on the current position of the file, so several threads can read the file at the same time. On Windows, the
-/// read changes the position.
+/// Fills `bytes` from the file, starting at `offset`. Several threads can read the file at the same time, because the
+/// current position of the file is not used.
 #[cfg(unix)]
 fn read_exact_at(file: &File, offset: u64, bytes: &mut [u8]) -> std::io::Result<()> {
     std::os::unix::fs::FileExt::read_exact_at(file, bytes, offset)

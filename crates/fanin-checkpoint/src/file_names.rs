@@ -16,7 +16,7 @@ pub(crate) fn dcp_file(number: usize) -> String {
     format!("shard-{number:05}-model-00001-of-00001.safetensors")
 }
 
-/// Returns true if readers of the `hf` layout treat a file with this name as a part of the checkpoint in the folder.
+/// Returns true if `name` is a file name of the `hf` layout, such as `model-00001-of-00002.safetensors`.
 pub(crate) fn is_hf_name(name: &str) -> bool {
     name == SINGLE_FILE
         || name == INDEX

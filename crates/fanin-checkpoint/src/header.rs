@@ -3,14 +3,11 @@
 use fanin_recipe::Entry;
 use serde_json::{Map, Value, json};
 
-/// Returns the first bytes of a safetensors file with these tensors: the length of the header, and the header itself.
-/// The header is padded with spaces to a multiple of eight bytes. The metadata is sorted by key, so that equal requests
-/// give equal bytes.
+/// Returns the first bytes of a safetensors file: the length of the header, and the header itself. The header is padded
+/// with spaces to a multiple of eight bytes. The metadata is sorted by key, so that equal requests give equal bytes.
 ///
-/// The tensors are in the order of `entries`, which is the order of a state dict. There are no gaps between the
-/// tensors, because readers reject gaps. A tensor can therefore begin at an offset that is not a multiple of the size
-/// of its type. For example, an I64 tensor can follow an odd number of F32 values. The format allows such offsets. (The
-/// safetensors library avoids them by sorting the tensors by the size of their type.)
+/// The tensors have the order of `entries`, without gaps, because readers reject gaps. Offsets can therefore be
+/// unaligned. For example, an I64 tensor can follow an odd number of F32 values. The format allows this.
 pub(crate) fn to_bytes(entries: &[Entry], metadata: &[(String, String)]) -> Vec<u8> {
     let mut metadata: Vec<_> = metadata.to_vec();
     metadata.sort();

@@ -24,9 +24,8 @@ impl Index {
     /// Reads and checks an index, but does not open the files that the index names.
     ///
     /// # Errors
-    /// Returns an error if the file cannot be read or is not an index, or if the index is empty or lists a tensor
-    /// twice. Also returns an error if a file name contains a folder, because an index must not cause readers to open
-    /// files in other folders.
+    /// Returns an error if the file cannot be read, is not an index, lists no tensor, or lists a tensor twice. A file
+    /// name with a folder is also an error, because an index must not make readers open files in other folders.
     pub(crate) fn read(path: &Path) -> Result<Self> {
         let metadata = std::fs::metadata(path).map_err(Error::io("open", path))?;
         regular(path, &metadata)?;

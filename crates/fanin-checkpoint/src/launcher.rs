@@ -1,5 +1,5 @@
-//! The choice of the partition that this process writes. The partition is given by an argument, or by the environment
-//! variables of a launcher (Slurm, torchrun, MPI and others).
+//! Selects the partition that this process writes. The source is an argument, or the environment variables of a
+//! launcher (Slurm, torchrun, MPI and others).
 
 use crate::error::{Error, Remedy, Result};
 use crate::options::Partition;
@@ -9,9 +9,9 @@ use crate::options::Partition;
 pub enum PartitionArgument {
     /// The given partition.
     Partition(Partition),
-    /// The partition that the environment variables of the launcher give. The field is the number of partitions. With
-    /// `None`, this number is read from the environment variables too. `Some` is required if the launcher sets no
-    /// variable for the number.
+    /// The partition is read from the environment variables of the launcher. The field is the number of partitions. If
+    /// the field is `None`, this number is read from the environment variables too. `Some` is required for launchers
+    /// that set no variable for the number, such as Kubernetes.
     Auto(Option<usize>),
 }
 
@@ -39,8 +39,8 @@ pub fn parse_partition(text: &str) -> std::result::Result<PartitionArgument, Str
     }
 }
 
-/// The environment variables by which a launcher, such as Slurm or torchrun, tells a process its index and the number
-/// of processes.
+/// The environment variables of a launcher, such as Slurm or torchrun. They give a process its index and the number of
+/// processes.
 struct Launcher {
     name: &'static str,
     /// The environment variable with the index of this process.
@@ -79,8 +79,9 @@ impl PartitionArgument {
     /// Returns the partition of this process. `variable` returns the value of an environment variable, or `None`.
     ///
     /// # Errors
-    /// Returns [`Error::Refused`] if the variables of no launcher are set, if the variables of two launchers contradict
-    /// each other, or if the number of processes is unknown.
+    /// Returns [`Error::Refused`] if the variables of no launcher are set, or if the variables of two launchers
+    /// contradict each other. Other causes are a variable that is not a number, an index that is out of range, and an
+    /// unknown number of processes.
     pub fn resolve(self, variable: impl Fn(&str) -> Option<String>) -> Result<Partition> {
         let count = match self {
             PartitionArgument::Partition(partition) => return Ok(partition),
@@ -90,8 +91,8 @@ impl PartitionArgument {
         for launcher in &LAUNCHERS {
             found.extend(launcher.partition(count, &variable)?.map(|partition| (launcher, partition)));
         }
-        // If one launcher has started several processes, launchers that have started a single process are ignored. For
-        // example, each job of a Slurm array may start a single process with srun.
+        // A launcher of several processes takes precedence over launchers of a single process. For example, each job of
+        // a Slurm array may start a single process with srun.
         if found.iter().any(|(_, partition)| partition.count > 1) {
             found.retain(|(_, partition)| partition.count > 1);
         }
@@ -112,8 +113,8 @@ impl PartitionArgument {
 }
 
 impl Launcher {
-    /// Returns the partition that the environment variables of this launcher give, or `None` if the variables are not
-    /// set. If `count` is `Some`, `count` replaces the launcher's number of processes.
+    /// Returns the partition of this process, or `None` if the variables of this launcher are not set. `Some(count)`
+    /// replaces the launcher's number of processes.
     fn partition(
         &self,
         count: Option<usize>,

@@ -12,8 +12,8 @@ use crate::value_buffer::ValueBuffer;
 /// depend on the size of the checkpoint.
 pub(crate) const CHUNK: usize = 16 << 20;
 
-/// The number of buffers. One buffer is being filled, one is being written to a file, and one is in the channel between
-/// the two threads. With the third buffer, small differences in speed do not make a thread wait.
+/// The number of buffers. Two would suffice, but with a third one, small differences in speed do not make a thread
+/// wait.
 const BUFFERS: usize = 3;
 
 /// A message to the receiving thread.
@@ -84,9 +84,8 @@ impl MessageSender {
         self.messages.send(message).map_err(|_| Stopped::Disconnected)
     }
 
-    /// Waits for a free buffer, and returns it. `bytes` is the number of bytes that the caller will write to the
-    /// buffer. If `bytes` is larger than a chunk, also waits until at most one other buffer is in use, to limit the
-    /// memory use.
+    /// Waits for a free buffer for `bytes` bytes, and returns it. If `bytes` is larger than [`CHUNK`], also waits until
+    /// at most one other buffer is in use, to limit the memory use.
     pub(crate) fn buffer(&mut self, bytes: usize) -> Result<ValueBuffer, Stopped> {
         let needed = if bytes > CHUNK { BUFFERS - 1 } else { 1 };
         while self.free.len() < needed {

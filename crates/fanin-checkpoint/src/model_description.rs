@@ -27,12 +27,12 @@ impl ModelDescription {
     /// Reads the description of a model. `path` is the name of a built-in model, or the path of a checkpoint or a
     /// manifest.
     ///
-    /// If `path` is one shard of a checkpoint, and the index in the same folder lists this shard, the headers of all
+    /// `path` can be one shard of a checkpoint. If the index in the same folder lists this shard, the headers of all
     /// shards are read. Values are never read.
     ///
     /// # Errors
-    /// Returns the errors of [`read_manifest`]. If a config.json or an index cannot be used, a message is added to
-    /// `notes`, and no error is returned.
+    /// Returns the errors of [`read_manifest`]. A config.json that cannot be used is not an error: a message is added
+    /// to `notes`. This also applies to the index in the folder of a shard.
     pub fn read(path: &Path) -> Result<Self> {
         let mut notes = Vec::new();
         let manifest = match whole_model(path) {
@@ -51,7 +51,8 @@ impl ModelDescription {
         Ok(Self { manifest, config, notes })
     }
 
-    /// Returns a draft of a recipe for the model. The first line of the text names the model's file, `file`.
+    /// Returns a draft of a recipe for the model. The first line of the draft contains `file`, the name of the model's
+    /// file.
     ///
     /// # Errors
     /// Returns an error if the model has no tensors.
@@ -61,9 +62,8 @@ impl ModelDescription {
     }
 }
 
-/// Reads the manifest of the whole model if the file at `path` is a shard, and the index in the same folder lists the
-/// shard. Returns `None` if there is no index, or if the index does not list the file. If the index or the header of a
-/// shard cannot be read, returns `Some(Err(message))`.
+/// Reads the manifest of the whole model if the file at `path` is one of its shards. Returns `None` if no index in the
+/// same folder lists the file. Returns `Some(Err(message))` if the index or the header of a shard cannot be read.
 fn whole_model(path: &Path) -> Option<std::result::Result<Manifest, String>> {
     let is_checkpoint = path.extension().is_some_and(|extension| extension == "safetensors");
     let index = parent_folder(path).join(INDEX);

@@ -5,8 +5,8 @@ use std::num::NonZeroUsize;
 /// The stream that the values are drawn from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum StreamKind {
-    /// The native stream, which is counter-based (Philox). For a given plan, a value depends only on the seed, on the
-    /// tensor's name and on the index of the value.
+    /// The native stream: a counter-based generator (Philox). For a given plan, a value depends only on the seed, the
+    /// tensor's name and the index of the value.
     Native,
     /// The torch stream: the same values as PyTorch's CPU generator (MT19937), bit for bit.
     Torch,
@@ -33,8 +33,8 @@ pub enum FileLayout {
     /// The layout of Hugging Face: each file contains whole tensors, and an index names the file of each tensor.
     #[default]
     Hf,
-    /// The layout of `torch.distributed.checkpoint`: each file contains some of the rows of one or more tensors. For
-    /// each of these tensors, the header of the file gives the first row in the file.
+    /// The layout of `torch.distributed.checkpoint`: a tensor can be split between files, by rows. For each tensor in a
+    /// file, the header gives the index of the first row that the file contains.
     Dcp,
 }
 
@@ -70,16 +70,16 @@ pub struct Partitioning {
     pub max_shard_size: Option<u64>,
     /// The partition that this process writes. `None` writes the whole checkpoint.
     ///
-    /// If the checkpoint has several files, the partition consists of every `count`-th file, beginning with file
-    /// `number`. If the checkpoint is a single file, the partition is a range of the values in the file.
+    /// In a folder of files, the partition consists of the files `number`, `number + count`, `number + 2 * count` and
+    /// so on. In a single file, the partition is a range of the values.
     pub partition: Option<Partition>,
     /// The layout of the files.
     pub layout: FileLayout,
 }
 
 impl Partitioning {
-    /// Returns true if the checkpoint is written as files in a folder. Returns false if it is written as one file,
-    /// whose name the caller chooses.
+    /// Returns true if the checkpoint is a folder of files, and false if the checkpoint is a single file. The
+    /// [`Target`](crate::Target) determines the name of a single file.
     pub fn is_folder(self) -> bool {
         self.max_shard_size.is_some() || self.layout == FileLayout::Dcp
     }
@@ -99,8 +99,8 @@ impl Partitioning {
 pub enum OutputForm {
     /// One file.
     File,
-    /// A range of one file, which several processes write together. If the file is already complete, for example
-    /// because this process runs again, the values of this process are compared with the file.
+    /// One range of a file. Several processes write the file together, and each process writes one range. If the
+    /// complete file already exists, for example from an earlier run, this process compares its values with the file.
     PartitionOfFile,
     /// One or more files in a folder.
     Folder,
@@ -127,8 +127,8 @@ pub struct Draw {
     pub threads: Option<NonZeroUsize>,
 }
 
-/// Parses a number of bytes, for example `5GB`, `512 MiB` or `1.5e9`. The case of the unit does not matter, as in
-/// Hugging Face's `max_shard_size`.
+/// Parses a number of bytes, such as `5GB`, `512 MiB` or `1.5e9`. Units are case-insensitive, as in Hugging Face's
+/// `max_shard_size`.
 ///
 /// # Errors
 /// Returns a message if `text` is not a whole number of bytes from 1 to 2^53.

@@ -25,8 +25,8 @@ pub struct PlannedFile {
 }
 
 impl CheckpointPlan {
-    /// Returns the files of a checkpoint that is written as a folder, including the index file. Returns an empty vector
-    /// if the checkpoint is written as one file, whose name the caller chooses.
+    /// Returns the files of a checkpoint folder, including the index file. Returns an empty vector if the checkpoint is
+    /// a single file, because the [`Target`] determines its name.
     pub fn files(&self) -> Vec<PlannedFile> {
         let CheckpointPlan { metadata, draw, partitioning, .. } = self;
         if !partitioning.is_folder() {
@@ -45,10 +45,13 @@ impl CheckpointPlan {
         shards.iter().map(file).chain(index).collect()
     }
 
-    /// Checks that no existing file prevents the checkpoint from being written to `target`.
+    /// Checks that no existing file prevents [`CheckpointPlan::write`] from writing to `target`.
+    ///
+    /// The headers and values of existing files are not compared. If several processes write a single file, nothing is
+    /// checked. In both cases, `write` can still return an error because of an existing file.
     ///
     /// # Errors
-    /// Returns the error that [`CheckpointPlan::write`] would return because of an existing file.
+    /// Returns an error if a file exists and must not be replaced, or if the folder has files of another checkpoint.
     pub fn check_target(&self, target: &Target) -> Result {
         // If several processes write a single file, `partitioned_file::write` checks whether the file exists.
         if self.partitioning.partition.is_some() && !self.partitioning.is_folder() {
@@ -57,8 +60,7 @@ impl CheckpointPlan {
         OutputPlan::new(self, &self.entries(), target).map(|_| ())
     }
 
-    /// Returns the number of bytes of the values that this process produces. These values are written, or compared with
-    /// existing files.
+    /// Returns the size in bytes of the values that this process writes, or compares with existing files.
     pub fn bytes(&self) -> u64 {
         let (entries, partitioning) = (self.entries(), self.partitioning);
         match partitioning.partition {
@@ -74,8 +76,8 @@ impl CheckpointPlan {
     }
 }
 
-/// A file that this process writes. With [`Existing::resume`](crate::Existing::resume), a file that already exists with
-/// the correct content is not written again.
+/// A file that this process writes. With [`Existing::resume`](crate::Existing::resume), an existing file with the same
+/// bytes is kept.
 pub(crate) struct FilePlan {
     pub(crate) path: PathBuf,
     pub(crate) range: TensorRange,
@@ -110,8 +112,7 @@ impl OutputPlan {
     /// Plans the files and the index that this process writes to `target`. `entries` are the entries of `plan`.
     ///
     /// # Errors
-    /// Returns an error if a file exists and the options do not allow existing files. Also returns an error if the
-    /// folder has files of another checkpoint.
+    /// Returns an error if the options do not allow an existing file, or if the folder has files of another checkpoint.
     pub(crate) fn new(plan: &CheckpointPlan, entries: &[Entry], target: &Target) -> Result<Self> {
         let CheckpointPlan { metadata, draw, partitioning, .. } = plan;
         let layout = partitioning.layout;
@@ -131,9 +132,8 @@ impl OutputPlan {
     }
 }
 
-/// Returns the plan of an index, or `None` if an identical index already exists.
-///
-/// If several processes write the checkpoint, each process writes the index, with the same bytes.
+/// Plans the index. Returns `None` if an identical index exists and is kept. Each of several processes writes the same
+/// index.
 fn plan_index(target: &Target, partitioning: Partitioning, bytes: Vec<u8>) -> Result<Option<IndexPlan>> {
     let path = target.file_path(INDEX)?;
     let same = path.is_file() && std::fs::read(&path).is_ok_and(|found| found == bytes);

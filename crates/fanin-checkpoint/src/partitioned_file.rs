@@ -1,14 +1,13 @@
-//! Writes one file together with other processes. Each process writes one partition, which is a range of the values in
-//! the file.
+//! Writes one file together with other processes. Each process writes one partition: a range of the values in the file.
 //!
-//! Until all partitions are written, a folder `NAME.HASH.parts` exists beside the final path. The file `values` in this
-//! folder contains the values that have been written so far. For each partition that is complete on the disk, the
-//! folder contains an empty marker file. HASH is computed from the number of partitions and from the header, which
-//! contains the seed and the recipe. If one of them changes, the folder is a different one.
+//! Until all partitions are written, the values are in the file `values` of a folder `NAME.HASH.parts`, beside the
+//! final path. The folder also contains an empty marker file for each partition that is complete on the disk. HASH
+//! depends on the number of partitions and on the header, which contains the seed and the recipe. Another seed or
+//! another recipe therefore uses another folder.
 //!
-//! After a process has written its partition, it looks for the markers of all partitions. If all markers exist, the
-//! process renames `values` to the final name. A partition can be written again at any time, because the same bytes are
-//! written to the same range.
+//! Each process writes its partition, and then looks for the markers of all partitions. If no marker is missing, the
+//! process renames `values` to the final name. A partition can be written again at any time: the same bytes are written
+//! to the same range.
 
 use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Seek as _, SeekFrom, Write as _};
@@ -29,12 +28,11 @@ use crate::write_error::{CountingWriter, write_error};
 use crate::written::Written;
 use crate::{disk_space, header};
 
-/// Writes one partition of a file. If all other partitions have already been written, also renames the file to its
-/// final name.
+/// Writes one partition of a file. If no other partition is missing, also renames the file to its final name.
 ///
 /// # Errors
-/// Returns an error if another file exists at the final path and must not be replaced, if the disk does not have enough
-/// space, or if the values cannot be written.
+/// Returns an error if an existing file must not be replaced, if the disk does not have enough space, or if a write
+/// fails.
 pub(crate) fn write(
     target: &Target,
     metadata: &[(String, String)],
@@ -120,8 +118,7 @@ impl PartitionedFile<'_> {
         self.folder.join(format!("{number}-of-{}", self.partition.count))
     }
 
-    /// Opens the file `values` for writing, sets its size to the size of the final file, and writes the header. Every
-    /// process sets the same size and writes the same header.
+    /// Opens the file `values`, sets its final size, and writes the header. Every process writes the same header.
     fn create_values(&self) -> Result<File> {
         let path = self.values();
         let mut options = OpenOptions::new();
@@ -132,11 +129,11 @@ impl PartitionedFile<'_> {
         Ok(file)
     }
 
-    /// Returns true if the file at the final path has the header and the size of this checkpoint. Returns false if
-    /// there is no file, or if another file exists there and the options allow the replacement of this other file.
+    /// Returns true if the file at the final path has the planned header and size. Returns false if there is no file,
+    /// or if another file exists there and may be replaced.
     ///
     /// # Errors
-    /// Returns an error if another file exists at the final path and must not be replaced.
+    /// Returns an error if another file exists there and must not be replaced.
     fn is_complete(&self) -> Result<bool> {
         if !self.path.exists() {
             return Ok(false);
@@ -152,9 +149,8 @@ impl PartitionedFile<'_> {
         Err(Error::refused(&self.path, message, Remedy::Force))
     }
 
-    /// Returns the result of an operation in the folder. Another process may have renamed the file and removed the
-    /// folder. The operation then fails with the error "not found" although the final file is complete. In this case,
-    /// `Ok` is returned.
+    /// Converts the result of an operation in the folder. Ignores the error "not found" if the final file is complete,
+    /// because another process has then removed the folder.
     fn ignore_renamed(&self, result: std::io::Result<()>, action: &'static str, path: &Path) -> Result {
         match result {
             Err(error) if error.kind() == ErrorKind::NotFound && self.is_complete()? => Ok(()),
@@ -162,8 +158,8 @@ impl PartitionedFile<'_> {
         }
     }
 
-    /// Renames the file `values` to the final path if all partitions have been written. Returns the number of
-    /// partitions that have not been written.
+    /// Renames the file `values` to the final path if no partition is missing. Returns the number of missing
+    /// partitions.
     fn rename_if_complete(&self) -> Result<usize> {
         let missing = (1..=self.partition.count).filter(|&number| !self.marker(number).exists()).count();
         if missing > 0 {
@@ -180,8 +176,7 @@ impl PartitionedFile<'_> {
         Ok(0)
     }
 
-    /// Removes the folder. Errors are ignored, because the checkpoint is already complete, and another process may be
-    /// removing the folder at the same time.
+    /// Removes the folder. Errors are ignored, because another process may remove the folder at the same time.
     fn remove_folder(&self) {
         for number in 1..=self.partition.count {
             _ = std::fs::remove_file(self.marker(number));
@@ -200,8 +195,8 @@ struct PartitionValues<'a> {
 }
 
 impl PartitionValues<'_> {
-    /// Writes the values to `file` at their offset, and waits until they are on the disk. `path` is the path at which
-    /// `file` was opened. It is harmless if another process renames the file during the write.
+    /// Writes the values to `file`, and syncs the file. Error messages contain `path`. Another process may rename the
+    /// file meanwhile, because the open `file` stays valid.
     fn write(&self, mut file: File, path: &Path) -> Result {
         file.seek(SeekFrom::Start(self.offset)).map_err(Error::io("write", path))?;
         let mut file = CountingWriter::new(file);
@@ -212,8 +207,8 @@ impl PartitionValues<'_> {
         file.inner.sync_all().map_err(|error| write_error(path, file.written, error))
     }
 
-    /// Compares the file at `path` with the values of the partition. Returns the offset in the file of the first byte
-    /// that differs, or `None` if all bytes are equal.
+    /// Returns the offset of the first byte in the file at `path` that differs from the partition's values. Returns
+    /// `None` if no byte differs.
     fn first_difference(&self, path: &Path) -> Result<Option<u64>> {
         let mut comparison = ByteComparison::open(path, self.offset)?;
         self.for_each(|bytes| comparison.compare(bytes))?;

@@ -10,8 +10,8 @@ use crate::error::Result;
 use crate::feasibility;
 use crate::options::{Draw, Partitioning, StreamKind};
 
-/// The plan of a checkpoint: a plan for each tensor, and the options for writing. When the plan is created, the request
-/// is checked, but no value is drawn and no file is written.
+/// The plan of a checkpoint: a plan for each tensor, and the options for writing. The creation of a plan checks the
+/// request, but draws no values and writes no files.
 #[derive(Debug)]
 pub struct CheckpointPlan {
     /// All tensors of the manifest, including tensors that the recipe skips.
@@ -34,8 +34,9 @@ impl CheckpointPlan {
     /// Returns the plan of a checkpoint that is one file with one tensor.
     ///
     /// # Errors
-    /// Returns an error if `draw.stream` does not implement the algorithm that `plan` needs, or if the tensor is larger
-    /// than the maximum size of a file.
+    /// Returns an error if the tensor is larger than the maximum size of a file. On the native stream, also returns an
+    /// error if the stream does not implement the algorithm of `plan`. On the torch stream, only [`write`](Self::write)
+    /// returns this error.
     pub fn of_tensor(entry: Entry, init: &Init, plan: Plan, draw: Draw) -> Result<Self> {
         let planned = vec![Planned::of(entry, init.clone(), plan)];
         feasibility::check(&planned, draw.stream)?;

@@ -1,6 +1,5 @@
-//! Produces the values of a checkpoint's tensors. The values of a tensor are drawn from a stream, copied from another
-//! checkpoint, or computed by the steps of a replay. The values of an integer tensor may also be consecutive (`arange`)
-//! or all equal.
+//! Produces the values of a checkpoint's tensors. Values are drawn from a stream, copied from another checkpoint, or
+//! computed from a replay. An integer tensor can also be `arange` or constant.
 
 use std::ops::Range;
 
@@ -82,8 +81,7 @@ impl<'a> Producer<'a> {
         Ok(())
     }
 
-    /// Advances the torch stream past tensors that this process does not draw, because another process draws them, or
-    /// because they are in an existing file that is not written again. On the native stream, does nothing.
+    /// Advances the torch stream past tensors that are not drawn here, such as the tensors of another process.
     fn skip(&mut self, planned: &[Planned]) -> Result<(), Stopped> {
         let Generator::Torch(sequence) = &mut self.generator else { return Ok(()) };
         if self.replay.is_some() {

@@ -1,5 +1,5 @@
-//! Computes the values of the tensors of a replay, and plans a checkpoint from a replay. A replay is a list of steps
-//! that reproduce the initialization of a PyTorch model.
+//! Computes the tensors of a replay, and plans a checkpoint of these tensors. A replay is a list of steps that
+//! reproduce the initialization of a PyTorch model.
 
 use fanin::{DType, Stream as _, Torch};
 use fanin_recipe::recipe::replay::{ReplayTensor, Start, Step, StepKind, Values, View};
@@ -16,12 +16,12 @@ use crate::value_buffer::ValueBuffer;
 type Filled<T = ()> = std::result::Result<T, FillError>;
 
 impl CheckpointPlan {
-    /// Returns the plan of the checkpoint that a replay describes. `draw.seed` is not used, because the replay contains
-    /// the seed.
+    /// Returns the plan of a checkpoint with the tensors of `replay`. The seed is `replay.seed`, and `draw.seed` is not
+    /// used.
     ///
     /// # Errors
-    /// Returns an error if `draw.stream` is not the torch stream, or if the tensors have more bytes than a file can
-    /// have.
+    /// Returns an error if `draw.stream` is not the torch stream. Also returns an error if the tensors have more than
+    /// 2^63 - 1 bytes in total, which is the maximum size of a file.
     pub fn of_replay(replay: Replay, draw: Draw, partitioning: Partitioning) -> Result<Self> {
         if draw.stream != StreamKind::Torch {
             let message = "a replay has values of the torch stream: choose the stream torch".to_owned();
@@ -60,15 +60,14 @@ pub(crate) fn generator(start: Start) -> Torch {
     torch
 }
 
-/// The number of 32-bit words from which the generator draws a pair of f64 normal values. A pair takes two uniform
-/// values of 64 bits.
+/// The number of 32-bit words for a pair of f64 normal values: two 64-bit uniform values.
 const PAIR: u64 = 4;
 
-/// Computes tensors of a replay, and returns the names of the tensors that differ from `expected`. `expected` contains
-/// pairs of a tensor name and the bytes of the expected values, in row-major order and little-endian.
+/// Computes tensors of `replay`, and returns the names of those that differ from `expected`. Each element of `expected`
+/// is the name of a tensor and the expected values. The values are little-endian bytes in row-major order.
 ///
 /// # Errors
-/// Returns an error if the replay has no tensor with one of the names, or if values cannot be computed.
+/// Returns an error if `replay` does not have an expected tensor, or if values cannot be computed.
 pub fn replay_differences(replay: &Replay, expected: &[(String, &[u8])]) -> Result<Vec<String>> {
     let mut differing = Vec::new();
     for (name, bytes) in expected {
@@ -157,11 +156,11 @@ fn run(replay: &Replay, tensor: &ReplayTensor, step: &Step, memory: &mut ValueBu
     Ok(())
 }
 
-/// Applies an operation to each value of a view, with the same result as torch on the CPU. Torch computes in f64 for
-/// f64 values, and in f32 for values of all other dtypes.
+/// Applies an operation to each value of a view. As in torch on the CPU, the operation is in f64 for f64 values, and in
+/// f32 for all other dtypes.
 ///
-/// Instead of computing in f32, this function computes in f64 and rounds to f32. The result is the same, because f64
-/// has more than twice the precision of f32.
+/// An f32 operation is computed in f64 and rounded to f32. The result is the same, because f64 has more than twice the
+/// precision.
 fn change(
     memory: &mut ValueBuffer,
     view: &View,

@@ -20,17 +20,16 @@ pub struct Request<'a> {
     pub recipe: &'a Recipe,
     /// The built-in model that the recipe belongs to. `None` if the recipe does not belong to a built-in model.
     pub model: Option<&'a Model>,
-    /// The source of the tensors' names, shapes and types: the path of a checkpoint or a manifest, or the name of a
-    /// built-in model. With `None`, the source is `model`, or if `model` is `None`, the built-in model that the recipe
-    /// extends.
+    /// The source of the tensors' names, shapes and types: the path of a checkpoint or manifest, or the name of a
+    /// built-in model. `None` means `model`. If `model` is also `None`, the source is the built-in model that the
+    /// recipe extends.
     pub like: Option<&'a Path>,
-    /// The path of the checkpoint from which tensors are copied. With `None`, tensors are copied from `like`, if `like`
-    /// is a checkpoint.
+    /// The path of the checkpoint from which tensors are copied. `None` means `like`, if `like` is a checkpoint.
     pub copy_from: Option<&'a Path>,
-    /// Pairs of the name of a variable and its value. This value is used instead of the value in the recipe.
+    /// Values of recipe variables, as pairs of name and value. They replace the values in the recipe.
     pub settings: &'a [(String, f64)],
-    /// The type of every floating-point tensor for which the recipe does not set a type. With `None`, the type of such
-    /// a tensor is its type in the manifest.
+    /// The type of each drawn floating-point tensor for which the recipe does not set a type. `None` keeps the type in
+    /// the manifest.
     pub dtype: Option<DType>,
     /// The options for drawing values.
     pub draw: Draw,
@@ -42,8 +41,10 @@ impl Request<'_> {
     /// Plans every tensor of the checkpoint.
     ///
     /// # Errors
-    /// Returns an error if the manifest cannot be read, if the recipe is invalid or does not match the manifest, if no
-    /// tensor would be written, or if the stream does not implement the algorithm of a plan.
+    /// Returns an error if the manifest cannot be read, or if the recipe is invalid or does not match the manifest.
+    /// Also returns an error if no tensor would be written, if a tensor cannot be copied, or if the tensors have more
+    /// bytes than a file can have. On the native stream, also returns an error if the stream does not implement the
+    /// algorithm of a plan.
     pub fn plan(&self) -> Result<CheckpointPlan> {
         let manifest = self.manifest()?;
         if manifest.entries.is_empty() {
@@ -96,8 +97,8 @@ impl Request<'_> {
         Ok(())
     }
 
-    /// Returns an error if the checkpoint at `path` lacks a tensor that the recipe copies, or if the shape or the type
-    /// of the tensor does not allow copying. Sets the types of copied tensors to their types in the checkpoint.
+    /// Checks that the checkpoint at `path` has every tensor that the recipe copies, with a suitable shape and type.
+    /// Sets the types of copied tensors to their types in the checkpoint.
     fn check_copies(&self, all: &mut [Planned], path: &Path) -> Result {
         let source = Checkpoint::open(path)?.manifest;
         let entries: HashMap<&str, &Entry> =

@@ -8,8 +8,8 @@ use crate::error::{Error, Remedy, Result};
 use crate::output_plan::FilePlan;
 use crate::target::Target;
 
-/// Returns the files that must be written: files that do not exist, and existing files with other bytes than planned.
-/// The values are drawn again, and every byte of an existing file is compared with the planned byte.
+/// Returns the files that do not exist, or whose bytes differ from the planned bytes. The values are drawn for the
+/// comparison.
 ///
 /// # Errors
 /// Returns an error if a file cannot be read, or if a file differs and must not be replaced.
@@ -56,8 +56,7 @@ pub(crate) fn differing_files(
     Ok(differing)
 }
 
-/// Returns, for each file, the offset of the first byte that differs from the planned byte. The offset is `None` if no
-/// byte differs.
+/// Returns the offset of the first differing byte in each file, or `None` for a file in which no byte differs.
 fn first_differences(files: &[FilePlan], values: CheckpointValues<'_>) -> Result<Vec<Option<u64>>> {
     let ranges: Vec<_> = files.iter().map(|file| file.range.clone()).collect();
     let mut differences = Vec::new();

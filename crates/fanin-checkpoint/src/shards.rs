@@ -1,8 +1,8 @@
 //! Splits a checkpoint into files, which are called shards.
 //!
-//! In the `hf` layout (Hugging Face), each file contains whole tensors, and an index names the file of each tensor. In
-//! the `dcp` layout (`torch.distributed.checkpoint` with safetensors files), a file can contain some of the rows of a
-//! tensor. The header of the file then gives the index of the first of these rows.
+//! In the `hf` layout (Hugging Face), each file contains whole tensors. An index names the file of each tensor. In the
+//! `dcp` layout (`torch.distributed.checkpoint` with safetensors files), a file can contain some of the rows of a
+//! tensor. The header of the file gives the index of the first of these rows.
 
 use fanin_recipe::Entry;
 use serde_json::{Map, Value, json};
@@ -36,29 +36,27 @@ pub(crate) fn shards_of_partition(shards: &[Shard], partitioning: Partitioning) 
     let Partitioning { max_shard_size, partition, layout } = partitioning;
     let Some(Partition { number, count }) = partition else { return shards.iter().collect() };
     if layout == FileLayout::Dcp && max_shard_size.is_none() {
-        // The name of a partition's file contains the number of the partition. A partition without values has no file,
-        // so the numbers in the file names can have gaps.
+        // An empty partition has no file, so `shards[number - 1]` can be the file of another partition.
         let name = file_names::dcp_file(number);
         return shards.iter().filter(|shard| shard.name == name).collect();
     }
     shards.iter().skip(number - 1).step_by(count).collect()
 }
 
-/// Returns the range of values that belongs to a partition, if several processes write a single file.
+/// Returns the range of values that one partition writes to the single file of a checkpoint.
 ///
-/// On the native stream, a tensor can be split at multiples of 64 values, because the stream generates 64 values at a
-/// time. On the torch stream, the file is split only between tensors, because the stream is sequential.
+/// The native stream generates 64 values at a time, so a tensor is split only at multiples of 64 values. The torch
+/// stream is sequential, so no tensor is split.
 pub(crate) fn partition_of_file(entries: &[Entry], stream: StreamKind, partition: Partition) -> TensorRange {
     let granularity = if stream == StreamKind::Native { 64 } else { usize::MAX };
     split_evenly(entries, partition.count, |_| granularity).swap_remove(partition.number - 1)
 }
 
-/// Splits a checkpoint into files of whole tensors. A file has at most `max_bytes` bytes of values. A tensor of more
-/// than `max_bytes` bytes has a separate file.
+/// Splits a checkpoint into files of whole tensors. A file has at most `max_bytes` bytes of values. A larger tensor has
+/// a separate file.
 ///
-/// The tensors keep their order, and each file contains as many tensors as possible. The files can therefore be written
-/// one after another, even on the torch stream. Hugging Face's function splits differently: it can put tensors that
-/// precede a large tensor into a file that follows the file of the large tensor. Readers accept both splits.
+/// The tensors keep their order, so that the files can be written one after another on the torch stream. Hugging Face's
+/// function can move a large tensor before smaller tensors. Readers accept both orders.
 pub(crate) fn split_tensors(entries: &[Entry], max_bytes: u64) -> Vec<Shard> {
     let (mut ranges, mut start, mut bytes) = (Vec::new(), 0, 0u64);
     for (tensor, entry) in entries.iter().enumerate() {
@@ -77,12 +75,12 @@ pub(crate) fn split_tensors(entries: &[Entry], max_bytes: u64) -> Vec<Shard> {
     ranges.into_iter().enumerate().map(shard).collect()
 }
 
-/// Splits a checkpoint into files for `torch.distributed.checkpoint.HuggingFaceStorageReader`. A tensor is split only
-/// between rows. A file has at most `max_bytes` bytes of values. If `max_bytes` is `None`, the checkpoint is split
-/// evenly into `count` files.
+/// Splits a checkpoint into files for `torch.distributed.checkpoint.HuggingFaceStorageReader`. A file has at most
+/// `max_bytes` bytes of values. If `max_bytes` is `None`, the checkpoint is split evenly into `count` files. Empty
+/// files are left out.
 ///
-/// A row of more than `max_bytes` bytes has a separate file. On the torch stream, tensors are not split, because this
-/// stream draws whole tensors. Files without values are left out.
+/// On the native stream, tensors are split only between rows. On the torch stream, tensors are not split, because this
+/// stream is sequential. A row or an unsplit tensor of more than `max_bytes` bytes has a separate file.
 fn split_rows(entries: &[Entry], max_bytes: Option<u64>, count: usize, stream: StreamKind) -> Vec<Shard> {
     let native = stream == StreamKind::Native;
     let ranges = match max_bytes {
@@ -149,8 +147,7 @@ pub(crate) fn header(
     header::to_bytes(&stored, &metadata)
 }
 
-/// Returns the bytes of the index of these files. Returns `None` if the checkpoint has no index. A single file and the
-/// `dcp` layout have no index.
+/// Returns the bytes of the index of these files. A single file and the `dcp` layout have no index (`None`).
 pub(crate) fn index(entries: &[Entry], shards: &[Shard], layout: FileLayout) -> Option<Vec<u8>> {
     if shards.len() < 2 || layout == FileLayout::Dcp {
         return None;

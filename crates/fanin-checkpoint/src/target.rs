@@ -8,8 +8,8 @@ use crate::options::{Existing, FileLayout, OutputForm};
 use crate::paths::{parent_folder, resolve_links};
 use crate::shards::Shard;
 
-/// The path to which a checkpoint is written: a file whose name the caller chooses, or a folder of files whose names
-/// depend on the file layout.
+/// The path to which a checkpoint is written: a file or a folder. The caller chooses the name of the file. The names of
+/// the files in a folder depend on the file layout.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
     folder: PathBuf,
@@ -22,12 +22,17 @@ impl Target {
     /// Returns the target for the path `output`. Does not create a file or a folder.
     ///
     /// The target is a folder if `form` is [`OutputForm::Folder`], if `output` is an existing folder, or if `output`
-    /// ends with a path separator. Otherwise the target is a file. If `output` is a symbolic link, the file at the end
-    /// of the link is written, and the link itself does not change.
+    /// ends with a path separator. Otherwise the target is a file. If `output` is a symbolic link, the linked file is
+    /// written. The link itself does not change.
     ///
     /// # Errors
-    /// Returns an error if the file exists and `existing` does not allow existing files, if the output is a device or a
-    /// pipe, or if the folder of the file does not exist.
+    /// Returns an error in these cases:
+    /// * `form` is [`OutputForm::File`], the file exists, and `existing` does not allow existing files. If the target
+    ///   is a folder, the file is `model.safetensors` in this folder.
+    /// * `form` is [`OutputForm::Folder`], but `output` is a file.
+    /// * `output` is a device or a pipe.
+    /// * `output` is a symbolic link that leads to itself.
+    /// * The folder of the file does not exist or is not a folder.
     pub fn new(output: &Path, form: OutputForm, existing: Existing) -> Result<Self> {
         let named_as_folder =
             output.as_os_str().to_string_lossy().chars().next_back().is_some_and(std::path::is_separator);
@@ -61,8 +66,8 @@ impl Target {
         self.file.as_ref().unwrap_or(&self.folder)
     }
 
-    /// Returns the path of the checkpoint's file `name`. If the target is a folder, the path is `name` in the folder.
-    /// If the target is a file, the path is the path of the target, and `name` is ignored.
+    /// Returns the path of the file `name` in the target folder. If the target is a file, returns its path and ignores
+    /// `name`.
     pub(crate) fn file_path(&self, name: &str) -> Result<PathBuf> {
         match &self.file {
             Some(file) => Ok(file.clone()),
@@ -87,11 +92,11 @@ impl Target {
         Ok((path, true))
     }
 
-    /// Returns an error if the folder contains files of another checkpoint, because readers would treat such files as a
-    /// part of this checkpoint.
+    /// Returns an error if the folder contains files of another checkpoint, which readers would mix with this
+    /// checkpoint.
     ///
     /// # Errors
-    /// The error names the first file of another checkpoint.
+    /// The error names the first of these files.
     pub(crate) fn check_no_other_checkpoint(&self, shards: &[Shard], layout: FileLayout) -> Result {
         if self.file.is_some() || !self.folder.is_dir() {
             return Ok(());
@@ -126,8 +131,8 @@ fn check_kind(output: &Path, form: OutputForm, named_as_folder: bool) -> Result 
         let message = "a checkpoint in several files must be written to a folder, not to a file";
         return Err(Error::refused(output, message, Remedy::OutputFolder));
     }
-    // This check must come before links are resolved, because a link to a pipe, such as /dev/stdout, does not resolve
-    // to a path.
+    // A link to a pipe, such as /dev/stdout, does not resolve to a path. This check must therefore come before
+    // `resolve_links`.
     if output.metadata().is_ok_and(|found| !found.is_file() && !found.is_dir()) {
         let message = "is not a regular file. A checkpoint is written to a temporary file that is then renamed, so it \
                        cannot go to a pipe or a device";
@@ -136,8 +141,7 @@ fn check_kind(output: &Path, form: OutputForm, named_as_folder: bool) -> Result 
     Ok(())
 }
 
-/// Returns an error if `path` exists and is not a regular file. A rename to `path` would destroy a pipe or a device, or
-/// would fail for a folder.
+/// Returns an error if `path` exists and is not a regular file. A rename to `path` would destroy a pipe or a device.
 pub(crate) fn check_replaceable(path: &Path) -> Result {
     if path.exists() && !path.is_file() {
         return Err(Error::file(

@@ -1,8 +1,8 @@
 //! `TemporaryFile`, a file that is written under a temporary name and renamed when it is complete.
 //!
-//! If a `TemporaryFile` is dropped before it is renamed, the file is removed. If the process is killed, its temporary
-//! files stay, and the next process that writes to the same final path removes them. Each process locks its temporary
-//! files, so that other processes do not remove a file that is still being written.
+//! A `TemporaryFile` that is dropped before the rename is removed. The temporary files of a killed process stay. The
+//! next process that writes to the same final path removes them. Each process locks its temporary files, so that no
+//! other process removes them.
 
 use std::collections::BTreeSet;
 use std::fs::{File, TryLockError};
@@ -21,8 +21,8 @@ use crate::write_error::{CountingWriter, write_error};
 /// The paths of this process's temporary files, for [`remove_temporary_files`].
 static REGISTRY: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
 
-/// Removes all temporary files of this process. Call this function just before the process exits. Until the returned
-/// value is dropped, no thread of the process can create another temporary file.
+/// Removes all temporary files of this process. Call this function just before the process exits. No thread of the
+/// process can create another temporary file until the returned value is dropped.
 pub fn remove_temporary_files() -> RemovedFiles {
     let registry = REGISTRY.lock().ok();
     for path in registry.iter().flat_map(|registry| registry.iter()) {
@@ -77,8 +77,8 @@ pub(crate) struct FinishedFile {
 }
 
 impl TemporaryFile {
-    /// Creates a temporary file for the final path `path`. Also creates the folder of `path` if the folder does not
-    /// exist, and removes temporary files for the same path that killed processes left.
+    /// Creates a temporary file for the final path `path`. Creates the folder of `path` if it does not exist. Removes
+    /// the temporary files for `path` that killed processes left.
     pub(crate) fn create(path: &Path) -> Result<Self> {
         let folder = parent_folder(path);
         std::fs::create_dir_all(folder).map_err(Error::io("create", folder))?;
@@ -91,8 +91,8 @@ impl TemporaryFile {
             use std::os::unix::fs::PermissionsExt as _;
             let replaced =
                 path.metadata().ok().filter(|found| found.is_file()).map(|found| found.permissions());
-            // A new file gets all permissions that the umask allows. A file that replaces an existing file must never
-            // be readable by users who cannot read the existing file.
+            // Only the umask limits the permissions of a new file. A replacement must never be readable by users who
+            // cannot read the replaced file.
             let mode = replaced.as_ref().map_or(0o666, |replaced| replaced.mode() & 0o666);
             builder.permissions(std::fs::Permissions::from_mode(mode));
             replaced
@@ -103,9 +103,9 @@ impl TemporaryFile {
             registry.insert(file.path().to_owned());
             drop(registry);
             let registration = Registration(file.path().to_owned());
-            // A file without a lock looks like a leftover of a killed process, so another process may remove the new
-            // file before this process locks it. The loop then creates another file. On a file system without locks, no
-            // process removes leftovers.
+            // Another process may remove the file before this process locks it, because a file without a lock looks
+            // like a leftover. The loop then creates another file. On a file system without locks, no process removes
+            // leftovers.
             let taken = matches!(file.as_file().try_lock(), Err(TryLockError::WouldBlock));
             if !taken && file.path().exists() {
                 #[cfg(unix)]
@@ -150,8 +150,7 @@ impl TemporaryFile {
 }
 
 impl FinishedFile {
-    /// Renames the file to its final path. If a file exists at this path, replaces the file if `force` is true, and
-    /// returns an error otherwise.
+    /// Renames the file to its final path. If `force` is true, an existing file is replaced. Otherwise it is an error.
     pub(crate) fn rename(self, force: bool) -> Result {
         let Self { lock, file, path, _registration } = self;
         let renamed = if force { file.persist(&path) } else { file.persist_noclobber(&path) };
@@ -166,8 +165,7 @@ impl FinishedFile {
     }
 }
 
-/// Returns the error for a temporary file that could not be created in `folder`. `error` is the error of the operating
-/// system.
+/// Returns the error for a temporary file that could not be created in `folder`.
 fn create_error(folder: &Path, error: std::io::Error) -> Error {
     // /proc does not allow new files, and reports `NotFound` for them although the folder exists.
     if error.kind() == ErrorKind::NotFound && folder.is_dir() {
@@ -176,11 +174,12 @@ fn create_error(folder: &Path, error: std::io::Error) -> Error {
     Error::io("write to", folder)(error)
 }
 
-/// Writes `bytes` to a temporary file, and renames the file to `path` when all bytes are on the disk. A file at `path`
-/// is therefore always complete. An existing file is replaced.
+/// Writes `bytes` to a temporary file, and renames the file to `path`. The rename waits until all bytes are on the
+/// disk, so a file at `path` is always complete. An existing file is replaced.
 ///
 /// # Errors
-/// Returns an error if the file cannot be written. An existing file is then unchanged.
+/// Returns an error if the file cannot be written. An existing file is then unchanged. Exception: if only the folder
+/// cannot be synchronized with the disk, the new file is already at `path`.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result {
     let mut file = TemporaryFile::create(path)?;
     file.write(bytes)?;

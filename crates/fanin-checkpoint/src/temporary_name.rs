@@ -13,8 +13,8 @@ pub(crate) const SUFFIX: &str = ".unfinished";
 /// The number of random letters and digits in a temporary name.
 pub(crate) const RANDOM: usize = 6;
 
-/// Returns the prefix of the temporary names for the file at `path`. File systems limit the length of a name, so a file
-/// name of more than 40 characters is truncated, and a hash of the whole name is appended.
+/// Returns the prefix of the temporary names for the file at `path`. File systems limit the length of a name, so the
+/// end of a long file name is replaced by a hash of the whole name.
 pub(crate) fn prefix(path: &Path) -> OsString {
     const MAX_CHARACTERS: usize = 40;
     let name = path.file_name().unwrap_or_default();
@@ -29,8 +29,8 @@ pub(crate) fn prefix(path: &Path) -> OsString {
     format!(".fanin-{short}-").into()
 }
 
-/// Returns true if `name` is a temporary name with this prefix. The random part must have its exact length: a temporary
-/// name for the file `a-b` begins with the prefix for the file `a`, but has a longer rest.
+/// Returns true if `name` is a temporary name with this prefix. The length of the random part is checked, because a
+/// temporary name for the file `a-b` also begins with the prefix for the file `a`.
 fn is_temporary(name: &[u8], prefix: &[u8]) -> bool {
     name.strip_prefix(prefix)
         .and_then(|rest| rest.strip_suffix(SUFFIX.as_bytes()))
@@ -46,8 +46,8 @@ pub(crate) fn remove_leftovers(path: &Path) {
         if !is_temporary(entry.file_name().as_encoded_bytes(), prefix.as_encoded_bytes()) {
             continue;
         }
-        // A temporary file has the permissions of the file that it will replace. If the temporary file is read-only, it
-        // is opened for reading, which is enough for a lock.
+        // The temporary file is read-only if it replaces a read-only file. It is then opened for reading, which is
+        // enough for a lock.
         let file = File::options().write(true).open(entry.path()).or_else(|_| File::open(entry.path()));
         if file.is_ok_and(|file| file.try_lock().is_ok()) {
             _ = std::fs::remove_file(entry.path());

@@ -11,7 +11,7 @@ pub(crate) struct TensorRange {
     tensors: Range<usize>,
     /// The row-major index, in the first tensor, of the first value of the range.
     start_in_first: usize,
-    /// The range ends before this row-major index of its last tensor. The index may exceed the number of values of that
+    /// The end of the range (exclusive), as a row-major index in the last tensor. `usize::MAX` means the end of the
     /// tensor.
     end_in_last: usize,
 }
@@ -22,15 +22,14 @@ impl TensorRange {
         Self { tensors, start_in_first: 0, end_in_last: usize::MAX }
     }
 
-    /// Returns the range from the position `from` to the position `to` (exclusive). A position is the index of a tensor
-    /// and a row-major index in this tensor.
+    /// Returns the range `from..to`. A position is the index of a tensor and a row-major index in this tensor.
     fn between(from: (usize, usize), to: (usize, usize)) -> Self {
         let (end, end_in_last) = if to.1 == 0 { (to.0, usize::MAX) } else { (to.0 + 1, to.1) };
         Self { tensors: from.0..end.max(from.0), start_in_first: from.1, end_in_last }
     }
 
-    /// Returns a range that begins at the start of this range and ends at the row-major index `value` (exclusive) of
-    /// `tensor`. `count` is the number of values of `tensor`.
+    /// Returns this range with another end: the row-major index `value` (exclusive) of `tensor`. `tensor` has `count`
+    /// values.
     pub(crate) fn ending_at(&self, tensor: usize, value: usize, count: usize) -> Self {
         let to = next_position(tensor, value, count);
         Self::between((self.tensors.start, self.start_in_first), to)
@@ -53,8 +52,8 @@ impl TensorRange {
         self.tensors.end
     }
 
-    /// Returns an iterator over the tensors of this range. Each item is the index of a tensor, and the row-major
-    /// indices of the values of the tensor that belong to this range.
+    /// Returns an iterator over `(tensor, values)`: the index of a tensor, and the row-major indices of its values in
+    /// this range.
     pub(crate) fn tensors<'a>(
         &'a self,
         entries: &'a [Entry],
@@ -62,16 +61,16 @@ impl TensorRange {
         self.tensors.clone().map(|tensor| (tensor, self.values_of(tensor, entries[tensor].values())))
     }
 
-    /// Returns which values of a tensor are in this range, as row-major indices. `tensor` is the index of the tensor in
-    /// the checkpoint, and `count` is the number of its values. The tensor must be in this range.
+    /// Returns the row-major indices of the values of `tensor` in this range. `tensor` must be in this range and have
+    /// `count` values.
     pub(crate) fn values_of(&self, tensor: usize, count: usize) -> Range<usize> {
         let start = if tensor == self.tensors.start { self.start_in_first } else { 0 };
         let end = if tensor + 1 == self.tensors.end { self.end_in_last.min(count) } else { count };
         start..end.max(start)
     }
 
-    /// Returns true if nothing needs to be written for the range: the range has no values and no tensors of size 0. (A
-    /// tensor of size 0 must be written, because a header must list the tensor.)
+    /// Returns true if the range has no values and no tensors of size 0. A range with a tensor of size 0 is not empty,
+    /// because the header of a file must list this tensor.
     pub(crate) fn is_empty(&self, entries: &[Entry]) -> bool {
         self.tensors(entries).all(|(tensor, values)| values.is_empty() && entries[tensor].values() > 0)
     }
@@ -101,16 +100,14 @@ impl TensorRange {
     }
 }
 
-/// Returns the position `(tensor, value)`: the row-major index `value` in the tensor with the index `tensor`, which has
-/// `count` values. If `value` equals `count`, returns the first position of the next tensor instead. Exception: for a
-/// tensor without values, returns `(tensor, 0)`.
+/// Returns the position of the row-major index `value` in `tensor`, which has `count` values. The end of a tensor is
+/// the start of the next tensor, unless `count` is 0.
 fn next_position(tensor: usize, value: usize, count: usize) -> (usize, usize) {
     if value == count && count > 0 { (tensor + 1, 0) } else { (tensor, value) }
 }
 
-/// Splits a checkpoint into `count` consecutive ranges with about the same number of bytes. Ranges can be empty, for
-/// example if there are fewer values than ranges. A tensor is split only at multiples of `granularity(tensor)` values.
-/// A granularity of `usize::MAX` means that the tensor is not split.
+/// Splits a checkpoint into `count` consecutive ranges of about the same number of bytes. Some ranges can be empty. A
+/// tensor is split only at multiples of `granularity(tensor)` values. A granularity of `usize::MAX` prevents a split.
 pub(crate) fn split_evenly(
     entries: &[Entry],
     count: usize,

@@ -5,13 +5,12 @@ use std::collections::HashMap;
 use fanin::{Distribution, Plan, Torch};
 use fanin_recipe::Planned;
 
-/// The number of normal values that torch generates together. A chunk of normal values can be filled separately if the
-/// chunk begins at a multiple of this number.
+/// The number of normal values that torch generates together. Each chunk of normal values must begin at a multiple of
+/// this number.
 const GROUP: usize = Torch::GROUP;
 
-/// Splits the values of a tensor into consecutive chunks of about `max_values` values, and returns a plan for each
-/// chunk. Fills of the chunks, one after another, give the same values as a fill of the whole tensor. If the tensor
-/// cannot be filled in chunks, returns only the plan of the whole tensor.
+/// Returns the plans of consecutive chunks of about `max_values` values. Filled in order, the chunks have the values of
+/// the whole tensor. If the tensor cannot be split, returns only `plan`.
 pub(crate) fn chunk_plans(plan: &Plan, max_values: usize) -> Vec<Plan> {
     let max_values = (max_values / GROUP * GROUP).max(2 * GROUP);
     let divisible = matches!(
@@ -24,8 +23,8 @@ pub(crate) fn chunk_plans(plan: &Plan, max_values: usize) -> Vec<Plan> {
     let mut left = plan.len();
     let mut counts = Vec::new();
     while left > 0 {
-        // If the number of values is not a multiple of 16, torch generates the last 16 values of the tensor separately.
-        // All of these 16 values must be in the same chunk.
+        // torch generates the last 16 normal values together, even if they do not begin at a multiple of 16. They must
+        // be in the same chunk.
         let short_rest = left > max_values && left - max_values < GROUP;
         let count = if short_rest { max_values - GROUP } else { left.min(max_values) };
         counts.push(count);
@@ -37,12 +36,11 @@ pub(crate) fn chunk_plans(plan: &Plan, max_values: usize) -> Vec<Plan> {
     counts.into_iter().map(chunk).collect()
 }
 
-/// Returns true if `Plan::new` returns an equal plan for the shape, type and distribution of `plan`. Fans and warnings
-/// are not compared.
+/// Returns true if `Plan::new` can rebuild `plan` from its shape, type and distribution. Fans and warnings are not
+/// compared.
 ///
-/// A plan can have a separate distribution for the torch stream, with slightly different parameters. `Plan::new`, which
-/// makes the plans of the chunks, does not set this distribution. A tensor with such a plan must therefore be filled as
-/// a whole.
+/// The result is false if the plan has a separate distribution for the torch stream, because `Plan::new` does not set
+/// it.
 fn is_given_by_distribution(plan: &Plan) -> bool {
     let Ok(again) = Plan::new(plan.shape(), plan.dtype(), plan.distribution()) else { return false };
     let again = match plan.fans() {
@@ -55,16 +53,16 @@ fn is_given_by_distribution(plan: &Plan) -> bool {
     again == *plan
 }
 
-/// PyTorch's generator, which draws the tensors of a checkpoint one after another.
+/// PyTorch's generator, for all tensors of a checkpoint. The tensors are drawn one after another.
 ///
-/// Tied tensors share their values. The values are drawn for the first of the tied tensors, as in a loop over
-/// `named_parameters()`. For each later tied tensor, a copy of the generator draws the same values again. The copy has
-/// the state that the generator had before it drew the values for the first of the tied tensors.
+/// Tied tensors share their values. The values are drawn for the first tied tensor, as in a loop over
+/// `named_parameters()`. For each later tied tensor, a copy of the generator draws the same values again. The copy is
+/// made just before the values are drawn for the first tied tensor.
 #[derive(Debug)]
 pub struct TorchSequence {
     torch: Torch,
-    /// For each name that tied tensors share (see `Planned::source`), a copy of the generator with its state before the
-    /// values were drawn. `None` until the values are drawn.
+    /// Copies of the generator, each made before the values of tied tensors are drawn. The key is `Planned::source`.
+    /// `None`: the values have not been drawn yet.
     before: HashMap<String, Option<Torch>>,
     /// The generator that draws the values again for every tied tensor after the first.
     repeat: Torch,
@@ -94,10 +92,11 @@ impl TorchSequence {
         }
     }
 
-    /// Advances the generator past the values of the next tensor, `planned`, without drawing them.
+    /// Advances the generator past the values of the next tensor, `planned`. `plan` is the plan of this tensor.
     ///
     /// # Errors
-    /// Returns an error if the torch stream does not implement the algorithm of `plan`.
+    /// Returns an error if the torch stream cannot draw the values of `plan`, for example because it does not implement
+    /// the algorithm. See [`Torch::advance_past`].
     pub fn skip(&mut self, planned: &Planned, plan: &Plan) -> Result<(), fanin::Error> {
         match self.before.get(planned.source()) {
             Some(Some(_)) => Ok(()),
@@ -127,8 +126,7 @@ mod tests {
         "kaiming_normal(a=sqrt(5), nonlinearity=leaky_relu)",
     ];
 
-    /// Returns a generator that has drawn an odd number of normal values, and therefore stores the second value of the
-    /// last pair.
+    /// Returns a generator that has drawn 3 normal values, and therefore stores the second value of the last pair.
     fn generator() -> Torch {
         let mut torch = Torch::new(3);
         let mut values = [0f32; 3];

@@ -6,8 +6,8 @@ use std::collections::TryReserveError;
 use fanin::half::{bf16, f16};
 use fanin::{DType, Element, F8E4M3, F8E5M2, TensorMut};
 
-/// A buffer for values of one type that will be written to a file. If the number of values is reduced, no memory is
-/// freed.
+/// A reusable buffer for values of one type that are written to a file. Its memory does not shrink if the number of
+/// values is reduced.
 #[derive(Debug, Default)]
 pub struct ValueBuffer {
     /// The memory of the values, as u64 words, so that the memory is aligned for every type.
@@ -37,8 +37,8 @@ macro_rules! floats {
             Kind::Float(DType::BF16) => floats!(words, count, bf16, $values => $expression),
             Kind::Float(DType::F8E4M3) => floats!(words, count, F8E4M3, $values => $expression),
             Kind::Float(DType::F8E5M2) => floats!(words, count, F8E5M2, $values => $expression),
-            // `DType` is non-exhaustive. For a type that this code does not know, the values are f32. A fill then
-            // returns an error, because the type of the plan is not f32.
+            // `DType` is non-exhaustive, so this arm also matches types that this code does not know. A fill then
+            // returns an error, because the plan has another type than f32.
             Kind::Float(_) => floats!(words, count, f32, $values => $expression),
             Kind::Stored(_) | Kind::Empty => unreachable!("only floating-point values are drawn"),
         }
@@ -112,8 +112,8 @@ impl ValueBuffer {
         Ok(())
     }
 
-    /// Changes the buffer to `count` bytes that will be written to the file unchanged, and returns these bytes. Their
-    /// content is unspecified until the caller fills them.
+    /// Changes the buffer to `count` bytes in the byte order of the file, and returns these bytes. The caller must fill
+    /// them.
     pub(crate) fn resize_stored(&mut self, count: usize) -> Result<&mut [u8], TryReserveError> {
         self.grow_to(count)?;
         (self.kind, self.count) = (Kind::Stored(1), count);
@@ -142,20 +142,19 @@ impl ValueBuffer {
         self.count
     }
 
-    /// Returns the floating-point values as a contiguous tensor of the given shape, for a stream to fill.
+    /// Returns the floating-point values as a contiguous tensor of the given shape. A stream can fill this tensor.
     ///
     /// # Errors
-    /// Returns an error if the number of values in the buffer differs from the number of elements of `shape`.
+    /// Returns an error if the number of elements of `shape` is not the number of values in the buffer.
     ///
     /// # Panics
-    /// Panics if the buffer does not contain floating-point values, or if the values have already been converted to the
-    /// byte order of the file.
+    /// Panics if the buffer has no type (`ValueBuffer::default()`), or if it contains integers or bytes for the file.
     pub fn tensor(&mut self, shape: &[usize]) -> Result<TensorMut<'_>, fanin::Error> {
         floats!(self, values => TensorMut::contiguous(values, shape))
     }
 
-    /// Returns a part of the buffer as a strided tensor of floating-point values, which a stream can then fill. In the
-    /// buffer, the element with the index 0 along every axis is at position `offset`.
+    /// Returns a strided view of the floating-point values. The element with index 0 along every axis is at index
+    /// `offset`.
     ///
     /// # Errors
     /// Returns the same errors as [`TensorMut::strided`].
@@ -189,8 +188,7 @@ impl ValueBuffer {
         }
     }
 
-    /// Sets the floating-point value with the index `position` in the buffer. The number is rounded to the type of the
-    /// buffer.
+    /// Sets the floating-point value at index `position` to `number`, rounded to the type of the buffer.
     pub(crate) fn set_float(&mut self, position: usize, number: f64) {
         floats!(self, values => values[position] = Element::from_f64(number));
     }
@@ -210,8 +208,8 @@ impl ValueBuffer {
         }
     }
 
-    /// Returns the memory of the values. Floating-point values are in the native byte order. All other values are in
-    /// the byte order of the file.
+    /// Returns the bytes of the values. Floating-point values are in the native byte order. All others are
+    /// little-endian.
     pub(crate) fn raw(&self) -> &[u8] {
         &bytemuck::cast_slice(&self.words)[..self.count * self.size()]
     }

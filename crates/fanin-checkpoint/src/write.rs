@@ -16,26 +16,30 @@ use crate::temporary_file::{FinishedFile, TemporaryFile, sync_folder};
 use crate::written::Written;
 use crate::{disk_space, feasibility, partitioned_file};
 
-/// The maximum number of finished files that stay open until they are renamed. If there are more files, each file is
-/// closed when it is finished, because some systems allow a process only 256 open files.
+/// The maximum number of finished files that stay open until they are renamed. Some systems allow a process only 256
+/// open files.
 const MAX_OPEN_FILES: usize = 128;
 
 impl CheckpointPlan {
     /// Writes the checkpoint, or only the partition of this process if a partition is set.
     ///
-    /// A file is written under a temporary name, and renamed when the whole file is on the disk. If at least one file
-    /// replaces an existing file, all files are renamed together at the end. The index is always renamed last.
+    /// Each file has a temporary name until the whole file is on the disk. If at least one file replaces an existing
+    /// file, all files are renamed together at the end. The index is always renamed last.
     ///
     /// If several processes write the checkpoint, each process writes the index. The index does not depend on the
-    /// values, so all processes write the same bytes, and no process waits for another process.
+    /// values, so all processes write the same bytes. No process waits for another process.
     ///
-    /// At most three chunks of 16 MiB are in memory at a time, with two exceptions. A tensor that the torch stream
-    /// cannot draw in chunks, and the factorization of an orthogonal tensor, are in memory as a whole.
+    /// Values are written in chunks of 16 MiB. At most three chunks are in memory at a time. These tensors are in
+    /// memory as a whole: an orthogonal tensor during its factorization, a tensor that the torch stream cannot draw in
+    /// chunks, and a tensor with several steps of a replay.
     ///
     /// # Errors
     /// Returns an error if an existing file must not be replaced, if the disk does not have enough space, or if a file
-    /// cannot be written. Returns [`Error::Interrupted`] soon after `cancel` is cancelled. After an error, all existing
-    /// files are unchanged, unless the error occurred while files were renamed.
+    /// cannot be written. Also returns an error if values cannot be drawn or copied. Returns [`Error::Interrupted`]
+    /// soon after `cancel` is cancelled.
+    ///
+    /// After an error, all existing files are unchanged. The exceptions are an error while files are renamed, and an
+    /// error while a process overwrites its partition of an existing file.
     pub fn write(&self, target: &Target, progress: &dyn Progress, cancel: &CancelToken) -> Result<Written> {
         feasibility::check(&self.planned, self.draw.stream)?;
         let values = CheckpointValues::new(self, progress, cancel);
@@ -93,9 +97,8 @@ fn write_all(
     })?;
     let finished_index = index.as_ref().map(write_index).transpose()?;
     if let Some(IndexPlan { path, .. }) = index.filter(|index| rename_together && index.path.exists()) {
-        // The old index is removed before files are renamed, and the new index is renamed last. In between, readers of
-        // the folder report an error because there is no index. With the old index, they could read a mixture of old
-        // and new files.
+        // Without an index, readers of the folder report an error until all files are renamed. With the old index, they
+        // could read a mixture of old and new files.
         std::fs::remove_file(&path).map_err(Error::io("replace", &path))?;
         sync_folder(&path)?;
     }
@@ -112,8 +115,7 @@ fn write_all(
 
 /// Writes `files` under temporary names, and calls `finish` for each written file. Returns the results of `finish`.
 ///
-/// `finish` runs on another thread. It waits until the file is on disk, and meanwhile the values of the next file are
-/// generated.
+/// `finish` runs on another thread, because it waits for the disk. Meanwhile, the next file is written.
 fn write_files(
     files: &[FilePlan],
     values: CheckpointValues<'_>,

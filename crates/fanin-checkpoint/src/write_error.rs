@@ -32,8 +32,8 @@ impl<W: Write> Write for CountingWriter<W> {
     }
 }
 
-/// Returns the error for a write to `path` that failed after `written` bytes. If the disk is full or a limit of the
-/// file size was reached, the message contains the cause and a remedy.
+/// Returns the error for a write that failed after `written` bytes. If the disk is full or a size limit is reached, the
+/// message has a remedy.
 pub(crate) fn write_error(path: &Path, written: u64, error: std::io::Error) -> Error {
     let limit = match error.kind() {
         ErrorKind::StorageFull => "the disk is full",

@@ -1,5 +1,5 @@
-//! Tests of the reader with damaged headers. The reader must return an error that names the file, or a manifest that
-//! matches the size of the file. It must never panic, and must check a length before it allocates memory.
+//! Tests of the reader with damaged headers. The reader must return an error or a manifest that matches the file size.
+//! It must never panic, and must check a length before it allocates memory.
 
 use std::path::Path;
 
@@ -36,8 +36,7 @@ fn file(header: &str, data: usize) -> Vec<u8> {
     bytes
 }
 
-/// Returns a strategy that generates the names, types and shapes of tensors, and the total number of bytes of these
-/// tensors.
+/// Generates the names, types and shapes of tensors, and the total number of bytes.
 fn tensors() -> impl Strategy<Value = (Vec<(String, StoredType, Vec<usize>)>, usize)> {
     let whole_bytes = |(dtype, shape): &(StoredType, Vec<usize>)| {
         (shape.iter().product::<usize>() * dtype.bits()).is_multiple_of(8)
@@ -163,8 +162,7 @@ fn sizes_are_checked_before_memory_is_allocated() {
         bytes.extend(b"{}");
         assert!(open(&bytes).unwrap_err().contains("the header should have"), "{length}");
     }
-    // The header of this sparse file has the length that its first eight bytes state, but this length exceeds the limit
-    // of the format.
+    // This sparse file is long enough for the stated header length, 2^33 bytes. The format does not allow this length.
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("model.safetensors");
     std::fs::write(&path, (1u64 << 33).to_le_bytes()).unwrap();

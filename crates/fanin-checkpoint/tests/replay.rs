@@ -1,5 +1,4 @@
-//! Tests of replay files: the values of their steps equal the values of torch's generator, and the error for a mistake
-//! in a file names the position of the mistake.
+//! Tests of replay files. Values must equal those of torch's generator. An error must name the position of the mistake.
 
 use std::path::Path;
 

@@ -76,8 +76,8 @@ fn analysis(error: &fanin_analysis::Error) -> String {
     }
 }
 
-/// Returns the message for an error of the crate `fanin-recipe`. If a model is unknown and has no similar name, the
-/// message names the command that lists the models.
+/// Returns the message for an error of the crate `fanin-recipe`. If a name is unknown and no name is similar, the
+/// message names the command `fanin models`.
 fn recipe(error: &fanin_recipe::Error) -> String {
     match error {
         fanin_recipe::Error::UnknownModel { suggestion: None, .. }
@@ -88,8 +88,8 @@ fn recipe(error: &fanin_recipe::Error) -> String {
     }
 }
 
-/// Returns the message for an error of the crate `fanin-checkpoint`. If an option makes the request possible, the
-/// message names the option.
+/// Returns the message for an error of the crate `fanin-checkpoint`. If an option avoids the error, such as `--force`,
+/// the message names the option.
 fn checkpoint(error: &fanin_checkpoint::Error) -> String {
     let fanin_checkpoint::Error::Refused { message, remedy } = error else {
         return match error {

@@ -4,8 +4,8 @@ use fanin_checkpoint::remove_temporary_files;
 
 /// Installs handlers for SIGINT, SIGTERM and SIGHUP. A handler removes the temporary files and exits the process.
 ///
-/// Signals that are ignored when the process starts stay ignored. For example, `nohup` starts processes that ignore
-/// SIGHUP, and shells start background jobs that ignore SIGINT.
+/// On Linux, signals that are ignored when the process starts stay ignored. For example, `nohup` starts processes that
+/// ignore SIGHUP. On other Unix systems, no handler for SIGHUP is installed.
 ///
 /// Only the command line installs handlers, because a library must not change the signal handlers of a process.
 pub(crate) fn clean_up_when_interrupted() {
@@ -34,8 +34,8 @@ fn install_handlers() {
     use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
     use signal_hook::iterator::Signals;
 
-    // SIGXFSZ is sent when a file exceeds the limit of `ulimit -f`. Without a handler, the signal kills the process.
-    // With this handler, the write returns an error instead.
+    // A write beyond the limit of `ulimit -f` sends SIGXFSZ, which kills the process. With this handler, the write
+    // returns an error instead.
     _ = signal_hook::flag::register(SIGXFSZ, std::sync::Arc::default());
     let ignored = ignored_signals();
     let handled: Vec<i32> = [SIGHUP, SIGINT, SIGTERM]
@@ -61,8 +61,8 @@ fn install_handlers() {
     }
 }
 
-/// Returns the ignored signals as a bit mask, in which the lowest bit is signal 1. Returns `None` if the ignored
-/// signals are unknown. They are unknown on all systems other than Linux.
+/// Returns the ignored signals as a bit mask. Bit `n - 1` is signal `n`. Returns `None` if the ignored signals are
+/// unknown, as on all systems other than Linux.
 #[cfg(unix)]
 fn ignored_signals() -> Option<u64> {
     ignored_mask(&std::fs::read_to_string("/proc/self/status").ok()?)

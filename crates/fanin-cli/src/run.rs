@@ -11,8 +11,8 @@ use crate::{args, command, interrupt};
 
 /// Runs the command line with the arguments of this process.
 ///
-/// The exit code is 0 for success, 1 for a failed check, and 2 for invalid arguments or input. If a signal stops the
-/// process, the exit code is 128 plus the number of the signal.
+/// The exit code is 0 for success, 1 for a failed check, and 2 for any other error, such as an invalid argument or an
+/// unreadable file. If a signal stops the process, the exit code is 128 plus the number of the signal.
 pub fn run() -> ExitCode {
     ExitCode::from(run_from(std::env::args_os().collect()))
 }
@@ -20,8 +20,8 @@ pub fn run() -> ExitCode {
 /// Runs the command line with the given arguments, and returns the exit code. The first argument is the name of the
 /// program.
 ///
-/// The first call installs signal handlers, so that an interrupt removes the temporary files and ends the process. The
-/// handlers stay installed after the function has returned.
+/// The first call installs signal handlers, which stay installed after the function has returned. A handler removes the
+/// temporary files and ends the process.
 pub fn run_from(arguments: Vec<OsString>) -> u8 {
     interrupt::clean_up_when_interrupted();
     let args = match args::Args::try_parse_from(&arguments) {
@@ -41,8 +41,8 @@ pub fn run_from(arguments: Vec<OsString>) -> u8 {
     }
 }
 
-/// Prints the help, the version, or an error in the arguments, as returned by clap. Returns the exit code. `--color` is
-/// read separately, because clap returns no parsed arguments in these cases.
+/// Prints the help, the version or the usage error in `answer`, and returns the exit code. `--color` is read from
+/// `arguments`, because clap returns no parsed arguments in these cases.
 fn print_answer(answer: &clap::Error, arguments: &[OsString]) -> u8 {
     args::Color::from_arguments(arguments.iter().skip(1).cloned()).apply();
     let text = answer.render().ansi().to_string();

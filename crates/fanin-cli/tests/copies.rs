@@ -1,5 +1,5 @@
-//! Tests of the scheme `copy` in recipes: a larger vocabulary, experts that are copied from a dense MLP, and a deeper
-//! model.
+//! Tests of the scheme `copy` in recipes: a larger vocabulary, experts from a dense MLP, a deeper model, and invalid
+//! copies.
 
 mod fixture;
 
@@ -9,8 +9,8 @@ use fixture::{Fixture, floats};
 use safetensors::SafeTensors;
 use serde_json::json;
 
-/// Writes a checkpoint `old.safetensors` with random values and a manifest `new.json`. `old` and `new` are the
-/// manifests of the two models as JSON.
+/// Writes the checkpoint `old.safetensors` with random values, and the manifest `new.json`. `old` and `new` are the
+/// manifests of the two models.
 fn models(old: serde_json::Value, new: serde_json::Value) -> Fixture {
     let fixture = Fixture::new();
     std::fs::write(fixture.path("old.json"), old.to_string()).unwrap();
@@ -25,8 +25,8 @@ fn tensor(shape: &[usize]) -> serde_json::Value {
     json!({ "dtype": "F32", "shape": shape })
 }
 
-/// Writes `new.safetensors` with a recipe that copies from `old.safetensors`. `more` are further arguments of `init`.
-/// Returns the values of each tensor of `new.safetensors`.
+/// Runs `fanin init` with a recipe that copies from `old.safetensors`. `more` are further arguments. Returns the values
+/// of each tensor of the new model.
 fn made(fixture: &Fixture, recipe: &str, more: &[&str]) -> BTreeMap<String, Vec<f32>> {
     std::fs::write(fixture.path("new.toml"), recipe).unwrap();
     let init = ["init", "new.toml", "--like", "new.json", "--copy-from", "old.safetensors", "--force", "-q"];
@@ -55,7 +55,7 @@ fn a_larger_vocabulary_keeps_the_old_rows() {
     assert_eq!(after["embed.weight"][..400], before["embed.weight"]);
     assert_eq!(after["head.bias"][..50], before["head.bias"]);
     assert!(after["head.bias"][50..].iter().all(|x| *x == 0.0));
-    // The new rows are equal to the rows with the same indices in a tensor that is drawn as a whole.
+    // The new rows have the same values as in a tensor that is drawn without `copy`.
     std::fs::write(fixture.path("drawn.toml"), "[init]\n\"*\" = \"normal(std=0.02)\"\n").unwrap();
     fixture.good(&["init", "drawn.toml", "--like", "new.json", "-q", "-o", "drawn.safetensors"]);
     assert_eq!(after["embed.weight"][400..], all(&fixture, "drawn.safetensors")["embed.weight"][400..]);
@@ -143,8 +143,6 @@ fn a_deeper_model_repeats_layers_by_a_map() {
     let new: serde_json::Map<String, serde_json::Value> = (0..6).map(layer).collect();
     let fixture = models(old.into(), new.into());
     let before = all(&fixture, "old.safetensors");
-    // The layers 0 to 2 of the new model are copies of the old layers 0 to 2. The new layers 3 to 5 are copies of the
-    // old layers 1 to 3.
     let recipe = "[init]\n\"model.layers.{0..2}.*\" = \"copy\"\n\
                   \"model.layers.{3..5}.*\" = \"copy(from='model.layers.{layer-2}.$2')\"\n";
     let after = made(&fixture, recipe, &[]);

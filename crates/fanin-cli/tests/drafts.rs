@@ -1,5 +1,4 @@
-//! Tests that drafts of recipes agree with the initialization code of the model, for each family of models that drafts
-//! support.
+//! Tests of recipe drafts. For each family of models, the draft must agree with the initialization code of the models.
 
 mod fixture;
 
@@ -21,8 +20,8 @@ fn manifest_json(tensors: Tensors<'_>) -> String {
     serde_json::Value::from(json).to_string()
 }
 
-/// Drafts a recipe for tensors with these names and shapes. Returns the text of the draft, and the plans that the
-/// drafted recipe gives. `config` is the content of config.json.
+/// Drafts a recipe for tensors. Returns the text of the draft, and the plan of each tensor. `config` is the content of
+/// config.json.
 fn draft(config: Option<&str>, tensors: Tensors<'_>) -> (String, Vec<Planned>) {
     let manifest = Manifest::from_json(&manifest_json(tensors), Path::new("m.json")).unwrap();
     let config = config.map(|text| ModelConfig::parse(text).unwrap());
@@ -32,8 +31,8 @@ fn draft(config: Option<&str>, tensors: Tensors<'_>) -> (String, Vec<Planned>) {
     (text, planned)
 }
 
-/// Drafts a recipe for tensors. `tensors` contains the name, the shape and the expected spec of each tensor. Asserts
-/// that the draft gives each tensor its expected spec, and returns the draft.
+/// Drafts a recipe, asserts that each tensor gets its expected spec, and returns the draft. `tensors` contains the
+/// name, the shape and the expected spec of each tensor.
 fn check(config: Option<&str>, tensors: &[(&str, &[usize], &str)]) -> String {
     let shapes: Vec<(&str, &[usize])> = tensors.iter().map(|(name, shape, _)| (*name, *shape)).collect();
     let (text, planned) = draft(config, &shapes);
@@ -192,8 +191,8 @@ fn the_draft_of_each_family_agrees_with_its_code() {
     for text in texts {
         assert!(is_certain(&text), "{text}");
     }
-    // Drafts copy fixed tables, such as the sinusoids of the encoder, from a checkpoint. A manifest has no values, so
-    // the draft skips such a table and marks the rule with CHECK.
+    // A draft for a checkpoint copies the sinusoids of the encoder. A manifest has no values to copy, so this draft
+    // skips the tensor, and marks the rule with CHECK.
     let whisper: &[(&str, &[usize], &str)] = &[
         ("model.encoder.embed_positions.weight", &[1500, 16], "skip"),
         ("model.decoder.embed_positions.weight", &[448, 16], "normal(std=0.02)"),
@@ -238,8 +237,8 @@ fn the_text_model_of_blip_has_a_row_of_zeros_for_the_padding_token() {
         ],
     );
     assert!(is_certain(&text), "{text}");
-    // The family has no rule for this matrix, because its std is a field of config.json that the family does not read.
-    // The draft therefore guesses a rule, and marks the rule with CHECK.
+    // The BLIP family has no rule for `text_projection`. The draft therefore guesses a rule, and marks the rule with
+    // CHECK.
     let (text, _) = draft(Some(config), &[("text_projection.weight", &[4, 4])]);
     assert_eq!(checks(&text), [true], "{text}");
 }

@@ -1,6 +1,6 @@
-//! Tests of the page of `inspect --html` without a browser. The page must be well-formed, must load no other file, must
-//! escape names that contain markup, and must have the same values as the JSON. `inspect_page_browser.rs` tests the
-//! page in a browser.
+//! Tests of the page of `inspect --html` without a browser. The page must be well-formed, and must load no other file.
+//! It must escape names that contain markup, and must have the same values as the JSON. `inspect_page_browser.rs` tests
+//! the page in a browser.
 
 mod fixture;
 
@@ -94,8 +94,8 @@ fn data(page: &str) -> Value {
     serde_json::from_str(after.split("</script>").next().unwrap()).unwrap()
 }
 
-/// Returns the names in the data of a page. To save space, the data contains only the end of each name (`names`). The
-/// name begins with the first `kept` UTF-16 code units of the previous name.
+/// Returns the tensor names in the data of a page. A name is the first `kept` UTF-16 code units of the previous name,
+/// followed by its text in `names`.
 fn names(data: &Value) -> Vec<String> {
     let mut before: Vec<u16> = Vec::new();
     let name = |(kept, rest): (&Value, &Value)| {
@@ -165,8 +165,8 @@ fn the_page_has_the_same_numbers_as_the_json() {
                 let same = found.zip(right).map_or(found.is_none() && right.is_none(), |(a, b)| near(a, b));
                 assert!(same, "{label} of {}: {found:?} {right:?}", tensor["name"]);
             }
-            // The data has one character for each measured count of the histogram, and one character for each planned
-            // count. A character is the height of a bar: `#` is height 0, and `~` is the height of the largest count.
+            // `bars` and `planned` have one character for each count of the histogram. A character is the height of a
+            // bar: `#` is 0, and `~` is the largest count.
             let histogram = &measured["histogram"];
             let counts = |key: &str| -> Vec<f64> {
                 histogram[key]
@@ -242,8 +242,7 @@ fn hostile_names_are_escaped_and_nothing_is_loaded() {
     fixture.good(&["init", "h.toml", "--like", "h.json", "-o", "x.safetensors", "--force"]);
     assert_eq!(hostile.len(), kinds(&inspect(&fixture, &["--recipe", "h.toml"]).0).len());
     assert_eq!((page.matches("<script").count(), page.matches("<img").count()), (2, 0));
-    // Every name is shown in the text of the warnings or in the table. In all these names, control characters and
-    // characters that change the direction of text are escaped.
+    // In names, control characters and characters that change the direction of text are escaped.
     let escaped = names(&data(&page));
     assert!(
         escaped.iter().any(|name| name.contains("\\u{202e}thgiew.0.h \\u{1b}[31m\\n\\t\\u{0}")),
@@ -279,7 +278,7 @@ fn a_tensor_takes_less_than_180_bytes_of_the_page() {
     assert_eq!((data["kinds"].as_array().unwrap().len(), data["plans"].as_array().unwrap().len()), (1, 1));
     let bytes = data.to_string().len();
     assert!(bytes < 180_000, "{bytes} bytes");
-    // Apart from the data, the page consists mainly of the style sheet and the script, which have less than 50 kB.
+    // The rest of the page is mainly the style sheet and the script.
     assert!(page.len() < bytes + 50_000, "{} bytes", page.len());
 }
 

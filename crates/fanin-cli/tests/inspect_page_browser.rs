@@ -1,8 +1,8 @@
-//! Tests of the page of `inspect --html` in a browser. The script of the page, which sorts rows, filters rows and opens
-//! details, must run under the content security policy of the page.
+//! Tests of the page of `inspect --html` in a browser. The script of the page sorts rows, filters rows and opens
+//! details. It must run under the content security policy of the page.
 //!
-//! The environment variable `FANIN_BROWSER` gives the path of the browser. If the variable is not set, the test uses
-//! Chromium, Chrome or Edge, whichever is found first. If there is no browser, the test prints a message and passes.
+//! The environment variable `FANIN_BROWSER` gives the path of the browser. If the variable is not set, the tests use
+//! Chromium, Chrome or Edge, whichever is found first. Without a browser, the tests print a message and pass.
 //! `inspect_page.rs` tests the page without a browser.
 
 mod fixture;
@@ -30,8 +30,7 @@ fn browser() -> Option<PathBuf> {
     ];
     let found = on_path.chain(elsewhere.map(PathBuf::from)).find(|path| path.is_file());
     if found.is_none() {
-        // The test harness hides what `println!` and `eprintln!` print in a passing test, so the message is written
-        // directly to standard error.
+        // The test harness hides the output of `eprintln!` in a passing test, so standard error is written directly.
         let message = "found no browser, so the page is not tested in a browser: set FANIN_BROWSER to the path of a browser";
         _ = writeln!(std::io::stderr(), "\n{message}\n");
     }
@@ -54,8 +53,8 @@ fn dom_of(browser: &Path, fixture: &Fixture, page: &str) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// Runs a script in a copy of the page `b.html`, and returns the text that the script appended to the page. The copy has a
-/// policy that allows the script.
+/// Runs a script in a copy of the page `b.html`, and returns the text that the script appends to the page. The content
+/// security policy of `b.html` blocks the script, so the copy has another policy.
 fn seen(browser: &Path, fixture: &Fixture, script: &str) -> String {
     let page = String::from_utf8(fixture.bytes("b.html")).unwrap();
     let policy = page.split("script-src ").nth(1).unwrap().split('"').next().unwrap();
@@ -67,9 +66,8 @@ fn seen(browser: &Path, fixture: &Fixture, script: &str) -> String {
     seen.split("</pre>").next().unwrap().replace("&lt;", "<").replace("&gt;", ">")
 }
 
-/// A script that operates the page. After each step, it records the visible text. At the end, it appends all recorded
-/// text to the page. The content security policy of the page would block the script, so the test runs it in a copy of
-/// the page with another policy.
+/// A script for `seen`. It operates the page, and records the visible text after each step. At the end, it appends the
+/// record to the page.
 const CLICKS: &str = r##"
 const out = [];
 const say = (what, value) => out.push(what + ": " + value);
@@ -128,8 +126,7 @@ fn the_page_sorts_rows_filters_rows_and_opens_details_in_a_browser() {
     std::fs::write(fixture.path("planned.toml"), rules("normal(std=0.4)")).unwrap();
     fixture.good(&["init", "used.toml", "--like", "b.json", "-o", "b.safetensors"]);
     fixture.good(&["inspect", "b.safetensors", "--recipe", "planned.toml", "--html", "b.html"]);
-    // In the unchanged page, the script must have run under the policy of the page, and the name that contains markup
-    // must be shown as text.
+    // The policy of the page itself must allow its script. The name that contains markup must be shown as text.
     let own = dom_of(&browser, &fixture, "b.html");
     assert!(own.contains("<option value=\"1\">tensor ▼</option>"), "the page's script did not run");
     assert!(own.contains("<bdi>&lt;img src=x") && !own.contains("<img src") && !own.contains("<title>hurt"));

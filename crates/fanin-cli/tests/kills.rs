@@ -1,9 +1,9 @@
-//! Tests that kill processes while they write checkpoints, at times spread over the duration of a write. After a kill,
-//! every file with a final name must be complete and correct, and an existing file must be unchanged or replaced as a
-//! whole. A process with `--resume` must then write the same checkpoint as a process that is not killed.
+//! Tests that kill processes while they write checkpoints. After a kill, every file with a final name must be complete
+//! and correct. An existing file must be unchanged, or replaced as a whole. A process with `--resume` must then write
+//! the same checkpoint as a process that is not killed.
 //!
-//! `FANIN_KILLS=50 cargo test -p fanin-cli --test kills` kills 50 processes in each test. If the variable is not set,
-//! only a few processes are killed.
+//! `FANIN_KILLS=50 cargo test -p fanin-cli --test kills` starts and kills 50 processes for each stream and each file
+//! layout. If the variable is not set, the tests kill only a few processes.
 
 mod fixture;
 
@@ -46,8 +46,8 @@ fn run_timed(fixture: &Fixture, more: &[&str]) -> Duration {
     start.elapsed()
 }
 
-/// Starts `init` with the further arguments `more`, and kills the process after the time `after`. Returns true if the
-/// process was killed, and false if it had already ended.
+/// Starts `init` with the further arguments `more`, and kills the process after the time `after`. Returns false if the
+/// process had already ended.
 fn run_killed(fixture: &Fixture, more: &[&str], after: Duration) -> bool {
     let mut child = Command::new(Fixture::program())
         .current_dir(fixture.path("."))
@@ -61,13 +61,12 @@ fn run_killed(fixture: &Fixture, more: &[&str], after: Duration) -> bool {
     !child.wait().unwrap().success()
 }
 
-/// Returns the times at which processes are killed, as fractions of the duration of a write, from 0 to 1.05. The number
-/// of returned times is the value of the environment variable FANIN_KILLS, or `few` if the variable is not set. The
-/// times are the same in each run of the test.
+/// Returns the times of the kills, as fractions of the duration of a write (0 to 1.05). The environment variable
+/// FANIN_KILLS sets the number of times. The default is `few`.
 fn moments(few: usize) -> impl Iterator<Item = f64> {
     let count = std::env::var("FANIN_KILLS").map_or(few, |count| count.parse().unwrap());
-    // The multiples of the golden ratio modulo 1 (a Weyl sequence) are evenly spread over the interval from 0 to 1 for
-    // every `count`. The factor 1.05 lets some processes end before they are killed.
+    // The multiples of the golden ratio modulo 1 (a Weyl sequence) are evenly spread over 0..1 for every `count`. With
+    // the factor 1.05, some processes end before the kill.
     (1..=count).map(|k| (k as f64 * 0.618_033_988_75).fract() * 1.05)
 }
 
@@ -100,8 +99,8 @@ fn a_killed_run_leaves_complete_shards_and_resume_completes_them() {
 fn a_killed_run_with_force_leaves_each_existing_file_unchanged_or_replaced() {
     let fixture = fixture();
     let mut interrupted = 0;
-    // The checkpoint is a single file in the first case. In the second case it has several shards, which are renamed
-    // when all of them are written.
+    // The first case writes a single file. The second case writes several shards, and renames them after all are
+    // written.
     for more in [&[][..], &["--max-shard-size", "16MB"]] {
         let run = |seed, out| [&["--seed", seed, "--force", "-o", out], more].concat();
         run_timed(&fixture, &run("1", "old/"));
@@ -115,8 +114,7 @@ fn a_killed_run_with_force_leaves_each_existing_file_unchanged_or_replaced() {
                 let is = found.get(name);
                 assert!(is == old.get(name) || is == new.get(name), "{name} after {moment} of a run");
             }
-            // If the folder has an index, all files of the folder must be from the old checkpoint, or all from the new
-            // checkpoint. Both checkpoints have the same index.
+            // If there is an index, all files must be old, or all must be new. Both checkpoints have the same index.
             if let Some(index) = found.get("model.safetensors.index.json") {
                 assert!(index == &old["model.safetensors.index.json"]);
                 let of = |files: &Files| files.iter().all(|(name, bytes)| found.get(name) == Some(bytes));

@@ -24,8 +24,7 @@ fn fixture() -> Fixture {
     fixture
 }
 
-/// Returns the arguments of `init` with the recipe and the manifest of these tests. `out` is the output, and `more` are
-/// further arguments.
+/// Returns the arguments of `init` with the output `out` and the further arguments `more`.
 fn distributions<'a>(out: &'a str, more: &[&'a str]) -> Vec<&'a str> {
     [&["init", "distributions.toml", "--like", "distributions.json", "--seed", "7", "-o", out], more].concat()
 }

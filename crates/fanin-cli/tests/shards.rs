@@ -69,8 +69,8 @@ fn shards_have_the_same_tensors_as_a_single_file() {
 fn several_processes_write_the_same_files_as_one_process() {
     let fixture = Fixture::new();
     let spec = |stream: &str| {
-        // The model has a tensor for each random distribution, and each tensor is in a separate file. On the torch
-        // stream, a process must advance the generator past the tensors that other processes write.
+        // Each tensor is in a separate file. On the torch stream, a process must advance the generator past the tensors
+        // of the other processes. Therefore each distribution is tested.
         let distributions = [
             "normal",
             "uniform",
@@ -151,7 +151,7 @@ fn resume_keeps_correct_files_and_reports_an_error_for_all_others() {
     assert!(stderr.contains("4 of 4 files, 3 already complete, kept"), "{stderr}");
     assert!(folder(&fixture, "out") == whole);
     assert_eq!(modified(), before, "a correct file is not written again");
-    // Writes a copy of the first file with a wrong bit in byte `at`, or in the last byte if `at` is 0.
+    // Flips a bit of the first file, in byte `at`. If `at` is 0, flips a bit in the last byte.
     let corrupt = |at: usize| {
         let mut bytes = whole["model-00001-of-00004.safetensors"].clone();
         let at = if at == 0 { bytes.len() - 1 } else { at };

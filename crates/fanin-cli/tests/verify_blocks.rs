@@ -36,8 +36,7 @@ fn make(fixture: &Fixture, recipe: &str, more: &[&str]) {
     fixture.good(&[&make[..], more].concat());
 }
 
-/// Changes values of a tensor in `x.safetensors`. The function `value` takes the index of a value, and returns the new
-/// value, or `None` to keep the old value.
+/// Changes values of a tensor in `x.safetensors`. `value` maps an index to the new value, or to `None` for no change.
 fn change(fixture: &Fixture, tensor: &str, mut value: impl FnMut(usize) -> Option<f32>) {
     let path = fixture.path("x.safetensors");
     let checkpoint = SafetensorsFile::open(&path).unwrap();

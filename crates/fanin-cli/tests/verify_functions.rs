@@ -1,5 +1,5 @@
-//! Tests of `verify` with functions of random values, such as `log(uniform(1, 16))`: correct files pass in every
-//! dtype, and wrong arguments are reported.
+//! Tests of `verify` with functions of random values, such as `log(uniform(1, 16))`. Correct files pass. Wrong
+//! arguments are reported.
 
 mod fixture;
 

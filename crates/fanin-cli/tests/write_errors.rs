@@ -117,8 +117,8 @@ fn damaged_files_are_errors() {
     fixture.refused(&["inspect", "nothing.safetensors"], &["nothing.safetensors"]);
 }
 
-/// Runs the commands `shell` in a shell. The shell then becomes a process of fanin that writes `values` values to
-/// out.safetensors. Waits until the temporary file of this process is larger than a megabyte.
+/// Runs the shell commands `shell`, then starts `fanin fill`, which writes `values` values. Waits until the temporary
+/// file is larger than a megabyte.
 #[cfg(unix)]
 fn start(fixture: &Fixture, shell: &str, values: &str) -> std::process::Child {
     let program = Fixture::program().display().to_string();
@@ -146,8 +146,8 @@ fn signal(child: &std::process::Child, name: &str) {
     assert!(status.success());
 }
 
-/// Returns true if this process ignores the signal `number`. Child processes of this process then ignore the signal
-/// too. For example, a shell can start the tests with ignored signals.
+/// Returns true if the test process ignores the signal `number`, for example under `nohup`. Its child processes then
+/// ignore the signal too.
 #[cfg(unix)]
 fn is_ignored(number: u32) -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
@@ -181,8 +181,8 @@ fn an_interrupted_run_leaves_the_old_file_and_no_temporary_file() {
 #[cfg(target_os = "linux")]
 fn signals_that_were_ignored_stay_ignored() {
     let fixture = Fixture::new();
-    // With `trap ''`, the process starts with SIGHUP and SIGINT ignored. `nohup` does the same for SIGHUP, and scripts
-    // do the same for SIGINT in background jobs.
+    // With `trap ''`, the process starts with SIGHUP and SIGINT ignored. `nohup` also ignores SIGHUP, and background
+    // jobs of scripts ignore SIGINT.
     let mut child = start(&fixture, "trap '' HUP INT;", "100000000");
     signal(&child, "-HUP");
     signal(&child, "-INT");
@@ -339,8 +339,7 @@ fn a_limit_on_file_sizes_is_an_error_and_leaves_no_file() {
     std::fs::write(fixture.path("out.safetensors"), "old").unwrap();
     let before = fixture.files();
     let program = Fixture::program().display().to_string();
-    // The unit of `ulimit -f` is 512 or 1024 bytes, depending on the shell, so the limit is about 5 or 10 MB. The complete
-    // file would be 40 MB, so the write fails.
+    // The complete file has 40 MB. The limit is about 5 or 10 MB, because shells use a unit of 512 or 1024 bytes.
     let command =
         format!("ulimit -f 10000; '{program}' fill normal --shape 10000000 -o out.safetensors --force");
     let output = std::process::Command::new("sh")

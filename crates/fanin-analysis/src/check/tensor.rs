@@ -1,5 +1,5 @@
 //! Tests the values of one tensor, or of one block of a fused parameter, against its plan. The distribution of the plan
-//! decides which tests are made.
+//! determines the tests.
 
 use fanin::region::Chunks;
 use fanin::{DType, Distribution, Functions, Native, Plan};
@@ -22,9 +22,8 @@ use super::test_result::TestResult;
 use crate::error::{Error, Result};
 use crate::parallel::try_map;
 
-/// A tensor is divided into parts of at most this many values, unless a single row has more values. The parts are
-/// tested on several threads. Each thread has the values of at most one part in memory, rounded to bf16, and some of
-/// them also as f32.
+/// The largest number of values in a part of a tensor, unless a single row has more values. Parts are tested in
+/// parallel. Each thread keeps the values of at most one part in memory.
 pub(crate) const PART: usize = 1 << 22;
 
 /// The results of testing a view of a tensor.
@@ -34,18 +33,16 @@ pub(crate) struct ViewTests {
     pub(crate) results: Vec<TestResult>,
     /// Why the values were not tested, or `None` if they were.
     pub(crate) unchecked: Option<String>,
-    /// A hash of the values with their row-major indices, or `None` if the values are not random. Tensors with the same
-    /// values have the same hash.
+    /// A hash of the values in row-major order, or `None` if the values are not random.
     pub(crate) hash: Option<u64>,
     /// Numbers by which the values are compared with the values of other tensors. `None` if the values are not random.
     pub(crate) signature: Option<Signature>,
-    /// The sum of z^2 - 1 over the standardized values z, and the variance of this sum, from
-    /// [`SampleStatistics::variance_excess`]. `None` if the values are not independent, or if there are too few values.
+    /// The sum of z^2 - 1 over the standardized values z, and the variance of this sum. See
+    /// [`SampleStatistics::variance_excess`]. `None` if the values are too few or not independent.
     pub(crate) variance_excess: Option<(f64, f64)>,
 }
 
-/// The inverse of the functions that a plan applies to random values, such as the logarithm if the plan applies `exp`.
-/// It maps the values of the tensor back to the random values.
+/// The inverse of the functions that a plan applies to random values, such as the logarithm for `exp`.
 #[derive(Debug, Clone, Copy)]
 struct Inverse<'p> {
     /// The functions that the plan applies to the random values.
@@ -60,9 +57,8 @@ struct Inverse<'p> {
 impl Inverse<'_> {
     /// Returns a value that the functions of the plan map to `x`, after rounding to the type of the tensor.
     ///
-    /// There are many such values, because all numbers of an interval are rounded to `x`. Each call inverts a number at
-    /// another position in this interval. Even for types with few digits, the returned values therefore follow the
-    /// distribution of the random values to which the plan applies the functions.
+    /// All numbers of an interval are rounded to `x`. Each call inverts a different number of this interval. The
+    /// returned values therefore follow the distribution of the random values, even if the type has few digits.
     fn argument_of(&mut self, x: f64) -> f64 {
         if !x.is_finite() {
             return x;
@@ -74,8 +70,8 @@ impl Inverse<'_> {
         let inverse = |x| self.functions.invert(x);
         let value = inverse(first + (last - first) * fraction);
         let (low, high) = self.argument.bounds();
-        // If `x` is at a bound, a part of its rounding interval is out of bounds, and `value` may be too. The number
-        // before rounding was within the bounds, so `value` is then reflected at the bound.
+        // The rounding interval of an `x` at a bound extends beyond this bound, so `value` may be out of bounds. Such a
+        // `value` is reflected at the bound, because the number before rounding was within the bounds.
         let explained = inverse(first) <= high && inverse(last) >= low;
         let reflected = if value >= high { 2.0 * high - value } else { 2.0 * low - value };
         if (value >= high || value < low) && explained && low < reflected && reflected < high {
@@ -97,7 +93,7 @@ struct Independent {
 }
 
 impl ViewTests {
-    /// Tests the values of a view against its plan, which must have no blocks.
+    /// Tests the values of a view against `plan`. The plan must have no blocks.
     ///
     /// # Errors
     /// Returns an error if the file cannot be read.
@@ -116,8 +112,7 @@ impl ViewTests {
                 };
                 tests.independent(view, reference, zeros, None, progress)?;
             }
-            // The functions of the plan are increasing, so they can be inverted. The inverse functions map each value
-            // of the tensor back to a random value. The distribution of the random values is known, and is tested.
+            // The inverse of the functions maps the values of the tensor back to the random values, which are tested.
             (None, Distribution::Mapped { functions }) => {
                 let argument =
                     plan.argument().and_then(|argument| Some((argument, references.get(argument)?)));
@@ -148,8 +143,8 @@ impl ViewTests {
     }
 
     /// Tests independent random values against a reference distribution. `zeros` is the planned number of zeros in each
-    /// column of a `sparse` matrix, and `None` for other distributions. If the plan applies functions to random values,
-    /// `inverse` maps the values of the tensor back to these random values.
+    /// column of a `sparse` matrix, and otherwise `None`. `inverse` is `None` unless the plan applies functions to
+    /// random values.
     fn independent(
         &mut self,
         view: &TensorView<'_>,
@@ -194,8 +189,8 @@ impl ViewTests {
         Ok(())
     }
 
-    /// Tests the number of zeros in each column of a `sparse` matrix. `found` contains the number of zeros of each
-    /// column, and `planned` is the planned number. A few more zeros are allowed, because a random value may be 0.
+    /// Tests `found`, the number of zeros in each column of a `sparse` matrix. A column may have a few more zeros than
+    /// `planned`, because a random value may be 0.
     fn column_zeros(
         &mut self,
         found: &[u64],
@@ -297,8 +292,7 @@ impl ViewTests {
 
 impl Independent {
     /// Reads a part of a view and computes its statistics. If `sparse` is true, the zeros of each column are counted,
-    /// and all other statistics leave zeros out. `inverse` maps the values back to values that follow the reference
-    /// distribution.
+    /// and `sample` leaves zeros out. `inverse` maps stored values to values of the reference distribution.
     fn of(
         view: &TensorView<'_>,
         part: &Part<'_>,
@@ -309,8 +303,8 @@ impl Independent {
     ) -> Result<Self> {
         let (whole, shape) = (view.shape(), part.view.shape());
         let moments = reference.moments;
-        // If the plan applies functions to random values, the type of the reference distribution is the type of these
-        // random values, not the type of the tensor.
+        // The type of the stored values. If the plan applies functions, `reference.dtype` is the type of their
+        // argument.
         let dtype = view.entry().dtype.float().unwrap_or(reference.dtype);
         let subject = Subject { shape, dtype, moments };
         let values = whole.iter().product::<usize>();

@@ -16,7 +16,7 @@ const MAX_KEPT: usize = 1 << 13;
 /// The largest number of values that [`TensorView::values`] passes to a closure at once.
 pub(crate) const CHUNK: usize = Checkpoint::CHUNK;
 
-/// A view of a tensor in a checkpoint: of the whole tensor, of one block, or of a range along its axes.
+/// A view of a stored tensor: the whole tensor, one block, or a range along its axes.
 #[derive(Debug, Clone)]
 pub(crate) struct TensorView<'a> {
     checkpoint: &'a Checkpoint,
@@ -34,8 +34,8 @@ pub(crate) struct TensorView<'a> {
     kept: Option<Arc<[f64]>>,
 }
 
-/// Flattens all axes of a tensor after the first into columns. Returns the number of rows and the number of columns of
-/// the resulting matrix. Both numbers are 0 for a tensor of fewer than two axes, and for a tensor without values.
+/// Returns the number of rows and columns of a tensor whose axes after the first are flattened into columns. Returns
+/// (0, 0) for a tensor of fewer than two axes or without values.
 pub(crate) fn matrix(shape: &[usize]) -> (usize, usize) {
     match shape {
         [rows, trailing @ ..] if !trailing.is_empty() && !shape.contains(&0) => {
@@ -73,8 +73,8 @@ impl<'a> TensorView<'a> {
         Self { checkpoint, tensor, axes, extent: shape.clone(), shape, start, kept: None }
     }
 
-    /// Returns this view, which must be of a whole tensor. If the tensor has few values, they are read now, and kept in
-    /// memory for all views that are made from this view.
+    /// Returns this view. If the tensor has at most `MAX_KEPT` values, they are read into memory. All views that are
+    /// made from the returned view share them.
     ///
     /// # Errors
     /// Returns an error if the file cannot be read.
@@ -85,10 +85,8 @@ impl<'a> TensorView<'a> {
         Ok(self)
     }
 
-    /// Returns a view of one block of the tensor.
-    ///
-    /// The axes of the view are in the order of the tensor's axes, even if the block's plan orders them differently, so
-    /// that values are read in file order.
+    /// Returns a view of one block of the tensor. The axes are in the tensor's order, not in the plan's, so that values
+    /// are read in file order.
     fn block(&self, block: &Block) -> Self {
         let extent = block.extent().to_vec();
         let mut axes = block.axes().to_vec();
@@ -153,8 +151,8 @@ impl<'a> TensorView<'a> {
         Ok(plan.blocks().iter().map(view).collect())
     }
 
-    /// Returns the number of values of a tensor that are not 0 and are in none of `views`. The views must not overlap.
-    /// NaN counts as non-zero.
+    /// Returns the number of non-zero values of a tensor outside all `views`. The views must not overlap. NaN counts as
+    /// non-zero.
     ///
     /// # Errors
     /// Returns an error if the file cannot be read.

@@ -7,8 +7,8 @@ use serde::Serialize;
 pub struct TestResult {
     /// The name of the test, such as `mean` or `zeros`.
     pub test: &'static str,
-    /// The p-value, from 0 to 1: the probability that correct values deviate at least as much as the tested values, or
-    /// an upper bound of this probability. If the p-value is 0, correct values cannot deviate as much.
+    /// The p-value, or an upper bound of it, from 0 to 1. The p-value is the probability that correct values deviate at
+    /// least as much as the tested values. If it is 0, correct values cannot deviate as much.
     #[serde(rename = "p")]
     pub p_value: f64,
     /// A message that says what was found and, for most tests, what was expected.

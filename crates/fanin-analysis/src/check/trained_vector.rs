@@ -3,23 +3,23 @@
 use super::classify::kind::{Classification, Kind};
 use super::distribution::Univariate;
 
-/// Returns whether a vector was trained. The vector is a bias, or the weight or bias of a normalization layer. `values`
-/// is the number of values of the vector. `fan_in` is the fan-in of the weight of the same layer, computed as for
-/// `torch.nn.Linear`. For a normalization layer, `fan_in` is `None`.
+/// Returns whether a vector was trained. The vector is a bias, or the weight or bias of a normalization layer.
 ///
-/// Initializers set the vectors of normalization layers to constants. A vector of a normalization layer therefore
-/// counts as trained if its values look random or have no known distribution.
+/// `values` is the number of values of the vector. `fan_in` is the fan-in of the weight of the same layer, computed as
+/// for `torch.nn.Linear`, and `None` for a normalization layer.
 ///
-/// Initializers set the biases of other layers to a constant, or to uniform values on [-b, b) with
-/// b = 1 / sqrt(fan_in). Such a bias therefore counts as trained if its values are uniform on a wider interval, or have
-/// no known distribution. Exception: a bias with no known distribution does not count as trained if its mean is at
-/// least two standard deviations from 0. Mamba, for example, initializes the bias of `dt_proj` to values of one sign.
+/// - Normalization layers are initialized with constants. Their vectors count as trained if the values look random or
+///   have no known distribution.
+/// - Other biases are initialized with a constant, or with uniform values on [-b, b) with b = 1 / sqrt(fan_in). They
+///   count as trained if the values are uniform on a wider interval or have no known distribution.
+/// - Exception: a bias with no known distribution does not count as trained if its mean is at least two standard
+///   deviations from 0. An example is Mamba's bias of `dt_proj`, which is initialized to values of one sign.
 ///
 /// An unchanged draw of a known generator never counts as trained.
 pub(crate) fn is_trained_vector(vector: &Classification, values: usize, fan_in: Option<usize>) -> bool {
     match (vector.kind, fan_in) {
         (Kind::Fresh(Univariate::Uniform { low, high }), Some(fan_in)) if !vector.unchanged => {
-            // A bound that was fitted to n values is at most about `1 + 2 / n` times their largest magnitude.
+            // A fitted bound exceeds the largest magnitude of n values by a factor of at most about `1 + 2 / n`.
             let largest = (1.0 + 2.0 / values as f64) / (fan_in as f64).sqrt();
             low.abs().max(high.abs()) > largest
         }

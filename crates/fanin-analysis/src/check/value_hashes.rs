@@ -11,8 +11,8 @@ pub(super) const WINDOW: usize = 64_usize.div_ceil(SHIFT as usize);
 /// The number of bits by which the hash of a window is shifted before a value is added.
 const SHIFT: u32 = 5;
 
-/// The hashes of this many values before a chunk are kept, because windows that end in the chunk may start at these
-/// values. The number is at least `WINDOW` - 1.
+/// The number of values before a chunk whose hashes are kept, because windows may start before the chunk. It is at
+/// least `WINDOW` - 1.
 const RECENT: usize = 16;
 
 /// The base of the polynomial hashes of several values.
@@ -29,10 +29,10 @@ static POWERS: [u64; CHUNK + 1] = {
     powers
 };
 
-/// The hashes of the values of a chunk, and the hashes of the windows that end at these values.
+/// The hashes of the values of a chunk, and of the windows that end at these values.
 ///
-/// Before the hash of a value is added to the hash of a window, the hash of the window is shifted to the left by
-/// `SHIFT` bits. The hashes of values before the window are thereby shifted out (the gear hash of Xia et al. 2014).
+/// The hash of a window is a gear hash (Xia et al. 2014). For each value, the hash is shifted to the left by `SHIFT`
+/// bits, and the hash of the value is added. Values before the window are thereby shifted out.
 #[derive(Debug)]
 pub(super) struct ValueHashes {
     /// The number of values of the chunk.
@@ -80,7 +80,7 @@ impl ValueHashes {
     }
 }
 
-/// Returns the sum of at most `CHUNK` hashes, each times a power of `BASE`. The exponents are 0, 1, 2 and so on.
+/// Returns the sum of `hashes[n] * BASE^n` over all n, modulo 2^64. `hashes` has at most `CHUNK` elements.
 pub(super) fn polynomial(hashes: &[u64]) -> u64 {
     // The call of a vectorized function takes longer than a few multiplications.
     if hashes.len() < 16 { inlined_polynomial(hashes) } else { long_polynomial(hashes) }
@@ -103,12 +103,12 @@ pub(super) fn power(mut exponent: usize) -> u64 {
 }
 
 vectorized! {
-    /// Computes the hash of each value of a chunk, and the hash of the window that ends at the value. `values`, `sums`
-    /// and `windows` each contain `RECENT` elements before the elements of the chunk.
+    /// Computes the hash of each value of `chunk`, and the hash of the window that ends at this value. The first
+    /// `RECENT` elements of `values`, `sums` and `windows` precede the chunk.
     fn hash_windows(chunk: &[f64], values: &mut [u64], sums: &mut [u64], windows: &mut [u64]) {
         inlined_hash(chunk, &mut values[RECENT..]);
-        // Each of the four steps doubles the number of values in a sum, up to 16. All but the last `WINDOW` of the 16
-        // values are shifted out of the 64 bits of the sum.
+        // Each step doubles the number of values in a sum, up to 16. Only the last `WINDOW` of them affect the 64 bits
+        // of the sum. The others are shifted out.
         add_shifted::<1>(values, sums);
         add_shifted::<2>(sums, windows);
         add_shifted::<4>(windows, sums);

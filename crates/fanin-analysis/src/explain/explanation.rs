@@ -19,14 +19,15 @@ pub struct Options<'a> {
     pub shape: &'a [usize],
     /// The element type of the weight.
     pub dtype: DType,
-    /// The axis layout of the layer's weight. `None` means the layout in the spec, or torch's layout if the spec has no
-    /// layout.
+    /// The axis layout of the weight. `None` means the layout in the spec. If the spec has no layout, the layout is
+    /// [`AxisLayout::OutIn`] (torch).
     pub layout: Option<AxisLayout>,
     /// The number of groups of the convolution. 1 means the number of groups in the spec, or one group if the spec has
     /// no groups.
     pub groups: usize,
-    /// The nonlinearity after the layer. `None` means the nonlinearity that the spec names. If the spec names none, the
-    /// nonlinearity is ReLU for a Kaiming scheme and linear for every other scheme.
+    /// The nonlinearity after the layer. `None` means the nonlinearity in the spec, such as `leaky_relu(0.2)` for
+    /// `kaiming_normal(a=0.2)` or `sine(30)` for `siren(omega=30)`. If the spec has none, the nonlinearity is ReLU for
+    /// a Kaiming scheme and linear for every other scheme.
     pub nonlinearity: Option<Nonlinearity>,
     /// The depths, in layers, at which the mean squares of a signal are computed. They must be in ascending order.
     pub depths: &'a [usize],
@@ -59,7 +60,7 @@ impl Explanation {
     /// Explains an initializer.
     ///
     /// # Errors
-    /// Returns an error if the shape, the groups or the arguments of the spec are not valid.
+    /// Returns an error if the shape, the groups, the axis layout or an argument of the spec is not valid.
     pub fn new(options: &Options<'_>) -> Result<Self> {
         // If the initializer is for a stack of tensors, one of these tensors is explained.
         let (each, shape) = match &options.init {
@@ -75,8 +76,7 @@ impl Explanation {
         let spec_groups = steps::argument(&spec, "groups").and_then(|groups| groups.parse().ok());
         let layout = options.layout.or(spec_layout).unwrap_or_default();
         let groups = if options.groups > 1 { options.groups } else { spec_groups.unwrap_or(1) };
-        // A layout in the spec is never replaced. If the spec has no layout and the scheme has a `layout` argument, the
-        // layout of the options is added to the spec.
+        // The layout of the options is added to a spec without a layout, if the scheme has a `layout` argument.
         let (init, each) = match options.layout {
             Some(layout) if spec_layout.is_none() && layout != AxisLayout::default() => {
                 match (steps::with_argument(&each, "layout", &layout), &options.init) {
@@ -96,8 +96,7 @@ impl Explanation {
             Init::Kaiming(_) => Nonlinearity::Relu,
             _ => Nonlinearity::Linear,
         });
-        // The formulas for a signal hold for the random weights of one layer. A fused parameter is excluded, because
-        // each of its blocks is a layer of its own.
+        // The signal formulas hold only for one layer with random weights. Each block of a fused parameter is a layer.
         let random =
             !is_fixed(each_plan.distribution()) && !matches!(each, Init::Blocks(_) | Init::ZeroHadamard(_));
         // The formulas for a signal hold only if the mean of the weights is 0.
@@ -114,8 +113,8 @@ impl Explanation {
         Ok(Self { init, plan, layer, formula_fans, nonlinearity, nonlinearity_is_given, signal, notes })
     }
 
-    /// Returns the factors by which one layer multiplies the mean square of the signal and the mean square of the
-    /// gradient, if the inputs of the layer have mean square 1. Returns `None` if [`Explanation::signal`] is `None`.
+    /// Returns the factors by which one layer multiplies the mean squares of the signal and of the gradient. The inputs
+    /// of the layer have mean square 1. Returns `None` if [`Explanation::signal`] is `None`.
     pub fn factors(&self) -> Option<(f64, f64)> {
         let (Some(_), Some(layer)) = (&self.signal, &self.layer) else { return None };
         let stack = LayerStack { fans: layer.fans(), std: self.plan.std(), nonlinearity: self.nonlinearity };
@@ -127,8 +126,8 @@ impl Explanation {
 fn nonlinearity_of(init: &Init, spec: &str) -> Option<Nonlinearity> {
     let name = steps::argument(spec, "nonlinearity").or_else(|| steps::argument(spec, "gain"));
     match (name.as_deref(), init) {
-        // A Kaiming spec that names no nonlinearity stands for a leaky_relu of slope a. Exception: a slope
-        // above 1, such as a = sqrt(5) in torch's `Linear`, only sets the gain and stands for no nonlinearity.
+        // Without a nonlinearity, a Kaiming spec stands for leaky_relu with slope a. If |a| > 1, as in torch's `Linear`
+        // (a = sqrt(5)), a only sets the gain.
         (None | Some("leaky_relu"), Init::Kaiming(_)) => match steps::slope(spec) {
             0.0 => Some(Nonlinearity::Relu),
             slope if slope.abs() > 1.0 => None,

@@ -26,14 +26,18 @@ pub struct LayerShape {
 impl LayerShape {
     /// Returns the `LayerShape` for a weight of the shape `shape`, or `None` for scalars and vectors.
     ///
-    /// The weight of a grouped convolution has the input channels of one group and the output channels of all groups.
-    /// For [`AxisLayout::InOut`], the layout of transposed convolutions, the weight has the input channels of all
-    /// groups and the output channels of one group.
+    /// The weight of a grouped convolution has the input channels of one group and the output channels of all groups. A
+    /// transposed convolution ([`AxisLayout::InOut`]) is different: its weight has the input channels of all groups and
+    /// the output channels of one group.
     ///
     /// # Errors
-    /// Returns an error if the groups do not divide the channels, if an explicit layout ([`AxisLayout::Axes`]) has
-    /// another number of axes than the shape, if groups are combined with an explicit layout, or if a fan does not fit
-    /// a `usize`.
+    /// Returns an error in these cases:
+    ///
+    /// * `groups` is 0 or does not divide the number of channels of all groups.
+    /// * An explicit layout ([`AxisLayout::Axes`]) does not have as many axes as the shape.
+    /// * `groups` is not 1, and the order of explicit axes does not determine which axis has the channels of all groups
+    ///   (see [`AxisLayout::grouped_fans`]).
+    /// * The number of elements or a fan does not fit a `usize`.
     pub fn of(shape: &[usize], layout: AxisLayout, groups: usize) -> Result<Option<Self>> {
         element_count(shape)?;
         if shape.len() < 2 {
@@ -129,13 +133,11 @@ mod tests {
             (&[10, 20], AxisLayout::InOut, 1, 10, 20),
             (&[10, 20], AxisLayout::KernelInOut, 1, 10, 20),
             (&[7, 7, 3, 64], AxisLayout::KernelInOut, 1, 147, 3136),
-            // The weight of Conv2d(64, 128, 3, groups=4) is [128, 16, 3, 3]: a group has 16 input and 32 output
-            // channels.
+            // Conv2d(64, 128, 3, groups=4): a group has 16 input channels and 32 output channels.
             (&[128, 16, 3, 3], AxisLayout::OutIn, 4, 144, 288),
             // In a depthwise convolution, a group has 1 input and 1 output channel.
             (&[64, 1, 3, 3], AxisLayout::OutIn, 64, 9, 9),
-            // The weight of ConvTranspose2d(64, 32, 4, groups=2) is [64, 16, 4, 4]: a group has 32 input and 16 output
-            // channels.
+            // ConvTranspose2d(64, 32, 4, groups=2): a group has 32 input channels and 16 output channels.
             (&[64, 16, 4, 4], AxisLayout::InOut, 2, 512, 256),
             (&[3, 3, 16, 128], AxisLayout::KernelInOut, 4, 144, 288),
         ] {

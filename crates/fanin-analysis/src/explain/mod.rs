@@ -1,5 +1,5 @@
-//! Explains a spec for a shape: the fans, the formula of the scheme with its values filled in, and the factors by which
-//! the weights change the mean square of a signal.
+//! Explains a spec for a shape. An explanation has the fans, and the formula of the scheme with its values filled in.
+//! It also has the factors by which the weights change the mean square of a signal.
 
 mod explanation;
 pub mod json;

@@ -15,8 +15,8 @@ pub fn forward(f: Nonlinearity, variance: f64) -> f64 {
     expectation(f, variance, |x| f.apply(x).powi(2))
 }
 
-/// Returns `E[f'(x)^2]` for x ~ N(0, variance): the factor by which f changes the mean square of a gradient in the
-/// backward pass.
+/// Returns `E[f'(x)^2]` for x ~ N(0, variance). In the backward pass, f multiplies the mean square of a gradient by
+/// this factor.
 pub fn backward(f: Nonlinearity, variance: f64) -> f64 {
     if let Nonlinearity::Sine { omega } = f {
         return 0.5 * omega * omega * (1.0 + (-2.0 * omega * omega * variance).exp());
@@ -24,18 +24,18 @@ pub fn backward(f: Nonlinearity, variance: f64) -> f64 {
     expectation(f, variance, |x| f.derivative(x).powi(2))
 }
 
-/// Returns the derivative of `forward(f, v)` with respect to v, divided by `forward(f, v)`, at v = 1. Here v is the
-/// variance of the weighted sums to which f is applied (see [`forward`]).
+/// Returns the factor by which each layer of a stack multiplies a small deviation of v from 1. Here v is the variance
+/// of the weighted sums to which f is applied. The weights are scaled to keep v at 1.
 ///
-/// Suppose that the weights of a stack of layers are scaled to keep v at 1. If v deviates slightly from 1 in one layer,
-/// then each further layer multiplies the deviation by the returned number.
+/// The factor is the derivative of `forward(f, v)` with respect to v, divided by `forward(f, v)`, at v = 1 (see
+/// [`forward`]).
 pub fn deviation_factor(f: Nonlinearity) -> f64 {
     const STEP: f64 = 1e-4;
     (forward(f, 1.0 + STEP) - forward(f, 1.0 - STEP)) / (2.0 * STEP) / forward(f, 1.0)
 }
 
-/// Returns `E[g(x)]` for x ~ N(0, variance). The integral is computed by Simpson's rule. The integral is split at the
-/// kinks of f, because the derivative of f jumps there.
+/// Returns `E[g(x)]` for x ~ N(0, variance). The derivative of f jumps at its kinks, so Simpson's rule is applied
+/// between them.
 fn expectation(f: Nonlinearity, variance: f64, g: impl Fn(f64) -> f64) -> f64 {
     // The integral is computed from -RANGE to RANGE standard deviations.
     const RANGE: f64 = 10.0;
@@ -82,14 +82,12 @@ mod tests {
         near(backward(Nonlinearity::LeakyRelu { slope: 0.5 }, 7.0), 0.625);
         // By Klambauer et al. 2017, SELU keeps a mean of 0 and a variance of 1.
         near(forward(Nonlinearity::Selu, 1.0), 1.0);
-        // The constants are E[f(z)^2] for `forward` and E[f'(z)^2] for `backward`, where z is standard normal. They
-        // were computed by mpmath with 30 digits.
+        // The constants are E[f(z)^2] and E[f'(z)^2] for z ~ N(0, 1), computed by mpmath with 30 digits.
         near(forward(Nonlinearity::Tanh, 1.0), 0.394294490397841);
         near(forward(Nonlinearity::Gelu, 1.0), 0.425221482570299);
         near(forward(Nonlinearity::Silu, 1.0), 0.355775519817352);
         near(backward(Nonlinearity::Sigmoid, 1.0), 0.0448362413501944);
-        // The derivatives of hardtanh and hardsigmoid jump at points other than 0. The constants are P(|z| < 1) and
-        // P(|z| < 3 / 2) / 36.
+        // These derivatives jump at kinks other than 0. The constants are P(|z| < 1) and P(|z| < 3 / 2) / 36.
         near(backward(Nonlinearity::Hardtanh, 1.0), 0.682689492137086);
         near(backward(Nonlinearity::Hardsigmoid, 4.0), 0.866385597462284 / 36.0);
         // The closed forms for a sine agree with the numerical integration.

@@ -17,8 +17,8 @@ pub const COMMON: [Nonlinearity; 9] = [
     Nonlinearity::Silu,
 ];
 
-/// Parses a nonlinearity, such as `gelu`, `leaky_relu(0.2)` or `sine(30)`. The names of layers in torch's table of
-/// gains, such as `conv2d`, are parsed as `linear`, and `forward(tanh)` is parsed as `tanh`.
+/// Parses a nonlinearity, such as `gelu`, `leaky_relu(0.2)` or `sine(30)`. The convolutions that torch's
+/// `calculate_gain` accepts, such as `conv2d`, are parsed as `linear`. `forward(tanh)` is parsed as `tanh`.
 ///
 /// # Errors
 /// Returns an error if the name is unknown, or if the number in parentheses is not valid.

@@ -9,9 +9,8 @@ use fanin_recipe::text::short;
 use super::layer::LayerShape;
 use super::steps;
 
-/// Returns the remarks on an initializer and its plan for a layer. `layer` is `None` for scalars and vectors.
-/// `spec_layout` is the axis layout in the spec, or `None` if the spec has no layout. `random` is true if the weights
-/// are random.
+/// Returns the remarks on a plan. `layer` is `None` for scalars and vectors. `spec_layout` is the axis layout in the
+/// spec.
 pub(super) fn notes(
     init: &Init,
     plan: &Plan,
@@ -54,7 +53,7 @@ pub(super) fn notes(
     notes
 }
 
-/// Returns the remark that the fans in the formula differ from the fans of the layer, or `None` if they are equal.
+/// Returns a remark if the fans in the formula differ from the fans of the layer.
 fn different_fans(
     init: &Init,
     plan: &Plan,
@@ -83,8 +82,7 @@ fn different_fans(
     ))
 }
 
-/// Returns a remark on the effect of the plan's distribution on a signal, or `None` if there is no remark for the
-/// distribution.
+/// Returns a remark on how a layer with this distribution changes a signal.
 fn on_distribution(init: &Init, plan: &Plan, layer: &LayerShape, random: bool) -> Option<String> {
     let fans = layer.fans();
     let note = match plan.distribution() {

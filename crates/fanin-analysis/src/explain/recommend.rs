@@ -42,8 +42,7 @@ pub fn recommend(f: Nonlinearity, layer: &LayerShape) -> Recommendation {
             kaiming(Nonlinearity::Linear),
             "variance 1/fan_in: the slope at 0 is 1, and this is the edge of chaos (Poole et al. 2016)",
         ),
-        // By Kumar 2017, fan_in times the variance of the weights is 1 / (f'(0)^2 (1 + f(0)^2)). For the sigmoid f,
-        // f(0) = 1/2 and f'(0) = 1/4.
+        // Kumar 2017: variance * fan_in = 1 / (f'(0)^2 (1 + f(0)^2)). For the sigmoid, f(0) = 1/2 and f'(0) = 1/4.
         Nonlinearity::Sigmoid => (
             normal(16.0 / 1.25),
             "std 3.6/sqrt(fan_in): Kumar 2017, arXiv 1704.08863; no std keeps the gradient in a deep stack",

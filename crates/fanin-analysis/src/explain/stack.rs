@@ -4,19 +4,18 @@ use fanin::{Fans, Nonlinearity};
 
 use super::moments;
 
-/// A stack of equal layers. The weights are independent, with mean 0 and the same variance. The biases are 0. Each
-/// layer is followed by the nonlinearity f.
+/// A stack of equal layers, each followed by the nonlinearity f. The weights are independent, with mean 0 and the same
+/// variance. The biases are 0.
 ///
-/// The weighted sums of a wide layer are nearly normally distributed. If the inputs of a layer have the mean square m,
-/// then
+/// The weighted sums of a wide layer are nearly normally distributed. For inputs of mean square m and for z ~ N(0, 1):
 ///
 /// ```text
 /// q  = fan_in * std^2 * m         variance of the sums            (He et al. 2015, equation 7)
 /// m' = E[f(sqrt(q) * z)^2]        mean square of the outputs      (Poole et al. 2016, equation 3)
 /// ```
 ///
-/// for z ~ N(0, 1). If the gradient of the outputs has the mean square g, the gradient of the inputs has the mean
-/// square `fan_out * std^2 * E[f'(sqrt(q) * z)^2] * g` (He et al. 2015, equation 12).
+/// Let g be the mean square of the gradient of the outputs. The gradient of the inputs then has the mean square
+/// `fan_out * std^2 * E[f'(sqrt(q) * z)^2] * g` (He et al. 2015, equation 12).
 #[derive(Debug, Clone, Copy)]
 pub struct LayerStack {
     /// The fans of each layer.
@@ -27,8 +26,8 @@ pub struct LayerStack {
     pub nonlinearity: Nonlinearity,
 }
 
-/// The mean square of a signal after a number of layers, and the mean square of a gradient that is propagated back
-/// through these layers. Both mean squares are 1 at the start: before the first layer, and after the last layer.
+/// The mean squares of a signal and of its gradient in a stack of layers. The signal has mean square 1 before the first
+/// layer, and is propagated forward. The gradient has mean square 1 after the last layer, and is propagated back.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct MeanSquares {
     /// The number of layers.
@@ -43,8 +42,8 @@ pub struct MeanSquares {
 }
 
 impl LayerStack {
-    /// Returns the mean squares of the signal and of its gradient after each of `depths`. A depth is a number of
-    /// layers. The depths must be in ascending order.
+    /// Returns the mean squares of the signal and of its gradient for each number of layers in `depths`. `depths` must
+    /// be in ascending order.
     pub fn after(&self, depths: &[usize]) -> Vec<MeanSquares> {
         let (mut forward, mut backward) = (1.0, 1.0);
         let (mut layer, mut last, mut found) = (0, (1.0, 1.0), Vec::new());
@@ -65,9 +64,8 @@ impl LayerStack {
     }
 }
 
-/// Returns a word for the change of a mean square through a stack of layers, such as `kept` or `vanished`. The mean
-/// square was 1 before the first layer. `factor` is the mean square after the last layer, and `last` is the factor by
-/// which the last layer multiplied the mean square.
+/// Returns a word for the change of a mean square in a stack of layers, such as `kept` or `vanished`. `factor` is the
+/// factor by which all layers together multiply the mean square. `last` is the factor of the last layer alone.
 pub fn verdict(factor: f64, last: f64) -> &'static str {
     match factor {
         x if x.is_nan() => "NaN",

@@ -1,5 +1,5 @@
-//! Describes how the standard deviation of a plan is computed from the arguments of its scheme. The description is text
-//! with one line for each step of the computation. The arguments are read from the text of the spec.
+//! Describes how the standard deviation of a plan is computed, with one line of text for each step. The arguments of
+//! the scheme are read from the text of the spec.
 
 use fanin::init::Init;
 use fanin::{Distribution, Plan};
@@ -32,8 +32,8 @@ pub fn slope(spec: &str) -> f64 {
     argument(spec, "a").and_then(|a| a.parse().ok()).unwrap_or(0.0)
 }
 
-/// Returns the steps that compute the bound and the standard deviation of a plan from the arguments of its initializer.
-/// Each step is a line of text, such as `std = 1 / sqrt(64) = 0.125, with fan_in = 64`.
+/// Returns the steps that compute the bound and the standard deviation of `plan`. Each step is a line of text, such as
+/// `std = 1 / sqrt(64) = 0.125, with fan_in = 64`. The steps start from the arguments of `init`.
 pub fn of(init: &Init, plan: &Plan) -> Vec<String> {
     let spec = init.to_string();
     let scheme = init.scheme().name;
@@ -115,8 +115,7 @@ pub fn gain(init: &Init) -> Option<f64> {
     }
 }
 
-/// Returns the publication from which the formula of the scheme is taken, with the number of the equation if it is
-/// known.
+/// Returns the publication that defines the scheme, and the number of the equation if it is known.
 pub fn source(init: &Init) -> String {
     match (init.scheme().source, equation(init)) {
         (source, Some(equation)) => format!("{source}; {equation}"),
@@ -124,8 +123,7 @@ pub fn source(init: &Init) -> String {
     }
 }
 
-/// Returns which equation of the scheme's paper defines the scheme. Returns `None` if no equation is known for the
-/// arguments of `init`.
+/// Returns the equation that defines the scheme in its paper, such as "equation 16".
 fn equation(init: &Init) -> Option<&'static str> {
     let spec = init.to_string();
     let mode = argument(&spec, "mode");

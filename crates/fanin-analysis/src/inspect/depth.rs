@@ -1,5 +1,5 @@
-//! Reads the position of a tensor in the layers of a model from the tensor's name. For example, the position of
-//! `h.3.attn.weight` is 3, and the position of `layer2.0.conv1.weight` is 2.0 (layer 2, block 0).
+//! Parses the depth of a tensor from its name. `h.3.attn.weight` has the position 3. `layer2.0.conv1.weight` has the
+//! position 2.0 (layer 2, block 0).
 
 use std::collections::HashMap;
 
@@ -10,9 +10,8 @@ use super::inspection::Inspection;
 /// The position and the role of a tensor, read from its name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct NamedPosition {
-    /// The numbers in the name, such as 2 and 0 in `layer2.0.conv1.weight`. Components of the name are separated by
-    /// dots. A number counts if it is the end of a component, and if this component or a later component consists only
-    /// of digits. (So the 1 of `conv1` does not count.)
+    /// The numbers at the ends of the dot-separated components, such as 2 and 0 in `layer2.0.conv1.weight`. Components
+    /// after the last component of digits are ignored, such as `conv1`.
     pub(super) position: Vec<u64>,
     /// The name with `*` in place of the numbers in `position`, such as `h.*.attn.weight`. Tensors of the same kind at
     /// different depths have the same role.
@@ -20,8 +19,7 @@ pub(super) struct NamedPosition {
 }
 
 impl NamedPosition {
-    /// Returns the position and the role of a tensor with this name. Returns `None` if no component of the name
-    /// consists only of digits.
+    /// Parses a tensor name. Returns `None` if no component consists only of digits, as in `conv1.weight`.
     pub(super) fn parse(name: &str) -> Option<Self> {
         let components: Vec<&str> = name.split('.').collect();
         let is_number =

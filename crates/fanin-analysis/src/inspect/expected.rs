@@ -7,8 +7,8 @@ use crate::check::Univariate;
 use crate::check::reference::ReferenceDistribution;
 use crate::stats::Stats;
 
-/// Returns the expected number of finite values in each bar of a histogram. A bar is the interval from one edge to the
-/// next. Returns `None` if the plan's distribution has no density, if there are no edges, or if all edges are equal.
+/// Returns the expected number of finite values between each two successive edges. Returns `None` if no two edges
+/// differ, or if the density of the plan's values is unknown, as for `ones`.
 pub(super) fn counts(plan: &Plan, edges: &[f64], stats: &Stats) -> Option<Vec<f64>> {
     let (first, last) = (edges.first()?, edges.last()?);
     if first == last {
@@ -38,15 +38,15 @@ pub(super) fn counts(plan: &Plan, edges: &[f64], stats: &Stats) -> Option<Vec<f6
     Some(counts)
 }
 
-/// Returns the relative standard error of a measured std: the standard error of the std of `count` values, divided by
-/// the std of the distribution. Returns `None` if there are too few values for a useful standard error.
+/// Returns the relative standard error of the std of `count` values. Returns `None` if `count` or the std is too small
+/// for a test.
 pub(super) fn std_error(reference: &ReferenceDistribution, count: u64) -> Option<f64> {
     let usable = reference.is_testable() && reference.has_normal_sums(count);
     usable.then(|| ((reference.moments.kurtosis - 1.0) / (4.0 * count as f64)).sqrt())
 }
 
-/// Returns P(X < x) for an entry X of a random orthogonal matrix from the Haar measure. `size` is the length of the
-/// matrix's longer side. X^2 is Beta(1/2, (size - 1)/2) distributed.
+/// Returns P(X < x) for an entry X of a Haar-distributed orthogonal matrix with the longer side `size`. X^2 has the
+/// distribution Beta(1/2, (size - 1)/2).
 fn orthogonal_entry_cdf(x: f64, size: usize) -> f64 {
     if size < 2 || x.abs() >= 1.0 {
         return if x <= -1.0 {
@@ -91,8 +91,8 @@ mod tests {
         // An entry of a random orthogonal 3 x 3 matrix is uniform on [-1, 1] (Archimedes). Multiplied by the gain 2,
         // the entry is uniform on [-2, 2].
         near(counted("orthogonal(gain=2)", &[3, 3], &[0.5; 9], &[-2.0, -1.0, 2.0]).unwrap(), &[2.25, 6.75]);
-        // An entry of a random orthogonal 2 x 2 matrix is the cosine of a uniform angle: P(X < 1/2) = 1 -
-        // arccos(1/2)/pi = 2/3.
+        // An entry of a random orthogonal 2 x 2 matrix is cos(t) for a uniform angle t. The probability of cos(t) < 1/2
+        // is 1 - arccos(1/2)/pi = 2/3.
         near(counted("orthogonal", &[2, 2], &[0.5; 4], &[-1.0, 0.5, 1.0]).unwrap(), &[8.0 / 3.0, 4.0 / 3.0]);
         assert_eq!(counted("ones", &[4], &[1.0; 4], &[0.0, 1.0]), None);
         assert_eq!(counted("normal", &[4], &[1.0; 4], &[1.0, 1.0]), None);

@@ -21,8 +21,8 @@ pub struct Request<'a> {
     pub file: &'a str,
     /// The name of the recipe, as the caller gave it.
     pub recipe: Option<&'a str>,
-    /// The plans that the recipe gives the file's tensors, and the mismatches between the file and the recipe's model.
-    /// Without a recipe, this is `ModelComparison::default()`.
+    /// The comparison of the file with the recipe: a plan for each tensor, and the mismatches with the recipe's model.
+    /// Without a recipe, use `ModelComparison::default()`.
     pub comparison: ModelComparison,
     /// Whether to compute singular values. This takes most of the time of an inspection.
     pub spectra: bool,
@@ -53,16 +53,16 @@ pub struct TensorInspection {
     pub entry: Entry,
     /// The tensor's plan. `None` if there is no recipe, or if the recipe does not define the tensor's values.
     pub planned: Option<Planned>,
-    /// The relative standard error of the tensor's measured std: the standard error of the measured std, divided by the
-    /// planned std. `None` if there is no plan, if the planned values are not independent, or if there are too few
-    /// values.
+    /// The standard error of the measured std, divided by the planned std. `None` if there is no plan, or if there are
+    /// too few values. Also `None` if the planned values are not independent and random (`orthogonal`, `ones`), if the
+    /// plan has blocks, or if the planned std is too small for a test.
     pub std_error: Option<f64>,
     /// The counts, moments, range and outliers of the tensor's values.
     pub stats: Stats,
     /// The histogram of the tensor's values.
     pub histogram: Histogram,
-    /// The tensor's singular values. `None` if they were not requested, or if the tensor is not a matrix of finite
-    /// values.
+    /// The largest and the smallest singular value. `None` if they were not requested, or if the computation failed.
+    /// Also `None` if the tensor is not a floating-point matrix of at least two values that are all finite.
     pub spectrum: Option<Spectrum>,
     /// One message for each property of the tensor that is probably wrong, such as a NaN or a mean far from the plan.
     pub warnings: Vec<String>,
@@ -76,8 +76,8 @@ pub struct Histogram {
     pub edges: Vec<f64>,
     /// The number of values in each bar.
     pub counts: Vec<u64>,
-    /// The expected number of values in each bar, computed from the plan. `None` if there is no plan, or if the plan's
-    /// distribution has no density.
+    /// The expected number of finite values in each bar, computed from the plan. `None` if there is no plan, or if no
+    /// two finite values differ. Also `None` if the plan has no known density, as for `ones` or a plan with blocks.
     pub planned: Option<Vec<f64>>,
 }
 
@@ -93,8 +93,9 @@ pub struct Total {
 }
 
 impl Inspection {
-    /// Inspects a checkpoint. All values are read once. If [`Request::spectra`] is `true`, matrices are read a second
-    /// time. `progress` then counts the bytes of every tensor twice, even if the tensor is not a matrix.
+    /// Inspects a checkpoint. Reads all values once. If [`Request::spectra`] is `true`, reads matrices of finite values
+    /// a second time. In that case, `progress` counts the bytes of every tensor twice, even if the tensor is not a
+    /// matrix.
     ///
     /// # Errors
     /// Returns an error if the checkpoint cannot be read.
@@ -156,9 +157,9 @@ impl Inspection {
 }
 
 impl TensorInspection {
-    /// Returns `Some(count)`, or `None` if values of the tensor's type cannot be read as numbers, because then nothing
-    /// was counted. `count` must be one of the counts in [`TensorInspection::stats`]. For a tensor without values,
-    /// always returns `Some(count)`.
+    /// Returns `Some(count)` if the tensor's values were counted. `count` must be one of the counts in
+    /// [`TensorInspection::stats`], such as `stats.zeros`. Returns `None` if fanin cannot read values of the tensor's
+    /// type as numbers, as for `C64`. For a tensor without values, always returns `Some(count)`.
     pub fn count(&self, count: u64) -> Option<u64> {
         (self.entry.dtype.is_read() || self.entry.values() == 0).then_some(count)
     }
@@ -219,8 +220,7 @@ impl TensorInspection {
         self.stats.nans + self.stats.infinite == 0 && self.entry.dtype.is_read()
     }
 
-    /// Returns whether the tensor is a matrix of finite values that is too large for an exact computation of its
-    /// singular values.
+    /// Returns whether the tensor is a large matrix of finite values. Its singular values are only estimated.
     fn has_large_spectrum(&self) -> bool {
         self.is_finite() && Spectrum::large_size(&self.entry).is_some()
     }
@@ -233,8 +233,8 @@ impl TensorInspection {
     }
 }
 
-/// Estimates the singular values of large matrices. At any time, the matrices in memory have at most [`MAX_VALUES`]
-/// elements in total. This limit does not depend on the number of threads.
+/// Estimates the singular values of large matrices in batches. A batch of several matrices keeps at most [`MAX_VALUES`]
+/// values in memory.
 fn add_large_spectra(
     checkpoint: &Checkpoint,
     tensors: &mut [TensorInspection],

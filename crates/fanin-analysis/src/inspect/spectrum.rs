@@ -1,19 +1,20 @@
-//! Computes the largest and the smallest singular value of a tensor, and their ratio. The tensor is read as a matrix,
-//! in which all axes after the first are flattened into columns.
+//! Computes the largest and the smallest singular value of a tensor, and their ratio. The tensor is read as a matrix:
+//! all axes after the first are flattened into columns.
 //!
 //! For a small matrix, all singular values are computed ([`fanin::linalg::singular_values`]). For a larger matrix, the
-//! largest and the smallest are estimated by the Lanczos process on the Gram matrix of the shorter side. The process
-//! takes `STEPS` steps from a fixed vector of signs, with full reorthogonalization. It gives a lower bound on the
-//! largest singular value, an upper bound on the smallest, and therefore a lower bound on the condition number.
+//! Lanczos process estimates the largest and the smallest. The process uses the Gram matrix of the shorter side. It
+//! takes `STEPS` steps from a fixed vector of signs, with full reorthogonalization. The results are a lower bound on
+//! the largest singular value and an upper bound on the smallest. Their ratio is therefore a lower bound on the
+//! condition number.
 //!
-//! If a matrix has more than `MAX_VALUES` values, only some evenly spaced rows are used. The norm of the matrix of
-//! these rows is a lower bound on the norm of the whole matrix. The smallest singular value is not reported, because
-//! these rows give no bound on it.
+//! If a matrix has more than `MAX_VALUES` values, only some evenly spaced rows are used. The norm of this submatrix
+//! is a lower bound on the norm of the whole matrix. The submatrix gives no bound on the smallest singular value, so
+//! this value is not reported.
 //!
 //! The test `lanczos_error` measures the errors for matrices of normal values. The norm is 0.05 % to 0.7 % too low. For
 //! matrices with four times as many rows as columns, the smallest singular value is 2 % to 3 % too high. For square
-//! matrices, the smallest singular value is close to zero and cannot be estimated, so the lower bound on the condition
-//! number is weak.
+//! matrices, the smallest singular value is close to zero and cannot be estimated. The lower bound on the condition
+//! number is then weak.
 
 use fanin::linalg::singular_values;
 
@@ -24,12 +25,11 @@ use crate::vectorized::vectorized;
 use fanin_checkpoint::Checkpoint;
 use fanin_recipe::Entry;
 
-/// If the estimated number of multiply-adds is above this limit, not all singular values are computed. The estimate is
-/// the square of the shorter side times the longer side.
+/// The largest cost, in multiply-adds, at which all singular values are computed. The cost is estimated as the square
+/// of the shorter side times the longer side.
 const EXACT: u128 = 1 << 28;
 
-/// The largest number of values of a matrix that are in memory at once, as f32. If a matrix is larger, only evenly
-/// spaced rows are read.
+/// The largest number of values in memory at once, as f32. Of a larger matrix, only evenly spaced rows are read.
 pub(super) const MAX_VALUES: usize = 1 << 26;
 
 /// The number of steps of the Lanczos process.
@@ -56,9 +56,8 @@ pub struct Spectrum {
 pub enum Method {
     /// All singular values were computed, up to rounding.
     Exact,
-    /// The largest and the smallest singular value were estimated by the Lanczos process. [`Spectrum::norm`] is then a
-    /// lower bound on the largest singular value, and [`Spectrum::least`] is an upper bound on the smallest singular
-    /// value.
+    /// The largest and the smallest singular value were estimated by the Lanczos process. [`Spectrum::norm`] is a lower
+    /// bound on the largest, and [`Spectrum::least`] is an upper bound on the smallest.
     Lanczos {
         /// The number of rows of the matrix that were used.
         rows: usize,
@@ -69,16 +68,16 @@ pub enum Method {
 }
 
 impl Spectrum {
-    /// Returns the number of values that [`Spectrum::of`] keeps in memory for a large matrix. Returns `None` if the
-    /// tensor is not a matrix, or if the matrix is small enough for all singular values to be computed.
+    /// Returns the number of values that [`Spectrum::of`] reads from a large matrix. Returns `None` for a tensor that
+    /// is not a matrix, and for a small matrix, of which all singular values are computed.
     pub(super) fn large_size(entry: &Entry) -> Option<usize> {
         let (rows, columns) = matrix(entry)?;
         (!is_exact(rows, columns)).then(|| used_rows(rows, columns) * columns)
     }
 
-    /// Computes the largest and the smallest singular value of the tensor at index `number` of the checkpoint's
-    /// manifest. All values must be finite. Returns `None` if the tensor is not a matrix, or if the computation does
-    /// not converge.
+    /// Computes the largest and the smallest singular value of a tensor. `number` is the tensor's index in the
+    /// checkpoint's manifest. All values must be finite. Returns `None` if the tensor is not a matrix, if a large
+    /// matrix contains only zeros, or if the computation does not converge.
     ///
     /// # Errors
     /// Returns an error if the file cannot be read.
@@ -110,9 +109,8 @@ impl Spectrum {
         }))
     }
 
-    /// Returns the condition number: the largest singular value divided by the smallest singular value. The condition
-    /// number is infinite if the matrix does not have full rank, up to rounding. Returns `None` if [`Spectrum::least`]
-    /// is `None`.
+    /// Returns the condition number: the largest singular value divided by the smallest. The result is infinite if the
+    /// matrix is rank-deficient up to rounding. Returns `None` if [`Spectrum::least`] is `None`.
     pub fn condition(&self) -> Option<f64> {
         let rounding = self.norm * f64::EPSILON * self.rows.max(self.columns) as f64;
         self.least.map(|least| if least <= rounding { f64::INFINITY } else { self.norm / least })
@@ -150,9 +148,9 @@ fn exact(values: &[f64], rows: usize, columns: usize) -> Option<Spectrum> {
     norm.is_finite().then_some(Spectrum { rows, columns, norm, least, method: Method::Exact })
 }
 
-/// Estimates the largest and the smallest singular value by the Lanczos process (Golub and Van Loan, "Matrix
-/// Computations", chapter 10). Returns the largest (the norm), the smallest, and the number `error` of
-/// [`Method::Lanczos`]. Returns `None` if the norm is 0, or if the computation fails.
+/// Estimates singular values by the Lanczos process (Golub and Van Loan, "Matrix Computations", chapter 10). Returns
+/// the largest, the smallest, and `error` of [`Method::Lanczos`]. Returns `None` if the matrix is zero, or if the
+/// computation fails.
 fn lanczos(values: &[f32], rows: usize, columns: usize) -> Option<(f64, f64, f64)> {
     let size = rows.min(columns);
     let steps = STEPS.min(size);
@@ -188,13 +186,12 @@ fn lanczos(values: &[f32], rows: usize, columns: usize) -> Option<(f64, f64, f64
     (most > 0.0 && most.is_finite()).then(|| (most.sqrt(), least.sqrt(), residual / most / 2.0))
 }
 
-/// Returns the eigenvalues of a symmetric tridiagonal matrix in any order, each with the last component of its unit
-/// eigenvector. `diagonal` has the `n` entries on the diagonal, and `superdiagonal` has the `n - 1` entries directly above
-/// it.
+/// Returns the eigenvalues of a symmetric tridiagonal matrix, in any order. Each is paired with the last component of
+/// its unit eigenvector. `superdiagonal` has one entry fewer than `diagonal`.
 ///
-/// The function uses the implicit QL method (Martin and Wilkinson 1968). It computes only the last row of the matrix of
-/// eigenvectors, as Golub and Welsch (1969) do. Returns `None` if the method does not converge. Such failures are known
-/// only for matrices with an infinite or NaN entry.
+/// The method is implicit QL (Martin and Wilkinson 1968). Only the last row of the matrix of eigenvectors is computed
+/// (Golub and Welsch 1969). Returns `None` if the method does not converge, which is known only for infinite and NaN
+/// entries.
 fn eigen(mut diagonal: Vec<f64>, mut superdiagonal: Vec<f64>) -> Option<Vec<(f64, f64)>> {
     let size = diagonal.len();
     let mut components = vec![0.0; size];
@@ -248,9 +245,8 @@ fn eigen(mut diagonal: Vec<f64>, mut superdiagonal: Vec<f64>) -> Option<Vec<(f64
     Some(diagonal.into_iter().zip(components).collect())
 }
 
-/// Returns the product of the Gram matrix of A and a vector `v`: A^T A v, or A A^T v if A has more columns than rows. A
-/// is the row-major matrix of `values`. The order of summation is fixed, so the result does not depend on the number of
-/// threads.
+/// Returns A^T A v, or A A^T v if A has more columns than rows. A is the row-major matrix of `values`. The order of
+/// summation is fixed, so the result does not depend on the number of threads.
 fn gram(values: &[f32], rows: usize, columns: usize, v: &[f64]) -> Vec<f64> {
     /// The number of blocks of rows.
     const BLOCKS: usize = 16;
@@ -281,8 +277,8 @@ vectorized! {
         product
     }
 
-    /// Returns A A^T v. The row-major matrix of `values` has `columns` columns. A consists of the columns `first..end`
-    /// of this matrix.
+    /// Returns A A^T v, where A consists of the columns `first..end` of a row-major matrix. This matrix has the values
+    /// `values` and `columns` columns.
     fn gram_of_columns(values: &[f32], columns: usize, first: usize, end: usize, v: &[f64]) -> Vec<f64> {
         let mut along = vec![0.0; end - first];
         for (row, factor) in values.chunks(columns).zip(v) {
@@ -355,8 +351,8 @@ mod tests {
 
     #[test]
     fn eigenvalues_of_tridiagonal_matrices_agree_with_their_formula() {
-        // The matrix is tridiagonal, with 2 on the diagonal and -1 next to the diagonal. Let t = k pi / (n + 1). The
-        // k-th eigenvalue is 2 - 2 cos(t), and the j-th component of its eigenvector is proportional to sin(j t).
+        // The eigenvalues of this matrix are 2 - 2 cos(t) with t = k pi / (n + 1), for k from 1 to n. The j-th
+        // component of the k-th eigenvector is proportional to sin(j t).
         let n = 16;
         let mut found = eigen(vec![2.0; n], vec![-1.0; n - 1]).unwrap();
         found.sort_by(|a, b| a.0.total_cmp(&b.0));
@@ -374,8 +370,7 @@ mod tests {
 
     #[test]
     fn lanczos_agrees_with_the_full_computation() {
-        // The shorter side of each matrix is at most `STEPS`. The Lanczos process then takes one step for each singular
-        // value, and finds all singular values.
+        // The shorter side is at most `STEPS`, so the Lanczos process finds all singular values.
         for (rows, columns) in [(12, 40), (40, 12), (300, 9)] {
             let values = drawn("normal", rows, columns);
             let right = exact_of(&values, rows, columns);
@@ -394,8 +389,7 @@ mod tests {
             assert!(least >= right.least.unwrap() * (1.0 - 1e-9), "{least} {right:?}");
             assert!(error < 0.05, "{error}");
         }
-        // The matrix has a single dominant singular value, as trained matrices have. The relative error of the estimate
-        // of this value is below 1e-6.
+        // The matrix has one dominant singular value, as trained matrices have, so the estimate is accurate.
         let mut values = drawn("normal(std=0.02)", 600, 500);
         values.iter_mut().enumerate().for_each(|(n, x)| *x += 0.02 * sign(n as u64 / 500) as f32);
         let (right, (norm, ..)) = (exact_of(&values, 600, 500), lanczos(&values, 600, 500).unwrap());

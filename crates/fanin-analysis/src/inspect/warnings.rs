@@ -12,8 +12,8 @@ use crate::check::reference::ReferenceDistribution;
 use crate::check::sample::in_standard_errors;
 use crate::stats::Stats;
 
-/// The number of standard errors beyond which a deviation is reported. The probability that a normal variable deviates
-/// by more is 1 in 1.7 million.
+/// A deviation of more than this many standard errors is reported. For a normal variable, the probability of such a
+/// deviation is 1 in 1.7 million.
 const LIMIT: f64 = 5.0;
 
 /// The mean, standard deviation and range of the finite values.
@@ -72,8 +72,8 @@ pub(super) fn of(
     warnings
 }
 
-/// Returns a warning if a matrix does not have full rank. Returns `None` if it has full rank, or if its plan does not
-/// guarantee full rank (for example, if the plan is a constant).
+/// Returns a warning if a matrix is rank-deficient. Returns `None` if all values are equal, or if the plan allows a
+/// rank-deficient matrix, as a constant does.
 fn rank_deficiency(
     planned: Option<&Planned>,
     measured: &Measured,
@@ -124,8 +124,8 @@ fn deviation(
     }
 }
 
-/// Returns a warning if the root mean square of the values differs from the planned root mean square by more than 1 %.
-/// The plan must determine the root mean square up to rounding, as `orthogonal` does.
+/// Returns a warning if the root mean square of the values differs from its planned value by more than 1 %. The plan
+/// must determine the root mean square up to rounding, as `orthogonal` does.
 fn wrong_norm(plan: &Plan, measured: &Measured) -> Option<String> {
     let root_mean_square = |mean: f64, std: f64| (mean * mean + std * std).sqrt();
     let found = root_mean_square(measured.mean, measured.std);
@@ -137,8 +137,8 @@ fn wrong_norm(plan: &Plan, measured: &Measured) -> Option<String> {
     })
 }
 
-/// Returns a warning if all values are equal, if values are outside of the planned range, or if the mean or the
-/// standard deviation deviates from the plan. The planned values must be random and independent.
+/// Returns a warning if the values are all equal or out of range, or have a wrong mean or standard deviation. The
+/// planned values must be random and independent.
 fn moment_deviation(
     plan: &Plan,
     stats: &Stats,

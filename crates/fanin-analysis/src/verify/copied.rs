@@ -22,12 +22,12 @@ pub(super) struct Copied<'a> {
 }
 
 impl Copied<'_> {
-    /// Compares a copied tensor with the original, bit for bit, and adds the result to `verified`.
+    /// Compares a copied tensor with the original, bit for bit, and adds the result to `verified`. `tensor` is the
+    /// index of the copy in the manifest of its checkpoint. The name of the original is `copy.from`. If `copy.from` is
+    /// `None`, it is the first of `names` that exists.
     ///
-    /// `tensor` is the index of the copy in the manifest of its checkpoint. The original has the name that `copy`
-    /// gives. If `copy` gives no name, the original has the first of `names` that exists. If the shapes differ, the
-    /// copy must be a stack of copies of the original, or a larger tensor. A larger tensor contains the values of
-    /// the original at the start of each axis, and new values elsewhere.
+    /// The types must be the same. If the shapes differ, the copy must be a stack of copies of the original, or a
+    /// larger tensor. In a larger tensor, the original occupies the start of each axis, and the other values are new.
     ///
     /// # Errors
     /// Returns an error if a file cannot be read.
@@ -83,9 +83,9 @@ impl Copied<'_> {
         Ok(())
     }
 
-    /// Returns the number of values of a copy that differ from the original. Each of `ranges` is a range of row-major
-    /// indices in the copy. Together, the ranges of the copy contain all values of the original, in the same order.
-    /// `tensor` and `original` are the indices of the copy and of the original in their manifests.
+    /// Returns the number of values of a copy that differ from the original. `tensor` and `original` are the indices of
+    /// the two tensors in their manifests. `ranges` are the row-major indices in the copy at which the values of the
+    /// original are expected, in the order of the original.
     fn differing(
         &self,
         tensor: usize,

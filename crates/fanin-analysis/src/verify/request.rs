@@ -18,14 +18,14 @@ pub struct Request<'a> {
     pub copied: Option<&'a Checkpoint>,
     /// Whether the checkpoint may lack tensors of the model.
     pub partial: bool,
-    /// The seed from which the values were generated. With a seed, every value is compared with the value that the seed
-    /// gives. If `None`, only the distributions are tested.
+    /// The seed that generated the values. With a seed, every value is compared with its exact expected value. If
+    /// `None`, only the distributions are tested.
     pub seed: Option<u64>,
     /// The stream that generated the values. It is used only with a seed.
     pub stream: StreamKind,
     /// The largest acceptable probability that a correct checkpoint fails (the significance level).
     pub alpha: f64,
-    /// Whether tensors with the same values are expected, such as tied weights that are stored twice. If false, two
+    /// Whether several tensors may have the same values, such as tied weights that are stored twice. If false, two
     /// tensors with the same random values make the check fail.
     pub tied: bool,
 }

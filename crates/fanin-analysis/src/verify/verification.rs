@@ -29,14 +29,14 @@ pub struct Verification {
     pub alpha: f64,
     /// Whether the values were compared with the exact values that the requested seed gives.
     pub bits_compared: bool,
-    /// The stream and the seed in the file's metadata. `None` if the metadata does not have them, if they are the
-    /// requested stream and seed, or if no value differs from the requested values.
+    /// The stream and the seed in the file's metadata. `Some` only if they are not the requested ones, and the exact
+    /// comparison found a difference. `None` if the metadata does not have them.
     pub recorded: Option<(StreamKind, u64)>,
 }
 
 impl Verification {
     /// Compares a checkpoint with a recipe. Tensors are tested on several threads. `progress` counts the values that
-    /// are read. With a seed, the values are read a second time for the exact comparison, and are counted again.
+    /// are read. With a seed, the exact comparison reads the values a second time, and `progress` counts them again.
     ///
     /// # Errors
     /// Returns an error if the checkpoint cannot be read, or if the recipe does not fit the checkpoint.
@@ -58,8 +58,7 @@ impl Verification {
             verifier.compare_bits(&mut tensors, expected)?;
         }
 
-        // A threshold of alpha / tests limits the sum of the false alarm rates of all tests to alpha (Bonferroni
-        // correction).
+        // Bonferroni correction: the probability of a false alarm in any of the tests is at most alpha.
         let tests = tensors.iter().map(|tensor| tensor.results.len()).sum::<usize>() + pooled.len();
         let threshold = request.alpha / tests.max(1) as f64;
         let deviates = |result: &TestResult| result.p_value < threshold;
@@ -93,10 +92,9 @@ impl Verification {
 fn expected_values(request: &Request<'_>, comparison: &ModelComparison) -> Result<Option<ExpectedValues>> {
     let Some(seed) = request.seed else { return Ok(None) };
     let planned: &[Planned] = &comparison.planned;
-    // The torch stream is sequential, so the values of a tensor depend on the tensors that are drawn before it. If the
-    // caller gave a model, all tensors of this model are drawn, in its order. The tensors of a built-in model are drawn
-    // only if the tensors of the file are in the same order. Otherwise the tensors of the file are drawn, because the
-    // file may have been generated from another list of tensors.
+    // In the torch stream, the values of a tensor depend on the tensors that are drawn before it. A model that the
+    // caller gave determines these tensors and their order. A built-in model does so only if the file's tensors are in
+    // the same order. Otherwise the file may come from another list of tensors, so the file's own tensors are drawn.
     let has_model = !comparison.model.is_empty();
     let in_model_order = has_model && (request.model_given || comparison.is_in_model_order());
     if request.stream == StreamKind::Torch && in_model_order {
@@ -105,8 +103,7 @@ fn expected_values(request: &Request<'_>, comparison: &ModelComparison) -> Resul
     Ok(Some(ExpectedValues::new(request.stream, seed, planned)))
 }
 
-/// Returns the stream and the seed in the file's metadata. Returns `None` if the metadata does not have them, if they
-/// are the requested stream and seed, or if no value differs from the requested values.
+/// Returns the value of [`Verification::recorded`].
 fn recorded_elsewhere(
     manifest: &Manifest,
     request: &Request<'_>,

@@ -22,26 +22,22 @@ use crate::check::tensor_view::TensorView;
 use crate::error::Result;
 use crate::parallel::try_map;
 
-/// If two random tensors with at least this many values have equal values, a test fails. Smaller tensors may be equal
-/// by chance.
+/// The smallest number of values for which random tensors are compared with each other. Smaller tensors may be equal by
+/// chance.
 const MIN_DISTINCT: usize = 16;
 
-/// Sums over all tensors of a rule of the recipe. The sums are used to test the standard deviations of all these
-/// tensors together.
+/// Sums over all tensors of one recipe rule, for a test of their pooled standard deviation.
 #[derive(Debug, Default)]
 struct PooledVariance {
-    /// The sum of z^2 - 1 over all standardized values z: the first number of [`ViewTests::variance_excess`], summed
-    /// over the tensors and blocks.
+    /// The sum of z^2 - 1 over all standardized values z. See [`ViewTests::variance_excess`].
     excess: f64,
-    /// The variance of `excess` if all values follow their plans: the second number of [`ViewTests::variance_excess`],
-    /// summed over the tensors and blocks.
+    /// The variance that `excess` has if all values follow their plans.
     variance: f64,
     /// The number of tensors and blocks over which `excess` is summed.
     tensors: u64,
 }
 
-/// The results for one tensor or block that are used by the tests of several tensors. The hash and the signature are
-/// compared with those of other tensors. The variance excess is added to [`PooledVariance`].
+/// Results for one tensor or block, for the tests that combine several tensors.
 struct Outcome {
     /// The text after the tensor's name that identifies the block, such as `[2][0]`. Empty for a whole tensor.
     suffix: String,
@@ -82,8 +78,7 @@ impl<'a> Verifier<'a> {
     }
 
     /// Tests all tensors, and adds the results to `tensors`. Returns the results of the tests that combine several
-    /// tensors: a test for each rule, which combines the tensors of the rule, and a test that compares all pairs of
-    /// tensors.
+    /// tensors, such as the pooled standard deviation of a rule.
     ///
     /// # Errors
     /// Returns an error if the file cannot be read.
@@ -109,7 +104,7 @@ impl<'a> Verifier<'a> {
         Ok(results)
     }
 
-    /// Compares every value with the value that a seed gives, and adds the results to `tensors`.
+    /// Compares all values with the values that `expected` generates, and adds the results to `tensors`.
     ///
     /// # Errors
     /// Returns an error if the file cannot be read, or if expected values cannot be generated.
@@ -208,12 +203,10 @@ impl<'a> Verifier<'a> {
         Ok(outcomes)
     }
 
-    /// Compares the values of each tensor or block with the values of the tensors and blocks before it. If the values
-    /// are equal, adds a failed test to `tensors`. If the values are related, adds a result of the test `related`. Tied
-    /// tensors are not compared.
+    /// Compares all pairs of tensors and blocks, except tied tensors. For equal values, adds a failed test `repeats` to
+    /// `tensors`. For related values, adds a result of the test `related`.
     ///
-    /// The comparison of all pairs is a single test, `related`. If no pair is related, this function returns a passed
-    /// result of this test, so that the test is counted.
+    /// If no pair is related, returns a passed result of `related`, so that this test is counted.
     fn compare_tensors(
         &self,
         outcomes: Vec<Vec<Outcome>>,
@@ -248,8 +241,7 @@ impl<'a> Verifier<'a> {
     }
 }
 
-/// For each rule with more than one tensor or block, tests the standard deviations of these tensors and blocks
-/// together. Returns one result for each of these rules.
+/// Tests the pooled standard deviation of each rule that has more than one tensor or block.
 fn pooled_results(pooled: &BTreeMap<&str, PooledVariance>) -> Vec<TestResult> {
     let rules = pooled.iter().filter(|(_, pool)| pool.tensors > 1);
     rules
@@ -259,8 +251,8 @@ fn pooled_results(pooled: &BTreeMap<&str, PooledVariance>) -> Vec<TestResult> {
                 "rule {rule:?}: the std of its {tensors} tensors or blocks together is {} off",
                 in_standard_errors(z)
             );
-            // If all values are normal, the skewness of `excess` is 4 / sqrt(variance). For uniform and truncated
-            // normal values, the skewness is smaller, so the p-value is then an upper bound.
+            // For normal values, the skewness of `excess` is 4 / sqrt(variance). Uniform and truncated normal values
+            // have a smaller skewness. Their p-value is therefore an upper bound.
             TestResult::new("std of a rule", standardized_sum(z, 4.0, *variance), text)
         })
         .collect()

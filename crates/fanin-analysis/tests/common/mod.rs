@@ -123,8 +123,8 @@ impl File {
         self.verify_against(rules, None)
     }
 
-    /// Verifies the file against the `[init]` rules of a recipe, without a seed. If `copied` is given, copied tensors
-    /// are compared with this checkpoint, and the file must have the names, shapes and types of this checkpoint.
+    /// Like [`verify`](Self::verify), but compares copied tensors with the checkpoint `copied`. If `copied` is given,
+    /// the file must also have its names, shapes and types.
     pub fn verify_against(&self, rules: &str, copied: Option<&Checkpoint>) -> Verification {
         let recipe = Recipe::parse(&format!("[init]\n{rules}"), Path::new("r.toml")).unwrap();
         let request = Request {

@@ -47,8 +47,8 @@ pub struct Verify {
     /// Take the expected names, shapes and types from this file.
     ///
     /// The file is a checkpoint (a safetensors file, a folder or an index) or a manifest in JSON. The name of a
-    /// built-in model can be given instead. The torch stream draws the tensors in the order of this file. The default
-    /// is the built-in model to which the recipe belongs.
+    /// built-in model can be given instead. The default is the built-in model that --recipe names. The torch stream
+    /// draws the tensors in the order of this file.
     #[arg(long, value_name = "FILE|MODEL")]
     pub like: Option<PathBuf>,
     /// Compare the tensors of copy rules with this checkpoint. The default is --like, if it is a checkpoint.

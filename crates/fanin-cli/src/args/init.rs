@@ -43,14 +43,14 @@ pub struct Init {
     pub recipe: String,
     /// Take the names, shapes and types of the tensors from this file.
     ///
-    /// The file is a checkpoint (a safetensors file, a folder or an index) or a manifest in JSON. Only headers of a
-    /// checkpoint are read. The name of a built-in model can be given instead.
+    /// The file is a checkpoint (a safetensors file, a folder or an index) or a manifest in JSON. The name of a
+    /// built-in model can be given instead. Of a checkpoint, only the headers and the copied tensors are read.
     #[arg(long, value_name = "FILE|MODEL")]
     pub like: Option<PathBuf>,
-    /// Copy values from this checkpoint, in rules with `copy`.
+    /// The checkpoint from which rules with `copy` take values.
     ///
-    /// Without this option, values are copied from --like. A rule can copy from a tensor with another name, into a
-    /// larger tensor, or into each tensor of a stack. See the examples below, and docs/recipes.md.
+    /// The default is --like, if it is a checkpoint. A rule can copy from a tensor with another name, into a larger
+    /// tensor, or into each tensor of a stack. See the examples below, and docs/recipes.md.
     #[arg(long, value_name = "FILE")]
     pub copy_from: Option<PathBuf>,
     /// Set a variable of the recipe. Can be given several times.
@@ -58,8 +58,8 @@ pub struct Init {
     pub settings: Vec<(String, f64)>,
     /// The type of floating-point tensors: f32, f64, f16, bf16, f8_e4m3 or f8_e5m2.
     ///
-    /// This type overrides the types of --like. The [dtype] rules of the recipe override this type. Integer tensors
-    /// keep their types.
+    /// This type overrides the types of --like. The [dtype] rules of the recipe override this type. Integer tensors and
+    /// copied tensors keep their types.
     #[arg(long)]
     pub dtype: Option<DType>,
     /// Print JSON instead of a table. Requires --dry-run.
@@ -78,8 +78,8 @@ pub struct Init {
     pub layout: Layout,
     /// Keep existing files that are complete and correct.
     ///
-    /// Each existing file is compared with the values that would be written, which takes about as long as writing. A
-    /// file that differs is an error. With --force, such a file is replaced.
+    /// Each existing file is compared with what would be written. This takes about as long as writing. A file that
+    /// differs is an error. With --force, such a file is replaced.
     #[arg(long)]
     pub resume: bool,
     #[command(flatten)]

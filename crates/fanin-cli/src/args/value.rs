@@ -14,7 +14,7 @@ pub struct Shape(pub Vec<usize>);
 pub(super) fn parse_shape(text: &str) -> Result<Shape, String> {
     let text = text.trim();
     let inner = text.trim_start_matches(['[', '(']).trim_end_matches([']', ')']).trim();
-    // An empty argument is an error, because it is more likely an unset variable of a script than a scalar shape.
+    // An empty argument is an error: it is probably an unset variable of a script, and not a scalar.
     if inner == "scalar" || (inner.is_empty() && !text.is_empty()) {
         return Ok(Shape(Vec::new()));
     }
@@ -39,8 +39,8 @@ pub(super) fn parse_seed(text: &str) -> Result<u64, String> {
     parsed.ok_or_else(|| "expected a whole number from -2^63 to 2^64 - 1".to_owned())
 }
 
-/// Returns a parser for the path of a file or folder to write. The parser rejects paths that begin with a hyphen,
-/// because `-` usually means standard output, and because `--force` in `-o --force` is an option and not a path.
+/// Returns a parser for the path of a file or folder to write. A path that begins with a hyphen is an error: `-`
+/// usually means standard output, and `-o --force` lacks a path.
 pub(super) fn output_parser() -> impl TypedValueParser<Value = PathBuf> {
     PathBufValueParser::new().try_map(|path| {
         let shown = path.display();
@@ -54,8 +54,7 @@ pub(super) fn output_parser() -> impl TypedValueParser<Value = PathBuf> {
     })
 }
 
-/// Parses a setting of a recipe variable: `NAME=NUMBER`. The number can be `inf`, but a number that is too large for an
-/// f64 is an error.
+/// Parses a setting of a recipe variable: `NAME=NUMBER`. `inf` is a valid number, but `nan` and `1e999` are errors.
 pub(super) fn parse_setting(text: &str) -> Result<(String, f64), String> {
     let (name, value) = text.split_once('=').ok_or("expected NAME=NUMBER, for example n_layer=24")?;
     let number: f64 = value.trim().parse().map_err(|_| format!("{value:?} is not a number"))?;
@@ -76,8 +75,7 @@ pub(super) fn parse_threads(text: &str) -> Result<NonZeroUsize, String> {
     })
 }
 
-/// Parses an axis layout: its name, the name of a framework or layer that uses this layout, or one letter for each
-/// axis.
+/// Parses an axis layout: a name such as `out_in`, `keras` or `conv`, or one letter for each axis, such as `hwio`.
 pub fn parse_layout(text: &str) -> Result<AxisLayout, String> {
     text.to_ascii_lowercase().parse().map_err(|_| {
         "expected out_in (torch, linear, conv), in_out (conv_transpose, transposed), kernel_in_out (keras, jax, flax), \

@@ -33,8 +33,7 @@ fn show(found: &diff::Diff) -> Result {
             Some(values) => [
                 text::count(values.values),
                 text::short(values.max),
-                // The relative difference is undefined if all values of `a` are 0. The cosine is undefined if all
-                // values of `a` or all values of `b` are 0.
+                // Neither is finite if all values of `a` are 0. The cosine is also NaN if all values of `b` are 0.
                 finite(values.relative(), text::short),
                 finite(values.cosine(), |cosine| format!("{cosine:.6}")),
             ],

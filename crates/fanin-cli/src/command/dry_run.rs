@@ -15,8 +15,7 @@ use fanin_recipe::text;
 /// a key is added.
 const FORMAT: &str = "fanin-plan-1";
 
-/// Groups tensors whose names differ only in numbers, for example `h.0.weight` and `h.1.weight`. The tensors of a group
-/// also have the same dtype, shape, rule and action, and are tied to the same tensor or to none.
+/// Groups tensors whose names differ only in their numbers, such as `h.0.weight` and `h.1.weight`.
 fn grouped(planned: &[Planned]) -> Vec<Group> {
     let names: Vec<&str> = planned.iter().map(|planned| planned.entry.name.as_str()).collect();
     groups(&names, |index| {
@@ -90,8 +89,8 @@ fn show_files(files: &[PlannedFile]) -> Result {
     output::line(format!("{count}, {} with their headers", text::bytes(bytes)))
 }
 
-/// Prints the table of tensors, the totals, the skipped tensors and the tied tensors. If there are several files, also
-/// prints a table of the files.
+/// Prints the table of tensors, the totals, the skipped tensors and the tied tensors. For a checkpoint in a folder,
+/// also prints the table of files.
 pub(super) fn show(planned: &[Planned], files: &[PlannedFile]) -> Result {
     let (skipped, written): (Vec<Planned>, Vec<Planned>) =
         planned.iter().cloned().partition(|planned| planned.action == Action::Skip);

@@ -12,8 +12,7 @@ use fanin_analysis::explain::{
 };
 use fanin_recipe::text;
 
-/// The numbers of layers after which `show` prints the mean square of the signal. The default of `--layers` has the
-/// same numbers.
+/// The numbers of layers for which `show` prints the mean square of the signal: the default of `--layers`.
 const DEPTHS: [usize; 3] = [1, 10, 50];
 
 pub(super) fn run(args: &Explain, quiet: bool) -> Result {
@@ -104,8 +103,8 @@ fn print(explanation: &Explanation) -> Result {
     if explanation.signal.is_some() { print_other_nonlinearities(explanation) } else { Ok(()) }
 }
 
-/// Prints how layers change the mean square of a signal (forward) and of its gradient (backward): first the factors of
-/// one layer, then the mean squares after several such layers.
+/// Prints how the layer changes the mean square of a signal (forward) and of its gradient (backward). Several such
+/// layers follow as a table.
 fn print_signal(explanation: &Explanation) -> Result {
     let (Some(signal), Some(layer), Some((forward, backward))) =
         (&explanation.signal, &explanation.layer, explanation.factors())

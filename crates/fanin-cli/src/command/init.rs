@@ -47,8 +47,8 @@ pub(super) fn run(args: &Init, quiet: bool) -> Result {
     write(&plan, target, quiet)
 }
 
-/// Returns an error if the arguments contain an option that cannot be used with a replay. A replay already contains the
-/// seed, names, shapes and dtypes.
+/// Returns an error if `args` has an option that a replay does not allow, such as `--dtype`. Also returns an error
+/// without `--stream torch`.
 fn check_replay_options(args: &Init, replay: &Replay) -> Result {
     let given = [
         ("--copy-from", args.copy_from.is_some()),

@@ -58,11 +58,11 @@ struct Page {
 }
 
 impl Page {
-    /// Checks the path of a page, and returns the `Page`. Nothing is written yet.
+    /// Checks that a page can be written to `path`. Writes nothing.
     ///
     /// # Errors
-    /// Returns an error if a page cannot be written to `path`, or if `path` is an existing file that is not a page of
-    /// fanin.
+    /// Returns an error if `path` is a folder, if the parent folder does not exist, or if `path` is an existing file
+    /// that is not a page of fanin.
     fn new(path: &Path) -> Result<Self> {
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         if path.is_dir() {

@@ -16,8 +16,7 @@ pub(super) fn draw(output: &Output) -> Draw {
     Draw { stream: output.stream.into(), seed: output.seed, threads: output.threads }
 }
 
-/// Returns the path to which the checkpoint is written, or `None` for a dry run. The path is checked before values are
-/// drawn.
+/// Returns the checked output path. Returns `None` for a dry run, or without `--output`.
 pub(super) fn target(output: &Output, form: OutputForm, resume: bool) -> Result<Option<Target>> {
     match &output.output {
         Some(path) if !output.dry_run => {
@@ -27,8 +26,7 @@ pub(super) fn target(output: &Output, form: OutputForm, resume: bool) -> Result<
     }
 }
 
-/// In a dry run with `--output`, checks the existing files at the output path. If the command would fail without
-/// `--dry-run`, prints the error as a note.
+/// Checks the output path of a dry run. Prints a note if writing would fail, for example because a file exists.
 pub(super) fn note_obstacles(plan: &CheckpointPlan, output: &Output, resume: bool, quiet: bool) {
     let Some(path) = output.output.as_ref().filter(|_| !quiet) else { return };
     let target = Target::new(path, plan.partitioning.form(), Existing { force: output.force, resume });

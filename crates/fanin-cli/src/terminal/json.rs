@@ -5,8 +5,9 @@ use std::io::{Result, Write};
 use fanin_recipe::text::is_control;
 use serde_json::ser::{Formatter, PrettyFormatter};
 
-/// Formats JSON with indentation, and escapes the control characters that JSON allows in strings. So a name from a file
-/// cannot change how a terminal shows the output. A JSON parser reads the same strings as without the escapes.
+/// A JSON formatter that indents its output. It escapes control characters, and characters that change the direction of
+/// text, such as U+202E. So a name from a file cannot change how a terminal shows the output. A JSON parser reads the
+/// same strings as without the escapes.
 #[derive(Default)]
 pub struct EscapingFormatter(PrettyFormatter<'static>);
 

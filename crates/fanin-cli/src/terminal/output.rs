@@ -25,8 +25,7 @@ pub fn message(text: impl std::fmt::Display) {
     _ = writeln!(anstream::stderr().lock(), "{text}");
 }
 
-/// Writes a value as JSON to standard output. The text is written while the value is serialized, so that the whole text
-/// is never in memory.
+/// Writes a value as JSON to standard output. The JSON is streamed, so the whole text is never in memory.
 ///
 /// # Errors
 /// Returns an error if the text cannot be written.
@@ -40,8 +39,8 @@ pub fn json(value: &impl Serialize) -> Result {
     Ok(())
 }
 
-/// Writes an error to standard error. Control characters in the text are escaped, because the text may contain names of
-/// files and tensors.
+/// Writes an error to standard error. Control characters are escaped, because the text may contain names of files and
+/// tensors. Line breaks and tabs are not escaped.
 pub fn error(error: &impl std::fmt::Display) {
     message(format_args!("\u{1b}[1m\u{1b}[31merror:\u{1b}[0m {}", escaped_lines(&error.to_string())));
 }
@@ -56,9 +55,8 @@ fn escaped_lines(text: &str) -> String {
         .collect()
 }
 
-/// Writes warnings to standard error, unless `quiet` is true. Each item is the name of a tensor or file, and a message
-/// about this tensor or file. If several items have the same message, the message is written once, with at most three
-/// of the names.
+/// Writes warnings to standard error, unless `quiet` is true. Each item is the name of a tensor or file, and a message.
+/// Equal messages are written once, with the first three names and the number of the other names.
 pub fn warnings<'a>(items: impl Iterator<Item = (&'a str, String)>, quiet: bool) {
     const MAX_NAMES: usize = 3;
     if quiet {

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use fanin_recipe::{Manifest, Model, Recipe};
 
-/// Returns pairs of an HTML comment in a Markdown page and the code in the fenced block that follows the comment.
+/// Returns the examples of a Markdown page. Each is an HTML comment and the code of the fenced block after it.
 fn blocks(page: &str) -> Vec<(String, String)> {
     let mut blocks = Vec::new();
     let mut lines = page.lines();

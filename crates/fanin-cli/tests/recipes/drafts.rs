@@ -117,7 +117,7 @@ fn drafts_parse_cover_all_tensors_and_have_no_unused_rule() {
         &["init", "d.toml", "--like", "m.json", "--dry-run"]
             .map(|a| if a == "m.json" { gpt2_manifest(&fixture) } else { a }),
     );
-    // If fanin cannot draw values of the dtype of a checkpoint's tensor, the draft has a rule that copies the tensor.
+    // fanin cannot draw values of some dtypes, such as C64. The draft copies such tensors from the checkpoint.
     std::fs::write(fixture.path("odd.safetensors"), checkpoint(&ODD)).unwrap();
     let odd = draft("odd.safetensors");
     assert!(

@@ -187,8 +187,8 @@ fn a_variable_that_contradicts_the_model_is_an_error() {
     std::fs::write(fixture.path("xl.json"), xl).unwrap();
     let plan = fixture.good(&["init", "gpt2", "--like", "xl.json", "--dry-run"]).stdout;
     assert!(plan.contains(&format!("normal(std={})", 0.02 / 96f64.sqrt())), "{plan}");
-    // The recipe also matches names without the prefix `transformer.`, as in the published gpt2, and a manifest that
-    // also lists the embedding as `lm_head.weight`.
+    // The recipe also matches names without the prefix `transformer.`, as in the published gpt2. It also matches a
+    // manifest that lists the tied tensor `lm_head.weight`.
     let named = |change: &dyn Fn(&str) -> String| {
         let json = Model::find("gpt2").unwrap().manifest_json;
         std::fs::write(fixture.path("named.json"), change(json)).unwrap();

@@ -56,7 +56,7 @@ fn ties_dtypes_copies_and_arange_are_written() {
             &[&base[..], &["--dtype", "bf16", "--max-shard-size", "500B", "--resume", "-o", stream]].concat(),
         );
     }
-    // On the native stream, the values of a tied tensor depend on the canonical name `wte.weight`, even if the file
+    // On the native stream, the values of a tied tensor depend on its canonical name, here `wte.weight`. The file
     // contains only the alias `lm_head.weight`.
     let mut expected = vec![0f32; 240];
     fanin::init::normal(0.0, 0.02)

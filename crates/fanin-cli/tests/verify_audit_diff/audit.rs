@@ -137,8 +137,7 @@ fn audit_reports_a_value_that_is_far_too_frequent() {
         // Only f32 values show which generator drew them.
         let kind = if dtype == "F32" { "fresh" } else { "compatible with fresh" };
         assert_eq!((code, tensor["kind"].as_str()), (0, Some(kind)), "{dtype}: {tensor}");
-        // In each case, a fraction `1 / every` of the values is set to the number that is `sigma` standard deviations
-        // from the mean.
+        // Each case sets a fraction `1 / every` of the values to `sigma` standard deviations.
         for (every, sigma) in
             [(5000, -100.0), (480, -100.0), (480, 100.0), (50, 30.0), (7, -4.0), (2, -100.0), (10, 0.5)]
         {

@@ -13,8 +13,7 @@ pub const MANIFEST: &str = r#"{
     "h.0.norm.weight": {"dtype": "BF16", "shape": [192]},
     "h.0.bias": {"dtype": "F32", "shape": [192]}}"#;
 
-/// Returns the text of the correct recipe with changes. Each pair of `changes` is the pattern of a rule and the
-/// rule's new spec.
+/// Returns the correct recipe with `changes`: pairs of a rule's pattern and its new spec.
 pub fn recipe(changes: &[(&str, &str)]) -> String {
     let mut text = "[init]\n".to_owned();
     for (pattern, spec) in [

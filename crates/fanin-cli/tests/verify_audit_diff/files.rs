@@ -1,5 +1,4 @@
-//! Tests of `diff`, and tests of checkpoints that consist of several files, have unusual types and shapes, or are read
-//! from a pipe.
+//! Tests of `diff`, of checkpoints with several files, and of unusual types and shapes. A pipe is an error.
 
 use crate::common::{MANIFEST, bytes_of, fixture, recipe, save_one};
 use crate::fixture::Fixture;

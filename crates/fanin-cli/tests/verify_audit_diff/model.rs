@@ -38,8 +38,8 @@ fn verify_compares_names_shapes_and_types_with_the_model() {
     let ran =
         fixture.run(&["verify", "x.safetensors", "--recipe", "right.toml", "--like", "resnet50", "--json"]);
     assert_eq!(ran.code, 2, "the recipe does not fit: {}", ran.stdout);
-    // A checkpoint whose tensors all have the same floating-point dtype matches the model, even if tensors of the model
-    // have other floating-point dtypes.
+    // A checkpoint can store all tensors in one floating-point dtype, here bf16. It then matches a model with other
+    // floating-point dtypes.
     fixture.good(&["init", "right.toml", "--like", "shapes.json", "--dtype", "bf16", "-o", "b.safetensors"]);
     fixture.good(&["verify", "b.safetensors", "--recipe", "right.toml", "--like", "shapes.json"]);
 }

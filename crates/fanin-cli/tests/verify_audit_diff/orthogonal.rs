@@ -96,8 +96,7 @@ fn verify_reports_an_orthogonal_value_of_the_torch_stream_that_rounding_does_not
         let right = std::fs::read(fixture.path("x.safetensors")).unwrap();
         let bytes = bytes_of(&right, "q");
         let size = bytes.len() / (64 * 64);
-        // The bytes of a value are little-endian, so the first byte has the lowest bits. If this byte increases by 1,
-        // the value changes to an adjacent value of its type.
+        // Values are little-endian. Adding 1 to the first byte of a value gives an adjacent value of its type.
         let first = bytes.step_by(size).find(|&at| (16..32).contains(&(right[at] & 127))).unwrap();
         for (steps, code) in [(0, 0), (1, 0), (8, 1)] {
             let mut wrong = right.clone();

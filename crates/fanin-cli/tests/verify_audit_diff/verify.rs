@@ -1,5 +1,5 @@
-//! Tests that `verify` reports wrong distributions and damaged values, and that with a seed it compares each value
-//! with the exact expected value.
+//! Tests that `verify` reports wrong distributions and damaged values. With a seed, `verify` compares each value with
+//! its exact expected value.
 
 use crate::common::{MANIFEST, bytes_of, caught, fixture, recipe};
 
@@ -24,8 +24,8 @@ fn correct_files_pass_with_and_without_a_seed() {
 fn verify_reports_wrong_distributions() {
     let fixture = fixture();
     for (pattern, spec, tensor, test) in [
-        // In these five cases, the std is 2 % too large, is 2 % too small, uses fan_out instead of fan_in, uses fan_in
-        // instead of fan_out, or lacks the residual scaling of GPT-2.
+        // In the first five cases, the std is wrong: 2 % too large, 2 % too small, fan_out instead of fan_in, fan_in
+        // instead of fan_out, no residual scaling of GPT-2.
         ("*.attn.weight", "normal(std=1.02/sqrt(fan_in))", "h.0.attn", "std"),
         ("*.attn.weight", "normal(std=0.98/sqrt(fan_in))", "h.1.attn", "std"),
         ("*.attn.weight", "normal(std=1/sqrt(fan_out))", "h.0.attn", "std"),
@@ -80,8 +80,8 @@ fn verify_reports_damaged_values() {
     damaged("h.0.trunc.weight", &|bytes| bytes[..4].copy_from_slice(&9f32.to_le_bytes()), "bounds");
     damaged("h.0.c_proj.weight", &|bytes| bytes[..4].copy_from_slice(&0.1f32.to_le_bytes()), "outlier");
     damaged("h.0.bias", &|bytes| bytes[4..8].copy_from_slice(&1e-30f32.to_le_bytes()), "exact");
-    // In each case, a part of a matrix is overwritten with a copy of another part of the same matrix: half of the
-    // rows, an eighth of the rows, or half of the columns.
+    // A copy of a part of the matrix overwrites another part: half of the rows, an eighth of the rows, half of the
+    // columns.
     damaged("h.0.attn.weight", &|bytes| bytes.copy_within(..384 * 192 * 2, 384 * 192 * 2), "repeats");
     damaged("h.1.attn.weight", &|bytes| bytes.copy_within(192 * 192..288 * 192, 288 * 192), "repeats");
     damaged(
@@ -98,8 +98,9 @@ fn verify_reports_damaged_values() {
         },
         "order",
     );
-    // A row is set to 0. In the next case, one bit is flipped, which is detected only with the seed.
+    // A row is set to 0.
     damaged("h.0.trunc.weight", &|bytes| bytes[1024..2048].fill(0), "zeros");
+    // One flipped bit is found only with the seed.
     let mut bytes = right.clone();
     bytes[bytes_of(&right, "h.0.rnn.weight")][0] ^= 1;
     std::fs::write(fixture.path("x.safetensors"), bytes).unwrap();

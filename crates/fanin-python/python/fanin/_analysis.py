@@ -43,12 +43,13 @@ def verify(
     stream
         The random stream that generated the values: "native" or "torch".
     alpha
-        An upper bound for the probability of a false alarm: that any test fails although all tensors are correct.
+        The largest acceptable probability that any test fails although all tensors are correct (a false alarm).
     tied
         If True, two tensors may have equal values, as for tied weights that are stored twice. If False, equal values are an
         error.
     copy_from
-        The checkpoint with which copied tensors are compared, bit for bit. The default is `like`.
+        The checkpoint from which the recipe copies tensors. Copied tensors are compared bit for bit. The default is
+        `like`.
     partial
         If True, tensors of the model may be missing.
 
@@ -111,9 +112,9 @@ def inspect(
 ) -> Inspection:
     """Returns moments, histograms and singular values of tensors.
 
-    `source` is a checkpoint, or a mapping from names to arrays. With a recipe, the result also has the mean, the std and the
-    histogram that are expected for each tensor under the recipe. Computing the singular values takes most of the time.
-    `spectra=False` leaves them out. The command `fanin inspect` does the same for a checkpoint.
+    `source` is a checkpoint, or a mapping from names to arrays. With a recipe, the result also has the expected mean, std
+    and histogram of each tensor. `spectra=False` leaves out the singular values, which take most of the time. The command
+    `fanin inspect` does the same for a checkpoint.
 
     >>> import numpy as np
     >>> report = inspect({"w": np.eye(4, dtype=np.float32)})

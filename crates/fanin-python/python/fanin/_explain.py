@@ -19,9 +19,10 @@ def explain(
     nonlinearity: str | None = None,
     layers: Sequence[int] = (1, 10, 50),
 ) -> dict[str, Any]:
-    """Returns the fans, formula and distribution of a spec for a shape, and the growth of signal and gradient over layers.
+    """Returns the fans, the formula and the distribution of a spec for a weight of a given shape.
 
-    The result is a dict with the same content as the output of `fanin explain --json`.
+    The result also has the growth of a signal and of its gradient in a network of such layers. The result is a dict
+    with the same content as the output of `fanin explain --json`.
 
     Parameters
     ----------
@@ -35,12 +36,15 @@ def explain(
         The axis layout of the weight: "out_in" (torch), "in_out" (torch's transposed convolutions) or "kernel_in_out" (Keras,
         JAX). The default is the axis layout in the spec, or "out_in" if the spec has none.
     groups
-        The number of groups of a grouped convolution.
+        The number of groups of a grouped convolution. 1 means the number in the spec, if the spec has one.
     nonlinearity
-        The nonlinearity after each layer. The default is the nonlinearity in the spec.
+        The nonlinearity after each layer. The default is the nonlinearity in the spec. If the spec has none, the
+        default is relu for the Kaiming schemes and linear for all other schemes.
     layers
-        The depths of networks, each from 1 to 10000 layers. For each depth, the result has the growth of signal and gradient
-        over a network of this depth.
+        The depths of networks, each from 1 to 10000 layers. For each depth, `signal` in the result has the mean square
+        of the signal after the last layer (`forward`) and of the gradient before the first layer (`backward`). Both
+        start from a mean square of 1. `signal` is None for scalars, vectors, empty tensors and fused parameters. It is
+        also None if the weights are not random or their mean is not 0.
 
     Examples
     --------

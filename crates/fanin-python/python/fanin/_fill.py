@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 Array = TypeVar("Array")
 
-#: For each dtype of fanin, the NumPy dtype of the array that stores the values. NumPy has no bf16 and no float8, so the bits of
-#: such values are stored in unsigned integers.
+#: For each dtype of fanin, the NumPy dtype that stores its values. NumPy has no bf16 and no float8. Their bits are
+#: stored as unsigned integers.
 _NUMPY = {
     "f32": "float32",
     "f64": "float64",
@@ -25,11 +25,11 @@ _NUMPY = {
     "f8_e5m2": "uint8",
 }
 
-#: The names of fanin's dtypes in torch and in NumPy. The package ml_dtypes adds the last three dtypes to NumPy.
+#: The names of the supported dtypes in torch and NumPy. In NumPy, the last three come from the package ml_dtypes.
 _DTYPES = ("float32", "float64", "float16", "bfloat16", "float8_e4m3fn", "float8_e5m2")
 
-#: For each dtype of ml_dtypes: an integer dtype of the same size, and the name of the dtype in fanin. NumPy cannot export an
-#: array with a dtype of ml_dtypes by DLPack, so a view with the integer dtype is exported instead.
+#: For each dtype of ml_dtypes: an integer dtype of the same size, and the dtype's name in fanin. NumPy cannot export
+#: arrays of these dtypes by DLPack. It can export a view of them as integers.
 _VIEW_DTYPES = {
     "bfloat16": ("uint16", "bf16"),
     "float8_e4m3fn": ("uint8", "f8_e4m3"),
@@ -50,7 +50,7 @@ def fill(
 ) -> Array:
     """Fills an array in place with values of the native stream, and returns the array.
 
-    For a given spec, shape and dtype, a value depends only on `seed`, on `name` and on the index of the value in the array.
+    For a given spec, shape and dtype, a value depends only on `seed`, `name` and its index in the tensor.
 
     Parameters
     ----------
@@ -66,12 +66,13 @@ def fill(
     out
         The array to fill and return instead of `array`. `array` is then not changed, and must have the same shape as `out`.
     dtype
-        The dtype of the values. Required only if the bits of the values are stored as integers: "bf16" for an array of uint16,
-        "f8_e4m3" or "f8_e5m2" for an array of uint8.
+        The dtype of the values. Required only if the array stores their bits as integers: "bf16" for uint16, "f8_e4m3"
+        or "f8_e5m2" for uint8.
     global_shape, start
-        Used if the array is a region of a larger tensor, the global tensor. `global_shape` is the shape of the global tensor.
-        `start` is the index of the region's first element in the global tensor. The array then gets the same values as this
-        slice of the filled global tensor. By default, the array is the whole tensor.
+        Needed only if the array is a region of a larger, global tensor. `global_shape` is the shape of the global
+        tensor. `start` is the index of the region's first element in the global tensor (default: 0 along every axis).
+        The array gets the values that this region has if the whole global tensor is filled. By default, the array is
+        the whole tensor.
 
     Examples
     --------
@@ -89,14 +90,12 @@ def fill(
         fill_array(target, spec, seed, name, dtype, global_shape, start)
         return target  # type: ignore[no-any-return]
     except (TypeError, ValueError):
-        # The dtype is read only after the first call of fill_array has failed, because reading a dtype takes as long as filling
-        # a small array.
+        # The dtype is read only after a failure, because reading it takes as long as filling a small array.
         kind: Any = getattr(target, "dtype", None)
         foreign = getattr(kind, "kind", None) == "V" or (getattr(kind, "kind", None) == "f" and kind.itemsize == 1)
         viewed = _VIEW_DTYPES.get(str(kind)) if foreign else None
         if viewed is None:
             raise
-    # NumPy cannot export an array of this dtype (bfloat16 or float8) by DLPack, but can export a view of its memory as integers.
     memory: Any = target
     fill_array(memory.view(viewed[0]), spec, seed, name, dtype or viewed[1], global_shape, start)
     return target  # type: ignore[no-any-return]
@@ -154,16 +153,17 @@ def filled(
     spec
         The distribution: a spec, such as "normal(std=0.02)", or an `Initializer`.
     dtype
-        The dtype of the values: a name, a NumPy dtype or a torch dtype. The names are "f32", "f64", "f16", "bf16", "f8_e4m3"
-        and "f8_e5m2". For "bf16", the array holds the bits of the values as uint16. For "f8_e4m3" and "f8_e5m2", the array
-        holds the bits as uint8. If `dtype` is a torch dtype, a torch tensor in CPU memory is returned.
+        The dtype of the values: a NumPy dtype, a torch dtype, or one of the names "f32", "f64", "f16", "bf16",
+        "f8_e4m3" and "f8_e5m2". For the name "bf16", the array stores the bits of the values as uint16. For "f8_e4m3"
+        and "f8_e5m2", it stores them as uint8. For a torch dtype, the function returns a torch tensor in CPU memory.
     seed
         The seed of the native stream.
     name
         The name of the tensor. Tensors of different names have independent values.
     global_shape, start
-        Used if the array is a region of a larger tensor, the global tensor. `global_shape` is the shape of the global tensor.
-        `start` is the index of the region's first element in the global tensor. By default, the array is the whole tensor.
+        Needed only if the array is a region of a larger, global tensor. `global_shape` is the shape of the global
+        tensor. `start` is the index of the region's first element in the global tensor (default: 0 along every axis).
+        By default, the array is the whole tensor.
 
     Examples
     --------
@@ -239,8 +239,8 @@ def filled_like(
     spec
         The distribution: a spec, such as "normal(std=0.02)", or an `Initializer`.
     dtype
-        The dtype of the values, as in `filled`. The default is the dtype of `array`. If the dtype is a torch dtype, a torch
-        tensor in CPU memory is returned.
+        The dtype of the values, as in `filled`. The default is the dtype of `array`. For a torch dtype, the function
+        returns a torch tensor in CPU memory.
     seed
         The seed of the native stream.
     name

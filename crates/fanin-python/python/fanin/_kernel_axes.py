@@ -6,10 +6,10 @@ from ._fanin import Initializer
 
 
 def check_axes(spec: Initializer, library: str, other: str) -> None:
-    """Raises ValueError if an initializer can only fill weights with torch's shape [out, in, kernel...].
+    """Raises ValueError if an initializer requires torch's axes [out, in, kernel...], as `dirac` does.
 
-    The error message names `library`, whose kernels have the shape [..., in, out]. The message may also name `other`, a function
-    that the caller can use for weights of shape [out, in, kernel...].
+    `library` is "JAX" or "Keras", whose kernels have the axes [..., in, out]. `other` is a function for torch's axes.
+    The error message may recommend it.
     """
     part = spec.torch_axes
     if part is not None:

@@ -84,7 +84,8 @@ class TestResult:
 
     #: The name of the test, such as "mean" or "zeros".
     test: str
-    #: The p-value: the probability of a deviation at least as large as the measured one if the values are correct.
+    #: The p-value, or an upper bound of it. The p-value is the probability that correct values deviate at least as much
+    #: as the tested values.
     p: float
     #: The measured and the expected value of the statistic, as text.
     text: str
@@ -136,8 +137,8 @@ class Verification(Report):
     tensors: list[VerifiedTensor]
     #: The failed tests of rules. A test of a rule combines all tensors that the rule matches.
     rules: list[TestResult]
-    #: The stream and seed in the file's metadata. Set only if values do not match the stream and seed given to `verify`, and the
-    #: stream or seed in the metadata is a different one. Otherwise None.
+    #: The stream and seed in the file's metadata. Set only if `bits` is False for a tensor, and the metadata differs
+    #: from the stream and seed given to `verify`. Otherwise None.
     recorded: Recorded | None = None
     #: The names of the tensors whose values were not checked.
     unchecked: list[str] = field(default_factory=list)
@@ -185,7 +186,8 @@ class AuditedTensor:
     shape: list[int]
     #: The class of the values, such as "fresh" (freshly initialized) or "constant".
     kind: str
-    #: The spec of the distribution that fits the values, the value of a constant, or the formula of values that are not random.
+    #: A description of the values: a spec such as "normal(std=0.02)", a constant such as "1", or a pattern such as
+    #: "sines and cosines". Empty for other kinds.
     distribution: str
     #: The schemes that give this distribution for the shape, in descending order of likelihood.
     schemes: list[str]
@@ -231,8 +233,8 @@ class TensorDifference:
     name: str
     #: How the tensor differs: "added", "removed", "reshaped", "retyped", "reshaped, retyped" or "changed".
     what: str
-    #: The dtype and the shape. If one of them differs between the checkpoints, the text is "first -> second", each with dtype
-    #: and shape.
+    #: The dtype and shape, such as "F32 64 x 3". If one of them differs, those of both checkpoints:
+    #: "F32 64 x 3 -> BF16 64 x 3".
     kind: str
     #: Whether the values were compared as numbers. If False, only their bytes were compared.
     examined: bool
@@ -298,11 +300,11 @@ class InspectedTensor:
     bytes: int
     measured: Measured
     warnings: list[str]
-    #: The numbers in the tensor's name, such as 3 in "layers.3.weight", and the name with `*` in place of the numbers. None if no
-    #: part of the dot-separated name consists only of digits.
+    #: The depth of the tensor in the model, read from its name: "layer2.0.conv1.weight" has the `position` [2, 0] and
+    #: the `role` "layer*.*.conv1.weight". None if no component of the dot-separated name is a number.
     depth: dict[str, Any] | None = None
-    #: What the recipe gives for the tensor: scheme, rule, distribution, mean, std, standard error of the measured std
-    #: (std_error), and bounds (low, high). None without a recipe.
+    #: The recipe's plan for the tensor: `scheme`, `rule`, `distribution`, `mean`, `std`, and the bounds `low` and
+    #: `high`. `std_error` is the standard error of the measured std. None without a recipe.
     planned: dict[str, Any] | None = None
     #: Statistics of the singular values. None if the singular values were not computed.
     spectrum: dict[str, Any] | None = None
@@ -316,7 +318,7 @@ class Inspection(Report):
     tensors: list[InspectedTensor]
     #: The warnings. Each has the name of a tensor and a text.
     warnings: list[dict[str, str]]
-    #: The numbers of "tensors", "values" and "bytes" in the whole checkpoint. "dtypes" is a list with these numbers for each dtype.
+    #: The counts of `tensors`, `values` and `bytes` in the checkpoint. `dtypes` lists these counts for each dtype.
     totals: dict[str, Any]
     metadata: dict[str, str] = field(default_factory=dict)
     recipe: str | None = None

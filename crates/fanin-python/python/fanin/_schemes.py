@@ -1,6 +1,6 @@
 """One function for each initialization scheme. Each function returns an `Initializer`.
 
-A function writes its arguments into a spec, such as "normal(std=0.02)", and Rust parses the spec. An invalid argument therefore
+Each function writes its arguments into a spec, such as "normal(std=0.02)". Rust parses the spec, so an invalid argument
 raises the same error as an invalid spec. The schemes of torch.nn.init come first, in torch's order.
 """
 
@@ -22,7 +22,7 @@ def _format(value: float | str) -> str:
 
 
 def _make(name: str, **arguments: float | str | None) -> Initializer:
-    """Returns the initializer of the scheme `name`. An argument that is None is left out, so the scheme uses its default."""
+    """Returns the initializer of the scheme `name`. The spec omits arguments that are None."""
     written = ", ".join(f"{key}={_format(value)}" for key, value in arguments.items() if value is not None)
     return Initializer(f"{name}({written})")
 
@@ -98,8 +98,8 @@ def eye() -> Initializer:
 def dirac(groups: int = 1) -> Initializer:
     """Returns an initializer for the Dirac delta, as in torch.nn.init.dirac_.
 
-    A convolution with this kernel returns the input channels of each group unchanged. In each group, the center of the kernel
-    is 1 where the output channel and the input channel have the same index. All other elements are 0.
+    A convolution with this kernel returns the input channels of each group unchanged. In each group, the weight from
+    input channel d to output channel d is 1 at the center of the kernel. All other elements are 0.
 
     >>> dirac(groups=2)
     dirac(groups=2)
@@ -185,9 +185,9 @@ def trunc_normal_tf(
 ) -> Initializer:
     """Returns an initializer for the normal distribution truncated to [mean + a * std, mean + b * std].
 
-    The bounds `a` and `b` are multiples of `std`, as in timm's `trunc_normal_tf_`. Truncation reduces the standard deviation of
-    the values. If `corrected` is True, the distribution and its bounds are scaled up, so that the values have the standard
-    deviation `std`.
+    The bounds `a` and `b` are multiples of `std`, as in timm's `trunc_normal_tf_`. Truncation reduces the standard
+    deviation of the values, to 0.88 * std with the default bounds. `corrected=True` widens the distribution and its
+    bounds so that the values have the standard deviation `std`.
 
     >>> trunc_normal_tf(std=0.02, corrected=True)
     trunc_normal_tf(std=0.02, corrected=true)
@@ -203,9 +203,10 @@ def variance_scaling(
     layout: str = "out_in",
     groups: int = 1,
 ) -> Initializer:
-    """Returns an initializer with variance scale / fan, like JAX's `variance_scaling` and Keras's `VarianceScaling`.
+    """Returns an initializer with variance scale / n, like JAX's `variance_scaling` and Keras's `VarianceScaling`.
 
-    `mode` selects the fan: "fan_in", "fan_out" or "fan_avg". JAX and Keras kernels have the axis layout "kernel_in_out".
+    `mode` selects n: "fan_in", "fan_out", "fan_avg" (the mean of both fans) or "fan_geo_avg" (their geometric mean).
+    `distribution` is "truncated_normal", "normal" or "uniform". JAX and Keras kernels have the layout "kernel_in_out".
 
     >>> variance_scaling(0.5, "fan_avg", "uniform")
     variance_scaling(scale=0.5, mode=fan_avg, distribution=uniform)
@@ -289,8 +290,8 @@ def zero_hadamard() -> Initializer:
 def idinit(tau: float = 1.0) -> Initializer:
     """Returns an initializer for IDInit (Pan et al. 2025).
 
-    The weight is `tau` times the identity. If there are more outputs than inputs, copies of the identity are stacked
-    below one another.
+    The weight is `tau` times the identity. If there are more outputs than inputs, the identity is repeated along the
+    output axis.
     """
     return _make("idinit", tau=tau)
 
@@ -333,8 +334,8 @@ def log_uniform(a: float, b: float) -> Initializer:
 def arange(start: float = 0.0, end: float | None = None, step: float = 1.0) -> Initializer:
     """Returns an initializer for the values `start`, `start + step`, `start + 2 * step`, ... along the last axis.
 
-    If `end` (exclusive) is given, the number of values before `end` must equal the length of the last axis. Unlike in
-    torch.arange, a single positional argument is the start.
+    `end` (exclusive) is optional. If it is given, ceil((end - start) / step) must equal the length of the last axis. A
+    single positional argument is the start. In torch.arange, it is the end.
 
     >>> import fanin
     >>> fanin.filled((2, 3), arange(1)).tolist()
@@ -385,7 +386,7 @@ def blocks(
 
     - One spec for each block. All blocks have the same size.
     - One tuple `(size, spec)` for each block.
-    - A single spec for all blocks, with `count`, the number of blocks. All blocks have the same size.
+    - One spec for all blocks, and the number of blocks as `count`. All blocks have the same size.
 
     >>> blocks((4096, "xavier_uniform"), (1024, "xavier_uniform"), (1024, "xavier_uniform(gain=0.5)"))
     blocks(4096: xavier_uniform, 1024: xavier_uniform, 1024: xavier_uniform(gain=0.5))
@@ -400,8 +401,8 @@ def blocks(
 def stacked(spec: str | Initializer, axis: int = 0) -> Initializer:
     """Returns an initializer for several tensors that are stacked along `axis`, such as the weights of experts.
 
-    Each of the stacked tensors is initialized separately. Fans are computed from the shape of one of these tensors, which is the
-    shape of the whole parameter without `axis`.
+    Each of these tensors is initialized separately, with the fans of its own shape. For example, a parameter of shape
+    [8, 256, 64] with `axis=0` has 8 tensors of shape [256, 64].
 
     >>> stacked("orthogonal")
     stacked(orthogonal)

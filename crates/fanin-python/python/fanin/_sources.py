@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 #: The argument of the analysis functions: the path of a checkpoint, or a mapping from names to arrays.
 Source = str | PathLike[str] | Mapping[str, Any]
 
-#: Maps the names of dtypes of NumPy and of the package ml_dtypes to their names in safetensors. JAX uses these dtypes too.
+#: Maps dtype names of NumPy, JAX and ml_dtypes to the names in safetensors.
 _STORED = {
     "float64": "F64",
     "float32": "F32",
@@ -34,9 +34,9 @@ _STORED = {
     "complex64": "C64",
 }
 
-#: A source in the form that is passed to Rust. A checkpoint is passed as its path. Arrays are passed as a pair: a list of
-#: (name, dtype, shape), and a function that takes an index into the list. The function returns the array's address, its size in
-#: bytes, and the object that owns the memory.
+#: A source in the form that is passed to Rust: the path of a checkpoint, or a pair for arrays in memory. The pair is a
+#: list of (name, dtype, shape), and a function of an index into this list. The function returns the array's address,
+#: its size in bytes, and the object that owns the memory.
 Native = str | tuple[list[tuple[str, str, list[int]]], Callable[[int], tuple[int, int, Any]]]
 
 

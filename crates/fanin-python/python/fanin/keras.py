@@ -29,23 +29,24 @@ __all__ = ["Initializer"]
 class Initializer(keras.initializers.Initializer):  # type: ignore[misc]
     """A Keras initializer that takes its values from fanin's native stream.
 
-    The values depend on the spec, the seed, the shape, the dtype, and a name. By default, the name is the path of the variable,
-    such as "sequential/dense/kernel". Each weight therefore has its own values, even if several layers share the initializer. If a
-    model is cloned, or built again with the same layer names, it has the same values again.
+    The values depend on the spec, the seed, the shape, the dtype, and a name. By default, the name is the path of the
+    variable, such as "sequential/dense/kernel". Each weight therefore has its own values, even if several layers share
+    the initializer. A model that is cloned, or built again with the same layer names, has the same values again.
 
-    Keras names unnamed layers in the order of their creation. Give names to layers whose values must not depend on this order. If
-    the initializer is called while Keras creates no variable, its calls use the names "weight", "weight:1", "weight:2", and so on.
+    Without explicit names, Keras calls layers "dense", "dense_1", and so on, in the order of their creation. Name the
+    layers if the values must not depend on this order. A call outside the creation of a variable has no path. Such
+    calls use the names "weight", "weight:1", "weight:2", and so on.
 
     Parameters
     ----------
     spec
-        A spec, or a `fanin.Initializer`. Keras kernels have the shape [..., in, out], so a scheme that uses fans needs
-        `layout=kernel_in_out`.
+        A spec, or a `fanin.Initializer`. Keras kernels have the shape [..., in, out]. A scheme that uses fans therefore
+        needs `layout=kernel_in_out`.
     seed
         The seed of the native stream.
     name
-        A name that is used instead of the path of the variable. The first call uses this name. Further calls use the names
-        `name:1`, `name:2`, and so on.
+        The name to use instead of the variable's path. The first call uses this name. Further calls use `name:1`,
+        `name:2`, and so on.
 
     Examples
     --------
@@ -108,9 +109,9 @@ class Initializer(keras.initializers.Initializer):  # type: ignore[misc]
 
 
 def _variable() -> keras.Variable | None:
-    """Returns the variable that Keras is creating, or None if it is creating none.
+    """Returns the variable that Keras is creating, or None.
 
-    Keras does not pass the variable to the initializer. It is found in the stack frames of the callers.
+    Keras does not pass the variable to the initializer. This function finds the variable in the callers' stack frames.
     """
     frame = sys._getframe(1)
     while frame is not None:

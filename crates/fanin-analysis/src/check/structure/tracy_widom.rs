@@ -1,16 +1,16 @@
 //! The probability distribution of the largest singular value of a matrix of independent values.
 //!
-//! Let the values of an n by p matrix be independent, with mean 0 and variance 1. Let s be the largest singular value
-//! of the matrix. Then (s^2 - mu) / sigma nearly follows the Tracy-Widom distribution of order 1 (Johnstone 2001, "On
-//! the distribution of the largest eigenvalue in principal components analysis"), with
+//! Let s be the largest singular value of an n by p matrix of independent values with mean 0 and variance 1. Let
 //!
 //! ```text
 //! mu    = (sqrt(n - 1/2) + sqrt(p - 1/2))^2
 //! sigma = (sqrt(n - 1/2) + sqrt(p - 1/2)) * (1 / sqrt(n - 1/2) + 1 / sqrt(p - 1/2))^(1/3)
 //! ```
 //!
-//! The terms 1/2 are from Ma (2012, "Accuracy of the Tracy-Widom limits for the extreme eigenvalues in white Wishart
-//! matrices"). The values need not be normal (Pillai and Yin 2014).
+//! Then (s^2 - mu) / sigma nearly follows the Tracy-Widom distribution of order 1 (Johnstone 2001, "On the distribution
+//! of the largest eigenvalue in principal components analysis"). The terms 1/2 are from Ma (2012, "Accuracy of the
+//! Tracy-Widom limits for the extreme eigenvalues in white Wishart matrices"). The values need not be normal (Pillai
+//! and Yin 2014).
 //!
 //! The Tracy-Widom distribution function is approximated by a shifted gamma distribution (Chiani 2014, "Distribution of
 //! the largest eigenvalue for real Wishart and Gaussian random matrices and a simple approximation for the Tracy-Widom
@@ -27,12 +27,12 @@ const SHIFT: f64 = 9.848_01;
 
 /// Returns the probability that a Tracy-Widom variable of order 1 is at least `x`.
 fn at_least(x: f64) -> f64 {
-    // A gamma variable of shape k and scale t is t / 2 times a chi-square variable of 2 k degrees of freedom.
+    // If x is gamma-distributed, 2 x / `SCALE` is chi-square-distributed with 2 `SHAPE` degrees of freedom.
     chi_square_at_least(2.0 * (x + SHIFT) / SCALE, 2.0 * SHAPE)
 }
 
-/// Returns the probability that the largest singular value of a matrix of independent standardized values is at least
-/// `norm`. The matrix has `rows` rows and `columns` columns.
+/// Returns the probability that the largest singular value of a `rows` by `columns` matrix is at least `norm`. The
+/// values of the matrix are independent, with mean 0 and variance 1.
 pub(super) fn norm_at_least(norm: f64, rows: usize, columns: usize) -> f64 {
     let (a, b) = ((rows as f64 - 0.5).sqrt(), (columns as f64 - 0.5).sqrt());
     let mu = (a + b).powi(2);

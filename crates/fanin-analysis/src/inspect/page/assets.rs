@@ -11,8 +11,8 @@ pub(super) const SCRIPT: &str = concat!(
     include_str!("table.js")
 );
 
-/// The content security policy of the page. It allows only the style sheet and the script with these SHA-256 digests,
-/// and forbids the page to load anything.
+/// The content security policy of the page. It allows only [`STYLE`] and [`SCRIPT`], by their SHA-256 digests, and
+/// blocks all other resources.
 pub(super) const POLICY: &str = "default-src 'none'; base-uri 'none'; form-action 'none'; \
                                  style-src 'sha256-OdxfUBAqoE171v5gtxlvWhqQSpV4l3V7Y4F5+zCiHTU='; \
                                  script-src 'sha256-K93mNm3wjvnOL6hZ/AuLdjuMyxchO12jEB/Re/C3SwM='";
@@ -30,8 +30,8 @@ mod tests {
             let sum = base64::engine::general_purpose::STANDARD.encode(sha2::Sha256::digest(text));
             let source = format!("{kind}-src 'sha256-{sum}'");
             assert!(POLICY.contains(&source), "POLICY must contain {source}, the sum of page/{kind}");
-            // A closing tag in the style sheet or the script would end its element early. The digest of the element
-            // would then differ from the digest in `POLICY`.
+            // A closing tag would end the `style` or `script` element early. The digest of the element would then
+            // differ from the digest in `POLICY`.
             assert!(!text.contains("</"), "{kind}");
         }
     }

@@ -1,8 +1,7 @@
 //! The data of the page as JSON. The script of the page creates the table and the charts from the data.
 //!
-//! The JSON of 30,000 tensors takes less than 5 MB. Most members are columns with one item for each tensor. Numbers are
-//! rounded to the digits that are shown. A text that several tensors have in common is written once. A histogram is a
-//! short text.
+//! The format is compact: the JSON of 30,000 tensors takes less than 5 MB. Numbers are rounded to the displayed digits.
+//! Equal texts, such as warnings, are stored once. The bars of a histogram are one string.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -18,17 +17,16 @@ use fanin_recipe::text::{self, escaped, short};
 /// The number of significant digits to which most numbers on the page are rounded.
 const DIGITS: usize = 6;
 
-/// The height of the highest bar of a histogram. A height is written as one printable ASCII character (see
-/// [`heights`]), and 91 is the largest height that such a character can encode.
+/// The height of the highest bar: the largest height that one printable ASCII character can encode (see [`heights`]).
 const HIGHEST: f64 = 91.0;
 
-/// The data of a page. A member of the type `Vec` has one item for each tensor, unless its description says otherwise. A
-/// member of the type `BTreeMap` has an item for some of the tensors.
+/// The data of a page. A `Vec` has one item for each tensor, unless its description says otherwise. A `BTreeMap` maps
+/// the index of a tensor to data that only some tensors have.
 #[derive(Debug, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Data {
-    /// For each tensor, the number of UTF-16 code units at the start of its name that are the same in the previous
-    /// tensor's name.
+    /// For each tensor, the length of the common prefix of its name and the previous name. The length is in UTF-16 code
+    /// units, as in JavaScript.
     kept: Vec<usize>,
     /// For each tensor, its name without the first `kept` code units.
     names: Vec<String>,
@@ -50,11 +48,9 @@ pub(super) struct Data {
     max: Vec<Option<f64>>,
     /// For each tensor, the number of its zeros. `None` if fanin cannot read values of the tensor's type.
     zeros: Vec<Option<u64>>,
-    /// For each tensor with non-finite values, maps the index of the tensor to the number of NaN and the number of
-    /// infinite values.
+    /// The number of NaN and the number of infinite values of a tensor.
     non_finite: BTreeMap<usize, [u64; 2]>,
-    /// For each tensor with outliers, maps the index of the tensor to the outliers: the position of each outlier in the
-    /// tensor, such as `[3, 0]`, and its value.
+    /// The outliers of a tensor: the index of each outlier, such as `[3, 0]`, and its value.
     outliers: BTreeMap<usize, Vec<(String, f64)>>,
     /// For each tensor, the number of values in the highest bar of its measured and planned histograms, at least 1.
     top: Vec<f64>,
@@ -76,7 +72,7 @@ pub(super) struct Data {
     pub(super) warnings: Vec<String>,
     /// For each tensor with warnings, maps the index of the tensor to the indices of its warnings in `warnings`.
     pub(super) warned: BTreeMap<usize, Vec<usize>>,
-    /// The number of warnings that are listed at the top of the page. The page lists the first items of `warnings`.
+    /// The top of the page lists the first `listed` items of `warnings`.
     pub(super) listed: usize,
     /// The chart of stds by depth. `None` if the names of the tensors give fewer than two positions (layers).
     depth: Option<DepthData>,
@@ -261,9 +257,8 @@ fn rounded(x: f64, digits: usize) -> f64 {
     format!("{x:.*e}", digits - 1).parse().unwrap_or(x)
 }
 
-/// Returns the heights of bars as text, with one character for each bar. The character `#` is the height 0, and the
-/// next 91 ASCII characters are the heights 1 to 91. `counts` has the number of values in each bar, or the expected
-/// number, which can be a fraction. The count `top` has the height 91. A count above 0.5 has a height of at least 1.
+/// Encodes the height of each bar as one ASCII character: `#` is 0, `$` is 1, `~` is 91. The count `top` has the height
+/// 91. A count above 0.5 has a height of at least 1.
 fn heights(counts: &[f64], top: f64) -> String {
     let height = |&count: &f64| {
         let height = (count / top * HIGHEST).round().clamp(0.0, HIGHEST) as u8;

@@ -6,12 +6,11 @@ use crate::inspect::depth::StdByDepth;
 use crate::inspect::inspection::Inspection;
 use fanin_recipe::text::escaped;
 
-/// The labels below the chart of stds by depth have at most this many characters in total, including one space after
-/// each label.
+/// The maximum total length of the labels on the horizontal axis, in characters. A space after each label is included.
 const LABEL_WIDTH: usize = 80;
 
-/// If there are at most this many positions, the chart labels each position with all its numbers, for example with its
-/// layer and its expert. If there are more positions, the chart shows only the first number (the layer).
+/// The maximum number of positions that the chart shows with all their numbers, such as layer and expert. If there are
+/// more, the chart merges positions with the same first number.
 const MAX_POSITIONS: usize = 400;
 
 /// The chart of stds by depth.
@@ -61,10 +60,9 @@ impl DepthData {
     }
 }
 
-/// Returns the distinct positions that the chart shows. A position is a list of numbers, such as layer and expert. Also
-/// returns, for each of `positions`, its index in the distinct positions. `positions` must be sorted. The leading
-/// numbers that all positions have in common are left out. If there are more than `MAX_POSITIONS` positions, only the
-/// first of the remaining numbers is shown.
+/// Returns the distinct positions to show, and the index of each of `positions` among them. `positions` must be sorted.
+/// The leading numbers that all positions have in common are omitted. Above `MAX_POSITIONS` positions, only the first
+/// remaining number is kept.
 fn shown_positions(positions: &[Vec<u64>]) -> (Vec<&[u64]>, Vec<usize>) {
     let length = positions.iter().map(Vec::len).min().unwrap_or(0);
     let same =

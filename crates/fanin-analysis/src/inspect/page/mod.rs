@@ -1,9 +1,9 @@
-//! Renders an inspection as an HTML page. The page is one file that contains its style sheet and its script, so it can
-//! be opened offline.
+//! Renders an inspection as an HTML page. The page can be opened offline, because it contains its style sheet and its
+//! script.
 //!
-//! Names and texts in a checkpoint may contain malicious HTML. The crate `maud` escapes them, and the data of the
-//! script has no `<`. The content security policy of the page allows only the page's own script and style sheet, and
-//! forbids the page to load anything.
+//! The tensor names and the metadata of a checkpoint may contain malicious HTML. The crate `maud` escapes such text.
+//! The JSON for the script contains no `<`. The content security policy allows only the page's own script and style
+//! sheet. It blocks all other resources.
 
 mod assets;
 mod data;
@@ -88,8 +88,7 @@ impl Inspection {
         }
     }
 
-    /// Returns the section of warnings. Each distinct warning is shown once, with links to at most `MAX_LINKS` tensors
-    /// that have this warning.
+    /// Returns the section of warnings. Each listed warning has links to at most `MAX_LINKS` tensors.
     fn warnings(&self, data: &Data) -> Markup {
         let mut owners: Vec<Vec<usize>> = vec![Vec::new(); data.warnings.len()];
         for (&tensor, warnings) in &data.warned {

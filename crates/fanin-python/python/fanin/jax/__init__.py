@@ -1,6 +1,7 @@
-"""JAX arrays with values of fanin's native stream. The values do not depend on how an array is sharded.
+"""Creates JAX arrays with values that do not depend on the sharding.
 
-A JAX array and a torch tensor with the same spec, seed, name, shape and dtype have the same values.
+The values come from fanin's native stream. A JAX array and a torch tensor have the same values if they have the same
+spec, seed, name, shape and dtype.
 
 >>> import jax
 >>> mesh = jax.make_mesh((1,), ("x",))
@@ -38,10 +39,11 @@ def fill_sharded(
     name: str = "weight",
     dtype: Any = jnp.float32,
 ) -> jax.Array:
-    """Returns a new sharded array that is filled from a spec. Each process computes only the slices that its devices hold.
+    """Returns a new sharded array that is filled from a spec.
 
-    A value depends only on the spec, the seed, the name, the global shape, the dtype and the index. The values are computed on the
-    host. If several devices of a process hold the same slice, it is computed once.
+    A value depends only on the spec, the seed, the name, the global shape, the dtype and the index. The values are
+    computed on the host. Each process computes only the slices that its devices hold. If several devices of a process
+    hold the same slice, the slice is computed once.
 
     Parameters
     ----------
@@ -69,7 +71,7 @@ def fill_sharded(
     shape, dtype = canonical(shape, dtype)
     placed: Any = concrete(named_sharding(sharding))
     dtype_name = dtype_name_of(name, dtype)
-    # Every process resolves the spec, even a process without a slice, so that an invalid spec is an error in all processes.
+    # An invalid spec must be an error in all processes, even in a process without a slice.
     (spec if isinstance(spec, Initializer) else Initializer(spec)).resolve(shape, dtype_name)
     prepared: list[Prepared] = []
     slices: dict[tuple[tuple[int, int], ...], np.ndarray] = {}
@@ -96,17 +98,18 @@ def init_tree(
     settings: Mapping[str, float] | None = None,
     separator: str = ".",
 ) -> Any:
-    """Returns a pytree of new arrays that are filled from a recipe. The rules of the recipe match the names of the leaves.
+    """Returns a pytree of new arrays that are filled from a recipe.
 
-    A leaf that the recipe copies or skips is returned unchanged. An integer leaf can only be filled with a constant. A leaf that is
-    not numeric, such as a typed PRNG key, must be copied or skipped.
+    The rules of the recipe match the names of the leaves. If a rule copies or skips a leaf, the leaf is returned
+    unchanged. An integer leaf can only be filled with a constant. A leaf of a dtype that fanin cannot fill, such as
+    complex64 or a typed PRNG key, must be copied or skipped.
 
     Parameters
     ----------
     tree
-        A pytree whose leaves are arrays, or the `jax.ShapeDtypeStruct` objects that `jax.eval_shape` returns. Each new array
-        has the shape, the dtype and the sharding of its leaf. If the leaf has no sharding, the new array is on the first local
-        device.
+        A pytree of arrays, or of the `jax.ShapeDtypeStruct` objects that `jax.eval_shape` returns. Each new array has
+        the shape, the dtype and the sharding of its leaf. If the leaf has no sharding, the new array is on the first
+        local device.
     recipe
         A `Recipe`, the name of a built-in model, or a recipe file.
     seed
@@ -119,9 +122,10 @@ def init_tree(
     Raises
     ------
     ValueError
-        If no rule matches a leaf, if a rule is never used, or if two leaves have the same name.
+        If no rule matches a leaf, if a rule is never used, if the rule of a leaf is "arange", or if two leaves have the
+        same name.
     TypeError
-        If a leaf that the recipe fills is not an array of numbers.
+        If a leaf is not an array, or if the recipe fills a leaf of a dtype that fanin cannot fill.
 
     Examples
     --------
@@ -191,17 +195,17 @@ def initializer(
 ) -> Callable[..., jax.Array]:
     """Returns an initializer with the call signature of `jax.nn.initializers`: `(key, shape, dtype, out_sharding)`.
 
-    Shapes, dtypes and keys have the same defaults, warnings and errors as in JAX. `out_sharding` is a NamedSharding, or a
-    PartitionSpec for the mesh of `jax.set_mesh`. With `out_sharding`, each device gets only its own part of the array, and no
-    device or process computes the whole array. Under `jax.jit`, callbacks on the host compute the values.
+    Shapes, dtypes and keys have the same defaults, warnings and errors as in JAX. `out_sharding` is a NamedSharding, or
+    a PartitionSpec for the mesh of `jax.set_mesh`. With `out_sharding`, each process computes only the slices that its
+    devices hold. Under `jax.jit`, callbacks on the host compute the values.
 
     Parameters
     ----------
     spec
-        A spec, or a `fanin.Initializer`. JAX kernels have the shape [..., in, out], so a scheme that uses fans needs
-        `layout=kernel_in_out` or the arguments `in_axis` and `out_axis`.
+        A spec, or a `fanin.Initializer`. JAX kernels have the shape [..., in, out]. A scheme that uses fans therefore
+        needs `layout=kernel_in_out` or the arguments `in_axis` and `out_axis`.
     seed
-        The seed of fanin's native stream. If a seed is given, the key is ignored. By default, the seed is derived from the key.
+        The seed of fanin's native stream. If it is given, the key is ignored. By default, it is derived from the key.
     name
         The name of the array. Arrays with different names have independent values.
     dtype
@@ -234,7 +238,7 @@ def initializer(
 def _stored_type(name: str, leaf: Any, recipe: Recipe) -> str:
     """Returns the name of a leaf's dtype in safetensors, such as "BF16".
 
-    For a leaf that the recipe copies or skips, returns the dtype's name in JAX instead, such as "bfloat16".
+    If the recipe copies or skips the leaf, returns the name in JAX instead, such as "bfloat16".
     """
     if not hasattr(leaf, "dtype") or not hasattr(leaf, "shape"):
         raise TypeError(f"{name}: a leaf of type {type(leaf).__name__} is not an array")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-#: Maps the dtypes of JAX arrays that fanin can fill to the names that the Rust module uses for them.
+#: Maps the JAX dtypes that fanin can fill to their names in Rust.
 DTYPES = {
     "float32": "f32",
     "float64": "f64",
@@ -16,11 +16,11 @@ DTYPES = {
 
 
 class DTypeError(TypeError, ValueError):
-    """Raised for a dtype that fanin cannot fill. It is also a ValueError, because `jax.random` raises ValueError for such a dtype."""
+    """Raised for a dtype that fanin cannot fill. It is also a ValueError, because `jax.random` raises ValueError."""
 
 
 def dtype_name_of(name: str, dtype: np.dtype) -> str:
-    """Returns the name that the Rust module uses for a dtype. `name` is the name of the array, for the error message."""
+    """Returns the name of a dtype in Rust. `name` is the name of the array, for the error message."""
     dtype_name = DTYPES.get(dtype.name)
     if dtype_name is None:
         raise DTypeError(f"{name}: arrays of {dtype} cannot be filled: the dtype must be one of {', '.join(DTYPES)}")
@@ -28,10 +28,9 @@ def dtype_name_of(name: str, dtype: np.dtype) -> str:
 
 
 def bits_of(array: np.ndarray) -> tuple[np.ndarray, str | None]:
-    """Returns a view of `array` with a dtype that NumPy has, and the name of the dtype of `array` if NumPy does not have it.
+    """Returns `(view, name)`: a view of `array` with a dtype of NumPy itself, and the name of the original dtype.
 
-    NumPy has no bfloat16 and no float8. For these dtypes, the view has unsigned integers of the same size, and the name, such as
-    "bf16", says what the bits mean. For other dtypes, `array` itself and None are returned.
+    A bfloat16 or float8 array is viewed as unsigned integers. Other arrays are returned unchanged, with the name None.
     """
     dtype_name = DTYPES[array.dtype.name]
     if dtype_name == "bf16":

@@ -22,7 +22,7 @@ class NamedInitializer:
     spec_of
         A function that returns the `fanin.Initializer` for a shape.
     fill_sharded
-        The function `fanin.jax.fill_sharded`. It is an argument because an import of `fanin.jax` in this module would be circular.
+        The function `fanin.jax.fill_sharded`. An import of `fanin.jax` in this module would be circular.
     seed
         The seed of the native stream. If it is None, the seed is derived from the key of each call.
     name
@@ -69,11 +69,11 @@ class NamedInitializer:
         return self._sharded_callback(spec, shape, dtype, words, sharding)
 
     def _words(self, key: Any) -> Any:
-        """Returns the data of a JAX key, an array of uint32 words. Returns None if a seed was given: the key is then ignored."""
+        """Returns the data of a JAX key, an array of uint32 words. Returns None if the initializer has a seed."""
         if self._seed is not None:
             return None
         words = jax.random.key_data(key)
-        # The data of a single key has one dimension. Arrays of keys are an error, as in the random functions of JAX.
+        # The data of a single key has one dimension. Arrays of keys are an error, as in `jax.random`.
         if words.ndim != 1:
             raise ValueError(
                 f"{self._name}: accepts a single key, but was given a key array of shape {words.shape[:-1]}: use jax.vmap"
@@ -95,10 +95,9 @@ class NamedInitializer:
         return array
 
     def _callback(self, spec, shape, dtype, words, size, start):
-        """Returns a region of the parameter as a traced array. The region has the shape `size`. It begins at the index `start`, or at 0
-        on each axis if `start` is None.
+        """Returns a region of the parameter as a traced array. A callback computes the values on the host.
 
-        A callback on the host computes the values when the compiled program runs.
+        The region has the shape `size` and begins at the index `start`. None means 0 on each axis.
         """
 
         def draw(start, *words):
@@ -139,13 +138,13 @@ class NamedInitializer:
 
 
 def canonical(shape: Any, dtype: Any) -> tuple[tuple[int, ...], np.dtype]:
-    """Converts a shape and a dtype to a tuple and a NumPy dtype, with the defaults, warnings and errors of JAX."""
+    """Returns the shape as a tuple, and the dtype as in NumPy. Defaults, warnings and errors are those of JAX."""
     result = jax.eval_shape(lambda: jnp.zeros(shape, dtype))
     return tuple(result.shape), np.dtype(result.dtype)
 
 
 def _axis_names(spec: jax.sharding.PartitionSpec, ndim: int) -> list[tuple[str, ...]]:
-    """Returns one tuple for each of the `ndim` axes of an array: the names of the mesh axes along which this axis is sharded."""
+    """Returns, for each of the `ndim` axes of an array, the names of the mesh axes along which it is sharded."""
     if len(spec) > ndim:
         raise ValueError(f"out_sharding {spec} has {len(spec)} axes, but the shape has {ndim}")
     names = [() if one is None else (one,) if isinstance(one, str) else tuple(one) for one in spec]
@@ -153,9 +152,9 @@ def _axis_names(spec: jax.sharding.PartitionSpec, ndim: int) -> list[tuple[str, 
 
 
 def named_sharding(out_sharding: Any) -> Any:
-    """Converts the argument `out_sharding` to a sharding. A PartitionSpec gets the mesh of `jax.set_mesh`.
+    """Converts `out_sharding` to a sharding. A PartitionSpec gets the mesh of `jax.set_mesh`.
 
-    Returns None if the argument is None or has an empty mesh.
+    Returns None for None and for a sharding with an empty mesh.
     """
     if out_sharding is None or isinstance(out_sharding, jax.sharding.Sharding):
         mesh = getattr(out_sharding, "mesh", None)

@@ -1,10 +1,11 @@
 """The initializers of `jax.nn.initializers`, with the same names, arguments, defaults, errors and distributions.
 
-The values come from fanin's native stream, not from `jax.random`. A value depends only on the seed, which is derived from the key, and
-on the name, shape, dtype and index. It does not depend on the sharding.
+The values come from fanin's native stream, not from `jax.random`. For a given initializer, a value depends only on the
+seed, the name, the shape, the dtype and the index. The seed is derived from the key. The sharding has no effect on the
+values.
 
-The functions that return random initializers have two more arguments. `seed` replaces the key. `name` is the name of the array: arrays
-with different names have independent values.
+The functions that return random initializers have two more arguments. `seed` is used instead of the key. `name` is the
+name of the array. Arrays with different names have independent values.
 
 >>> import jax
 >>> import fanin.jax.initializers as init
@@ -85,9 +86,10 @@ def truncated_normal(
     seed: int | None = None,
     name: str = "weight",
 ) -> NamedInitializer:
-    """Returns an initializer for a normal distribution with mean 0 that is truncated to [lower * stddev, upper * stddev].
+    """Returns an initializer for a truncated normal distribution.
 
-    `stddev` is the standard deviation before truncation.
+    Before truncation, the mean is 0 and the standard deviation is `stddev`. The values are in
+    [lower * stddev, upper * stddev].
     """
     bounds = f"a={float(lower)!r}, b={float(upper)!r}"
     return _made(lambda shape: f"trunc_normal_tf(std={float(stddev)!r}, {bounds})", dtype, seed, name)
@@ -105,22 +107,23 @@ def variance_scaling(
     seed: int | None = None,
     name: str = "weight",
 ) -> NamedInitializer:
-    """Returns an initializer for a distribution with mean 0 and variance scale / n, where n is the fan that `mode` selects.
+    """Returns an initializer for a distribution with mean 0 and variance scale / n.
 
     Parameters
     ----------
     scale
         The numerator of the variance, a positive number.
     mode
-        "fan_in", "fan_out", "fan_avg" or "fan_geo_avg".
+        The fan n: "fan_in", "fan_out", "fan_avg" or "fan_geo_avg".
     distribution
         "truncated_normal", "normal" or "uniform".
     in_axis, out_axis, batch_axis
-        The input axes, the output axes, and the axes along which independent weights are stacked. All other axes are kernel positions.
+        The input axes, the output axes, and the axes along which independent weights are stacked. All other axes are
+        kernel positions.
     dtype
         The dtype if a call does not pass one.
     seed
-        The seed of fanin's native stream. If a seed is given, the key is ignored. By default, the seed is derived from the key.
+        The seed of fanin's native stream. If it is given, the key is ignored. By default, it is derived from the key.
     name
         The name of the array. Arrays with different names have independent values.
     """
@@ -166,8 +169,8 @@ def orthogonal(
 ) -> NamedInitializer:
     """Returns an initializer for `scale` times a matrix with orthonormal columns or rows.
 
-    The array is treated as a matrix: `column_axis` becomes the columns, and all other axes are flattened to the rows.
-    If there are at most as many columns as rows, the columns are orthonormal. Otherwise the rows are orthonormal.
+    The array is treated as a matrix. The axis `column_axis` is the columns, and all other axes are flattened to the
+    rows. If the matrix has more columns than rows, the rows are orthonormal. Otherwise the columns are orthonormal.
     """
 
     def text(shape: tuple[int, ...]) -> str:
@@ -182,10 +185,11 @@ def orthogonal(
 def delta_orthogonal(
     scale: float = 1.0, column_axis: int = -1, dtype: Any = None, *, seed: int | None = None, name: str = "weight"
 ) -> NamedInitializer:
-    """Returns an initializer for convolution kernels: `scale` times an orthogonal matrix at the center, and zeros elsewhere.
+    """Returns an initializer for delta-orthogonal convolution kernels (Xiao et al. 2018).
 
-    The source is Xiao et al. 2018. The shape has 3, 4 or 5 axes, and the last two are the inputs and the outputs. ValueError is raised
-    if there are more inputs than outputs. `column_axis` is accepted as in JAX, and has no effect on the distribution.
+    The center of the kernel is `scale` times an orthogonal matrix. All other elements are 0. The shape has 3, 4 or 5
+    axes, and the last two are the inputs and the outputs. ValueError is raised if there are more inputs than outputs.
+    `column_axis` is accepted as in JAX, and has no effect on the distribution.
     """
 
     def text(shape: tuple[int, ...]) -> str:

@@ -5,45 +5,44 @@
 >>> conv = torch.nn.Conv2d(64, 128, 3)
 >>> _ = init.kaiming_normal_(conv.weight, mode="fan_out", nonlinearity="relu")
 
-Every function draws from a torch generator: the argument `generator` if it is given, and torch's default generator otherwise.
-After a call, the generator has the same state as after the same call of torch. Calls of fanin and torch can therefore be mixed
-in any order. The values are bit-identical to the values of torch alone.
+Every function draws from the torch generator `generator`. By default, this is torch's default generator. The values are
+bit-identical to the values of torch alone. After a call, the generator has the same state as after the same call of
+torch. Calls of fanin and torch can therefore be mixed in any order.
 
-torch's values depend on torch's release and on the CPU. When a distribution is first used with a dtype, fanin compares some
-values with torch's. If the values differ, torch performs all fills with this distribution and dtype, and a warning names the
-distribution and the dtype.
+torch's values depend on torch's release and on the CPU. When a distribution is first used with a dtype, fanin compares
+some values with torch's. If they differ, torch performs all fills with this distribution and dtype. A warning then
+names the distribution and the dtype.
 
-fanin passes calls that it does not support to torch. The supported tensors are dense CPU tensors of float32, float64, float16
-and bfloat16 whose class is Tensor or Parameter. fanin also passes a call to torch while torch traces or compiles it, and inside
-any torch mode except `with torch.device(...)`.
+fanin fills dense CPU tensors of float32, float64, float16 and bfloat16 whose class is Tensor or Parameter. All other
+calls are passed to torch. So is every call that torch traces or compiles, and every call inside a torch mode other than
+`with torch.device(...)`.
 
-On Linux, fills use torch's OpenMP threads (GNU's libgomp). `torch.set_num_threads` or OMP_NUM_THREADS sets the number of these
-threads. torchrun, for example, sets OMP_NUM_THREADS to 1. After the import of this module, `fanin.fill` and the functions that
-call `fanin.fill` use these threads too. On other systems, fanin uses its own thread pool, with one thread for each core. Fills
-of 2^25 values or more also use fanin's own pool, so that Ctrl-C can interrupt them.
+On Linux, fills use torch's OpenMP threads (GNU's libgomp). `torch.set_num_threads` or OMP_NUM_THREADS sets the number
+of these threads. torchrun, for example, sets OMP_NUM_THREADS to 1. After the import of this module, `fanin.fill` and
+the functions that call `fanin.fill` use these threads too. On other systems, fanin uses its own thread pool, with one
+thread for each core. Fills of 2^25 values or more use fanin's own pool on Linux too, so that Ctrl-C can interrupt them.
 
-- `trace_init` shows which initializer wrote each parameter of a model, the line of the call, and its arguments.
-- `check_init` finds weights that no code has initialized, and loaded weights that were overwritten by random values.
-  `assert_initialized` raises an error for such weights, for use in tests.
+- `trace_init` shows which initializer wrote each parameter of a model, and the line and the arguments of the call.
+- `check_init` finds weights that no code has initialized, and loaded weights that random values have overwritten.
+- `assert_initialized` raises an error if `check_init` finds such weights, for use in tests.
 - `assert_same_weights` compares the weights of two models bit for bit.
 - `param_init` converts a recipe to the form that torchtitan uses.
 - `probe` measures how signals and gradients pass through a model, and says what to change.
 - `lsuv_` scales weights so that each layer's measured output has variance 1.
-- `verify`, `audit` and `inspect` check a module in memory, like the `fanin` commands of the same names check a file.
+- `verify`, `audit` and `inspect` check a module in memory. The `fanin` commands of the same names check a file.
 - `manifest` lists the names, dtypes and shapes of a module's tensors, also on the meta device.
 - `coord_check` tests whether the magnitude of outputs and updates depends on the width of a model.
 - `Monitor` measures activations, gradients and updates during training.
 
-Ctrl-C interrupts a long fill within a few hundredths of a second. The generator then has the state that it had before the call.
-Some elements of the tensor have new values, and the others keep their old values.
+Ctrl-C interrupts a long fill within a few hundredths of a second. The generator then has its state from before the
+call. Some elements of the tensor have new values, and the others keep their old values.
 """
 
 from torch.nn import init as _torch
 
 from ._fast_init import fast_init
 
-# Each name is imported "as" itself, so that type checkers treat the name as public. Type checkers cannot evaluate `__all__`
-# below, because `__all__` is computed from torch's `__all__`.
+# `import x as x` makes `x` public for type checkers. They cannot evaluate `__all__`, which contains torch's `__all__`.
 from ._init import (
     _calculate_correct_fan as _calculate_correct_fan,
     _calculate_fan_in_and_fan_out as _calculate_fan_in_and_fan_out,

@@ -20,8 +20,7 @@ _FUNCTIONS: dict[Any, Any] = {
     _aten.fill_.Scalar: _methods.fill_,
     _aten.zero_.default: _methods.zero_,
 }
-#: `_FUNCTIONS` with the `id` of each operator as key, because hashing an operator is slow: it calls a Python function. torch never
-#: frees these operators, so their ids stay valid.
+#: `_FUNCTIONS` by `id(operator)`, because hashing an operator is slow. torch never frees them, so ids stay valid.
 _BY_ID = {id(operator): function for operator, function in _FUNCTIONS.items()}
 _PLAIN = (Tensor, nn.Parameter)
 _is_function_mode_enabled = torch._C._is_torch_function_mode_enabled
@@ -30,8 +29,7 @@ _is_function_mode_enabled = torch._C._is_torch_function_mode_enabled
 def call_operator(operator: Any, args: tuple[Any, ...], kwargs: dict[str, Any] | None) -> Any:
     """Returns `operator(*args, **kwargs)`, where `operator` is the first argument of `__torch_dispatch__`."""
     function = _BY_ID.get(id(operator))
-    # `function` is faster than `operator`, but function modes and subclasses with __torch_function__ would intercept it. Calls of
-    # `operator` are not intercepted. So if a mode is on, or if the first argument is of a subclass, `operator` is called.
+    # `function` is faster, but function modes and `__torch_function__` of subclasses intercept it, unlike `operator`.
     if function is None or _is_function_mode_enabled() or (args and isinstance(args[0], Tensor) and type(args[0]) not in _PLAIN):
         return operator(*args, **kwargs) if kwargs else operator(*args)
     return function(*args, **kwargs) if kwargs else function(*args)

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def lightning_callback(monitor: Monitor) -> Any:
-    """Returns a callback with which Lightning's Trainer runs `monitor`.
+    """Returns a callback for Lightning's Trainer. The callback runs `monitor`.
 
     With gradient accumulation, all batches of one optimizer step form one step of the `Monitor`.
     """

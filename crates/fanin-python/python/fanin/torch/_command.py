@@ -25,11 +25,10 @@ def command_parser(name: str, description: str, epilog: str) -> argparse.Argumen
 
 
 def run_command(parser: argparse.ArgumentParser, arguments: Sequence[str], run: Callable[[argparse.Namespace], int]) -> int:
-    """Parses the arguments, and returns the exit code that `run` returns for them.
+    """Parses the arguments, calls `run`, and returns its exit code. If `run` raises an exception, the exit code is 2.
 
-    Any exception counts as an error of the input, even if the code of the model raises it. The exception is printed, and the exit
-    code is 2. If code outside of fanin raised the exception, the file and the line are printed too. With the option `--traceback`,
-    the exception is raised again instead.
+    The exception is printed. If code outside of fanin raised it, the file and the line are printed too. With the option
+    `--traceback`, the exception is raised again instead.
     """
     options = parser.parse_args(arguments)
     sys.path.insert(0, os.getcwd())
@@ -51,10 +50,10 @@ _PACKAGES = tuple({sysconfig.get_path(name) for name in ("purelib", "platlib", "
 
 
 def _raised_at(error: Exception) -> str | None:
-    """Returns the file and the line to show for an exception, or None if code of fanin itself raised the exception.
+    """Returns the line of code to show for an exception, such as "model.py:12, in forward".
 
-    The line is the innermost line of the user's code in the traceback. If the traceback has no line of the user's code, the line is
-    the innermost line of the traceback.
+    This is the innermost line of the user's code in the traceback. If there is none, it is the innermost line of all.
+    Returns None if fanin or Python's import system raised the exception.
     """
     frames = traceback.extract_tb(error.__traceback__)
     if not frames or frames[-1].filename.startswith((_FANIN, "<frozen")):

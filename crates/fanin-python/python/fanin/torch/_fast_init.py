@@ -1,10 +1,9 @@
 """The context manager `fast_init`, inside which fanin performs the random fills of unchanged model code.
 
-Every random fill of model code calls one of three functions. torch.nn.init, timm and transformers call the methods
-`Tensor.uniform_` and `Tensor.normal_`, and torch.nn.init.trunc_normal_ calls the function `_no_grad_trunc_normal_`. All callers
-look up these functions by name at each call. fast_init patches these three functions, so it does not matter how the
-model code has imported a function of torch.nn.init. The patches do not slow down other torch operations, whereas a mode of
-torch would add microseconds to each operation.
+fast_init patches `Tensor.uniform_`, `Tensor.normal_`, and the function `_no_grad_trunc_normal_` of torch.nn.init. The
+initializers of torch.nn.init, timm and transformers look up these functions by name at each call. So it does not matter
+how the model code has imported an initializer. The patches do not slow down other torch operations. A mode of torch
+would add microseconds to each operation.
 """
 
 from __future__ import annotations
@@ -51,8 +50,7 @@ def _patched_method(name: str, make_request: MakeRequest, names: tuple[str, str]
                 return original(self, *args, **kwargs)
             # The argument `func` of `__torch_function__` must be torch's own method, not the patch.
             return handle_torch_function(original, (self,), self, *args, **kwargs)
-        # If grad is enabled and the tensor requires grad, torch performs the fill: torch raises an error if the tensor is a leaf, and
-        # otherwise records the fill for autograd.
+        # torch performs a fill that autograd must record. If the tensor is a leaf, torch raises an error.
         if not (_grad_is_enabled() and self.requires_grad):
             read = read_arguments(names, args, **kwargs)
             if read is not None and fill(make_request, read[:2], self, read[2]):
@@ -95,35 +93,37 @@ def _install() -> None:
 class fast_init(contextlib.ContextDecorator):
     """A context manager or decorator that makes the construction of models faster, with the same weights.
 
-    Inside the context, fanin performs the random fills of dense CPU tensors: the calls of torch.nn.init, Tensor.normal_ and
-    Tensor.uniform_. These calls include the initializers of timm and transformers. The weights and the state of torch's
-    generator are bit-identical to those without fast_init.
+    Inside the context, fanin performs the random fills of dense CPU tensors by torch.nn.init, Tensor.normal_ and
+    Tensor.uniform_. The initializers of timm and transformers call these functions. torch still performs fills of fewer
+    than 8192 values. The weights and the state of torch's generator are bit-identical to those without fast_init.
 
-    Contexts may be nested, and a context may be entered again. While one thread is inside, fanin also performs the fills of all
-    other threads, with the same values as torch.
+    Contexts may be nested. A context may be entered again. While one thread is inside, fanin also performs the fills of
+    all other threads, with the same values as torch.
 
-    If Ctrl-C interrupts a fill, the generator has the state from before the fill. If Ctrl-C interrupts deferred fills while they
-    are performed, the generator has the state from after all of these fills. In both cases some elements have new values, and the
-    others keep their old values.
+    If Ctrl-C interrupts a fill, the generator has its state before the fill. If Ctrl-C interrupts deferred fills, the
+    generator has its state after all of these fills. In both cases, some elements have new values, and the others keep
+    their old values.
 
     Parameters
     ----------
     defer
         If True, fills of whole tensors are deferred. A deferred fill is performed just before something reads the tensor, or at
-        the end of the context. At the end, all remaining fills are performed together, on all threads. A fill that is
-        overwritten before anything reads the tensor is never performed. The weights and the state of the generator are the same
-        as without `defer` if the code inside the context meets three conditions:
+        the end of the context. At the end, all remaining fills are performed together, on all threads. A fill is never
+        performed if it is overwritten before anything reads the tensor.
 
-        - A tensor that is created inside the context is not used by other threads, by compiled code, or by C++ extensions that
-          read its memory without an operator of torch.
-        - A NumPy array, a DLPack capsule or a storage that shares the memory of a tensor is created only after the first write
-          to the tensor, or is not read inside the context.
+        The weights and the state of the generator are the same as without `defer` if the code inside the context meets
+        three conditions:
+
+        - Other threads and compiled code do not use a tensor that is created inside the context. C++ extensions read
+          the memory of such a tensor only by operators of torch.
+        - A NumPy array, a DLPack capsule or a storage that shares the memory of a tensor is created after the first
+          write to the tensor. If it is created earlier, it is not read inside the context.
         - Methods that read memory, such as `numpy`, `tolist` and `data_ptr`, are looked up when they are called. A reference
           from before the context, such as `f = torch.Tensor.tolist`, is not called.
 
-        fanin cannot check these conditions. fanin detects all other reads of a tensor, and performs the tensor's deferred fill
-        before the read. Deferring begins with the first fill of at least 2^20 values. If there is no such fill, `defer` costs
-        some tens of microseconds in total.
+        fanin cannot check these conditions. fanin detects all other reads of a tensor, and performs the tensor's
+        deferred fill before the read. Deferring begins with the first fill of at least 2^20 values. Without such a
+        fill, `defer` costs some tens of microseconds in total.
 
     Examples
     --------

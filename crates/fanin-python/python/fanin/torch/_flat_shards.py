@@ -1,9 +1,9 @@
 """Functions that find this rank's flat range of a parameter that FSDP1 or DeepSpeed ZeRO-3 has sharded.
 
-FSDP1 (`FullyShardedDataParallel`) concatenates the parameters of a module into a flat parameter, and gives each rank an equal
-range of the flat parameter. ZeRO-3 replaces a parameter by a placeholder without elements. The attribute `ds_tensor` of the
-placeholder is this rank's range of the parameter, padded to the same length on all ranks. FSDP1 and ZeRO-3 both count the elements
-of a parameter in row-major order.
+FSDP1 (`FullyShardedDataParallel`) concatenates the parameters of a module into a flat parameter. Each rank has a range
+of the flat parameter, of the same length on all ranks. ZeRO-3 replaces a parameter by a placeholder without elements.
+The placeholder's attribute `ds_tensor` is this rank's range, padded to the same length on all ranks. The elements of a
+parameter are in row-major order.
 """
 
 from __future__ import annotations
@@ -32,12 +32,10 @@ class FlatShard(NamedTuple):
 def flat_parameters(module: nn.Module) -> Iterator[tuple[str, Any]]:
     """Yields (name, handle) for each flat parameter of FSDP1 in a module.
 
-    `name` is the name of the submodule whose parameters are in the flat parameter. `handle` is FSDP1's handle of
-    the flat parameter.
+    `name` is the name of the submodule that owns the parameters. `handle` is FSDP1's `FlatParamHandle`.
     """
     for name, one in module.named_modules():
-        # `one` may be a wrapper module, such as the wrapper of torch.compile. getattr would also find attributes of the wrapped
-        # module. vars() finds only the attributes of the wrapper itself.
+        # If `one` is a wrapper, such as that of torch.compile, getattr would also read the wrapped module.
         handle: Any = vars(one).get("_handle")
         flat = getattr(handle, "flat_param", None)
         if flat is not None and hasattr(flat, "_shard_param_infos"):
@@ -155,7 +153,8 @@ def check_declared_sizes(module: nn.Module) -> None:
         for name, parameter in one._parameters.items():
             if parameter is None or nn.parameter.is_lazy(parameter) or parameter.numel():
                 continue
-            # If a rank holds no element of a parameter, FSDP1 replaces the parameter by a vector of length 0 on this rank.
+            # Two kinds of parameters may be empty: placeholders of ZeRO-3 (`ds_shape`), and parameters of FSDP1 that
+            # have no elements on this rank.
             if hasattr(parameter, "ds_shape") or getattr(parameter, "_fsdp_flattened", False):
                 continue
             shape = _declared_shape(one, name)

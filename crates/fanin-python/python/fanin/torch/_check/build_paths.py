@@ -1,7 +1,7 @@
-"""Builds a module on one of two paths.
+"""Builds a module on the eager path or on the meta path.
 
-On the eager path, the module is built as usual. On the meta path, it is built on the meta device, gets memory by `to_empty`, and is
-then initialized, as FSDP and torchtitan do.
+The eager path builds the module as usual. The meta path builds the module on the meta device, calls `to_empty`, and
+then initializes the module, as FSDP and torchtitan do.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Structure:
 
 
 def build_once(build: Callable[[], Any], via: str, pattern: Pattern, seed: int, recorded: bool = False) -> Built:
-    """Builds and initializes a module. New memory is filled with `pattern`, and the default generators are seeded with `seed`.
+    """Builds and initializes a module. `pattern` fills new memory, and `seed` seeds the default generators.
 
     If `recorded`, the lines of code that allocate memory are recorded.
     """
@@ -103,11 +103,10 @@ def call_init(init: Callable[..., Any], module: nn.Module) -> None:
 
 
 def find_init(module: nn.Module) -> tuple[Callable[..., Any], str]:
-    """Returns the function that initializes a module after `to_empty`, and its name as text.
+    """Returns the function that initializes a module after `to_empty`, and the function's name.
 
-    The function is the first of the methods `init_weights`, `init_states` and `initialize_weights` that the module has. If the
-    module has none of these methods, the function calls `reset_parameters` of every submodule that has this method. Methods that
-    need arguments are ignored.
+    The function is the first method of `_METHODS` that the module has. Without such a method, the function calls
+    `reset_parameters` of the module and of its submodules. Methods that need arguments are ignored.
     """
     for name in _METHODS:
         method = getattr(module, name, None)
@@ -134,8 +133,7 @@ def _required(method: Callable[..., Any]) -> bool:
 
 
 def _seed(seed: int) -> None:
-    # Even without a GPU, `torch.manual_seed` queues the seeding of GPUs for later, together with stack traces. This takes as long
-    # as building a small model.
+    # Even without a GPU, `torch.manual_seed` queues the seeding of GPUs. This takes as long as building a small model.
     seed_torch = torch.manual_seed if _has_other_devices() else torch.default_generator.manual_seed
     seed_torch(seed)
     random.seed(seed)
@@ -157,7 +155,7 @@ def generators_kept() -> Iterator[None]:
     state = random.getstate()
     numpy_state = numpy_random.get_state() if numpy_random is not None else None
     try:
-        # If the CPU is the only device, `devices` is an empty list, because fork_rng takes some time to find other devices.
+        # fork_rng takes some time to find devices, so `devices` is empty if the CPU is the only device.
         with torch.random.fork_rng(devices=None if _has_other_devices() else []):
             yield
     finally:

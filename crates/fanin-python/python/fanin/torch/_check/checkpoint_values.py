@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from .._module_tensors import is_on_meta, tensors_of
 
-#: A checkpoint: a safetensors file, a folder of them, a file of `torch.save`, or a mapping from names to tensors.
+#: A safetensors file, a file of `torch.save`, a folder of such files, or a mapping from names to tensors.
 Checkpoint = str | PathLike[str] | Mapping[str, Tensor]
 
 
@@ -86,7 +86,7 @@ class Difference:
     def __init__(self, key: str, differing: Tensor, values: Tensor, detail: str):
         #: The name of the tensor in the checkpoint.
         self.key = key
-        #: For each element, whether its values in the module and in the checkpoint differ. If the shapes differ, all elements do.
+        #: True for each element that differs from the checkpoint. All elements are True if the shapes differ.
         self.differing = differing
         #: A copy of the values in the module.
         self.values = values
@@ -97,9 +97,10 @@ class Difference:
 def compare(module: nn.Module, checkpoint: CheckpointValues) -> tuple[dict[str, Difference], list[str], set[str]]:
     """Compares a module with a checkpoint.
 
-    Returns three collections: the tensors that differ, as a dictionary; the names of the module's parameters that
-    are not in the checkpoint; and the names in the checkpoint that are not in the module.
-    The key of a tensor that has several names is its first name in the module.
+    Returns three collections:
+    - the tensors that differ, by their first name in the module,
+    - the names of the parameters that are not in the checkpoint,
+    - the names in the checkpoint that are not in the module.
     """
     differences: dict[str, Difference] = {}
     absent = []
@@ -120,11 +121,9 @@ def compare(module: nn.Module, checkpoint: CheckpointValues) -> tuple[dict[str, 
 
 
 def _prefixes(module: nn.Module) -> tuple[str, ...]:
-    """Returns a tuple of one text: the attribute `base_model_prefix` of a model of transformers, followed by a dot.
+    """Returns the `base_model_prefix` of a transformers model with a dot, such as ("bert.",), or () for other modules.
 
-    Returns () for other modules.
-
-    The names in a checkpoint may have this prefix although the names in the module do not have it, or the reverse.
+    The names in the checkpoint may have this prefix while the names in the module do not, or the reverse.
     """
     prefix = getattr(module, "base_model_prefix", "")
     return (f"{prefix}.",) if isinstance(prefix, str) and prefix else ()

@@ -11,9 +11,9 @@ _MIN_SAMPLE = 16
 
 
 def compare_paths(eager: PathCheck, meta: PathCheck) -> None:
-    """Adds findings to the check of the meta path for differences from the eager path. The arguments may be in either order.
+    """Adds the differences between the paths to the findings of the meta path. The arguments may be in either order.
 
-    A finding is a missing tensor, a lost tie, a lost `requires_grad` or a different distribution.
+    A difference is a missing tensor, a lost tie, a lost `requires_grad`, or another shape, dtype or distribution.
     """
     if eager.via == "meta":
         eager, meta = meta, eager
@@ -40,9 +40,10 @@ def compare_paths(eager: PathCheck, meta: PathCheck) -> None:
 
 
 def _difference(eager: PathCheck, theirs: TensorState, meta: PathCheck, ours: TensorState) -> str | None:
-    """Returns a text that says how the distributions of a tensor differ between the paths, or None if they agree.
+    """Returns a text that says how a tensor's shape, dtype or distribution differs between the paths.
 
-    `theirs` is the tensor on the eager path. `ours` is the tensor on the meta path.
+    `theirs` is the tensor on the eager path. `ours` is the tensor on the meta path. Returns None if the tensors agree,
+    or if the difference may be due to chance.
     """
     if ours.shape != theirs.shape or ours.dtype != theirs.dtype:
         return f"eager: {list(theirs.shape)} {theirs.dtype}, meta: {list(ours.shape)} {ours.dtype}"
@@ -52,9 +53,8 @@ def _difference(eager: PathCheck, theirs: TensorState, meta: PathCheck, ours: Te
     if what is None:
         return None
     if eager.is_drawn(theirs.name):
-        # Two builds on the eager path, with different seeds, are compared too. If their distributions also differ, the difference
-        # between the paths may be due to chance. Builds on one path can differ if there are few draws, or if draws depend on each
-        # other.
+        # The difference may be due to chance, if there are few draws or if draws depend on each other. So it is not
+        # reported if two builds on the eager path with different seeds differ too.
         again = eager.redrawn().states[theirs.name].moments
         if ours.moments.count < _MIN_SAMPLE and meta.is_drawn(ours.name):
             return None

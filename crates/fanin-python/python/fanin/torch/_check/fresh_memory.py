@@ -1,16 +1,17 @@
-"""Fills new CPU memory with a byte pattern. If a model is built twice with different patterns, values that depend on unwritten
-memory differ.
+"""Fills new CPU memory with a byte pattern, to find values that depend on unwritten memory.
 
-`torch.empty` returns memory with arbitrary content. While the dispatch mode `FreshMemory` is on in a thread, torch calls the mode
-for every operator of the thread. If an operator returns unwritten memory, the mode fills this memory. The fill writes to the memory
-directly and not through an operator, so other modes do not record the fill.
+A model is built twice, with a different pattern each time. Values that depend on unwritten memory then differ.
 
-There are two patterns, which differ in every element. Their bytes depend on the position in the memory. So the difference between the
-patterns survives arithmetic such as the subtraction of the mean.
+`torch.empty` returns memory with arbitrary content. The dispatch mode `FreshMemory` intercepts every operator of a
+thread. If an operator returns unwritten memory, the mode fills this memory. The fill is not an operator call, so other
+modes do not record it.
 
-For float types, every byte is 0x3e, 0x3f, 0xbe or 0xbf. All values are then finite. For types of at most 32 bits, the absolute
-values are between 0.18 and 1.99, so that adding 1 does not round them away. Integers are 0 in the first pattern and 1 in the
-second, because code may use them as indices.
+The two patterns differ in every element. In float types, the bytes also depend on the position in the memory. So the
+difference between the patterns survives arithmetic such as the subtraction of the mean.
+
+In float types, every byte is 0x3e, 0x3f, 0xbe or 0xbf, so all values are finite. In types of at most 32 bits, the
+absolute values are between 0.18 and 1.99. Adding 1 does not round such values away. Integers are 0 in the first pattern
+and 1 in the second, because code may use them as indices.
 """
 
 from __future__ import annotations
@@ -31,8 +32,8 @@ _aten = torch.ops.aten
 #: The number of bytes after which a pattern repeats. It is a multiple of the element size of every dtype.
 PERIOD = 1 << 18
 
-#: The ids of the operators that return unwritten memory. The set contains ids, because hashing an id is faster than
-#: hashing an operator, which calls a Python function. torch never frees these operators, so their ids stay valid.
+#: The ids of the operators that return unwritten memory. Hashing an operator would call a Python function, which is
+#: slow. torch never frees these operators, so their ids stay valid.
 _ALLOCATING = {
     id(overload)
     for name in (
@@ -52,12 +53,11 @@ _ALLOCATING = {
 #: The ids of the operators that may enlarge the memory of their first argument. The added memory is unwritten.
 _RESIZING = {id(_aten.resize_.default), id(_aten.resize_as_.default)}
 
-#: The folders of fanin.torch and torch. Code in these folders is skipped in the search for the line that allocated memory.
+#: The folders of fanin.torch and torch. `_caller` skips code in these folders.
 _LIBRARIES = (os.path.dirname(os.path.dirname(os.path.abspath(__file__))), os.path.dirname(os.path.abspath(torch.__file__)))
 
 
-#: A position in Python code: the code object of a function, and the byte offset of an instruction. `line_of` returns its file and
-#: line.
+#: A position in Python code: a code object, and the byte offset of an instruction. `line_of` returns its file and line.
 Instruction = tuple[CodeType, int]
 
 
@@ -74,7 +74,7 @@ def _integer_bytes(size: int) -> Tensor:
 
 
 def _integer_size(dtype: torch.dtype) -> int:
-    """Returns the size in bytes of an integer dtype, or 0 for float and complex dtypes, whose pattern does not depend on the size."""
+    """Returns the element size of an integer dtype, or 0 for all float and complex dtypes: they share one pattern."""
     return 0 if dtype.is_floating_point or dtype.is_complex else dtype.itemsize
 
 
@@ -98,8 +98,8 @@ class Pattern:
     def _tile(self, size: int) -> Tensor:
         if size not in self._tiles:
             if size == 0:
-                # XOR with 0x81 changes the highest and the lowest bit of every byte, so the two patterns differ in the sign and
-                # the magnitude of every element.
+                # XOR with 0x81 flips the highest and the lowest bit of every byte. This changes the sign and the
+                # magnitude of every element.
                 tile = _float_bytes() ^ (0x81 if self.number else 0)
             else:
                 tile = _integer_bytes(size) * self.number
@@ -107,9 +107,9 @@ class Pattern:
         return self._tiles[size]
 
     def bytes_of(self, dtype: torch.dtype) -> bytes:
-        """Returns the first `PERIOD + 64` bytes of the pattern of unwritten memory for tensors of `dtype`.
+        """Returns the first `PERIOD + 64` bytes of the pattern for tensors of `dtype`.
 
-        The pattern repeats every `PERIOD` bytes. The 64 bytes are added because a sample may begin in one period and end in the next.
+        The 64 bytes are added because a sample may begin in one period and end in the next.
         """
         found = self._bytes.get(dtype)
         if found is None:
@@ -156,8 +156,8 @@ class FreshMemory(TorchDispatchMode):
         self.recorded = recorded
         #: For each address, the line of code that last allocated memory there. Empty unless `recorded`.
         self.allocated: dict[int, Instruction] = {}
-        #: Maps the id of each code object to two values: the code object, and whether its file is in one of `_LIBRARIES`. While the
-        #: code object is stored here, the id is not reused.
+        #: Maps `id(code)` to two values: `code`, and whether its file is in one of `_LIBRARIES`. `code` is stored so
+        #: that its id is not reused.
         self._functions: dict[int, tuple[CodeType, bool]] = {}
 
     @classmethod

@@ -10,16 +10,16 @@ from torch import Tensor
 #: The greatest number of values in a sample.
 _SAMPLE = 4096
 
-#: A test compares a statistic of two tensors. The test fails if the two numbers are more than this many standard errors apart. The
-#: probability of a false alarm is less than 1e-9 for each test.
+#: The number of standard errors by which a statistic of two tensors may differ. The probability of a false alarm is
+#: less than 1e-9 for each statistic.
 _DEVIATIONS = 6.5
 
-#: Geary's statistic is compared only if the tensors have at least this many values. With fewer values, its variance is too uncertain.
+#: Geary's statistic is compared only for at least this many values. With fewer, its variance is too uncertain.
 _MIN_GEARY = 256
 
 
-#: The kurtosis and Geary's statistic of a large tensor are computed from about `_DETAILED` of its values. These values are `_RUNS`
-#: runs of consecutive values.
+#: The kurtosis and Geary's statistic of a large tensor are computed from a sample of about `_DETAILED` values. The
+#: sample consists of `_RUNS` runs of consecutive values.
 _DETAILED, _RUNS = 1 << 17, 64
 
 #: The variance is computed in chunks of this number of values.
@@ -35,8 +35,8 @@ class Moments:
         wide = values if values.dtype in (torch.float32, torch.float64) else values.float()
         self.low, self.high = (float(one) for one in torch.aminmax(wide)) if self.count else (0.0, 0.0)
         self.mean, self.variance, self.kurtosis = self.low, 0.0, 0.0
-        #: Geary's statistic is the mean of |x - mean| divided by the standard deviation. `geary_variance` is `detailed`
-        #: times the variance of this statistic.
+        #: Geary's statistic: the mean absolute deviation divided by the standard deviation. `geary_variance` is the
+        #: variance of this statistic times `detailed`.
         self.geary, self.geary_variance = 0.0, 0.0
         #: The number of values from which the kurtosis and Geary's statistic were computed.
         self.detailed = self.count
@@ -53,13 +53,13 @@ class Moments:
         if self.count > 2 * _DETAILED:
             runs = wide[: self.count // _RUNS * _RUNS].view(_RUNS, -1)[:, : _DETAILED // _RUNS].reshape(-1)
             found = float(runs.var(correction=0))
-            # `runs` is a sample of the values. If the variance of the sample differs too much from the variance of the whole
-            # tensor, for example because most values are 0, all values are used instead of the sample.
+            # The sample `runs` is used only if its variance is close to the variance of the whole tensor. The variances
+            # can differ, for example if most values are 0.
             if abs(found / variance - 1) < 0.02:
                 part, variance = runs, found
         standardized = (part - float(part.mean())) / math.sqrt(variance)
         self.detailed = part.numel()
-        # The value that is farthest from the mean contributes this much to the kurtosis. `part` does not always contain this value.
+        # A lower bound of the kurtosis: the contribution of the farthest value. `part` may lack this value.
         farthest = max(self.high - self.mean, self.mean - self.low) ** 4 / self.variance**2 / self.count
         self.kurtosis = max(_sum_of_squares(standardized * standardized) / self.detailed, farthest)
         self.geary, self.geary_variance = _geary(standardized)
@@ -85,14 +85,13 @@ def difference(a: Moments, b: Moments) -> str | None:
     pooled = (a.variance + b.variance) / 2
     if abs(a.mean - b.mean) > _DEVIATIONS * math.sqrt(2 * pooled / n):
         return "mean"
-    # The logarithm of a sample variance has the variance (kurtosis - 1) / n. For small n the estimate of the kurtosis is poor.
-    # So for n < 1000, the kurtosis is taken as at least 3, which is the kurtosis of a normal distribution.
+    # The logarithm of a sample variance has the variance (kurtosis - 1) / n. For n < 1000, the estimate of the kurtosis
+    # is poor, so at least 3 is used, the kurtosis of a normal distribution.
     kurtosis = max(a.kurtosis, b.kurtosis, 3.0 if n < 1000 else 1.2)
     error = math.sqrt(2 * (kurtosis - 1) / n)
     if n >= 16 and abs(math.log(a.variance / b.variance)) > _DEVIATIONS * error:
         return "standard deviation"
-    # Distributions of the same variance can differ in Geary's statistic. For example, the statistic is 0.80 for a normal
-    # distribution, and 0.87 for a uniform distribution.
+    # Geary's statistic does not depend on the variance. It is 0.80 for a normal and 0.87 for a uniform distribution.
     error = math.sqrt(a.geary_variance / a.detailed + b.geary_variance / b.detailed)
     if n >= _MIN_GEARY and abs(a.geary - b.geary) > _DEVIATIONS * error:
         return "distribution"
@@ -112,10 +111,9 @@ def _geary(standardized: Tensor) -> tuple[float, float]:
     """Returns Geary's statistic of values with mean 0 and variance 1, and the statistic's variance times the number of values."""
     sizes = standardized.abs()
     result = float(sizes.mean())
-    # The influence function of the statistic. A value affects the statistic in three ways: by its absolute value, through the
-    # standard deviation, and through the mean.
+    # The influence function of the statistic, up to a constant. Its terms: |x|, the standard deviation and the mean.
     influence = sizes - result / 2 * standardized.square() - float(standardized.sign().mean()) * standardized
-    # At least 0.02 is returned, because the variance is 0 if all values are x or -x. A uniform distribution has 0.025.
+    # The variance is 0 if all values are x or -x, so at least 0.02 is returned. A uniform distribution has 0.025.
     return result, max(float(influence.var(correction=0)), 0.02)
 
 
@@ -125,7 +123,6 @@ def _kolmogorov_smirnov(a: Tensor, b: Tensor) -> bool:
     below_a = torch.searchsorted(a, both, right=True) / len(a)
     below_b = torch.searchsorted(b, both, right=True) / len(b)
     distance = float((below_a - below_b).abs().max())
-    # If both samples come from the same distribution, `distance` is at least d with a probability of about 2 exp(-2 d^2 m) for
-    # large samples.
+    # For large samples of one distribution, the probability of a distance of at least d is about 2 exp(-2 d^2 m).
     m = len(a) * len(b) / (len(a) + len(b))
     return 2 * math.exp(-2 * distance**2 * m) < 1e-9

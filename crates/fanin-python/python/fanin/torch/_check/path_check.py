@@ -1,4 +1,4 @@
-"""Checks one way of building a module, the eager path or the meta path: builds the module a few times, and compares the builds."""
+"""Checks a module on one path, eager or meta (see `build_paths`): builds it several times, and compares the builds."""
 
 from __future__ import annotations
 
@@ -54,13 +54,12 @@ class Builder:
 class PathCheck:
     """The check of one path: the eager path or the meta path.
 
-    The first two builds have the same seed, and different byte patterns in new memory. An element that differs between these
-    builds either depends on unwritten memory, or is not determined by the seed. If the element contains the first byte pattern
-    in the first build, and the second byte pattern in the second build, it is unwritten. Otherwise a third build, which repeats the
-    first build, decides.
+    The first two builds have the same seed, but new memory contains different byte patterns. If an element differs, it
+    depends on unwritten memory, or the seed does not determine it. If it contains the first pattern in the first build
+    and the second pattern in the second build, it is unwritten. In other cases, a third build decides (see `_repeat`).
 
-    A build with another seed shows which tensors have random values, because these values change. This build is made only if a
-    finding depends on whether a tensor has random values.
+    A build with another seed shows which tensors have random values: their values change. It is made only if a finding
+    depends on this.
     """
 
     def __init__(self, builder: Builder, via: str, seed: int, checkpoint: CheckpointValues | None, moments: bool):
@@ -152,9 +151,9 @@ class PathCheck:
         self._check_ties(_declared_ties(built.module), "in all_tied_weights_keys")
 
     def _check_ties(self, groups: set[frozenset[str]], where: str) -> None:
-        """Adds a finding for each group of names that should belong to one tensor, but do not.
+        """Adds a finding for each tensor that should be tied to another tensor, but is not.
 
-        `where` is put at the end of the finding's text. It says where or when the names are or were tied: "on the eager path".
+        Each group contains the names of one tied tensor. `where` ends the finding's text, such as "on the eager path".
         """
         by_name = self.first.by_any_name
         for group in sorted(groups, key=sorted):
@@ -227,10 +226,8 @@ class PathCheck:
     def _repeat(self) -> None:
         """Repeats the first build, to find out why the blocks in `_undecided` differ between the first two builds.
 
-        If a block of this third build equals the block of the first build, the seed determines its values. The second build then
-        differs only because unwritten memory contained another byte pattern: the elements depend on unwritten memory. If the block
-        differs from the block of the first build, the seed does not determine its values. The third build is traced if no earlier
-        build was traced.
+        If a block of this build equals the block of the first build, its elements depend on unwritten memory: in the
+        second build, only the byte pattern was different. Otherwise the seed does not determine its values.
         """
         built = self._build(0, self.seed, traced=self.trace is None)
         third = {named.name: named.tensor for named in tensors_of(built.module)}
@@ -248,9 +245,9 @@ class PathCheck:
                 self._add("nondeterministic", name, unknown)
 
     def _check_draws(self) -> None:
-        """Adds findings for tensors that differ from the checkpoint, and for parameters that have the same random draws as another one.
+        """Adds the findings of the kinds "drawn", "changed" and "same_draws".
 
-        Both kinds of findings depend on whether the values were drawn from a random generator.
+        They depend on whether the values were drawn from a random generator.
         """
         for name, difference in self._differences.items():
             if name in self._unwritten:
@@ -287,7 +284,10 @@ def _declared_ties(module: nn.Module) -> set[frozenset[str]]:
 
 
 def _same_draws_key(state: TensorState) -> Any:
-    """Returns a key that is equal for two parameters with the same first draws, or with the same values if `draw_key` is None."""
+    """Returns a key that is equal for parameters with the same first draws.
+
+    If `draw_key` is None, the key depends on all values.
+    """
     if state.draw_key is not None:
         return state.draw_key
     return state.dtype, state.elements, tuple(map(tuple, state.hashes))

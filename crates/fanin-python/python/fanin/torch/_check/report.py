@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-#: For each kind of finding, two texts: what is wrong, and what to do. "{init}" is replaced by the name of the function that initializes
-#: the module.
+#: For each kind of finding, two texts: what is wrong, and what to do. "{init}" is replaced by `PathCheck.init_text`,
+#: such as " (init_weights())".
 KINDS = {
     "unwritten": (
         "depends on unwritten memory",

@@ -7,8 +7,8 @@ import sys
 import torch
 from torch import Tensor
 
-#: This many values at the start of each parameter are compared. Tensors of different sizes begin with the same values if they are
-#: filled from the same generator state.
+#: The comparison of two parameters uses this many values at the start of each. If the generator state is the same, even
+#: tensors of different sizes begin with the same values.
 HEAD = 64
 
 #: Two parameters have the same draws if the correlation of their first values is above this limit. The limit is below 1 because
@@ -19,9 +19,9 @@ _CORRELATION = 0.999
 def draw_key(values: Tensor, content: bytes | memoryview) -> int | None:
     """Returns a number that is equal for two parameters with the same first draws. `content` contains the bytes of `values`.
 
-    The number consists of the signs of the first 64 values. If more than three quarters of these signs are equal, the signs of the
-    differences between consecutive values are used instead. Returns None if there are fewer than 64 values, or if more than three
-    quarters of the signs of the differences are equal as well.
+    The bits of the number are the signs of the first 64 values. If more than three quarters of the signs are equal, the
+    bits say instead which values are greater than the previous value. If about three quarters of these bits are equal
+    too, as for `arange`, returns None. Also returns None for fewer than 64 values.
     """
     if values.numel() < HEAD:
         return None

@@ -21,16 +21,16 @@ from .same_draws import draw_key
 #: The number of bytes in a block. A tensor is divided into blocks, and each block has one hash.
 BLOCK = 1 << 16
 
-#: At most this many bytes of a model are copied. The other bytes are hashed. A comparison with a copy is five times as fast as the
-#: computation of two hashes.
+#: At most this many bytes of a model are copied. The other bytes are hashed. Comparing by hashes takes five times as
+#: long as comparing with a copy.
 _COPIED = 1 << 24
 
-#: All tensors of one dtype and at most this many bytes are checked for NaN and infinity by one common sum. One sum per tensor would
-#: be slower.
+#: Tensors of at most this many bytes are checked for NaN and infinity together, with one sum for each dtype. One sum
+#: for each tensor would be slower.
 _SMALL = 1 << 16
 
-#: `_looks_unwritten` compares samples of `_SAMPLE_BYTES` bytes with the pattern of unwritten memory. It takes about `_SAMPLES` samples
-#: of a tensor with one block, and about `_MORE_SAMPLES` samples of a tensor with several blocks.
+#: `_looks_unwritten` compares samples of `_SAMPLE_BYTES` bytes with the pattern of unwritten memory. A tensor of one
+#: block has about `_SAMPLES` samples, and a larger tensor about `_MORE_SAMPLES`.
 _SAMPLES, _MORE_SAMPLES, _SAMPLE_BYTES = 3, 16, 16
 
 
@@ -91,7 +91,7 @@ class TensorState:
 
 
 class Snapshot:
-    """The states of all tensors of a module, by tensor name. A tensor with several names is stored under the first of them."""
+    """The states of all tensors of a module, by tensor name. A tensor with several names is stored under the first."""
 
     def __init__(self, tensors: list[NamedTensor], pattern: Pattern, *, moments: bool):
         self.states: dict[str, TensorState] = {}
@@ -135,10 +135,7 @@ def _hashes(view: memoryview) -> array[int]:
 
 
 def _add_contents(state: TensorState, parts: list[Tensor], pattern: Pattern, left: int) -> int:
-    """Copies or hashes the values of a tensor, and looks for the pattern of unwritten memory. Returns the number of bytes copied.
-
-    At most `left` bytes are copied. Larger tensors are hashed.
-    """
+    """Stores copies or hashes of a tensor's values. Returns the number of bytes copied, which is at most `left`."""
     copied = 0
     for part in parts:
         content: bytes | memoryview
@@ -150,7 +147,7 @@ def _add_contents(state: TensorState, parts: list[Tensor], pattern: Pattern, lef
         else:
             content = bytes_of(part)
             state.contents.append(_hashes(content))
-        # Integers are not searched for the pattern of unwritten memory. One of the two patterns is 0, a common value in written memory.
+        # Integers are left out, because one of their two patterns is 0, which is a common value in written memory.
         if part.is_floating_point() or part.is_complex():
             state.looks_unwritten = state.looks_unwritten or _looks_unwritten(part, content, pattern)
             if len(parts) == 1 and state.requires_grad and state.kind == "parameter" and not part.is_complex():
@@ -161,7 +158,7 @@ def _add_contents(state: TensorState, parts: list[Tensor], pattern: Pattern, lef
 def _looks_unwritten(part: Tensor, content: bytes | memoryview, pattern: Pattern) -> bool:
     size, start, tile = len(content), _position(part), pattern.bytes_of(part.dtype)
     samples = _SAMPLES if size <= BLOCK else _MORE_SAMPLES
-    # All samples have the same length. A shorter sample at the end of the tensor could equal the pattern by chance.
+    # A shorter sample at the end of the tensor is left out, because it could equal the pattern by chance.
     for at in range(0, max(1, size - _SAMPLE_BYTES + 1), max(_SAMPLE_BYTES, size // samples)):
         sample = content[at : at + _SAMPLE_BYTES]
         offset = (start + at) % PERIOD
@@ -180,7 +177,7 @@ def _non_finite(part: Tensor, kind: str) -> str | None:
         return None
     if part.element_size() == 1 or part.dtype in (torch.float16, torch.bfloat16):
         part = part.float()
-    # If the sum is finite, all values are finite. If it is not, the sum may have overflowed, so the values are tested.
+    # If the sum is finite, all values are finite. The sum of finite values may overflow, so the values are tested too.
     if cmath.isfinite(part.sum().item()):
         return None
     if torch.isnan(part).any():
@@ -205,7 +202,7 @@ class Block:
         return len(self.values) // self.size
 
     def differing(self, values: Tensor) -> int:
-        """Returns the number of elements that differ between the block and `values`, which must have as many bytes as the block."""
+        """Returns the number of elements in which the block and `values` differ. Both have the same number of bytes."""
         return int((self.values != values).view(-1, self.size).any(1).sum())
 
 
@@ -215,7 +212,7 @@ def block_bytes(part: Tensor, index: int) -> Tensor:
 
 
 def differing_blocks(before: TensorState, tensor: Tensor) -> Iterator[tuple[Tensor, Block]]:
-    """Yields (plain tensor, block) for each block of a tensor. Skips blocks that have the same hash as in an earlier build."""
+    """Yields (plain tensor, block) for each block whose hash differs from the hash in the earlier build `before`."""
     for number, (part, content) in enumerate(zip(plain_parts(tensor), before.contents)):
         size = part.numel() * part.element_size()
         if isinstance(content, bytes) and size == len(content) and (not size or string_at(part.data_ptr(), size) == content):
@@ -229,10 +226,10 @@ def differing_blocks(before: TensorState, tensor: Tensor) -> Iterator[tuple[Tens
 def unwritten_elements(before: TensorState, part: Tensor, block: Block) -> int | None:
     """Returns the number of unwritten elements in a block of the second build, or None if this cannot be determined.
 
-    An element is unwritten if it has the first pattern in the first build, and the second pattern in the second build. For a large
-    module, only hashes of the first build are stored, so the elements cannot be compared directly. Instead, every element that has
-    the second pattern is replaced by the first pattern. If the result has the hash of the first build, these elements are
-    unwritten, and all other elements are equal in both builds.
+    An unwritten element has the first pattern in the first build, and the second pattern in the second build. For a
+    large module, only hashes of the first build are stored. So the second pattern is replaced by the first pattern, and
+    the result is hashed. If the hash equals that of the first build, the replaced elements are unwritten, and the other
+    elements are equal in both builds.
     """
     start = _position(part) + block.index * BLOCK
     first, second = (pattern.expected(part.dtype, start, len(block.values)) for pattern in PATTERNS)

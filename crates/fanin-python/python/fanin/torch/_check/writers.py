@@ -12,10 +12,7 @@ from .report import Writer
 
 
 def traced_build(build: Callable[[], Built]) -> tuple[InitTrace | None, Built]:
-    """Calls a function that builds a module, and returns the trace of the build and what the function returned.
-
-    If tracing fails, the trace is None.
-    """
+    """Calls `build`, and returns a trace of the call and its result. If tracing fails, the trace is None."""
     built: list[Built] = []
 
     def run() -> nn.Module:
@@ -25,7 +22,7 @@ def traced_build(build: Callable[[], Built]) -> tuple[InitTrace | None, Built]:
     try:
         return trace_init(run), built[-1]
     except Exception:
-        # The check can go on without a trace. If `build` itself raised the error, the second call of `build` raises it again.
+        # If `build` itself raised the error, the second call of `build` raises it again.
         return None, built[-1] if built else build()
 
 

@@ -21,8 +21,8 @@ OnGradient = Callable[[Tensor], None]
 class AttentionMode(TorchFunctionMode):
     """A context manager that calls `on_logits` with the logits of each attention.
 
-    An attention is a call of scaled_dot_product_attention, or a softmax over the last axis. If `on_logits` returns a function, the
-    backward pass calls that function with the gradient of the loss with respect to the logits.
+    An attention is a call of scaled_dot_product_attention, or a softmax over the last axis. `on_logits` may return a
+    function. The backward pass calls this function with the gradient of the loss with respect to the logits.
     """
 
     def __init__(self, on_logits: Callable[[Tensor], OnGradient | None]):
@@ -61,10 +61,7 @@ def _logits(given: dict[str, Any]) -> Tensor:
 
 
 def _repeated(tensor: Tensor, heads: int) -> Tensor:
-    """Repeats each head of a tensor of keys or values, so that there are `heads` heads. The axis of the heads is 1.
-
-    In grouped-query attention, several query heads share one head of keys and values.
-    """
+    """Repeats each head (axis 1) of keys or values until there are `heads` heads, for grouped-query attention."""
     return tensor if tensor.shape[1] == heads else tensor.repeat_interleave(heads // tensor.shape[1], 1)
 
 
@@ -81,9 +78,9 @@ def _masked(logits: Tensor, given: dict[str, Any]) -> Tensor:
 
 
 def _gradient(logits: Tensor, value: Tensor, gradient: Tensor) -> Tensor:
-    """Returns the gradient of the loss with respect to the logits.
+    """Returns the gradient of the loss with respect to the logits. Dropout is ignored.
 
-    `gradient` is the gradient of the loss with respect to the output of the attention. Dropout is ignored.
+    `gradient` is the gradient of the loss with respect to the output of the attention.
     """
     value = _repeated(value, logits.shape[1]) if value.dim() == 4 else value
     probabilities = torch.softmax(logits, -1)
@@ -92,7 +89,7 @@ def _gradient(logits: Tensor, value: Tensor, gradient: Tensor) -> Tensor:
 
 
 def _softmax_input(args: Any, kwargs: Any) -> Tensor | None:
-    """Returns the logits that are the input of a softmax, with 0 for masked logits.
+    """Returns the input of a softmax, with masked logits set to 0.
 
     Returns None unless the softmax is over the last axis of a tensor with at least three axes.
     """

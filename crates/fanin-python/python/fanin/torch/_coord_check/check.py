@@ -27,40 +27,44 @@ def coord_check(
     seeds: int = 3,
     seed: int = 0,
 ) -> CoordCheck:
-    """Trains models of several widths for a few steps, and says how the magnitude of their outputs depends on the width.
+    """Measures how the magnitudes of a model's outputs depend on the width of the model.
 
-    This is the coordinate check of Yang et al. (2022, appendix D.1, "Verifying muP implementation via coordinate checking"). It
-    measures three magnitudes on one batch, for each module and for the logits of each attention. Each magnitude is the root mean
-    square of a tensor:
+    This is the coordinate check of Yang et al. (2022, appendix D.1, "Verifying muP implementation via coordinate
+    checking"). Models of several widths are trained for a few steps on one batch. Three magnitudes are measured for
+    each module, and for the logits of each attention. Each magnitude is the root mean square of a tensor:
 
     - the output h_t after t steps;
     - the change of the output, h_t - h_0;
-    - the *own change* f(x_t; w_t) - f(x_t; w_0): the effect of the updates of the module's own parameters. f is the module, x_t its
-      input and w_t its parameters after t steps. For logits, f is the attention module, and the effect is projected on the first
-      gradient of the loss with respect to the logits.
+    - the *own change*, f(x_t; w_t) - f(x_t; w_0). f is the module, x_t its input and w_t its parameters after t steps.
 
-    For each magnitude, the exponent a of the power law magnitude = c * width^a is fitted.
+    The own change is the effect of the updates of the module's own parameters. It is not measured for modules with
+    submodules, except MultiheadAttention. For logits, f is the attention module, and the own change is projected on the
+    first nonzero gradient of the loss with respect to the logits.
 
-    In the maximal update parametrization (muP), all exponents are 0, with one exception: before the first step, the output of the
-    model and the logits of attention may be smaller in wider models. In muP the best learning rate does not depend on the width. In
-    the standard parametrization, with one learning rate for all widths, the changes of the outputs grow with the width.
+    For each magnitude, the power law magnitude = c * width^a is fitted. The result is the exponent a.
 
-    If initialization and learning rates are powers of the width, exponents are multiples of 1/2 in the limit of large widths (Yang
-    and Hu 2021). So an exponent counts as different from 0 if it is below -1/4 or above 1/4.
+    In the maximal update parametrization (muP), all exponents are 0. There is one exception: before the first step, the
+    output of the model and the logits of attention may be smaller in wider models. In muP the best learning rate does
+    not depend on the width. In the standard parametrization, with one learning rate for all widths, the changes of the
+    outputs grow with the width.
 
-    The states of the generators of torch, Python and NumPy are restored. The check needs twice the memory of the outputs of one
-    model.
+    An exponent from -1/4 to 1/4 counts as 0, because exponents are multiples of 1/2 in the limit of large widths. This
+    limit holds if initialization and learning rates are powers of the width (Yang and Hu 2021).
+
+    The states of the generators of torch, Python and NumPy are restored. The check needs twice the memory of the
+    outputs of one model.
 
     Parameters
     ----------
     build
         A function that takes a width and returns a new model. Models of all widths must have the same modules.
     widths
-        At least two widths. With three or more widths, and a factor of 8 between the smallest and the largest, exponents are
-        accurate to about 0.1.
+        At least two widths. Exponents are accurate to about 0.1 if there are at least three widths, and the largest is
+        at least 8 times the smallest.
     batch
-        The input of the model, as for `probe`: a mapping is passed as keywords, a tuple or list as arguments, anything else as
-        one argument. With a `loss`, this is a pair of inputs and targets. All widths and all steps use this batch.
+        The input of the model, as for `probe`. A mapping is passed as keyword arguments, a tuple or list as positional
+        arguments, and anything else as one argument. With a `loss`, `batch` is a pair of inputs and targets. All widths
+        and all steps use this batch.
     optimizer
         A function that takes a model and returns its optimizer. If learning rates depend on the width, this function sets them.
     loss
@@ -81,10 +85,13 @@ def coord_check(
     Raises
     ------
     ValueError
-        If there are fewer than two widths, if `steps` or `seeds` is not a positive integer, or if a model calls different modules
-        at different widths or steps.
+        If there are fewer than two different widths, or a width is not positive. If `steps` or `seeds` is not a
+        positive integer. If a model calls different modules at different widths or steps. If an output has different
+        shapes at different steps. If there is a `loss`, and `batch` is not a pair. If `loss` does not return a tensor
+        with one value.
     TypeError
-        If `build` does not return a module, or `optimizer` does not return an optimizer.
+        If `build` does not return a module, or `optimizer` does not return an optimizer. If `batch` is an iterator, a
+        DataLoader or a NumPy array. If `loss` is not callable.
 
     Examples
     --------
@@ -159,7 +166,7 @@ def _run(
 def _modules(runs: list[list[dict[str, Output]]], widths: list[int], steps: int) -> list[Module]:
     """Returns one `Module` for each output, with the measurements of all widths and seeds.
 
-    `runs[w][s]` contains the outputs of one model, by name. The model has the width `widths[w]` and the seed with the index s.
+    `runs[w][s]` are the outputs of one model, by name. Its width is `widths[w]`, and s is the index of its seed.
     """
     first = runs[0][0]
     for width, row in zip(widths, runs):

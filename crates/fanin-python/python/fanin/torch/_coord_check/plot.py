@@ -11,10 +11,10 @@ if TYPE_CHECKING:
 
 
 def plot(check: CoordCheck, axes: Any = None) -> Any:
-    """Draws three root mean squares by width for each module: of h_0, of h_1 - h_0, and of h_n - h_0.
+    """Draws the root mean squares of h_0, h_1 - h_0 and h_n - h_0 by width, with one line for each module.
 
-    h_t is the output of the module after t training steps, and n is the number of training steps of `check`. Returns the three
-    matplotlib axes. Modules with a finding have thick lines and a label.
+    h_t is the output of the module after t training steps, and n is `check.steps`. Modules with a finding have thick
+    lines and a label. Returns the three matplotlib axes.
     """
     try:
         pyplot = importlib.import_module("matplotlib.pyplot")

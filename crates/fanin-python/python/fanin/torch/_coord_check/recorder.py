@@ -21,10 +21,7 @@ LOGITS = "attention logits"
 
 
 class Output:
-    """The rms (root mean square) of the output of one module call, or of attention logits, after each training step.
-
-    h_t is the output after t training steps.
-    """
+    """The rms (root mean square) of the output of a module call, or of attention logits, after each training step."""
 
     def __init__(self, kind: str, has_parameters: bool, first: Tensor):
         self.kind, self.has_parameters, self.shape = kind, has_parameters, tuple(first.shape)
@@ -49,15 +46,15 @@ class Output:
 
 
 class Recorder:
-    """Records the rms (root mean square) of the outputs of all modules of a model during the first training steps.
+    """Records the rms (root mean square) of the outputs of all modules in the first training steps.
 
-    The *own change* of a module f is the effect of the updates of its own parameters: f(x_t; w_t) - f(x_t; w_0), where x_t is the
-    input and w_t are the parameters after t steps. In contrast, the *change* h_t - h_0 of the output also depends on changes of
-    the input. Own changes of containers are not measured.
+    The *own change* of a module f is f(x_t; w_t) - f(x_t; w_0). x_t is the input and w_t are the parameters after t
+    steps. The own change is the effect of the updates of the module's own parameters. In contrast, the *change*
+    h_t - h_0 of the output also depends on changes of the input. Own changes of containers are not measured.
 
-    For the logits of an attention layer, f is the module that computes queries, keys and logits. Only one component of the own
-    change is measured: the component in the direction of the first nonzero gradient of the loss with respect to the logits. In
-    narrow models, the other components are mostly random.
+    For the logits of an attention layer, f is the module that computes queries, keys and logits. The own change is
+    measured only in the direction of the first nonzero gradient of the loss with respect to the logits. In narrow
+    models, its other components are mostly random.
     """
 
     def __init__(self, model: nn.Module):
@@ -171,7 +168,7 @@ class Recorder:
         """Measures the own change of the logits of a module, by calling the module again with its initial parameters."""
         if self._is_busy:
             return
-        # The repeated call of the module gets no key-value cache. Otherwise it would append to the cache of the first call.
+        # With a key-value cache, the repeated call would append to the cache of the first call.
         kwargs = {name: None if name.startswith(("past_key_value", "layer_past")) else one for name, one in kwargs.items()}
         self._call_again(module, self._initial(module), args, kwargs)
         for (logits_of, after), before in zip(self._hosts[module], self._captured):
@@ -201,8 +198,7 @@ class Recorder:
 def _has_own_change(module: nn.Module) -> bool:
     """Returns whether the *own change* (see `Recorder`) of a module is measured.
 
-    The own change is measured for modules without submodules, and for MultiheadAttention. For any other module, the own change would
-    be a mixture of the own changes of its submodules.
+    For a container, the own change would be a mixture of the own changes of its submodules.
     """
     return isinstance(module, nn.MultiheadAttention) or not any(True for _ in module.children())
 

@@ -9,19 +9,20 @@ from typing import Any
 from .recorder import LOGITS
 from .slopes import Slope, slope
 
-#: Sizes (root mean squares) by step, width and seed: `sizes[t][w][s]` is for step t, the width of index w and the seed of index s.
+#: `sizes[t][w][s]` is the root mean square after t training steps, for the width of index w and the seed of index s.
 Sizes = list[list[list[float]]]
 
 
 @dataclasses.dataclass(eq=False)
 class Module:
-    """The output of one module call, or the logits of an attention layer: its root mean squares, and how these depend on the width.
+    """The measurements of the output of one module call, or of the logits of one attention layer.
 
-    A size is a root mean square (rms). The output after t training steps is h_t. An exponent a means that the rms is proportional
-    to width^a.
+    A size is a root mean square (rms). The output, or the logits, after t training steps is h_t. An exponent a means
+    that the rms is proportional to width^a.
     """
 
-    #: The name of the module, with "#2" for its second call. For logits, the name of the module that computes them and ":logits".
+    #: The name of the module, such as "attn". The output of its second call is "attn#2". Logits that the module
+    #: computes are "attn:logits".
     name: str
     #: The class of the module, or "attention logits".
     kind: str
@@ -29,15 +30,15 @@ class Module:
     has_fixed_shape: bool
     #: The widths of the models, in ascending order.
     widths: tuple[int, ...]
-    #: The rms (root mean square) of the input before the first step: `input[w][s]` is for the width of index w and the seed of
-    #: index s. None if there is no floating-point input.
+    #: The rms (root mean square) of the input before the first step. None if there is no floating-point input.
+    #: `input[w][s]` is for the width of index w and the seed of index s.
     input: list[list[float]] | None
     #: The rms (root mean square) of the output h_t after t training steps.
     size: Sizes
     #: The rms (root mean square) of the change h_t - h_0 of the output.
     change: Sizes
-    #: The rms (root mean square) of the *own change*: the effect of the updates of the module's own parameters on the output.
-    #: None if the module has no parameters.
+    #: The rms (root mean square) of the *own change*: the effect of the updates of the module's own parameters on the
+    #: output. None for modules without trainable parameters, and for modules with submodules except MultiheadAttention.
     own: Sizes | None
 
     @property
@@ -47,13 +48,16 @@ class Module:
 
     @cached_property
     def input_slope(self) -> float:
-        """The exponent a of the power law rms(input) = c * width^a before the first step. 0 if the exponent cannot be computed."""
+        """The exponent a of the power law rms(input) = c * width^a before the first step.
+
+        0 if there is no floating-point input, or if an rms is 0.
+        """
         found = None if self.input is None else slope(self.widths, self.input)
         return 0.0 if found is None else found.value
 
     @cached_property
     def size_slopes(self) -> list[Slope | None]:
-        """The exponents a of the power law rms(h_t) = c * width^a, for the output h_t after t = 0, 1, ... training steps.
+        """The exponents a of the power law rms(h_t) = c * width^a, for t = 0, 1, ... training steps.
 
         An exponent is None if an rms is 0.
         """
@@ -61,7 +65,7 @@ class Module:
 
     @cached_property
     def change_slopes(self) -> list[Slope | None]:
-        """The exponents a of the power law rms(h_t - h_0) = c * width^a, for the output h_t after t = 0, 1, ... training steps.
+        """The exponents a of the power law rms(h_t - h_0) = c * width^a, for t = 0, 1, ... training steps.
 
         An exponent is None if an rms is 0, as at t = 0.
         """
@@ -69,9 +73,9 @@ class Module:
 
     @cached_property
     def own_slopes(self) -> list[Slope | None]:
-        """The exponents a of the power law rms = c * width^a of the own change (see `own`) after t = 0, 1, ... training steps.
+        """The exponents a of the power law rms(own change) = c * width^a, for t = 0, 1, ... training steps.
 
-        An exponent is None if an rms is 0, as at t = 0. All exponents are None if the module has no parameters.
+        An exponent is None if an rms is 0, and at t = 0. All exponents are None if `own` is None.
         """
         if self.own is None:
             return [None] * len(self.size)
@@ -84,8 +88,9 @@ class Finding:
 
     #: The `Module.name` of the module or of the logits.
     module: str
-    #: The root mean square that depends on the width: "initial size" (of the initial output), "change" (of the change of the output
-    #: by the updates of all parameters), or "own change" (of the change by the updates of the module's own parameters).
+    #: The tensor whose root mean square depends on the width. "initial size" is the output before training. "change" is
+    #: the change of the output by the updates of all parameters. "own change" is the change of the output by the
+    #: updates of the module's own parameters.
     what: str
     #: The number of training steps after which the root mean square was measured.
     step: int
@@ -109,11 +114,13 @@ class CoordCheck:
     steps: int
     #: The outputs of the modules and the logits of attention, in order of execution.
     modules: list[Module]
-    #: "muP" if there are no findings. "standard" if updates grow with the width, as in the standard parametrization with one learning
-    #: rate. "kernel" if the updates of hidden layers vanish with the width, so wide models do not learn features. Otherwise "other".
+    #: "muP": there are no findings.
+    #: "standard": updates grow with the width, as in the standard parametrization with one learning rate.
+    #: "kernel": the updates of hidden layers vanish with the width, so wide models do not learn features.
+    #: "other": anything else.
     parametrization: str
-    #: One finding for each root mean square that depends on the width although it should not. The first finding is the likely cause
-    #: of the other findings.
+    #: The root mean squares that depend on the width although they should not. The first finding is the likely cause of
+    #: the other findings.
     findings: list[Finding]
 
     @property

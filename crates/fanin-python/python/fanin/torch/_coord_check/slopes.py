@@ -12,11 +12,11 @@ from .._probe.fit import student_t
 
 @dataclasses.dataclass(frozen=True)
 class Slope:
-    """The exponent a of the power law rms = c * width^a (rms: root mean square): the slope of ln(rms) against ln(width)."""
+    """The exponent a of the power law rms = c * width^a, with a confidence interval. rms is a root mean square."""
 
     value: float
-    #: The lower end of the 95 % confidence interval. With several seeds, the interval comes from the spread of the slopes of the
-    #: seeds. With one seed, the interval comes from the residuals of the fit. With one seed and two widths, the
+    #: The lower end of the 95 % confidence interval. With several seeds, the interval is computed from the spread of
+    #: their slopes. With one seed, it is computed from the residuals of the fit. With one seed and two widths, the
     #: interval is infinite.
     low: float
     #: The upper end of the interval.
@@ -24,16 +24,17 @@ class Slope:
 
 
 def slope(widths: Sequence[int], sizes: Sequence[Sequence[float]]) -> Slope | None:
-    """Fits the slope of ln(rms) against ln(width) by least squares for each seed, and returns the mean over the seeds.
+    """Returns the exponent a of the power law rms = c * width^a, with a confidence interval.
 
-    rms is the root mean square in `sizes`. Returns None if an rms is 0. If an rms is not finite, the slope is infinite.
+    For each seed, the slope of ln(rms) against ln(width) is fitted by least squares. The exponent is the mean of the
+    slopes. Returns None if an rms is 0. If an rms is not finite, the exponent is infinite.
 
     Parameters
     ----------
     widths
         At least two different widths.
     sizes
-        For each width, a list with the root mean square for each seed.
+        `sizes[w][s]` is the rms (root mean square) for the width `widths[w]` and the seed of index s.
     """
     flat = [one for row in sizes for one in row]
     if not all(map(math.isfinite, flat)):

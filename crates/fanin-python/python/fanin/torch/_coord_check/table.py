@@ -12,7 +12,7 @@ from .verdict import LIMIT, first_slope
 if TYPE_CHECKING:
     from .result import CoordCheck, Module
 
-#: If there are more modules than this, a table shows about this many evenly spaced modules, and all modules with findings.
+#: The maximum number of evenly spaced modules in a table. The table also shows all modules with findings.
 ROWS = 60
 
 MEANING = {

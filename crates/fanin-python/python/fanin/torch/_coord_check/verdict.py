@@ -1,6 +1,6 @@
-"""Judges a coordinate check: finds the root mean squares that depend on the width although they should not.
+"""Judges a coordinate check: finds the root mean squares that depend on the width but should not.
 
-Each finding names a module, and says what to change.
+Each finding names a module and a remedy.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ LIMIT = 0.25
 def judge(modules: Sequence[Module]) -> tuple[str, list[Finding]]:
     """Returns the parametrization (see `CoordCheck.parametrization`), and the findings in order of execution.
 
-    Logits of attention are only judged if there is no other finding, because they depend on the modules before them.
+    The finding of `_first_growth` is the last one. Attention logits depend on the modules before them, so their own
+    change is judged only if there is no other finding.
     """
     findings: list[Finding] = []
     has_begun = False
@@ -39,10 +40,10 @@ def judge(modules: Sequence[Module]) -> tuple[str, list[Finding]]:
 
 
 def _initial_size(module: Module, has_begun: bool) -> Finding | None:
-    """Returns a finding if, before the first training step, the rms of a module's output depends on the width.
+    """Returns a finding if the rms of a module's output depends on the width before the first training step.
 
-    Exception: an earlier module has such a finding (`has_begun`), and the rms of the module's output depends on the width with
-    about the same exponent as the rms of its input. Such a module only inherits the dependence from its input, so None is returned.
+    `has_begun` is whether an earlier module has such a finding. If so, a module gets no finding if its output has about
+    the same exponent as its input.
     """
     initial = module.size_slopes[0]
     if initial is None or abs(initial.value) <= LIMIT or (initial.value < 0 and module.may_vanish):
@@ -56,9 +57,9 @@ def _initial_size(module: Module, has_begun: bool) -> Finding | None:
 
 
 def _own_change(module: Module) -> Finding | None:
-    """Returns a finding if a module's own change scales as width^a, and a is neither 0 nor the exponent of the module's input.
+    """Returns a finding if the exponent of a module's own change is neither 0 nor the exponent of its input.
 
-    The own change is the effect of the updates of the module's own parameters. Exponents are those of the rms.
+    The own change is the effect of the updates of the module's own parameters.
     """
     step, own = first_slope(module.own_slopes)
     if own is None or abs(own.value) <= LIMIT or abs(own.value - module.input_slope) <= LIMIT:
@@ -76,9 +77,9 @@ def _own_change(module: Module) -> Finding | None:
 
 
 def _first_growth(modules: Sequence[Module]) -> Finding | None:
-    """Returns a finding for the first module whose output changes more during training if the model is wider.
+    """Returns a finding for the first module whose output change grows with the width, or None.
 
-    Looks at all modules at step 1, then at all modules at step 2, and so on. Returns None if there is no such module at any step.
+    Searches all modules at step 1, then all modules at step 2, and so on.
     """
     for step in range(1, max((len(one.change) for one in modules), default=0)):
         for module in modules:
@@ -104,7 +105,7 @@ def _power(exponent: float) -> str:
 
 
 def first_slope(slopes: Sequence[Slope | None]) -> tuple[int, Slope | None]:
-    """Returns the step and the value of the first slope that is not None, or (0, None) if all slopes are None.
+    """Returns the step and the first slope that is not None, or (0, None) if all slopes are None.
 
     The slope of step 1 is None for a module whose first gradient is 0.
     """
@@ -119,8 +120,8 @@ def _parametrization(modules: Sequence[Module], findings: Sequence[Finding]) -> 
     first = {one: first_slope(one.own_slopes)[1] for one in modules if one.own is not None and one.kind != LOGITS}
     hidden = [slope.value for one, slope in first.items() if slope is not None and not one.has_fixed_shape]
     outputs = [slope.value for one, slope in first.items() if slope is not None and one.has_fixed_shape]
-    # The number of inputs of the first hidden layer does not depend on the width. So the effect of the update of this layer does
-    # not grow with the width, and this layer is not counted: `len(hidden) - 1`.
+    # The first hidden layer has the same number of inputs at all widths, so the effect of its update does not grow.
+    # `len(hidden) - 1` leaves this layer out.
     if any(one > LIMIT for one in outputs) and 2 * sum(one > LIMIT for one in hidden) >= len(hidden) - 1:
         return "standard"
     if all(one.slope < 0 for one in findings) and 2 * sum(one < -LIMIT for one in hidden) > len(hidden):

@@ -1,25 +1,25 @@
 """The class `DeferredMode`. It defers each fill of a whole tensor until something reads the tensor (`fast_init(defer=True)`).
 
-In model code, most fills are overwritten before anything reads the tensor. First a layer's own initialization fills the tensor.
-Then the initialization code of the model library fills the tensor again. When a fill is deferred, the generator's state is
-stored, and the generator advances past the fill. Later, one of three things happens to the deferred fill:
+In model code, most fills are overwritten before anything reads the tensor. First a layer's own initialization fills the
+tensor. Then the model library fills the tensor again. Deferring a fill stores the state of the generator, and advances
+the generator past the fill. Later, one of three things happens:
 
-- The fill is dropped if another fill overwrites the same memory, or if nothing refers to the memory any more.
-- The fill is performed before an operation that reads the memory or writes to a part of the memory.
-- Otherwise the fill is performed when the `with` block ends, together with all other deferred fills, on all threads.
+- If an operation overwrites the whole memory, or nothing refers to the memory any more, the fill is dropped.
+- If an operation reads the memory, or writes to a part of the memory, the fill is performed first.
+- At the end of the `with` block, all remaining fills are performed together, on all threads.
 
 Reads and writes are detected in two ways:
 
-- torch calls a dispatch mode for every operator that the mode's thread executes. The schema of an operator of torch itself states
-  which arguments the operator reads and writes. The effect of all other operators (those of libraries and tensor subclasses, and
-  higher-order operators) is unknown, so all deferred fills are performed before such an operator.
+- torch calls a dispatch mode for every operator that the mode's thread executes. An operator of torch itself uses only
+  the memory of its arguments. Any other operator may use any memory, so all deferred fills are performed first. Other
+  operators are those of libraries and tensor subclasses, and higher-order operators.
 - Methods that read memory without an operator are patched (see `patches`).
 
-A fill is deferred only if its memory was allocated while the mode was on, and no patched method has given code outside torch access
-to the memory since.
+A fill is deferred only if its memory was allocated while the mode was on. Memory that a patched method has made
+accessible to code outside torch is excluded.
 
-The mode adds microseconds to each operator. For a small model, this takes longer than all of its fills. The mode is therefore off until
-the first large fill. That fill is itself deferred if no page of its memory has been written yet.
+The mode adds microseconds to each operator. For a small model, this takes longer than all of its fills. So the mode is
+off until the first large fill. This fill is deferred too, if no page of its memory has been written yet.
 
 Deferring is optional, because fanin cannot detect some reads of memory. The docstring of `fast_init` lists these reads.
 """
@@ -65,7 +65,7 @@ _ALLOCATING = {
     _aten.full.default,
 }
 
-#: Operators that return a new tensor. Code outside torch can access the memory of this tensor. `from_file` maps a file into memory.
+#: Operators whose result uses memory that code outside torch can access. `from_file` maps a file into memory.
 _SHARED = {_aten.from_file.default}
 
 #: The effects that an operator can have on its tensor arguments:
@@ -141,9 +141,9 @@ class DeferredMode(TorchDispatchMode):
         return result
 
     def wake(self, tensor: Tensor) -> None:
-        """Turns the mode on. To be called just before the first large fill. `tensor` is the tensor that this fill will fill.
+        """Turns the mode on. To be called just before the first large fill (of `tensor`).
 
-        The fill can then be deferred, like all later fills.
+        This fill and all later fills can then be deferred.
         """
         _sleeping.mode = None
         queue = self.queue
@@ -177,8 +177,8 @@ class DeferredMode(TorchDispatchMode):
 def _is_unwritten(storage) -> bool:
     """Returns whether no page of a storage has been written since the system allocated the pages.
 
-    The first and the last page are not checked, because other memory may share them. Returns False if the state of the pages is
-    unknown: only Linux has /proc/self/pagemap, which says whether a page has been written.
+    Checks only whole pages, because other memory may share the partial pages at both ends. Returns False if the storage
+    has no whole page, or if /proc/self/pagemap cannot be read. Only Linux has this file.
     """
     page = mmap.PAGESIZE
     first, end = -(-storage.data_ptr() // page), (storage.data_ptr() + storage.nbytes()) // page
@@ -237,10 +237,9 @@ def _fill_now(operator, args, kwargs) -> bool:
 
 
 def fill_under_mode(make_request, arguments, tensor: Tensor, generator) -> bool:
-    """Fills a tensor immediately, although this thread's DeferredMode is on. Returns True if the tensor was filled.
+    """Fills a tensor immediately while this thread's DeferredMode is on. Returns False if torch must perform the fill.
 
-    Returns False if torch must perform the fill. Uniform and normal fills always return False: torch performs them with an
-    operator, and the mode intercepts this operator.
+    Always returns False for uniform and normal fills. torch performs them by an operator that the mode intercepts.
     """
     if make_request is UNIFORM or make_request is NORMAL or torch._C._len_torch_dispatch_stack() != 1:
         return False

@@ -15,8 +15,8 @@ from .queued_fill import QueuedFill, covers_storage, flush, has_cpu_memory, stor
 
 _default_generator = torch.default_generator
 
-#: The lock for all queues. A patched method performs the fill of its tensor in the queue of any thread. If each queue had its own
-#: lock, two threads could deadlock: each would hold the lock of its own queue and wait for the lock of the other queue.
+#: The lock for all queues. With one lock per queue, two threads could deadlock, because a patched method performs fills
+#: in the queues of other threads too.
 _lock = threading.RLock()
 
 
@@ -30,11 +30,10 @@ class DeferredQueue:
     def __init__(self):
         #: The deferred fills. The key of this dict, and of `own` and `exposed`, is the address of the storage object (`_cdata`).
         self.fills: dict[int, QueuedFill] = {}
-        #: `queued_bytes` counts the bytes of the fills that were deferred since the last call of `_drop_unused`. `kept_bytes` counts
-        #: the bytes of the fills that the last call of `_drop_unused` did not drop.
+        #: `kept_bytes` counts the bytes of the fills that the last call of `_drop_unused` did not drop. `queued_bytes`
+        #: counts the bytes of the fills that were deferred after this call.
         self.queued_bytes = self.kept_bytes = 0
-        #: The storages whose fills may be deferred. While a weak reference to a storage exists, the address of the storage
-        #: object is not reused.
+        #: The storages whose fills may be deferred. While a weak reference exists, its key is not reused.
         self.own: dict[int, StorageWeakRef] = {}
         #: The storages that code outside torch got access to while the dispatch mode of this thread was off.
         self.exposed: dict[int, StorageWeakRef] = {}
@@ -91,8 +90,7 @@ class DeferredQueue:
     def _drop_unused(self) -> None:
         """Drops the deferred fills of storages to which nothing outside this queue refers.
 
-        `defer` calls this method only when the number of deferred bytes has doubled since the last call, so its cost for each
-        deferred fill is constant on average.
+        `defer` calls this method when the deferred bytes have doubled, so the average cost per fill is constant.
         """
         for key in [key for key, fill in self.fills.items() if fill.is_unused()]:
             del self.fills[key]
@@ -155,10 +153,9 @@ class DeferredQueue:
                 self.exposed[storage._cdata] = StorageWeakRef(storage)
 
     def expose_elements(self, result) -> None:
-        """Calls `expose` for each tensor that an operator returned, if the tensor has a single element.
+        """Calls `expose` for each tensor with a single element in the result of an operator.
 
-        `torch.tensor([view, ...])` accepts such tensors, and reads their values without calling an operator. So the dispatch mode
-        could not detect these reads later.
+        `torch.tensor([view, ...])` reads such tensors without an operator, so the mode cannot detect the reads.
         """
         for view in result if isinstance(result, (list, tuple)) else (result,):
             if isinstance(view, Tensor) and view.numel() == 1:

@@ -30,7 +30,7 @@ class QueuedFill:
 
     def __init__(self, request: FillRequest, tensor: Tensor, count: int, state: Tensor):
         self.request = request
-        #: A new tensor that shares the memory to fill. It keeps this memory even if the code runs `tensor.data = other`.
+        #: A tensor with the memory to fill. `tensor.data = other` does not change the memory of this tensor.
         self.tensor = tensor.detach()
         #: A weak reference to the tensor whose fill was deferred.
         self.filled = weakref.ref(tensor)
@@ -48,8 +48,8 @@ class QueuedFill:
     def is_overwritten(self) -> bool:
         """Returns whether the tensor was written after the fill was deferred, by an operation that DeferredMode did not intercept."""
         filled = self.filled()
-        # Deferring the fill increments the version by 1. A write that DeferredMode intercepts performs or drops the fill. If the fill
-        # is still deferred and the version grew by more than 1, there was a write that DeferredMode did not intercept.
+        # Deferring the fill increments the version by 1. Any further increment is a write that DeferredMode did not
+        # intercept, because an intercepted write performs or drops the fill.
         return (
             filled is not None
             and storage_of(filled)._cdata == storage_of(self.tensor)._cdata
