@@ -51,7 +51,7 @@ fn count(tensors: u64) -> BTreeMap<&'static str, (u64, [u64; 4])> {
                 let name = format!("{spec} {dtype} {shape:?}");
                 Native::new(seed).tensor(&name).fill(&plan, buffer.tensor(shape).unwrap()).unwrap();
                 let values = decode(StoredType::from_float(dtype), &buffer.bytes());
-                let mut sample = SampleStatistics::new(&reference, false);
+                let mut sample = SampleStatistics::new(false);
                 sample.add(&reference, &values);
                 let moments = reference.moments;
                 let mut structure = Structure::new(Subject { shape, dtype, moments });

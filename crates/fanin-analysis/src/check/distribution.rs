@@ -4,7 +4,7 @@
 use fanin::{DType, Distribution, Plan};
 
 use super::grid;
-use super::standard_normal::{self, BINS, Quantile, phi};
+use super::standard_normal::{self, phi};
 
 /// The distribution of one value of a tensor whose values are independent.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -142,7 +142,7 @@ impl Univariate {
     }
 
     /// Returns an approximation of the quantile of p: the number x with P(X < x) = p.
-    fn quantile(&self, p: f64) -> f64 {
+    pub(crate) fn quantile(&self, p: f64) -> f64 {
         match *self {
             Self::Uniform { low, high } => low + p * (high - low),
             Self::Normal { mean, std, low, high } => {
@@ -222,6 +222,13 @@ impl Univariate {
         dtype.size() >= 4 && grid::neighbours(dtype, largest).1 - largest < 1e-4 * std
     }
 
+    /// Returns the mean and the standard deviation of a normal distribution whose values `dtype` rounds finely, and
+    /// `None` for any other distribution. See [`is_finely_rounded`](Self::is_finely_rounded).
+    pub(crate) fn fine_normal(&self, dtype: DType) -> Option<(f64, f64)> {
+        let Self::Normal { mean, std, .. } = *self else { return None };
+        (self.is_normal() && self.is_finely_rounded(dtype, std)).then_some((mean, std))
+    }
+
     /// Returns the moments of the distribution after its values are rounded to `dtype`. Values that become infinite are
     /// left out.
     pub(crate) fn moments(&self, dtype: DType) -> Moments {
@@ -261,43 +268,6 @@ impl Univariate {
         let largest = grid::overflow(dtype);
         self.probability(-largest, largest)
     }
-
-    /// Returns up to 511 edges between bins of about equal probability, in ascending order. The second number of each
-    /// pair is the probability that a finite value is below the edge.
-    ///
-    /// The values are rounded to `dtype`. Each edge is half-way between two adjacent values of `dtype`, so rounding
-    /// moves no value across an edge. For f64, each edge is itself a value of the type.
-    pub(crate) fn edges(&self, dtype: DType) -> Vec<(f64, f64)> {
-        if let Self::Normal { mean, std, .. } = *self
-            && self.is_normal()
-            && self.is_finely_rounded(dtype, std)
-        {
-            let edge = |quantile: &Quantile| {
-                let edge = grid::rounding_interval(dtype, dtype.round(mean + std * quantile.z)).1;
-                (edge, quantile.probability_below((edge - mean) / std))
-            };
-            return standard_normal::quantiles().iter().map(edge).collect();
-        }
-        let (low, high) = self.bounds();
-        let (least, finite) = (self.cdf(-grid::overflow(dtype)), self.finite_probability(dtype));
-        let mut edges: Vec<(f64, f64)> = Vec::new();
-        for k in 1..BINS {
-            let wanted = least + k as f64 / BINS as f64 * finite;
-            let value = dtype.round(self.quantile(wanted));
-            if value.is_nan() || value.abs() >= dtype.largest() {
-                continue;
-            }
-            let next = grid::neighbours(dtype, value).1;
-            let edge = grid::rounding_interval(dtype, value).1;
-            // Both values next to an edge must be within the bounds. Otherwise, the probability below the edge depends
-            // on the sampler. For example, torch replaces a uniform value by the lower bound if it is rounded to the
-            // upper bound.
-            if value >= low && next <= high && edges.last().is_none_or(|&(last, _)| edge > last) {
-                edges.push((edge, (self.cdf(edge) - least) / finite));
-            }
-        }
-        edges
-    }
 }
 
 #[cfg(test)]
@@ -326,37 +296,11 @@ mod tests {
     }
 
     #[test]
-    fn edges_of_normal_distributions_have_their_probabilities() {
-        for (mean, std) in [(0.0, 0.02), (0.3, 1e-3), (-5.0, 1e-2), (1e8, 1e-3)] {
-            let distribution = Univariate::normal(mean, std);
-            for dtype in [DType::F32, DType::F64] {
-                for (edge, probability) in distribution.edges(dtype) {
-                    let expected = phi((edge - mean) / std);
-                    assert!((probability - expected).abs() < 1e-11, "{mean} {std} {dtype} {edge}");
-                }
-            }
-        }
-    }
-
-    #[test]
     fn probabilities_in_the_far_tail_are_precise() {
         let distribution = Univariate::normal(0.0, 1.0);
         assert!((distribution.survival(8.0) / 6.22e-16 - 1.0).abs() < 1e-3);
         let tail = Univariate::Normal { mean: 0.0, std: 1.0, low: 9.0, high: f64::INFINITY };
         assert!((tail.cdf(9.1) - 0.597).abs() < 0.01, "{}", tail.cdf(9.1));
         assert!(tail.moments(DType::F32).mean > 9.1 && tail.moments(DType::F32).mean < 9.12);
-    }
-
-    #[test]
-    fn edges_ascend_and_are_between_adjacent_values() {
-        for dtype in [DType::F32, DType::BF16, DType::F16] {
-            for distribution in [Univariate::normal(0.0, 0.02), Univariate::Uniform { low: -0.3, high: 0.3 }]
-            {
-                let edges = distribution.edges(dtype);
-                assert!(edges.len() > 300, "{dtype} {}", edges.len());
-                assert!(edges.windows(2).all(|pair| pair[0].0 < pair[1].0 && pair[0].1 < pair[1].1));
-                assert!(edges.iter().all(|(edge, _)| dtype.round(*edge) != *edge));
-            }
-        }
     }
 }

@@ -2,6 +2,7 @@
 //! the distribution, exact values, orthogonality and repeated values. Others are for a whole checkpoint: the names,
 //! shapes and types of its tensors, and relations between two tensors.
 
+mod bins;
 pub(crate) mod bits;
 #[cfg(test)]
 mod calibration;

@@ -103,6 +103,13 @@ fn bits_of_equal_rows(rows: usize) -> f64 {
     40.0 + 2.0 * (rows.max(1) as f64).log2()
 }
 
+/// Returns n if about one of n windows is recorded in a tensor of `count` values. In a large tensor, at least 2^14
+/// windows are recorded.
+fn windows_per_record(count: usize) -> usize {
+    // Most of the time of `record` is spent on windows with small hashes.
+    count.div_ceil(KEPT).max((count >> 14).min(32)).max(1)
+}
+
 vectorized! {
     /// Appends the distinctive windows (see [`is_distinctive`]) with a hash of at most `max_hash` to `found`. Leaves
     /// out the first `skipped` windows. `end` is the row-major index of the last value of the first window in `hashes`.
@@ -172,7 +179,7 @@ impl RepeatSearch {
             start,
             position: 0,
             hashes: ValueHashes::new(),
-            max_hash: u64::MAX / count.div_ceil(KEPT).max(1) as u64,
+            max_hash: u64::MAX / windows_per_record(count) as u64,
             windows: Vec::new(),
             row_hash: 0,
             column: 0,

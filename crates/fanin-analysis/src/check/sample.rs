@@ -15,6 +15,7 @@
 //! - `finite`: no value may be NaN. The number of infinite values is compared with the expected number of overflows.
 //! - `bounds`: no value may be outside of the bounds of the distribution.
 
+use super::bins;
 use super::distribution::Moments;
 use super::grid;
 use super::lanes::{FiniteValues, count_of, sum_of, sum_of_pairs};
@@ -58,7 +59,7 @@ pub(crate) struct SampleStatistics {
 impl SampleStatistics {
     /// Returns the statistics of an empty sample. If `skip_zeros` is true, exact zeros are counted, but all other
     /// statistics leave them out.
-    pub(crate) fn new(reference: &ReferenceDistribution, skip_zeros: bool) -> Self {
+    pub(crate) fn new(skip_zeros: bool) -> Self {
         Self {
             count: 0,
             nans: 0,
@@ -71,7 +72,7 @@ impl SampleStatistics {
             products: 0.0,
             pairs: 0,
             last: 0.0,
-            bins: vec![0; reference.edges().len() + 1],
+            bins: vec![0; bins::COUNT],
             skip_zeros,
         }
     }
@@ -103,7 +104,7 @@ impl SampleStatistics {
         self.products += self.last * standardize(values[0]);
         self.products += sum_of_pairs(values, |x, next| standardize(x) * standardize(next));
         (self.min, self.max) = (self.min.min(finite.min), self.max.max(finite.max));
-        reference.count(values, &mut self.bins);
+        reference.bins.count(values, &mut self.bins);
         self.count += values.len() as u64;
         self.pairs += values.len() as u64;
         self.last = standardize(*last);
@@ -131,7 +132,7 @@ impl SampleStatistics {
         if count > 0 {
             self.count += count;
             (self.min, self.max) = (self.min.min(0.0), self.max.max(0.0));
-            self.bins[reference.bin(0.0)] += count;
+            self.bins[reference.bins.index(0.0)] += count;
         }
     }
 
@@ -151,15 +152,7 @@ impl SampleStatistics {
     /// Returns the Kolmogorov-Smirnov distance at the bin edges, and the bin edge where this distance occurs. The edge
     /// is NaN if the distance is 0.
     pub(crate) fn kolmogorov_smirnov_distance(&self, reference: &ReferenceDistribution) -> (f64, f64) {
-        let (mut below, mut largest) = (0, (0.0, f64::NAN));
-        for (&count, &(edge, probability)) in self.bins.iter().zip(reference.edges()) {
-            below += count;
-            let distance = (below as f64 / self.count as f64 - probability).abs();
-            if distance > largest.0 {
-                largest = (distance, edge);
-            }
-        }
-        largest
+        reference.bins.largest_difference(&self.bins, self.count)
     }
 
     /// Returns the results of all tests against the reference distribution.
@@ -342,7 +335,7 @@ mod tests {
         assert_eq!(p_value::standardized_sum(948.0, 2.83, 2e5), 0.0);
         assert!((p_value::standardized_sum(1.96, 0.0, 1e9) - 0.05).abs() < 1e-4);
         let reference = ReferenceDistribution::new(Univariate::normal(0.0, 1.0), DType::F32);
-        let mut sample = SampleStatistics::new(&reference, false);
+        let mut sample = SampleStatistics::new(false);
         let wide: Vec<f64> = (0..200_000).map(|k| f64::from(k * 7919 % 200_000) / 25_000.0 - 4.0).collect();
         sample.add(&reference, &wide);
         let results = sample.tests(&reference);

@@ -309,7 +309,7 @@ impl Independent {
         let subject = Subject { shape, dtype, moments };
         let values = whole.iter().product::<usize>();
         let mut found = Self {
-            sample: SampleStatistics::new(reference, sparse),
+            sample: SampleStatistics::new(sparse),
             repeats: RepeatSearch::new(whole, part.first),
             structure: (!sparse && values >= MIN_VALUES).then(|| Structure::new(subject)),
             signature: Signature::new(part.first, moments.mean, moments.std),

@@ -302,9 +302,8 @@ fn fit(scan: &Scan<'_>, candidates: Vec<Univariate>, estimate: &Estimate, reach:
     let structured = all && scan.summary.non_finite == 0;
     let read = |part: &Part<'_>| -> Result<PartStatistics> {
         let subject = Subject { shape: part.view.shape(), dtype: scan.dtype, moments };
-        let sample = |reference| SampleStatistics::new(reference, estimate.ignore_zeros);
         let mut found = PartStatistics {
-            samples: references.iter().map(sample).collect(),
+            samples: vec![SampleStatistics::new(estimate.ignore_zeros); references.len()],
             structure: structured.then(|| Structure::new(subject)),
             signature: Signature::new(part.first, estimate.mean, estimate.std),
         };

@@ -16,6 +16,9 @@ const NEIGHBOURS: usize = 4;
 /// repeated rows, which have their own message.
 const MAX_MODES: usize = 4;
 
+/// An odd number near 2^64 divided by the golden ratio. Its multiples modulo 2^64 are spread evenly.
+const GOLDEN_RATIO: u64 = 0x9e37_79b9_7f4a_7c15;
+
 /// A mode occurs more than this many times in the sample.
 const MIN_COUNT: usize = 12;
 
@@ -26,6 +29,8 @@ const MIN_COUNT: usize = 12;
 pub(super) struct ValueSample {
     /// The number of values in a block.
     step: u64,
+    /// The number of the block of the next sampled value.
+    block: u64,
     /// The row-major index of the next sampled value.
     next: u64,
     /// The row-major index of the next value that will be added.
@@ -39,19 +44,26 @@ impl ValueSample {
     /// will be added.
     pub(super) fn new(count: usize, start: usize) -> Self {
         let step = count.div_ceil(SIZE).max(1) as u64;
-        let mut sample = Self { step, next: 0, index: start as u64, values: Vec::new() };
-        sample.next = sample.in_block(sample.index / step);
-        if sample.next < sample.index {
-            sample.next = sample.in_block(sample.index / step + 1);
+        let (block, index) = (start as u64 / step, start as u64);
+        let mut sample = Self { step, block, next: 0, index, values: Vec::new() };
+        sample.next = sample.in_block(block);
+        if sample.next < index {
+            sample.take_next_block();
         }
         sample
     }
 
     /// Returns the row-major index of the value that is sampled in block number `block`.
     fn in_block(&self, block: u64) -> u64 {
-        let shift =
-            if block == 0 { 0 } else { (block.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) % self.step };
+        // A pseudo-random number below `step`, computed without a division.
+        let shift = if block == 0 { 0 } else { ((block.wrapping_mul(GOLDEN_RATIO) >> 32) * self.step) >> 32 };
         block * self.step + shift
+    }
+
+    /// Advances to the sampled value of the next block.
+    fn take_next_block(&mut self) {
+        self.block += 1;
+        self.next = self.in_block(self.block);
     }
 
     /// Adds the next values of the tensor, in row-major order.
@@ -62,7 +74,7 @@ impl ValueSample {
             if x.is_finite() && x != 0.0 {
                 self.values.push(x);
             }
-            self.next = self.in_block(self.next / self.step + 1);
+            self.take_next_block();
         }
         self.index = end;
     }
