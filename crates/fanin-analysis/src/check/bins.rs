@@ -218,15 +218,18 @@ mod tests {
         for dtype in [DType::F32, DType::BF16, DType::F16] {
             for distribution in [Univariate::normal(0.0, 0.02), Univariate::Uniform { low: -0.3, high: 0.3 }]
             {
-                let edges = Bins::new(&distribution, dtype).edges;
+                let Bins { edges, per_unit, .. } = Bins::new(&distribution, dtype);
                 assert!(edges.len() > 300, "{dtype} {}", edges.len());
+                let is_between = |edge: &Edge| {
+                    let value = dtype.round(edge.position);
+                    let (below, above) = grid::neighbours(dtype, value);
+                    value != edge.position || (above - below) * per_unit < 1e-4
+                };
+                assert!(edges.iter().all(is_between), "{dtype}");
                 let ascend = |pair: &[Edge]| {
                     pair[0].position < pair[1].position && pair[0].probability < pair[1].probability
                 };
                 assert!(edges.windows(2).all(ascend));
-                assert!(
-                    edges.iter().all(|edge| dtype.size() == 4 || dtype.round(edge.position) != edge.position)
-                );
             }
         }
     }
