@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use fanin::{Distribution, Native};
+use fanin::{Block, Distribution, Native, Plan};
 use fanin_recipe::Planned;
 use fanin_recipe::manifest::MAX_FILE_BYTES;
 
@@ -13,8 +13,7 @@ use crate::options::StreamKind;
 ///
 /// # Errors
 /// Returns an error if all tensors together have more than `MAX_FILE_BYTES` bytes. On the native stream, two tensors
-/// with the same canonical name are also an error. So is a plan that requires rejection sampling, unless the plan has
-/// blocks.
+/// with the same canonical name are also an error. So is a plan that requires rejection sampling.
 pub(crate) fn check(planned: &[Planned], stream: StreamKind) -> Result {
     let total = planned.iter().try_fold(0u64, |total, planned| total.checked_add(planned.entry.bytes()));
     if total.is_none_or(|total| total > MAX_FILE_BYTES) {
@@ -41,14 +40,16 @@ fn check_native(planned: &[Planned]) -> Result {
         } else {
             Native::new(0).tensor(name)
         };
-        // Orthogonal plans are not checked, because their preparation factors a matrix. Plans with blocks are not
-        // checked either.
-        let cheap = planned.plan.as_ref().filter(|plan| {
-            !matches!(plan.distribution(), Distribution::Orthogonal { .. } | Distribution::Blocks { .. })
-        });
-        if let Some(plan) = cheap {
+        // Orthogonal plans are not checked, because their preparation factors a matrix.
+        let is_checked = |plan: &&Plan| !matches!(plan.distribution(), Distribution::Orthogonal { .. });
+        for plan in planned.plan.iter().flat_map(with_blocks).filter(is_checked) {
             tensor.prepare(plan).map_err(error)?;
         }
     }
     Ok(())
+}
+
+/// Returns the plan and the plans of its blocks.
+fn with_blocks(plan: &Plan) -> impl Iterator<Item = &Plan> {
+    std::iter::once(plan).chain(plan.blocks().iter().map(Block::plan))
 }

@@ -76,6 +76,10 @@ fn an_invalid_request_is_an_error_and_writes_no_file() {
         &["fill", "trunc_normal(method=rejection)", "--shape", "4", "-o", "x.safetensors"],
         &["native stream", "method=rejection"],
     );
+    fixture.refused(
+        &["fill", "blocks(trunc_normal(method=rejection), normal)", "--shape", "4,2", "-o", "x.safetensors"],
+        &["native stream", "method=rejection"],
+    );
 }
 
 #[test]

@@ -29,8 +29,8 @@ impl<'py, T: FromPyObject<'py, 'py>> FromPyObject<'_, 'py> for Argument<'py, T> 
 }
 
 impl<'py, T: FromPyObjectOwned<'py>> Argument<'py, T> {
-    /// Converts the argument to `T`. The error message uses `name`, the name of the argument, and `expected`, a
-    /// description of the valid values.
+    /// Converts the argument to `T`. The error message says that the argument `name` must be `expected`, such as "a
+    /// positive integer".
     ///
     /// # Errors
     /// TypeError if the argument has a wrong type, and ValueError if a number is out of range.
@@ -40,9 +40,10 @@ impl<'py, T: FromPyObjectOwned<'py>> Argument<'py, T> {
     }
 }
 
-/// Returns the Python exception for an argument whose conversion failed with `error`. `name` is the name of the
-/// argument, and `expected` describes its valid values. The exception is a ValueError if `error` is an OverflowError,
-/// and a TypeError otherwise.
+/// Returns the exception for an argument whose conversion failed with `error`: ValueError if `error` is an
+/// OverflowError, and TypeError otherwise.
+///
+/// The message says that the argument `name` must be `expected`, such as "a positive integer".
 pub fn argument_error(object: &Bound<'_, PyAny>, name: &str, expected: &str, error: &PyErr) -> PyErr {
     let shown = object.repr().map_or_else(|_| "?".to_owned(), |shown| shown.to_string());
     let message = format!("{name} = {shown}: must be {expected}");

@@ -1,5 +1,5 @@
-//! Functions for torch tensors: a type check, access to their memory, and increments of the version counter. autograd
-//! counts the writes to a tensor with the version counter.
+//! Functions for torch tensors: a type check, access to their memory, and increments of the version counter. The
+//! version counter is autograd's count of the writes to a tensor.
 
 use pyo3::exceptions::PyValueError;
 use pyo3::intern;
@@ -23,11 +23,11 @@ pub fn is_tensor(array: &Bound<'_, PyAny>) -> PyResult<bool> {
     array.is_instance(TENSOR.get_or_init(py, || known.unbind()).bind(py))
 }
 
-/// Returns a tensor that uses the memory of `tensor` and does not require grad. `__dlpack__` raises an error for
-/// tensors that require grad.
+/// Returns `tensor`, or `tensor.detach()` if `tensor` requires grad. torch's `__dlpack__` raises an error for tensors
+/// that require grad.
 ///
 /// # Errors
-/// ValueError if torch's negative bit is set for the tensor, because the memory then has the negated values.
+/// ValueError if torch's negative bit is set for the tensor. The memory then contains the negated values.
 pub fn detached<'py>(tensor: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
     let py = tensor.py();
     if tensor.call_method0(intern!(py, "is_neg"))?.is_truthy()? {

@@ -90,8 +90,8 @@ fn read_replay(given: &Bound<'_, PyAny>) -> PyResult<Option<Replay>> {
     Replay::find(&name.to_string_lossy()).map_err(errors::from_recipe)
 }
 
-/// Returns an error if an argument cannot be used with a replay. A replay already contains the seed, names, shapes and
-/// dtypes. `has_others` is whether the caller gave `like`, `copy_from`, `settings` or `dtype`.
+/// Returns an error if an argument cannot be used with a replay. `has_others` says whether the caller gave `like`,
+/// `copy_from`, `settings` or `dtype`.
 fn check_replay_arguments(replay: &Replay, draw: Draw, has_others: bool) -> PyResult<()> {
     if has_others {
         let message = "like, copy_from, settings and dtype cannot be used with a replay, which contains the names, \
@@ -118,8 +118,8 @@ fn check_replay_arguments(replay: &Replay, draw: Draw, has_others: bool) -> PyRe
 /// output
 ///     A file or a folder.
 /// like
-///     The names, shapes and dtypes of the tensors: a checkpoint, a manifest, or the name of a built-in model. Required
-///     if the recipe does not belong to a built-in model.
+///     A checkpoint, a manifest, or the name of a built-in model. It gives the names, shapes and dtypes of the tensors.
+///     Required if the recipe does not belong to a built-in model.
 /// copy_from
 ///     The checkpoint whose values the recipe's "copy" rules write. The default is `like`.
 /// settings
@@ -129,18 +129,18 @@ fn check_replay_arguments(replay: &Replay, draw: Draw, has_others: bool) -> PyRe
 /// stream
 ///     "native": values that depend only on seed, tensor name and index. "torch": the values of torch's CPU generator.
 /// dtype
-///     The dtype of the tensors that no [dtype] rule of the recipe matches. The default is the dtype in `like` or the
-///     built-in model. Integer tensors keep their dtypes.
+///     The dtype of the tensors that no [dtype] rule of the recipe matches. The default is the dtype in `like` or in
+///     the built-in model. Integer tensors keep their dtypes.
 /// force
 ///     If True, an existing output is replaced.
 /// max_shard_size
 ///     The largest size of a file: a number of bytes, or a text such as "5GB". The output is then a folder of several
 ///     files.
 /// part
-///     The part of the checkpoint that this process writes, if n processes write the checkpoint together. The processes
-///     do not communicate. `(k, n)`: the part of process k, where k is from 1 to n. The part of a single file is a
-///     range of its bytes. The part of a folder is every n-th file. "auto": k and n are read from the environment
-///     variables that the launcher sets.
+///     The part of the checkpoint that this process writes, if n processes write the checkpoint together. `(k, n)` is
+///     part k, where k is from 1 to n. "auto" reads k and n from the environment variables that the launcher sets. If
+///     the output is a single file, each part is a range of its bytes. If the output is a folder, each part is every
+///     n-th file. The processes do not communicate.
 /// layout
 ///     "hf" for the file layout of Hugging Face, "dcp" for the file layout of torch.distributed.checkpoint.
 /// resume

@@ -1,11 +1,11 @@
-//! Deferred fills of torch tensors. A deferred fill is performed later, together with other deferred fills, on all
-//! threads. To *flush* a deferred fill means to perform the fill.
+//! Deferred fills of torch tensors. A deferred fill is performed later, together with others, on all threads. To
+//! *flush* a deferred fill means to perform it.
 //!
-//! `fanin/torch/_deferred/queue.py` decides which fills are deferred. For each deferred fill, the queue stores the
-//! state that torch's generator had before the fill. A flush splits the fills into chunks. Each thread repeatedly
-//! takes a *run*, which is a range of consecutive chunks, and fills the chunks of the run in order. If a run begins in
-//! the middle of a fill, the thread first advances its generator from the stored state to the first chunk of the run.
-//! For the next chunk of the same fill, the generator is already in the right state.
+//! `fanin/torch/_deferred/queue.py` decides which fills are deferred. Before each deferred fill, the queue stores the
+//! state of torch's generator. A flush splits the fills into chunks. Each thread repeatedly takes a *run*, which is a
+//! range of consecutive chunks, and fills these chunks in order. If a run begins in the middle of a fill, the thread
+//! first advances its generator from the stored state to the run's first chunk. After each chunk, the generator is in
+//! the right state for the fill's next chunk.
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -24,10 +24,12 @@ const CHUNK: usize = 1 << 20;
 
 /// Returns the number of 32-bit words that a fill of `count` contiguous values takes from torch's generator.
 ///
-/// Returns None if the number is not known before the fill. With rejection sampling, the number depends on the values
-/// drawn. If `count` is less than 16, normal values are drawn in pairs, and the number depends on whether torch's
-/// generator has stored the second value of an earlier pair. Also returns None for a request for which torch raises an
-/// error.
+/// Returns None in three cases:
+///
+/// - The fill uses rejection sampling. The number then depends on the values drawn.
+/// - The fill draws fewer than 16 normal values. These are drawn in pairs, and the number depends on whether torch's
+///   generator has stored the second value of an earlier pair.
+/// - torch raises an error for the request.
 #[pyfunction]
 pub fn torch_words(request: &Bound<'_, FillRequest>, dtype: &str, count: usize) -> Option<u64> {
     words_of(request.get().distribution, torch_dtype(dtype)?, count)
@@ -53,8 +55,8 @@ pub struct DeferredFill {
 
 #[pymethods]
 impl DeferredFill {
-    /// Describes a fill of `count` values at `address`. `state` is the address of the stored generator state from
-    /// before the fill.
+    /// Describes a fill of `count` values. `address` is the address of the first value. `state` is the address of the
+    /// generator state before the fill.
     #[new]
     fn new(
         request: &Bound<'_, FillRequest>,
@@ -98,9 +100,8 @@ impl DeferredFill {
     /// Returns the chunks of the fill, in order.
     fn chunks(self) -> impl Iterator<Item = Chunk> {
         let Self { distribution, dtype, address, count, state } = self;
-        // Every chunk except the last has `CHUNK` values, which is a multiple of `Torch::GROUP`. If there are several
-        // chunks, the last chunk has at least `Torch::GROUP` values, because torch uses another algorithm for fewer
-        // normal values.
+        // torch uses another algorithm for fewer than `Torch::GROUP` normal values. The last of several chunks
+        // therefore has at least `Torch::GROUP` values. Every other chunk has `CHUNK` values.
         let chunks = count.saturating_sub(Torch::GROUP) / CHUNK + 1;
         let words = move |count| words_of(distribution, dtype, count).expect("checked by DeferredFill::new");
         (0..chunks).map(move |index| {
@@ -133,8 +134,8 @@ struct Generator {
     torch: Torch,
 }
 
-/// Performs deferred fills, on as many threads as torch uses. Does not change torch's generator: each fill advanced the
-/// generator when the fill was deferred.
+/// Performs deferred fills on as many threads as torch uses. Does not change torch's generator, which was advanced when
+/// each fill was deferred.
 ///
 /// # Errors
 /// - RuntimeError if a fill fails. A fill for which `torch_words` returned a number does not fail.
@@ -169,7 +170,7 @@ fn flush_all(fills: &[DeferredFill], threads: usize, token: &CancelToken) -> Res
         }
         Ok(())
     };
-    // `token.run` returns None if a signal has cancelled the token. In this case `Ok(())` is never seen, because
+    // `token.run` returns None if a signal has cancelled the token. The caller then never gets this `Ok(())`:
     // `interruptible` returns the exception of the signal handler, such as KeyboardInterrupt.
     let cancellable = || token.run(work).unwrap_or(Ok(()));
     std::thread::scope(|scope| {
@@ -179,10 +180,10 @@ fn flush_all(fills: &[DeferredFill], threads: usize, token: &CancelToken) -> Res
     })
 }
 
-/// Takes the next run, and returns the indices of its chunks. Returns None if all `count` chunks are taken. `taken` is
-/// the number of chunks that were taken before.
+/// Takes the next run, and returns the indices of its chunks, or None if no chunks are left. `taken` counts the taken
+/// chunks. `count` is the number of all chunks.
 ///
-/// The first runs are long, because a jump of the generator to the beginning of a run takes time. The last runs are
+/// The first runs are long, because each jump of the generator to the start of a run takes time. The last runs are
 /// single chunks, so that all threads finish at about the same time.
 fn next_run(taken: &AtomicUsize, count: usize, threads: usize) -> Option<Range<usize>> {
     let length = |start: usize| ((count - start) / (2 * threads)).max(1);
@@ -192,8 +193,8 @@ fn next_run(taken: &AtomicUsize, count: usize, threads: usize) -> Option<Range<u
 }
 
 impl Chunk {
-    /// Fills the chunk. `generator` is the generator of the thread. If this generator belongs to the same fill and is
-    /// not past the chunk, the generator is advanced to the chunk. Otherwise a new generator replaces this generator.
+    /// Fills the chunk with the thread's `generator`. Replaces `generator` if it belongs to another fill or is past the
+    /// chunk.
     fn fill(&self, generator: &mut Option<Generator>) -> Result<(), fanin::Error> {
         let usable =
             |generator: &Generator| generator.state == self.state && generator.words <= self.words_before;

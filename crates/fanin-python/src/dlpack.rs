@@ -1,7 +1,6 @@
 //! Access to the memory of arrays by DLPack, the protocol by which NumPy, torch, JAX and other libraries share memory.
 //!
-//! The structures of this module have the memory layout that the versions 0.8 and 1.x of dlpack.h define (Apache-2.0,
-//! the DLPack contributors).
+//! The structures of this module have the memory layout of dlpack.h 0.8 and 1.x (Apache-2.0, the DLPack contributors).
 
 use std::ffi::{CStr, c_void};
 
@@ -23,8 +22,8 @@ const BFLOAT: u8 = 4;
 const READ_ONLY: u64 = 1;
 const IS_COPY: u64 = 2;
 
-/// The keyword arguments for `__dlpack__`: `max_version`, the newest version of DLPack that this module reads.
-/// Libraries accept this argument since DLPack 1.0.
+/// The keyword arguments for `__dlpack__`: `max_version`, the newest supported version. DLPack 1.0 introduced this
+/// argument.
 static VERSIONS: PyOnceLock<Py<PyDict>> = PyOnceLock::new();
 
 const UNVERSIONED: &CStr = c"dltensor";
@@ -44,8 +43,7 @@ struct DlTensor {
     byte_offset: u64,
 }
 
-/// The first field of `DLManagedTensor`. The other fields are for consumers of the capsule. This module does not
-/// consume the capsule, so the capsule's destructor frees the structure.
+/// The first field of `DLManagedTensor`. Only consumers of a capsule need the other fields.
 #[repr(C)]
 struct Managed {
     tensor: DlTensor,
@@ -67,14 +65,16 @@ pub struct Array<'py> {
     pub memory: Memory,
     /// Whether the array is a torch tensor.
     pub is_tensor: bool,
-    /// This module does not consume the capsule. The library that exported the array therefore keeps the memory alive
-    /// until the capsule is destroyed.
+    /// This module does not consume the capsule, so the capsule's destructor releases the memory.
     _capsule: Bound<'py, PyCapsule>,
 }
 
 impl<'py> Array<'py> {
-    /// Returns the writable memory of `array`. Integers of one or two bytes are treated as the bits of values of the
-    /// type `dtype`, because NumPy has no bf16 and no float8.
+    /// Returns the memory of `array`. If `dtype` is given, the element type must be `dtype`.
+    ///
+    /// For a `dtype` of one or two bytes, `array` may also contain integers of the same size, such as uint16 for bf16.
+    /// A fill then writes the bits of the values to the integers. NumPy needs this, because it has no bf16 and no
+    /// float8.
     ///
     /// # Errors
     /// - TypeError if the object has no `__dlpack__`, or if its element type is not `dtype` or not supported.
@@ -83,10 +83,9 @@ impl<'py> Array<'py> {
     pub fn of(array: &Bound<'py, PyAny>, dtype: Option<DType>) -> PyResult<Self> {
         let py = array.py();
         let kind = || array.get_type().name().map_or_else(|_| "?".to_owned(), |name| name.to_string());
-        // For a NumPy array, `__dlpack__` is first called without keyword arguments, because passing them would make a
-        // small fill 10 % slower. Without the argument `max_version`, NumPy uses an older protocol, which has no
-        // read-only flag. NumPy then raises an error for a read-only array, and the code below calls `__dlpack__` again,
-        // with the arguments.
+        // NumPy's `__dlpack__` is first called without `max_version`, because this argument makes a small fill 10 %
+        // slower. Without it, NumPy raises an error for a read-only array. The code below then calls `__dlpack__` with
+        // `max_version`.
         if is_numpy(array)?
             && let Ok(exported) = array.call_method0(intern!(py, "__dlpack__"))
             && let Ok(capsule) = exported.cast_into::<PyCapsule>()
@@ -138,9 +137,10 @@ impl<'py> Array<'py> {
         Ok(Self { is_tensor, ..Self::from_capsule(capsule, dtype, writable, kind)? })
     }
 
-    /// Returns the memory that a capsule describes. A capsule without a version has no read-only flag. For such a
-    /// capsule, `writable` says whether the memory is known to be writable. `kind` returns the name of the array's
-    /// type, for error messages.
+    /// Returns the memory that a capsule describes. `kind` returns the name of the array's type, for error messages.
+    ///
+    /// `writable` says whether the memory is known to be writable. Only capsules of DLPack 0.x need it, because they
+    /// have no read-only flag.
     fn from_capsule(
         capsule: Bound<'py, PyCapsule>,
         dtype: Option<DType>,
@@ -247,8 +247,8 @@ unsafe fn numbers_at<'a>(pointer: *const i64, count: usize) -> Option<&'a [i64]>
     (!pointer.is_null()).then(|| unsafe { std::slice::from_raw_parts(pointer, count) })
 }
 
-/// Returns the element type of a tensor. Integers of one or two bytes are treated as the bits of values of the type
-/// `expected`. `kind` returns the name of the array's type, for error messages.
+/// Returns the element type of a tensor. Integers of the same size as `expected` count as `expected`, such as uint16
+/// for bf16. `kind` returns the name of the array's type, for error messages.
 ///
 /// # Errors
 /// TypeError if fanin cannot fill the type, or if the type is not `expected`.

@@ -67,8 +67,8 @@ pub fn from_analysis(error: fanin_analysis::Error) -> PyErr {
     }
 }
 
-/// Returns an OSError with the message `text`. If `source` has an errno, Python chooses the subclass of OSError, such
-/// as FileNotFoundError, by this errno.
+/// Returns an OSError with the message `text`. Its class matches the errno of `source`, such as FileNotFoundError for
+/// ENOENT.
 fn os_error(source: &std::io::Error, text: String) -> PyErr {
     match source.raw_os_error() {
         Some(errno) => PyOSError::new_err((errno, text)),

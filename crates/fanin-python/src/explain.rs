@@ -11,8 +11,8 @@ use serde_json::Value;
 use crate::arguments::{Argument, SIZES, read_dtype};
 use crate::errors;
 
-/// Returns the fans, formula and distribution of a spec for a shape, as a dict. `fanin explain --json` prints the same
-/// content.
+/// Returns the fans, formula and distribution of a weight as a dict, given its `spec` and `shape`. The dict has the
+/// content that `fanin explain --json` prints.
 #[pyfunction]
 #[pyo3(signature = (spec, shape, dtype, layout, groups, nonlinearity, layers) -> "dict[str, Any]")]
 #[allow(clippy::too_many_arguments, reason = "the arguments of fanin.explain")]

@@ -48,8 +48,11 @@ impl Initializer {
         Ok(Plan { plan, init: self.clone() })
     }
 
-    /// The part of the spec that requires the axes [out, in, kernel...] of torch and has no argument for another axis
-    /// layout. Examples are "sparse", and "fan_in" in arithmetic. None if there is no such part.
+    /// The name of a scheme or fan in the spec that requires torch's axis layout, [out, in, kernel...]. None if there
+    /// is no such name.
+    ///
+    /// An example is "sparse", which has no argument for another axis layout. Another example is the fan "fan_in" in
+    /// arithmetic: `normal(std=1/fan_in)` requires torch's axis layout, `normal(std=1/fan_in(in_out))` does not.
     #[getter]
     fn torch_axes(&self) -> Option<&'static str> {
         self.0.torch_axes()
@@ -91,7 +94,7 @@ pub fn read_spec(spec: &Bound<'_, PyAny>) -> PyResult<Initializer> {
     }
 }
 
-/// The distribution for a tensor of a given shape and dtype, with all its parameters (such as the std) computed.
+/// The distribution for a tensor of a given shape and dtype. All its parameters, such as the std, are computed.
 /// `Initializer.resolve` returns a plan.
 #[pyclass(frozen, module = "fanin")]
 #[derive(Debug, Clone)]

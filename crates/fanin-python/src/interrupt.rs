@@ -12,14 +12,13 @@ pub const MIN_VALUES: usize = 1 << 25;
 /// The time between two checks for signals.
 const SIGNAL_INTERVAL: Duration = Duration::from_millis(20);
 
-/// Runs `work` with the GIL released, and returns its result. If a Python signal handler raises an exception, cancels
-/// `work` and returns the exception.
+/// Runs `work` on a new thread, and returns its result. If a Python signal handler raises an exception, cancels `work`
+/// and returns the exception.
 ///
-/// Python handles signals only on the main thread. The calling thread therefore checks for signals, and `work` runs on
-/// a new thread. The new thread costs some tens of microseconds. If a signal handler raises an exception, this function
-/// cancels the token under which `work` runs. A fill checks the token at regular intervals, and unwinds if the token is
-/// cancelled. A thread that `work` starts runs under the token only if the thread calls [`CancelToken::run`] of the
-/// token that is passed to `work`.
+/// The calling thread releases the GIL and checks for signals, because Python handles signals only on the main thread.
+/// The new thread costs some tens of microseconds. `work` runs under the token that is passed to it. A fill checks this
+/// token at regular intervals, and unwinds if the token is cancelled. A thread that `work` starts must itself call
+/// [`CancelToken::run`] of this token.
 ///
 /// # Errors
 /// The exception that the signal handler raised, such as KeyboardInterrupt for Ctrl-C. `work` may then be incomplete.

@@ -1,5 +1,5 @@
-//! Tensors in memory that Python owns. All unsafe code of the crate is in this module, in [`crate::dlpack`], in
-//! [`crate::openmp`], and at the calls of [`Memory::new`], [`state_at`] and [`bytes_at`].
+//! Tensors in memory that Python owns. All other unsafe code of the crate is in [`crate::dlpack`], in
+//! [`crate::openmp`], and at the calls of [`Memory::new`], [`copy_from`], [`state_at`] and [`bytes_at`].
 
 use std::ops::Range;
 
@@ -12,8 +12,7 @@ const HUGE_PAGES_FROM: usize = 4 << 20;
 
 /// The memory of a tensor: address, element type, shape and strides.
 ///
-/// The caller of [`Memory::new`] guarantees that the memory is valid. All methods rely on this guarantee, so they are
-/// not marked `unsafe`.
+/// The methods are safe, because the caller of [`Memory::new`] guarantees that the memory is valid.
 #[derive(Debug)]
 pub struct Memory {
     address: usize,
@@ -24,13 +23,13 @@ pub struct Memory {
 }
 
 impl Memory {
-    /// Describes a tensor whose first element (index 0 along every axis) is at `address`. `strides` has the strides in
-    /// elements, or is None for row-major order.
+    /// Describes a tensor in memory. The element with index 0 along every axis is at `address`. `strides` are in
+    /// elements. None means row-major order.
     ///
     /// # Safety
-    /// As long as the returned value lives, every element that shape and strides reach is allocated and aligned for
-    /// `dtype`. No other code reads or writes the memory during a fill. fanin cannot check what other Python threads
-    /// do. As with any library that fills an array, the Python program must not access the array during a fill.
+    /// While the returned value lives, all elements of the tensor are in one allocation and aligned for `dtype`. No
+    /// other code reads or writes the memory during a fill. fanin cannot check other Python threads. As with any
+    /// library that fills an array, the Python program must not access the array during a fill.
     pub unsafe fn new(address: usize, dtype: DType, shape: Vec<usize>, strides: Option<&[i64]>) -> Self {
         let strides = strides
             .filter(|strides| !is_row_major(&shape, strides))
@@ -56,8 +55,7 @@ impl Memory {
     }
 
     /// Requests huge pages for the memory (on Linux only). Call this method before the first write to a large tensor.
-    /// The first write to each new page causes a page fault. With pages of 4 KiB, all page faults together take twice
-    /// as long as the fill itself.
+    /// With pages of 4 KiB, the page faults of the first writes take twice as long as the fill itself.
     pub fn advise_huge_pages(&self) {
         #[cfg(target_os = "linux")]
         if self.is_contiguous() {
@@ -66,7 +64,7 @@ impl Memory {
             let end = (self.address + self.len() * self.dtype.size()) / PAGE * PAGE;
             if end.saturating_sub(start) >= HUGE_PAGES_FROM {
                 // SAFETY: the pages are in allocated memory (see `new`), and the advice does not change their contents.
-                // An error is ignored, because its only effect is that the memory keeps its small pages.
+                // Errors are ignored, because the memory then only keeps its small pages.
                 unsafe {
                     libc::madvise(
                         std::ptr::with_exposed_provenance_mut(start),
@@ -125,16 +123,15 @@ impl Memory {
         let (low, high) = (reach(true), reach(false));
         let length = (high - low) as usize + 1;
         let first = self.address.wrapping_add_signed(low * size_of::<E>() as isize);
-        // SAFETY: the elements with the lowest and the highest address are in one allocation (see `new`), so all memory
-        // between them is allocated as well.
+        // SAFETY: both ends of the buffer are in one allocation (see `new`), so all memory between them is allocated.
         let buffer = unsafe { slice_at(first, length) };
         TensorMut::strided::<E>(buffer, shape, strides, low.unsigned_abs())
     }
 
     /// Returns the elements `start..start + count` of contiguous memory.
     fn slice<E: Element>(&mut self, start: usize, count: usize) -> &mut [E] {
-        // SAFETY: `range` checks that the memory is row-major and that the range is inside the shape. All elements of
-        // the shape are allocated (see `new`).
+        // SAFETY: `range` checks that the memory is row-major and contains the range. All elements are allocated (see
+        // `new`).
         unsafe { slice_at(self.address + start * size_of::<E>(), count) }
     }
 }
@@ -171,7 +168,7 @@ pub unsafe fn copy_from(address: usize, bytes: &mut [u8]) {
     bytes.copy_from_slice(unsafe { slice_at(address, bytes.len()) });
 }
 
-/// Returns the bytes at `address`, where the state of torch's generator is stored.
+/// Returns the bytes of a torch generator's state. The state begins at `address`.
 ///
 /// # Safety
 /// [`fanin::Torch::STATE_BYTES`] bytes at `address` are allocated, and no other code accesses them during `'a`.

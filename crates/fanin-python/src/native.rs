@@ -13,12 +13,12 @@ use crate::interrupt::{self, interruptible};
 use crate::memory::Memory;
 use crate::{autograd, errors, openmp};
 
-/// The minimum number of values for which a fill releases the GIL. For a smaller fill, releasing the GIL takes longer
-/// than the fill.
+/// The minimum number of values for which a fill releases the GIL. A smaller fill takes less time than releasing the
+/// GIL.
 const RELEASE_GIL: usize = 1 << 13;
 
-/// Returns whether a fill of `count` values takes so long that Ctrl-C must be able to interrupt the fill. The limit is
-/// lower for an orthogonal matrix, because its fill takes longer than a fill by another distribution.
+/// Returns whether Ctrl-C must be able to interrupt a fill of `count` values. The limit is lower for an orthogonal
+/// matrix, because its fill is slower.
 fn is_long(distribution: Distribution, count: usize) -> bool {
     let orthogonal = matches!(distribution, Distribution::Orthogonal { .. });
     count >= if orthogonal { 1 << 22 } else { interrupt::MIN_VALUES }
@@ -60,8 +60,8 @@ fn fill_memory(
         return filled.map_err(errors::from_library);
     }
     memory.advise_huge_pages();
-    // For an orthogonal matrix, `prepare` computes the factorization, which takes most of the time of the fill. Ctrl-C
-    // must therefore be able to interrupt `prepare`.
+    // `prepare` computes the factorization of an orthogonal matrix. This takes most of the time, so Ctrl-C must be able
+    // to interrupt `prepare`.
     let factorized = matches!(plan.distribution(), Distribution::Orthogonal { .. });
     let long = is_long(plan.distribution(), memory.len());
     let threads = openmp::threads(py, factorized || long);
@@ -70,8 +70,8 @@ fn fill_memory(
     fill_region(py, memory, &prepared.map_err(errors::from_library)?, &start, long)
 }
 
-/// Fills `memory` with the values of the region of `prepared` that begins at the index `start`. If `long` is true,
-/// Ctrl-C can interrupt the fill.
+/// Fills `memory` with a region of `prepared`. The region begins at the index `start`. If `long` is true, Ctrl-C can
+/// interrupt the fill.
 ///
 /// # Errors
 /// - ValueError if the region reaches outside the tensor. No value is written then.
@@ -89,9 +89,9 @@ fn fill_region(
     filled.map_err(errors::from_library)
 }
 
-/// The values of a global tensor, from which arrays can be filled region by region. The constructor computes what all
-/// regions share, such as the factorization of an orthogonal matrix. The constructor issues no warnings. To get the
-/// warnings for a spec and a shape, call `Initializer.resolve`.
+/// A global tensor whose regions can be generated one by one. The constructor computes what all regions share, such as
+/// the factorization of an orthogonal matrix. The constructor issues no warnings. `Initializer.resolve` issues the
+/// warnings for a spec and a shape.
 ///
 /// >>> import numpy as np
 /// >>> import fanin
@@ -129,8 +129,8 @@ impl Prepared {
         Ok(Self { prepared, plan })
     }
 
-    /// Fills an array (any object with `__dlpack__`) with the values of the region that begins at the index `start` and
-    /// has the shape of the array.
+    /// Fills an array with a region of the tensor. `array` is any object with `__dlpack__`. The region begins at the
+    /// index `start`, and has the shape of the array.
     #[pyo3(signature = (array, start, dtype=None))]
     fn fill_region(
         &self,
@@ -147,8 +147,8 @@ impl Prepared {
         fill_region(py, memory, &self.prepared, &start, long)
     }
 
-    /// Fills a contiguous vector (any object with `__dlpack__`) with the tensor's values at the row-major indices
-    /// `first`, `first + 1`, ...
+    /// Fills a contiguous vector with consecutive values of the tensor. `array` is any object with `__dlpack__`.
+    /// `first` is the row-major index of the first value.
     #[pyo3(signature = (array, first, dtype=None))]
     fn fill_flat(&self, array: &Bound<'_, PyAny>, first: usize, dtype: Option<DTypeName>) -> PyResult<()> {
         let py = array.py();
@@ -182,7 +182,7 @@ impl Prepared {
 }
 
 impl Prepared {
-    /// Returns the memory of `array`, and checks that the array has the element type of the tensor.
+    /// Returns the memory of `array`.
     ///
     /// # Errors
     /// The errors of [`Array::of`]. TypeError if `array` and the tensor have different element types.
@@ -205,8 +205,8 @@ pub fn canonical_name(name: &str) -> String {
     fanin::canonical_name(name).into_owned()
 }
 
-/// Fills an array (any object with `__dlpack__`) with values of the native stream. Implements `fanin.fill`. If the
-/// array is a torch tensor, its version counter is incremented.
+/// Fills an array with values of the native stream. Implements `fanin.fill`. `array` is any object with `__dlpack__`.
+/// If `array` is a torch tensor, its version counter is incremented.
 #[pyfunction]
 #[pyo3(signature = (array, spec: "str | Initializer", seed, name, dtype=None, global_shape=None, start=None))]
 #[allow(clippy::too_many_arguments, reason = "the keywords of fanin.fill")]
@@ -226,8 +226,8 @@ pub fn fill_array(
     let region = Region { global_shape, start };
     let mut exported = Array::of(array, dtype.map(|dtype| dtype.0))?;
     let filled = fill_memory(py, &mut exported.memory, spec.0, seed, &name, &region);
-    // Values are written if the fill succeeds or if Ctrl-C stops the fill. All other errors occur before the first
-    // write.
+    // Ctrl-C stops a fill after some writes. Other errors occur before the first write, except if the memory for an
+    // orthogonal block cannot be allocated.
     let written = match &filled {
         Ok(()) => true,
         Err(error) => error.is_instance_of::<PyKeyboardInterrupt>(py),

@@ -1,8 +1,8 @@
 //! Functions that run fills on torch's OpenMP threads.
 //!
-//! After each torch operation, torch's OpenMP threads wait in a busy loop for some milliseconds. A fill on the threads
-//! of another pool competes with these threads for the CPUs, and therefore takes twice as long. A fill on torch's own
-//! threads starts at once, and uses the number of threads that `torch.set_num_threads` sets.
+//! torch's OpenMP threads busy-wait for some milliseconds after each torch operation. A fill on another thread pool
+//! competes with these threads for the CPUs, and takes twice as long. A fill on torch's OpenMP threads starts at once.
+//! `torch.set_num_threads` sets the number of OpenMP threads.
 
 use std::cell::Cell;
 use std::ffi::{c_int, c_uint, c_void};
@@ -23,21 +23,21 @@ struct OpenMp {
     parallel: Parallel,
     max_threads: MaxThreads,
     /// The id of the process that stored the functions. A forked child must not call them, because OpenMP would wait
-    /// for threads that exist only in the parent process.
+    /// for threads that only the parent has.
     process: u32,
 }
 
 static OPENMP: OnceLock<OpenMp> = OnceLock::new();
 
-/// Stores the addresses of the functions `GOMP_parallel` and `omp_get_max_threads` of torch's OpenMP library. Does
-/// nothing if an address is 0, or if addresses were stored before.
+/// Stores the addresses of two functions of torch's OpenMP library: `GOMP_parallel` and `omp_get_max_threads`. Does
+/// nothing if an address is 0, or if addresses are already stored.
 #[pyfunction]
 pub fn use_openmp(parallel: usize, max_threads: usize) {
     if parallel == 0 || max_threads == 0 {
         return;
     }
-    // SAFETY: `_openmp.py` looks up the addresses by these names in torch's OpenMP library. torch has loaded the
-    // library and never unloads it.
+    // SAFETY: `_openmp.py` looks up `GOMP_parallel` and `omp_get_max_threads`, which have these types. torch never
+    // unloads their library.
     let (parallel, max_threads) = unsafe {
         (
             std::mem::transmute::<usize, Parallel>(parallel),
@@ -58,8 +58,8 @@ impl OpenMp {
         thread_local! {
             static INITIALIZED: Cell<bool> = const { Cell::new(false) };
         }
-        // OpenMP stores a thread count for each calling thread. torch copies its own setting to this count only when
-        // the thread first calls get_num_threads.
+        // OpenMP stores a thread count for each calling thread. The thread's first call of get_num_threads sets this
+        // count to torch's own setting.
         if !INITIALIZED.replace(true) {
             let _ = py.import("torch").and_then(|torch| torch.call_method0("get_num_threads"));
         }
@@ -68,9 +68,9 @@ impl OpenMp {
     }
 }
 
-/// Returns the threads for a fill: torch's OpenMP threads if `use_openmp` has stored addresses in this process, and
-/// fanin's thread pool otherwise. If `interruptible` is true, returns the pool. An interruptible fill runs on a new
-/// thread, and OpenMP would start further threads for each new thread.
+/// Returns torch's OpenMP threads for a fill if `use_openmp` has stored addresses in this process. Otherwise returns
+/// fanin's thread pool. Also returns the pool if `interruptible` is true, because such a fill runs on a new thread.
+/// OpenMP would start further threads for each new thread.
 pub fn threads(py: Python<'_>, interruptible: bool) -> Threads {
     match OpenMp::current() {
         Some(openmp) if !interruptible => Threads::Team(Team::new(openmp.count(py), parallel)),
@@ -78,8 +78,8 @@ pub fn threads(py: Python<'_>, interruptible: bool) -> Threads {
     }
 }
 
-/// Returns the number of threads that torch uses, or the number of CPUs if `use_openmp` has not stored addresses in
-/// this process.
+/// Returns the number of threads that torch uses. If `use_openmp` has not stored addresses in this process, returns the
+/// number of CPUs.
 pub fn count(py: Python<'_>) -> usize {
     OpenMp::current().map_or_else(
         || std::thread::available_parallelism().map_or(1, usize::from),
@@ -95,7 +95,7 @@ fn parallel(count: usize, work: &(dyn Fn() + Sync)) {
     }
     let Some(openmp) = OPENMP.get() else { return work() };
     let mut data = work;
-    // SAFETY: `GOMP_parallel` calls `member` with the address of `data`, and returns only when all calls have returned.
+    // SAFETY: `GOMP_parallel` returns only when all calls of `member` have returned, so `data` outlives the calls.
     // `work` is Sync, so several threads may call it at the same time.
     unsafe { (openmp.parallel)(member, std::ptr::from_mut(&mut data).cast(), count as c_uint, 0) }
 }

@@ -18,8 +18,8 @@ use crate::notebook;
 /// The name, dtype and shape of a tensor. The dtype is spelled as in safetensors, such as "F32".
 pub type Row = (String, String, Vec<usize>);
 
-/// A list of rules that assign initializers to tensors by name. Each rule has a pattern for names, and a spec for the
-/// tensors whose names match. The first rule whose pattern matches the name of a tensor applies to the tensor.
+/// A list of rules that assign initializers to tensors by name. Each rule has a pattern for names, and a spec. The
+/// first rule whose pattern matches a tensor's name applies to the tensor.
 ///
 /// >>> import fanin
 /// >>> recipe = fanin.Recipe('''
@@ -32,7 +32,8 @@ pub type Row = (String, String, Vec<usize>);
 /// >>> fanin.Recipe.read("gpt2").model
 /// 'gpt2'
 ///
-/// Pickling stores the text and the name of the recipe. If the recipe extends a file, unpickling reads that file again.
+/// Pickling stores the text and the name of the recipe. For the recipe of a built-in model, only the model's name is
+/// stored. If the recipe extends a file, unpickling reads that file again.
 #[pyclass(frozen, module = "fanin")]
 #[derive(Debug)]
 pub struct Recipe {
@@ -69,7 +70,7 @@ impl Recipe {
         notebook::preformatted(self.recipe.text())
     }
 
-    /// The name of the built-in model whose recipe this is. None if the recipe is not the recipe of a built-in model.
+    /// The name of the built-in model to which the recipe belongs. None for any other recipe.
     #[getter]
     fn model(&self) -> Option<&'static str> {
         self.model.map(|model| model.name)
@@ -95,10 +96,13 @@ impl Recipe {
         self.recipe.keeps_values(name)
     }
 
-    /// Returns the text of a new recipe. `name` is the path of a safetensors file, a folder, an index or a manifest, or
-    /// the name of a built-in model. If the config.json beside the file names a model that fanin knows, the rules
-    /// initialize the tensors as the model's code does. Otherwise the rules are guessed from the names and shapes of
-    /// tensors. `fanin recipe` prints the same text. Check and edit the recipe before you use it.
+    /// Returns the draft of a recipe for a model, as text. `name` is the name of a built-in model, or the path of a
+    /// safetensors file, a folder, an index or a manifest. `fanin recipe` prints the same text. Check and edit the
+    /// draft before you use it.
+    ///
+    /// The model's configuration is read from the metadata of the manifest, or else from config.json in the model's
+    /// folder. If fanin knows the configured model, the rules initialize the tensors as the model's code does.
+    /// Otherwise the rules are guessed from the names and shapes of tensors.
     ///
     /// >>> import fanin
     /// >>> '"*.bias" = "zeros"' in fanin.Recipe.draft("gpt2")
@@ -109,22 +113,21 @@ impl Recipe {
         model.draft(&name.to_string_lossy()).map_err(errors::from_checkpoint)
     }
 
-    /// Returns the initializer, or another action, that the recipe assigns to each tensor.
+    /// Returns one `Planned` for each tensor: the initializer or other action that the recipe assigns.
     ///
-    /// Each of `tensors` is (name, dtype, shape). `settings` are values of the recipe's variables. The recipe's [dtype]
-    /// rules are ignored, because they apply only to files. If safetensors does not have the dtype of a tensor, the
-    /// recipe must copy or skip the tensor.
+    /// `tensors` is a list of (name, dtype, shape). `settings` are values of the recipe's variables. The rules of
+    /// `[dtype]` are ignored, because they apply only to files. If a dtype is not in safetensors, the recipe must copy
+    /// or skip the tensor.
     ///
-    /// Raises ValueError if no rule matches a tensor, or if a rule matches no tensor.
+    /// Raises ValueError if no rule matches a tensor, or if a rule applies to no tensor.
     #[pyo3(signature = (tensors, settings=None))]
     fn plan(&self, py: Python<'_>, tensors: Rows, settings: Option<Settings>) -> PyResult<Vec<Planned>> {
         let Rows(mut rows) = tensors;
         let mut unknown_types = HashMap::new();
         for (name, dtype, _) in &mut rows {
             if StoredType::named(dtype).is_none() && self.recipe.keeps_values(name) {
-                // The tensor is not filled, so its dtype does not matter. The manifest accepts only dtypes of
-                // safetensors. The dtype is therefore replaced with C64 in the manifest, and restored in the result
-                // below.
+                // `manifest_of` accepts only dtypes of safetensors. C64 replaces any other dtype here. The original
+                // dtype is restored below.
                 unknown_types.insert(name.clone(), std::mem::replace(dtype, StoredType::C64.to_string()));
             }
         }
@@ -164,11 +167,11 @@ impl FromPyObject<'_, '_> for Rows {
     }
 }
 
-/// Checks the (name, dtype, shape) of each tensor, and returns a manifest of all tensors.
+/// Returns a manifest of tensors. Each of `rows` is (name, dtype, shape).
 ///
 /// # Errors
-/// ValueError if safetensors does not have the dtype of a tensor, or if a tensor is too large for a file. Also
-/// ValueError if a tensor with a dtype of less than 8 bits does not have a whole number of bytes.
+/// ValueError if a dtype is not in safetensors, or if a tensor is too large for a file. Also ValueError if a tensor
+/// ends within a byte, such as a tensor of 3 F4 values.
 pub fn manifest_of(rows: Vec<Row>) -> PyResult<Manifest> {
     let mut manifest = Manifest::default();
     for (name, dtype, shape) in rows {
@@ -195,8 +198,8 @@ pub fn manifest_of(rows: Vec<Row>) -> PyResult<Manifest> {
     Ok(manifest)
 }
 
-/// A tensor, and the initializer or other action that a recipe assigns to the tensor. `Recipe.plan` returns a list of
-/// `Planned`, one for each tensor.
+/// A tensor with the initializer or other action that a recipe assigns to it. `Recipe.plan` returns one `Planned` for
+/// each tensor.
 #[pyclass(frozen, get_all, module = "fanin")]
 #[derive(Debug)]
 pub struct Planned {

@@ -1,5 +1,5 @@
-//! Functions for `fanin.torch.trace_init`: patterns for the rules of a recipe, and the comparison of a module with a
-//! replay. A *replay* is a file with the seed and the order of the fills of a traced model.
+//! Functions for `fanin.torch.trace_init`. A *replay* is a TOML text with the seed of a traced model and the writes to
+//! each tensor.
 
 use fanin_recipe::Replay;
 use fanin_recipe::recipe::draft::cover;
@@ -10,10 +10,10 @@ use crate::errors;
 use crate::interrupt::interruptible;
 use crate::memory::bytes_at;
 
-/// Returns the names of the tensors whose values differ from the values of a replay. `text` is the content of the
-/// replay file. Each tensor is given as (name, address, number of bytes), and its memory is in row-major order.
+/// Returns the names of the tensors whose values differ from a replay. `text` is the content of the replay file. Each
+/// of `tensors` is (name, address, number of bytes). The values at the address are in row-major order.
 ///
-/// Raises ValueError if the replay is invalid, or if one of the names is not in the replay.
+/// Raises ValueError if the replay is invalid, or if a name is not in the replay.
 #[pyfunction]
 pub fn replay_differences(
     py: Python<'_>,
@@ -29,8 +29,9 @@ pub fn replay_differences(
     found.map_err(errors::from_checkpoint)
 }
 
-/// Returns patterns for the rules of a recipe. `names` are the names of tensors. Tensors with equal numbers in `kinds`
-/// have the same initializer. Each pattern is returned with the indices of the names to which its rule applies.
+/// Returns patterns for the rules of a recipe. `names` are the names of tensors. If `kinds[i]` equals `kinds[j]`, the
+/// tensors `i` and `j` have the same initializer. Each pattern is returned with the indices of the names to which its
+/// rule applies.
 #[pyfunction]
 pub fn cover_names(names: Vec<String>, kinds: Vec<usize>) -> PyResult<Vec<(String, Vec<usize>)>> {
     if names.len() != kinds.len() {

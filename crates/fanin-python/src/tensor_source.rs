@@ -14,8 +14,8 @@ use crate::recipe::{Row, manifest_of};
 /// The argument `source` of the analysis functions: the path of a checkpoint, or tensors in memory.
 #[derive(FromPyObject)]
 pub enum TensorSource {
-    /// The (name, dtype, shape) of each tensor, and a function that returns the memory of the tensor with a given index:
-    /// an address, a number of bytes, and an object that keeps the memory alive.
+    /// The (name, dtype, shape) of each tensor, and a Python function that takes the index of a tensor. The function
+    /// returns (address, number of bytes, owner). The owner is an object that keeps the memory alive.
     Memory(Vec<Row>, Py<PyAny>),
     /// The path of a checkpoint.
     Path(PathBuf),
@@ -26,7 +26,8 @@ impl TensorSource {
     /// [`Error::Interrupted`].
     ///
     /// # Errors
-    /// Returns the Python exception for a checkpoint that cannot be opened, or for a tensor with an unknown type.
+    /// Returns a Python exception if the checkpoint cannot be opened, or if `manifest_of` rejects a tensor, such as one
+    /// with an unknown dtype.
     pub fn open(self, cancel: &CancelToken) -> PyResult<Checkpoint> {
         let cancel = cancel.clone();
         Ok(match self {
@@ -66,8 +67,7 @@ fn check(cancel: &CancelToken) -> Result {
 struct PythonTensors {
     /// The Python function that returns the memory of the tensor with a given index.
     memory: Py<PyAny>,
-    /// The tensor that was read last. Earlier tensors are released to save memory, because a tensor may be a copy, for
-    /// example a copy of a tensor on a GPU.
+    /// The tensor that was read last. Earlier tensors are released to save memory: they may be copies of GPU tensors.
     current: Mutex<Option<TensorMemory>>,
     cancel: CancelToken,
 }
@@ -96,15 +96,15 @@ impl ReadTensor for PythonTensors {
                 format!("tensor {number} has {} bytes in memory, fewer than its shape needs", memory.length);
             return Err(Error::Request(message));
         };
-        // SAFETY: the function `memory` guarantees that `length` bytes at `address` are allocated as long as `_owner`
-        // lives, and the range was checked against `length`. As for fills, the Python program must not change the
-        // tensor during the call.
+        // SAFETY: the Python function `self.memory` guarantees that `length` bytes at `address` are allocated while
+        // `_owner` lives. The check above ensures that the range ends within `length`. The Python program must not
+        // change the tensor during the call.
         unsafe { copy_from(memory.address + start, bytes) };
         Ok(())
     }
 
-    // Tensors must be read one after another: only one tensor at a time is kept in memory, and the ranks of a
-    // distributed job gather each DTensor together, so they must all read the tensors in the same order.
+    // Only one tensor at a time is kept in memory. The ranks of a distributed job gather each DTensor together, so all
+    // ranks must read the tensors in the same order.
     fn is_sequential(&self) -> bool {
         true
     }

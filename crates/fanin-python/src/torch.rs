@@ -1,9 +1,8 @@
 //! Functions that fill torch tensors with values of the torch stream, drawn from a torch generator.
 //!
-//! The Python module `fanin/torch/_torch_stream.py` checks that a tensor is dense and in CPU memory before it calls
-//! this module. The functions return `False` or `None` if they do not support an argument, such as a negative std,
-//! overlapping strides or an invalid generator state. Nothing is written then. The Python caller passes such a call to
-//! torch, and torch performs the fill or raises its own error.
+//! The caller `fanin/torch/_torch_stream.py` passes only dense tensors in CPU memory. If a function does not support an
+//! argument, it writes nothing and returns `False` or `None`. Examples are a negative std, overlapping strides and an
+//! invalid generator state. The Python caller then calls torch, which performs the fill or raises its own error.
 
 use std::sync::Mutex;
 
@@ -31,8 +30,8 @@ pub struct FillRequest {
     pub distribution: Distribution,
 }
 
-/// Returns the value of a Python float or int as an `f64`. Instances of subclasses are accepted. Returns None for any
-/// other object, and for an int that is too large for a float.
+/// Returns the value of a Python float or int as an `f64`. Returns None for any other object, and for an int that is
+/// too large for a float.
 fn number(value: &Bound<'_, PyAny>) -> Option<f64> {
     let is_number = value.is_instance_of::<PyFloat>() || value.is_instance_of::<PyInt>();
     if is_number { value.extract().ok() } else { None }
@@ -80,9 +79,8 @@ pub fn torch_dtype(name: &str) -> Option<DType> {
     [DType::F32, DType::F64, DType::F16, DType::BF16].into_iter().find(|dtype| dtype.name() == name)
 }
 
-/// A thread of fanin holds this lock while it reads, advances and sets the state of a generator. Without the lock, two
-/// threads could draw the same words. torch itself cannot draw during this time, because its draws need the GIL, and
-/// the thread also holds the GIL.
+/// Serializes the updates of generator states by fanin. Without this lock, two threads could draw the same words. torch
+/// cannot draw during an update: its draws need the GIL, which the updating thread holds.
 static GENERATOR_LOCK: Mutex<()> = Mutex::new(());
 
 static DATA_PTR: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
@@ -90,8 +88,8 @@ static DATA_PTR: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
 /// Returns the tensor that `generator.get_state()` returns, and the address of its bytes.
 fn state_of<'py>(generator: &Bound<'py, PyAny>) -> PyResult<(Bound<'py, PyAny>, usize)> {
     let state = generator.call_method0(intern!(generator.py(), "get_state"))?;
-    // `TensorBase.data_ptr` is torch's original method. Under `fast_init(defer=True)`, `Tensor.data_ptr` is patched.
-    // The patched method performs deferred fills of other threads, and may have to wait for a lock.
+    // `fast_init(defer=True)` patches `Tensor.data_ptr`, but not `TensorBase.data_ptr`. The patched method performs
+    // deferred fills, and may wait for a lock.
     let data_ptr = DATA_PTR.get_or_try_init(generator.py(), || -> PyResult<_> {
         let base = generator.py().import("torch._C")?.getattr("TensorBase")?;
         Ok(base.getattr("data_ptr")?.unbind())
@@ -164,19 +162,17 @@ pub fn torch_fill(
     Ok(true)
 }
 
-/// Returns whether a fill may take so long that Ctrl-C must be able to interrupt the fill. A fill takes long if it has
-/// many values, or if rejection sampling accepts few proposals.
+/// Returns whether Ctrl-C must be able to interrupt a fill. This is the case if the fill has many values, or if
+/// rejection sampling accepts few proposals.
 fn may_be_long(distribution: Distribution, count: usize) -> bool {
     let proposals = match distribution {
-        // This arm is for a mean outside the bounds. If the mean is within the bounds, rejection sampling accepts at
-        // least three in ten proposals, which is fast.
+        // If the mean is within the bounds, rejection sampling accepts at least 30 % of the proposals, which is fast.
         Distribution::TruncatedNormal { mean, std, low, high, .. } if !(low..=high).contains(&mean) => {
-            // Proposals are uniform on `low..high`. In this interval, the normal density has its peak at the bound that
-            // is nearer to the mean. At the distance `near` from this bound, the normal density is 1/e of the peak.
+            // Proposals are uniform on `low..high`. There, the normal density has its peak at the bound nearest to the
+            // mean. At the distance `near` from this bound, the density is 1/e of the peak.
             let nearest = (low - mean).max(mean - high) / std;
             let near = std * 2.0 / (nearest.hypot(2f64.sqrt()) + nearest);
-            // In each pass, torch draws a proposal for every element. The passes end when a proposal has been accepted
-            // for each element. Then `count * passes` proposals have been drawn.
+            // torch draws a proposal for every element in each pass, until each element has an accepted proposal.
             let passes =
                 (high - low) / near.min(high - low) * std::f64::consts::E * (1.0 + (count as f64).ln());
             count as f64 * passes
@@ -192,8 +188,8 @@ fn try_fill(plan: &Plan, memory: &mut Memory, torch: &mut Torch) -> bool {
     memory.tensor().and_then(|tensor| torch.fill(plan, tensor)).is_ok()
 }
 
-/// Advances `generator` by `words` 32-bit words, and returns its state from before the call, as a tensor. If the state
-/// of the generator is not valid, returns None and does not change the generator.
+/// Advances `generator` by `words` 32-bit words. Returns the generator's state before the call, as a tensor. If this
+/// state is not valid, returns None and does not change the generator.
 #[pyfunction]
 pub fn torch_advance<'py>(generator: &Bound<'py, PyAny>, words: u64) -> PyResult<Option<Bound<'py, PyAny>>> {
     let py = generator.py();

@@ -1,7 +1,4 @@
-"""Functions that several tests use.
-
-`outcome` runs a call and records its effects, `same` compares tensors bitwise, and `run_fanin` runs a command of fanin.
-"""
+"""Functions that several tests use, and a fixture for all tests."""
 
 import os
 import signal
@@ -10,8 +7,8 @@ import sys
 import warnings
 from pathlib import Path
 
-# A background job of a shell ignores SIGINT, and so do the programs that it starts. Some tests start a program and interrupt it
-# by SIGINT. Therefore Python's default handler of SIGINT is restored.
+# Some tests start a program and interrupt it by SIGINT. If the tests run as a background job of a shell, SIGINT is
+# ignored, also in the programs that the tests start.
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -39,7 +36,7 @@ def same(a, b):
 
 
 def run_fanin(folder, *arguments):
-    """Runs `python -m fanin` with these arguments in a folder. Returns the ended process, with its exit code and its output."""
+    """Runs `python -m fanin` with these arguments in `folder`. Returns the `CompletedProcess`."""
     command = [sys.executable, "-m", "fanin", *arguments]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, encoding="utf-8")
 

@@ -32,7 +32,10 @@ class Bug:
 
 
 def bug(found, **options):
-    """A decorator that adds a bug to MODELS. The decorated function builds the model: with the bug if its argument is True."""
+    """Returns a decorator that adds a bug to MODELS.
+
+    The decorated function builds the model. If its argument is True, the model has the bug.
+    """
 
     def add(function):
         name = function.__name__
@@ -484,8 +487,7 @@ def weight_normalized(broken):
     return Encoder()
 
 
-# Each parameter is drawn from a new generator with the same seed. So the values of two parameters differ only by a constant factor,
-# the ratio of their standard deviations.
+# Both parameters are drawn with the same seed, so one parameter is a multiple of the other.
 @bug({"out": "same_draws"})
 def same_seed_other_scale(broken):
     def weight(std, seed):
@@ -504,8 +506,7 @@ def same_seed_other_shape(broken):
     return nn.ParameterDict({"down": weight((16, 64), 0), "up": weight((64, 32), 0 if broken else 1)})
 
 
-# If the model is created on the meta device, init_weights draws from another distribution than the constructor. Both distributions
-# have the same mean and standard deviation.
+# init_weights draws uniform values, but the constructor draws normal values with the same mean and standard deviation.
 @bug({"linear.weight": "distribution"}, via="eager,meta")
 def same_variance_other_distribution(broken):
     class Uniform(nn.Module):

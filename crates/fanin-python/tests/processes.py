@@ -13,8 +13,8 @@ RANKS = Path(__file__).parent / "ranks"
 def run(script, count, folder, *arguments, timeout=600, environment=None):
     """Runs `ranks/SCRIPT rank count folder ...` in `count` processes. Returns the last line of each output, parsed as JSON.
 
-    If a process fails, or if the processes take more than `timeout` seconds, all processes are ended and the test fails.
-    The remaining ranks might otherwise wait forever for a rank that has failed.
+    If a process fails or `timeout` seconds have passed, kills all processes and raises AssertionError. Without this,
+    the other ranks might wait forever for a failed rank.
     """
     settings = {
         # Each rank uses one thread, which is also the default of launchers such as torchrun.

@@ -66,8 +66,8 @@ def test_every_recipe_fits_its_network_and_the_signal_is_measured_at_each_point(
 def test_measured_slopes_are_those_of_theory(name, factor):
     """In theory, a layer with relu multiplies the mean square of the signal by `factor`, which is `gain**2 / 2`.
 
-    So ln(mean square) changes by ln(factor) per layer. The measured slope is smaller than ln(factor), because it comes from
-    geometric means over networks of finite width n. For Gaussian weights and one input, the expected slope is about
+    The slope of ln(mean square) per layer is then ln(factor). The measured slope is smaller, because the measured curve
+    is a geometric mean over networks of finite width n. For Gaussian weights and one input, the expected slope is about
     ln(factor) - 5 / (2 n) (Hanin and Nica 2020).
     """
     scheme = next(one for one in RESULTS["experiments"]["mlp-relu"]["schemes"] if one["name"] == name)

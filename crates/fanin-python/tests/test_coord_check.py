@@ -22,8 +22,8 @@ BASE = 32
 
 
 class MLP(nn.Module):
-    """A network with three hidden layers. The std of the last layer's weights is 1 / width in muP, and 1 / sqrt(width) in the
-    standard parametrization. The std of all other weights is the same in both parametrizations."""
+    """A network with three hidden layers. The std of the last layer's weights is 1 / width in muP, and 1 / sqrt(width)
+    in the standard parametrization. All other stds are the same in both."""
 
     def __init__(self, width, is_mup=True, stds=()):
         super().__init__()
@@ -91,7 +91,8 @@ INPUTS = ("first", "embed", "position")
 
 
 def adam(is_mup=True, rates=(), lr=0.002):
-    """Adam. In muP, the learning rates of all matrices but the first are divided by the width (Yang et al. 2022, table 3)."""
+    """Returns a function that creates Adam for a model. In muP, the learning rates of all matrices except the input
+    matrices are proportional to 1 / width (Yang et al. 2022, table 3)."""
 
     def make(model):
         width, groups = model.last.weight.shape[1], []
@@ -158,15 +159,15 @@ def test_the_standard_parametrization_grows_with_the_width_under_adam():
     own = {name: module.own_slopes[1].value for name, module in named(check).items()}
     assert own["first"] == pytest.approx(0, abs=0.05)
     for name in ("hidden.0", "hidden.1", "hidden.2", "last"):
-        # Adam changes all weights by about the same amount, with signs that follow the layer's inputs. So the changes of the terms
-        # of an output add up, and the output changes in proportion to the width.
+        # An Adam step changes all weights by about the same amount. The signs of the changes correlate with the layer's
+        # inputs, so the output changes in proportion to the width.
         assert own[name] == pytest.approx(1, abs=0.15), name
 
 
 def test_the_standard_parametrization_has_the_exponents_of_theory_under_sgd():
-    """An SGD step on a layer's weights changes the layer's output. The change is proportional to a power of the width. The
-    exponent is -1/2 in the first layer, 1/2 in the hidden layers and 1 in the last layer, because the gradients of hidden outputs
-    are proportional to width^(-1/2)."""
+    """An SGD step on a layer's weights changes the layer's output in proportion to a power of the width. The exponent
+    is -1/2 in the first layer, 1/2 in the hidden layers and 1 in the last layer. The reason is that the gradients of
+    hidden outputs are proportional to width^(-1/2)."""
     check = check_mlp(sgd(False), is_mup=False, seeds=3, steps=1)
     assert check.parametrization == "standard"
     own = {name: module.own_slopes[1].value for name, module in named(check).items()}
@@ -242,8 +243,8 @@ class WrittenOut(Attention):
 @pytest.mark.parametrize("kind", [Attention, WrittenOut])
 @pytest.mark.parametrize("query", ["random", "zero"])
 def test_attention_logits_that_are_divided_by_the_square_root_of_the_head_size_are_named(kind, query, monkeypatch):
-    """In muP, attention logits are divided by the head size. If the logits are divided by the square root of the head size,
-    training steps on the weights of the attention module change the logits by an amount that grows as sqrt(width)."""
+    """In muP, attention logits are divided by the head size. If they are divided by its square root, training steps on
+    the attention weights change the logits in proportion to sqrt(width)."""
     monkeypatch.setitem(globals(), "Attention", kind)
     stds = {f"blocks.{block}.attention.q.weight": lambda width: 0.0 for block in range(2)} if query == "zero" else {}
     check = check_transformer(adam(), scale=lambda size: 1 / math.sqrt(size), stds=stds, steps=2)

@@ -32,7 +32,7 @@ def deferring():
 
 @pytest.fixture
 def performed(monkeypatch):
-    """The fills that were performed: for each call of a Rust function, a list with the number of values of each fill."""
+    """The sizes of the performed fills. There is one list per call of a Rust function, such as `[[500, 300], [900]]`."""
     calls = []
     torch_flush, fill_plain = queued_fill.torch_flush, _torch_stream.fill_plain
 

@@ -48,8 +48,10 @@ def test_torch_itself_fills_dtensors_wrongly(tmp_path):
 
 
 def test_distributed_checkpoints_load_on_any_number_of_ranks(tmp_path):
-    """A job of three ranks and a job of one rank load a checkpoint that two ranks saved. Both also load a checkpoint that fanin
-    wrote with the file layout "dcp"."""
+    """Jobs of three ranks and of one rank load a checkpoint that two ranks saved.
+
+    Jobs of two ranks and of one rank load checkpoints that fanin wrote with the file layout "dcp".
+    """
     from safetensors.torch import load_file, save_file
     from torch.distributed.checkpoint._consolidate_hf_safetensors import consolidate_safetensors_files
 

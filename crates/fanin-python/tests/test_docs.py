@@ -1,13 +1,15 @@
-"""Runs the code snippets of the README and of all pages in docs/. The snippets of a page run in order, in one folder.
+"""Runs the code snippets of the README and of the pages in docs/.
 
-A comment before each snippet says how it is run:
+The snippets of a page run in order, in one folder. A comment before each snippet says how the snippet is run:
 
-- `<!-- run: python -->`, `<!-- run: pytest -->`, `<!-- run: sh -->`, `<!-- run: ray -->`, or with a number of processes `<!-- run: torchrun 2 -->`;
-- `<!-- run: file NAME -->`: the snippet is written to this file, which a later command reads. In docs/recipes.md,
-  `<!-- NAME.json -->` does the same, and `<!-- on ... -->` writes the snippet, a recipe, to recipe.toml;
-- `<!-- not run: REASON -->`.
+- `<!-- run: RUNNER -->`: with `python`, `pytest`, `sh` or `ray`.
+- `<!-- run: torchrun 2 -->` or `<!-- run: mpi 2 -->`: with this number of processes.
+- `<!-- run: file NAME -->`: the snippet is written to the file `NAME`. A later command reads this file.
+- `<!-- NAME.json -->`: the snippet is written to the file `NAME.json`. Only docs/recipes.md has such comments.
+- `<!-- on ... -->`, only in docs/recipes.md: the snippet is a recipe, and is written to recipe.toml.
+- `<!-- not run: REASON -->`: the snippet is not run.
 
-`<!-- $ COMMAND -->` is a shell command that runs, and that readers of the page do not see.
+`<!-- $ COMMAND -->` runs a shell command that readers of the page do not see.
 """
 
 import importlib.metadata
@@ -124,8 +126,8 @@ def test_the_snippet_runs(number, folders):
         try:
             run(launch, folder)
         except AssertionError as failed:
-            # On a busy machine, a worker process of torch sometimes aborts when it ends. The launch is then tried once more.
-            # fanin does not cause these aborts: they also happen in the first snippet, which does not use fanin.
+            # On a busy machine, a worker process of torch sometimes aborts when it ends. The launch is then tried once
+            # more. The first snippet sometimes aborts too, although it does not use fanin.
             if "terminate called without an active exception" not in str(failed):
                 raise
             run(launch, folder)

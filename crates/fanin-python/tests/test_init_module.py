@@ -15,9 +15,9 @@ def named(shape, name, seed=5):
 
 
 class Fused(nn.Module):
-    """A module with a fused parameter.
+    """A module with the fused parameter `wqk`.
 
-    A hook removes the parameter from state_dict and calls `show`, which adds other tensors, such as the parameter's two halves.
+    A hook removes `wqk` from the state dict. It then calls `show` to add other tensors, such as the halves of `wqk`.
     """
 
     def __init__(self, show):

@@ -32,7 +32,10 @@ ALL = {**RANDOM, "zeros": lambda lib: lib.zeros, "ones": lambda lib: lib.ones, "
 
 
 def outcome(call):
-    """Calls `call`. Returns the dtype and shape of the result or the class of the error, and whether there were warnings."""
+    """Calls `call` and returns a pair.
+
+    The first item is the dtype and shape of the result, or the class of the error. The second is True after a warning.
+    """
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:

@@ -1,7 +1,8 @@
 """Random sequences of calls have the same results with torch alone and with a random mix of torch and fanin.
 
-Each sequence draws from several generators and runs twice. The results must be bitwise equal. A sequence is determined by its seed. The
-tests run a few fixed seeds. `python test_mixed_calls.py 1000 2000` runs the seeds 1000..2000 (end exclusive).
+Each sequence draws from several generators. It runs once with torch alone and once with the mix. The results must be
+bitwise equal. A seed determines the sequence. The tests run a few fixed seeds.
+`python test_mixed_calls.py 1000 2000` runs the seeds 1000..2000 (end exclusive).
 """
 
 import contextlib
@@ -20,8 +21,11 @@ from fanin.torch._deferred import mode
 
 DTYPES = [torch.float32] * 4 + [torch.float64, torch.float16, torch.bfloat16]
 
-#: Lengths of tensors near the sizes at which code paths change: multiples of 16 (torch draws groups of 16 normal values), 624 (the
-#: generator produces its 32-bit words in blocks of 624), and 8192 (torch itself fills tensors with fewer values).
+#: Lengths of tensors near the sizes at which code paths change:
+#:
+#: - Multiples of 16: torch draws groups of 16 normal values.
+#: - 624: the generator produces blocks of 624 words of 32 bits.
+#: - 8192: torch itself fills smaller tensors.
 LENGTHS = [1, 2, 3, 15, 16, 17, 31, 33, 623, 625, 2047, 2048, 2049, 2063, 2065, 4097, 8191, 8192, 8193, 8207, 8209]
 
 

@@ -95,8 +95,8 @@ WRONG_LINES = {
     "torch_program": ("init.normal_(layer.weight, meen=1)", "call-arg"),
 }
 
-#: mypy checks the package with mypy's default options, and the programs with the options of `--strict`. One run checks all of
-#: them, because mypy needs most of its time for the types of torch.
+#: mypy checks the package with its default options and `strict_equality`. It checks the programs with the options of
+#: `--strict`. One run checks everything, because mypy spends most of its time on the types of torch.
 MYPY_CONFIG = """
 [mypy]
 strict_equality = True

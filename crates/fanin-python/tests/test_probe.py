@@ -60,9 +60,9 @@ def test_tanh_slopes_are_those_of_theory_below_at_and_above_chi_1(gain):
     assert result.forward.slope == pytest.approx(result.forward.theory, abs=0.01)
     assert result.backward.slope == pytest.approx(result.backward.theory, abs=0.015)
     chi = result.mean_field.chi
-    # q is the mean square of a linear layer's outputs. chi is the factor by which each layer multiplies the sum of squares of the
-    # gradient. If the gain is at most 1, q falls to 0, so chi approaches sigma_w^2 = gain^2. If the gain is greater than 1, q
-    # approaches a fixed point that is not 0, and chi is greater than 1 there.
+    # q is the mean square of a linear layer's outputs. Each layer multiplies the gradient's sum of squares by chi.
+    # gain <= 1: q falls to 0, so chi approaches sigma_w^2 = gain^2.
+    # gain > 1: q approaches a fixed point greater than 0, where chi is greater than 1.
     assert chi == pytest.approx(gain**2, rel=0.01) if gain <= 1 else 1.1 < chi < gain**2
     assert (result.mean_field.fixed_point is None) == (gain <= 1)
 
@@ -91,7 +91,7 @@ def test_the_stream_of_a_pre_norm_model_grows_linearly():
     model = nn.Sequential(*[PreNorm(128) for _ in range(16)])
     result = probe(model, torch.randn(16, 128))
     assert result.unit == "block" and len(result.trunk) == 16 and len(result.residuals) == 16
-    # Each branch adds a mean square of 1: LayerNorm makes it 1, `a` doubles it, relu halves it, and `b` keeps it.
+    # The mean square in a branch is 1 after LayerNorm, 2 after `a`, 1 after relu and 1 after `b`. So each block adds 1.
     for number, layer in enumerate(result.trunk, 1):
         assert layer.q == pytest.approx(1 + number, rel=0.25)
         assert layer.theory_q == pytest.approx(1 + number, rel=0.05)

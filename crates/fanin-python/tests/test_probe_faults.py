@@ -21,7 +21,7 @@ def gpt2():
 
 
 def mlp(activation=nn.ReLU, sizes=(40, 96, 72, 120, 80, 104, 10), spec=nn.init.kaiming_normal_):
-    """A stack of layers whose weights all have different shapes, so that probe cannot compare a weight with others of its shape."""
+    """A stack of linear layers. With the default `sizes`, all weights have different shapes, so no weight has peers."""
     layers = []
     for fan_in, fan_out in zip(sizes, sizes[1:]):
         layer = nn.Linear(fan_in, fan_out)
@@ -169,7 +169,7 @@ def test_the_module_of_a_fault_is_named(fault):
     result = probe(model, batch, advise=False)
     found = [(one.kind, one.module) for one in result.findings if one.level == "problem"]
     assert (kind, module) in found, found
-    # The fault may cause other findings in later layers, but no other weight may differ from its peers in other blocks.
+    # In later layers, the fault may cause findings of other kinds. No other module may have a finding of kind "peers".
     others = {one.module for one in result.findings if one.kind == "peers"} - {module}
     assert not others, others
 

@@ -1,7 +1,7 @@
-"""probe names the module in which a fault was planted, in models that were not used to choose the thresholds of probe.
+"""probe names the module in which a fault was planted.
 
-The models are a vision transformer, residual networks, a small GPT, recurrent networks, a U-Net, a model with low-rank adapters and a
-mixture of experts.
+The thresholds of probe were chosen without the models of this file. The models are a vision transformer, residual
+networks, a small GPT, recurrent networks, a U-Net, a model with low-rank adapters and a mixture of experts.
 """
 
 import math
@@ -300,7 +300,7 @@ def test_models_without_faults_have_no_problem(build, plant):
 class Excite(nn.Module):
     """A convolution and a squeeze-and-excite block.
 
-    As in timm's EfficientNet, the mean square of the output of the layer `reduce` is 48 times that of the input of the layer.
+    The layer `reduce` multiplies the mean square of its input by 48, as in timm's EfficientNet.
     """
 
     def __init__(self):

@@ -1,4 +1,4 @@
-"""fanin replaces only those fills of torch whose values it reproduces bit for bit on this CPU. Torch performs all other fills."""
+"""fanin fills a tensor only if it reproduces torch's values bit for bit on this CPU. Otherwise torch fills it."""
 
 import ctypes
 import json

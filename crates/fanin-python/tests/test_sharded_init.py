@@ -1,4 +1,4 @@
-"""Tests of sharded_init in one process: the regions of a DTensor that a rank has, and weights that are split without DTensor."""
+"""Tests of sharded_init in one process: the regions of a DTensor on each rank, and weights split without DTensor."""
 
 import itertools
 
@@ -37,12 +37,12 @@ def test_regions_of_a_vector_that_is_split_several_times_are_those_of_repeated_c
             # FSDP2 with tensor parallelism: tensor parallelism splits the vector first, and FSDP2 splits the chunk of each rank.
             strided = indices(size, (a, b), (i, j), (StridedShard(0, split_factor=b), Shard(0)))
             assert strided == chunk(chunk(rows, b, j), a, i).tolist()
-            # Meshes of three dimensions. In the first case, the last two dimensions split the vector into chunks, and FSDP2 splits
-            # each of these chunks. In the second case, FSDP2 with replicas splits the chunks of tensor parallelism.
+            # A mesh of three dimensions: the last two split the vector first, and FSDP2 then splits each chunk.
             three = (StridedShard(0, split_factor=a * b), Shard(0), Shard(0))
             for k in range(3):
                 expected = chunk(chunk(chunk(rows, a, i), b, j), 3, k).tolist()
                 assert indices(size, (3, a, b), (k, i, j), three) == expected
+            # FSDP2 with replicas, and tensor parallelism: all replicas have the same regions.
             copies = (Replicate(), StridedShard(0, split_factor=b), Shard(0))
             assert indices(size, (2, a, b), (1, i, j), copies) == strided
 

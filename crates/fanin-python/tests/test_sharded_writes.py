@@ -1,7 +1,7 @@
-"""sharded_init raises an error that names the parameters with elements that were not written.
+"""sharded_init raises an error that names each parameter and buffer with unwritten elements.
 
-An element counts as not written if it still has its value from the uninitialized memory of `torch.empty`, or if its value was
-computed from such a value.
+An element is unwritten if it still has its value from the uninitialized memory of `torch.empty`. An element that was
+computed from such a value also counts as unwritten.
 """
 
 import pytest
@@ -69,6 +69,8 @@ UNWRITTEN = {
     "half": lambda net: nn.init.zeros_(net.bias[:3]),
     "assigned in part": lambda net: net.bias.__setitem__(slice(0, 5), 0),
     "indexed": lambda net: net.bias.__setitem__(torch.tensor([0, 2]), 0),
+    "indexed twice": lambda net: net.bias.__setitem__(torch.tensor([0, 1, 2, 3, 4, 4]), 0.0),
+    "mapped": lambda net: net.bias.map_(torch.zeros(6), lambda x, _: x),
     "masked": lambda net: net.bias.masked_fill_(torch.arange(6) < 5, 0.0),
     "strided": lambda net: net.bias.__setitem__(slice(0, 6, 2), 0),
     "out": lambda net: torch.add(net.bias, 1, out=net.bias),
@@ -208,10 +210,10 @@ def test_weights_that_to_empty_has_untied_must_be_tied_again():
 
 
 def test_a_model_whose_class_fully_shard_has_replaced_is_initialized_as_before():
-    """transformers treats a model as custom code if the class of the model is not defined in transformers.
+    """`fully_shard` gives a model a class outside of transformers, so transformers treats the model as custom code.
 
-    In custom code, transformers skips the initialization of modules without parameters of their own. In GPT-2, the initialization
-    of a module of this kind scales the weights of c_proj, so these weights would not be scaled.
+    In custom code, transformers does not initialize modules that have no parameters of their own. GPT-2 initializes
+    such modules to scale the weights of `c_proj`. Without this step, these weights would be too large.
     """
     from transformers import GPT2Config, GPT2LMHeadModel
 

@@ -18,8 +18,11 @@ import fanin.torch as init
 
 DTYPES = [torch.float32, torch.float64, torch.float16, torch.bfloat16]
 
-#: Shapes whose numbers of values are near the sizes at which code paths change: 16 (torch draws groups of 16 normal values), 8192
-#: (torch fills smaller tensors, fanin's own code fills the others), and 65536 (fills of at least this size release the GIL).
+#: Shapes whose numbers of values are near the sizes at which code paths change:
+#:
+#: - 16: torch draws groups of 16 normal values.
+#: - 8192: torch itself fills smaller tensors.
+#: - 65536: fills of at least this size release the GIL.
 SHAPES = [(0,), (3,), (1, 15), (16, 16), (7, 293), (8192,), (2, 4096), (91, 92), (33, 4, 7, 7), (300, 251), (3, 2, 9, 50, 11)]
 
 
@@ -331,8 +334,8 @@ def fill(first):
     # If `first` is True, torch does the first operation, and starts its threads. Otherwise fanin does the first operation.
     if first:
         torch.ones(1 << 20).mul_(2.0)
-        # The first fill of each distribution starts a new thread, which compares fanin's values with torch's. The new
-        # thread starts more threads, and takes a moment to end.
+        # The first fill of each distribution also compares fanin's values with torch's. The comparison and any threads
+        # that it uses must end before `tasks` counts threads.
         for call in (init.normal_, init.uniform_, init.trunc_normal_):
             call(torch.empty(1 << 14))
         time.sleep(0.5)
@@ -388,9 +391,9 @@ raise SystemExit(os.waitstatus_to_exitcode(os.wait()[1]))
     [("", ""), ("import fanin.torch", ""), ("import fanin.torch", "fanin.torch.normal_(torch.empty(1 << 21))")],
 )
 def test_a_forked_process_can_fill(before, between):
-    """A forked child must not wait for threads of torch or of fanin's pool, because these threads exist only in the parent.
+    """A forked child must not wait for threads of torch or of fanin's pool. These threads exist only in the parent.
 
-    `before` is code that the parent process runs at its start, and `between` is code that the parent runs before the fork.
+    The parent runs the code `before` at its start, and the code `between` just before the fork.
     """
     script = FORKED.format(before=before, between=between)
     assert subprocess.run([sys.executable, "-W", "ignore", "-c", script], timeout=120).returncode == 0
@@ -414,7 +417,7 @@ def interrupted(call, shape, generator):
             now = (generator or torch.default_generator).get_state()
         if torch.equal(now, before):
             return True
-        # The signal may also have come just after a fill. The generator then has the state that it has after the whole fill.
+        # The signal may have come just after a fill. The generator must then have the state after the whole fill.
         (generator or torch.default_generator).set_state(before)
         call(tensor, generator=generator)
         if not torch.equal((generator or torch.default_generator).get_state(), now):

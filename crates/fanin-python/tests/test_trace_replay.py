@@ -1,6 +1,6 @@
-"""With the text of trace.replay, `fanin init` computes the weights that torch built.
+"""`fanin init` with the text of `trace.replay()` computes the weights that torch built.
 
-With trace.recipe, it draws weights from the distributions that torch used.
+`fanin init` with the text of `trace.recipe()` draws weights from the distributions that torch used.
 """
 
 import copy
@@ -37,7 +37,7 @@ def bits(tensor):
 
 
 def assert_replayed(make, folder, seed=7, **options):
-    """Checks that `fanin init` with a replay writes bitwise the same weights as a build without a trace. Returns the replay."""
+    """Checks that the replay reproduces the weights that `make` builds, bit for bit. Returns the text of the replay."""
     text = trace_init(build(make, seed)).replay(**options)
     expected = build(make, seed)().state_dict()
     got = written(text, folder)

@@ -29,7 +29,7 @@ pub struct Diagnostic {
     pub(crate) excerpt: Box<str>,
     /// The number of characters of `excerpt` before the mistake.
     pub(crate) marks_start: usize,
-    /// The number of marks (`^`): one for each character of `excerpt` that is part of the mistake, and at least one.
+    /// The number of marks (`^`): one for each wrong character of `excerpt`, and at least 1.
     pub(crate) marks_length: usize,
 }
 

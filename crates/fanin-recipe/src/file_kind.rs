@@ -11,7 +11,7 @@ const LENGTH: usize = 512;
 const TO_SAFETENSORS: &str =
     "load it with torch.load(FILE, weights_only=True) and save the tensors with safetensors.torch.save_file";
 
-/// Returns the format of the file at `path` and advice for the user, for an error message. Returns `None` if the file
+/// Returns the format of the file at `path` and advice for the user, as [`of_bytes`] does. Returns `None` if the file
 /// cannot be read, if its format is unknown, or if the file may be a safetensors file.
 pub fn of_file(path: &Path) -> Option<String> {
     let mut start = Vec::new();
@@ -19,11 +19,11 @@ pub fn of_file(path: &Path) -> Option<String> {
     of_bytes(&start)
 }
 
-/// Returns the format of a file that begins with the bytes `start`, and advice for the user. Returns `None` if the
-/// format is unknown or if the file may be a safetensors file.
+/// Returns the format of a file and advice for the user, for example `a compressed file: unpack it first`. `start`
+/// contains the first bytes of the file. Returns `None` if the format is unknown, or if the file may be a safetensors
+/// file.
 pub fn of_bytes(start: &[u8]) -> Option<String> {
-    // A safetensors file begins with the length of the header as an integer of eight bytes. The JSON of the header
-    // follows.
+    // A safetensors file begins with the length of the header in eight bytes. The JSON of the header follows.
     let length = start.first_chunk::<8>().map(|bytes| u64::from_le_bytes(*bytes));
     if start.get(8) == Some(&b'{') && length.is_some_and(|length| length <= MAX_HEADER_BYTES) {
         return None;
@@ -79,8 +79,7 @@ pub fn of_bytes(start: &[u8]) -> Option<String> {
     Some(format!("{kind}: {remedy}"))
 }
 
-/// Returns the format of a zip archive and advice for the user. The format is recognized by the name of the first file
-/// in the archive.
+/// Returns the format of a zip archive and advice for the user. The name of the first file shows the format.
 fn zip(start: &[u8]) -> (&'static str, &'static str) {
     let length = start.get(26..28).map_or(0, |bytes| usize::from(u16::from_le_bytes([bytes[0], bytes[1]])));
     let name = start.get(30..30 + length).map(String::from_utf8_lossy).unwrap_or_default();
@@ -138,8 +137,7 @@ mod tests {
             let found = of_bytes(&start).unwrap_or_default();
             assert!(found.contains(needle), "{needle}: {found}");
         }
-        // These bytes may begin a safetensors file with a header of 640 = 0x280 bytes, although the first two bytes are
-        // those of a pickle file.
+        // The bytes 0x80 0x02 begin a pickle file, or a safetensors file with a header of 0x280 = 640 bytes.
         assert_eq!(of_bytes(b"\x80\x02\0\0\0\0\0\0{\"a\": "), None);
         assert_eq!(of_bytes(&[7; 100]), None);
     }

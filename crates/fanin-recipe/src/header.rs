@@ -26,8 +26,7 @@ impl SafetensorsHeader {
     /// Returns an error if the file cannot be read, if its header is invalid, or if its header does not match the size
     /// of the file.
     pub fn read(path: &Path) -> Result<Self> {
-        // The type of the file is checked before the file is opened, because opening a pipe blocks until another
-        // process writes to it.
+        // The file type is checked before opening: opening a pipe blocks until another process writes to it.
         let meta = std::fs::metadata(path).map_err(Error::io("open", path))?;
         if meta.is_dir() {
             return Err(Error::file(path, "is a directory, not a safetensors file"));
@@ -102,8 +101,8 @@ impl SafetensorsHeader {
     }
 }
 
-/// Returns an error if the file at `path` is not a regular file. Pipes, terminals and devices cannot be read at
-/// arbitrary offsets. `meta` is the metadata of the file.
+/// Returns an error if the file at `path` is not a regular file. `meta` is the metadata of the file. Pipes, terminals
+/// and devices cannot be read at arbitrary offsets.
 pub fn regular(path: &Path, meta: &Metadata) -> Result {
     match meta.is_file() {
         true => Ok(()),
@@ -129,8 +128,11 @@ impl Manifest {
     }
 }
 
-/// Returns the text of a JSON file. Returns an error if the file cannot be read or has more than [`MAX_HEADER_BYTES`]
-/// bytes.
+/// Returns the text of a JSON file. The JSON is not parsed.
+///
+/// # Errors
+/// Returns an error if the file cannot be read, has more than [`MAX_HEADER_BYTES`] bytes, is not UTF-8, or has another
+/// known format, for example HTML.
 pub fn read_json(path: &Path) -> Result<String> {
     let size = std::fs::metadata(path).map_err(Error::io("read", path))?.len();
     if size > MAX_HEADER_BYTES {

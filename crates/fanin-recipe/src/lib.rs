@@ -2,8 +2,8 @@
 //!
 //! A [`Manifest`] lists the names, shapes and dtypes of a model's tensors. A [`Recipe`] maps patterns of tensor names
 //! to initializers. [`Recipe::plan`] applies a recipe to a manifest and returns a [`Planned`] for each tensor. A
-//! `Planned` contains the initializer of the tensor, and a plan with the parameters of the distribution, for example
-//! the standard deviation. Planning draws no values.
+//! `Planned` contains an initializer and a plan. The plan contains the parameters of the distribution, for example the
+//! standard deviation. Planning draws no values.
 //!
 //! ```
 //! use fanin_recipe::{Manifest, Recipe};

@@ -25,8 +25,8 @@ pub struct Entry {
     pub dtype: StoredType,
     /// The sizes of the tensor's axes.
     pub shape: Vec<usize>,
-    /// Start and end (exclusive) of the tensor's data, in bytes from the end of the header. `None` if the manifest is
-    /// not the header of a checkpoint.
+    /// Start and end (exclusive) of the tensor's data, in bytes from the end of the header. `None` if the JSON of the
+    /// tensor has no `data_offsets`, for example in a built-in manifest.
     pub offsets: Option<(u64, u64)>,
 }
 
@@ -41,8 +41,8 @@ impl Entry {
         self.bytes_of(self.values())
     }
 
-    /// Returns the number of bytes that `values` values of the tensor's dtype take, rounded up. Returns `u64::MAX` if
-    /// the number does not fit in a `u64`.
+    /// Returns the size of `values` elements of the tensor's dtype in bytes, rounded up. Returns `u64::MAX` if the size
+    /// does not fit in a `u64`.
     pub fn bytes_of(&self, values: usize) -> u64 {
         let bits = values as u128 * self.dtype.bits() as u128;
         u64::try_from(bits.div_ceil(8)).unwrap_or(u64::MAX)
@@ -73,9 +73,8 @@ enum Member {
     Metadata(Option<std::collections::BTreeMap<String, String>>),
 }
 
-/// Deserializes the members of a header's JSON object to a vector, in the order of the text. If a name occurs twice,
-/// the vector contains both members. The cell contains the name of the member that is being read, so that an error
-/// message can show the name.
+/// Deserializes the JSON object of a header to a vector of its members. Keeps their order, and names that occur twice.
+/// After an error, the cell contains the name of the invalid member.
 struct Members<'a>(&'a Cell<String>);
 
 impl<'de> DeserializeSeed<'de> for Members<'_> {
@@ -115,8 +114,13 @@ impl Manifest {
     /// Parses the JSON of a safetensors header, with or without `data_offsets`. Error messages show `path`.
     ///
     /// # Errors
-    /// Returns [`Error::File`] if `json` is not the JSON of a header; if a name occurs twice; if a dtype is unknown; if
-    /// a tensor is too large; or if the number of bits of a tensor is not a multiple of 8.
+    /// Returns [`Error::File`] in any of these cases:
+    /// - `json` is not the JSON of a header.
+    /// - A name occurs twice.
+    /// - A dtype is unknown.
+    /// - The product of a tensor's non-zero sizes does not fit in an `isize`.
+    /// - The number of bits of a tensor is not a multiple of 8.
+    /// - All tensors together have more than [`MAX_FILE_BYTES`] bytes.
     pub fn from_json(json: &str, path: &Path) -> Result<Self> {
         let current = Cell::new(String::new());
         let mut reader = serde_json::Deserializer::from_str(json);

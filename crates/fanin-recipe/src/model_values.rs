@@ -11,14 +11,14 @@ use crate::seed_source::SeedSource;
 /// Draws the values of a model's planned parameters, one parameter at a time.
 ///
 /// `T` is the type of a parameter's values, for example the tensor type of a framework. The values of tied parameters
-/// are drawn once. This struct stores these values, and returns a clone for each of the tied parameters.
+/// are drawn once and stored. Each of the tied parameters gets a clone.
 #[derive(Debug)]
 pub struct ModelValues<T> {
     planned: Vec<Planned>,
     /// Maps the name of each parameter to the index of the parameter in `planned`.
     indices: HashMap<String, usize>,
-    /// The values that tied parameters share. The key is the canonical name: the name of the parameter to which the
-    /// others are tied. The values are `None` before they are drawn.
+    /// Maps the canonical name ([`Planned::source`]) of tied parameters to their values. `None` before the values are
+    /// drawn.
     shared: HashMap<String, Option<T>>,
 }
 
@@ -29,8 +29,8 @@ pub enum ParameterValues<T> {
     Drawn {
         /// The values, in row-major order.
         values: T,
-        /// True if this parameter is tied to another parameter, or another parameter is tied to this parameter. The
-        /// other parameter may then get a clone of `values`. If clones of `T` share memory, copy the elements into new
+        /// True if this parameter is tied to another parameter, or another parameter to this one. [`ModelValues`] then
+        /// keeps a clone of `values` for the other parameter. If clones of `T` share memory, copy the elements into new
         /// memory before you change them.
         is_shared: bool,
     },
@@ -41,11 +41,11 @@ pub enum ParameterValues<T> {
 }
 
 impl<T: Clone> ModelValues<T> {
-    /// Returns the `ModelValues` of the planned parameters. All parameters are checked, and no value is drawn.
+    /// Checks the planned parameters, and returns their `ModelValues`. Draws no values.
     ///
     /// # Errors
-    /// Returns [`Error::Tensor`] if the stream cannot draw the values of a plan. Returns [`Error::Request`] if an
-    /// integer does not fit in an `i64`, or if a rule is `copy` with arguments.
+    /// Returns [`Error::Tensor`] if the stream cannot draw the values of a plan. Returns [`Error::Request`] if the
+    /// value of an integer parameter does not fit in an `i64`, or if a rule is `copy` with arguments.
     pub fn new(planned: Vec<Planned>, seed_source: &SeedSource) -> Result<Self> {
         for Planned { entry, integer, .. } in &planned {
             if let Some(value) = integer.filter(|value| i64::try_from(*value).is_err()) {
@@ -53,8 +53,7 @@ impl<T: Clone> ModelValues<T> {
                 return Err(Error::Request(message));
             }
         }
-        // A rule `copy` without arguments is allowed: the parameter keeps its current values. No checkpoint is
-        // available for the other forms of `copy`.
+        // `copy` without arguments keeps the current values. With arguments, it needs a checkpoint to copy from.
         if let Some(planned) = planned
             .iter()
             .find(|planned| matches!(&planned.action, Action::Copy(copy) if *copy != Copy::default()))
@@ -63,8 +62,8 @@ impl<T: Clone> ModelValues<T> {
                 format!("{}: {} needs a checkpoint to copy from", planned.description(), planned.action);
             return Err(Error::Request(message));
         }
-        // Each canonical name is checked only once, because the native stream returns an error for a name that is used
-        // twice. Several tied parameters can have the same canonical name.
+        // Several tied parameters can have the same canonical name. Each canonical name is checked once, because the
+        // native stream returns an error if a name is used again.
         let untied = planned.iter().filter(|planned| planned.tied.is_none());
         let mut checked: HashSet<&str> = untied.map(|planned| planned.entry.name.as_str()).collect();
         let to_check =
@@ -86,12 +85,12 @@ impl<T: Clone> ModelValues<T> {
         self.planned
     }
 
-    /// Returns the values of the parameter `name`. If the values must be drawn, calls `draw` with the plan of the
-    /// parameter and a stream. `draw` must return the values.
+    /// Returns the values of the parameter `name`. Calls `draw` to draw floating-point values, unless they are already
+    /// stored for a tied parameter. `draw` gets the plan of the parameter and a stream, and must return the values.
     ///
     /// # Errors
-    /// Returns the error that `draw` returns. For the native stream, `draw` is called with an error instead of a stream
-    /// if the canonical name of the parameter was used before.
+    /// Returns the error that `draw` returns. The native stream draws values only once for each canonical name
+    /// ([`Planned::source`]). If the name was used before, `draw` gets an error instead of a stream.
     pub fn get<E>(
         &mut self,
         name: &str,

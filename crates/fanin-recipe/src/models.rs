@@ -12,15 +12,14 @@ pub struct Model {
     pub name: &'static str,
     /// The manifest: the JSON of a safetensors header without `data_offsets`.
     pub manifest_json: &'static str,
-    /// The recipe in TOML. Several sizes of a model can share a recipe, because the recipe counts the layers in the
-    /// manifest.
+    /// The recipe in TOML. All sizes of GPT-2 share one recipe, because the recipe counts the layers in the manifest.
     pub recipe_toml: &'static str,
     /// The file name of the recipe. Error messages show this name.
     pub recipe_name: &'static str,
 }
 
-/// Expands to a slice of models. In each pair `name: recipe`, `name` is the name of a model, and `recipe` is the name
-/// of its recipe file without `.toml`.
+/// Expands to a slice of models. For example, `"gpt2-xl": "gpt2"` is the model `gpt2-xl` with the recipe file
+/// `gpt2.toml`.
 macro_rules! models {
     ($($name:literal: $recipe:literal),* $(,)?) => {
         &[$(Model {

@@ -12,11 +12,10 @@ pub struct Group {
     pub members: Vec<usize>,
 }
 
-/// The words of a name, which are the parts between its dots. A word that is a number is replaced by `None`.
+/// The parts of a name between its dots. `None` stands for a number: `h.0.w` becomes `[Some("h"), None, Some("w")]`.
 type Template<'a> = Vec<Option<&'a str>>;
 
-/// Maps the numbers in a name to the index of the name in the slice that was passed to [`groups`]. All names have the
-/// same [`Template`].
+/// Maps the numbers of each name to the index of the name. All names have the same [`Template`].
 type MembersByNumbers = BTreeMap<Vec<u64>, usize>;
 
 /// Splits a name into its template and its numbers. A word with leading zeros, such as `00`, is not a number.
@@ -79,16 +78,15 @@ pub fn grouped(names: &[&str]) -> Vec<String> {
     groups(names, |_| ()).into_iter().map(|group| group.name).collect()
 }
 
-/// Splits a set of tuples into disjoint Cartesian products. Returns the factors of each product. A factor is the set of
-/// numbers at one position of the tuples. All tuples must have the same length.
+/// Splits tuples of equal length into disjoint Cartesian products. Returns the factors of each product: a set of
+/// numbers for each position.
 fn products(tuples: &BTreeSet<&[u64]>) -> Vec<Vec<BTreeSet<u64>>> {
     let mut tails_by_head: BTreeMap<u64, BTreeSet<&[u64]>> = BTreeMap::new();
     for tuple in tuples {
         let Some((head, tail)) = tuple.split_first() else { return vec![Vec::new()] };
         tails_by_head.entry(*head).or_default().insert(tail);
     }
-    // The head of a tuple is its first element, and the tail consists of the other elements. All heads with the same
-    // set of tails form the first factor of one product.
+    // The head of a tuple is its first element. The tail is the rest. Heads with equal sets of tails form one factor.
     let mut heads_by_tails: Vec<(BTreeSet<u64>, BTreeSet<&[u64]>)> = Vec::new();
     for (head, tails) in tails_by_head {
         match heads_by_tails.iter_mut().find(|(_, known)| *known == tails) {

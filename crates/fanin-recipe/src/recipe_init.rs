@@ -7,8 +7,8 @@ use crate::models::Model;
 use crate::recipe::{Planned, Recipe};
 use crate::seed_source::SeedSource;
 
-/// A recipe and values for its variables. Each adapter to a machine learning framework wraps this type to initialize
-/// the framework's models.
+/// A recipe and values for its variables. Adapters such as `fanin-burn` wrap this type to initialize the models of a
+/// framework.
 #[derive(Debug, Clone)]
 pub struct RecipeInit {
     recipe: Recipe,

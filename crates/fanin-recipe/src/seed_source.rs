@@ -41,9 +41,9 @@ impl SeedSource {
         matches!(self.0, Kind::Torch(_))
     }
 
-    /// Calls `draw` with the stream for the parameter `name`, and returns the result of `draw`.
+    /// Calls `draw` with the stream of the parameter `name`, and returns the result of `draw`.
     ///
-    /// For the native stream, `draw` is called with an error instead of a stream if `name` was used before.
+    /// If the stream is native and `name` was used before, the argument of `draw` is an error.
     pub fn with_stream<T>(
         &mut self,
         name: &str,
@@ -58,11 +58,12 @@ impl SeedSource {
         }
     }
 
-    /// Checks that the stream can draw the values of all plans. Each element of `plans` is the name of a parameter and
-    /// the plan of the parameter. No value is drawn, and the state of the stream does not change.
+    /// Checks that the stream can draw the values of all plans. Each element of `plans` is the name and the plan of a
+    /// parameter. No value is drawn, and the state of the stream does not change.
     ///
     /// # Errors
-    /// Returns [`Error::Tensor`] for the first plan whose values the stream cannot draw.
+    /// Returns [`Error::Tensor`] for the first plan whose values the stream cannot draw. Also returns this error for
+    /// a name that was used before, if the stream is native.
     pub fn check<'a>(&self, plans: impl IntoIterator<Item = (&'a str, &'a Plan)>) -> Result<()> {
         let mut copy = self.clone();
         for (name, plan) in plans {
@@ -81,9 +82,8 @@ impl SeedSource {
     }
 }
 
-/// Returns an error if the torch stream cannot draw the values of a plan. The function calls `peek_region` for an empty
-/// region, or for the only value of a scalar. This call runs the same checks as drawing the values, and does not change
-/// the generator.
+/// Returns an error if the torch stream cannot draw the values of a plan. `peek_region` does all checks even for an
+/// empty region. A scalar has no empty region, so its only value is drawn. The generator does not change.
 fn check_peek(torch: &Torch, plan: &Plan) -> std::result::Result<(), fanin::Error> {
     let zeros = vec![0; plan.shape().len()];
     let values = usize::from(zeros.is_empty());

@@ -85,8 +85,9 @@ impl StoredType {
         Self::ALL.into_iter().find(|stored| stored.to_string() == name)
     }
 
-    /// Returns true if fanin can decode values of this dtype to numbers: if [`StoredType::float`] or
-    /// [`StoredType::integers`] returns `Some`. Values of other dtypes can only be copied, and compared byte by byte.
+    /// Returns true if fanin can decode values of this dtype to numbers. For these dtypes, [`StoredType::float`]
+    /// or [`StoredType::integers`] returns `Some`. Values of other dtypes can only be copied, and compared byte by
+    /// byte.
     pub fn is_read(self) -> bool {
         self.float().is_some() || self.integers().is_some()
     }

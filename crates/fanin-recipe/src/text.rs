@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::hash::Hash;
 
-/// Formats a number with four significant digits and without trailing zeros, for example `0.02` or `-1.235e-8`. If the
-/// absolute value is below 1,000,000, all digits before the decimal point are shown, for example `123457`.
+/// Formats a number with four significant digits and without trailing zeros, for example `0.02` or `-1.235e-8`.
+/// Absolute values below 1,000,000 keep all digits before the decimal point, for example `123457`.
 pub fn short(x: f64) -> String {
     if x == 0.0 || !x.is_finite() {
         return format!("{x}");
@@ -78,8 +78,8 @@ pub fn shape(shape: &[usize]) -> String {
     shape.iter().map(ToString::to_string).collect::<Vec<_>>().join(" x ")
 }
 
-/// Escapes the control characters of a name, so that a name from a file cannot move the cursor, change the colors of a
-/// terminal, or change the direction in which text is shown.
+/// Escapes the control characters of a name (see [`is_control`]). A name from a file then cannot move the cursor, or
+/// change the colors or the text direction of a terminal.
 pub fn escaped(name: &str) -> String {
     name.chars().fold(String::new(), |mut text, character| {
         if is_control(character) {
@@ -91,16 +91,15 @@ pub fn escaped(name: &str) -> String {
     })
 }
 
-/// Returns true if a character is a control character, or changes the direction in which text is shown. The
-/// characters that change the direction are the marks, embeddings, overrides and isolates of Unicode's bidirectional
-/// algorithm.
+/// Returns true if a character is a control character or changes the direction of text. Marks, embeddings, overrides
+/// and isolates of Unicode's bidirectional algorithm change the direction, for example U+202E.
 pub fn is_control(character: char) -> bool {
     character.is_control()
         || matches!(character, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// Groups items by their texts. Each element of `all` is an item and its text. Returns each distinct text and its
-/// items, in the order in which the texts first occur.
+/// Groups items that have equal texts. Each element of `all` is an item and its text. Returns each distinct text with
+/// its items. The texts are in the order of their first occurrence.
 pub fn grouped<T, Text: Eq + Hash>(all: impl Iterator<Item = (T, Text)>) -> Vec<(Text, Vec<T>)> {
     let mut indices: HashMap<Text, usize> = HashMap::new();
     let mut groups: Vec<Vec<T>> = Vec::new();

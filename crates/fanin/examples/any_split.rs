@@ -1,5 +1,5 @@
-//! Fills only the rows 300 to 399 of a matrix, from the native stream. Compares these rows with the rows 300 to 399 of
-//! the same matrix, filled as a whole.
+//! Fills only rows 300 to 399 of a matrix, from the native stream. Compares them with the same rows of the whole
+//! matrix.
 
 use fanin::{DType, Native, Stream as _, TensorMut, init};
 

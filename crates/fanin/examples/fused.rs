@@ -1,5 +1,5 @@
-//! Initializes a fused parameter: the weights of the queries, keys and values of grouped-query attention in one matrix.
-//! Each of these three blocks has separate fans.
+//! Initializes the fused weight of grouped-query attention. The matrix has three blocks: the weights of the queries,
+//! keys and values. Each block has separate fans.
 
 use fanin::half::bf16;
 use fanin::init::Init;

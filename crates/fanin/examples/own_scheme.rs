@@ -2,8 +2,8 @@
 
 use fanin::{AxisLayout, DType, Distribution, Error, Initializer, Native, Plan, forward_gain};
 
-/// An initializer of N(0, std^2) with `std = gain / sqrt(fan_in)`. The gain is chosen for the nonlinearity
-/// `x * sin(2 * x)`, so that the variance of the signal stays constant from layer to layer (see [`forward_gain`]).
+/// An initializer of N(0, std^2) with `std = gain / sqrt(fan_in)`. `gain` is the [`forward_gain`] of the nonlinearity
+/// `x * sin(2 * x)`. This gain keeps the variance of the signal constant from layer to layer.
 struct Wavelet;
 
 impl Initializer for Wavelet {

@@ -1,4 +1,4 @@
-//! A token with which one thread cancels a fill that runs in another thread.
+//! A token that cancels a fill from another thread.
 
 use std::any::Any;
 use std::cell::RefCell;
@@ -6,10 +6,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// A token with which one thread cancels a fill that runs in another thread. Interactive programs need such a token to
-/// stop a long fill.
+/// A token that cancels a fill from another thread. Interactive programs can use it to stop a long fill.
 ///
-/// Clones share one state, so cancelling a token also cancels all clones of the token.
+/// Clones share one state. Cancelling a token therefore also cancels its clones.
 ///
 /// ```
 /// use fanin::{CancelToken, Torch, init};
@@ -29,8 +28,8 @@ impl CancelToken {
         Self::default()
     }
 
-    /// Cancels all work that runs in [`CancelToken::run`] of this token or of a clone. A running fill ends within
-    /// milliseconds. A cancelled token cannot be reset.
+    /// Cancels this token and its clones. All work in their [`CancelToken::run`] is cancelled: a running fill ends
+    /// within milliseconds. A cancelled token cannot be reset.
     pub fn cancel(&self) {
         self.0.store(true, Ordering::Relaxed);
     }
@@ -40,20 +39,20 @@ impl CancelToken {
         self.0.load(Ordering::Relaxed)
     }
 
-    /// Runs `work`, and cancels it if the token is cancelled. Returns the result of `work`, or `None` if the token was
-    /// cancelled before `work` ended.
+    /// Runs `work` so that this token can cancel it. Returns the result of `work`, or `None` if the token was cancelled
+    /// before `work` ended.
     ///
-    /// After `None`, some values may have been written. If `work` was drawing from a generator, the state of this
-    /// generator is unspecified, so the generator must not be used again.
+    /// After `None`, some values may have been written. If `work` was drawing from a generator, do not use this
+    /// generator again: its state is unspecified.
     ///
     /// The token applies to the calling thread only. If `work` starts other threads, each of these threads must call
-    /// `run` as well. `work` should not wait for a rayon pool, because the waiting thread may execute unrelated jobs of
-    /// the pool, and a cancellation would cancel these jobs too. A fill that uses several threads follows both rules
-    /// itself.
+    /// `run` as well. `work` should not wait for a rayon pool. During the wait, the pool may execute unrelated jobs on
+    /// this thread, and a cancellation would cancel these jobs too. A fill that uses several threads follows both
+    /// rules.
     ///
     /// Cancellation unwinds the stack like a panic, but prints nothing. A fill checks the token every few milliseconds,
-    /// and unwinds if the token has been cancelled. `run` catches the unwinding. A program that is built with
-    /// `panic = "abort"` therefore aborts when a token is cancelled.
+    /// and unwinds if the token is cancelled. `run` catches the unwinding. If a program is built with
+    /// `panic = "abort"`, a cancelled fill therefore aborts the program.
     pub fn run<R>(&self, work: impl FnOnce() -> R) -> Option<R> {
         match catch_unwind(AssertUnwindSafe(|| CurrentToken(Some(self.clone())).run(work))) {
             Ok(result) => (!self.is_cancelled()).then_some(result),
@@ -70,14 +69,13 @@ thread_local! {
     static CURRENT: RefCell<Option<CancelToken>> = const { RefCell::new(None) };
 }
 
-/// The token that can cancel the work of a thread, or `None` if the thread has no token. If a fill starts more threads,
-/// these threads must run with the token of the thread that called the fill.
+/// The token of a thread, or `None`. If a fill starts threads, they must run with the token of the calling thread.
 #[derive(Clone)]
 pub(crate) struct CurrentToken(Option<CancelToken>);
 
 impl CurrentToken {
-    /// No token. A thread that waits for a thread pool must have no token. The pool may execute unrelated work on the
-    /// waiting thread, and a token must not cancel this work.
+    /// No token. A thread must have no token while it waits for a thread pool, because the pool may execute unrelated
+    /// work on this thread.
     pub(crate) const NONE: Self = Self(None);
 
     /// Returns the token of the calling thread.
@@ -85,8 +83,8 @@ impl CurrentToken {
         Self(CURRENT.with_borrow(Clone::clone))
     }
 
-    /// Runs `work` on the calling thread with this token, and then restores the previous token of the thread. If this
-    /// token is already cancelled, the function unwinds as [`check`] does, without calling `work`.
+    /// Runs `work` with this token, and then restores the thread's previous token. If this token is already cancelled,
+    /// unwinds without calling `work`.
     pub(crate) fn run<R>(&self, work: impl FnOnce() -> R) -> R {
         /// Restores the previous token of the thread when dropped, also after a panic.
         struct Restore(Option<CancelToken>);

@@ -112,8 +112,8 @@ pub enum Error {
         /// The shape given.
         shape: Vec<usize>,
     },
-    /// The structure of the scheme (blocks, a stack or a matrix) does not fit the shape or the axis layout. For
-    /// example, the sizes of the blocks do not add up to the size of the axis, or the axis does not exist.
+    /// The blocks, the stack or the matrix of the scheme does not fit the shape or the axis layout. For example, the
+    /// sizes of the blocks do not add up to the size of the axis, or the axis does not exist.
     #[error("{scheme}: {reason} (the shape is {shape:?})")]
     Blocks {
         /// The name of the scheme in specs.
@@ -124,8 +124,8 @@ pub enum Error {
         shape: Vec<usize>,
     },
     /// [`Plan::new`](crate::Plan::new) was called with [`Distribution::Blocks`](crate::Distribution::Blocks) or
-    /// [`Distribution::Mapped`](crate::Distribution::Mapped). `Blocks` does not contain the plans of its blocks.
-    /// `Mapped` does not contain the plan of the values to which its functions are applied.
+    /// [`Distribution::Mapped`](crate::Distribution::Mapped). A plan with such a distribution requires other plans: the
+    /// plans of the blocks, or the plan of the argument of the functions.
     #[error(
         "a distribution alone does not describe a tensor of blocks or of mapped values: use an initializer such as init::blocks or init::mapped (the shape is {shape:?})"
     )]
@@ -133,9 +133,10 @@ pub enum Error {
         /// The shape given.
         shape: Vec<usize>,
     },
-    /// A function such as `exp` cannot be applied to this distribution, because the values of the distribution depend
-    /// on each other (as in `orthogonal`). The error is also returned if too many functions are nested (see
-    /// [`Functions::MAX_LEN`](crate::Functions::MAX_LEN)).
+    /// A function such as `exp` cannot be applied to this distribution, or too many functions are nested. The argument
+    /// must be constant, uniform, normal, truncated normal, log-uniform, `arange`, or a function of one of these. For
+    /// example, `orthogonal` is not allowed, because its values depend on each other. At most
+    /// [`Functions::MAX_LEN`](crate::Functions::MAX_LEN) functions can be nested.
     #[error(
         "{function}: its argument must be constant, uniform, normal, trunc_normal, log_uniform, arange or a function of one of these; at most 4 functions can be nested"
     )]
@@ -332,8 +333,8 @@ impl From<SpecError> for Error {
 impl std::str::FromStr for DType {
     type Err = SpecError;
 
-    /// Parses the name of an element type in the spelling of fanin, torch or safetensors, such as `f16`, `float16`,
-    /// `torch.half`, `F16`, `float8_e4m3fn` or `F8_E4M3`. The case of letters does not matter.
+    /// Parses the name of an element type, in upper or lower case. The name is spelled as in fanin, torch or
+    /// safetensors, such as `f16`, `float16`, `torch.half`, `F16`, `float8_e4m3fn` or `F8_E4M3`.
     fn from_str(name: &str) -> Result<Self, Self::Err> {
         match name.to_ascii_lowercase().trim_start_matches("torch.") {
             "f32" | "float32" | "float" => Ok(DType::F32),
@@ -357,8 +358,7 @@ fn suggested(suggestion: &Option<&'static str>) -> String {
     suggestion.map(|name| format!(": did you mean {name}?")).unwrap_or_default()
 }
 
-/// Returns "did you mean NAME?" with the most similar candidate. If no candidate is similar to `name`, returns the
-/// result of `otherwise`.
+/// Returns "did you mean NAME?" with the candidate most similar to `name`, or `otherwise()` if none is similar.
 pub(crate) fn did_you_mean_or<'a>(
     name: &str,
     candidates: impl IntoIterator<Item = &'a str>,
@@ -367,11 +367,11 @@ pub(crate) fn did_you_mean_or<'a>(
     nearest(name, candidates).map_or_else(otherwise, |candidate| format!("did you mean {candidate}?"))
 }
 
-/// Returns the candidate that is most similar to `name`, for "did you mean" in error messages. Returns `None` if no
-/// candidate is similar.
+/// Returns the candidate most similar to `name`, or `None` if no candidate is similar. Error messages use the result
+/// for "did you mean".
 ///
-/// A candidate is similar if its Damerau-Levenshtein distance from `name` is at most `1 + n / 4` (rounded down),
-/// where `n` is the length of the shorter name in bytes. `name` is converted to lower case before the comparison.
+/// `name` is converted to lower case first. A candidate is similar if its Damerau-Levenshtein distance from `name` is
+/// at most `1 + n / 4` (rounded down). `n` is the length of the shorter text in bytes.
 ///
 /// ```
 /// assert_eq!(fanin::nearest("nromal", ["uniform", "normal"]), Some("normal"));

@@ -2,9 +2,10 @@
 
 use crate::nonlinearity::Nonlinearity;
 
-/// The gain by which a weight or its standard deviation is multiplied: a number, or the gain of a nonlinearity.
+/// The gain argument of a scheme: a number, or the gain of a nonlinearity. The scheme multiplies the weight or its
+/// standard deviation by the gain.
 ///
-/// The setters of schemes take `impl Into<Gain>`, so both `gain(2.0)` and `gain(Nonlinearity::Relu)` work.
+/// The setters take `impl Into<Gain>`, so both `gain(2.0)` and `gain(Nonlinearity::Relu)` work.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
 pub enum Gain {

@@ -32,11 +32,12 @@
 //! initializer  --(shape, dtype)-->  plan  --(stream)-->  values
 //! ```
 //!
-//! 1. An *initializer* ([`init`], [`Initializer`]) is a scheme, such as `kaiming_normal`, with its arguments.
+//! 1. A *scheme* is a named method, such as `kaiming_normal`. An *initializer* ([`init`], [`Initializer`]) is a scheme
+//!    with its arguments.
 //! 2. [`Initializer::resolve`] returns the [`Plan`] of an initializer for a shape and a [`DType`]. The plan has the
-//!    [`Distribution`] with all its parameters, the [`Fans`] and the [`Warning`]s. Invalid arguments and shapes return an
-//!    [`Error`] in this step, before any value is generated.
-//! 3. A [`Stream`] fills memory according to the plan. The memory is a [`TensorMut`], contiguous or strided. Its
+//!    [`Distribution`] with all its parameters, the [`Fans`] and the [`Warning`]s. This step returns an [`Error`] for
+//!    invalid arguments and shapes, before any value is generated.
+//! 3. A [`Stream`] fills a [`TensorMut`] according to the plan. The memory of the tensor is contiguous or strided. The
 //!    [`Element`]s are `f32`, `f64`, [`half::f16`], [`half::bf16`], [`F8E4M3`] or [`F8E5M2`]. [`Values`] is a mutable
 //!    slice whose element type is known only at run time.
 //!
@@ -45,8 +46,8 @@
 //!
 //! # Streams
 //!
-//! * The **native stream** ([`Native`]) is counter-based (Philox): a value depends only on the seed, the tensor's name and the
-//!   index.
+//! * The **native stream** ([`Native`]) is counter-based (Philox): a value depends only on the seed, the tensor's name
+//!   and the index.
 //! * The **torch stream** ([`Torch`]) is PyTorch's CPU generator (MT19937), bit for bit.
 //!
 //! With the feature `rand_core`, the stream `FromRng` takes its random words from any random number generator.
@@ -57,11 +58,15 @@
 //! | [`Torch`] | the values of torch; after a fill, the generator also has torch's state | yes, except for orthogonal matrices |
 //! | `FromRng` | computed from the words of the caller's generator | no |
 //!
-//! A model is filled tensor by tensor. [`Native::tensor`] returns the stream of one tensor, a [`NativeTensor`];
-//! [`canonical_name`] removes the parts of a name that PyTorch's wrapper modules add. [`Native::model`] returns a
-//! [`NativeModel`]. A [`NativeModel`] also returns the streams of tensors, but returns an error if two tensors have the
-//! same name. [`Prepared`] fills several regions of one tensor. The work that all regions need is then done only once.
-//! [`Threads`] and [`Team`] set which threads a fill uses. A [`CancelToken`] cancels a running fill.
+//! A model is filled tensor by tensor:
+//!
+//! * [`Native::tensor`] returns the stream of one tensor, a [`NativeTensor`].
+//! * [`Native::model`] returns a [`NativeModel`]. Its method `tensor` also returns the stream of a tensor, but returns
+//!   an error if the same name is requested twice.
+//! * [`canonical_name`] removes the parts of a name that PyTorch's wrapper modules add, such as `_orig_mod`.
+//! * [`Prepared`] fills several regions of one tensor. The work that all regions need is done only once.
+//! * [`Threads`] and [`Team`] set which threads a fill uses.
+//! * [`CancelToken`] cancels a running fill.
 //!
 //! # torch.nn.init by name
 //!
@@ -118,16 +123,17 @@
 //! | `blocks` | [`init::blocks`] | fused parameters: `blocks(4096: xavier_uniform, 1024: xavier_uniform)` |
 //! | `stacked` | [`init::stacked`] | stacked parameters: `stacked(orthogonal)` for `[expert, out, in]` |
 //!
-//! The spec `lora_a` is a synonym of `linear_default`, and `lora_b` is a synonym of `zeros`. These specs initialize the two
-//! matrices of LoRA.
+//! The spec `lora_a` is a synonym of `linear_default`, and `lora_b` is a synonym of `zeros`. These specs initialize the
+//! two matrices of LoRA.
 //!
 //! Arguments that many schemes share:
 //!
-//! * The axis layout, `layout` in specs, defines which axes of a weight are inputs and outputs: [`AxisLayout`],
-//!   [`Axes`], [`AxisRole`], [`Fans`], [`Fan`]. `groups` is the number of groups of a convolution.
-//! * A [`Gain`] is a number, or the gain of a [`Nonlinearity`]. If torch defines a gain for the nonlinearity, as for
-//!   `gain=relu`, the value is torch's. Other gains, such as `gain=gelu` and `gain=forward(tanh)`, are computed by
-//!   [`forward_gain`].
+//! * The axis layout (`layout` in specs) defines which axes of a weight are inputs and which are outputs. See
+//!   [`AxisLayout`], [`Axes`], [`AxisRole`], [`Fans`] and [`Fan`].
+//! * `groups` is the number of groups of a convolution.
+//! * A [`Gain`] is a number, or the gain of a [`Nonlinearity`]. Some gains, such as `gain=relu`, are in torch's table
+//!   (`calculate_gain`). The others, such as `gain=gelu` and `gain=forward(tanh)`, are forward gains
+//!   ([`forward_gain`]).
 //! * [`scaling`] has the factors that scale a standard deviation with the depth or the width of a model. A spec calls a
 //!   factor as a function: `normal(std=0.02*gpt2_residual(n_layer))`.
 //! * [`Truncation`] is the algorithm that generates truncated normal values.
@@ -136,17 +142,23 @@
 //!
 //! # Further modules
 //!
-//! [`region`] splits a region of a tensor into contiguous runs of elements. [`rng`] has the generators of random words.
-//! [`streams`] documents each stream in full. [`linalg`] computes singular values and scalar products. [`interop`]
-//! connects fanin with other crates. [`element_count`] counts the elements of a shape. [`nearest`] suggests a
-//! correction for a misspelled name. [`SpecError`] is the error of a spec that cannot be parsed. [`Level::run`] runs a
-//! [`Vectorized`] computation with the SIMD instructions of the CPU.
+//! * [`region`] splits a region of a tensor into contiguous runs of elements.
+//! * [`rng`] has the generators of random words.
+//! * [`streams`] documents each stream in full.
+//! * [`linalg`] computes singular values and scalar products.
+//! * [`interop`] connects fanin with other crates.
+//! * [`element_count`] returns the number of elements of a shape.
+//! * [`nearest`] suggests a correction for a misspelled name.
+//! * [`SpecError`] is the error of a spec that cannot be parsed.
+//! * [`Level::run`] runs a [`Vectorized`] computation with the SIMD instructions of the CPU.
 //!
 //! # Features
 //!
-//! * `rayon` (default): fills use all cores ([`Threads`]). Without this feature, every fill runs on the calling thread.
+//! * `rayon` (default): fills use all cores ([`Threads`]). Without this feature, a fill runs on the calling thread,
+//!   unless the caller provides a [`Team`] of threads.
 //! * `ndarray`: the module `interop::ndarray` fills and creates arrays of the crate ndarray.
-//! * `rand_core`: the generators implement the traits of rand_core, and the stream `FromRng` fills from any generator.
+//! * `rand_core`: the generators of fanin implement the traits of rand_core. The stream `FromRng` takes its words from
+//!   any generator with these traits.
 //!
 //! # Stability
 //!

@@ -47,11 +47,11 @@ impl LayerShape {
         let sizes = |role: AxisRole| {
             shape.iter().zip(&roles).filter(move |(_, of)| **of == role).map(|(size, _)| *size)
         };
-        let (all_groups, channels) = match layout {
-            AxisLayout::InOut => (AxisRole::In, "input"),
-            _ => (AxisRole::Out, "output"),
-        };
         if !matches!(layout, AxisLayout::Axes(_)) {
+            let (all_groups, channels) = match layout {
+                AxisLayout::InOut => (AxisRole::In, "input"),
+                _ => (AxisRole::Out, "output"),
+            };
             let count = sizes(all_groups).product::<usize>();
             if groups == 0 || !count.is_multiple_of(groups) {
                 return Err(Error::Request(format!(
@@ -60,13 +60,11 @@ impl LayerShape {
                 )));
             }
         }
-        // This call checks that an explicit layout matches the shape, and that the fans fit a usize.
-        layout.grouped_fans(shape, groups)?;
-        let channels = |role: AxisRole| {
-            let count = sizes(role).product::<usize>();
-            if role == all_groups { count / groups } else { count }
-        };
-        let (inputs, outputs) = (channels(AxisRole::In), channels(AxisRole::Out));
+        let Fans { fan_in, fan_out } = layout.grouped_fans(shape, groups)?;
+        let size = sizes(AxisRole::Kernel).product::<usize>();
+        // A kernel without positions has no inputs and no outputs.
+        let channels = |fan: usize| fan.checked_div(size).unwrap_or(0);
+        let (inputs, outputs) = (channels(fan_in), channels(fan_out));
         Ok(Some(Self { layout, groups, inputs, outputs, kernel: sizes(AxisRole::Kernel).collect() }))
     }
 
@@ -140,6 +138,8 @@ mod tests {
             // ConvTranspose2d(64, 32, 4, groups=2): a group has 32 input channels and 16 output channels.
             (&[64, 16, 4, 4], AxisLayout::InOut, 2, 512, 256),
             (&[3, 3, 16, 128], AxisLayout::KernelInOut, 4, 144, 288),
+            // The same ConvTranspose2d, with explicit axes.
+            (&[64, 16, 4, 4], "iokk".parse().unwrap(), 2, 512, 256),
         ] {
             let layer = LayerShape::of(shape, layout, groups).unwrap().unwrap();
             assert_eq!(layer.fans(), Fans { fan_in, fan_out }, "{shape:?} {layout} {groups}");

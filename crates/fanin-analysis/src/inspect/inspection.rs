@@ -1,5 +1,6 @@
 //! Inspects the tensors of a checkpoint.
 
+use fanin::{Distribution, Plan};
 use fanin_checkpoint::{Checkpoint, Progress};
 use fanin_recipe::{Entry, Manifest, Planned, StoredType};
 
@@ -203,7 +204,11 @@ impl TensorInspection {
         let expected = plan.and_then(|plan| expected::counts(plan, &edges, &stats));
         let histogram = Histogram { edges, counts, planned: expected };
         let reference = plan.and_then(|plan| references.get(plan));
-        let std_error = reference.and_then(|reference| expected::std_error(reference, entry.values() as u64));
+        let random = match plan.map(Plan::distribution) {
+            Some(Distribution::Sparse { zeros, .. }) => entry.values() - zeros * entry.shape[1],
+            _ => entry.values(),
+        };
+        let std_error = reference.and_then(|reference| expected::std_error(reference, random as u64));
         let mut tensor =
             Self { entry, planned, std_error, stats, histogram, spectrum: None, warnings: Vec::new() };
         if spectra && !tensor.has_large_spectrum() {

@@ -22,9 +22,10 @@ def local_regions(module):
 
 
 def digest(ranks):
-    """Returns the SHA-256 of all global tensors, in the order of their names. `ranks` has a `local_regions` result per rank.
+    """Returns the SHA-256 of all global tensors, in the order of their names.
 
-    Asserts that at least one rank holds each element, and that all ranks that hold an element have the same value.
+    `ranks` has one result of `local_regions` for each rank. Asserts that the regions cover all tensors, and that
+    overlapping regions have equal values.
     """
     tensors = {}
     for parts in ranks:

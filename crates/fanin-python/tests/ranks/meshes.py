@@ -1,6 +1,6 @@
 """Fills `EveryScheme` by sharded_init and by init_module, on several meshes of up to six ranks.
 
-Prints the digests of the weights. Also compares the regions that fanin computes with the rows that torch gives to each rank.
+Prints the digests of the weights. Also asserts that the regions that fanin computes agree with torch's sharding.
 """
 
 import json
@@ -24,7 +24,7 @@ from fanin.torch._regions import local_of, regions_of, view_of
 rank, count, folder = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
 torch.set_num_threads(1)
 
-#: The names and sizes of each mesh's dimensions. A mesh of n ranks consists of the ranks 0..n (n exclusive).
+#: The dimensions of each mesh (name -> size). A mesh of n ranks consists of the ranks 0..n (n exclusive).
 MESHES = {
     "fsdp 2": {"fsdp": 2},
     "fsdp 3": {"fsdp": 3},
@@ -50,8 +50,7 @@ def split(model, mesh, names):
     data = [name for name in names if name != "tp"]
     if data:
         submesh = mesh[tuple(data)] if len(data) > 1 else mesh[data[0]]
-        # On the mesh "fsdp 2", `thin` is sharded along dimension 1. FSDP2 requires that the number of ranks
-        # divides the size of this dimension.
+        # The mesh "fsdp 2" tests Shard(1). FSDP2 then requires that dimension 1 is divisible by the number of ranks.
         fully_shard(model.thin, mesh=submesh, shard_placement_fn=lambda p: Shard(1) if "fsdp 2" in case else Shard(0))
         fully_shard(model.embed, mesh=submesh)
         fully_shard(model, mesh=submesh)

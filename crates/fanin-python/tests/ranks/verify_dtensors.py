@@ -1,6 +1,6 @@
 """Verifies DTensors on several ranks, and prints the results.
 
-If a seed is given, each rank compares its own region with the values that the seed gives.
+With a seed, each rank verifies only its own region, without communication.
 """
 
 import json

@@ -1,6 +1,6 @@
-"""Fills models that are wrapped by DDP, FSDP1 or FSDP2 with CPU offload, or are split as DeepSpeed ZeRO-3 splits them.
+"""Fills models under DDP, FSDP1, FSDP2 with CPU offload, and an imitation of DeepSpeed ZeRO-3.
 
-Compares the values of this rank with the values of a single process. Prints the number of comparisons and all errors.
+Compares the values with those of a single process. Prints the number of comparisons and the expected errors.
 """
 
 import enum
@@ -261,8 +261,8 @@ for attribute, value in {
     setattr(net.head.weight, attribute, value)
     error(attribute, lambda: fanin.torch.init_module(net, RECIPE))
     setattr(net.head.weight, attribute, before)
-# While a parameter is gathered, the whole parameter and this rank's partition are both filled, because ZeRO-3 later frees the whole
-# parameter and keeps only the partitions.
+# If a parameter is gathered, init_module fills the whole parameter and this rank's partition. ZeRO-3 later frees the
+# whole parameter and keeps the partition.
 net.head.weight.data = torch.zeros(net.head.weight.ds_shape)
 net.head.weight.ds_status = Status.AVAILABLE
 net.head.weight.ds_tensor.fill_(0)

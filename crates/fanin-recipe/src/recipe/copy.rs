@@ -10,20 +10,20 @@ use fanin::init::Init;
 pub struct Copy {
     /// The name of the source tensor. `None` if both tensors have the same name.
     pub from: Option<String>,
-    /// The values of the model's tensor outside the shape of the source tensor. If `None`, the source tensor is
-    /// repeated to fill the model's tensor, whose shape must end with the shape of the source tensor. For example, a
-    /// source tensor of shape `[4, 8]` is repeated 3 times in a tensor of shape `[3, 4, 8]`.
+    /// The values of the model's tensor outside the shape of the source tensor. They are required if the model's
+    /// tensor is longer along some axes. They are not used if the shape of the model's tensor ends with the shape of
+    /// the source tensor. The source tensor is then repeated, for example 3 times from shape `[4, 8]` to `[3, 4, 8]`.
     pub rest: Option<Rest>,
 }
 
-/// The values of the model's tensor outside the shape of the source tensor, for example in the rows of new tokens.
+/// The values outside the shape of the source tensor, for example the embedding rows of new tokens.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Rest {
-    /// Values of an initializer. The initializer is planned for the whole tensor, and only the values outside the shape
-    /// of the source tensor are used.
+    /// Values of an initializer. The values are drawn for the shape of the model's tensor. The values inside the shape
+    /// of the source tensor are not used.
     Init(Init),
-    /// Rows from the multivariate normal distribution with the mean of the copied rows and 1e-9 times their covariance.
-    /// In transformers, `resize_token_embeddings(mean_resizing=True)` draws new rows from this distribution.
+    /// New rows from a multivariate normal distribution. The distribution has the mean of the copied rows, and 1e-9
+    /// times their covariance. Source: `resize_token_embeddings(mean_resizing=True)` in transformers.
     MeanResizing,
 }
 
@@ -42,8 +42,8 @@ impl fmt::Display for Copy {
 /// The arguments of `copy` as they are written in a recipe.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct CopyRule {
-    /// The template of the name of the tensor to copy from. In a template, `$1` is replaced by the text that the first
-    /// wildcard of the pattern matches, and an expression in braces, such as `{layer-16}`, by its value.
+    /// A template for the name of the source tensor. `$1` stands for the match of the pattern's first wildcard, and
+    /// `{layer-16}` for the value of the expression.
     pub(super) from: Option<String>,
     pub(super) rest: Option<String>,
 }

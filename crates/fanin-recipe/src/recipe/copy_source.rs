@@ -10,8 +10,8 @@ pub(super) enum CopyError {
     Template(String),
 }
 
-/// Resolves a `copy` rule for one parameter: computes the name of the source tensor, and parses `rest`. `scope`
-/// contains the variables of the parameter. `matched` is the name that `pattern` matches.
+/// Computes the name of the source tensor, and parses `rest`. `matched` is the canonical name of the parameter, which
+/// `pattern` matches.
 pub(super) fn resolve(
     rule: &CopyRule,
     pattern: &Pattern,

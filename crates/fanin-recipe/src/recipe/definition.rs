@@ -15,8 +15,9 @@ pub(super) const KEYS: [&str; 5] = ["extends", "vars", "init", "dtype", "tie"];
 
 /// A parsed recipe: rules that map patterns of parameter names to initializers.
 ///
-/// The first rule whose pattern matches the name of a parameter is applied to the parameter. If the recipe extends
-/// another recipe, this struct contains the rules, variables and ties of both recipes.
+/// The first rule whose pattern matches the name of a parameter applies to the parameter. A recipe that extends another
+/// recipe also contains the rules, variables and ties of the other recipe, except those that it replaces. For example,
+/// a rule replaces the inherited rule with the same pattern.
 #[derive(Debug, Clone)]
 pub struct Recipe {
     pub(super) source: Arc<Source>,

@@ -18,8 +18,7 @@ impl Recipe {
     /// same way.
     ///
     /// If this recipe extends no other recipe, the result is the text of this recipe. Otherwise the result does not
-    /// contain unused rules, variables and ties. A base recipe (`extends`) may contain unused rules, variables and
-    /// ties, which would be errors in the result.
+    /// contain unused rules, variables and ties. These are allowed in a base recipe, but would be errors in the result.
     pub fn flatten(&self, manifest: &Manifest) -> String {
         let Some(base) = &self.base else { return self.text().to_owned() };
         let names: HashSet<&str> = manifest.entries.iter().map(|entry| entry.name.as_str()).collect();

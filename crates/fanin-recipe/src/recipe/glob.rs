@@ -69,9 +69,8 @@ impl Glob {
         Ok(Self { tokens })
     }
 
-    /// Returns the text that each wildcard or group of the pattern matches in `name`, or `None` if the pattern does not
-    /// match `name`. If several matches are possible, the first wildcard matches as little as possible, then the
-    /// second, and so on.
+    /// Returns the text that each wildcard or group matches in `name`, or `None` if the pattern does not match. Earlier
+    /// wildcards match as little as possible: in `a.b.c.w`, the wildcards of `*.*.w` match `a` and `b.c`.
     pub(in crate::recipe) fn captures<'a>(&self, name: &'a str) -> Option<Vec<&'a str>> {
         let mut captures = Vec::new();
         let mut start = 0;
@@ -89,8 +88,8 @@ impl Glob {
 
     /// Returns true if the pattern matches `name`.
     pub(in crate::recipe) fn matches(&self, name: &str) -> bool {
-        // Most patterns end with literal characters, not with a wildcard, and most names do not end with these
-        // characters. For a model with very many tensors, this check makes drafting a recipe several times faster.
+        // Most names fail this fast check. For a model with very many tensors, it makes drafting a recipe several times
+        // faster.
         if let Some(Token::Text(text)) = self.tokens.last()
             && !name.ends_with(text.as_str())
         {
@@ -100,8 +99,8 @@ impl Glob {
     }
 }
 
-/// Replaces an alternative of a group by one token [`Token::Number`] if the alternative is a range such as `0..11`.
-/// Returns any other alternative unchanged. Returns an error message if the range is empty.
+/// Replaces a range such as `0..11` by one [`Token::Number`]. Returns any other alternative unchanged. An empty range
+/// such as `7..3` is an error.
 fn number_range(tokens: Vec<Token>) -> Result<Vec<Token>, String> {
     let [Token::Text(text)] = tokens.as_slice() else { return Ok(tokens) };
     let number = |text: &str| text.parse::<u64>().ok().filter(|number| number.to_string() == text);
@@ -121,8 +120,8 @@ fn push_text(tokens: &mut Vec<Token>, character: char) {
     }
 }
 
-/// Parses a class of characters. The opening bracket is already parsed. As in a shell, a closing bracket at the
-/// beginning and a dash at the beginning or at the end are characters of the class.
+/// Parses a character class after its opening bracket. As in a shell, `[]a]` contains `]`, and both `[-a]` and `[a-]`
+/// contain `-`.
 fn class(characters: &mut std::str::Chars<'_>) -> Result<Token, String> {
     let unclosed = "'[' without ']'";
     let is_negated = characters.as_str().starts_with(['!', '^']);
@@ -151,16 +150,15 @@ fn class(characters: &mut std::str::Chars<'_>) -> Result<Token, String> {
     }
 }
 
-/// Returns every offset at which a match of all tokens can end, if the match starts at one of the offsets `starts`. All
+/// Returns the offsets at which a match of all `tokens` can end. The match can start at any offset in `starts`. All
 /// offsets are in bytes, in ascending order.
 ///
-/// The function keeps all possible offsets, so its time is polynomial in the lengths of the pattern and the name.
-/// Backtracking could take exponential time.
+/// Keeping all possible offsets takes polynomial time. Backtracking could take exponential time.
 fn ends_of_all(tokens: &[Token], name: &str, starts: Vec<usize>) -> Vec<usize> {
     tokens.iter().fold(starts, |starts, token| ends(token, name, &starts))
 }
 
-/// Returns every offset at which a match of one token can end, if the match starts at one of the offsets `starts`.
+/// Returns the offsets at which a match of `token` can end. The match can start at any offset in `starts`.
 fn ends(token: &Token, name: &str, starts: &[usize]) -> Vec<usize> {
     let after_character = |accepts: &dyn Fn(char) -> bool| {
         let end = |&start: &usize| {

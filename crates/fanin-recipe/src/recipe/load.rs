@@ -15,12 +15,19 @@ use crate::models::{MODELS, Model, nearest_model};
 impl Recipe {
     /// Parses a recipe. If the recipe extends another recipe (its base recipe), loads the base recipe too.
     ///
-    /// Error messages show `path`. If the value of `extends` is a recipe file, its path is relative to the folder
-    /// that contains `path`.
+    /// Error messages show `path`. If `extends` names a recipe file, the name is relative to the parent folder of
+    /// `path`.
     ///
     /// # Errors
-    /// Returns [`Error::Recipe`] if the TOML is invalid, if a key or a value is unknown, if the base recipe does not
-    /// exist, or if recipes extend each other in a cycle. Each diagnostic has a line and a column.
+    /// Returns [`Error::Io`] if the base recipe cannot be read. Returns [`Error::Recipe`], with a line and a column in
+    /// each diagnostic, in these cases:
+    ///
+    /// - The TOML is invalid, a key is unknown, or a value is invalid.
+    /// - The recipe has no rules.
+    /// - The canonical tensor of a tie is itself tied.
+    /// - The base recipe does not exist, or is outside the folder of the recipe.
+    /// - The recipe has a base recipe, and defines a new variable that no rule uses.
+    /// - Recipes extend each other in a cycle.
     pub fn parse(text: &str, path: &Path) -> Result<Self> {
         load(text, path, &Chain(vec![Link::File(canonical(path))]))
     }
@@ -41,8 +48,7 @@ impl Recipe {
     pub fn built_in(model: &Model) -> Result<Self> {
         let chain = Chain(vec![Link::BuiltIn(model.recipe_name)]);
         let mut recipe = load(model.recipe_toml, Path::new(model.recipe_name), &chain)?;
-        // The ties are marked as inherited, because only inherited ties need not be used. For example, a checkpoint
-        // without the head may lack both tensors of a tie.
+        // Inherited ties may be unused. For example, a checkpoint without the head may lack both tensors of a tie.
         recipe.ties.iter_mut().for_each(|tie| tie.inherited = true);
         recipe.model = Some(model.name);
         Ok(recipe)
@@ -69,11 +75,8 @@ impl Recipe {
         Err(Error::UnknownRecipe { name: name.to_owned(), suggestion: nearest_model(name) })
     }
 
-    /// Adds the rules, variables and ties of `base`, the recipe that this recipe extends. The rules of `base` are added
-    /// after the rules of this recipe.
-    ///
-    /// A rule of this recipe replaces the rule of `base` with the same pattern. A variable replaces the variable with
-    /// the same name, and a tie replaces the tie with the same alias.
+    /// Adds the rules, variables and ties of the base recipe `base`. The rules of `base` come last. This recipe
+    /// overrides rules with the same pattern, variables with the same name, and ties with the same alias.
     fn extend_from(&mut self, base: Recipe) -> Result {
         let in_base = |name: &str| base.variables.iter().any(|variable| variable.name == name);
         for variable in self.variables.iter().filter(|variable| !in_base(&variable.name)) {
@@ -110,8 +113,7 @@ impl Recipe {
     }
 }
 
-/// Appends rules of `base` to `own`, and marks the appended rules as inherited. Rules whose pattern already occurs in
-/// `own` are not appended.
+/// Appends the rules of `base` whose patterns do not occur in `own`, and marks them as inherited.
 fn inherit<T>(own: &mut Vec<Rule<T>>, base: Vec<Rule<T>>) {
     let patterns: HashSet<&str> = own.iter().map(|rule| rule.pattern.text.as_str()).collect();
     let mut added: Vec<Rule<T>> =
@@ -120,8 +122,8 @@ fn inherit<T>(own: &mut Vec<Rule<T>>, base: Vec<Rule<T>>) {
     own.extend(added);
 }
 
-/// Parses the recipe `text`, adds its base recipe (if the key `extends` names one), and checks the result. The last
-/// element of `chain` identifies the recipe `text`.
+/// Parses the recipe `text`, adds its base recipe (`extends`), and checks the result. The last element of `chain` is
+/// this recipe.
 fn load(text: &str, path: &Path, chain: &Chain) -> Result<Recipe> {
     let is_base = chain.0.len() > 1;
     let (mut recipe, base_span) = parse(text, path, is_base)?;
@@ -135,9 +137,8 @@ fn load(text: &str, path: &Path, chain: &Chain) -> Result<Recipe> {
     Ok(recipe)
 }
 
-/// Loads a base recipe. `name` is the value of `extends`: the name of a built-in model, or the path of a file in the
-/// folder of the recipe that contains `extends`, or below this folder. Any other path is an error, so that a recipe
-/// from an untrusted source cannot read other files. `span` is the position of `name`, for error messages.
+/// Loads the base recipe `name`: a built-in model, or a file in or below the folder of the extending recipe. Any other
+/// path is an error, so that an untrusted recipe cannot read other files. `span` is the position of `name`.
 fn load_base(name: &str, span: &Span, chain: &Chain) -> Result<Recipe> {
     if let Some(model) = Model::find(name) {
         let chain = chain.with(Link::BuiltIn(model.recipe_name), span)?;

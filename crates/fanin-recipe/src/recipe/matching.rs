@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use super::rule::Rule;
 
-/// An index of rules, to find the rules whose patterns match a name. Rules whose pattern has no wildcards are found by
-/// hashing, because a recipe can have very many such rules, one for each tensor.
+/// An index for finding the rules that match a name. Patterns without wildcards are found by hashing, because a recipe
+/// can have one such rule for each tensor.
 pub(super) struct Matching<'a, T> {
     rules: &'a [Rule<T>],
     /// Maps each pattern without wildcards to the index of its rule.

@@ -30,8 +30,8 @@ impl NameNumber {
             return Err(format!("{text:?} must contain {{}} once, at the place of the number"));
         };
         let glob = |pattern: String| Glob::parse(&pattern).map_err(|error| format!("{text:?}: {error}"));
-        // The text can be anywhere in the name. It must begin at the beginning of the name, or after a dot or a slash.
-        // It must end at the end of the name, or before a dot, a slash or an underscore.
+        // A match must start after `.` or `/`, or at the start of the name. It must end before `.`, `/` or `_`, or at
+        // the end of the name.
         let before = glob(format!("{{,*[./]}}{before}"))?;
         let after = glob(format!("{after}{{,[./_]*}}"))?;
         Ok(Self { text: text.to_owned(), before, after })
@@ -46,10 +46,12 @@ impl NameNumber {
     }
 }
 
-/// Returns the index of the layer in `name`, for a recipe that does not define the variable `layer`. A word is a part
-/// of the name between dots or slashes. The index is a whole word, such as `3`, or the number in a word that consists
-/// of one of [`LEVELS`] and a number, such as `layer3` or `stage_2`. If no whole word is a number, a number at the end
-/// of a word and after an underscore also counts, as in `h_3`. If several numbers count, returns all of these numbers.
+/// Returns the index of the layer in `name`, for a recipe that does not define `layer`. The parts of a name are
+/// separated by dots or slashes. These numbers count:
+///
+/// - a part that is a number, as in `h.3.weight`;
+/// - the number in a part that consists of one of [`LEVELS`] and a number, such as `layer3` or `stage_2`;
+/// - if no part is a number, a number after an underscore at the end of a part, as in `h_3.weight`.
 pub(super) fn layer(name: &str) -> Found {
     let bytes = name.as_bytes();
     let begins = |start: usize, separators: &[u8]| start == 0 || separators.contains(&bytes[start - 1]);

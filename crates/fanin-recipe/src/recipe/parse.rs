@@ -17,9 +17,8 @@ use super::tie::Tie;
 use super::variable::{PARAMETER_VARIABLES, Property, RESERVED, Variable, VariableValue};
 use crate::error::{Result, did_you_mean};
 
-/// Parses the text of one recipe. If the recipe extends another recipe, the other recipe is not loaded. Returns the
-/// recipe, and the position of the value of `extends` if the recipe contains this key. `is_base` is true if the recipe
-/// is loaded because another recipe extends it.
+/// Parses the text of one recipe, without its base recipe. Also returns the position of the value of `extends`, or
+/// `None`. `is_base` is true if another recipe extends this recipe.
 pub(super) fn parse(text: &str, path: &Path, is_base: bool) -> Result<(Recipe, Option<Span>)> {
     let source = Arc::new(Source::new(path, text, is_base));
     let span_of = |range: Range<usize>| Span::new(&source, range);
@@ -36,8 +35,8 @@ pub(super) fn parse(text: &str, path: &Path, is_base: bool) -> Result<(Recipe, O
         init_span: span_of(0..0),
     };
     let mut base_span = None;
-    // The order of the rules matters. The table has the order of the text because the feature `preserve_order` of the
-    // crate toml is enabled.
+    // The order of the rules matters. With the feature `preserve_order` of the crate toml, the table keeps the order of
+    // the text.
     for (key, value) in table.get_ref() {
         match (key.get_ref().as_ref(), value.get_ref()) {
             ("extends", DeValue::String(name)) => {
@@ -177,7 +176,7 @@ fn number(
 ) -> Result<VariableValue> {
     let text = source.text.get(range.clone()).unwrap_or_default();
     let span = Span::new(source, range);
-    // In TOML, a number may contain underscores, an integer may have a base such as 0x, and a float may be inf or nan.
+    // `as_str` omits underscores and the prefix of a base, such as `0x`. A TOML float may be inf or nan.
     let number = match value {
         DeValue::Integer(integer) => {
             i64::from_str_radix(integer.as_str(), integer.radix()).ok().map(|number| number as f64)

@@ -16,20 +16,25 @@ use crate::manifest::{Entry, Manifest};
 use crate::stored_type::StoredType;
 
 impl Recipe {
-    /// Plans every tensor of a manifest, with the dtype in the manifest. The result also contains the tensors that are
-    /// copied or skipped.
+    /// Plans every tensor of a manifest, with the dtype in the manifest. The result also contains copied and skipped
+    /// tensors.
     ///
-    /// Each element of `settings` is the name of a variable and a number. The number replaces the value that the recipe
-    /// gives to the variable.
+    /// Each element of `settings` is the name of a variable and a number. The number replaces the variable's value in
+    /// the recipe.
     ///
     /// # Errors
-    /// Returns an error if a setting names a variable that the recipe does not have, if it names a variable whose
-    /// number is read from the parameters' names, or if it contradicts the model. Such an error is reported alone. All
-    /// other mistakes are reported together:
+    /// A setting is an error in three cases:
+    ///
+    /// - the recipe does not have the variable;
+    /// - the variable is a number in the name of each parameter, such as `layer = "encoder.layer.{}"`;
+    /// - the variable is a property of the model, such as `{ count = "*.ln_1.weight" }`, and has another value.
+    ///
+    /// An error of a setting is reported alone. All other mistakes are reported together:
     ///
     /// - parameters that no rule matches;
-    /// - unused rules, variables and ties, except those of a base recipe (`extends`);
-    /// - specs that are invalid or do not fit a tensor (only the first such tensor is reported for each spec);
+    /// - unused rules, variables and ties, except those of a base recipe (`extends`), variables in `settings`, and ties
+    ///   of a built-in recipe;
+    /// - specs that are invalid or do not fit a tensor (only the first such tensor is reported for each rule);
     /// - ties of tensors of different shapes.
     ///
     /// Ties of tensors of different dtypes are reported only if there is no other mistake.
@@ -39,12 +44,16 @@ impl Recipe {
 
     /// Plans every tensor of a manifest, with the dtype in which the tensor will be written.
     ///
-    /// The written dtype is the dtype of the first matching rule of `[dtype]`. If no such rule matches, the written
-    /// dtype is `overall`. If `overall` is `None`, the written dtype is the dtype in the manifest. Integer, complex,
-    /// copied and skipped tensors always keep the dtype in the manifest.
+    /// The written dtype is the first of these dtypes:
+    ///
+    /// - the dtype of the first matching rule of `[dtype]`;
+    /// - `overall`, unless it is `None`;
+    /// - the dtype in the manifest.
+    ///
+    /// Integer, complex, copied and skipped tensors always keep the dtype in the manifest.
     ///
     /// # Errors
-    /// Returns the same errors as [`Recipe::plan`]. Also returns an error if `overall` has no effect, because rules of
+    /// Returns the same errors as [`Recipe::plan`]. Also returns an error if `overall` has no effect: if rules of
     /// `[dtype]` choose the dtype of every drawn tensor.
     pub fn plan_with_dtype(
         &self,
@@ -73,9 +82,8 @@ impl Recipe {
         rule.map_or(&self.init_span, |rule| &rule.span).error(message, remedy)
     }
 
-    /// Plans every tensor. `written_dtype(entry, chosen_dtype)` must return the dtype in which `entry` will be written.
-    /// `chosen_dtype` is the dtype that a rule of `[dtype]` chooses for the entry, or `None` if no such rule matches.
-    /// `written_dtype` is called only for entries whose dtype a recipe may choose.
+    /// Plans every tensor. `written_dtype(entry, chosen_dtype)` must return the dtype to write. `chosen_dtype` is the
+    /// dtype from `[dtype]`, or `None`. Integer, complex, copied and skipped tensors keep their dtype.
     fn plan_all(
         &self,
         manifest: &Manifest,
@@ -192,8 +200,8 @@ fn has_dtype_choice(entry: &Entry) -> bool {
     entry.dtype.integers().is_none() && entry.dtype != StoredType::C64
 }
 
-/// Returns an error if the dtype of an alias is not the dtype of its canonical tensor. `ties[i]` is the tie whose alias
-/// is the tensor `all[i]`, or `None` if there is no such tie.
+/// Returns an error if an alias and its canonical tensor have different dtypes. `ties[i]` is the tie of the tensor
+/// `all[i]`, or `None`.
 fn check_tied_dtypes(all: &[Planned], ties: &[Option<&Tie>]) -> Result {
     let entries: HashMap<&str, &Entry> =
         all.iter().map(|planned| (planned.entry.name.as_str(), &planned.entry)).collect();
@@ -285,8 +293,8 @@ mod tests {
         assert_eq!(of(&[swin], "[2]", two).unwrap(), ["constant(val=25)"]);
         assert_eq!(of(&["params/layers/3/kernel"], "[2]", rule).unwrap(), ["constant(val=3)"]);
         assert_eq!(of(&["params.layers_3.mlp.kernel"], "[2]", rule).unwrap(), ["constant(val=3)"]);
-        // The layers of a `jax.lax.scan` are stacked in one tensor, so the name contains no layer number. In the spec
-        // of a layer, `index` is the number of the layer.
+        // For `jax.lax.scan`, all layers are stacked in one tensor, so its name contains no layer number. Inside
+        // `stacked(...)`, `index` is the layer number.
         let error = of(&["params.layers.kernel"], "[3, 2]", rule).unwrap_err().to_string();
         assert!(error.contains("contains no layer number") && error.contains("stacked"), "{error}");
         let scanned = "[init]\n\"*\" = \"stacked(constant(2*index))\"";

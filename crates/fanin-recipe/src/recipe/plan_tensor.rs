@@ -22,10 +22,8 @@ pub(super) struct ModelContext<'a> {
     pub(super) entries: &'a HashMap<&'a str, &'a Entry>,
 }
 
-/// Plans a tensor with `rule`. `entry` must already have the dtype in which the tensor will be written.
-///
-/// `tie` is the tie whose alias is the tensor, or `None`. `chosen_dtype` is the dtype that a rule of `[dtype]` chooses
-/// for the tensor, or `None`.
+/// Plans a tensor with `rule`. `entry` must have the dtype that will be written. `tie` is the tie whose alias is this
+/// tensor. `chosen_dtype` is the tensor's dtype from `[dtype]`.
 pub(super) fn plan_tensor(
     entry: Entry,
     rule: &Rule<Assignment>,
@@ -72,8 +70,7 @@ pub(super) fn plan_tensor(
     Ok(Planned { entry, pattern, location, action, plan, integer, tied, chosen_dtype })
 }
 
-/// Returns an error if the dtype of the tensor is not an integer dtype, or cannot store every index along the last
-/// axis.
+/// Checks that the tensor has an integer dtype, and that this dtype can store every index along the last axis.
 fn check_arange(entry: &Entry, rule: &Rule<Assignment>) -> Result {
     let dtype = entry.dtype;
     let Some((_, max)) = dtype.integers() else {

@@ -90,8 +90,9 @@ impl Planned {
         }
     }
 
-    /// Returns a description of the tensor for error messages. If the plan comes from a rule, the description is the
-    /// position and the pattern of the rule, and then the tensor's name. Otherwise, it is only the tensor's name.
+    /// Returns a description of the tensor for error messages. If the plan comes from a rule, the description contains
+    /// the position and the pattern of the rule: `r.toml:3:12: "*.bias" for fc.bias`. Otherwise, the description is
+    /// only the tensor's name.
     pub fn description(&self) -> String {
         match &self.location {
             Some(location) => format!("{location}: {:?} for {}", self.pattern, self.entry.name),
@@ -99,8 +100,8 @@ impl Planned {
         }
     }
 
-    /// Returns the canonical name of the tensor: the name to which the tensor is tied, or the name of the tensor if the
-    /// tensor is not tied. On the native stream, the values depend only on the seed and on the canonical name.
+    /// Returns the canonical name of the tensor. This is the name to which the tensor is tied, or its own name if it is
+    /// not tied. On the native stream, the random numbers of the tensor depend only on the seed and the canonical name.
     pub fn source(&self) -> &str {
         self.tied.as_deref().unwrap_or(&self.entry.name)
     }

@@ -66,8 +66,8 @@ impl Assignment {
     /// The words that may be written instead of a spec.
     pub(super) const WORDS: [&'static str; 3] = ["arange", "copy", "skip"];
 
-    /// Returns the assignment for the text of a rule's value. A text that is neither one of [`Self::WORDS`] nor
-    /// `copy(...)` is a spec. If the arguments of `copy` are invalid, returns an error message.
+    /// Returns the assignment for the value of a rule. Any text except `arange`, `skip`, `copy` and `copy(...)` is a
+    /// spec, which is not parsed here. If the arguments of `copy` are invalid, returns an error message.
     pub(super) fn of(text: &str) -> std::result::Result<Self, String> {
         Ok(match text.trim() {
             "arange" => Assignment::Arange,
@@ -79,8 +79,7 @@ impl Assignment {
         })
     }
 
-    /// Returns true if the rule copies or skips the matched tensors. Rules for dtypes do not apply to these tensors. No
-    /// values are drawn for them, except the values of `rest` in `copy(rest=...)`.
+    /// Returns true if the rule copies or skips the matched tensors. Rules of `[dtype]` do not apply to these tensors.
     pub(super) fn keeps_values(&self) -> bool {
         matches!(self, Assignment::Copy(_) | Assignment::Skip)
     }

@@ -108,8 +108,7 @@ fn spec_pattern() -> String {
     format!(r"^\s*({})_?\s*(\([\s\S]*\))?\s*$", names.join("|"))
 }
 
-/// Returns a line for each scheme, with the scheme's signature and formula, and a line for each word that may replace a
-/// spec, with the word's meaning.
+/// Returns a line for each scheme, and for each word of [`Assignment::WORDS`].
 fn descriptions() -> Vec<String> {
     let scheme = |scheme: &Scheme| format!("{}: {}", scheme.signature(), scheme.formula);
     let words = [

@@ -20,16 +20,16 @@ pub(super) enum ScopeError {
     Variable(Diagnostic),
 }
 
-/// The variables that the spec of a parameter can use: the variables of the recipe, and variables such as `fan_in`,
-/// whose values are different for each parameter.
+/// The variables that the spec of a parameter can use: those of the recipe, and those of the parameter, such as
+/// `layer`. The spec parser adds `fan_in` and `fan_out`.
 pub(super) struct Scope<'a> {
     variables: &'a VariableValues,
     entry: &'a Entry,
-    /// The variables whose values are different for each parameter, by name. If this parameter does not have a
-    /// variable, the variable's value is an error: a message and a remedy.
+    /// The values of the variables that depend on the parameter, such as `layer`, by name. A variable that this
+    /// parameter does not have is an error: a message and a remedy.
     own: BTreeMap<&'a str, Result<f64, (String, String)>>,
-    /// The last variable that the spec used but that this parameter does not have, for example `layer` if the name of
-    /// the parameter contains no number.
+    /// The last variable of the spec that this parameter does not have. Example: `layer`, if the parameter's name
+    /// contains no number.
     missing: RefCell<Option<String>>,
     /// The diagnostic of the last variable that the spec used but whose value could not be read from the model.
     failed: RefCell<Option<Diagnostic>>,
@@ -65,8 +65,7 @@ impl<'a> Scope<'a> {
         Self { variables, entry, own, missing: RefCell::new(None), failed: RefCell::new(None) }
     }
 
-    /// Parses a spec in this scope. If the spec uses a variable that the parameter does not have, the error explains
-    /// why the parameter does not have it.
+    /// Parses a spec in this scope. If the parameter does not have a variable of the spec, the error explains why.
     pub(super) fn read(&self, spec: &str) -> Result<Init, ScopeError> {
         self.explained(Init::parse_for(spec, &self.entry.shape, self))
     }
@@ -97,9 +96,9 @@ impl<'a> Scope<'a> {
     }
 }
 
-/// Returns the number that `variable` stands for: the number that was found in the tensor name `name`. The error is a
-/// message and a remedy. `text` is the definition of the variable in the recipe, for example `encoder.layer.{}`, or
-/// empty if the recipe does not define the variable.
+/// Returns the value of `variable`: the number that was found in the tensor name `name`. The error is a message and a
+/// remedy. `text` is the recipe's definition of the variable, such as `encoder.layer.{}`. `text` is empty if the recipe
+/// has no definition.
 fn number_of(variable: &str, name: &str, found: Found, text: &str) -> Result<f64, (String, String)> {
     let place =
         "write the text around the number under [vars], for example layer = \"encoder.layer.{}\"".to_owned();

@@ -21,9 +21,8 @@ pub(super) struct Source {
 }
 
 impl Source {
-    /// Returns the source of a recipe. `is_base` is true if the recipe is loaded because another recipe extends it. If
-    /// `is_base` is true, diagnostics show shorter excerpts of the text, because the user may not have intended to open
-    /// this file.
+    /// Returns the source of a recipe. `is_base` is true if another recipe extends this recipe. Diagnostics then show
+    /// shorter excerpts, because the user may not have intended to open this file.
     pub(super) fn new(path: &Path, text: &str, is_base: bool) -> Self {
         let breaks = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
         let line_starts = [0].into_iter().chain(breaks.map(|(offset, _)| offset + 1)).collect();
@@ -89,11 +88,11 @@ impl Span {
         Error::Recipe(vec![self.diagnostic(message, remedy)])
     }
 
-    /// Converts an error about a spec to an error with one diagnostic. The message of the diagnostic begins with
-    /// `context`. `self` must be the span of the TOML string that contains the spec.
+    /// Converts an error about a spec to an error with one diagnostic. `self` must be the span of the TOML string that
+    /// contains the spec. The message begins with `context`.
     ///
-    /// If the error has an offset into the spec, the diagnostic marks the word or the character at this offset.
-    /// Otherwise the diagnostic marks the whole span.
+    /// The diagnostic marks the word or the character at the error's offset. If the error has no offset, the diagnostic
+    /// marks the whole span.
     pub(super) fn spec_error(&self, context: &str, error: fanin::Error) -> Error {
         let context = if context.is_empty() { String::new() } else { format!("{context}: ") };
         let fanin::Error::Spec(error) = error else {
@@ -112,9 +111,8 @@ impl Span {
     }
 }
 
-/// Shortens a line to at most `max` characters around a mistake. In `line`, the mistake starts at index `before` and
-/// has `length` characters. Returns the shortened line, and the start and the length of the mistake in the shortened
-/// line, in characters.
+/// Shortens a line to at most `max` characters around a mistake. The mistake starts at `line[before]` and has `length`
+/// characters. Returns the shortened line, and the mistake's start and length in this line, in characters.
 fn excerpt(line: &[char], before: usize, length: usize, max: usize) -> (String, usize, usize) {
     const DOTS: &str = "...";
     if line.len() <= max {

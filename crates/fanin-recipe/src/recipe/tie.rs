@@ -38,9 +38,8 @@ pub(super) fn check_ties(ties: &[Tie]) -> Result {
     Ok(())
 }
 
-/// Returns the tie of each tensor of the manifest, and diagnostics about unused ties and about ties of tensors with
-/// different shapes. The tie of a tensor is the tie whose alias is the tensor's name, or `None` if there is no such
-/// tie.
+/// Returns the tie of each tensor of the manifest, or `None` for a tensor that is not an alias. Also returns
+/// diagnostics about unused ties, and about ties of tensors with different shapes.
 pub(super) fn ties_of<'a>(ties: &'a [Tie], manifest: &Manifest) -> (Vec<Option<&'a Tie>>, Vec<Diagnostic>) {
     let by_alias: HashMap<&str, &Tie> = ties.iter().map(|tie| (tie.alias.as_str(), tie)).collect();
     let entries: HashMap<&str, &Entry> =
@@ -68,8 +67,7 @@ pub(super) fn ties_of<'a>(ties: &'a [Tie], manifest: &Manifest) -> (Vec<Option<&
     (found, diagnostics)
 }
 
-/// Returns a diagnostic if the tie is unused. A tie is unused if neither the alias nor the canonical name is a tensor
-/// of the model.
+/// Returns a diagnostic if neither the alias nor the canonical name is a tensor of the model.
 fn unused(tie: &Tie, is_tensor: impl Fn(&str) -> bool) -> Option<Diagnostic> {
     let canonical =
         tie.canonical.as_deref().filter(|canonical| !is_tensor(canonical) && !is_tensor(&tie.alias))?;

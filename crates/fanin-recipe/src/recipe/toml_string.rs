@@ -1,5 +1,4 @@
-//! Writes TOML strings and keys, and converts an offset in the value of a TOML string to an offset in the string's
-//! source text.
+//! Writes TOML strings and keys. Also converts an offset in the value of a TOML string to an offset in its source text.
 
 use std::fmt::Write as _;
 
@@ -25,8 +24,8 @@ pub(super) fn key(name: &str) -> String {
     if !name.is_empty() && name.chars().all(is_bare) { name.to_owned() } else { quoted(name) }
 }
 
-/// Converts a byte offset in the value of a TOML string to a byte offset in `raw`, the source text of the string with
-/// quotes and escapes.
+/// Converts a byte offset in the value of a TOML string to a byte offset in `raw`. `raw` is the source text of the
+/// string, with quotes and escapes.
 pub(super) fn raw_offset(raw: &str, offset: usize) -> usize {
     let (quotes, has_escapes) = match raw.as_bytes() {
         [b'"', b'"', b'"', ..] => (3, true),
@@ -62,8 +61,8 @@ pub(super) fn raw_offset(raw: &str, offset: usize) -> usize {
     position.min(raw.len().saturating_sub(quotes))
 }
 
-/// Returns the length of the escape sequence at the beginning of `raw`, and the length of the text that the sequence
-/// represents. Both lengths are in bytes.
+/// Returns the length of the escape sequence at the beginning of `raw`, and the length of its value, in bytes. For
+/// example, `\u00E9` has the lengths 6 and 2.
 fn escape(raw: &str) -> (usize, usize) {
     let digits = |count: usize| {
         let code = raw.get(2..2 + count).and_then(|hex| u32::from_str_radix(hex, 16).ok());
@@ -74,8 +73,7 @@ fn escape(raw: &str) -> (usize, usize) {
         Some(b'u') => digits(4),
         Some(b'U') => digits(8),
         Some(b'b' | b't' | b'n' | b'f' | b'r' | b'e' | b'"' | b'\\') => (2, 1),
-        // In TOML, a backslash at the end of a line represents no text. All white space before the next character is
-        // skipped.
+        // A backslash at the end of a line, and the white space after it, represent no text.
         Some(_) => (raw.len() - raw[1..].trim_start().len(), 0),
         None => (1, 1),
     }

@@ -11,12 +11,11 @@ use crate::names::grouped;
 use crate::text::counted;
 
 impl Recipe {
-    /// Returns diagnostics about parameters that no rule matches, and about unused rules of `[init]` and `[dtype]`. A
-    /// rule is unused if the rule applies to no tensor. Both kinds of mistakes are reported together, because one
-    /// misspelled pattern often causes both.
+    /// Returns diagnostics about parameters that no rule matches, and about unused rules of `[init]` and `[dtype]`.
+    /// Both mistakes are reported together, because one misspelled pattern often causes both.
     ///
     /// `matches[i]` contains the indices of the rules of `[init]` that match `names[i]`. The first of these rules
-    /// applies to the tensor. `dtype_matches[i]` contains the indices of the rules of `[dtype]` that match `names[i]`.
+    /// applies. `dtype_matches[i]` is the same for `[dtype]`, and is empty for an integer or complex tensor.
     pub(super) fn coverage_diagnostics(
         &self,
         names: &[&str],
@@ -32,8 +31,8 @@ impl Recipe {
         });
         let unused_rules = diagnose_unused(&self.rules, matches, "", "tensor");
         if let Some(model) = self.model.filter(|_| !unused_rules.is_empty()) {
-            // If a rule of a built-in recipe is unused, the recipe was not written for this model. The message
-            // reports the wrong model, because the user cannot correct a built-in recipe.
+            // Every rule of a built-in recipe applies to a tensor of its model. An unused rule therefore means that the
+            // tensors are those of another model.
             let (unused, all) = (unused_rules.len(), self.rules.len());
             let uncovered = uncovered.map_or_else(String::new, |uncovered| format!(", and {uncovered}"));
             let message = format!(
@@ -58,8 +57,8 @@ impl Recipe {
         diagnostics
     }
 
-    /// Returns a diagnostic for each variable that no rule uses. Variables that a base recipe also defines, and
-    /// variables that `settings` sets, need not be used.
+    /// Returns a diagnostic for each variable that no rule uses. A variable need not be used if a base recipe also
+    /// defines it, or if `settings` sets it.
     pub(super) fn unused_variables(&self, settings: &[(String, f64)]) -> Vec<Diagnostic> {
         let used: BTreeSet<&str> = self.rules.iter().flat_map(|rule| words(&rule.text)).collect();
         let is_unused = |variable: &&Variable| {
@@ -68,8 +67,7 @@ impl Recipe {
                 && !used.contains(name.as_str())
                 && settings.iter().all(|(setting, _)| setting != name)
         };
-        // Returns the words that occur in specs and are neither variables nor reserved. One of these words may be a
-        // misspelled name of the unused variable.
+        // The words of rules that may be misspelled names of variables.
         let undefined = || {
             let is_defined = |word: &str| self.variables.iter().any(|variable| variable.name == word);
             used.iter().copied().filter(move |word| {
@@ -88,18 +86,16 @@ impl Recipe {
 /// If more than this number of rules match no tensor, these rules share one diagnostic.
 const MAX_SINGLE: usize = 3;
 
-/// Returns diagnostics about unused rules: rules that apply to no tensor. Each unused rule has its own diagnostic.
-/// Exception: if more than `MAX_SINGLE` rules match no tensor, these rules share one diagnostic. Messages contain
-/// `section`, the section of the recipe that contains the rules, and `tensor`, the kind of tensor that the rules should
-/// match.
+/// Returns a diagnostic for each unused rule: a rule that applies to no tensor. If more than `MAX_SINGLE` rules match
+/// no tensor, these rules share one diagnostic. `section` and `tensor` are parts of the messages, such as
+/// `" in [dtype]"` and `"floating-point tensor"`.
 fn diagnose_unused<T>(
     rules: &[Rule<T>],
     matches: &[Vec<usize>],
     section: &str,
     tensor: &str,
 ) -> Vec<Diagnostic> {
-    // `winners[i]` is a set of rules. For each tensor that rule `i` matches, the set contains the rule that applies to
-    // the tensor.
+    // For each tensor that rule `i` matches, `winners[i]` contains the rule that applies to the tensor.
     let mut winners = vec![BTreeSet::new(); rules.len()];
     for matching in matches {
         for &rule in matching {

@@ -1,5 +1,8 @@
-//! Variables: numbers that specs can use. A line of `[vars]` defines a variable as a number, as a property of the
-//! model's tensors, or as a number in the name of each parameter.
+//! Variables: named numbers that specs can use. A line of `[vars]` defines a variable as one of these:
+//!
+//! - a number, such as `sigma = 0.02`;
+//! - a property of tensors, such as `n_layer = { count = "h.*.ln_1.weight" }`;
+//! - a number in each parameter's name, such as `layer = "encoder.layer.{}"`.
 
 use std::collections::BTreeMap;
 
@@ -12,10 +15,13 @@ use crate::diagnostic::Diagnostic;
 use crate::manifest::Manifest;
 use crate::text::counted;
 
-/// The variables whose values are different for each parameter. `fan_in` and `fan_out` are the fans of the parameter.
-/// For a bias, `weight_fan_in` and `weight_fan_out` are the fans of the weight of the same module. `layer` is the index
-/// of the parameter's layer, a number in the parameter's name. A recipe cannot define these variables. The only
-/// exception is `layer`: a recipe can give the text around the number, for example `layer = "encoder.layer.{}"`.
+/// Variables that have a separate value for each parameter:
+///
+/// - `fan_in`, `fan_out`: the fans of the parameter;
+/// - `weight_fan_in`, `weight_fan_out`: for a bias, the fans of the weight in the same module;
+/// - `layer`: the index of the layer, a number in the parameter's name.
+///
+/// A recipe can define only `layer`, and only by the text around its number: `layer = "encoder.layer.{}"`.
 pub(super) const PARAMETER_VARIABLES: [&str; 5] =
     ["fan_in", "fan_out", "weight_fan_in", "weight_fan_out", "layer"];
 
@@ -69,17 +75,15 @@ impl Property {
 #[derive(Debug, Default)]
 pub(super) struct VariableValues {
     pub(super) known: BTreeMap<String, f64>,
-    /// The variables whose values cannot be read from this model, each with a diagnostic. The diagnostic is reported
-    /// only if a spec uses the variable.
+    /// The variables without a value for this model. A diagnostic is reported only if a spec uses its variable.
     pub(super) failed: BTreeMap<String, Diagnostic>,
     /// The variables whose values are read from numbers in the parameter's name.
     pub(super) in_names: BTreeMap<String, NameNumber>,
 }
 
 impl Property {
-    /// Returns the value of the property for the tensors of `manifest` that match `pattern`. Returns a diagnostic if no
-    /// tensor matches. If the property is a fan, also returns a diagnostic if a matching tensor has no fans, or if two
-    /// matching tensors have different values of this fan.
+    /// Returns the value of this property for the tensors that match `pattern`. Returns a diagnostic if no tensor
+    /// matches. For a fan, all matching tensors must have the same fan.
     pub(super) fn evaluate(self, pattern: &Pattern, manifest: &Manifest) -> Result<f64, Diagnostic> {
         let property = self;
         let matched = || manifest.entries.iter().filter(|entry| pattern.matches(&entry.name));

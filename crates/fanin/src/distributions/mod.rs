@@ -1,12 +1,13 @@
 //! Distributions: the functions that turn the random 32-bit words of a generator into variates. The native stream and
 //! `FromRng` use these functions.
 //!
-//! A group is sixteen blocks of four words, stored as `[word][block]`. A [`Transform32`] turns a group into 64 f32
-//! variates: four from each block. Variate `16 k + b` is variate `k` (0 to 3) of block `b` (0 to 15). A [`Transform64`]
-//! turns a group into 32 f64 variates: two from each block. Variate `16 k + b` is variate `k` (0 or 1) of block `b`.
+//! A block is four words. A group is sixteen blocks, stored as `[word][block]`. A [`Transform32`] turns a group into 64
+//! f32 variates, four from each block. A [`Transform64`] turns a group into 32 f64 variates, two from each block. In
+//! the output, variate `k` of block `b` has the index `16 k + b`.
 //!
-//! Variate `k` of a block comes from word `k` in f32, and from the words `2 k` (high) and `2 k + 1` (low) in f64.
-//! Exception: the normal distribution computes two variates at once, from two words in f32 and from four words in f64.
+//! In f32, variate `k` of a block comes from word `k`. In f64, variate `k` comes from the words `2 k` (high) and
+//! `2 k + 1` (low). The normal distribution is an exception. It computes two variates at once, from two words in f32
+//! and from four words in f64.
 
 pub(crate) mod normal;
 mod transform;

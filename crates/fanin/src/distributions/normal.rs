@@ -7,8 +7,8 @@ use crate::simd::{SimdBits, SimdF32, SimdF64, SimdFloat, SimdIsa};
 
 /// The normal distribution N(mean, std^2), computed in f32.
 ///
-/// Each block of four words gives four variates by the Box-Muller transform. Word 0 gives the radius and word 1 gives
-/// the angle of the variates 0 and 1. Word 2 gives the radius and word 3 gives the angle of the variates 2 and 3.
+/// In each block of four words, word 0 gives the radius and word 1 the angle of variates 0 and 1. Words 2 and 3 do the
+/// same for variates 2 and 3.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Normal32 {
     mean: f32,
@@ -22,9 +22,11 @@ impl Normal32 {
     }
 }
 
-/// Returns the two standard normal variates `(r cos t, r sin t)` of the words `radius` and `turn`. Here
-/// `u = min(radius + 1/2, 2^32 - 2^8) / 2^32`, `r = sqrt(-2 ln u)` and `t = 2 pi (turn + 1/2) / 2^32`. `r` is at least
-/// 2^-11.5 (about 0.00035) and at most about 6.764.
+/// Returns the two standard normal variates `(r cos t, r sin t)` of the words `radius` and `turn`:
+///
+/// - `u = min(radius + 1/2, 2^32 - 2^8) / 2^32`
+/// - `r = sqrt(-2 ln u)`, at least 2^-11.5 (about 0.00035) and at most about 6.764
+/// - `t = 2 pi (turn + 1/2) / 2^32`
 #[inline(always)]
 fn pair<F: SimdF32>(radius: F::Bits, turn: F::Bits) -> (F, F) {
     let x = F::splat(4_294_967_040.0).min(radius.convert_unsigned().add(F::splat(0.5)));
@@ -60,8 +62,7 @@ impl Transform32 for Normal32 {
 
 /// The normal distribution N(mean, std^2), computed in f64.
 ///
-/// Each block of four words gives two variates by the Box-Muller transform. Words 0 and 1 give the radius, and words 2
-/// and 3 give the angle.
+/// In each block of four words, words 0 and 1 give the radius, and words 2 and 3 give the angle of two variates.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Normal64 {
     mean: f64,
@@ -75,11 +76,12 @@ impl Normal64 {
     }
 }
 
-/// Returns the two standard normal variates `(r cos t, r sin t)` of the 64-bit words `radius` and `turn`. Here `u =
-/// min(radius + 1/2, 2^64 - 2^11) / 2^64`, `r = sqrt(-2 ln u)` and `t = 2 pi (turn + 1/2) / 2^64`. `r` is at least
-/// 2^-26 (about 1.5e-8) and at most about 9.493.
+/// Returns the two standard normal variates `(r cos t, r sin t)` of the 64-bit words `radius` and `turn`. Each word is
+/// given as its high and low 32-bit halves.
 ///
-/// Each of `radius` and `turn` is given as its high and low 32-bit halves.
+/// - `u = min(radius + 1/2, 2^64 - 2^11) / 2^64`
+/// - `r = sqrt(-2 ln u)`, at least 2^-26 (about 1.5e-8) and at most about 9.493
+/// - `t = 2 pi (turn + 1/2) / 2^64`
 #[inline(always)]
 fn pair64<D: SimdF64>(radius: [D::Bits; 2], turn: [D::Bits; 2]) -> (D, D) {
     let greatest = D::splat(TWO_32 * TWO_32 - 2048.0);

@@ -6,8 +6,8 @@ use crate::math::TWO_32;
 use crate::rng::{GroupWords, LANES};
 use crate::simd::{SimdBits, SimdFloat, SimdIsa};
 
-/// Returns the least and the greatest value of the type `arithmetic` (f32 or f64) in [low, high). If the interval
-/// contains no value of this type, both results are the value that is nearest to the middle of the interval.
+/// Returns the least and the greatest number of the type `arithmetic` (f32 or f64) in [low, high). If there is none,
+/// both results are the number that is nearest to the middle of the interval.
 fn range(low: f64, high: f64, arithmetic: DType) -> (f64, f64) {
     let least = at_least(low, arithmetic);
     let greatest = at_most(high, arithmetic);
@@ -15,13 +15,13 @@ fn range(low: f64, high: f64, arithmetic: DType) -> (f64, f64) {
     if least <= greatest { (least, greatest) } else { nearest_to_middle(low, high, arithmetic) }
 }
 
-/// Returns the least and the greatest value of a distribution on [low, high] before the values are rounded to `dtype`.
-/// Values are clamped to these two bounds. Both bounds are f32 numbers (f64 numbers if `dtype` is f64) in the interval,
-/// and their magnitude is at most the largest finite value of `dtype`. If there is no such f32 number (f64 number),
-/// both bounds are the f32 number (f64 number) that is nearest to the middle of the interval.
+/// Returns the bounds to which values on [low, high] are clamped before they are rounded to `dtype`.
 ///
-/// The interval must contain a real number, not necessarily an f32 number, whose magnitude is at most the largest
-/// finite value of `dtype`.
+/// The bounds are the least and the greatest f32 (f64 if `dtype` is f64) in the interval. Their magnitude is at most
+/// `dtype.largest()`. If there is no such number, both bounds are the number that is nearest to the middle of the
+/// interval.
+///
+/// `low` must be at most `dtype.largest()`, and `high` must be at least `-dtype.largest()`.
 pub(crate) fn closed_range(low: f64, high: f64, dtype: DType) -> (f64, f64) {
     let (low, high) = (low.max(-dtype.largest()), high.min(dtype.largest()));
     let arithmetic = if dtype == DType::F64 { DType::F64 } else { DType::F32 };
@@ -47,7 +47,7 @@ fn at_most(bound: f64, dtype: DType) -> f64 {
 }
 
 /// The uniform distribution U[low, high), computed in f32 as `value = word * scale + middle`. `word` is a 32-bit word,
-/// read as a signed integer. The value is rounded once (fused multiply-add) and then clamped.
+/// read as a signed integer and rounded to f32. The value is computed by a fused multiply-add and then clamped.
 ///
 /// If the interval is symmetric about 0, `middle` is 0. Values of all magnitudes down to 2^-32 of the width of the
 /// interval then have full relative precision.
@@ -92,7 +92,7 @@ impl Transform32 for Uniform32 {
 }
 
 /// The uniform distribution U[low, high), computed in f64 as `value = word * scale + middle`. `word` is two 32-bit
-/// words, read as a signed 64-bit integer. The value is rounded and clamped as in [`Uniform32`].
+/// words, read as a signed 64-bit integer and rounded to f64. The value is computed and clamped as in [`Uniform32`].
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Uniform64 {
     scale: f64,
@@ -175,8 +175,7 @@ mod tests {
         let ends = [[0x8000_0000u32; LANES], [0x7fff_ffff; LANES], [0; LANES], [u32::MAX; LANES]];
         let mut out = [0f32; GROUP_32];
         Uniform32::new(-0.3, 0.3).apply::<crate::simd::Scalar>(&ends, &mut out);
-        // The f32 nearest to -0.3 is less than -0.3, and the f32 nearest to 0.3 is greater than 0.3. Both are outside
-        // the interval.
+        // The f32 numbers that are nearest to -0.3 and 0.3 are both outside the interval.
         assert_eq!([out[0], out[16]], [(-0.3f32).next_up(), 0.3f32.next_down()]);
         assert!(out[48] < 0.0 && out[48] > -1e-9, "word -1 gives a value below 0: {}", out[48]);
         let mut out = [0f64; GROUP_64];

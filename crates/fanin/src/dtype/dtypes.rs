@@ -61,11 +61,11 @@ impl DType {
         }
     }
 
-    /// Returns `x` rounded to this type. A rounding chooses the nearest value, ties to even.
+    /// Returns `x` rounded to this type. Each rounding chooses the nearest value, ties to even.
     ///
     /// If the type is narrower than f32, `x` is rounded twice: first to f32, and then to the type. The result is
-    /// therefore not always the value of the type that is nearest to `x`. torch also rounds twice when it converts a
-    /// Python float to such a type.
+    /// therefore not always the nearest value of the type. torch also rounds twice when it converts a Python float to
+    /// such a type.
     #[inline]
     pub fn round(self, x: f64) -> f64 {
         match self {
@@ -78,21 +78,21 @@ impl DType {
         }
     }
 
-    /// Returns the least and the greatest f32 that are rounded to `x` when they are converted to this type. The type
-    /// must be f32, f16 or bf16, and `x` must be a value of the type.
+    /// Returns the least and the greatest f32 that round to `x` in this type. The type must be f32, f16 or bf16, and
+    /// `x` must be a value of the type.
     pub(crate) fn rounding_to(self, x: f64) -> (f32, f32) {
         if self == DType::F32 {
             return (x as f32, x as f32);
         }
-        // The f32 values from -infinity to infinity are numbered in ascending order. The number of 0 is 0, and the
-        // number of -0 is -1.
+        // The f32 values from -infinity to infinity are numbered in ascending order: -0 has the number -1, and 0 the
+        // number 0.
         let infinity = i64::from(f32::INFINITY.to_bits());
         let value = |number: i64| match number {
             0.. => f32::from_bits(number as u32),
             _ => -f32::from_bits((-1 - number) as u32),
         };
-        // Calls `holds` with f32 values that are rounded to this type. Returns the number of the least f32 for which
-        // `holds` returns true. If `holds` is true for a value, `holds` must be true for all greater values.
+        // Returns the number of the least f32 `v` for which `holds(self.round(v))` is true. `holds` must then also be
+        // true for all greater values.
         let first = |holds: &dyn Fn(f64) -> bool| {
             let (mut first, mut end) = (-1 - infinity, infinity + 1);
             while first < end {

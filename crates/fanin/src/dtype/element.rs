@@ -32,8 +32,7 @@ pub trait Element:
     fn store(from: &[f32], to: &mut [Self]);
 }
 
-/// Implements [`Element`] for a type. The arguments are the type, its [`DType`], the exact conversion to f64, the
-/// rounding of an f64, and the rounding of an f32.
+/// Implements [`Element`] for a type. The conversion `$to_f64` is exact. `$from_f64` and `$from_f32` round.
 macro_rules! element {
     ($type:ty, $variant:ident, $to_f64:expr, $from_f64:expr, $from_f32:expr) => {
         impl sealed::Sealed for $type {}

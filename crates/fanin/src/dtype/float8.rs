@@ -1,8 +1,8 @@
 //! `F8E4M3` and `F8E5M2`, the 8-bit float types of safetensors checkpoints.
 //!
-//! Values are rounded to nearest, ties to even, like `.to(torch.float8_e4m3fn)` and `.to(torch.float8_e5m2)` in torch
-//! 2.15. The type e4m3fn has no infinity. Infinities and values that are too large become 448 or -448. In e5m2, values
-//! that are too large become infinite. In both types, a NaN stays a NaN.
+//! Values are rounded to nearest, ties to even. The results are those of `.to(torch.float8_e4m3fn)` and
+//! `.to(torch.float8_e5m2)` in torch 2.15. In e4m3fn, infinities and values that are too large become 448 or -448. In
+//! e5m2, values that are too large become infinite. A NaN stays a NaN.
 
 use half::f16;
 
@@ -10,8 +10,8 @@ macro_rules! float8 {
     ($name:ident, $from_f32:ident, $to_f32:ident, $doc:literal) => {
         #[doc = $doc]
         ///
-        /// A value takes one byte. The type implements `bytemuck::Pod`, so a slice of bytes can be cast to a slice of
-        /// this type, and a slice of this type to a slice of bytes.
+        /// A value takes one byte. The type implements `bytemuck::Pod`: slices of bytes and of this type can be cast to
+        /// each other.
         #[derive(Clone, Copy, Default, bytemuck::Pod, bytemuck::Zeroable)]
         #[repr(transparent)]
         pub struct $name(u8);
@@ -27,8 +27,8 @@ macro_rules! float8 {
                 self.0
             }
 
-            /// Returns the value nearest to `x`, ties to even. If `x` is too large, the magnitude of the result is 448
-            /// in e4m3fn, and infinite in e5m2. The result has the sign of `x`. A NaN stays a NaN.
+            /// Returns the value nearest to `x`, ties to even. If `x` is too large, returns 448 or -448 in e4m3fn, and
+            /// an infinity in e5m2. The result has the sign of `x`. A NaN stays a NaN.
             #[inline(always)]
             pub fn from_f32(x: f32) -> Self {
                 Self($from_f32(x))
@@ -80,12 +80,10 @@ float8!(
     "The type `float8_e5m2`: five exponent bits and two mantissa bits, the upper half of an f16. The largest finite value is 57344."
 );
 
-/// Returns the bits of the e4m3fn value that is nearest to `x`, ties to even.
+/// Returns the bits of the e4m3fn value nearest to `x`, ties to even.
 ///
-/// If |x| is less than 2^-6, the result comes from the sum of 2^14 and |x| in f32. The sum is rounded to a multiple of
-/// 2^-9, which is the spacing of subnormal e4m3fn values. If |x| is at least 2^-6, an integer addition rounds the
-/// mantissa at bit 20. If |x| is at least 464, the magnitude of the result is 448, the largest value of the type. The
-/// limit 464 is the midpoint of 448 and 480. The type has no value 480, because the bits that would follow 448 are NaN.
+/// If |x| < 2^-6, the addition of 2^14 rounds |x| to a multiple of 2^-9, the spacing of subnormal values. If
+/// |x| >= 464, the midpoint of 448 and 480, the magnitude is 448. The type has no 480: the bits after 448 are NaN.
 #[inline(always)]
 fn e4m3_bits(x: f32) -> u8 {
     let bits = x.to_bits();
@@ -99,11 +97,10 @@ fn e4m3_bits(x: f32) -> u8 {
     (sign | if magnitude > 0x7f80_0000 { 0x7f } else { finite }) as u8
 }
 
-/// Returns the bits of the e5m2 value that is nearest to `x`, ties to even.
+/// Returns the bits of the e5m2 value nearest to `x`, ties to even.
 ///
-/// The algorithm is the same as in [`e4m3_bits`], with other constants. If |x| is less than 2^-14, |x| is rounded to a
-/// multiple of 2^-16, which is the spacing of subnormal e5m2 values. If |x| is at least 2^-14, the mantissa is rounded
-/// at bit 21. If |x| is at least 61440, the result is infinite.
+/// The algorithm is that of [`e4m3_bits`]. If |x| < 2^-14, the addition of 128 rounds |x| to a multiple of 2^-16. If
+/// |x| >= 61440, the result is infinite.
 #[inline(always)]
 fn e5m2_bits(x: f32) -> u8 {
     let bits = x.to_bits();
@@ -160,8 +157,8 @@ mod tests {
                     continue;
                 }
                 assert_eq!(narrow(value), bits, "{value}");
-                // Tests the value, the midpoint between the value and the next value, and f32 values next to the
-                // value and to the midpoint.
+                // For a normal value, `step` 0x8_0000 leads to the midpoint of two e4m3fn values, and 0x10_0000 to that
+                // of two e5m2 values.
                 for step in [0i32, 1, -1, 0x7_ffff, 0x8_0000, 0x8_0001, 0xf_ffff, 0x10_0000, 0x10_0001] {
                     let x = f32::from_bits(value.to_bits().wrapping_add_signed(step));
                     let midpoint = f32::midpoint(value, wide(bits.wrapping_add(1)));

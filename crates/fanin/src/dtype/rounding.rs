@@ -11,12 +11,10 @@ pub(super) fn bf16_bits(x: f32) -> u16 {
     (if bits & 0x7fff_ffff > 0x7f80_0000 { nan } else { rounded }) as u16
 }
 
-/// Returns the bits of the f16 value that is nearest to `x`, ties to even. A NaN becomes a quiet NaN with the same
-/// sign.
+/// Returns the bits of the f16 value nearest to `x`, ties to even. A NaN becomes a quiet NaN with the same sign.
 ///
-/// If |x| is less than 2^-14, the magnitude of the result is the low bits of the sum of 1/2 and |x| in f32. The sum is
-/// rounded to a multiple of 2^-24, which is the spacing of subnormal f16 values. If |x| is at least 2^-14, an integer
-/// addition rounds the mantissa at bit 13. If |x| is at least 65520, the result is infinite.
+/// If |x| < 2^-14, the addition of 1/2 rounds |x| to a multiple of 2^-24, the spacing of subnormal values. If
+/// |x| >= 65520, the result is infinite.
 #[inline(always)]
 pub(super) fn f16_bits(x: f32) -> u16 {
     let bits = x.to_bits();
@@ -40,8 +38,8 @@ mod tests {
     fn every_16_bit_value_and_its_neighbours_round_as_in_the_half_crate() {
         for bits in 0..=u16::MAX {
             for value in [f16::from_bits(bits).to_f32(), bf16::from_bits(bits).to_f32()] {
-                // Tests the value, the midpoints between the value and its neighbours, and the f32 values next to all
-                // of these numbers.
+                // For a normal value, `offset` 0x1000 leads to the midpoint of two f16 values, and 0x8000 to that of
+                // two bf16 values.
                 for offset in [0i32, 1, -1, 0x0fff, 0x1000, 0x1001, 0x7fff, 0x8000, 0x8001, 0x1fff] {
                     let x = f32::from_bits(value.to_bits().wrapping_add_signed(offset));
                     if x.is_nan() {

@@ -18,9 +18,7 @@ pub enum Values<'a> {
     F8E5M2(&'a mut [F8E5M2]),
 }
 
-/// Evaluates an expression that uses the slice of a [`Values`] of any element type. In
-/// `values!(values, slice => expression)`, `slice` is the name of the slice in the expression. The expression is
-/// compiled once for each element type.
+/// Evaluates `$body`, in which `$slice` is the slice of `$values`. `$body` is compiled once for each element type.
 macro_rules! values {
     ($values:expr, $slice:ident => $body:expr) => {
         match $values {

@@ -26,15 +26,14 @@ use crate::dtype::DType;
 use crate::error::Error;
 use crate::plan::{Function, Plan};
 
-/// An initializer of a fused parameter, which consists of blocks along an axis. Each block is initialized like a
-/// separate tensor. Created by [`blocks`](super::blocks()) and [`equal_blocks`](super::equal_blocks).
+/// An initializer of a fused parameter: blocks along one axis, each initialized like a separate tensor. Created by
+/// [`blocks`](super::blocks()) and [`equal_blocks`](super::equal_blocks).
 #[derive(Debug, Clone, PartialEq)]
 pub struct Blocks {
-    /// For each block: its size along the axis, and its initializer. Either every size is given, or every size is
-    /// `None` and all blocks have the same size.
+    /// The size of each block along the axis, and its initializer. Either all sizes are `Some`, or all are `None`
+    /// (equal blocks).
     pub(super) blocks: Vec<(Option<usize>, Init)>,
-    /// The number of blocks, if all blocks share the single initializer in `blocks`. `None` if `blocks` has one entry
-    /// for each block.
+    /// The number of blocks, if all blocks use the only entry of `blocks`. Otherwise `None`.
     pub(super) count: Option<usize>,
     /// The axis along which the blocks are concatenated. A negative axis counts from the end.
     pub(super) axis: isize,
@@ -108,11 +107,11 @@ init!(
 );
 
 impl Init {
-    /// Returns the name of a scheme or a fan in this initializer that requires torch's axis layout, `[out, in,
-    /// kernel...]`. Returns `None` if no scheme and no fan requires this layout.
+    /// Returns the name of a scheme or fan that requires torch's axis layout, `[out, in, kernel...]`. Returns `None` if
+    /// nothing in this initializer requires this layout.
     ///
-    /// The schemes `dirac`, `sparse`, `zero_hadamard` and `idinit` require this layout, because they have no argument
-    /// `layout`. In arithmetic, a fan without a layout also requires this layout: `fan_in` does, `fan_in(in_out)` does
+    /// The schemes `dirac`, `sparse`, `zero_hadamard` and `idinit` require this layout, because they have no `layout`
+    /// argument. In arithmetic, `fan_in` and `fan_out` require it. A fan with a layout, such as `fan_in(in_out)`, does
     /// not.
     ///
     /// ```
@@ -137,9 +136,8 @@ impl Init {
         }
     }
 
-    /// Returns the initializer of tensor number `index` of a stack: a copy of `self` in which the variable `index` is
-    /// set to this number. Returns `None` if the arguments of `self` use no variables. The initializer is then the same
-    /// for every tensor.
+    /// Returns a copy of `self` in which the spec variable `index` is set. Returns `None` if `self` uses no variables,
+    /// or is itself a stack.
     pub(super) fn at(&self, index: usize) -> Option<Init> {
         match self {
             Init::ByShape(spec) => Some(spec.at(index).into()),

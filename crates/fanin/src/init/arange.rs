@@ -13,14 +13,14 @@ pub struct Arange {
     step: f64,
 }
 
-/// Returns an initializer that writes 0, 1, 2 and so on along the last axis. All rows are equal. No random numbers are
-/// used.
+/// Returns an initializer that writes 0, 1, 2 and so on along the last axis. No random numbers are used.
 ///
-/// A value is `start + step * index`, computed in f64 and rounded once.
+/// The value at position `index` of the last axis is `start + step * index`, computed in f64 and rounded once. All rows
+/// of the tensor are equal.
 ///
 /// Spec: `arange(start=0, end, step=1)`, or `arange(end)` as in torch. The end is exclusive. If an end is given, the
-/// number of values from the start to the end must be the size of the last axis. If no end is given, the values
-/// continue to the end of the last axis.
+/// number of values from the start to the end must be the size of the last axis. Without an end, the values fill the
+/// last axis.
 ///
 /// ```
 /// # use fanin::{init, Native};

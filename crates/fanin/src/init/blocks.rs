@@ -7,23 +7,23 @@ use crate::dtype::DType;
 use crate::error::Error;
 use crate::plan::{Block, Plan};
 
-/// Returns an initializer of a fused parameter, which consists of blocks along axis 0 (or [`Blocks::axis`]).
+/// Returns an initializer of a fused parameter: blocks along axis 0 (or [`Blocks::axis`]).
 ///
-/// Each item of `blocks` is the size of a block along the axis, and the initializer of the block. A block is
-/// initialized like a separate tensor: its fans are computed from the shape of the block. The sizes must add up to the
-/// size of the axis.
+/// Each item of `blocks` is the size of a block along the axis, and the initializer of the block. The sizes must add up
+/// to the size of the axis. A block is initialized like a separate tensor: its fans are computed from the shape of the
+/// block.
 ///
-/// On the native stream, a block with a uniform, normal or truncated normal distribution is filled as a region of the
-/// whole tensor. Its values are the values that this region would have if the whole tensor had the distribution of the
-/// block. A block with any other distribution, such as `orthogonal`, has the values of a separate tensor. The name of
-/// this tensor is the name of the parameter followed by `[0]` for block 0, `[1]` for block 1, and so on.
+/// On the native stream, a uniform, normal or truncated normal block is filled as a region of the whole tensor. The
+/// values of the block are the same as if the whole tensor had this distribution. A block with any other distribution,
+/// such as `orthogonal`, has the values of a separate tensor. The name of this tensor is the name of the parameter with
+/// a suffix: `[0]` for block 0, `[1]` for block 1, and so on.
 ///
 /// On the torch stream, the blocks are generated one after another, like tensors joined by `torch.cat`. There is one
-/// exception: if all blocks have the same uniform, normal or truncated normal distribution, the tensor is generated as
+/// exception. If all blocks have the same uniform, normal or truncated normal distribution, the tensor is generated as
 /// a whole.
 ///
-/// Spec: `blocks(4096: xavier_uniform, 1024: xavier_uniform, 1024: xavier_uniform(gain=0.5), axis=0)`. If the spec has
-/// no sizes, all blocks have the same size. `blocks(orthogonal, count=3)` has three blocks of one scheme.
+/// Spec: `blocks(4096: xavier_uniform, 1024: xavier_uniform, 1024: xavier_uniform(gain=0.5), axis=0)`. Without sizes,
+/// all blocks have the same size. `blocks(orthogonal, count=3)` has three blocks of one scheme.
 ///
 /// ```
 /// use fanin::{DType, init};
@@ -53,16 +53,15 @@ pub fn equal_blocks(count: usize, each: impl Into<Init>) -> Blocks {
     Blocks { blocks: vec![(None, each.into())], count: Some(count), axis: 0 }
 }
 
-/// Returns an initializer of independent tensors that are stacked along axis 0 (or [`Stacked::axis`]), such as the
-/// experts of a weight `[expert, out, in]`.
+/// Returns an initializer of independent tensors stacked along axis 0 (or [`Stacked::axis`]). For example, a weight
+/// `[expert, out, in]` is a stack of one matrix for each expert.
 ///
-/// `each` is the initializer of every tensor. The shape of a tensor is the shape of the stack without the stacking
-/// axis.
+/// Every tensor has the initializer `each`. The shape of a tensor is the shape of the stack without the stacking axis:
+/// `[out, in]` in the example. The values are generated as for the blocks of a fused parameter (see [`blocks`]).
 ///
-/// The tensors are generated like the blocks of a fused parameter (see [`blocks`]).
-///
-/// Spec: `stacked(orthogonal, axis=0)`. Specs can be nested: `stacked(blocks(orthogonal, count=2))`. In arithmetic, `index`
-/// is the index of the tensor in the stack: `stacked(normal(std=0.02/sqrt(2*(index+1))))` for scanned layers.
+/// Spec: `stacked(orthogonal, axis=0)`. Specs can be nested: `stacked(blocks(orthogonal, count=2))`. In arithmetic,
+/// `index` is the index of the tensor in the stack. For example, `stacked(normal(std=0.02/sqrt(2*(index+1))))`
+/// initializes layers that are stacked for `jax.lax.scan`.
 ///
 /// ```
 /// use fanin::{DType, init};
@@ -74,8 +73,7 @@ pub fn stacked(each: impl Into<Init>) -> Stacked {
     Stacked { each: Box::new(each.into()), axis: 0 }
 }
 
-/// Returns the index of the axis `axis` of `shape`. A negative `axis` counts from the end. Returns an error if `shape`
-/// does not have the axis.
+/// Returns `axis` as an index of `shape`. A negative `axis` counts from the end.
 fn resolve_axis(scheme: &'static str, axis: isize, shape: &[usize]) -> Result<usize, Error> {
     let rank = shape.len() as isize;
     let index = if axis < 0 { axis + rank } else { axis };
@@ -96,14 +94,14 @@ impl Blocks {
         Self { axis, ..self }
     }
 
-    /// Returns the initializer of a `blocks` spec. Either all blocks must have a size, or no block may have a size.
-    /// `count` can be `Some` only if `blocks` has exactly one block, and this block has no size.
+    /// Returns the initializer of a `blocks` spec. Either all blocks have a size, or none. If `count` is `Some`,
+    /// `blocks` must have exactly one entry, without a size.
     pub(crate) fn from_spec(blocks: Vec<(Option<usize>, Init)>, count: Option<usize>, axis: isize) -> Self {
         Self { blocks, count, axis }
     }
 
-    /// Returns the size and the initializer of each block, for an axis with `length` elements. If the blocks do not fit
-    /// the axis, returns the reason as an error.
+    /// Returns the size and the initializer of each block of an axis of size `length`. The error is the reason why the
+    /// blocks do not fit the axis.
     fn split(&self, length: usize) -> Result<impl ExactSizeIterator<Item = (usize, &Init)>, String> {
         let sizes: Option<Vec<usize>> = self.blocks.iter().map(|(size, _)| *size).collect();
         let count = self.count.unwrap_or(self.blocks.len());

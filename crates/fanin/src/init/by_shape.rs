@@ -1,8 +1,7 @@
 //! An initializer whose arguments depend on the shape of the tensor.
 
-/// An initializer whose arguments depend on the shape of the tensor, or on the index of the tensor in a stack. It
-/// stores a spec whose arithmetic uses the variables `fan_in`, `fan_out`, `shape[i]` or `index`. Created by
-/// [`Init::parse`](super::Init::parse).
+/// An initializer whose arguments depend on the shape of the tensor, or on the index of the tensor in a stack. Its spec
+/// uses `fan_in`, `fan_out`, `shape[i]` or `index` in arithmetic. Created by [`Init::parse`](super::Init::parse).
 ///
 /// ```
 /// use fanin::{DType, Initializer as _, init::Init};
@@ -29,8 +28,7 @@ impl ByShape {
         Self { index: Some(index), ..self.clone() }
     }
 
-    /// If a scheme or a fan in the spec requires torch's axis layout, returns the name of this scheme or fan. See
-    /// [`Init::torch_axes`](super::Init::torch_axes).
+    /// Implements [`Init::torch_axes`](super::Init::torch_axes) for the spec.
     pub(super) fn torch_axes(&self) -> Option<&'static str> {
         let word = |c: char| c.is_alphanumeric() || c == '_';
         let has = |name: &str, followed_by: &dyn Fn(&str) -> bool| {

@@ -15,17 +15,15 @@ pub struct DeltaOrthogonal {
     layout: AxisLayout,
 }
 
-/// Returns an initializer of a convolution (Xiao et al. 2018, Dynamical isometry and a mean field theory of CNNs, arXiv
-/// 1806.05393, algorithm 2). If the gain is 1, a convolution with stride 1 and `padding='same'` preserves the norm of
-/// its input.
+/// Returns an initializer of a convolution: an orthogonal matrix at the centre of the kernel, 0 elsewhere. Source: Xiao
+/// et al. 2018, Dynamical isometry and a mean field theory of CNNs, arXiv 1806.05393, algorithm 2.
 ///
-/// At the centre of the kernel, the weight is the gain times a matrix with orthonormal columns. The matrix is
-/// Haar-distributed. The centre is the position `(k - 1) / 2` (rounded down) along a kernel axis of size `k`. At all
-/// other positions, the weight is 0.
+/// The matrix is Haar-distributed with orthonormal columns, and is multiplied by the gain. Along a kernel axis of size
+/// `k`, the centre is the position `(k - 1) / 2` (rounded down). If the gain is 1, a convolution with stride 1 and
+/// `padding='same'` preserves the norm of its input.
 ///
-/// The shape is `[out, in, kernel...]` with three to five axes. The number of outputs must not be less than the number
-/// of inputs. The scheme is called `delta_orthogonal` in JAX. The weights of JAX and Keras have the axis layout
-/// `kernel_in_out` ([`DeltaOrthogonal::layout`]).
+/// The shape is `[out, in, kernel...]` with three to five axes. `out` must not be less than `in`. In JAX, the scheme
+/// has the same name. The weights of JAX and Keras have the axis layout `kernel_in_out` ([`DeltaOrthogonal::layout`]).
 ///
 /// Spec: `delta_orthogonal(gain=1, layout=out_in)`.
 ///
@@ -79,8 +77,8 @@ impl Initializer for DeltaOrthogonal {
     }
 }
 
-/// Returns the indices of the output axis and of the input axis of a weight. Returns an error if the weight has several
-/// output axes, several input axes, or a batch axis.
+/// Returns the indices of the output axis and the input axis. The layout must have exactly one of each, and no batch
+/// axis.
 fn single_channels(
     scheme: &'static str,
     layout: AxisLayout,

@@ -11,14 +11,15 @@ pub struct IdInit {
     tau: f64,
 }
 
-/// Returns an initializer that writes the identity-preserving matrix of IDInit (Pan et al. 2025, IDInit, arXiv
-/// 2503.04626, equation 3). The element in row `i` and column `j` is `tau` if `j = i mod in`, where `in` is the number
-/// of columns. All other elements are 0.
+/// Returns an initializer that writes the identity-preserving matrix of IDInit. Source: Pan et al. 2025, IDInit, arXiv
+/// 2503.04626, equation 3.
 ///
-/// If there are more outputs than inputs, the identity matrix is repeated, because an output whose weights are all 0
-/// would not learn. If there are more inputs than outputs, the last inputs are not used. Three parts of the paper are
-/// not implemented: the added noise, the zero-preserving matrix for the end of a residual branch, and the variant for
-/// convolutions.
+/// The element in row `i` and column `j` is `tau` if `j = i mod in`, where `in` is the number of columns. All other
+/// elements are 0. If there are more outputs than inputs, the identity matrix is repeated, because an output with only
+/// zero weights would not learn. If there are more inputs than outputs, the last inputs are not used.
+///
+/// Three parts of the paper are not implemented: the added noise, the variant for convolutions, and the zero-preserving
+/// matrix for the end of a residual branch.
 ///
 /// The shape is `[out, in]`. `tau` is 1 by default ([`IdInit::tau`]). No random numbers are used.
 ///

@@ -56,7 +56,8 @@ pub trait Initializer {
         self.fill_tensor(TensorMut::contiguous(buffer, shape)?, stream)
     }
 
-    /// Fills `tensor`, which can have any strides, with values from `stream`. Returns the plan, which contains any warnings.
+    /// Fills `tensor` with values from `stream`. `tensor` can have any strides. Returns the plan, which contains any
+    /// warnings.
     ///
     /// # Errors
     /// Returns the same errors as [`Initializer::resolve`] and [`Plan::fill`]. When an error is returned, nothing has
@@ -67,12 +68,11 @@ pub trait Initializer {
         Ok(plan)
     }
 
-    /// Fills the row-major `buffer` with the values of a region of a larger tensor. Returns the plan of the whole
-    /// tensor.
+    /// Fills `buffer` with a region of a larger tensor. Returns the plan of the whole tensor.
     ///
-    /// `global` is the shape of the whole tensor. The region is `start..start + size` along each axis, and `buffer` has
-    /// the elements of the region only. The values are bit-identical to the values of this region after a fill of the
-    /// whole tensor. Some schemes, such as `orthogonal`, need working memory for the whole tensor.
+    /// `global` is the shape of the whole tensor. The region is `start..start + size` along each axis. `buffer` has
+    /// only the elements of the region, in row-major order. A fill of the whole tensor writes bit-identical values to
+    /// the region. Some schemes, such as `orthogonal`, need working memory for the whole tensor.
     ///
     /// ```
     /// use fanin::{init, Native};
@@ -86,8 +86,9 @@ pub trait Initializer {
     /// ```
     ///
     /// # Errors
-    /// Returns the same errors as [`Initializer::fill`], [`Error::Region`] if the region is not inside the shape, and
-    /// [`Error::NoRandomAccess`] if the stream can only fill whole tensors.
+    /// Returns the same errors as [`Initializer::fill`]. Returns [`Error::Region`] if the region is not inside the
+    /// shape. Returns [`Error::NoRandomAccess`] if the stream can fill only whole tensors, and the region is not the
+    /// whole tensor.
     fn fill_region<E: Element>(
         &self,
         buffer: &mut [E],
@@ -105,8 +106,7 @@ pub trait Initializer {
     }
 }
 
-/// Defines the methods of [`Initializer`] as inherent methods of a type, so that callers can use them without importing
-/// the trait.
+/// Defines the methods of [`Initializer`] as inherent methods, so that callers need not import the trait.
 /// `initializer!(Type, layout, groups)` also defines the methods that set the fields `layout` and `groups`.
 macro_rules! initializer {
     ($name:ident, $($setter:ident),+) => {
@@ -115,7 +115,7 @@ macro_rules! initializer {
     };
     ($name:ident) => {
         impl $name {
-            /// Fills row-major memory, as [`Initializer::fill`](crate::Initializer::fill) does.
+            /// Fills the row-major tensor `buffer`, as [`Initializer::fill`](crate::Initializer::fill) does.
             ///
             /// # Errors
             /// Returns the same errors as [`Initializer::fill`](crate::Initializer::fill). When an error is returned,
@@ -129,7 +129,7 @@ macro_rules! initializer {
                 $crate::Initializer::fill(self, buffer, shape, stream)
             }
 
-            /// Fills row-major memory with a region of a larger tensor, as
+            /// Fills `buffer` with a region of a larger tensor, as
             /// [`Initializer::fill_region`](crate::Initializer::fill_region) does.
             ///
             /// # Errors
@@ -175,11 +175,11 @@ macro_rules! setter {
     };
     ($name:ident, groups) => {
         impl $name {
-            /// Sets the number of groups of the convolution, which must be at least 1 (see
-            /// [`AxisLayout::grouped_fans`](crate::AxisLayout::grouped_fans)).
+            /// Sets the number of groups of the convolution. The number must be at least 1: see
+            /// [`AxisLayout::grouped_fans`](crate::AxisLayout::grouped_fans).
             ///
-            /// `torch.nn.init` has no argument for the groups. For a grouped convolution, torch therefore computes a
-            /// fan_out that is too large by the factor `groups`.
+            /// `torch.nn.init` has no argument for the groups. torch's fan_out of a grouped convolution is therefore
+            /// too large by the factor `groups`.
             #[must_use]
             pub const fn groups(self, groups: usize) -> Self {
                 Self { groups, ..self }
@@ -215,10 +215,9 @@ pub(super) fn unless<T: PartialEq + std::fmt::Display>(
     (*value != default).then_some(value as &dyn std::fmt::Display)
 }
 
-/// If the shape has no elements, returns a plan with a warning. A fill with this plan writes nothing. Otherwise returns
-/// `None`.
+/// Returns a plan with a warning if the shape has no elements. Otherwise returns `None`.
 ///
-/// Schemes that divide by a fan call this function first, because the fans of a shape without elements may be 0.
+/// Call this function before a division by a fan: the fans of a shape without elements may be 0.
 pub(super) fn empty_plan(shape: &[usize], dtype: DType) -> Result<Option<Plan>, Error> {
     if element_count(shape)? > 0 {
         return Ok(None);

@@ -13,20 +13,21 @@ use crate::warning::Warning;
 pub struct Kaiming {
     pub(super) fan: Fan,
     pub(super) nonlinearity: Nonlinearity,
-    /// The slope `a` if `a` is not 0 and `nonlinearity` is not `LeakyRelu`, otherwise `None`. Such a slope has no
-    /// effect. The slope is stored because `Display` prints it, and because the plan warns about it.
+    /// The argument `a` if it has no effect: `a` is not 0, and `nonlinearity` is not `LeakyRelu`. Stored for `Display`
+    /// and for a warning of the plan.
     pub(super) unused_slope: Option<f64>,
     pub(super) layout: AxisLayout,
     pub(super) groups: usize,
     pub(super) uniform: bool,
 }
 
-/// Returns an initializer of U[-bound, bound) with `bound = gain * sqrt(3 / fan)`. This is the uniform form of He et
-/// al. 2015, Delving deep into rectifiers, section 2.2.
+/// Returns an initializer of U[-bound, bound) with `bound = gain * sqrt(3 / fan)`.
 ///
-/// The shape must have two axes or more. The fan is fan_in by default ([`Kaiming::fan`]). As in torch, the default gain
-/// is the gain of a leaky_relu with slope 0, which is sqrt(2) ([`Kaiming::nonlinearity`]). If the tensor has no
+/// The shape must have two axes or more. The fan is fan_in by default ([`Kaiming::fan`]). The gain is sqrt(2) by
+/// default, as in torch: the gain of leaky_relu with slope 0 ([`Kaiming::nonlinearity`]). If the tensor has no
 /// elements, the plan has a warning and a fill writes nothing.
+///
+/// Source: the uniform form of He et al. 2015, Delving deep into rectifiers, section 2.2.
 ///
 /// Spec: `kaiming_uniform(a=0, mode=fan_in, nonlinearity=leaky_relu, layout=out_in, groups=1)`, where `a` is the slope.
 ///
@@ -53,11 +54,12 @@ pub const fn kaiming_uniform() -> Kaiming {
     }
 }
 
-/// Returns an initializer of N(0, std^2) with `std = gain / sqrt(fan)`: He et al. 2015, Delving deep into rectifiers,
-/// equations 10 and 14. The distribution is not truncated.
+/// Returns an initializer of N(0, std^2) with `std = gain / sqrt(fan)`. The distribution is not truncated.
 ///
 /// The shape must have two axes or more. The default arguments are the same as for [`kaiming_uniform`]. If the tensor
 /// has no elements, the plan has a warning and a fill writes nothing.
+///
+/// Source: He et al. 2015, Delving deep into rectifiers, equations 10 and 14.
 ///
 /// Spec: `kaiming_normal(a=0, mode=fan_in, nonlinearity=leaky_relu, layout=out_in, groups=1)`, where `a` is the slope.
 ///
@@ -87,14 +89,13 @@ impl Kaiming {
         Self { nonlinearity, unused_slope: None, ..self }
     }
 
-    /// Sets the nonlinearity from torch's two arguments: the slope `a`, which only `leaky_relu` uses, and the name.
-    /// Returns an error if torch has no nonlinearity with this name.
+    /// Sets the nonlinearity that torch calls `name`. Returns an error if torch has no such nonlinearity. Only
+    /// `leaky_relu` uses the slope `a`.
     pub(crate) fn torch_nonlinearity(self, a: f64, name: &str) -> Result<Self, Error> {
         Ok(self.with_slope(a, Nonlinearity::from_torch_name(name, Some(a))?))
     }
 
-    /// Sets the nonlinearity. If the nonlinearity is not `LeakyRelu` and `a` is not 0, stores `a`, so that the plan can
-    /// warn about it.
+    /// Sets the nonlinearity. Stores `a` in `unused_slope` if `a` is not 0 and has no effect.
     pub(crate) fn with_slope(self, a: f64, nonlinearity: Nonlinearity) -> Self {
         let used = matches!(nonlinearity, Nonlinearity::LeakyRelu { .. });
         Self { nonlinearity, unused_slope: (!used && a != 0.0).then_some(a), ..self }
@@ -127,8 +128,7 @@ impl Initializer for Kaiming {
                 });
             }
         }
-        // The operations have the same order as in torch, because a different order changes the last bit of the result
-        // for some fans.
+        // The order of operations is torch's. A different order changes the last bit of the result for some fans.
         let distribution = |gain: f64| {
             let std = gain / (self.fan.of(fans) as f64).sqrt();
             if self.uniform {

@@ -23,13 +23,13 @@ pub struct LinearDefaultBias {
     fan_in: usize,
 }
 
-/// Returns an initializer of U[-bound, bound) with `bound = 1 / sqrt(fan_in)`: the default distribution of the weights
-/// of torch's `nn.Linear` and `nn.Conv*` (`reset_parameters`). torch writes this distribution as
-/// `kaiming_uniform_(weight, a=sqrt(5))`.
+/// Returns an initializer of torch's default distribution for the weights of `nn.Linear` and `nn.Conv*`.
 ///
-/// The standard deviation is `1 / sqrt(3 * fan_in)`. With relu, the variance stays constant from layer to layer if the
-/// standard deviation is `sqrt(2 / fan_in)`. The default is only 0.41 times this value. The shape must have two axes or
-/// more.
+/// The distribution is U[-bound, bound) with `bound = 1 / sqrt(fan_in)`. In `reset_parameters`, torch writes the
+/// distribution as `kaiming_uniform_(weight, a=sqrt(5))`. The shape must have two axes or more.
+///
+/// The standard deviation is `1 / sqrt(3 * fan_in)`. With relu, a standard deviation of `sqrt(2 / fan_in)` keeps the
+/// variance constant from layer to layer. torch's default is only 0.41 times this value.
 ///
 /// Spec: `linear_default(layout=out_in, groups=1)`.
 #[doc(alias = "reset_parameters")]
@@ -37,13 +37,13 @@ pub const fn linear_default() -> LinearDefault {
     LinearDefault { layout: AxisLayout::OutIn, groups: 1 }
 }
 
-/// Returns an initializer of U[-bound, bound) with `bound = 1 / sqrt(fan_in)`: the default distribution of the biases
-/// of torch's `nn.Linear` and `nn.Conv*`.
+/// Returns an initializer of torch's default distribution for the biases of `nn.Linear` and `nn.Conv*`.
 ///
-/// `fan_in` is the fan_in of the **weight** of the layer. If `fan_in` is 0, the bias is 0.
+/// The distribution is U[-bound, bound) with `bound = 1 / sqrt(fan_in)`. `fan_in` is the fan_in of the layer's
+/// **weight**. If `fan_in` is 0, the bias is 0.
 ///
-/// Spec: `linear_default_bias(fan_in)`. In a recipe, the variable `weight_fan_in` is the fan_in of the weight:
-/// `linear_default_bias(weight_fan_in)`.
+/// Spec: `linear_default_bias(fan_in)`. In a recipe, write `linear_default_bias(weight_fan_in)`. The variable
+/// `weight_fan_in` is the fan_in of the layer's weight.
 ///
 /// ```
 /// use fanin::{AxisLayout, Torch, init};

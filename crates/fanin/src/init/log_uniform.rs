@@ -13,8 +13,10 @@ pub struct LogUniform {
     b: f64,
 }
 
-/// Returns an initializer of `exp(x)`, where x is uniform in [log a, log b) and `0 < a <= b`. State space models draw
-/// their time steps from this distribution.
+/// Returns an initializer of `exp(x)`, where x is uniform in [log a, log b).
+///
+/// `a` and `b` must be finite and greater than 0. `a` must not be greater than `b`. State space models draw their time
+/// steps from this distribution.
 ///
 /// Only the native stream supports this distribution.
 ///

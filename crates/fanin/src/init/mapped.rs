@@ -9,9 +9,9 @@ use crate::plan::{Distribution, Function, Functions, Plan};
 /// Returns an initializer that applies `function` to the values of the initializer `argument`. The values are computed
 /// in f64 and rounded once.
 ///
-/// The distribution of `argument` must be constant, uniform, normal, truncated normal, log-uniform, a sequence
-/// ([`arange`](super::arange)), or a function of one of these distributions. [`log`] and [`softplus_inverse`] need
-/// values above 0. Only the native stream supports functions of random values.
+/// The distribution of `argument` must be constant, uniform, normal, truncated normal, log-uniform or a sequence
+/// ([`arange`](super::arange)). `argument` may also apply a function itself, as `exp(normal)` does. [`log`] and
+/// [`softplus_inverse`] need values above 0. Only the native stream supports functions of random values.
 ///
 /// Specs: `log(arange(1, 17))`, `exp(normal)`, `softplus_inverse(log_uniform(0.001, 0.1))`.
 ///
@@ -42,8 +42,8 @@ pub fn exp(argument: impl Into<Init>) -> Mapped {
     mapped(Function::Exp, argument)
 }
 
-/// Returns an initializer of `x + log(1 - exp(-x))`, the inverse of softplus, for the values x of `argument`: see
-/// [`mapped`].
+/// Returns an initializer of `x + log(1 - exp(-x))` for the values x of `argument`: see [`mapped`]. This function is
+/// the inverse of softplus.
 ///
 /// Spec: `softplus_inverse(log_uniform(0.001, 0.1))`.
 pub fn softplus_inverse(argument: impl Into<Init>) -> Mapped {

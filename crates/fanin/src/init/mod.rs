@@ -1,9 +1,11 @@
 //! Initializers. Each scheme has a function, such as [`kaiming_normal`](kaiming_normal()), that returns an initializer.
 //!
 //! An initializer is a small value that stores the arguments of a scheme. Initializers can be compared with `==`. The
-//! text form of an initializer is called a spec. `Display` prints a spec, and `FromStr` parses a spec.
-//! [`Initializer::resolve`] returns the [`Plan`](crate::Plan) for a shape. [`Initializer::fill`] resolves the plan and
-//! fills memory from a [`Stream`](crate::Stream). [`Init`] is the enum of all initializers.
+//! text form of an initializer is called a spec. `Display` prints a spec, and `FromStr` parses a spec. [`Init`] is the
+//! enum of all initializers.
+//!
+//! [`Initializer::resolve`] returns the [`Plan`](crate::Plan) for a shape. [`Initializer::fill`] fills memory with
+//! values from a [`Stream`](crate::Stream).
 //!
 //! ```
 //! use fanin::{Native, Nonlinearity, init};

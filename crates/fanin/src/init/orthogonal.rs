@@ -14,18 +14,21 @@ pub struct Orthogonal {
     layout: AxisLayout,
 }
 
-/// Returns an initializer of a semi-orthogonal matrix times a gain: Saxe et al. 2013, Exact solutions to the nonlinear
-/// dynamics of learning in deep linear neural networks. The matrix is Haar-distributed (Mezzadri 2007).
+/// Returns an initializer of a semi-orthogonal matrix times a gain. The matrix is Haar-distributed (Mezzadri 2007).
 ///
-/// The shape must have two axes or more. The first axis is the rows of the matrix, and all other axes are flattened to
-/// the columns. If the matrix has more rows than columns, its columns are orthonormal. Otherwise its rows are
-/// orthonormal. With another axis layout ([`Orthogonal::layout`]), the rows of the matrix are the output axis of the
-/// layout. Values of types narrower than f32 are computed in f32 and rounded once.
+/// The shape must have two axes or more. The first axis is the rows of the matrix. All other axes are flattened to the
+/// columns. If the matrix has more rows than columns, its columns are orthonormal. Otherwise its rows are orthonormal.
+/// With another axis layout ([`Orthogonal::layout`]), the rows are the output axis of the layout. Values of types
+/// narrower than f32 are computed in f32 and rounded once.
 ///
 /// On the torch stream, the matrix is the factor Q of the QR decomposition of a Gaussian matrix, as in torch. The
-/// values agree with torch up to rounding, but are not bit-identical, because the results of torch depend on its LAPACK
-/// library. On the native stream, the matrix is a product of Householder reflections (Stewart 1980), and its values are
+/// values agree with torch up to rounding. They are not bit-identical, because the results of torch depend on its
+/// LAPACK library.
+///
+/// On the native stream, the matrix is a product of Householder reflections (Stewart 1980). The values are
 /// bit-identical on every machine.
+///
+/// Source: Saxe et al. 2013, Exact solutions to the nonlinear dynamics of learning in deep linear neural networks.
 ///
 /// Spec: `orthogonal(gain=1, layout=out_in)`. The gain can be the name of a nonlinearity: `orthogonal(gain=relu)`.
 ///

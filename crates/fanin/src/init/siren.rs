@@ -9,19 +9,19 @@ use crate::shape::AxisLayout;
 /// An initializer of a layer of a SIREN network. Created by [`siren`] and [`siren_first`].
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Siren {
-    /// The factor omega in `sin(omega * (W x + b))`, for a hidden layer. `None` for the first layer, whose weights do
-    /// not depend on omega.
+    /// The factor omega in `sin(omega * (W x + bias))` of a hidden layer. `None` for the first layer.
     omega: Option<f64>,
     layout: AxisLayout,
     groups: usize,
 }
 
-/// Returns an initializer of U[-b, b) with `b = sqrt(6 / fan_in) / omega`, for the hidden layers of a SIREN network
-/// (Sitzmann et al. 2020, Implicit neural representations with periodic activation functions, arXiv 2006.09661, section
-/// 3.2).
+/// Returns an initializer of U[-b, b) with `b = sqrt(6 / fan_in) / omega`, for the hidden layers of a SIREN network.
 ///
-/// The layer computes `sin(omega * (W x + bias))`. `omega` is 30 by default ([`Siren::omega`]). The shape must have two
-/// axes or more.
+/// A hidden layer computes `sin(omega * (W x + bias))`. `omega` is 30 by default ([`Siren::omega`]). The shape must
+/// have two axes or more.
+///
+/// Source: Sitzmann et al. 2020, Implicit neural representations with periodic activation functions, arXiv 2006.09661,
+/// section 3.2.
 ///
 /// Spec: `siren(omega=30, layout=out_in, groups=1)`.
 ///
@@ -35,10 +35,9 @@ pub const fn siren() -> Siren {
     Siren { omega: Some(30.0), layout: AxisLayout::OutIn, groups: 1 }
 }
 
-/// Returns an initializer of U[-b, b) with `b = 1 / fan_in`, for the first layer of a SIREN network
-/// (`first_layer_sine_init` in the code of Sitzmann et al. 2020).
+/// Returns an initializer of U[-b, b) with `b = 1 / fan_in`, for the first layer of a SIREN network.
 ///
-/// The shape must have two axes or more.
+/// The shape must have two axes or more. Source: `first_layer_sine_init` in the code of Sitzmann et al. 2020.
 ///
 /// Spec: `siren_first(layout=out_in, groups=1)`.
 pub const fn siren_first() -> Siren {
@@ -46,8 +45,8 @@ pub const fn siren_first() -> Siren {
 }
 
 impl Siren {
-    /// Sets the factor omega in `sin(omega * (W x + b))`. Omega must be finite and greater than 0. For [`siren_first`],
-    /// this method has no effect.
+    /// Sets the factor `omega` in `sin(omega * (W x + bias))`. `omega` must be finite and greater than 0. This method
+    /// has no effect on [`siren_first`].
     #[must_use]
     pub const fn omega(self, omega: f64) -> Self {
         Self { omega: if self.omega.is_some() { Some(omega) } else { None }, ..self }

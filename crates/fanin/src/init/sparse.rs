@@ -12,11 +12,13 @@ pub struct Sparse {
     pub(super) std: f64,
 }
 
-/// Returns an initializer of a matrix of values from N(0, std^2). In every column, `ceil(sparsity * rows)` values at
-/// random positions are replaced by 0 (Martens 2010, Deep learning via Hessian-free optimization, section 5).
+/// Returns an initializer of a sparse matrix. In every column, `ceil(sparsity * rows)` values are 0, at random
+/// positions. All other values are from N(0, std^2).
 ///
 /// The shape is `[rows, columns]`. `sparsity` is the fraction of zeros in each column, from 0 to 1. The standard
 /// deviation (sigma) is 0.01 by default ([`Sparse::std`]).
+///
+/// Source: Martens 2010, Deep learning via Hessian-free optimization, section 5.
 ///
 /// Spec: `sparse(sparsity, std=0.01)`.
 ///
@@ -53,8 +55,7 @@ impl Initializer for Sparse {
                 requirement: "must be a fraction between 0 and 1".to_owned(),
             });
         }
-        // `min` is needed because rounding can make the product larger than the number of rows if there are more than
-        // 2^53 rows.
+        // With more than 2^53 rows, rounding can make the product larger than `rows`.
         let zeros = ((self.sparsity * *rows as f64).ceil() as usize).min(*rows);
         Plan::new(shape, dtype, Distribution::Sparse { zeros, std: self.std })
     }

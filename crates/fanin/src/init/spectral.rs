@@ -6,8 +6,8 @@ use crate::error::Error;
 use crate::plan::{Distribution, Plan, finite};
 use crate::shape::AxisLayout;
 
-/// An initializer of a normal distribution whose standard deviation gives the weight a spectral norm of the order of
-/// `sqrt(fan_out / fan_in)`. Created by [`spectral`].
+/// An initializer of a normal distribution. With the default `sigma`, the spectral norm of the weight is of the order
+/// of `sqrt(fan_out / fan_in)`. Created by [`spectral`].
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Spectral {
     sigma: f64,
@@ -15,12 +15,14 @@ pub struct Spectral {
     groups: usize,
 }
 
-/// Returns an initializer of N(0, std^2) with `std = sigma / sqrt(fan_in) * min(1, sqrt(fan_out / fan_in))`: Yang,
-/// Simon and Bernstein 2023, A spectral condition for feature learning, arXiv 2310.17813, parametrization 1.
+/// Returns an initializer of N(0, std^2) with `std = sigma / sqrt(fan_in) * min(1, sqrt(fan_out / fan_in))`.
 ///
 /// `sigma` is 1 by default ([`Spectral::sigma`]). With this value, the spectral norm of a large matrix is 1 to 2 times
 /// `sqrt(fan_out / fan_in)`. If all widths of a network grow by the same factor, the root mean square of the features
 /// stays about the same. The shape must have two axes or more.
+///
+/// Source: parametrization 1 of Yang, Simon and Bernstein 2023, A spectral condition for feature learning, arXiv
+/// 2310.17813.
 ///
 /// Spec: `spectral(sigma=1, layout=out_in, groups=1)`.
 ///

@@ -18,17 +18,17 @@ pub struct TruncNormal {
 /// Returns an initializer of N(mean, std^2) truncated to \[a, b].
 ///
 /// The mean `mean` (mu) must be finite. The standard deviation `std` (sigma) must be finite and greater than 0. Both
-/// are parameters of the distribution before truncation. The bounds are -2 and 2 by default ([`TruncNormal::bounds`]).
+/// describe the distribution before the truncation. The bounds are -2 and 2 by default ([`TruncNormal::bounds`]).
 ///
 /// The bounds are **absolute**, as in torch. With `std = 0.02`, for example, the default bounds -2 and 2 are at 100
 /// sigma and have no effect.
 ///
-/// A bound may be infinite, with one exception. On the torch stream with `method=rejection`, an infinite bound is an
-/// error if the probability of the interval under N(mean, std^2) is 0.3 or less. In this case, torch draws proposals
-/// from the uniform distribution on the interval, so the interval must be finite.
+/// A bound may be infinite, with one exception. Let p be the probability that a value of N(mean, std^2) is between the
+/// bounds. If p is 0.3 or less, the rejection algorithm of the torch stream draws uniform proposals between the bounds.
+/// An infinite bound is then an error.
 ///
-/// The truncation reduces the standard deviation of the values, for example to `0.8796 * std` with bounds at +-2 sigma.
-/// [`Plan::std`] returns the standard deviation after the truncation.
+/// The truncation reduces the standard deviation of the values. With bounds at +-2 sigma, for example, the values have
+/// the standard deviation `0.8796 * std`. [`Plan::std`] returns the standard deviation after the truncation.
 ///
 /// Spec: `trunc_normal(mean=0, std=1, a=-2, b=2)`. The optional argument `method=rejection` or `method=inverse_cdf`
 /// selects the algorithm ([`Truncation`]).
@@ -49,14 +49,15 @@ pub const fn trunc_normal(mean: f64, std: f64) -> TruncNormal {
 
 impl TruncNormal {
     /// Sets the lower bound `a` and the upper bound `b` of the values. The bounds are absolute, and not multiples of
-    /// `std`. If `a > b`, filling returns an error.
+    /// `std`. If `a > b`, [`TruncNormal::resolve`] and all fills return an error.
     #[must_use]
     pub const fn bounds(self, a: f64, b: f64) -> Self {
         Self { a, b, ..self }
     }
 
-    /// Sets the algorithm that generates the values. The default on the torch stream is rejection, which torch has
-    /// used since version 2.12. The default on all other streams is the inverse distribution function.
+    /// Sets the algorithm that generates the values. The default on the torch stream is [`Truncation::Rejection`].
+    /// torch uses this algorithm since version 2.12. The default on all other streams is [`Truncation::InverseCdf`].
+    /// Only the torch stream implements rejection.
     #[must_use]
     pub const fn method(self, method: Truncation) -> Self {
         Self { method: Some(method), ..self }

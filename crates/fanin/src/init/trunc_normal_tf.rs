@@ -18,20 +18,21 @@ pub struct TruncNormalTf {
     method: Option<Truncation>,
 }
 
-/// Returns an initializer of N(mean, std^2) truncated to `[mean + a * std, mean + b * std]`. timm's `trunc_normal_tf_`
-/// and the truncated normal functions of TensorFlow and JAX have this distribution. `mean` must be finite. `std` must
-/// be finite and greater than 0.
+/// Returns an initializer of N(mean, std^2) truncated to `[mean + a * std, mean + b * std]`.
+///
+/// `mean` must be finite. `std` must be finite and greater than 0. timm's `trunc_normal_tf_`, TensorFlow's
+/// `tf.random.truncated_normal` and JAX's `jax.nn.initializers.truncated_normal` have the same distribution.
 ///
 /// **The bounds `a` and `b` are in units of std.** They are -2 and 2 by default ([`TruncNormalTf::bounds`]). A bound
-/// may be infinite. torch's [`trunc_normal`](super::trunc_normal()) has absolute bounds instead.
+/// may be infinite, with the same exception as in [`trunc_normal`](super::trunc_normal()). The bounds of `trunc_normal`
+/// are absolute instead.
 ///
-/// The truncation reduces the standard deviation of the values, for example to `0.8796 * std` with the bounds -2 and 2.
-/// [`TruncNormalTf::corrected`] widens the distribution so that the values have the standard deviation `std`. JAX's
-/// variance scaling does the same.
+/// The truncation reduces the standard deviation of the values. With the bounds -2 and 2, for example, the values have
+/// the standard deviation `0.8796 * std`. [`TruncNormalTf::corrected`] widens the distribution, so that the values have
+/// the standard deviation `std`. JAX's variance scaling does the same.
 ///
 /// Spec: `trunc_normal_tf(mean=0, std=1, a=-2, b=2, corrected=false)`. The optional argument `method` has the same
-/// values as in `trunc_normal`. On the torch stream, the values with `method=inverse_cdf` agree with timm up to
-/// rounding.
+/// values as in `trunc_normal`. On the torch stream, `method=inverse_cdf` generates timm's values up to rounding.
 ///
 /// ```
 /// # use fanin::{init, DType};
@@ -61,8 +62,9 @@ impl TruncNormalTf {
         Self { corrected, ..self }
     }
 
-    /// Sets the algorithm that generates the values. The default on the torch stream is rejection, which torch has
-    /// used since version 2.12. The default on all other streams is the inverse distribution function.
+    /// Sets the algorithm that generates the values. The default on the torch stream is [`Truncation::Rejection`].
+    /// torch uses this algorithm since version 2.12. The default on all other streams is [`Truncation::InverseCdf`].
+    /// Only the torch stream implements rejection.
     #[must_use]
     pub const fn method(self, method: Truncation) -> Self {
         Self { method: Some(method), ..self }

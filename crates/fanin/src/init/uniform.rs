@@ -14,9 +14,11 @@ pub struct Uniform {
 
 /// Returns an initializer of the uniform distribution U[a, b), which includes `a` and excludes `b`.
 ///
-/// `a` must not be greater than `b`. Both bounds and their difference must be finite in the element type. If `a` equals
-/// `b`, every value is `a`. Otherwise the native stream never generates the value `b` in f32 and f64. Values of
-/// narrower types are f32 values that are rounded to nearest, so `b` can occur. For example, 1 in 1024 bf16 values of
+/// `a` must not be greater than `b`. `a`, `b` and `b - a` must be finite in the element type. If `a` equals `b`, every
+/// value is `a`.
+///
+/// If `a` is less than `b`, the native stream never generates the value `b` in f32 and f64. Values of narrower types
+/// are f32 values that are rounded to nearest, so `b` can occur. For example, 1 in 1024 bf16 values of
 /// `uniform(-0.5, 0.5)` is 0.5.
 ///
 /// Spec: `uniform(a=0, b=1)`.

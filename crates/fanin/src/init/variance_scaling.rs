@@ -70,9 +70,8 @@ impl std::fmt::Display for FanMode {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum ScalingDistribution {
-    /// A normal distribution N(0, sigma^2) truncated at +-2 sigma. sigma is chosen so that the values have the
-    /// requested variance after the truncation. `lecun_normal`, `he_normal` and `glorot_normal` of JAX and Keras have
-    /// this distribution.
+    /// A normal distribution N(0, sigma^2) truncated at +-2 sigma. The variance after the truncation is `scale / n`.
+    /// `lecun_normal`, `he_normal` and `glorot_normal` of JAX and Keras have this distribution.
     #[default]
     TruncatedNormal,
     /// The normal distribution, which Keras calls `untruncated_normal`.
@@ -102,8 +101,8 @@ impl std::fmt::Display for ScalingDistribution {
     }
 }
 
-/// An initializer whose values have the variance `scale / n`, where n is a fan or a mean of both fans ([`FanMode`]).
-/// Created by [`variance_scaling`], and by the functions of its special cases, such as [`he_normal`].
+/// An initializer whose values have the variance `scale / n`. The divisor n is a fan or a mean of both fans
+/// ([`FanMode`]). Created by [`variance_scaling`] and by functions of special cases, such as [`he_normal`].
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct VarianceScaling {
     scale: f64,
@@ -125,8 +124,8 @@ pub struct VarianceScaling {
 /// | `normal` | N(0, scale / n) |
 /// | `uniform` | U[-a, a), a = sqrt(3 * scale / n) |
 ///
-/// `scale` must be finite and greater than 0. The shape must have two axes or more. The axis layout is torch's by
-/// default ([`VarianceScaling::layout`]). The weights of JAX and Keras have the layout `kernel_in_out`.
+/// `scale` must be finite and greater than 0. The shape must have two axes or more. The default axis layout is torch's
+/// `out_in` ([`VarianceScaling::layout`]). The weights of JAX and Keras have the layout `kernel_in_out`.
 ///
 /// Spec: `variance_scaling(scale, mode=fan_in, distribution=truncated_normal, layout=out_in, groups=1)`.
 ///
@@ -149,26 +148,29 @@ pub const fn variance_scaling(scale: f64) -> VarianceScaling {
     }
 }
 
-/// Returns an initializer of U[-a, a) with `a = sqrt(3 / fan_in)`, whose variance is 1 / fan_in: LeCun et al. 1998,
-/// Efficient BackProp, section 4.6.
+/// Returns an initializer of U[-a, a) with `a = sqrt(3 / fan_in)`. The variance is 1 / fan_in. Source: LeCun et al.
+/// 1998, Efficient BackProp, section 4.6.
 ///
 /// Spec: `lecun_uniform(layout=out_in, groups=1)`.
 pub const fn lecun_uniform() -> VarianceScaling {
     variance_scaling(1.0).distribution(ScalingDistribution::Uniform)
 }
 
-/// Returns an initializer of a normal distribution **truncated at two sigma**, as in JAX and Keras. The variance after
-/// the truncation is 1 / fan_in: LeCun et al. 1998, Efficient BackProp, section 4.6; Klambauer et al. 2017 for selu.
+/// Returns an initializer of a normal distribution **truncated at two standard deviations**, as in JAX and Keras. The
+/// variance after the truncation is 1 / fan_in. Sources: LeCun et al. 1998, Efficient BackProp, section 4.6; for selu,
+/// Klambauer et al. 2017.
 ///
-/// The distribution without truncation is `kaiming_normal().nonlinearity(Nonlinearity::Linear)`.
+/// `kaiming_normal().nonlinearity(Nonlinearity::Linear)` has the same variance and is not truncated.
 ///
 /// Spec: `lecun_normal(layout=out_in, groups=1)`.
 pub const fn lecun_normal() -> VarianceScaling {
     variance_scaling(1.0)
 }
 
-/// Returns an initializer of U[-a, a) with `a = sqrt(6 / fan_in)`, whose variance is 2 / fan_in: He et al. 2015,
-/// section 2.2. JAX and Keras use this name for the distribution that torch calls
+/// Returns an initializer of U[-a, a) with `a = sqrt(6 / fan_in)`. The variance is 2 / fan_in. Source: He et al. 2015,
+/// section 2.2.
+///
+/// JAX and Keras use the name `he_uniform`. torch calls the same distribution
 /// [`kaiming_uniform`](super::kaiming_uniform).
 ///
 /// Spec: `he_uniform(layout=out_in, groups=1)`.
@@ -176,29 +178,32 @@ pub const fn he_uniform() -> VarianceScaling {
     variance_scaling(2.0).distribution(ScalingDistribution::Uniform)
 }
 
-/// Returns an initializer of a normal distribution **truncated at two sigma**, as in JAX and Keras. The variance after
-/// the truncation is 2 / fan_in: He et al. 2015, section 2.2.
+/// Returns an initializer of a normal distribution **truncated at two standard deviations**, as in JAX and Keras. The
+/// variance after the truncation is 2 / fan_in. Source: He et al. 2015, section 2.2.
 ///
-/// The distribution without truncation is torch's [`kaiming_normal`](super::kaiming_normal).
+/// torch's [`kaiming_normal`](super::kaiming_normal) has the same variance and is not truncated.
 ///
 /// Spec: `he_normal(layout=out_in, groups=1)`.
 pub const fn he_normal() -> VarianceScaling {
     variance_scaling(2.0)
 }
 
-/// Returns an initializer of U[-a, a) with `a = sqrt(6 / (fan_in + fan_out))`: Glorot and Bengio 2010, equation 16. JAX
-/// and Keras use this name for the distribution that torch calls [`xavier_uniform`](super::xavier_uniform).
+/// Returns an initializer of U[-a, a) with `a = sqrt(6 / (fan_in + fan_out))`. Source: equation 16 of Glorot and
+/// Bengio 2010.
+///
+/// JAX and Keras use the name `glorot_uniform`. torch calls the same distribution
+/// [`xavier_uniform`](super::xavier_uniform).
 ///
 /// Spec: `glorot_uniform(layout=out_in, groups=1)`.
 pub const fn glorot_uniform() -> VarianceScaling {
     variance_scaling(1.0).mode_of(FanMode::Average).distribution(ScalingDistribution::Uniform)
 }
 
-/// Returns an initializer of a normal distribution **truncated at two sigma**, as in JAX and Keras. The variance after
-/// the truncation is 2 / (fan_in + fan_out): Glorot and Bengio 2010, equation 12.
+/// Returns an initializer of a normal distribution **truncated at two standard deviations**, as in JAX and Keras. The
+/// variance after the truncation is 2 / (fan_in + fan_out). Source: Glorot and Bengio 2010, equation 12.
 ///
-/// The distribution without truncation is torch's [`xavier_normal`](super::xavier_normal). JAX's function
-/// `xavier_normal` is a synonym of JAX's `glorot_normal`, and is therefore truncated.
+/// torch's [`xavier_normal`](super::xavier_normal) has the same variance and is not truncated. JAX's `xavier_normal` is
+/// truncated, because it is a synonym of JAX's `glorot_normal`.
 ///
 /// Spec: `glorot_normal(layout=out_in, groups=1)`.
 pub const fn glorot_normal() -> VarianceScaling {

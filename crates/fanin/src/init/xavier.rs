@@ -17,10 +17,12 @@ pub struct Xavier {
     pub(super) uniform: bool,
 }
 
-/// Returns an initializer of U[-a, a) with `a = gain * sqrt(6 / (fan_in + fan_out))`: Glorot and Bengio 2010,
-/// Understanding the difficulty of training deep feedforward neural networks, equation 16.
+/// Returns an initializer of U[-a, a) with `a = gain * sqrt(6 / (fan_in + fan_out))`.
 ///
 /// The shape must have two axes or more. The gain is 1 by default ([`Xavier::gain`]).
+///
+/// Source: Glorot and Bengio 2010, Understanding the difficulty of training deep feedforward neural networks, equation
+/// 16.
 ///
 /// Spec: `xavier_uniform(gain=1, layout=out_in, groups=1)`.
 ///
@@ -36,11 +38,13 @@ pub const fn xavier_uniform() -> Xavier {
     Xavier { gain: Gain::Value(1.0), layout: AxisLayout::OutIn, groups: 1, uniform: true }
 }
 
-/// Returns an initializer of N(0, std^2) with `std = gain * sqrt(2 / (fan_in + fan_out))`: Glorot and Bengio 2010,
-/// Understanding the difficulty of training deep feedforward neural networks, equation 12. The distribution is not
+/// Returns an initializer of N(0, std^2) with `std = gain * sqrt(2 / (fan_in + fan_out))`. The distribution is not
 /// truncated.
 ///
 /// The shape must have two axes or more. The gain is 1 by default ([`Xavier::gain`]).
+///
+/// Source: Glorot and Bengio 2010, Understanding the difficulty of training deep feedforward neural networks, equation
+/// 12.
 ///
 /// Spec: `xavier_normal(gain=1, layout=out_in, groups=1)`.
 ///
@@ -57,8 +61,8 @@ pub const fn xavier_normal() -> Xavier {
 }
 
 impl Xavier {
-    /// Sets the number by which the standard deviation is multiplied: a finite number that is not negative, or the gain
-    /// of a nonlinearity.
+    /// Sets the gain: a finite number that is not negative, or the gain of a nonlinearity. The standard deviation is
+    /// multiplied by the gain.
     #[must_use]
     pub fn gain(self, gain: impl Into<Gain>) -> Self {
         Self { gain: gain.into(), ..self }
@@ -83,8 +87,7 @@ impl Initializer for Xavier {
         if let Some(plan) = empty_plan(shape, dtype)? {
             return Ok(plan.with_fans(fans));
         }
-        // The operations have the same order as in torch, because a different order changes the last bit of the result
-        // for some fans.
+        // The operations are in torch's order. Another order changes the last bit of the result for some fans.
         let std = gain * (2.0 / (fans.fan_in as f64 + fans.fan_out as f64)).sqrt();
         let distribution = if self.uniform {
             let bound = 3f64.sqrt() * std;

@@ -8,24 +8,27 @@ use crate::error::Error;
 use crate::plan::{Block, Distribution, Plan};
 use crate::shape::element_count;
 
-/// An initializer that writes the identity matrix, or a part of a scaled Hadamard matrix if there are more outputs than
-/// inputs. Created by [`zero_hadamard`].
+/// An initializer that writes the identity matrix. If there are more outputs than inputs, it writes a part of a scaled
+/// Hadamard matrix instead. Created by [`zero_hadamard`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ZeroHadamard;
 
-/// Returns an initializer of the scheme ZerO (Zhao et al. 2022, ZerO initialization, arXiv 2110.12661, algorithms 1 and
-/// 2).
+/// Returns an initializer of the scheme ZerO: the identity matrix, or a part of a scaled Hadamard matrix.
 ///
 /// If there are more outputs than inputs, the weight consists of the first rows and columns of a Hadamard matrix. Every
-/// value is then `+-2^(-m / 2)`, where `2^m` is the smallest power of two that is not less than the number of outputs.
-/// Otherwise the weight is the identity matrix. The weight of a convolution has this matrix at the centre of the
-/// kernel, and 0 elsewhere. The centre is the position `k / 2` (rounded down) along a kernel axis of size `k`.
+/// value is `+-2^(-m / 2)`, where `2^m` is the number of outputs, rounded up to a power of two. Otherwise the weight is
+/// the identity matrix.
+///
+/// The weight of a convolution has this matrix at the centre of the kernel, and 0 elsewhere. The centre is the position
+/// `k / 2` (rounded down) along a kernel axis of size `k`.
 ///
 /// The scale `2^(-m / 2)` is the scale in the authors' code. With this scale, the layer preserves the norm of its input
 /// if the number of outputs is a power of two. The paper prints the scale `2^(-(m - 1) / 2)` instead. The paper also
-/// sets the last layers to 0. To do so, use the initializer `zeros` for these layers.
+/// sets the last layers to 0. Use the initializer `zeros` for these layers.
 ///
 /// The shape is `[out, in, kernel...]` with two to five axes. No random numbers are used.
+///
+/// Source: Zhao et al. 2022, ZerO initialization, arXiv 2110.12661, algorithms 1 and 2.
 ///
 /// Spec: `zero_hadamard`.
 ///

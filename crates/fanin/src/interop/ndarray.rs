@@ -1,9 +1,10 @@
-//! Fills arrays of the crate `ndarray`. The arrays can have any number of dimensions and any memory order, and can be
+//! Fills arrays of the crate `ndarray`. The arrays can have any number of dimensions and any memory order. They can be
 //! owned or borrowed.
 //!
-//! Matrices of nalgebra can be filled without a special module, because [`TensorMut::strided`] takes a slice with
-//! strides: the slice `matrix.as_mut_slice()` and the strides `[1, rows]`. The columns of a faer matrix can be filled
-//! one by one: `col_as_slice_mut` returns the slice of a column.
+//! Matrices of two other crates can be filled without a special module:
+//!
+//! * nalgebra: pass the slice `matrix.as_mut_slice()` and the strides `[1, rows]` to [`TensorMut::strided`].
+//! * faer: fill the columns one by one. `col_as_slice_mut` returns the slice of a column.
 
 use ndarray::{Array, ArrayBase, DataMut, Dimension, ShapeBuilder};
 
@@ -22,9 +23,9 @@ pub trait InitArray {
     /// On the native stream, the value at an index does not depend on the memory order of the array. On the torch
     /// stream, the array gets the values of a torch tensor with the same strides.
     ///
-    /// The elements of a view can have gaps between them in memory. Such a view is filled through a contiguous copy,
-    /// because ndarray does not return the memory of such a view as a slice. On the torch stream, the view therefore
-    /// gets the values of a contiguous tensor.
+    /// A view with gaps between its elements in memory is filled through a contiguous copy, because ndarray does not
+    /// return such memory as a slice. On the torch stream, such a view therefore gets the values of a contiguous
+    /// tensor.
     ///
     /// ```
     /// use fanin::{Native, init, interop::ndarray::InitArray as _};

@@ -1,5 +1,6 @@
-//! Implements the traits of rand_core for the generators of fanin. (The stream [`crate::FromRng`] does the opposite: it
-//! fills tensors from any generator that implements these traits.)
+//! Implements the traits of rand_core for the generators of fanin.
+//!
+//! The stream [`crate::FromRng`] does the opposite: it fills tensors from any generator that implements these traits.
 
 use std::convert::Infallible;
 

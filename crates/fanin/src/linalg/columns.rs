@@ -6,10 +6,12 @@ use super::product::{Terms, View, add_product};
 use crate::simd::Level;
 
 /// Returns the scalar product of each column in `left` with each column in `right`. `values` is a row-major matrix with
-/// `columns` columns. The result is a row-major matrix. Its element in row i and column j is the scalar product of the
-/// columns `left.start + i` and `right.start + j`.
+/// `columns` columns.
 ///
-/// The terms of a scalar product are added in the order of the rows, each by one fused multiply-add. The result
+/// The result is a row-major matrix with `left.len()` rows and `right.len()` columns. Element (i, j) is the scalar
+/// product of the columns `left.start + i` and `right.start + j`.
+///
+/// The terms of a scalar product are added in the order of the rows, each by one fused multiply-add. A scalar product
 /// therefore does not depend on the SIMD level or on the ranges. The function runs on the calling thread only.
 ///
 /// ```

@@ -1,5 +1,5 @@
-//! Factorization of one panel of columns by Householder reflections, and application of the reflections to other columns.
-//! The documentation of [`super::qr`] defines the matrices.
+//! Factors one panel of columns by Householder reflections, and applies the reflections to other matrices. The
+//! documentation of [`super::qr`] defines the matrices V, S and C.
 
 use super::product::{Terms, View, add_product};
 use super::real::Real;
@@ -9,8 +9,7 @@ use crate::simd::{Kernel, Level, SimdIsa, dispatch};
 
 /// The QR factorization of a panel, except the matrix V. [`factor`] writes V to the memory of the panel.
 pub(super) struct Reflector<T> {
-    /// The matrix `S = striu(V^T V) + diag(h)`, row-major (see the documentation of [`super::qr`]). The elements below the
-    /// diagonal are unspecified and are never read.
+    /// The matrix `S = striu(V^T V) + diag(h)`, row-major. The elements below the diagonal are unspecified.
     s: Vec<T>,
     /// The value `h_j = |v_j|^2 / 2` of each reflection, or 1 if v_j is zero.
     pub(super) halves: Vec<T>,
@@ -20,12 +19,10 @@ pub(super) struct Reflector<T> {
     pub(super) corner: Vec<T>,
 }
 
-/// The number of columns that are factored one by one. The reflections of `LEAF` columns are then applied to the later
-/// columns of the panel as one block reflector.
+/// The number of columns that are factored one by one. One block reflector then updates the later columns of the panel.
 const LEAF: usize = 32;
 
-/// Factors a row-major panel with `across` columns. Replaces the panel by the matrix V, which is zero above the
-/// diagonal, and returns the other parts of the factorization.
+/// Factors a row-major panel with `across` columns. Overwrites `panel` with V, which is zero above the diagonal.
 pub(super) fn factor<T: Real>(panel: &mut [T], across: usize, level: Level) -> Reflector<T> {
     let rows = panel.len() / across;
     let (mut halves, mut diagonal) = (vec![T::ONE; across], vec![T::default(); across]);
@@ -58,8 +55,8 @@ pub(super) fn factor<T: Real>(panel: &mut [T], across: usize, level: Level) -> R
     Reflector { s, halves, diagonal, corner }
 }
 
-/// Returns `S = striu(V^T V) + diag(halves)`, row-major. `vectors` is V, the matrix of the reflection vectors. The
-/// elements below the diagonal are unspecified.
+/// Returns `S = striu(V^T V) + diag(halves)`, row-major. `vectors` is V. The elements below the diagonal are
+/// unspecified.
 fn gram<T: Real>(vectors: View<'_, T>, halves: &[T], level: Level) -> Vec<T> {
     let width = halves.len();
     let mut s = vec![T::default(); width * width];
@@ -70,9 +67,9 @@ fn gram<T: Real>(vectors: View<'_, T>, halves: &[T], level: Level) -> Vec<T> {
     s
 }
 
-/// Applies the reflections, in ascending order, to each row of the matrix C: `C := C - Y V^T`, where Y solves
-/// `Y S = C V`. The slice `matrix` is C, with `count` rows that begin `step` elements apart. The first argument is the
-/// matrix V of the reflection vectors, and its transpose.
+/// Applies the reflections, in ascending order, to each row of a matrix M: `M := M - Y V^T`, where Y solves `Y S = M
+/// V`. `matrix` contains M: `count` rows, which begin `step` elements apart. The first argument contains V and its
+/// transpose.
 fn reflect_rows<T: Real>(
     [vectors, across]: [View<'_, T>; 2],
     s: &[T],
@@ -91,7 +88,7 @@ fn reflect_rows<T: Real>(
 
 impl<T: Real> Reflector<T> {
     /// Applies the reflections, in ascending order, to each row of `matrix`. The matrix has `count` rows, which begin
-    /// `step` elements apart. `vectors` are the matrix V of the reflection vectors, and its transpose.
+    /// `step` elements apart. `vectors` contains V and its transpose.
     pub(super) fn apply_right(
         &self,
         vectors: [View<'_, T>; 2],
@@ -104,7 +101,7 @@ impl<T: Real> Reflector<T> {
     }
 
     /// Applies the reflections, in ascending order, to each column of `matrix`. The matrix has `across` columns, and
-    /// its rows begin `step` elements apart. `vectors` is the matrix V of the reflection vectors.
+    /// its rows begin `step` elements apart. `vectors` is V.
     pub(super) fn apply(
         &self,
         vectors: View<'_, T>,
@@ -133,8 +130,8 @@ impl<T: Real> Reflector<T> {
     }
 }
 
-/// Solves some rows of `S^T Y = V^T C` by forward substitution. `s` is the diagonal block of S for these rows. `y` is
-/// the right-hand side, from which the terms of all earlier rows have been subtracted. The solution replaces `y`.
+/// Solves some rows of `S^T Y = V^T C` by forward substitution. `s` is the diagonal block of S for these rows. At
+/// first, `y` is the right-hand side minus the terms of all earlier rows. The solution then overwrites `y`.
 struct Few<'a, T> {
     s: View<'a, T>,
     y: &'a mut [T],
@@ -162,8 +159,7 @@ impl<T: Real> Kernel for Few<'_, T> {
     }
 }
 
-/// Solves `x S = c` for each row c of a matrix with `width` columns. `y` contains the rows c, and each row is replaced
-/// by its solution x.
+/// Solves `x S = c` for each row c of the matrix `y`. The solution x overwrites c. `y` has `width` columns.
 struct Rows<'a, T> {
     s: &'a [T],
     y: &'a mut [T],
@@ -188,8 +184,8 @@ impl<T: Real> Kernel for Rows<'_, T> {
     }
 }
 
-/// Factors the columns of a matrix one by one. `columns` is column-major with `rows` elements in each column. The
-/// diagonal element of the first column is in row `top`.
+/// Factors the columns of a column-major matrix one by one. Each column has `rows` elements. Row `top` contains the
+/// diagonal element of the first column.
 struct Leaf<'a, T> {
     columns: &'a mut [T],
     rows: usize,
@@ -221,11 +217,10 @@ impl<T: Real> Kernel for Leaf<'_, T> {
     }
 }
 
-/// Computes the reflection that maps `x` to `factor * e`, where e is the first unit vector. Replaces `x` by the vector
-/// v of the reflection. Returns `|v|^2 / 2` and `factor`.
+/// Computes the reflection that maps `x` to `factor * e`, where e is the first unit vector. Overwrites `x` with the
+/// vector v of the reflection. Returns `|v|^2 / 2` and `factor`.
 ///
-/// Returns `None` and sets `x` to zero if the sum of squares of `x` is less than `Real::TINY`. There is no reflection
-/// in this case.
+/// Returns `None` and sets `x` to zero if the sum of squares of `x` is less than `Real::TINY`.
 #[inline(always)]
 pub(super) fn reflection<T: Real>(x: &mut [T]) -> Option<(T, T)> {
     let [square] = products(x, [x]);
@@ -252,12 +247,10 @@ pub(super) fn reflect<T: Real, const N: usize>(v: &[T], half: T, mut columns: [&
     }
 }
 
-/// The number of partial sums of a scalar product. The partial sums do not depend on each other, so the CPU can compute
-/// them in parallel.
+/// The number of independent partial sums of a scalar product. The CPU can compute them in parallel.
 const LANES: usize = 32;
 
-/// Returns the scalar product of `x` with each slice of `others`. Each of these slices must be at least as long as `x`,
-/// and elements after the length of `x` are ignored.
+/// Returns the scalar product of `x` with the first `x.len()` elements of each slice in `others`.
 #[inline(always)]
 fn products<T: Real, const N: usize>(x: &[T], others: [&[T]; N]) -> [T; N] {
     let mut sums = [[T::default(); LANES]; N];

@@ -1,9 +1,8 @@
 //! Matrix products with a fixed order of summation.
 //!
-//! Each element of the product c of a and b is computed as `c[i][j] = fma(a[i][k], b[k][j], c[i][j])` for k = 0, 1, 2
-//! and so on. An element is therefore bit-identical for every block size and for every vector width (the vectors extend
-//! along j). An element also does not depend on which other elements of c are computed. BLAS libraries do not guarantee
-//! these properties.
+//! `c += a * b` is computed as `c[i][j] = fma(a[i][k], b[k][j], c[i][j])` for k = 0, 1, 2 and so on. Vectors extend
+//! along j. Each element of c is therefore bit-identical for every block size and every vector width. An element also
+//! does not depend on which other elements are computed. BLAS libraries do not guarantee these properties.
 
 use std::ops::Range;
 
@@ -86,17 +85,16 @@ impl<'a, T: Real> View<'a, T> {
     }
 }
 
-/// Selects which terms `a[i][k] * b[k][j]` of a matrix product are computed. The other terms are skipped, because they
-/// are zero or because the caller does not need the element `c[i][j]`.
+/// Selects which terms `a[i][k] * b[k][j]` of a matrix product are computed. The other terms are zero, or belong to an
+/// element `c[i][j]` that the caller does not need.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Terms {
     /// All terms.
     All,
-    /// The terms for every element of c. Column j of b must be zero from row `j + 1 + offset` on, so terms with these
-    /// zeros may be skipped.
+    /// All terms, except some that are zero. Column j of b must be zero from row `j + 1 + offset` on.
     Upper { offset: usize },
     /// The terms for the elements of c on and above the diagonal. The other elements of c are unspecified. Column j of
-    /// b must be zero above row j, so terms with these zeros may be skipped.
+    /// b must be zero above row j.
     Gram,
 }
 
@@ -114,9 +112,8 @@ impl Terms {
     }
 }
 
-/// Adds `sign * a * b` to the matrix `c`. Only the `selected` terms of the matrix product are computed. `c` has as many
-/// columns as `b`, and the rows of `c` begin `step` elements apart in its slice. Adjacent columns of `b` must be
-/// adjacent in memory.
+/// Adds the `selected` terms of `sign * a * b` to the matrix `c`. The rows of `c` begin `step` elements apart. Adjacent
+/// columns of `b` must be adjacent in memory.
 pub(super) fn add_product<T: Real>(
     level: Level,
     sign: T,
@@ -140,14 +137,12 @@ struct Product<'a, T> {
     step: usize,
 }
 
-/// At most this many terms are added to each element of a tile before the next tile is processed. A packed panel of the
-/// matrix `b` with this number of rows fits in the L1 cache.
+/// The block size along k. A packed panel of b with `DEEP` rows fits in the L1 cache.
 const DEEP: usize = 192;
-/// At most this many rows of the matrix `a` are packed at a time. The same rows of the product `c` are then computed.
-/// `DEEP`, `HIGH` and `WIDE` are chosen so that the packed elements in use stay in the L2 cache.
+/// The block size along the rows of a and c. With the sizes `DEEP`, `HIGH` and `WIDE`, the packed elements in use stay
+/// in the L2 cache.
 const HIGH: usize = 384;
-/// At most this many columns of the matrix `b` are packed at a time. The same columns of the product `c` are then
-/// computed.
+/// The block size along the columns of b and c.
 const WIDE: usize = 512;
 
 impl<T: Real> Kernel for Product<'_, T> {
@@ -155,8 +150,8 @@ impl<T: Real> Kernel for Product<'_, T> {
 
     #[inline(always)]
     fn run<I: SimdIsa>(self) {
-        // All sums of a tile must fit in the vector registers. A row of sums takes two registers. Only the branch of
-        // this SIMD level is compiled.
+        // The registers limit the number of rows of a tile: each row of sums takes two vector registers. Only the
+        // branch of this SIMD level is compiled.
         match I::REGISTERS {
             32 => self.in_tiles::<<T as SimdElement>::Vector<I>, 12>(),
             16 => self.in_tiles::<<T as SimdElement>::Vector<I>, 6>(),
@@ -166,9 +161,9 @@ impl<T: Real> Kernel for Product<'_, T> {
 }
 
 impl<T: Real> Product<'_, T> {
-    /// Computes the product in tiles of c whose sums stay in registers (Goto and van de Geijn 2008, "Anatomy of
-    /// high-performance matrix multiplication"). A tile has `R` rows of two vectors. The matrices a and b are first
-    /// copied in the order in which the tiles read their elements (packing).
+    /// Computes c in tiles of `R` rows of two vectors (Goto and van de Geijn 2008, "Anatomy of high-performance matrix
+    /// multiplication"). The sums of a tile stay in registers. Packing first copies a and b into the order in which the
+    /// tiles read them.
     #[inline(always)]
     fn in_tiles<L: SimdVector<T>, const R: usize>(self) {
         let Product { sign, a, b, selected, c, step } = self;
@@ -212,8 +207,8 @@ impl<T: Real> Product<'_, T> {
                             let b = &b[(from - deep) * across..(to - deep) * across];
                             let c = &mut c[(top + row) * step + left + column..];
                             let (rows, columns) = (R.min(height - row), across.min(width - column));
-                            // A tile that extends beyond the matrix `c` is computed in a temporary buffer. `add_tile`
-                            // is called in one place only, because it is inlined at each call.
+                            // A tile that extends beyond `c` is computed in a buffer. Both cases share one call of
+                            // `add_tile`, because every call is inlined.
                             let is_inside = rows == R && columns == across;
                             if !is_inside {
                                 for (row, tile) in tile.chunks_exact_mut(across).take(rows).enumerate() {
@@ -294,8 +289,8 @@ fn pack_rows<T: Real, const R: usize>(a: View<'_, T>, sign: T, packed: &mut [T])
     }
 }
 
-/// Adds the product of `a` and `b` to a tile of `c`. `a` is a packed panel of `R` rows, and `b` is a packed panel that
-/// is two vectors wide. The terms are added in the order in which they are packed.
+/// Adds the product of two packed panels to a tile of `c`. `a` has `R` rows, and `b` is two vectors wide. The terms are
+/// added in the order in which they are packed.
 #[inline(always)]
 fn add_tile<T: Real, L: SimdVector<T>, const R: usize>(a: &[T], b: &[T], c: &mut [T], step: usize) {
     let mut sums = [[L::splat(T::default()); 2]; R];

@@ -9,15 +9,14 @@
 //!
 //! The product `H_0 H_1 ..` of the reflections is one block reflector, `I - V T V^T` with `T = S^-1` (the compact WY
 //! form; Schreiber and Van Loan 1989). The transpose of the block reflector is applied to C: `C := C - V Y`, where Y is
-//! the solution of `S^T Y = V^T C`. T is not computed. A triangular system with the matrix S is solved instead, as in
-//! the UT transform (Joffrain et al. 2006).
+//! the solution of the triangular system `S^T Y = V^T C`. T is not computed (the UT transform; Joffrain et al. 2006).
 //!
 //! After a panel has been factored, one thread updates the next panel and then factors it. At the same time, other
 //! threads update the later panels.
 //!
-//! The order of every sum is fixed, and does not depend on the number of threads or on the SIMD level. The module
-//! `product` defines the order of matrix products. The module `panel` computes norms and scalar products as partial sums,
-//! which are then added in a fixed order.
+//! The order of every sum is fixed. It does not depend on the number of threads or on the SIMD level. The module
+//! `product` defines the order of matrix products. The module `panel` computes norms and scalar products as partial
+//! sums, which are then added in a fixed order.
 
 use super::panel::factor;
 use super::product::View;
@@ -28,15 +27,14 @@ use crate::dtype::Element;
 use crate::simd::Level;
 use crate::threads::Threads;
 
-/// Writes `gain * Q` to `out`, where Q is the orthogonal matrix that torch computes from the matrix `gaussian`. Both
-/// matrices are row-major and have the size `(rows, columns)`.
+/// Writes a random orthogonal matrix times `gain` to `out`, as `torch.nn.init.orthogonal_` does. The matrices
+/// `gaussian` and `out` are row-major and have the size `(rows, columns)`.
 ///
-/// Q is the thin orthogonal factor of the QR factorization of `gaussian`. Each column of Q is multiplied by the sign of
-/// the diagonal element of R in the same column. If `gaussian` has fewer rows than columns, its transpose is factored,
-/// and the result is transposed back.
+/// The orthogonal matrix is computed from the thin QR factorization of `gaussian`: each column of the factor Q is
+/// multiplied by the sign of the diagonal element of R in the same column. If `gaussian` has fewer rows than columns,
+/// its transpose is factored, and the result is transposed back.
 ///
-/// As in torch, the sign of 0 is 0. If a diagonal element of R is zero, the corresponding column of `gain * Q` is
-/// therefore zero.
+/// As in torch, the sign of 0 is 0. If a diagonal element of R is zero, the corresponding column is therefore zero.
 pub(crate) fn haar<T: Real, E: Element>(
     gaussian: Vec<T>,
     (rows, columns): (usize, usize),
@@ -47,8 +45,8 @@ pub(crate) fn haar<T: Real, E: Element>(
 ) {
     let wide = rows < columns;
     let (long, short) = (rows.max(columns), rows.min(columns));
-    /// Several threads are used only if the number of multiply-add operations (long side times short side squared) is
-    /// at least this. Below this number, waiting for other threads takes as much time as several threads save.
+    /// The least number of multiply-add operations (`long * short^2`) for which several threads are used. For smaller
+    /// matrices, several threads are not faster than one.
     const MANY: u128 = 1 << 26;
     let enough = long as u128 * (short as u128).pow(2) >= MANY;
     let threads = if enough { threads } else { Threads::One };
@@ -60,8 +58,7 @@ pub(crate) fn haar<T: Real, E: Element>(
     /// The number of rows that one job writes.
     const BAND: usize = 384;
     let bands: Vec<_> = out.chunks_mut((BAND * columns).max(1)).enumerate().collect();
-    // The jobs of the last rows start first, because these jobs take the longest: the elements of the last rows are the
-    // sums with the most terms.
+    // The jobs of the last rows start first. They take the longest, because their sums have the most terms.
     threads.for_each(bands.into_iter().rev().collect(), |(number, out): (usize, &mut [E])| {
         let top = number * BAND;
         let band = top..top + out.len() / columns;
@@ -98,9 +95,8 @@ fn sign<T: Real>(value: T) -> T {
 pub(super) struct Qr<T> {
     rows: usize,
     columns: usize,
-    /// The panels of columns, row-major. Each panel has `width` columns, except the last panel, which may have fewer.
-    /// The rows above the diagonal block of a panel belong to R. The other rows belong to V (see the module
-    /// documentation).
+    /// The panels of columns, row-major. The rows above the diagonal block of a panel belong to R. The other rows
+    /// belong to V (see the module documentation).
     panels: Vec<Vec<T>>,
     /// For each panel, the diagonal block of R, row-major. The diagonal of R is in `diagonal` instead.
     corners: Vec<Vec<T>>,
@@ -123,9 +119,9 @@ fn panel_width(columns: usize) -> usize {
 }
 
 impl<T: Real> Qr<T> {
-    /// Factors a row-major matrix, or the transpose of the matrix if the matrix has fewer rows than columns. The sums
-    /// of squares of the elements must not overflow. A column whose sum of squares is less than `Real::TINY` is treated
-    /// as zero.
+    /// Factors a row-major matrix. If the matrix has fewer rows than columns, its transpose is factored instead. The
+    /// sum of squares of each factored column must not overflow. Column j is treated as zero from row j on if the sum
+    /// of squares of these elements is less than `Real::TINY`.
     pub(super) fn new(
         matrix: Vec<T>,
         (rows, columns): (usize, usize),
@@ -227,8 +223,7 @@ mod tests {
     /// Does nothing: a `run` function of a [`crate::Team`] that never calls `work`.
     fn idle(_: usize, _: &(dyn Fn() + Sync)) {}
 
-    /// Returns the greatest absolute difference between an element of the product of `a` and `b` and the corresponding
-    /// element of `c`. The matrices are row-major, and `b` has `depth` rows.
+    /// Returns the greatest magnitude of an element of `a b - c`. The matrices are row-major, and `b` has `depth` rows.
     fn max_difference(a: &[f64], b: &[f64], c: &[f64], depth: usize) -> f64 {
         let columns = b.len() / depth;
         let mut product = vec![0.0; c.len()];

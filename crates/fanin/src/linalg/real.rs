@@ -18,8 +18,7 @@ pub(crate) trait Real:
     + std::ops::Neg<Output = Self>
 {
     const ONE: Self;
-    /// A sum of squares has full relative precision if it is at least this number. In a smaller sum, squares may have
-    /// underflowed.
+    /// The least sum of squares that has full relative precision. In a smaller sum, squares may have underflowed.
     const TINY: Self;
     /// Returns the square root.
     fn root(self) -> Self;

@@ -4,8 +4,8 @@
 //!
 //! * x_j is a vector of m elements. The rows 0..j are zero. The rows j..m are independent standard normal variates.
 //! * x_jj is the element of x_j in row j, and e_j is the unit vector with 1 in row j.
-//! * `v_j = x_j + sign(x_jj) |x_j| e_j` is the vector of a reflection.
-//! * `H_j = I - 2 v_j v_j^T / |v_j|^2` is this reflection. It maps x_j to `-sign(x_jj) |x_j| e_j`.
+//! * `v_j = x_j + sign(x_jj) |x_j| e_j` is the vector of reflection j.
+//! * `H_j = I - 2 v_j v_j^T / |v_j|^2` is reflection j. It maps x_j to `-sign(x_jj) |x_j| e_j`.
 //! * `d_j = -sign(x_jj)` is a sign. D is the diagonal matrix of these signs.
 //!
 //! The first n columns of `H_0 H_1 .. H_(n-1) D` are Haar-distributed.
@@ -16,8 +16,7 @@
 //! * `S = striu(V^T V) + diag(|v_j|^2 / 2)`, where `striu` is the strictly upper triangle.
 //! * The product of the reflections is `I - V S^-1 V^T`.
 //! * `W = S^-1 V_top^T` is upper triangular.
-//! * The element of the result in row i and column c is `Q[i][c] = (delta_ic - sum_k V[i][k] W[k][c]) d_c`. delta_ic is
-//!   1 if i = c, and 0 otherwise.
+//! * Q is the result: `Q[i][c] = (delta_ic - sum_k V[i][k] W[k][c]) d_c`. delta_ic is 1 if i = c, and 0 otherwise.
 //!
 //! The order of every sum is fixed, and each step is one fused multiply-add in the element type. The column norms and S
 //! are sums over the rows of V in ascending order. An element of W is a sum over k in descending order. An element of Q
@@ -44,19 +43,18 @@ pub(crate) struct Reflections<T> {
     level: Level,
 }
 
-/// Returns the number of rows of S, or of columns of W, that one job computes. These rows or columns are a panel. Large
-/// panels make the matrix products fast. Small panels give every thread some jobs.
+/// Returns the size of a panel: the number of rows of S, or of columns of W, that one job computes. Large panels make
+/// the matrix products fast. Small panels give every thread some jobs.
 fn panel(columns: usize, threads: Threads) -> usize {
     (columns / (6 * threads.count())).next_multiple_of(96).clamp(96, 480)
 }
 
-/// Rows of W are computed by plain back substitution only if there are at most this many rows. More rows are split into
-/// halves, and matrix products subtract the terms of one half from the other half.
+/// The greatest number of rows of W that [`Substitution`] solves at once. More rows are split into halves.
 const FEW: usize = 16;
 
 impl<T: Real> Reflections<T> {
-    /// Creates the reflections of a row-major matrix that has Gaussian elements on and below the diagonal, and zeros
-    /// above the diagonal. The matrix must have at least as many rows as columns.
+    /// Creates the reflections from the columns x_j (see the module documentation). `gaussian` is the row-major matrix
+    /// with these columns.
     pub(crate) fn new(gaussian: Vec<T>, columns: usize, level: Level, threads: Threads) -> Self {
         let mut it = Self { columns, vectors: gaussian, factor: Vec::new(), signs: Vec::new(), level };
         debug_assert!(it.vectors.len() >= columns * columns);
@@ -65,9 +63,8 @@ impl<T: Real> Reflections<T> {
         it
     }
 
-    /// Creates the reflections from the matrix V. `vectors` is V, row-major, with zeros above the diagonal. For each
-    /// column j of V, `halves` contains the value `|v_j|^2 / 2`, and `signs` contains the sign d_j (see the module
-    /// documentation).
+    /// Creates the reflections from the vectors v_j (see the module documentation). `vectors` is the matrix V,
+    /// row-major, with zeros above the diagonal. `halves` contains `|v_j|^2 / 2`. `signs` contains d_j.
     pub(super) fn from_vectors(
         vectors: Vec<T>,
         columns: usize,
@@ -81,8 +78,7 @@ impl<T: Real> Reflections<T> {
         it
     }
 
-    /// Computes `W = S^-1 V_top^T` and stores W in `self.factor`. `halves` contains the values `|v_j|^2 / 2`, which
-    /// are the diagonal of S. (The module documentation defines the matrices.)
+    /// Stores `W = S^-1 V_top^T` in `self.factor` (see the module documentation). `halves` is the diagonal of S.
     fn factor(&mut self, halves: &[T], threads: Threads) {
         let it = self;
         let columns = it.columns;
@@ -98,8 +94,8 @@ impl<T: Real> Reflections<T> {
         it.factor = product;
         threads.chunks(&mut it.factor, 64 * columns.max(1), |first, rows| {
             for (row, values) in (first / columns..).zip(rows.chunks_exact_mut(columns)) {
-                // In the columns `panel`, W is zero from row `panel.end` on. These zeros need not be written, because
-                // the memory contained S, which is also zero there.
+                // From row `panel.end` on, nothing is written to the columns `panel`. There, `values` contains zeros of
+                // S, and W is also zero.
                 for (panel, solved) in &solved {
                     if let Some(solved) = solved.get(row * panel.len()..(row + 1) * panel.len()) {
                         values[panel.clone()].copy_from_slice(solved);
@@ -113,8 +109,8 @@ impl<T: Real> Reflections<T> {
         View::new(&self.vectors, self.columns)
     }
 
-    /// Replaces each column x_j by the reflection vector v_j, stores the signs d_j, and returns `|v_j|^2 / 2` for each
-    /// j. (The module documentation defines x_j, v_j and d_j.)
+    /// Replaces each column x_j of `self.vectors` by v_j (see the module documentation). Stores each d_j in
+    /// `self.signs`. Returns `|v_j|^2 / 2` for each j.
     fn reflect(&mut self, threads: Threads) -> Vec<T> {
         let n = self.columns;
         let squares = threads.map(panels(n, panel(n, threads)), |panel| {
@@ -132,9 +128,8 @@ impl<T: Real> Reflections<T> {
             let diagonal = &mut self.vectors[j * n + j];
             let negative = *diagonal < T::default();
             let magnitude = if negative { -*diagonal } else { *diagonal };
-            // `*half` becomes `|v|^2 / 2 = |x| (|x| + |x_jj|)`. If x is zero, `*half` is set to 1 instead, because
-            // `*half` is used as a divisor. The reflection is then the identity, because v is zero. In this function,
-            // the sign of 0 is 1.
+            // `|v|^2 / 2 = |x| (|x| + |x_jj|)`. If this is 0, v is zero, and the reflection is the identity. `*half` is
+            // then 1, because it is a divisor. In this function, the sign of 0 is 1.
             let half_square = norm * (norm + magnitude);
             *half = if half_square == T::default() { T::ONE } else { half_square };
             *diagonal = if negative { *diagonal - norm } else { *diagonal + norm };
@@ -143,9 +138,8 @@ impl<T: Real> Reflections<T> {
         halves
     }
 
-    /// Returns `S = striu(V^T V) + diag(diagonal)`, row-major. `diagonal` contains the values `|v_j|^2 / 2`. Below
-    /// the diagonal, the elements within the diagonal block of each panel are unspecified, and the other elements are
-    /// zero.
+    /// Returns `S = striu(V^T V) + diag(diagonal)`, row-major. `diagonal` contains the values `|v_j|^2 / 2`. The
+    /// elements below the diagonal are unspecified in the diagonal block of each panel, and zero elsewhere.
     fn products(&self, diagonal: &[T], threads: Threads) -> Vec<T> {
         let n = self.columns;
         let rows = self.vectors.len().checked_div(n).unwrap_or(0);
@@ -155,8 +149,7 @@ impl<T: Real> Reflections<T> {
         threads.for_each(blocks, |(number, product): (usize, &mut [T])| {
             let top = number * height;
             let bottom = n.min(top + height);
-            // V is zero above its diagonal. The rows of V before `top` are therefore zero in the columns from `top` on,
-            // and are left out.
+            // The rows of V before `top` are left out. They are zero in the columns from `top` on.
             let these = self.view().part(top..rows, top..bottom).transposed();
             product.chunks_exact_mut(n).for_each(|row| claim(&mut row[top..]));
             let those = self.view().part(top..rows, top..n);
@@ -168,9 +161,8 @@ impl<T: Real> Reflections<T> {
         product
     }
 
-    /// Returns the columns `panel` of W. W is the solution of `S W = V_top^T`, and `product` is S. The columns are
-    /// computed by back substitution, from the last row to the first. Only the rows `0..panel.end` are returned,
-    /// because W is zero below these rows.
+    /// Returns the columns `panel` of W, the solution of `S W = V_top^T`. `product` is S. Only the rows `0..panel.end`
+    /// are returned, because W is zero below them.
     fn solve(&self, product: &[T], panel: Range<usize>) -> Vec<T> {
         let (n, width) = (self.columns, panel.len());
         // V_top^T and W are zero below the diagonal, so `solved` has only the rows before `panel.end`.
@@ -185,10 +177,9 @@ impl<T: Real> Reflections<T> {
         solved
     }
 
-    /// Solves the equations `rows` of `S W = V_top^T`. `solved` is the right-hand side, from which the terms of all
-    /// later rows must have been subtracted. The solution replaces `solved`. The function solves the lower half of the
-    /// rows, subtracts the terms of the lower half from the upper half, and then solves the upper half. The order of
-    /// each sum is the same as in back substitution row by row.
+    /// Solves the equations `rows` of `S W = V_top^T`. In `solved`, the solution replaces the right-hand side. The
+    /// terms of all later rows must have been subtracted before. The order of each sum is the same as in back
+    /// substitution row by row.
     fn solve_rows(&self, s: View<'_, T>, rows: Range<usize>, solved: &mut [T], width: usize) {
         let Range { start, end } = rows;
         if rows.len() <= FEW {
@@ -208,8 +199,7 @@ impl<T: Real> Reflections<T> {
     pub(crate) fn part(&self, rows: Range<usize>, columns: Range<usize>, gain: T, out: &mut [T]) {
         let width = columns.len();
         out.fill(T::default());
-        // V is zero to the right of its diagonal, and W is zero below its diagonal. The terms `V[i][k] W[k][c]` with
-        // k >= `depth` are therefore zero.
+        // The terms `V[i][k] W[k][c]` with k >= `depth` are zero: V is lower triangular, and W is upper triangular.
         let depth = columns.end.min(rows.end);
         if !out.is_empty() {
             let vectors = self.view().part(rows.clone(), 0..depth);
@@ -229,9 +219,9 @@ impl<T: Real> Reflections<T> {
     }
 }
 
-/// Writes zeros to freshly allocated zeroed memory, so that the first access to each page is a write. If the first
-/// access were a read, the operating system would map the page to a shared page of zeros. The first write would then
-/// replace this mapping, and all CPUs that run threads of the process would wait for the replacement.
+/// Writes zeros to freshly allocated zeroed memory, so that the first access to each page is a write. After a read, the
+/// page would be mapped to a shared page of zeros. The first write would then change the mapping on all CPUs that run
+/// threads of the process (a TLB shootdown).
 fn claim<T: Real>(zeros: &mut [T]) {
     zeros.fill(T::default());
     std::hint::black_box(zeros);
@@ -263,9 +253,8 @@ impl<T: Real> Kernel for Squares<'_, T> {
     }
 }
 
-/// Solves some rows of `S W = V_top^T` by back substitution, from the last row to the first. `s` is the diagonal block
-/// of S for these rows. `solved` is the right-hand side, from which the terms of all later rows have been subtracted.
-/// The solution replaces `solved`.
+/// Solves some rows of `S W = V_top^T` by back substitution. `s` is the diagonal block of S for these rows. In
+/// `solved`, the solution replaces the right-hand side. The terms of all later rows must have been subtracted before.
 struct Substitution<'a, T> {
     s: View<'a, T>,
     solved: &'a mut [T],

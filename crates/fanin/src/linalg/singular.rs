@@ -1,17 +1,19 @@
 //! Singular values of matrices.
 //!
-//! A matrix that is not square is first replaced by the factor R of its QR factorization. If the matrix has fewer rows
-//! than columns, its transpose is factored. The square matrix is then reduced to a bidiagonal matrix in two stages
-//! (Grosser and Lang 1999). The first stage reduces the matrix to an upper band matrix by blocked reflections from both
-//! sides. The second stage reduces the band matrix by bulge chasing: each reflection creates non-zero elements outside
-//! the band, and further reflections move these elements down along the diagonal. Bisection finds the singular values
-//! of the bidiagonal matrix.
+//! The singular values are computed in these steps:
 //!
-//! Bisection counts the singular values below a bound by the differential stationary qd transformation. The count is
-//! exact for a bidiagonal matrix whose elements differ from the given elements by a few units in the last place. Such
-//! differences change the singular values only by small relative amounts (Fernando and Parlett 1994; Demmel and Kahan
-//! 1990). Nearly all of the error of the result therefore comes from the two stages of the reduction. The error is a
-//! modest multiple of `n * eps * norm` (see [`singular_values`]).
+//! * A matrix that is not square is replaced by the factor R of its QR factorization. If the matrix has fewer rows than
+//!   columns, its transpose is factored.
+//! * The square matrix is reduced to a bidiagonal matrix in two stages (Grosser and Lang 1999). First, blocked
+//!   reflections from both sides reduce it to an upper band matrix. Then, bulge chasing reduces the band matrix. Each
+//!   reflection makes elements outside the band non-zero, and further reflections move them down along the diagonal.
+//! * Bisection finds the singular values of the bidiagonal matrix.
+//!
+//! Bisection counts the singular values below a bound by the differential stationary qd transformation. Rounding errors
+//! have the same effect on the count as a change of the matrix elements by a few units in the last place. Such a change
+//! has a small relative effect on each singular value (Fernando and Parlett 1994; Demmel and Kahan 1990). Nearly all of
+//! the error therefore comes from the two stages. The error is a modest multiple of `n * eps * norm` (see
+//! [`singular_values`]).
 
 use super::panel::{factor, reflection};
 use super::product::View;
@@ -21,11 +23,11 @@ use crate::cancel::check;
 use crate::simd::{Kernel, Level, SimdIsa, dispatch};
 use crate::threads::Threads;
 
-/// Returns the `min(rows, columns)` singular values of a row-major matrix in descending order. Returns `None` if an
-/// element of the matrix is infinite or NaN.
+/// Returns the singular values of a matrix in descending order. `values` contains the matrix, row-major. The result
+/// has `min(rows, columns)` values. Returns `None` if an element of the matrix is infinite or NaN.
 ///
-/// The absolute error is a modest multiple of `n * eps * norm`, where n is `min(rows, columns)`, eps is `f64::EPSILON`
-/// and norm is the greatest singular value. This also holds for rank-deficient matrices. The function runs on the
+/// The absolute error is a modest multiple of `n * eps * norm`, also for rank-deficient matrices. Here n is
+/// `min(rows, columns)`, eps is `f64::EPSILON`, and norm is the greatest singular value. The function runs on the
 /// calling thread only. The result does not depend on the SIMD level.
 ///
 /// ```
@@ -77,8 +79,8 @@ fn power(exponent: i32) -> f64 {
 /// The number of superdiagonals of the band matrix.
 const WIDTH: usize = 32;
 
-/// The number of elements that are stored for each row. Row i stores the elements of the columns
-/// `i - WIDTH..i + 2 * WIDTH`. Elements outside the band are non-zero only during bulge chasing.
+/// The number of stored elements per row. Row i stores the columns `i - WIDTH..i + 2 * WIDTH`. Elements outside the
+/// band are non-zero only during bulge chasing.
 const ROW_STRIDE: usize = 3 * WIDTH;
 
 /// An upper band matrix. The element in row i and column j is `values[i * ROW_STRIDE + WIDTH + j - i]`.
@@ -161,10 +163,9 @@ impl Kernel for Chase {
             if first % 64 == 0 {
                 check();
             }
-            // `clear_row` sets the elements of row `source` to the right of column `left` to zero. Its reflection
-            // creates non-zero elements below the diagonal in the columns `left..right`. `clear_column` then sets the
-            // elements below the diagonal in column `left` to zero. Its reflection creates non-zero elements to the
-            // right of the band. The next iteration sets the elements to the right of the band in row `left` to zero.
+            // `clear_row` clears row `source` to the right of column `left`. This makes elements below the diagonal
+            // non-zero in the columns `left..right`. `clear_column` clears column `left` below the diagonal. This makes
+            // elements to the right of the band non-zero. The next iteration clears those in row `left`.
             let (mut source, mut left) = (first, first + 1);
             loop {
                 let right = n.min(source + if source == first { WIDTH + 1 } else { 2 * WIDTH });
@@ -244,8 +245,8 @@ fn bisected(level: Level, diagonal: &[f64], above: &[f64]) -> Vec<f64> {
     }
     let row = (0..n).map(|k| diagonal[k].abs() + above.get(k).map_or(0.0, |x| x.abs()));
     let column = (0..n).map(|k| diagonal[k].abs() + if k > 0 { above[k - 1].abs() } else { 0.0 });
-    // The spectral norm is at most the geometric mean of the greatest row sum and the greatest column sum of absolute
-    // values. The norm is therefore at most the greater of these two sums.
+    // No singular value is greater than the greatest sum of absolute values in a row or column, because
+    // `norm(B, 2)^2 <= norm(B, 1) * norm(B, inf)` for the bidiagonal matrix B.
     let bound = row.chain(column).fold(0f64, f64::max) * (1.0 + 1e-15);
     let squares: Vec<[f64; 2]> =
         (0..n).map(|k| [diagonal[k] * diagonal[k], above.get(k).map_or(0.0, |x| x * x)]).collect();
@@ -259,8 +260,8 @@ fn bisected(level: Level, diagonal: &[f64], above: &[f64]) -> Vec<f64> {
 
 /// Computes the singular values `first..first + found.len()` by bisection. Index 0 is the smallest singular value.
 struct Bisection<'a> {
-    /// For each row of the bidiagonal matrix, the squares of the diagonal element and of the element to its right (0 in
-    /// the last row).
+    /// For each row of the bidiagonal matrix: the square of the diagonal element, and the square of the superdiagonal
+    /// element (0 in the last row).
     squares: &'a [[f64; 2]],
     /// An upper bound of the singular values.
     bound: f64,
@@ -275,8 +276,7 @@ impl Kernel for Bisection<'_> {
     fn run<I: SimdIsa>(self) {
         let Self { squares, bound, first, found } = self;
         let (mut low, mut high) = ([0f64; BATCH], [bound; BATCH]);
-        // After 54 steps, the length of the interval is `bound / 2^54`, which is at most half a unit in the last place
-        // of the bound.
+        // After 54 steps, the interval length is `bound / 2^54`: less than half a unit in the last place of `bound`.
         for _ in 0..54 {
             let mut middle = [0f64; BATCH];
             let mut shift = [0f64; BATCH];
@@ -297,9 +297,9 @@ impl Kernel for Bisection<'_> {
     }
 }
 
-/// Returns, for each shift, the number of singular values whose square is less than the shift. This number equals the
-/// number of negative pivots (diagonal elements of D) in the factorization `L D L^T` of `B^T B - shift * I`, where B is
-/// the bidiagonal matrix.
+/// Returns the number of singular values below `sqrt(shift)`, for each element of `shift`. This is the number of
+/// negative pivots in the factorization `B^T B - shift * I = L D L^T`, where B is the bidiagonal matrix. The pivots are
+/// the diagonal elements of D.
 #[inline(always)]
 fn below(squares: &[[f64; 2]], shift: &[f64; BATCH]) -> [f64; BATCH] {
     /// The least magnitude of a pivot. A pivot of smaller magnitude is replaced by `-LEAST`, because pivots are

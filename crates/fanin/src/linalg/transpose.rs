@@ -1,7 +1,7 @@
 //! The transpose of a matrix.
 
 /// Writes the transpose of `matrix` to `out`. `matrix` is row-major with `columns` columns. The rows of `out` begin
-/// `step` elements apart. The elements are copied in blocks of 32 x 32 elements, which fit in the L1 cache.
+/// `step` elements apart. The elements are copied in blocks that fit in the L1 cache.
 pub(crate) fn transpose<T: Copy>(matrix: &[T], columns: usize, out: &mut [T], step: usize) {
     const SIDE: usize = 32;
     let rows = matrix.len().checked_div(columns).unwrap_or(0);

@@ -32,8 +32,8 @@ pub(crate) fn angle<F: SimdF32>(x: F) -> Angle<F> {
 
 /// Returns the angle `2 pi (word + 1/2) / 2^32`.
 ///
-/// The quadrant and the remainder are first computed in integers, without rounding. The remainder is never 0, so the
-/// sine and the cosine are never 0.
+/// The quadrant is subtracted in integers, without rounding. The remainder is never 0, so the sine and the cosine are
+/// never 0.
 #[inline(always)]
 pub(crate) fn angle_of_turn<F: SimdF32>(word: F::Bits) -> Angle<F> {
     // The two highest bits of `nearest` are the quadrant: the angle divided by pi / 2, rounded to the nearest integer,
@@ -45,8 +45,8 @@ pub(crate) fn angle_of_turn<F: SimdF32>(word: F::Bits) -> Angle<F> {
 
 /// Returns the angle `2 pi (high * 2^32 + low + 1/2) / 2^64`, where `high` and `low` are less than 2^32.
 ///
-/// The quadrant and the remainder are first computed in integers, without rounding. The remainder is never 0, so the
-/// sine and the cosine are never 0.
+/// The quadrant is subtracted in integers, without rounding. The remainder is never 0, so the sine and the cosine are
+/// never 0.
 #[inline(always)]
 pub(crate) fn angle_of_turn64<D: SimdF64>(high: D::Bits, low: D::Bits) -> Angle<D> {
     use std::f64::consts::TAU;
@@ -59,8 +59,7 @@ pub(crate) fn angle_of_turn64<D: SimdF64>(high: D::Bits, low: D::Bits) -> Angle<
     Angle { quadrant: nearest.shl(32), remainder: x.mul(D::splat(TAU / TWO_32 / TWO_32)) }
 }
 
-/// Returns the sine and cosine of an angle, given its quadrant and the sine and cosine of its remainder. In an odd
-/// quadrant, sine and cosine are exchanged. The quadrant also determines the signs.
+/// Returns the sine and cosine of an angle. `sin` and `cos` are the sine and cosine of its remainder.
 #[inline(always)]
 pub(super) fn rotate_to_quadrant<F: SimdFloat>(quadrant: F::Bits, sin: F, cos: F) -> (F, F) {
     let odd = quadrant.shl(1);
@@ -72,8 +71,8 @@ pub(super) fn rotate_to_quadrant<F: SimdFloat>(quadrant: F::Bits, sin: F, cos: F
     (sin, cos)
 }
 
-/// Returns `(r cos t, r sin t)` for `r = sqrt(-2 ln)`, where `ln` is the logarithm of a number of at most 1. The angle
-/// t is given by its quadrant and by the sine and cosine of its remainder.
+/// Returns `(r cos t, r sin t)` with `r = sqrt(-2 ln)`. `ln` must be at most 0. The angle t has the quadrant
+/// `quadrant`. `sin` and `cos` are the sine and cosine of its remainder.
 #[inline(always)]
 pub(super) fn polar_of_ln<F: SimdFloat<Scalar: From<i8>>>(
     ln: F,
@@ -82,7 +81,7 @@ pub(super) fn polar_of_ln<F: SimdFloat<Scalar: From<i8>>>(
     cos: F,
 ) -> (F, F) {
     // The barrier keeps the compiler from moving the square root after the rotation. The CPU then computes the square
-    // root and the rotation at the same time. The square root and the rotation take about equally long.
+    // root and the rotation at the same time.
     let (radius, sin) = ln.mul(F::splat((-2).into())).sqrt().barrier_with(sin);
     let (sin, cos) = rotate_to_quadrant(quadrant, sin, cos);
     (radius.mul(cos), radius.mul(sin))

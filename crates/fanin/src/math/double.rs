@@ -38,8 +38,10 @@ const COS: [f64; 6] = [
     4.16666666666666019037e-02,
 ];
 
-/// Returns the exponent and the fraction of `x`: `x = (1 + fraction) * 2^exponent` with `1 + fraction` in [sqrt(1/2),
-/// sqrt(2)). `x` must be positive, and must not be subnormal.
+/// Splits `x` into an exponent and a fraction.
+///
+/// The result satisfies `x = (1 + fraction) * 2^exponent`, and `1 + fraction` is in [sqrt(1/2), sqrt(2)). `x` must be
+/// positive, and must not be subnormal.
 #[inline(always)]
 fn exponent_and_fraction64<D: SimdF64>(x: D) -> (D, D) {
     /// The bits of sqrt(1/2), the least value of `1 + fraction`.
@@ -53,7 +55,7 @@ fn exponent_and_fraction64<D: SimdF64>(x: D) -> (D, D) {
     (exponent, mantissa.sub(D::splat(1.0)))
 }
 
-/// Returns `ln((1 + f) * 2^exponent)`, given `s = f / (2 + f)`, `z = s^2`, and `series`, the value of the polynomial
+/// Returns `ln((1 + f) * 2^exponent)`. `s` is `f / (2 + f)`, `z` is s^2, and `series` is the value of the polynomial
 /// [`LN`] at z.
 #[inline(always)]
 fn ln_of_series64<D: SimdF64>(exponent: D, f: D, s: D, z: D, series: D) -> D {
@@ -88,8 +90,7 @@ pub(crate) fn ln_1p64(x: f64) -> f64 {
 #[inline(always)]
 pub(crate) fn minus_ln_complement64(x: f64, complement: f64) -> f64 {
     let (exponent, fraction) = exponent_and_fraction64(complement);
-    // If `complement = 1 - x` is in [sqrt(1/2), 1], the fraction is `complement - 1`, which equals -x. The code uses
-    // -x, because -x has more significant bits than `complement - 1`.
+    // If the exponent is 0, the fraction `complement - 1` is replaced by -x, which has more significant bits.
     let fraction = if exponent == 0.0 && fraction <= 0.0 { -x } else { fraction };
     -ln_of_fraction64((exponent, fraction))
 }
@@ -97,16 +98,14 @@ pub(crate) fn minus_ln_complement64(x: f64, complement: f64) -> f64 {
 /// Returns `ln x`, and the sine and cosine of `remainder`. `x` must be positive, and must not be subnormal. `remainder`
 /// is an angle in radians in [-pi/4, pi/4].
 ///
-/// The steps of the polynomials are interleaved: while the CPU waits for a step of one polynomial, it computes a step
-/// of another.
+/// The steps of the polynomials are interleaved to hide the latency of the fused multiply-adds.
 #[inline(always)]
 pub(super) fn ln_sin_cos64<D: SimdF64>(x: D, remainder: D) -> (D, D, D) {
     let splat = D::splat;
     let square = remainder.mul(remainder);
     let (exponent, f) = exponent_and_fraction64(x);
     let s = f.div(splat(2.0).add(f));
-    // The CPU computes the sine at the same time as the division above. The sine and the division take about equally
-    // long.
+    // The sine takes about as long as the division above. The CPU computes both at the same time.
     let sin = horner(square, SIN).mul(square).mul_add(remainder, remainder);
     let z = s.mul(s);
     let (mut ln, mut cos) = (splat(LN[0]), splat(COS[0]));
@@ -120,7 +119,7 @@ pub(super) fn ln_sin_cos64<D: SimdF64>(x: D, remainder: D) -> (D, D, D) {
     (ln_of_series64(exponent, f, s, z, ln), sin, cos)
 }
 
-/// Returns `(r cos t, r sin t)` for `r = sqrt(-2 ln u)`, where t is `angle`. `u` must be in (0, 1).
+/// Returns `(r cos t, r sin t)`. t is `angle`, and r is `sqrt(-2 ln u)`. `u` must be in (0, 1).
 #[inline(always)]
 pub(crate) fn polar64<D: SimdF64>(u: D, angle: Angle<D>) -> (D, D) {
     let (ln, sin, cos) = ln_sin_cos64(u, angle.remainder);

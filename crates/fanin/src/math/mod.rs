@@ -1,10 +1,12 @@
-//! Functions on SIMD vectors: the logarithm, sine and cosine, and the quantile of the normal distribution.
+//! The logarithm, sine, cosine and normal quantile of scalars and SIMD vectors, and a quadrature (`normal_mean`).
 //!
-//! Each function is a fixed sequence of IEEE 754 operations: addition, multiplication, division, square root and fused
-//! multiply-add. Only operations that are written as `mul_add` are fused. The result is therefore bit-identical at
-//! every SIMD level (scalar, AVX2, AVX-512). The order of operations is part of the definition of the native stream and
-//! of the torch stream, and must not change. No function has a branch, so that the compiler can vectorize loops over
-//! arrays. Where a result depends on a condition, both values are computed and one is selected.
+//! Each function except `normal_mean` is a fixed sequence of IEEE 754 operations: addition, multiplication, division,
+//! square root and fused multiply-add. Only operations that are written as `mul_add` are fused. The results are
+//! therefore bit-identical at every SIMD level (scalar, AVX2, AVX-512). The order of operations must not change: it
+//! defines the values of the native stream and of the torch stream.
+//!
+//! These functions have no branches, so that the compiler can vectorize loops over arrays. Where a result depends on a
+//! condition, both values are computed and one is selected.
 
 #![allow(clippy::excessive_precision, reason = "coefficients are written as they were published")]
 

@@ -9,15 +9,12 @@ const GAUSS_LEGENDRE: [(f64, f64); 4] = [
     (0.960_289_856_497_536_3, 0.101_228_536_290_376_26),
 ];
 
-/// The integral extends from `-REACH` to `REACH`. Outside of this interval, the density of the standard normal
-/// distribution is less than 1e-40.
+/// Half the width of the integration interval. The standard normal density beyond it is less than 1e-40.
 const REACH: i32 = 14;
 
-/// Returns E[f(z)], the mean of `f(z)`, for z ~ N(0, 1).
+/// Returns E[f(z)], the mean of `f(z)` for z ~ N(0, 1), by adaptive Gauss-Legendre quadrature.
 ///
-/// The integral from `-REACH` to `REACH` is computed in panels of width 1/2. Each panel is integrated by a
-/// Gauss-Legendre rule. A panel is split in half until the sum of the integrals of both halves agrees with the integral
-/// of the panel. Panels are therefore narrow around kinks and steps of `f`.
+/// A panel is split in half until its integral agrees with the sum of the integrals over both halves.
 pub(crate) fn normal_mean(f: impl Fn(f64) -> f64) -> f64 {
     let weighted = |z: f64| f(z) * (libm::exp(-z * z / 2.0) / std::f64::consts::TAU.sqrt());
     let panel = |low: f64, high: f64| {
@@ -27,8 +24,8 @@ pub(crate) fn normal_mean(f: impl Fn(f64) -> f64) -> f64 {
             .map(|(x, w)| w * (weighted(middle - half * x) + weighted(middle + half * x)))
             .sum::<f64>()
     };
-    // The greatest number of panels that are evaluated, which is enough for about thirty kinks. Without this limit, the
-    // computation would take very long for a function that is nowhere smooth.
+    // After this number of panels, no further panel is split. The number is enough for about thirty kinks. Without a
+    // limit, a function that is nowhere smooth would take very long.
     let mut budget = 20_000;
     let mut sum = 0.0;
     for k in -2 * REACH..2 * REACH {

@@ -1,25 +1,25 @@
 //! The quantile of the standard normal distribution in f32 and f64, and the Mills ratio in the far tail.
 //!
 //! In f32, the quantile z of the probability p is computed by the method of Giles 2010, "Approximating the erfinv
-//! function": `z = x * factor(w)` with `x = 2 * p - 1` and `w = -ln(1 - x^2)`. w equals `-ln(4 * tail * (1 - tail))`,
-//! where `tail` is the smaller of p and 1 - p. The function `factor` is approximated by polynomials. scripts/tables.py
-//! computed the coefficients of the polynomials.
+//! function": `z = x * factor(w)`. Here x is `2 * p - 1`, and w is `-ln(1 - x^2)`. w equals
+//! `-ln(4 * tail * (1 - tail))`, where `tail` is the smaller of p and 1 - p. Polynomials approximate `factor`. Their
+//! coefficients are computed by scripts/tables.py.
 
 use super::double::ln64;
 use super::polynomial::{horner, horner_lowest_first};
 use super::single::ln_scaled;
 use crate::simd::SimdF32;
 
-/// The largest `w = -ln(1 - x^2)`, where `x = 2 p - 1`, for which [`body_factor`] is valid. At this `w`, the quantile z
-/// has the magnitude 3.0083.
+/// The largest w for which [`body_factor`] is valid (see the module documentation). At this w, the magnitude of the
+/// quantile is 3.0083.
 pub(crate) const BODY_END: f64 = 5.25;
 
-/// The largest `w = -ln(1 - x^2)`, where `x = 2 p - 1`, for which [`quantile_factor`] is valid. At this `w`, the
-/// quantile z has the magnitude 6.85.
+/// The largest w for which [`quantile_factor`] is valid (see the module documentation). At this w, the magnitude of the
+/// quantile is 6.85.
 pub(crate) const TAIL_END: f64 = 25.0;
 
-/// The coefficients, lowest first, of a polynomial in `w - 2.625` that approximates `z / x` for w in [0, 5.25] (see the
-/// module documentation). The relative error is at most about 1e-7.
+/// A polynomial that approximates `z / x` for w in [0, 5.25] (see the module documentation). Its variable is
+/// `w - 2.625`. The coefficients are in ascending order of powers. The relative error is at most about 1e-7.
 const QUANTILE_BODY: [f32; 10] = [
     2.166818141937256,
     0.3472444713115692,
@@ -33,8 +33,8 @@ const QUANTILE_BODY: [f32; 10] = [
     -1.1514293518644081e-08,
 ];
 
-/// The coefficients, lowest first, of a polynomial in `sqrt(w) - 3.64` that approximates `z / x` for sqrt(w) in [2.28,
-/// 5] (see the module documentation). The relative error is at most about 1e-7.
+/// A polynomial that approximates `z / x` for sqrt(w) in [2.28, 5] (see the module documentation). Its variable is
+/// `sqrt(w) - 3.64`. The coefficients are in ascending order of powers. The relative error is at most about 1e-7.
 const QUANTILE_TAIL: [f32; 11] = [
     4.916621208190918,
     1.425777554512024,
@@ -49,8 +49,9 @@ const QUANTILE_TAIL: [f32; 11] = [
     -1.5346753571066074e-05,
 ];
 
-/// The coefficients, lowest first, of a polynomial in `y - 0.02` that approximates `ln(z M(z)) / y` with `y = z^-2` in
-/// [0, 0.04]. M is the Mills ratio (see [`log_mills64`]). The relative error is at most about 5e-17.
+/// A polynomial that approximates `ln(z M(z)) / y` for `y = z^-2` in [0, 0.04]. M is the Mills ratio (see
+/// [`log_mills64`]). The variable of the polynomial is `y - 0.02`. The coefficients are in ascending order of powers.
+/// The relative error is at most about 5e-17.
 const LOG_MILLS: [f64; 17] = [
     -0.954334508931698,
     2.092068344594306,
@@ -71,8 +72,8 @@ const LOG_MILLS: [f64; 17] = [
     -4372277617012165.5,
 ];
 
-/// Returns -w for a tail probability (see the module documentation). `tail` is the smaller of p and 1 - p, in (0, 1/2],
-/// and must have full relative precision.
+/// Returns -w, which is `ln(4 * tail * (1 - tail))` (see the module documentation). `tail` must be in (0, 1/2], and
+/// must have full relative precision.
 #[inline(always)]
 pub(crate) fn tail_to_minus_w<F: SimdF32>(tail: F) -> F {
     ln_scaled::<F, 2>(tail.mul(F::splat(1.0).sub(tail)))
@@ -93,11 +94,10 @@ pub(crate) fn quantile_factor<F: SimdF32>(minus_w: F) -> F {
     F::splat(BODY_END as f32).select_less(w, far, body)
 }
 
-/// Returns the quantile z of the standard normal distribution in f64, by algorithm AS 241 (PPND16, Wichura 1988). The
-/// relative error is less than 1e-15 for |z| <= 37.
+/// Returns the standard normal quantile z of a probability p, by algorithm AS 241 (PPND16, Wichura 1988).
 ///
-/// For a probability p, `q` is `p - 1/2`, and `tail` is the smaller of p and 1 - p. If p is near 1/2, `q` must have
-/// full relative precision. If p is near 0 or 1, `tail` must have full relative precision.
+/// `q` is `p - 1/2`, and must have full relative precision near p = 1/2. `tail` is the smaller of p and 1 - p, and must
+/// have full relative precision near p = 0 and p = 1. The relative error of z is less than 1e-15 for |z| <= 37.
 #[inline(always)]
 pub(crate) fn quantile64(q: f64, tail: f64) -> f64 {
     let r = 0.180625 - q * q;

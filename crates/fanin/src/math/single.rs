@@ -29,9 +29,11 @@ pub(super) const SIN: [f32; 3] = [-1.9515295891e-4, 8.3321608736e-3, -1.66666546
 /// The coefficients of the cosine's polynomial in x^2, highest first.
 pub(super) const COS: [f32; 3] = [2.443315711809948e-5, -1.388731625493765e-3, 4.166664568298827e-2];
 
-/// Returns the exponent and the fraction of `2^POWER * x`: `2^POWER * x = (1 + fraction) * 2^exponent` with
-/// `1 + fraction` in [sqrt(1/2), sqrt(2)). `x` and `2^POWER * x` must be positive, and must not be subnormal. The
-/// scaling by 2^POWER takes no additional instruction.
+/// Splits `2^POWER * x` into an exponent and a fraction.
+///
+/// The result satisfies `2^POWER * x = (1 + fraction) * 2^exponent`, and `1 + fraction` is in [sqrt(1/2), sqrt(2)). `x`
+/// and `2^POWER * x` must be positive, and must not be subnormal. The scaling by 2^POWER takes no additional
+/// instruction.
 #[inline(always)]
 fn exponent_and_fraction<F: SimdF32, const POWER: i32>(x: F) -> (F, F) {
     /// The bits of sqrt(1/2), the least value of `1 + fraction`.
@@ -42,12 +44,11 @@ fn exponent_and_fraction<F: SimdF32, const POWER: i32>(x: F) -> (F, F) {
     (offset.shr_signed(23).convert_signed(), mantissa.sub(F::splat(1.0)))
 }
 
-/// Returns `ln((1 + x) * 2^exponent)`, given `square`, which is x^2, and `series`, the value of the polynomial [`LN`]
-/// at x.
+/// Returns `ln((1 + x) * 2^exponent)`. `square` is x^2, and `series` is the value of the polynomial [`LN`] at x.
 #[inline(always)]
 fn ln_of_series<F: SimdF32>(exponent: F, x: F, square: F, series: F) -> F {
-    // The constants 0.693359375 and -2.12194440e-4 add up to ln 2. The first constant has few bits, so that the product
-    // of this constant and the exponent is exact.
+    // The constants 0.693359375 and -2.12194440e-4 add up to ln 2. The first has few bits, so its product with the
+    // exponent is exact.
     let low = series.mul(x).mul_add(square, exponent.mul(F::splat(-2.12194440e-4)));
     let low = square.mul_add(F::splat(-0.5), low);
     exponent.mul_add(F::splat(0.693359375), x.add(low))
@@ -69,8 +70,7 @@ pub(crate) fn ln<F: SimdF32>(x: F) -> F {
 
 /// Returns `ln(2^POWER * x)`, and the sine and cosine of `remainder` (see [`Angle`]).
 ///
-/// The steps of the three polynomials are interleaved. If the polynomials were computed one after another, each step
-/// would wait for the previous step.
+/// The steps of the polynomials are interleaved to hide the latency of the fused multiply-adds.
 #[inline(always)]
 pub(super) fn ln_sin_cos<F: SimdF32, const POWER: i32>(x: F, remainder: F) -> (F, F, F) {
     let splat = F::splat;
@@ -88,7 +88,7 @@ pub(super) fn ln_sin_cos<F: SimdF32, const POWER: i32>(x: F, remainder: F) -> (F
     (ln_of_series(exponent, x, x.mul(x), ln), sin, cos.add(splat(1.0)))
 }
 
-/// Returns `(r cos t, r sin t)` for `r = sqrt(-2 ln u)` and `u = 2^POWER * x`, where t is `angle`. u must be in (0, 1).
+/// Returns `(r cos t, r sin t)`. t is `angle`, r is `sqrt(-2 ln u)`, and u is `2^POWER * x`. u must be in (0, 1].
 #[inline(always)]
 pub(crate) fn polar<F: SimdF32, const POWER: i32>(x: F, angle: Angle<F>) -> (F, F) {
     let (ln, sin, cos) = ln_sin_cos::<F, POWER>(x, angle.remainder);

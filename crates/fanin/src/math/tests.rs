@@ -48,9 +48,8 @@ fn sine_and_cosine_of_a_turn_are_accurate_and_never_zero() {
         let word = k.wrapping_mul(2_654_435_769);
         let exact = (f64::from(word) + 0.5) / TWO_32 * TAU;
         let (_, sin, cos) = ln_and_rotation::<0>(1.0, angle_of_turn(word));
-        // The first term of the bound allows an error of 0.786 * 2^-25 for each of the three roundings of the
-        // remainder. The magnitude of the remainder is less than 0.786. The second term allows for the rounding of the
-        // result.
+        // First term: an error of 0.786 * 2^-25 for each of the three roundings of the remainder. The magnitude of the
+        // remainder is less than 0.786. Second term: the rounding of the result.
         let bound = 1.5 * 0.786 * 2f64.powi(-24) + 2f64.powi(-24);
         assert!((f64::from(sin) - exact.sin()).abs() < bound && (f64::from(cos) - exact.cos()).abs() < bound);
         let angle64 = angle_of_turn64::<f64>(word.into(), 1 << 31);

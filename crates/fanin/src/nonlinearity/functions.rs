@@ -4,14 +4,14 @@ use std::f64::consts::{PI, SQRT_2};
 
 use super::Nonlinearity;
 
-// The constants lambda and alpha of SELU (Klambauer et al. 2017, equation 14). With these constants, values with the
-// mean 0 and the variance 1 keep this mean and variance from layer to layer.
+// The constants lambda and alpha of SELU (Klambauer et al. 2017, equation 14).
 const SELU_SCALE: f64 = 1.050_700_987_355_480_5;
 const SELU_ALPHA: f64 = 1.673_263_242_354_377_2;
 
 impl Nonlinearity {
-    /// Returns the value of the nonlinearity at `x`. If `torch.nn.functional` has the function, the result is torch's
-    /// function with default arguments.
+    /// Returns the value of the nonlinearity at `x`. Functions that `torch.nn.functional` also has are defined as
+    /// there, with default arguments. There are three exceptions: `LeakyRelu` uses its own `slope`, `GeluTanh` uses
+    /// `approximate="tanh"`, and `Softplus` has no threshold.
     pub fn apply(self, x: f64) -> f64 {
         match self.function() {
             Nonlinearity::Celu | Nonlinearity::Elu => x.max(0.0) + libm::expm1(x.min(0.0)),
@@ -86,8 +86,8 @@ impl Nonlinearity {
         }
     }
 
-    /// Returns the points at which the nonlinearity or its derivative jumps, in ascending order. The point 0 is never
-    /// included, even if the derivative jumps there, as for relu.
+    /// Returns the points at which the derivative jumps, in ascending order. For `Relu6`, the result is `[6.0]`. The
+    /// point 0 is never included, even if the derivative jumps there, as for `Relu`.
     pub const fn kinks(self) -> &'static [f64] {
         match self.function() {
             Nonlinearity::Hardtanh => &[-1.0, 1.0],

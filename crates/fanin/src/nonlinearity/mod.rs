@@ -7,8 +7,9 @@ use crate::math::normal_mean;
 
 /// Returns the forward gain of a function `f`: `E[f(z)^2]^(-1/2)` for z ~ N(0, 1).
 ///
-/// If `f` is applied to values from N(0, 1), and the weights of the next layer have the variance `gain^2 / fan_in`,
-/// then the outputs of the next layer have the variance 1. He et al. 2015, section 2.2, derive this result for relu.
+/// Suppose that the inputs of `f` are drawn from N(0, 1). If the weights of the next layer have the variance
+/// `gain^2 / fan_in`, then the outputs of that layer have the variance 1. He et al. 2015, section 2.2, derive this
+/// result for relu.
 ///
 /// The expectation is computed by quadrature. The relative error is about 1e-12 if `f` is smooth except at some kinks
 /// or steps. The result is infinite if `f` is 0 everywhere. The result is 0 or NaN if `f` is not square-integrable.
@@ -33,9 +34,9 @@ pub fn forward_gain(f: impl Fn(f64) -> f64) -> f64 {
 /// * **torch's table** (`torch.nn.init.calculate_gain`) contains the variants `Linear` to `Selu`. Its values do not
 ///   follow one formula. relu and leaky_relu have the gain of He et al. 2015. sigmoid has the gain 1, tanh 5/3, and
 ///   selu 3/4.
-/// * **The forward gain** `E[f(z)^2]^(-1/2)`, z ~ N(0, 1), is one formula for all functions ([`forward_gain`]).
-///   [`Nonlinearity::gain`] returns the forward gain for every variant that is not in torch's table, and for
-///   [`Nonlinearity::Forward`].
+/// * **The forward gain** ([`forward_gain`]) is `E[f(z)^2]^(-1/2)` for z ~ N(0, 1). This formula applies to every
+///   function. [`Nonlinearity::gain`] returns the forward gain for [`Nonlinearity::Forward`] and for every variant that
+///   is not in torch's table.
 ///
 /// ```
 /// use fanin::Nonlinearity;
@@ -71,9 +72,9 @@ pub enum Nonlinearity {
         /// The slope for negative inputs. A scheme returns an error if the slope is infinite or NaN.
         slope: f64,
     },
-    /// SELU: gain 3/4. According to torch's documentation, gradients in rectangular layers are more stable with this
-    /// gain than with gain 1. But a self-normalizing network needs weights of variance 1 / fan_in, which is gain 1
-    /// (Klambauer et al. 2017). For such a network, use [`Nonlinearity::Linear`].
+    /// SELU: gain 3/4. According to torch's documentation, this gain makes gradients in rectangular layers more stable
+    /// than gain 1. A self-normalizing network needs gain 1: weights of variance 1 / fan_in (Klambauer et al. 2017).
+    /// For such a network, use [`Nonlinearity::Linear`].
     Selu,
     /// `torch.nn.functional.celu` with alpha 1.
     Celu,
@@ -112,8 +113,8 @@ pub enum Nonlinearity {
         /// The angular frequency omega.
         omega: f64,
     },
-    /// The function of another nonlinearity, with the forward gain instead of the gain in torch's table. In specs, the
-    /// name of the other nonlinearity is enclosed in `forward(...)`, as in `forward(tanh)`.
+    /// Another nonlinearity, with the forward gain instead of the gain in torch's table. In a spec, the
+    /// name is in `forward(...)`, as in `forward(tanh)`.
     Forward(&'static Nonlinearity),
 }
 
@@ -152,8 +153,8 @@ const BEYOND_TORCH: [Nonlinearity; 16] = [
     Nonlinearity::Tanhshrink,
 ];
 
-/// The nonlinearities that a spec can enclose in `forward(...)`, as in `forward(tanh)`. The gain is then
-/// [`Nonlinearity::forward_gain`] instead of the value in torch's table (`calculate_gain`).
+/// The nonlinearities of torch's table (`calculate_gain`) that a spec can enclose in `forward(...)`, as in
+/// `forward(tanh)`.
 static FORWARD: [Nonlinearity; 4] =
     [Nonlinearity::Relu, Nonlinearity::Selu, Nonlinearity::Sigmoid, Nonlinearity::Tanh];
 
@@ -161,8 +162,8 @@ impl Nonlinearity {
     /// torch's default slope of a leaky_relu.
     pub const DEFAULT_SLOPE: f64 = 0.01;
 
-    /// Returns the gain, by which the standard deviation of a weight is multiplied. If the variant is in torch's table
-    /// (`torch.nn.init.calculate_gain`), the gain is torch's value. Otherwise the gain is the
+    /// Returns the gain, a factor of the standard deviation of the weights. If the variant is in torch's table
+    /// (`torch.nn.init.calculate_gain`), the gain is torch's value. Otherwise, it is the
     /// [forward gain](Nonlinearity::forward_gain).
     ///
     /// ```
@@ -199,9 +200,8 @@ impl Nonlinearity {
         }
     }
 
-    /// Returns the gain as torch computes it, for the torch stream. The gain of `LeakyRelu` can differ from
-    /// [`Nonlinearity::gain`], because Python squares the slope with the C library's function `pow`. For about one
-    /// slope in a thousand, the result of `pow` differs from `slope * slope` in the last bit.
+    /// Returns the gain as torch computes it, for the torch stream. Python squares the slope of `LeakyRelu` with the C
+    /// function `pow`. The result can differ from `slope * slope` in the last bit.
     #[allow(
         clippy::disallowed_methods,
         reason = "only the torch stream uses it, and torch calls the C library"
@@ -215,7 +215,8 @@ impl Nonlinearity {
     }
 
     /// Returns the name of the nonlinearity in specs, such as `relu`. If torch has the function, the name is the same
-    /// as in torch. Unlike `Display`, the name contains no parameter, such as a slope, and no `forward(...)`.
+    /// as in torch. The only exception is `gelu_tanh`. Unlike the output of `Display`, the name omits parameters and
+    /// `forward(...)`. For example, the name of `forward(tanh)` is `tanh`.
     pub const fn name(self) -> &'static str {
         match self {
             Nonlinearity::Linear => "linear",
@@ -277,8 +278,8 @@ impl Nonlinearity {
         Self::torch_names().chain(BEYOND_TORCH.map(Self::name)).chain(["sine"])
     }
 
-    /// Returns the nonlinearity that a spec calls `name`, such as `relu` or `forward(tanh)`. `parameter` is the slope
-    /// of `leaky_relu` or the omega of `sine`. No other nonlinearity uses `parameter`.
+    /// Returns the nonlinearity with this name in a spec, such as `relu` or `forward(tanh)`. `parameter` is the slope
+    /// of `leaky_relu` or the omega of `sine`. Other nonlinearities ignore it.
     pub(crate) fn from_name(name: &str, parameter: Option<f64>) -> Result<Self, Error> {
         let inner = name.strip_prefix("forward(").and_then(|rest| rest.strip_suffix(')'));
         let bare = match inner.unwrap_or(name) {
@@ -304,9 +305,9 @@ impl Nonlinearity {
         })
     }
 
-    /// Returns the variant that represents the function of this nonlinearity. For the convolutions that torch's
-    /// `calculate_gain` accepts, such as `conv2d`, this variant is `Linear`. For [`Nonlinearity::Forward`], it is the
-    /// inner nonlinearity. For every other variant, it is `self`.
+    /// Returns the canonical variant of the same function. Convolutions, such as `Conv2d`, become `Linear`.
+    /// [`Nonlinearity::Forward`] becomes the canonical variant of the inner nonlinearity. Every other variant is
+    /// returned unchanged.
     #[must_use]
     pub const fn function(self) -> Self {
         match self {
@@ -336,8 +337,8 @@ impl std::fmt::Display for Nonlinearity {
 impl std::str::FromStr for Nonlinearity {
     type Err = Error;
 
-    /// Parses a name as printed by `Display`. The parameter can be left out: the default slope of `leaky_relu` is 0.01,
-    /// and the default omega of `sine` is 1.
+    /// Parses a name as printed by `Display`, or a synonym such as `swish`. Without a parameter, the slope of
+    /// `leaky_relu` is 0.01, and the omega of `sine` is 1.
     fn from_str(text: &str) -> Result<Self, Error> {
         let number = |name: &str| {
             let inside = text.strip_prefix(name)?.strip_prefix('(')?.strip_suffix(')')?;

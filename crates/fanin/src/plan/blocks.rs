@@ -1,5 +1,4 @@
-//! Plans of tensors that consist of blocks. A block is one tensor of a fused parameter, one tensor of a stack, or a
-//! matrix at one kernel position.
+//! Plans of tensors that consist of blocks, such as fused parameters and stacks.
 
 use super::distribution::Distribution;
 use super::types::{Block, Plan};
@@ -20,8 +19,7 @@ pub(crate) struct Intersection {
 }
 
 impl Block {
-    /// Returns the intersection of the block with a region of the whole tensor, or `None` if the block and the region
-    /// do not intersect. The region begins at `start` and has `size` elements along each axis.
+    /// Returns the intersection with the region `start..start + size` of the whole tensor, or `None` if it is empty.
     pub(crate) fn intersection(&self, start: &[usize], size: &[usize]) -> Option<Intersection> {
         let own = self.extent();
         let mut first = self.start.clone();
@@ -39,8 +37,8 @@ impl Block {
         })
     }
 
-    /// If the plan of this block consists of blocks, returns these inner blocks. Their axes and start indices are
-    /// converted to axes and indices of the whole tensor. Otherwise returns the block unchanged.
+    /// Returns the inner blocks if the plan consists of blocks, and the block itself otherwise. The start indices and
+    /// axes of the returned blocks refer to the whole tensor.
     fn flatten(self) -> Vec<Block> {
         if self.plan.blocks.is_empty() {
             return vec![self];
@@ -56,9 +54,8 @@ impl Block {
     }
 }
 
-/// Returns true if each value of the distribution depends on its index only, and not on the shape of the tensor. If all
-/// blocks have such a distribution with the same parameters, and the blocks cover the tensor, the values are the same
-/// as without blocks.
+/// Returns true if a value depends only on its index, not on the shape of the tensor. `of_blocks` merges blocks of such
+/// a distribution.
 fn is_by_index(distribution: Distribution) -> bool {
     matches!(
         distribution,
@@ -70,11 +67,11 @@ fn is_by_index(distribution: Distribution) -> bool {
 }
 
 impl Plan {
-    /// Returns the plan of a tensor that consists of `blocks`. The blocks must not overlap. Elements outside all
-    /// blocks are 0.
+    /// Returns the plan of a tensor that consists of `blocks`. The blocks must not overlap. Elements outside all blocks
+    /// are 0.
     ///
-    /// The result is a plan without blocks in the following case: the blocks cover the whole tensor, all blocks have
-    /// the same distribution, and each value of this distribution depends on its index only.
+    /// The result has no blocks if `blocks` cover the tensor and have the same distribution, and `is_by_index` is true
+    /// for it.
     ///
     /// # Errors
     /// `ShapeOverflow` if the number of elements does not fit in an `isize`.

@@ -63,8 +63,8 @@ pub enum Distribution {
     },
     /// Ones on the diagonal of a matrix, zeros elsewhere.
     Eye,
-    /// The Dirac delta of a convolution. In each group of output channels, the weight from input channel d to output
-    /// channel d of the group is 1 at the centre of the kernel. All other elements are 0.
+    /// The Dirac delta of a convolution. In each group of output channels, the kernel from input channel d to output
+    /// channel d is 1 at its centre. All other elements are 0.
     Dirac {
         /// The number of groups, which must divide `shape[0]`.
         groups: usize,
@@ -90,7 +90,8 @@ pub enum Distribution {
         scale: f64,
     },
     /// The identity matrix times `value`, repeated if there are more rows than columns. The element at `row` and
-    /// `column` is `value` if `column = row mod columns`, where `columns` is the number of columns, and 0 otherwise.
+    /// `column` is `value` if `row mod columns = column`, where `columns` is the number of columns. All other elements
+    /// are 0.
     RepeatedEye {
         /// The value on the diagonals: a finite number.
         value: f64,

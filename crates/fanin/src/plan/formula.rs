@@ -4,9 +4,8 @@ use super::distribution::Distribution;
 use super::types::Plan;
 
 impl Plan {
-    /// Returns a function that maps the row-major index of an element to its value. This is possible for Hadamard
-    /// matrices, repeated identity matrices and sequences (`arange`), and if a function such as `exp` is applied to a
-    /// sequence or to a constant. Returns `None` for any other distribution.
+    /// Returns a function from the row-major index of an element to its value. Returns `None` unless the distribution
+    /// is `Hadamard`, `RepeatedEye`, `Arange`, or `Mapped` with a sequence or a constant as argument.
     pub(crate) fn formula(&self) -> Option<impl Fn(u64) -> f64 + use<>> {
         let (functions, plan) = match self.distribution {
             Distribution::Mapped { functions } => (Some(functions), self.argument()?),
@@ -36,11 +35,10 @@ impl Plan {
         })
     }
 
-    /// Returns the index of every element that is 1 in a region, for `eye` and `dirac`. Returns no index for any other
-    /// distribution. The region begins at `start` and has `size` elements along each axis. The returned indices
-    /// are relative to the whole tensor.
+    /// Returns the indices of the ones in the region `start..start + size`, for `eye` and `dirac`. Each index refers to
+    /// the whole tensor. Returns no index for any other distribution.
     ///
-    /// The running time depends on the size of the region only, and not on the size of the whole tensor.
+    /// The running time depends only on the size of the region.
     pub(crate) fn ones_in(
         &self,
         start: &[usize],
@@ -86,10 +84,8 @@ impl Plan {
 /// Returns the sum of the signs in the first `rows` rows and `columns` columns of the Hadamard matrix of order `side`.
 /// `side` must be a power of two.
 ///
-/// In the full matrix, the signs of the first row add up to `side`, and the signs of every other row add up to 0. The
-/// same is true for the columns. The result is therefore `side` if `rows` or `columns` equals `side`. Otherwise the
-/// matrix is split into four quadrants. Each quadrant is the Hadamard matrix of order `side / 2`, with reversed signs
-/// in the lower right quadrant.
+/// Every row and column sums to 0, except the first, which sums to `side`. Each quadrant is the Hadamard matrix of
+/// order `side / 2`, with reversed signs in the lower right quadrant.
 fn sum_of_signs(rows: usize, columns: usize, side: usize) -> i64 {
     if rows == 0 || columns == 0 {
         return 0;

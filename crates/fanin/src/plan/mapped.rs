@@ -8,12 +8,14 @@ use crate::dtype::DType;
 use crate::error::Error;
 
 impl Plan {
-    /// Returns the plan of the values `functions(x)`, rounded to `dtype`, where x are the values of the plan
-    /// `argument`. The type of `argument` must be f64.
+    /// Returns the plan that applies `functions` to each value of `argument` and rounds the result to `dtype`. The
+    /// element type of `argument` must be f64.
     ///
     /// # Errors
-    /// `Argument` if a function is not defined for a possible value of `argument`, or if a result is not finite in
-    /// `dtype`. `Mapped` if the values of `argument` depend on each other.
+    /// * `Argument` if a function is not defined for a possible value of `argument`, or a result is not finite in
+    ///   `dtype`.
+    /// * `Mapped` if the values of `argument` are not constant, uniform, normal, truncated normal or a sequence
+    ///   (`arange`).
     pub(crate) fn mapped(functions: Functions, argument: Plan, dtype: DType) -> Result<Self, Error> {
         let (mut low, mut high) = argument.bounds();
         let outermost = functions.iter().next_back().map_or("function", Function::name);
@@ -35,8 +37,8 @@ impl Plan {
             }
             (low, high) = (function.apply(low), function.apply(high));
         }
-        // The bounds of a normal distribution are infinite, so the values at six standard deviations from the mean are
-        // checked instead. The probability that a value is farther from the mean is about 2e-9.
+        // A normal distribution is unbounded, so the values at `mean - 6 * std` and `mean + 6 * std` are checked. The
+        // probability of a value outside this interval is about 2e-9.
         let (least, greatest) = argument.bounds();
         if let Distribution::Normal { mean, std } | Distribution::TruncatedNormal { mean, std, .. } =
             argument.distribution
@@ -58,8 +60,8 @@ impl Plan {
         if !argument.is_empty() {
             let largest = if high.abs() > low.abs() { high } else { low };
             warnings.extend(underflow_of(largest, dtype).or_else(|| {
-                // The spread of the results is estimated from the results at one standard deviation below and above the
-                // mean of the argument. The spread is not estimated for a sequence (`arange`).
+                // Half the difference of the results at `mean + std` and `mean - std` is an estimate of their standard
+                // deviation. For a sequence (`arange`), `std` is 0, so `collapse_at` returns no warning.
                 let is_sequence = matches!(argument.distribution, Distribution::Arange { .. });
                 let (mean, std) = if is_sequence { (low, 0.0) } else { (argument.mean(), argument.std()) };
                 let near = |x: f64| functions.apply(x.clamp(least, greatest));
@@ -78,8 +80,8 @@ impl Plan {
         })
     }
 
-    /// Returns the plan of the values to which the functions of [`Distribution::Mapped`] are applied. The element type
-    /// of the returned plan is f64. Returns `None` for any other distribution.
+    /// Returns the plan of the argument of the functions, such as `uniform(0, 1)` in `exp(uniform(0, 1))`. Its element
+    /// type is f64. Returns `None` unless the distribution is [`Distribution::Mapped`].
     pub fn argument(&self) -> Option<&Plan> {
         self.argument.as_deref()
     }
@@ -97,8 +99,9 @@ impl Plan {
             }
             distribution => {
                 let (low, high) = argument.bounds();
-                // The second moment is the integral of `density(x) * exp(2 x)` if the function is `exp`. This integrand
-                // has its maximum at `mean + 2 * std^2`.
+                // For `exp`, the integrand of the second moment is `density(x) * exp(2 x)`. The maximum of this
+                // integrand is at `mean + 2 * std^2`, so the upper limit of the integral is 12 standard deviations
+                // above this point.
                 let (mean, std) = match distribution {
                     Distribution::Normal { mean, std } | Distribution::TruncatedNormal { mean, std, .. } => {
                         (mean, std)
@@ -121,8 +124,8 @@ fn square(x: f64) -> f64 {
     x * x
 }
 
-/// Returns the mean and the standard deviation of the elements along the last axis. The element at `index` of this axis
-/// is `value(index)`. If the axis is empty, the mean and the standard deviation are 0.
+/// Returns the mean and the standard deviation of `value(index)` over all indices of the last axis. Returns `(0, 0)` if
+/// this axis is empty.
 pub(super) fn moments_of_sequence(plan: &Plan, value: impl Fn(usize) -> f64) -> (f64, f64) {
     let length = plan.shape.last().copied().unwrap_or(1);
     let count = length.max(1) as f64;
@@ -131,8 +134,8 @@ pub(super) fn moments_of_sequence(plan: &Plan, value: impl Fn(usize) -> f64) -> 
     (mean, variance.sqrt())
 }
 
-/// Returns the mean and the standard deviation of `f(X)`, where X has a density proportional to `density` on
-/// `[low, high]`, by Simpson's rule.
+/// Returns the mean and the standard deviation of `f(X)`, computed by Simpson's rule. The density of X is proportional
+/// to `density` on `[low, high]`.
 fn moments_of_density(
     low: f64,
     high: f64,

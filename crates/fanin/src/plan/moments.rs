@@ -6,8 +6,8 @@ use super::types::Plan;
 use crate::distributions::truncated;
 
 impl Plan {
-    /// Returns the expected value of an element. For plans of blocks, and for distributions without random numbers,
-    /// such as `eye`, returns the mean over all elements instead.
+    /// Returns the expected value of an element. For blocks, and for distributions without random numbers, such as
+    /// `eye`, this is the mean over all elements.
     pub fn mean(&self) -> f64 {
         match self.distribution {
             Distribution::Constant { value } => self.dtype.round(value),
@@ -28,8 +28,8 @@ impl Plan {
         }
     }
 
-    /// Returns the standard deviation of an element. For plans of blocks, and for distributions without random numbers,
-    /// such as `eye`, returns the standard deviation over all elements instead.
+    /// Returns the standard deviation of an element. For blocks, and for distributions without random numbers, such as
+    /// `eye`, this is the standard deviation over all elements.
     ///
     /// * Uniform: `(high - low) / sqrt(12)`.
     /// * Truncated normal: the standard deviation after truncation.
@@ -71,8 +71,8 @@ impl Plan {
         }
     }
 
-    /// Returns the lower and the upper bound of the distribution. The bounds are not rounded to the element type,
-    /// except the value of a constant. A bound is infinite if the distribution is unbounded on this side.
+    /// Returns the lower and the upper bound of the distribution. A bound is infinite if the distribution is unbounded
+    /// on this side. Only the bounds of a constant are rounded to the element type.
     pub fn bounds(&self) -> (f64, f64) {
         match self.distribution {
             Distribution::Constant { value } => (self.dtype.round(value), self.dtype.round(value)),

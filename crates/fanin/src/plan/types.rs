@@ -9,15 +9,14 @@ use crate::warning::Warning;
 /// and checked, but no value has been generated.
 ///
 /// A plan is created by [`Initializer::resolve`](crate::Initializer::resolve), or from a distribution by [`Plan::new`].
-/// All parameters are valid, so a fill does not fail because of an invalid parameter. [`Plan::fill`] lists the other
-/// errors.
+/// All parameters are valid, so a fill returns only the errors that [`Plan::fill`] lists.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plan {
     pub(super) shape: Vec<usize>,
     pub(super) dtype: DType,
     pub(super) distribution: Distribution,
-    /// The distribution on the torch stream, if it differs from `distribution`. torch computes some parameters with the
-    /// C library of the machine, so they can differ from those of `distribution` in the last bit.
+    /// The distribution on the torch stream, if it differs from `distribution`. Parameters can differ in the last bit,
+    /// because torch computes some of them with the C library of the machine.
     pub(super) distribution_on_torch: Option<Distribution>,
     pub(super) fans: Option<Fans>,
     pub(super) warnings: Vec<Warning>,
@@ -27,8 +26,8 @@ pub struct Plan {
     pub(super) argument: Option<Box<Plan>>,
 }
 
-/// A part of a tensor, planned separately: one of the tensors fused into a parameter, one tensor of a stack, or the
-/// matrix at one position of a kernel.
+/// A part of a tensor with its own plan. Examples are one tensor of a fused parameter, one tensor of a stack, and the
+/// matrix at one kernel position.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Block {
     pub(super) start: Vec<usize>,
@@ -38,24 +37,22 @@ pub struct Block {
 }
 
 impl Plan {
-    /// Returns this plan with the given fans, which [`Plan::fans`] then returns. The parameters of the plan should have
-    /// been computed from these fans.
+    /// Returns this plan with the given fans (see [`Plan::fans`]). The distribution does not change. Its parameters
+    /// should have been computed from `fans`.
     #[must_use]
     pub fn with_fans(mut self, fans: Fans) -> Self {
         self.fans = Some(fans);
         self
     }
 
-    /// Returns the plan with a separate distribution for the torch stream.
-    ///
-    /// torch computes some parameters of the distribution with the machine's C library. Other streams do not use these
-    /// parameters, so that their values are the same on every machine.
+    /// Returns the plan with a separate distribution for the torch stream. Other streams do not use it, so that their
+    /// values are the same on every machine.
     pub(crate) fn with_distribution_on_torch(self, distribution: Distribution) -> Self {
         Self { distribution_on_torch: (distribution != self.distribution).then_some(distribution), ..self }
     }
 
-    /// Returns the distribution for the torch stream. Its parameters can differ from the parameters of
-    /// [`Plan::distribution`] in the last bit, because torch computes some parameters with the C library.
+    /// Returns the distribution for the torch stream. Its parameters can differ from those of [`Plan::distribution`] in
+    /// the last bit.
     pub(crate) fn distribution_on_torch(&self) -> Distribution {
         self.distribution_on_torch.unwrap_or(self.distribution)
     }
@@ -103,8 +100,7 @@ impl Plan {
         self.len() == 0
     }
 
-    /// Returns the number of rows and the number of columns of the tensor as a matrix. The first axis becomes the rows.
-    /// All other axes are flattened to the columns. A scalar is a matrix with one row and one column.
+    /// Returns `(rows, columns)` of the tensor as a matrix. All axes except the first are flattened to the columns.
     pub(crate) fn matrix(&self) -> (usize, usize) {
         match self.shape.as_slice() {
             [] => (1, 1),
@@ -125,11 +121,7 @@ impl Plan {
 }
 
 impl Block {
-    /// Creates a block whose first element is at the index `start` of the whole tensor.
-    ///
-    /// For each axis of the block, `axes` has the index of the corresponding axis of the whole tensor. The block has
-    /// the length 1 along every other axis of the tensor. `suffix` is appended to the tensor's name (see
-    /// [`Block::suffix`]).
+    /// Creates a block that begins at the index `start` of the whole tensor. See [`Block::axes`] and [`Block::suffix`].
     pub(crate) fn new(start: Vec<usize>, axes: Vec<usize>, suffix: String, plan: Plan) -> Self {
         debug_assert_eq!(axes.len(), plan.shape.len());
         Self { start, axes, suffix, plan }
@@ -145,16 +137,17 @@ impl Block {
         &self.start
     }
 
-    /// Returns, for each axis of the block, the index of the corresponding axis of the whole tensor. The block has the
-    /// length 1 along every other axis of the tensor.
+    /// Returns the axes of the whole tensor that correspond to the axes of the block, in the order of the block. The
+    /// block has length 1 along every other axis of the tensor.
     pub fn axes(&self) -> &[usize] {
         &self.axes
     }
 
-    /// Returns the suffix of the block, such as `[1]` for block 1, and `[3][0]` for block 0 of tensor 3 of a stack.
+    /// Returns the suffix of the block, such as `[1]` for block 1, and `[3][0]` for block 0 of tensor 3 of a stack. The
+    /// suffix is empty if a single matrix is the only block.
     ///
-    /// On the native stream, some blocks, such as `orthogonal` and `sparse` matrices, are drawn like separate tensors.
-    /// The name of such a separate tensor is the name of the whole tensor followed by this suffix.
+    /// On the native stream, the values of some blocks, such as `orthogonal` and `sparse` matrices, are the values of a
+    /// separate tensor. The name of the separate tensor is the name of the whole tensor followed by the suffix.
     pub fn suffix(&self) -> &str {
         &self.suffix
     }

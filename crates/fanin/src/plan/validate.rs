@@ -9,16 +9,16 @@ use crate::shape::element_count;
 use crate::warning::Warning;
 
 impl Plan {
-    /// Returns a plan for a tensor of shape `shape` and type `dtype` whose values have the distribution `distribution`.
+    /// Returns a plan of a tensor with the given shape, element type and distribution.
     ///
     /// # Errors
     /// * `ShapeOverflow` if the number of elements does not fit in an `isize`.
     /// * `Argument`, `Bounds`, `BoundsOverflow` if the parameters of the distribution are invalid, or too large for
     ///   `dtype`.
     /// * `Dimensions`, `Groups` if the distribution does not support the shape.
-    /// * `CompositePlan` for [`Distribution::Blocks`] and [`Distribution::Mapped`]. `Blocks` does not contain the plans
-    ///   of its blocks. `Mapped` does not contain the plan of the values to which its functions are applied. Use an
-    ///   initializer such as [`blocks`](crate::init::blocks()) instead.
+    /// * `CompositePlan` for [`Distribution::Blocks`] and [`Distribution::Mapped`]. Such a plan requires other plans:
+    ///   the plans of the blocks, or the plan of the argument of the functions. Use an initializer such as
+    ///   [`blocks`](crate::init::blocks()) instead.
     pub fn new(shape: &[usize], dtype: DType, distribution: Distribution) -> Result<Self, Error> {
         element_count(shape)?;
         let mut warnings = Vec::new();
@@ -135,8 +135,8 @@ impl Plan {
     }
 }
 
-/// Returns a warning if `|mean| + 6 * std` of a normal distribution exceeds the largest value of the element type. The
-/// probability that a value overflows is then at least about 1e-9.
+/// Returns a warning if `|mean| + 6 * std` exceeds the largest value of the element type. A value of a normal
+/// distribution then overflows with a probability of about 1e-9 or more.
 fn overflow(distribution: Distribution, dtype: DType) -> Option<Warning> {
     let (mean, std, bound) = match distribution {
         Distribution::Normal { mean, std } => (mean, std, f64::INFINITY),
@@ -147,8 +147,7 @@ fn overflow(distribution: Distribution, dtype: DType) -> Option<Warning> {
     ((mean.abs() + 6.0 * std).min(bound) > dtype.largest()).then_some(Warning::Overflow { mean, std, dtype })
 }
 
-/// Returns a warning if the standard deviation is smaller than the distance between neighbouring values of the element
-/// type at the mean. The values would then be rounded to only a few distinct values.
+/// Returns a warning if the values would be rounded to only a few distinct values (see `collapse_at`).
 fn collapse(distribution: Distribution, dtype: DType) -> Option<Warning> {
     let (mean, std) = match distribution {
         Distribution::Normal { mean, std } => (mean, std),
@@ -219,7 +218,7 @@ fn ordered(scheme: &'static str, a: f64, b: f64) -> Result<(), Error> {
     if a > b { Err(Error::Bounds { scheme, a, b }) } else { Ok(()) }
 }
 
-/// Returns an error if `value` is not finite in the element type. `name` is the name of this argument of the scheme.
+/// Returns an error if `value`, the argument `name` of `scheme`, is not finite in `dtype`.
 pub(crate) fn finite(
     scheme: &'static str,
     name: &'static str,

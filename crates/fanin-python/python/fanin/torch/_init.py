@@ -1,11 +1,10 @@
-"""The functions of `fanin.torch` that replace the functions of torch.nn.init of the same names.
+"""Replacements of the functions of torch.nn.init, such as `uniform_` and `orthogonal_`.
 
-Each function performs the same steps in the same order as torch's function of the same name. fanin performs the fill if
-`_torch_stream` supports the tensor. Otherwise torch performs the fill. torch's own functions compute gains and fans.
+Each function performs the same steps as torch's function, in the same order. torch computes gains and fans. fanin fills
+the tensor if `_torch_stream` supports it. Otherwise torch fills the tensor.
 """
 
-# This module does not use `from __future__ import annotations`, which would turn annotations into strings. The annotations must
-# be objects, so that the signatures equal those of torch's functions.
+# `from __future__ import annotations` would turn annotations into strings. Signatures would then differ from torch's.
 
 import inspect
 import math
@@ -101,10 +100,9 @@ def trunc_normal_(
 
 
 def _fill_truncated(tensor, mean, std, a, b, generator) -> bool:
-    """Fills a tensor with values of a truncated normal distribution, and returns True.
+    """Fills a tensor with values of a truncated normal distribution. Issues the same warning as torch.
 
-    Returns False, and writes nothing, if torch must fill the tensor. Issues the same warning as torch if the tensor is filled
-    and the mean is more than 2 std from [a, b].
+    Returns False, and writes nothing, if torch must fill the tensor.
     """
     try:
         far = mean < a - 2 * std or mean > b + 2 * std
@@ -273,10 +271,11 @@ def kaiming_normal_(
 def orthogonal_(tensor: Tensor, gain: float = 1, generator: torch.Generator | None = None) -> Tensor:
     """Fills a tensor with gain * Q, where Q is semi-orthogonal and Haar-distributed (Saxe et al. 2013, Mezzadri 2007).
 
-    fanin draws a normal matrix, and torch's LAPACK factorizes the matrix. The result is therefore bit-identical to
-    torch's result. Ctrl-C ends the call even while a large matrix is factorized. LAPACK cannot be interrupted, so a background thread
-    continues the factorization until it is finished. After Ctrl-C the tensor is unchanged, but the generator has advanced past
-    the normal values.
+    fanin draws a normal matrix, and torch's LAPACK factorizes it. The result is therefore bit-identical to torch's.
+
+    Ctrl-C ends the call even while a large matrix is factorized. LAPACK cannot be interrupted, so a background thread
+    continues until the factorization is finished. After Ctrl-C, the tensor is unchanged. The generator has advanced
+    past the normal values.
 
     >>> w = orthogonal_(torch.empty(30, 50))
     >>> torch.allclose(w @ w.T, torch.eye(30), atol=1e-5)
@@ -299,16 +298,14 @@ def orthogonal_(tensor: Tensor, gain: float = 1, generator: torch.Generator | No
     return tensor
 
 
-#: If a factorization needs at least this number of multiplications, it runs in a background thread, so that Ctrl-C can end the
-#: call. A factorization with this number of multiplications takes about 0.1 s.
+#: Factorizations with at least this number of multiplications (about 0.1 s) run in a background thread.
 _INTERRUPTIBLE = 1 << 31
 
 
 def _factorize(matrix):
-    """Returns `torch.linalg.qr(matrix)`. Ctrl-C interrupts a long factorization in the main thread.
+    """Returns `torch.linalg.qr(matrix)`. Ctrl-C can end the call.
 
-    Python handles signals only in the main thread. Another thread therefore does the factorization, and the main thread waits
-    in a loop.
+    Python handles Ctrl-C only in the main thread, so a long factorization runs in a background thread.
     """
     if matrix.numel() * min(matrix.shape) < _INTERRUPTIBLE or threading.current_thread() is not threading.main_thread():
         return torch.linalg.qr(matrix)
@@ -339,8 +336,8 @@ def sparse_(
     tensor([3, 3, 3, 3, 3])
     """
     if generator is not None or is_for_torch(tensor) or not is_plain(tensor) or tensor.ndim != 2:
-        # torch performs the fill if `generator` is given: torch then draws the values from `generator`, but the positions of
-        # the zeros from the default generator.
+        # With `generator`, torch uses two generators: `generator` for the values, and the default generator for the
+        # positions of the zeros. fanin uses one generator.
         return _torch.sparse_(tensor, sparsity, std, generator)
     try:
         zeros = math.ceil(sparsity * tensor.shape[0])
@@ -352,10 +349,9 @@ def sparse_(
 
 
 def _deprecated(function):
-    """Returns a function that issues torch's deprecation warning and calls `function`.
+    """Returns the deprecated variant of a function, such as `uniform` for `uniform_`.
 
-    The returned function has the name of `function` without the trailing underscore, such as `uniform` for `uniform_`.
-    torch.nn.init has the same deprecated names.
+    The variant issues torch's deprecation warning and calls `function`.
     """
     new = function.__name__
     old = new[:-1]

@@ -20,22 +20,25 @@ def init_module(
     seed: int = 0,
     settings: Mapping[str, float] | None = None,
 ) -> list[Planned]:
-    """Fills a module's parameters and persistent buffers in place from a recipe. The rules match the names of the tensors.
+    """Fills a module's parameters and persistent buffers in place from a recipe.
 
-    The values are those of the native stream: they depend on the seed, on the rule, and on the name, shape and type of the
-    tensor. They do not depend on the order of modules, on the machine, or on how the tensor is split.
+    The values are those of the native stream. They depend on the seed, on the rule, and on the name, shape and type of
+    the tensor. They do not depend on the order of modules, on the machine, or on how the tensor is split. Tensors that
+    the recipe copies or skips keep their values. No tensor changes its type.
 
-    The names are those of `module.state_dict()` without the prefixes that DataParallel, torch.compile and FSDP add. So a wrapper
-    changes neither which rules match nor the values. If a tensor has several names, the name from the recipe's [tie] table is
-    used. Without such an entry, the first name is used. Tensors that the recipe copies or skips keep their values. No tensor
-    changes its type.
+    The rules match the names of `module.state_dict()`. DataParallel, torch.compile and FSDP add prefixes to these
+    names. The prefixes are removed first, so a wrapper changes neither the matching rules nor the values. If a tensor
+    has several names, the name from the recipe's [tie] table is used. Without such an entry, the first name is used.
 
-    A tensor may be a DTensor on any mesh, a parameter of FSDP1 (FullyShardedDataParallel), or a placeholder of DeepSpeed ZeRO-3.
-    Each rank then fills the part that it holds, without communication. Fans are computed from the shape of the global tensor.
+    A tensor may be a DTensor on any mesh, a parameter of FSDP1 (FullyShardedDataParallel), or a placeholder of
+    DeepSpeed ZeRO-3. Each rank then fills the part that it holds, without communication. Fans are computed from the
+    shape of the global tensor.
 
-    Every tensor must have memory and a shape. If the module is on the meta device, call `module.to_empty` first. If the module
-    is lazy, run a forward pass first. It is an error if a hook makes `state_dict` return only copies of a parameter. It is also an
-    error if a parameter has no elements although its layer declares a shape with elements.
+    Every tensor must have memory and a shape. If the module is on the meta device, call `module.to_empty` first. If the
+    module is lazy, run a forward pass first. An error is raised in two more cases:
+
+    - A hook makes `state_dict` return only copies of a parameter.
+    - A parameter has no elements, but its layer declares a shape with elements.
 
     All errors are raised before any value is written.
 

@@ -25,19 +25,20 @@ def lsuv_(
     orthogonal: bool = True,
     generator: torch.Generator | None = None,
 ) -> dict[str, float]:
-    """Scales the weights of a model so that the output of each layer has variance 1 for a batch, and returns the variances.
+    """Scales a model's weights so that each layer's output has variance 1 for a batch. Returns the variances.
 
-    This is layer-sequential unit variance (Mishkin and Matas 2016, arXiv 1511.06422): each weight is first filled with an
-    orthogonal matrix, and then divided by the standard deviation of the layer's output. The scaled layers are torch.nn.Linear,
-    convolutions, and transformers' Conv1D. One forward pass scales all layers, in order of execution. Passes are repeated while
-    a variance differs from 1 by more than `tolerance`.
+    The method is layer-sequential unit variance (Mishkin and Matas 2016, arXiv 1511.06422). First, each weight is
+    filled with an orthogonal matrix. Then each weight is divided by the standard deviation of the layer's output.
 
-    If a layer is called several times, its variance is computed over the outputs of all calls. If several layers share a weight,
-    the weight is scaled for the first of these layers. A weight keeps its values if an embedding shares it, or if it is computed
-    by a parametrization. Biases and the parameters of norms keep their values too.
+    The scaled layers are torch.nn.Linear, convolutions, and transformers' Conv1D. One forward pass scales all layers,
+    in order of execution. Passes are repeated while a variance differs from 1 by more than `tolerance`.
 
-    Buffers, gradients, attributes and training mode are restored. If an error or Ctrl-C ends the call, some weights have new
-    values.
+    If a layer is called several times, its variance is computed over the outputs of all calls. If several layers share
+    a weight, the weight is scaled for the first of these layers.
+
+    These tensors keep their values: biases, the parameters of norms, weights that an embedding shares, and weights that
+    a parametrization computes. Buffers, gradients, attributes and training mode are restored. If an error or Ctrl-C
+    ends the call, some weights have new values.
 
     Parameters
     ----------
@@ -88,10 +89,9 @@ def lsuv_(
 
 
 def _layers(model: nn.Module) -> dict[str, nn.Module]:
-    """Returns the layers to scale, as a dictionary whose keys are the names of the layers.
+    """Returns the layers to scale, by name.
 
-    If several layers share a weight, only the first of these layers is returned. Layers that share a weight with an embedding are
-    left out.
+    Of several layers that share a weight, only the first is returned. If an embedding shares the weight, none is.
     """
     embeddings = {id(one.weight) for one in model.modules() if isinstance(one, (nn.Embedding, nn.EmbeddingBag))}
     found: dict[str, nn.Module] = {}
@@ -106,10 +106,10 @@ def _layers(model: nn.Module) -> dict[str, nn.Module]:
 
 
 def _scale(model: nn.Module, batch: Any, layers: dict[str, nn.Module], tolerance: float, shared: set[str]) -> dict[str, float]:
-    """Runs the model once, scales each layer's weight when the layer is called, and returns the variance of each layer's output.
+    """Runs the model once and scales the layers. Returns the variance of each layer's output.
 
-    The output is that of the scaled layer. Layers that are called several times are added to `shared`. They are scaled after the
-    pass, by the variance of all their outputs, and this variance is returned.
+    A layer is scaled when it is called. Layers with several calls are added to `shared`, and are then scaled after the
+    pass. Their variance is that of the outputs before this scaling.
     """
     names = {module: name for name, module in layers.items()}
     sums: dict[str, Moments] = {}
@@ -147,8 +147,7 @@ def _scale(model: nn.Module, batch: Any, layers: dict[str, nn.Module], tolerance
                 handle.remove()
     for name in shared:
         if abs(sums[name].variance - 1) > tolerance:
-            # If the input of a layer depends on its own earlier output, a factor s on the weight multiplies the last output by up
-            # to s^calls.
+            # A factor s on the weight can multiply the last output by s^calls, as in a recurrent network.
             factor = sums[name].variance ** (-0.5 / calls[name])
             layers[name].weight.mul_(factor)  # type: ignore[operator, union-attr]
     return {name: total.variance for name, total in sums.items()}

@@ -18,16 +18,18 @@ from ._recipe_tensors import RecipeTensor, recipe_tensors
 
 
 def manifest(module: nn.Module, path: str | PathLike[str] | None = None) -> list[tuple[str, str, list[int]]]:
-    """Returns (name, dtype, shape) of each parameter and persistent buffer of a module, as `fanin.manifest` does for a file.
+    """Returns (name, dtype, shape) of each parameter and persistent buffer of a module.
 
-    No values are read, so the module can be on the meta device. There, a model of any size is built in seconds and takes no
-    memory. The names are the same as in `init_module`: the names of `module.state_dict()` without the prefixes of wrappers. A
-    tensor with several names is listed once. If transformers saves the tensor under one of its names, this name is listed.
+    `fanin.manifest` does the same for a file. No values are read, so the module can be on the meta device. There, a
+    model of any size is built in seconds and takes no memory.
+
+    The names are those of `module.state_dict()` without the prefixes of wrappers, as in `init_module`. A tensor with
+    several names is listed once. If transformers saves the tensor under one of its names, this name is listed.
     Otherwise the first name is listed.
 
     With `path`, the manifest is also written to this file. An existing file is replaced. `fanin init --like`,
-    `fanin.write_checkpoint(like=)` and `fanin recipe` read the file. If the module is a model of transformers or timm, the file
-    also has the model's configuration. From the configuration, `fanin recipe` finds out how the model is initialized.
+    `fanin.write_checkpoint(like=)` and `fanin recipe` read the file. For a model of transformers or timm, the file also
+    has the model's configuration. `fanin recipe` reads the model's initialization from this configuration.
 
     Parameters
     ----------

@@ -27,10 +27,11 @@ def init_method(
     dim: int = 0,
     stride: int = 1,
 ) -> Callable[[Tensor], Tensor]:
-    """Returns a function that fills this rank's part of a weight that is split along one dimension.
+    """Returns a function that fills this rank's part of a weight. The weight is split along `dim`.
 
-    The function can be passed to Megatron as an `init_method`. Its argument is this rank's part of the weight. The length of the
-    global weight along `dim` is `world_size` times the length of this part. Fans are computed from the shape of the global weight.
+    Megatron accepts the returned function as an `init_method`. The function's argument is this rank's part of the
+    weight. Along `dim`, the global weight is `world_size` times as long as this part. Fans are computed from the shape
+    of the global weight.
 
     Parameters
     ----------
@@ -41,15 +42,15 @@ def init_method(
     name
         The name of the weight.
     rank, world_size
-        The rank of this process in its tensor-parallel group, and the number of ranks in this group. By default, the rank and
-        the world size of torch.distributed.
+        The rank of this process in its tensor-parallel group, and the number of ranks in this group. The defaults are
+        the rank and the world size of torch.distributed.
     dim
         The dimension along which the weight is split.
     stride
-        The number of weights that are fused along `dim`, such as 2 for a gate and an up projection. The dimension is split
-        into `world_size * stride` equal blocks. This rank holds the blocks `rank`, `rank + world_size`,
-        `rank + 2 * world_size`, ..., as in Megatron's `_initialize_affine_weight`. The returned function raises ValueError if
-        `stride` does not divide the length of this rank's part along `dim`.
+        The number of weights that are fused along `dim`, such as 2 for a gate and an up projection. The global weight
+        is split into `world_size * stride` equal blocks. This rank holds the blocks `rank`, `rank + world_size`,
+        `rank + 2 * world_size`, ..., as in Megatron's `_initialize_affine_weight`. `stride` must divide the length of
+        this rank's part along `dim`. Otherwise the returned function raises ValueError.
 
     Examples
     --------
@@ -96,11 +97,11 @@ def _distributed() -> tuple[int, int]:
 def fill_flat(
     tensor: Tensor, spec: str | Initializer, *, shape: Sequence[int], start: int, seed: int = 0, name: str
 ) -> Tensor:
-    """Fills a vector with a range of a global tensor's values, in row-major order.
+    """Fills a vector with a range of the values of a global tensor. The values are in row-major order.
 
-    In ZeRO-3 and in the flat parameter of FSDP1, a rank holds such a range of a parameter. In ZeRO-3, the vector is the
-    attribute `ds_tensor` of the parameter, and `ds_shape` is the shape of the global tensor. Elements of the vector after the
-    last value of the global tensor are padding, and are set to 0.
+    In ZeRO-3 and FSDP1, each rank holds such a range of a parameter. For a parameter `p` of ZeRO-3, the vector is
+    `p.ds_tensor`, and the shape of the global tensor is `p.ds_shape`. If the vector extends past the last value of the
+    global tensor, the rest is padding. Padding is set to 0.
 
     Parameters
     ----------
@@ -111,7 +112,7 @@ def fill_flat(
     shape
         The shape of the global tensor.
     start
-        The index of the vector's first element in the global tensor, counted in row-major order.
+        The row-major index in the global tensor at which the range begins.
     seed
         The seed of the native stream.
     name

@@ -1,7 +1,6 @@
-"""Measurements of tensors in f64, and hooks on every module of a model.
+"""Measurements for `probe`, `coord_check`, `lsuv_` and `Monitor`.
 
-`probe`, `coord_check`, `lsuv_` and `Monitor` use this module. `observed` passes the output of every module to a callback. `Moments`
-contains sums over the values of a tensor. (`_preserve.preserved` restores the model after the measurement.)
+`Moments` contains sums over the values of a tensor. `observed` passes the output of every module to a callback.
 """
 
 from __future__ import annotations
@@ -31,10 +30,11 @@ class Moments:
     squares: float = 0.0
     #: The number of values that are 0. None if zeros were not counted.
     zeros: int | None = None
-    #: For each unit (a channel or a feature), the sum of its values and the sum of their squares. None if there are no units.
-    #: `unit_count` is the number of values of each unit.
+    #: The sum of the values of each unit (a channel or a feature). None if there are no units.
     unit_totals: Tensor | None = None
+    #: The sum of the squares of the values of each unit. None if there are no units.
     unit_squares: Tensor | None = None
+    #: The number of values of each unit.
     unit_count: int = 0
     #: For each input of the batch, the mean of the squares of its values. None if not computed.
     examples: Tensor | None = None
@@ -110,10 +110,10 @@ def moments(tensor: Tensor, *, unit_axis: int | None = None, batch: int | None =
     tensor
         A floating-point tensor with any strides.
     unit_axis
-        The axis of the units: the channels of a convolution, or the features of a linear layer. If it is None, the result has no
-        sums for each unit.
+        The axis of the units: the channels of a convolution, or the features of a linear layer. None if there are no
+        units.
     batch
-        The number of inputs in the batch. If the first axis has this size, the result has `examples`.
+        The number of inputs in the batch. `Moments.examples` is computed if the first axis has this size.
     count_zeros
         Whether to count the values that are 0.
     """
@@ -163,7 +163,7 @@ def tensors_of(value: Any) -> list[Tensor]:
 
 
 def version_of(tensor: Tensor) -> int:
-    """Returns the number of in-place changes of a tensor. Returns -1 for an inference tensor, because torch does not count its changes."""
+    """Returns torch's count of a tensor's in-place changes. An inference tensor has no count, so -1 is returned."""
     return -1 if tensor.is_inference() else tensor._version
 
 
@@ -206,23 +206,21 @@ def observed(
     on_enter: Callable[[Call, list[Tensor]], None] | None = None,
     modules: Callable[[str, nn.Module], bool] | None = None,
 ) -> Iterator[None]:
-    """A context manager that calls `on_output` after each call of a module of `model`, in order of execution.
+    """A context manager that calls a function after each call of a module. The hooks are removed at the end.
 
-    The arguments of `on_output` are the call, the floating-point tensors of the inputs, and the floating-point tensors of the
-    output. `on_output` is called at once, before later in-place operations can change these tensors. It may call
-    `Tensor.register_hook` to get the gradient of an output.
-
-    If a module is registered under several names, `Call.name` is the first of these names. Wrapper modules, such as the wrapper of
-    torch.compile, are not observed. Scripted modules are not observed either, because they accept no hooks. The hooks are removed at
-    the end of the `with` block.
+    Wrapper modules, such as that of torch.compile, are not observed. Scripted modules accept no hooks, and are not
+    observed either. If a module has several names, `Call.name` is the first.
 
     Parameters
     ----------
+    on_output
+        `on_output(call, inputs, outputs)` is called after each call of a module, with the floating-point tensors of the
+        inputs and the output. It is called before later in-place operations can change these tensors. It may call
+        `Tensor.register_hook` to get the gradient of an output.
     on_enter
-        A function that is called before each call of a module, with the call and the floating-point tensors of the inputs.
+        `on_enter(call, inputs)` is called before each call of a module.
     modules
-        A function that gets a module's name and the module, and returns whether to observe the module. By default, all modules are
-        observed.
+        `modules(name, module)` returns whether to observe a module. By default, all modules are observed.
     """
     counts: dict[nn.Module, int] = {}
     names: dict[nn.Module, str] = {}

@@ -18,7 +18,7 @@ from ._native_stream import dtype_of
 from ._recipe_tensors import RecipeTensor, recipe_tensors
 from ._regions import is_dtensor, local_of, regions_of, view_of
 
-#: A function that returns the address of a tensor's values, their size in bytes, and an object that keeps this memory alive.
+#: A function that returns the address of a tensor's values, their size in bytes, and the owner of the memory.
 Read = Callable[[str, RecipeTensor], tuple[int, int, Any]]
 
 
@@ -35,13 +35,16 @@ def verify(
     copy_from: str | PathLike[str] | None = None,
     partial: bool = False,
 ) -> Verification:
-    """Checks the parameters and persistent buffers of a module against a recipe, as `fanin verify` checks a file.
+    """Checks the parameters and persistent buffers of a module against a recipe.
 
-    The arguments are the same as in `fanin.verify`, except that the first argument is a module. The checked tensors are the tensors
-    that `fanin.init_module` fills. Tensors on other devices are copied to the CPU one at a time.
+    The command `fanin verify` does the same for a file. The first argument is a module. The other arguments are the
+    same as in `fanin.verify`. The tensors have the same names as in `fanin.init_module`. Tensors on other devices are
+    copied to the CPU one at a time.
 
-    If `seed` is given and `stream` is "native", each rank compares only its own region of a DTensor, without communication.
-    Otherwise DTensors are gathered one at a time, so all ranks must call this function.
+    If `seed` is given and `stream` is "native", each rank compares only its own values of a sharded tensor, without
+    communication. Otherwise DTensors are gathered one at a time, so all ranks must call this function. DTensors that
+    the recipe copies are gathered in both cases. Parameters of FSDP1 and ZeRO-3 cannot be gathered, and raise
+    ValueError instead.
 
     Examples
     --------
@@ -70,9 +73,10 @@ def verify(
 
 
 def audit(module: nn.Module) -> Audit:
-    """Classifies the parameters and persistent buffers of a module, and reports defects, as `fanin audit` does for a file.
+    """Classifies the parameters and persistent buffers of a module, and reports defects.
 
-    DTensors are gathered one at a time, so all ranks must call this function.
+    The command `fanin audit` does the same for a file. DTensors are gathered one at a time, so all ranks must call this
+    function. Parameters of FSDP1 and ZeRO-3 raise ValueError.
 
     >>> import torch
     >>> module = torch.nn.Linear(64, 64)
@@ -91,8 +95,8 @@ def inspect(
 ) -> Inspection:
     """Returns moments, histograms and singular values of a module's parameters and persistent buffers.
 
-    The arguments other than the module are the same as in `fanin.inspect`. DTensors are gathered one at a time, so all ranks must
-    call this function.
+    The other arguments are the same as in `fanin.inspect`. DTensors are gathered one at a time, so all ranks must call
+    this function. Parameters of FSDP1 and ZeRO-3 raise ValueError.
 
     >>> import torch
     >>> report = inspect(torch.nn.LayerNorm(8))
@@ -134,9 +138,9 @@ def _source(tensors: dict[str, RecipeTensor], read: Read) -> Native:
 
 
 class _Regions:
-    """Reads sharded tensors without communication. Elements that this rank does not hold get the expected values.
+    """Reads sharded tensors without communication.
 
-    So a comparison with the expected values can find differences only in the elements that this rank holds.
+    Elements on other ranks are set to their expected values, so that they pass the comparison.
     """
 
     def __init__(self, planned: dict[str, Planned], seed: int):

@@ -57,10 +57,9 @@ _OF_MODULES = frozenset(vars(nn.Module()))
 
 
 def memory_key(tensor: Tensor) -> Any:
-    """Returns a key that identifies the elements in memory to which a tensor refers.
+    """Returns a key that is equal for tensors with the same memory, shape, strides and dtype.
 
-    Two dense tensors of class Tensor or Parameter have equal keys if they have the same storage, offset, shape, strides and dtype.
-    For any other tensor, and for a tensor without memory, the key is the id of the tensor object.
+    For subclasses, sparse tensors and tensors without memory, the key is the id of the tensor object.
     """
     if type(tensor) in _PLAIN and tensor.layout is torch.strided and not tensor.is_meta:
         address = tensor.untyped_storage().data_ptr()
@@ -75,12 +74,12 @@ def is_on_meta(tensor: Tensor) -> bool:
 
 
 def plain_parts(tensor: Tensor) -> list[Tensor]:
-    """Returns the contiguous CPU tensors that hold a tensor's values. A plain CPU tensor that is contiguous is not copied.
+    """Returns a tensor's values as contiguous CPU tensors. An ordinary contiguous CPU tensor is not copied.
 
-    For a DTensor, returns the part of this rank. For a quantized tensor, returns the integers and the scales. For a sparse
-    tensor, returns the indices and the values. For other subclasses, returns the tensors that `__tensor_flatten__` names.
+    Of a DTensor, only the values of this rank are returned. A quantized tensor has integers and scales. A sparse tensor
+    has indices and values. Other subclasses have the parts that `__tensor_flatten__` names.
 
-    Raises TypeError for a tensor with any other layout.
+    Raises TypeError if the layout is not supported.
     """
     kind = type(tensor)
     tensor = tensor.detach()
@@ -145,7 +144,7 @@ STORED = {
 
 
 def stored_type(tensor: Tensor, name: str) -> str:
-    """Returns the safetensors name of a tensor's dtype. Raises an error for a tensor that cannot be read as an array."""
+    """Returns the safetensors name of a tensor's dtype. Raises an error unless the tensor is dense and has memory."""
     if nn.parameter.is_lazy(tensor):
         raise ValueError(f"{name} has no shape yet because its module is lazy: run a forward pass first")
     if is_on_meta(tensor):
@@ -158,7 +157,7 @@ def stored_type(tensor: Tensor, name: str) -> str:
 
 
 def memory_of(tensor: Tensor) -> tuple[int, int, Tensor]:
-    """Returns the address and the number of bytes of a tensor's values in CPU memory, and the tensor that owns this memory.
+    """Returns the values of a tensor in CPU memory: their address, their size in bytes, and the tensor that owns them.
 
     A DTensor is gathered, so all ranks must call this function.
     """

@@ -71,14 +71,19 @@ class MonitorRecord:
 class Monitor:
     """Measures signals, gradients and updates in every k-th step of a training loop.
 
-    For each module, a measured step records the mean of its output, the mean square q of its output, and the mean square p of the
-    gradient of the loss with respect to its output. For an activation, it also records the fraction of dead units: units whose
-    output is 0 for every input. For each parameter, it records the root mean squares of its values, its gradient and its update.
-    All other steps cost nothing, because the hooks are removed after each measured step.
+    A measured step records these statistics:
 
-    During a measured step, compiled functions (torch.compile) run in eager mode. A copy of the parameters is kept until the end
-    of the step. If a gradient scaler multiplies the loss, the gradients are those of the multiplied loss. In a distributed run,
-    each process measures only its own part of the batch, and only its own part of a DTensor.
+    - For each module: the mean of its output, the mean square q of its output, and the mean square p of the gradient of
+      the loss with respect to its output.
+    - For each activation, such as nn.ReLU: also the fraction of dead units. The output of a dead unit is 0 for every
+      input.
+    - For each trainable parameter: the root mean squares of its values, its gradient and its update.
+
+    Other steps cost nothing, because they have no hooks.
+
+    During a measured step, compiled functions (torch.compile) run in eager mode. A copy of the trainable parameters is
+    kept until the end of the step. With a gradient scaler, the gradients are those of the scaled loss. In a distributed
+    run, each process measures only its own part of the batch, and only its own part of a DTensor.
 
     Parameters
     ----------
@@ -151,7 +156,10 @@ class Monitor:
                 self.on_record(record)
 
     def abandon_step(self) -> None:
-        """Removes the hooks of a step that does not end, for example because of an exception. Does nothing if no step has begun."""
+        """Abandons a step, for example after an exception: removes its hooks and adds no record.
+
+        Does nothing if no step has begun.
+        """
         if self._open is not None:
             stack, self._open = self._open, None
             stack.close()
@@ -173,7 +181,10 @@ class Monitor:
         return [one.to_json() for one in self.records]
 
     def __str__(self) -> str:
-        """Returns a table with a row for each module: the values of the last record, and the curves of q and p over all records."""
+        """Returns a table of the modules and a table of the parameters in the last record.
+
+        The table of the modules also shows the curves of q and p over all records.
+        """
         if not self.records:
             return f"{type(self.model).__name__}: no step was measured yet"
         last = self.records[-1]
@@ -214,7 +225,7 @@ class _Step:
         # With activation checkpointing, modules run again in the backward pass. These second calls are not measured.
         if not outputs or torch._C._current_graph_task_id() != -1:
             return
-        # The first tensor in the output of the whole model may be the loss, which is a scalar. A tensor with axes is preferred.
+        # The first output of the whole model may be the loss, a scalar. A tensor with axes is preferred.
         output = next((one for one in outputs if one.dim()), outputs[0])
         # A container may return the output of its last module. This output has already been measured.
         if output in self._seen and any(True for _ in call.module.children()):

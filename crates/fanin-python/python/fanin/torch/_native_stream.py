@@ -21,8 +21,8 @@ DTYPES = {
     torch.float8_e5m2: "f8_e5m2",
 }
 
-#: A large tensor that is not on the CPU is filled in chunks of rows with about this many values. Each chunk is drawn into CPU
-#: memory and then copied.
+#: The approximate number of values in a chunk. A tensor that is not on the CPU is filled in chunks, which are drawn
+#: into CPU memory and then copied.
 COPIED_VALUES = 1 << 24
 
 
@@ -54,7 +54,7 @@ def check_memory(tensor: Tensor, name: str) -> None:
 
 
 def fill(tensor: Tensor, spec: str | Initializer, seed: int, name: str) -> None:
-    """Fills a tensor, or this rank's part of a DTensor, with the values that `seed` gives to the global tensor `name`."""
+    """Fills a tensor with the values of `spec`, `seed` and `name`. Of a DTensor, only this rank's part is filled."""
     check_memory(tensor, name)
     regions = regions_of(tensor, name)
     if regions:
@@ -71,11 +71,10 @@ def fill_regions(local: Tensor, prepared: Prepared, regions: Iterable[Region]) -
 
 
 def fill_region(view: Tensor, prepared: Prepared, start: tuple[int, ...]) -> None:
-    """Fills a view, on any device, with the values of the region of the global tensor that begins at the index `start`."""
+    """Fills a view, on any device, with a region of the global tensor. The region begins at the index `start`."""
     if view.device.type == "cpu" and torch._debug_has_internal_overlap(view) == 0:
         prepared.fill_region(view, start)
         return
-    # The values are drawn into new CPU memory and copied to the view. A large view is filled a few rows at a time.
     count = view.numel()
     rows = view.shape[0] if view.ndim and count > COPIED_VALUES else 1
     step = max(1, rows * COPIED_VALUES // count) if rows > 1 else 1

@@ -26,10 +26,10 @@ def _is_forked() -> bool:
 
 
 def use_torch_threads() -> None:
-    """Passes the addresses of two functions of torch's OpenMP library to Rust, so that fills use the threads of torch.
+    """Makes fills use torch's OpenMP threads: passes the addresses of two OpenMP functions to Rust.
 
-    torch's OpenMP library is the library that `libtorch_cpu` is linked with. Does nothing if the functions are not found, or
-    if this process was forked.
+    The functions are those that `libtorch_cpu` is linked with. Does nothing if they are not found, or if this process
+    was forked.
     """
     if sys.platform != "linux":
         return

@@ -45,13 +45,17 @@ def param_init(
     seed: int = 0,
     settings: Mapping[str, float] | None = None,
 ) -> dict[str, dict[str, ParamInit]]:
-    """Converts a recipe to torchtitan's `param_init`: for each submodule, a dict of functions that fill its own parameters.
+    """Converts a recipe to torchtitan's `param_init`: a dict of functions for each submodule with its own parameters.
 
-    To initialize a parameter, torchtitan looks up the parameter's local name in the `param_init` of its module, and calls the
-    function it finds. The functions that are returned here fill parameters as `init_module` does: the values are those of the
-    native stream, and each rank fills only its own region of a DTensor. The rules match the names of `named_parameters()`, so a
-    fused parameter has one rule, such as "*.wqkv.weight" = "normal(std=0.02)". The model's own code sets the buffers, but the
-    recipe must have a rule for each persistent buffer, such as "skip".
+    To initialize a parameter, torchtitan looks up the parameter's local name in the `param_init` of its module. Then it
+    calls the function it finds.
+
+    The returned functions fill parameters as `init_module` does. The values are those of the native stream. Each rank
+    fills only its own region of a DTensor.
+
+    The rules match the names of `named_parameters()`. So a fused parameter has one rule, such as
+    "*.wqkv.weight" = "normal(std=0.02)". The recipe must also have a rule for each persistent buffer, such as "skip".
+    The functions do not fill buffers: the model's own code sets them.
 
     Parameters
     ----------

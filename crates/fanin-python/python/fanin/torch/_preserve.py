@@ -19,15 +19,21 @@ _INTEGERS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64, 16: 
 
 @contextlib.contextmanager
 def preserved(model: nn.Module, *, may_write: bool = False) -> Iterator[None]:
-    """A context manager that restores, bit for bit, the state that forward and backward passes may change.
+    """A context manager that restores, bit for bit, what forward and backward passes may change.
 
-    The restored state is the gradients of the parameters, the buffers (such as the statistics of BatchNorm), the attributes of
-    the modules (such as `training`), the states of the generators of torch, Python and NumPy, and whether gradients are
-    enabled. At the start of the context, the gradients of the parameters are set to None. Inside the context, gradients are
-    enabled, and compiled functions (torch.compile) run in eager mode, so that hooks are called.
+    It restores:
 
-    Parameters are not copied. RuntimeError is raised at the end of the context if the code inside has written to a parameter. If
-    `may_write` is True, the code may write to parameters.
+    - the gradients of the parameters, which are None at the start of the context
+    - the buffers, such as the statistics of BatchNorm
+    - the attributes of the modules, such as `training`
+    - the states of the generators of torch, Python and NumPy
+    - whether gradients are enabled
+
+    Inside the context, gradients are enabled. Compiled functions (torch.compile) run in eager mode, so that hooks are
+    called.
+
+    Parameters are not copied. If the code inside writes to a parameter, the context ends with RuntimeError. With
+    `may_write`, such code is allowed.
     """
     for name, parameter in model.named_parameters():
         if nn.parameter.is_lazy(parameter):

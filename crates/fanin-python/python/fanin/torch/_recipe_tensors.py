@@ -17,7 +17,7 @@ from ._regions import is_dtensor, local_of, regions_of
 
 
 class RecipeTensor:
-    """A parameter or buffer that a recipe fills: a whole tensor, a DTensor, or a tensor of which this rank holds a flat range."""
+    """A parameter or buffer that a recipe fills. It is a whole tensor, a DTensor, or a flat range (`shard`)."""
 
     def __init__(self, tensor: Tensor, shard: FlatShard | None = None):
         self.tensor = tensor
@@ -78,14 +78,17 @@ class RecipeTensor:
 def recipe_tensors(module: nn.Module) -> dict[str, RecipeTensor]:
     """Returns the parameters and persistent buffers of a module by name. A tensor with several names is listed under the first.
 
-    The names are the keys of `module.state_dict()`, without the prefixes of wrappers. Hooks of modules may change what state_dict
-    returns. A name is therefore used only if its tensor refers to the memory of a parameter or a buffer of the module.
+    The names are the keys of `module.state_dict()`, without the prefixes of wrappers. Hooks of modules may change what
+    state_dict returns. Entries that are not in the memory of a parameter or buffer of the module are ignored.
 
     Raises
     ------
     ValueError
-        If a module is lazy, if a parameter is a placeholder whose memory is unknown, or if state_dict returns copies instead of
-        a parameter.
+        If a module is lazy, or a parameter is a placeholder whose memory is unknown. If state_dict returns copies
+        instead of a parameter, or views that do not cover it exactly once. If two names are equal without the prefixes
+        of wrappers.
+    TypeError
+        If a parameter is a nested tensor.
     """
     for name, parameter in module.named_parameters():
         if nn.parameter.is_lazy(parameter):
@@ -224,7 +227,7 @@ def _storage(tensor: Tensor) -> int:
 def _contains(owner: Tensor, view: Tensor) -> bool:
     """Returns whether the elements of `view` are between the first and the last element of `owner`.
 
-    Both tensors must have the same storage.
+    Both tensors must have the same storage. Returns False for DTensors and for an empty `view`.
     """
     if is_dtensor(owner) or is_dtensor(view) or not view.numel():
         return False

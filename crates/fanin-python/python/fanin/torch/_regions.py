@@ -1,15 +1,15 @@
-"""Functions that compute, without communication, the regions of a DTensor that are on this rank.
+"""Computes the regions of a DTensor that are on this rank, without communication.
 
-torch splits a dimension of a tensor once for each mesh dimension that shards it. Each split returns the chunks of
-`torch.chunk`. The region of a rank depends on the order of the splits. The split of a mesh dimension with the placement
-`_StridedShard` was made after the splits of some later mesh dimensions. FSDP2 over tensor parallelism is an example: FSDP2
-splits the chunk that tensor parallelism gives to a rank, although the mesh dimension of FSDP2 is the first. This module
-therefore sorts the placements by the order of their splits, and applies each split to the result of the previous split.
-(torch's own function compute_local_shape_and_global_offset applies the placements from left to right, which is wrong for
-sizes that do not divide evenly.)
+torch splits a tensor dimension once for each mesh dimension that shards it, into the chunks of `torch.chunk`. The
+region of a rank depends on the order of these splits. The split of a Shard was made before the splits to its right. The
+split of a `_StridedShard` was made after some of the splits to its right. FSDP2 over tensor parallelism is an example:
+FSDP2 is the first mesh dimension, but splits the chunk that tensor parallelism gives to a rank.
 
-A placement that is not a Shard, a Replicate or a `_StridedShard` raises an error. Placements whose order cannot be determined
-also raise an error.
+This module sorts the splits by the order in which they were made, and applies each split to the result of the previous
+split. (torch's own function compute_local_shape_and_global_offset applies the placements from left to right. This is
+wrong for sizes that do not divide evenly.)
+
+Placements other than Shard, Replicate and `_StridedShard` raise ValueError. So do placements whose order is unknown.
 """
 
 from __future__ import annotations
@@ -60,8 +60,8 @@ def local_of(tensor: Tensor) -> Tensor:
 def regions_of(tensor: Tensor, name: str = "tensor") -> list[Region]:
     """Returns the regions of a tensor that are on this rank. `name` is the name of the tensor in error messages.
 
-    A rank usually holds one region. The list is empty if the local tensor is empty. The list can have several regions if one of
-    the placements is a `_StridedShard`, and no later placement shards the same tensor dimension.
+    A rank usually holds one region. It holds none if its local tensor is empty or if it is not in the mesh. It can hold
+    several if a placement is a `_StridedShard` and no later placement shards the same tensor dimension.
 
     >>> regions_of(torch.empty(3, 2))
     [Region(local=(0, 0), start=(0, 0), size=(3, 2))]
@@ -91,10 +91,9 @@ def regions_of(tensor: Tensor, name: str = "tensor") -> list[Region]:
 
 
 def regions_between(intervals: Sequence[Sequence[Interval]]) -> Iterator[Region]:
-    """Yields one region for each way to choose one interval of every dimension.
+    """Yields one region for each combination of one interval per dimension.
 
-    `intervals` contains a list of intervals for each dimension. In the local tensor, the intervals of a dimension follow one another
-    without gaps.
+    `intervals[d]` are the intervals of dimension `d`. In the local tensor, they follow one another without gaps.
     """
     placed = []
     for along in intervals:
@@ -111,7 +110,9 @@ def regions_between(intervals: Sequence[Sequence[Interval]]) -> Iterator[Region]
 def intervals_of(
     shape: Sequence[int], mesh: Sequence[int], coordinate: Sequence[int], placements: Sequence[object]
 ) -> list[list[Interval]]:
-    """Returns, for each dimension of a DTensor, the intervals of indices that the rank at `coordinate` of the mesh holds.
+    """Returns the intervals of indices that a rank holds, for each dimension of a DTensor.
+
+    `coordinate` is the position of the rank in the mesh.
 
     >>> from torch.distributed.tensor.placement_types import Shard, _StridedShard
     >>> intervals_of((7,), (2, 2), (1, 0), (_StridedShard(0, split_factor=2), Shard(0)))
@@ -132,8 +133,8 @@ def _splits_in_order(ndim: int, mesh: Sequence[int], placements: Sequence[object
     from torch.distributed.tensor.placement_types import Replicate, Shard, _StridedShard
 
     splits: dict[int, list[_Split]] = {}
-    # The mesh dimensions are read from right to left. The split of a Shard was made before all splits to its right. The split
-    # of a _StridedShard was made after some of the splits to its right. The split factor determines after which splits.
+    # From right to left: the split of a Shard was made before all splits to its right. The split of a _StridedShard was
+    # made after some of them, which the split factor determines.
     for mesh_dim in reversed(range(len(placements))):
         placement = placements[mesh_dim]
         if type(placement) is Replicate:
@@ -154,10 +155,10 @@ def _splits_in_order(ndim: int, mesh: Sequence[int], placements: Sequence[object
 
 
 def _position_of(placement, right: list[_Split], placements) -> tuple[int, int]:
-    """Returns the position of the split of a _StridedShard, and the number of blocks of this split (see `_Split`).
+    """Returns the position of a _StridedShard among the splits of `right`, and its number of blocks (see `_Split`).
 
-    `right` contains the splits of the mesh dimensions to the right of `placement`, in the order in which they were made. The
-    position is the number of splits in `right` that were made before the split of `placement`.
+    `right` contains the splits of the mesh dimensions to the right of `placement`, in the order in which they
+    were made.
     """
     factor = int(placement.split_factor)
     if factor == 1:
@@ -177,9 +178,9 @@ def _position_of(placement, right: list[_Split], placements) -> tuple[int, int]:
 
 
 def _chunk(intervals: Sequence[Interval], count: int, index: int) -> list[Interval]:
-    """Splits the indices of `intervals` into chunks, as torch.chunk(..., count) does, and returns chunk `index` as intervals.
+    """Returns chunk `index` of the indices in `intervals`, split like torch.chunk(..., count), as intervals.
 
-    Returns an empty list if torch.chunk returns `index` chunks or fewer.
+    Returns an empty list if torch.chunk returns at most `index` chunks.
     """
     size = sum(end - start for start, end in intervals)
     step = -(-size // count)

@@ -1,8 +1,8 @@
 """Checks whether fanin draws the same bits as this release of torch on this CPU. If not, torch performs the fills.
 
 torch's bits depend on its release and on the CPU. For example, torch does not fuse multiplications and additions on a CPU
-without AVX2. When a distribution is first used with a dtype, fanin therefore draws some values, compares them with torch's, and
-stores the result of the comparison. The check uses new generators, so it changes no generator of the program.
+without AVX2. The first use of a distribution with a dtype runs the check: fanin and torch draw some values, and the
+bits are compared. The result is stored. The check uses new generators, so it changes no generator of the program.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from .._fanin import torch_fill
 from ._requests import DTYPES, NORMAL, SPARSE, TRUNC_NORMAL, UNIFORM, MakeRequest
 
 _NAMES: dict[MakeRequest, str] = {UNIFORM: "uniform", NORMAL: "normal", TRUNC_NORMAL: "truncated normal", SPARSE: "sparse"}
-#: For each distribution, the other distributions from which its algorithm draws. fanin performs fills with a distribution only if
-#: fanin's values of these other distributions are also bit-identical to torch's.
+#: Maps each distribution to those from which its algorithm draws. If the bits of one of these differ from torch's, the
+#: distribution is also left to torch.
 _PARTS: dict[MakeRequest, tuple[MakeRequest, ...]] = {UNIFORM: (), NORMAL: (), TRUNC_NORMAL: (UNIFORM, NORMAL), SPARSE: (NORMAL,)}
 
 #: torch's methods. They are not looked up in `Tensor`, where fast_init replaces them.
@@ -154,11 +154,11 @@ def _truncated(low: float, high: float) -> _Case:
     return _Case(TRUNC_NORMAL, (100,), (0.1, 0.7, low, high), draw)
 
 
-#: For each distribution, fills that together execute every branch of torch's code: sizes below and above 16, sizes that are not
-#: multiples of 16, tensors that are not contiguous, and both algorithms of the truncated normal distribution.
+#: The fills to compare for each distribution. Together they execute every branch of torch's code: sizes below 16, above
+#: 16 and not divisible by 16, non-contiguous tensors, and both algorithms of the truncated normal distribution.
 _CASES: dict[MakeRequest, list[_Case]] = {
-    # A uniform value is multiplied by the difference of the bounds. This difference must not be a power of 2 here. Otherwise the
-    # multiplication would be exact, and a fused multiply-add would give the same bits as a multiplication followed by an addition.
+    # The difference of the bounds, 1.18, must not be a power of 2. A multiplication by a power of 2 is exact, so the
+    # check could not detect a fused multiply-add.
     UNIFORM: [
         _Case(UNIFORM, shape, (-0.37, 0.81), lambda one, generator: _uniform(one, -0.37, 0.81, generator=generator), transposed)
         for shape, transposed in (((1001,), False), ((19, 7), True))

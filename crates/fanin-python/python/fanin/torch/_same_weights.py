@@ -22,9 +22,10 @@ Weights = Union[nn.Module, Callable[[], nn.Module], str, "PathLike[str]", Mappin
 def assert_same_weights(first: Weights, second: Weights, *, seed: int = 0, allow: str | Iterable[str] = ()) -> None:
     """Raises AssertionError if two models do not have the same weights, bit for bit. For tests.
 
-    The message lists the tensors that differ, with the number of changed values and the greatest difference. The tensors of
-    `state_dict()` are compared. Their names are compared without the prefixes that DataParallel, torch.compile and FSDP add.
-    DTensors are gathered, so all ranks must call this function.
+    The message lists the tensors that differ, with the number of changed values and the greatest difference.
+
+    For a module, the tensors of `state_dict()` are compared. Their names are compared without the prefixes that
+    DataParallel, torch.compile and FSDP add. DTensors are gathered, so all ranks must call this function.
 
     Parameters
     ----------

@@ -1,11 +1,14 @@
 """The function `fill`, which fills a tensor with values of the torch stream if fanin supports the tensor.
 
-fanin performs a fill only if two conditions are met. First, for the distribution and the dtype, fanin computes the same
-bits as the installed torch (see `_same_bits`). Second, the tensor is *plain*. A tensor is plain if it is dense, in CPU memory,
-of a dtype that fanin supports, and if no feature of torch changes the effect of the call: no subclass, mode, tracing, vmap,
-inference mode or forward-mode derivative. torch represents most of these features by two sets of dispatch keys. One set belongs
-to the thread, and the other to the tensor. `is_plain` requires that both sets equal those of an ordinary tensor in a new
-thread. If a later release of torch adds a feature with a new key, calls that use the feature are therefore passed to torch.
+fanin performs a fill only if both of these conditions are met. Otherwise, torch performs it.
+
+- fanin computes the same bits as the installed torch for the distribution and the dtype (see `_same_bits`).
+- The tensor is *plain*. A plain tensor is dense, is in CPU memory, and has a dtype that fanin supports. No feature of
+  torch may change the effect of the call: no subclass, mode, tracing, vmap, inference mode or forward-mode derivative.
+
+torch represents most of these features by two sets of dispatch keys: one of the thread, and one of the tensor.
+`is_plain` requires that both sets equal those of an ordinary tensor in a new thread. If a later torch adds a feature
+with a new key, calls with this feature are therefore passed to torch.
 """
 
 from __future__ import annotations
@@ -33,8 +36,8 @@ from ._requests import (
 )
 from ._same_bits import is_same
 
-#: fanin performs a fill only if the fill has at least this many values. torch is faster for smaller fills, because fanin must
-#: read and set the state of torch's generator. docs/dev/performance.md has the measurements.
+#: The minimum number of values of a uniform, normal or truncated normal fill by fanin. torch is faster for smaller
+#: fills, because fanin must read and set the state of torch's generator. docs/dev/performance.md has the measurements.
 MIN_VALUES = 8192
 
 #: Inside `fast_init(defer=True)`, a fill turns on the deferred mode only if the fill has at least this many values.
@@ -51,7 +54,7 @@ _default_generator = torch.default_generator
 
 
 def _ordinary_keys() -> tuple[int, int]:
-    """Returns the dispatch keys of a new thread, and the dispatch keys of a dense CPU tensor that this thread creates."""
+    """Returns the dispatch keys of a new thread and of a dense CPU tensor. A new thread has no active mode of torch."""
     found = []
 
     def read():
@@ -75,10 +78,10 @@ def only_device_contexts() -> bool:
 
 
 def is_for_torch(tensor: Tensor) -> bool:
-    """Returns whether torch must handle a call with this argument.
+    """Returns whether torch must handle a call with the argument `tensor`.
 
-    Returns True if the argument is not a tensor, if the class of the argument is a subclass of Tensor other than Parameter, or
-    if a function mode other than DeviceContext is active.
+    This is the case if the type of `tensor` is neither Tensor nor Parameter, or if a function mode other than
+    DeviceContext is active.
     """
     return type(tensor) not in TENSOR_TYPES or (has_function_mode(tensor) and not only_device_contexts())
 
@@ -132,8 +135,8 @@ def read_arguments(names: tuple[str, str], given: Any, /, generator=None, **name
 def fill_plain(request: FillRequest, tensor: Tensor, generator: torch.Generator | None) -> bool:
     """Fills a plain tensor, advances the generator, and returns True. Returns False if torch must perform the fill.
 
-    If the result is False, nothing was written. Otherwise the version counter of the tensor was incremented, as by an in-place
-    torch operation under no_grad.
+    False means that nothing was written. A fill increments the version counter of the tensor, as an in-place torch
+    operation under no_grad does.
     """
     generator = _default_generator if generator is None else generator
     address = data_ptr(tensor)
@@ -148,7 +151,10 @@ def fill_plain(request: FillRequest, tensor: Tensor, generator: torch.Generator 
 
 
 def fill(make_request: MakeRequest, arguments: Any, tensor: Tensor, generator: torch.Generator | None) -> bool:
-    """Fills a tensor if it is plain (see `is_plain`), the generator is a CPU generator of torch, and the arguments are numbers.
+    """Fills a tensor if fanin supports the fill.
+
+    The tensor must be plain (see `is_plain`). The generator must be None or a CPU generator of torch. The arguments
+    must be numbers. While the deferred mode is on, `fill_under_mode` performs the fill.
 
     Parameters
     ----------
@@ -160,7 +166,7 @@ def fill(make_request: MakeRequest, arguments: Any, tensor: Tensor, generator: t
     Returns
     -------
     bool
-        True if the tensor was filled. False if torch must perform the fill; nothing was written then.
+        True if the tensor was filled. False if nothing was written, so that torch must perform the fill.
     """
     try:
         if is_plain(tensor):
@@ -183,10 +189,8 @@ def fill(make_request: MakeRequest, arguments: Any, tensor: Tensor, generator: t
         return False
 
 
-#: The function `fill_under_mode` of `_deferred.mode`, which fills a tensor while the deferred mode is on. The value is None
-#: until `_deferred.mode` is imported.
+#: The function `fill_under_mode` of `_deferred.mode`. None until `_deferred.mode` is imported.
 fill_under_mode: Callable[[MakeRequest, Any, Tensor, torch.Generator | None], bool] | None = None
 
-#: The function `wake` of `_deferred.mode`, which turns on this thread's deferred mode before a large fill, and returns whether
-#: the mode was turned on. The value is None until `_deferred.mode` is imported.
+#: The function `wake` of `_deferred.mode`. None until `_deferred.mode` is imported.
 wake_mode: Callable[[Tensor], bool] | None = None

@@ -32,7 +32,7 @@ from ._trace.calls import line_of
 __all__ = ["Finding", "InitError", "InitReport", "Writer", "assert_initialized", "check_init"]
 
 
-#: The text in place of the tensor's name in a finding that concerns the whole model instead of a single tensor.
+#: The name in a finding that concerns the whole model instead of one tensor.
 BUILD = "(build)"
 
 
@@ -44,19 +44,20 @@ def check_init(
     via: str | Sequence[str] = "eager",
     seed: int = 0,
 ) -> InitReport:
-    """Builds a module a few times, and reports elements that no code wrote and other faults of its initialization.
+    """Builds a module a few times, and reports faults of its initialization, such as elements that no code wrote.
 
-    While the module is built, all new CPU memory is filled with a byte pattern. The first two builds have the same seed and
-    different patterns. If an element differs between these builds, no code wrote it, or it was computed from memory that no code
-    wrote. If nothing is wrong, there are two builds for each path in `via`. Otherwise there are up to four for each path.
+    While the module is built, all new CPU memory is filled with a byte pattern. The first two builds have the same seed
+    and different patterns. An element that no code wrote differs between these builds. So does an element that was
+    computed from unwritten memory, or that the seed does not determine. If necessary, a third build finds the cause. If
+    nothing is wrong, there are two builds for each path in `via`. Otherwise there are up to four for each path.
 
     The states of the default generators of torch, NumPy and Python are restored. The module is not kept.
 
     Parameters
     ----------
     build
-        A function without arguments that returns a module. It may instead return a module and a function that initializes the
-        module. The returned function gets the module if it needs an argument. `build` must build the same model every time.
+        A function without arguments that returns a module, or a module and a function that initializes the module. The
+        returned function gets the module if it needs an argument. `build` must build the same model every time.
     checkpoint
         The checkpoint that `build` loads: a safetensors file, a file of `torch.save`, a folder of such files, or a mapping from
         names to tensors. Every tensor whose name is in the checkpoint must have the values of the checkpoint. ValueError is raised
@@ -64,25 +65,26 @@ def check_init(
     allow
         Patterns of names, such as "*.cache". Findings in tensors with these names do not make the check fail.
     via
-        The path: how the module is built. "eager" calls `build`. "meta" calls `build` on the meta device, then calls
-        `to_empty(device="cpu")`, and then the function that initializes the module, as FSDP and torchtitan do. If `build` returns
-        no such function, the module's `init_weights`, `init_states` or `initialize_weights` is called. If the module has none of
-        these methods, `reset_parameters` of all submodules is called. "eager,meta" uses both paths, and compares the
-        distributions, the ties and `requires_grad` of the results.
+        The path: how the module is built. "eager" calls `build`, and then the function that `build` returns, if any.
+        "meta" builds the module as FSDP and torchtitan do. It calls `build` on the meta device, then
+        `to_empty(device="cpu")`, and then the function that initializes the module. If `build` returns no such
+        function, "meta" calls the module's `init_weights`, `init_states` or `initialize_weights`. If the module has
+        none of these methods, "meta" calls `reset_parameters` of the module and all submodules. "eager,meta" uses both
+        paths, and compares the names, shapes, dtypes, distributions, ties and `requires_grad` of the tensors.
     seed
         The seed of the default generators.
 
     Returns
     -------
     InitReport
-        The findings. Printing the report shows for each finding the tensor, the fraction of its elements that are wrong, the last
+        The findings. The printed report shows for each finding the tensor, the fraction of wrong elements, the last
         line that wrote the tensor, and what to do.
 
     Notes
     -----
-    check_init does not find unwritten memory that C++ or CUDA code allocates without an operator of torch, that another thread
-    allocates, or that NumPy allocates (`numpy.empty`). It does not find values on which the unwritten memory has no effect, such as
-    `torch.empty(8) * 0`.
+    check_init does not find unwritten memory that is allocated by NumPy (`numpy.empty`), by another thread, or by C++
+    or CUDA code that calls no operator of torch. It does not find values on which the unwritten memory has no effect,
+    such as `torch.empty(8) * 0`.
 
     Examples
     --------
@@ -127,7 +129,9 @@ def assert_initialized(
     via: str | Sequence[str] = "eager",
     seed: int = 0,
 ) -> None:
-    """Raises `InitError`, an AssertionError, if `check_init` has findings. Used in tests. The arguments are those of `check_init`.
+    """Raises `InitError`, an AssertionError, if `check_init` has findings. For use in tests.
+
+    The arguments are those of `check_init`.
 
     >>> import torch, fanin.torch
     >>> def test_model():
@@ -147,7 +151,7 @@ def _paths(via: str | Sequence[str]) -> list[str]:
 
 
 def _collect(report: InitReport, checks: list[PathCheck], patterns: list[str]) -> None:
-    """Adds the results of the checks to a report. A finding that the eager and the meta path have in common is reported once."""
+    """Adds the results of the checks to a report. A finding on both the eager and the meta path is added once."""
     findings: dict[tuple[str, str], Finding] = {}
     for check in checks:
         report.steps[check.via] = check.steps

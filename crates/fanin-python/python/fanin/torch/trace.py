@@ -24,15 +24,15 @@ __all__ = ["InitTrace", "trace_init"]
 
 
 class InitTrace(Mapping[str, "TracedTensor"]):
-    """What initialization did to each parameter and buffer of a module. `trace_init` returns it.
+    """A record of the initialization of a module. `trace_init` returns it.
 
-    A mapping from the name of each parameter and buffer to a `TracedTensor`. Printing the trace shows a table. A Jupyter
-    notebook shows the table as HTML.
+    The trace is a mapping from the name of each parameter and buffer to a `TracedTensor`. `print(trace)` shows a table.
+    A Jupyter notebook shows the table as HTML.
 
     Attributes
     ----------
     module
-        The module.
+        The initialized module.
     """
 
     def __init__(self, module: nn.Module, recorder: Recorder):
@@ -79,22 +79,26 @@ class InitTrace(Mapping[str, "TracedTensor"]):
     def replay(self, max_values: int = 4096) -> str:
         """Returns a replay: the text of a TOML file from which fanin computes the exact weights without torch.
 
-        The file lists, for each tensor of the module's state_dict, the writes and their positions in torch's stream of random
-        numbers. `fanin init replay.toml --stream torch -o model.safetensors` writes the weights. Every tensor is computed from
-        the replay and compared with the module before the text is returned.
+        The file lists the writes to each tensor of the module's state_dict. For a random fill, it also gives the
+        position in torch's stream of random numbers. `fanin init replay.toml --stream torch -o model.safetensors`
+        writes the weights.
+
+        Before this method returns, it computes every tensor from the replay and compares it with the module's tensor.
 
         Parameters
         ----------
         max_values
-            The greatest number of elements of a tensor whose values may be written as a list. The values are written as a list if
-            a replay cannot express the writes. Such writes are arithmetic with several tensors, values from Python or NumPy, and
-            functions such as `exp`.
+            The largest number of values that may be listed for a tensor. The values of a tensor are listed if a replay
+            cannot express its writes. Such writes are arithmetic with several tensors, values from Python or NumPy, and
+            functions such as `exp`. A replay also cannot express `orthogonal_` and timm's `trunc_normal_`, because the
+            last bits of their values differ between CPUs. The values of integer tensors are also listed, except
+            constants and `arange`.
 
         Raises
         ------
         ValueError
-            If a replay cannot express some of the tensors. The message gives the reason for each tensor. A replay cannot express
-            `orthogonal_` and timm's `trunc_normal_`, because the last bits of their values differ between CPUs.
+            If the replay cannot contain some of the tensors, for example because more than `max_values` values must be
+            listed. The message gives the reason for each tensor.
 
         Examples
         --------
@@ -111,10 +115,11 @@ class InitTrace(Mapping[str, "TracedTensor"]):
         return write(self, max_values)
 
     def recipe(self) -> str:
-        """Returns a recipe that gives each tensor of the module the distribution of its recorded writes.
+        """Returns a recipe with the recorded initializer of each tensor of the module.
 
-        Tensors with the same distribution share a rule with a name pattern. A number is written as a formula if one fits, such as
-        `0.02/sqrt(2*n_layer)`. If a recipe cannot express the writes of a tensor, a comment that begins with CHECK says why.
+        Tensors with the same initializer share a rule with a name pattern. A number is written as a formula if one
+        fits, such as `0.02/sqrt(2*n_layer)`. Some writes cannot be expressed in a recipe, for example arithmetic with
+        several tensors. The tensor's rule then has a comment that begins with CHECK and gives the reason.
 
         Examples
         --------
@@ -139,15 +144,16 @@ class InitTrace(Mapping[str, "TracedTensor"]):
 
 
 def trace_init(build: Callable[[], Any] | nn.Module, initialize: Callable[[], Any] | None = None) -> InitTrace:
-    """Runs initialization code, and records every write to a tensor that becomes a parameter or buffer of the module.
+    """Runs initialization code, and records every write to the parameters and buffers of the module.
 
-    The code runs as it would without `trace_init`: the weights and the state of torch's generator are the same.
+    Writes to a tensor before it becomes a parameter or buffer are also recorded. The weights and the state of torch's
+    generator are the same as without `trace_init`.
 
     Parameters
     ----------
     build
-        A function without arguments that returns a module. It may instead return a module and a function that initializes the
-        module. This function is then called without arguments. If `initialize` is given, `build` is a module instead.
+        A function without arguments that returns a module. It may also return a tuple: a module, and a function without
+        arguments that initializes the module. If `initialize` is given, `build` must be the module itself.
     initialize
         A function without arguments that initializes the module `build`, such as `model.init_weights`.
 
@@ -158,8 +164,11 @@ def trace_init(build: Callable[[], Any] | nn.Module, initialize: Callable[[], An
 
     Notes
     -----
-    trace_init records the operators of torch that the calling thread executes. It does not record writes by other threads, writes
-    through NumPy arrays that share memory with a tensor, and writes by C++ or CUDA code that calls no operator of torch.
+    `trace_init` records the torch operators that the calling thread executes. It does not record
+
+    - writes by other threads,
+    - writes through a NumPy array that shares memory with a tensor,
+    - writes by C++ or CUDA code that calls no torch operator.
 
     Examples
     --------

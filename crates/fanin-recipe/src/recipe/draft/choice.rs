@@ -33,8 +33,8 @@ impl Section {
     }
 }
 
-/// The initializer that a draft proposes for a tensor. The draft contains a rule with the spec `spec` in the section
-/// `section`, below a comment with the reason `reason`.
+/// The spec that a draft proposes for a tensor: an initializer, `copy` or `skip`. A comment above the rule contains
+/// `reason`.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Choice {
     pub(super) section: Section,

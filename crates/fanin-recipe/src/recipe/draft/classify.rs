@@ -63,10 +63,9 @@ impl<'a> Context<'a> {
         }
     }
 
-    /// Returns the value of the variable `n_layer`, as text of a recipe. The residual projections are grouped by names
-    /// that differ only in their numbers, such as `h.0.c_proj.weight` and `h.1.c_proj.weight`. The value is the size of
-    /// the largest group. The text is `{ count = "pattern" }` if a pattern matches exactly the names of this group.
-    /// Otherwise the text is a number.
+    /// Returns the value of the variable `n_layer` as text of a recipe: `{ count = "pattern" }` if possible, or a
+    /// number. The value is the largest number of residual projections whose names differ only in numbers. For example,
+    /// it is 2 for `h.0.c_proj.weight` and `h.1.c_proj.weight`.
     pub(super) fn n_layer(&self) -> String {
         let names = self.manifest.entries.iter().map(|entry| entry.name.as_str());
         let projections: Vec<&str> = names.filter(|name| is_residual_projection(name)).collect();
@@ -85,8 +84,8 @@ impl<'a> Context<'a> {
         }
     }
 
-    /// Returns the choice for a tensor. If the spec of the choice does not fit the tensor's shape, returns the spec
-    /// `zeros` as a guess.
+    /// Returns the choice for a tensor. If the chosen spec does not fit the shape, the choice is `zeros`, marked as a
+    /// guess.
     pub(super) fn choose(&self, entry: &Entry) -> Choice {
         let choice = self.classify(entry);
         let variables = self.variables();
@@ -132,8 +131,8 @@ impl<'a> Context<'a> {
         }
     }
 
-    /// Returns the choice for a floating-point parameter from its name and shape only. The choice is a guess, except
-    /// for names that all libraries use in the same way.
+    /// Returns the choice for a floating-point parameter without the rules of a known model. The choice is a guess,
+    /// except for the parameters of LoRA.
     fn general(&self, entry: &Entry, path: &str, last: &str, has_sibling: impl Fn(&str) -> bool) -> Choice {
         if contains(&entry.name, &["lora_embedding_"]) {
             let (is_a, reason) =
@@ -167,9 +166,9 @@ impl<'a> Context<'a> {
         Choice { is_guess: true, ..choice }
     }
 
-    /// Returns the choice for a tensor with the magnitudes of torch's weight norm (`weight_g` or `original0`): a
-    /// constant that approximates the norm of the direction (`weight_v` or `original1`). Returns `None` for any other
-    /// tensor.
+    /// Returns the choice for the magnitudes of torch's weight norm (`weight_g` or `original0`). The spec is a
+    /// constant: approximately the norm of the direction (`weight_v` or `original1`). Returns `None` for any other
+    /// tensor, or if the direction is missing or not drawn.
     fn weight_norm(&self, entry: &Entry, path: &str, last: &str) -> Option<Choice> {
         let weight = path.strip_suffix(".parametrizations.weight");
         let sibling = match (last, weight) {
@@ -193,15 +192,15 @@ impl<'a> Context<'a> {
         Some(init.resolve(&entry.shape, entry.dtype.float()?).ok()?.std())
     }
 
-    /// Returns the variables that specs of this draft can use, with their values. The variables `n_layer`, `layer` and
-    /// `weight_fan_in` have the placeholder value 1. The other variables are the numbers of the known model.
+    /// Returns the variables that specs of this draft can use. `n_layer`, `layer` and `weight_fan_in` have the
+    /// placeholder value 1, unless the known model has a number with this name.
     fn variables(&self) -> BTreeMap<String, f64> {
         let of_tensor = ["n_layer", "layer", "weight_fan_in"].map(|name| (name.to_owned(), 1.0));
         of_tensor.into_iter().chain(self.known.iter().flat_map(KnownModel::variables)).collect()
     }
 
-    /// Returns the choice for a tensor whose values are not drawn, for example because the model's code computes them.
-    /// The tensor is copied if the manifest is the header of a checkpoint, and skipped otherwise.
+    /// Returns the choice for a tensor whose values are not drawn: `copy` if there is a checkpoint to copy from,
+    /// otherwise `skip`.
     fn kept(&self, reason_to_copy: &'static str, reason_to_skip: &'static str) -> Choice {
         if self.has_values {
             guess(Section::Buffers, "copy", reason_to_copy)

@@ -26,8 +26,8 @@ impl ModelConfig {
     /// Parses the content of a config.json.
     ///
     /// # Errors
-    /// Returns a message if the text is not JSON, or has neither the field `model_type` of transformers nor the field
-    /// `architecture` of timm.
+    /// Returns a message if the text is not JSON. Returns a message if neither the field `model_type` (of transformers)
+    /// nor the field `architecture` (of timm) is a string.
     pub fn parse(text: &str) -> Result<Self, String> {
         let json: Value = serde_json::from_str(text).map_err(|error| format!("it is not JSON: {error}"))?;
         let config = Self { json };
@@ -39,11 +39,13 @@ impl ModelConfig {
         }
     }
 
-    /// Returns the configuration of the model that `manifest` describes, from the metadata of the manifest or else from
-    /// the file config.json in `folder`. Returns `None` if there is neither.
+    /// Returns the configuration of the model that `manifest` describes. The source is the key `config` of the
+    /// manifest's metadata. Without this key, the source is the file config.json in `folder`. Returns `None` if there
+    /// is neither.
     ///
     /// # Errors
-    /// Returns a message if the configuration cannot be read, is invalid, or does not match the shapes in `manifest`.
+    /// Returns a message if the configuration cannot be read or is invalid. Returns a message if the configuration
+    /// contains a width, such as `hidden_size`, and no tensor in `manifest` has an axis of this size.
     pub fn find(manifest: &Manifest, folder: Option<&Path>) -> Result<Option<Self>, String> {
         let file = folder.map(|folder| folder.join("config.json"));
         let text = match (manifest.metadata(METADATA_KEY), file) {
@@ -84,8 +86,8 @@ impl ModelConfig {
         self.json.get("architecture")?.as_str()
     }
 
-    /// Returns the value at a path, which is a list of field names joined by dots, for example
-    /// `text_config.hidden_size`. Returns `None` if there is no such field.
+    /// Returns the value at `path`, or `None` if there is no such field. A path consists of field names joined by dots,
+    /// such as `text_config.hidden_size`.
     pub(super) fn field(&self, path: &str) -> Option<&Value> {
         path.split('.').try_fold(&self.json, |value, name| value.get(name))
     }

@@ -21,15 +21,16 @@ pub(super) struct Family {
     tensors: Vec<String>,
     /// The code that the rules follow, for example "T5PreTrainedModel of transformers".
     pub(super) code: String,
-    /// The numbers that specs of this family can use. A key is the name of a number. The value has one of three forms:
+    /// The numbers that specs of this family can use. A key is the name of a number. A value has one of three forms:
     ///
-    /// - A default. The number is the value of the field of config.json with the same name, or the default if the field
-    ///   is missing.
-    /// - A table with `field` and `default`. The number is the value of config.json at the path `field`, or the
-    ///   default. A table `by_type` in this table gives other defaults for some model types.
-    /// - A table with `count`. The number is the number of tensors whose names match the pattern `count`.
+    /// - A default, such as `0.02`. The number is the value of the field of config.json whose name is the key.
+    /// - `{ field = "init_std", default = 0.02, by_type = { t5 = 1 } }`. The number is the value of config.json at the
+    ///   path `field`. If there is no `field`, the path is the key. `by_type` is optional: other defaults for some
+    ///   model types.
+    /// - `{ count = "*.weight" }`. The number of tensors whose names match the pattern.
     ///
-    /// The default "none" means that the number does not exist if the field is missing.
+    /// The default is used if config.json does not have the field. With the default "none", a model without the field
+    /// does not have the number.
     #[serde(default)]
     pub(super) numbers: toml::Table,
     /// Values that fields of config.json must have. If a field has another value, the model does not belong to the
@@ -104,8 +105,8 @@ impl FamilyRule {
 pub(super) enum NumberSource<'a> {
     /// The number of tensors whose names match a pattern.
     Count(&'a str),
-    /// The number in a field of config.json. If the field is missing, the number is `default`. If `default` is also
-    /// `None`, there is no number.
+    /// The number at the path `field` of config.json, or `default` if the field is missing. If `default` is `None`, a
+    /// model without the field does not have the number.
     Config { field: &'a str, default: Option<f64> },
 }
 
@@ -147,8 +148,7 @@ impl Family {
         TIMM.find(architecture)
     }
 
-    /// Returns the first family for which each text in the list `tensors` occurs in the name of an entry. Families with
-    /// an empty list are left out.
+    /// Returns the first family that the names of the entries identify. The field `tensors` contains the condition.
     pub(super) fn of_tensors(entries: &[Entry]) -> Option<&'static Self> {
         let has = |text: &String| entries.iter().any(|entry| entry.name.contains(text.as_str()));
         let all = TRANSFORMERS.family.iter().chain(&TIMM.family);
@@ -164,9 +164,8 @@ impl Family {
         self.rules.iter().chain(shared.into_iter().flatten()).filter(move |rule| rule.matches(entry))
     }
 
-    /// Returns where a number of the family comes from: config.json or a count of tensors. `name` is the name of the
-    /// number, and `number` is its entry in the table `numbers`. `model_type` is the model type in config.json, if
-    /// there is one.
+    /// Returns the source of the number `name`. `number` is the value of the key `name` in the table `numbers`.
+    /// `model_type` selects a default from `by_type`.
     pub(super) fn number<'a>(name: &'a str, number: &'a Toml, model_type: Option<&str>) -> NumberSource<'a> {
         let value =
             |value: &Toml| value.as_float().or_else(|| value.as_integer().map(|integer| integer as f64));

@@ -5,7 +5,6 @@ use super::words::{contains, has};
 use crate::manifest::Entry;
 
 /// Returns the choice for a tensor of three or more axes. `last` is the part of the tensor's name after the last dot.
-/// `has_attention` is true if the model has attention.
 pub(super) fn kernel(entry: &Entry, last: &str, has_attention: bool) -> Choice {
     let name = &entry.name;
     let learned_vectors =

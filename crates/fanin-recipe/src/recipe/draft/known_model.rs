@@ -13,8 +13,7 @@ use crate::recipe::glob::Glob;
 pub(super) struct Number {
     /// The value. `None` if the model does not have the number, for example because it has no padding token.
     pub(super) value: Option<f64>,
-    /// True if the value is certain, because config.json was read or because the value is a count of tensors. False if
-    /// the value is a default that was used without a config.json.
+    /// True if config.json was read or the value is a count of tensors. Otherwise, the value is only a default.
     pub(super) is_sure: bool,
     /// The pattern of the tensors that are counted, or `None` if the number comes from config.json.
     pub(super) count: Option<&'static str>,
@@ -68,17 +67,16 @@ impl KnownModel {
         &self.family.code
     }
 
-    /// Returns the choice for a floating-point tensor, or `None` if no rule of the family applies. `section` becomes
-    /// the section of the choice. `has_fans` must be true if the module of the tensor has a `weight` of two or more
-    /// axes. The spec of the choice is `copy` if the model's code computes the values of the tensor.
+    /// Returns the choice for a floating-point tensor, or `None` if no rule of the family applies. The spec is `copy`
+    /// if the model's code computes the values. `has_fans` is true if the tensor's module has a `weight` of two or more
+    /// axes.
     pub(super) fn choose(&self, entry: &Entry, section: Section, has_fans: bool) -> Option<Choice> {
         let mut rules =
             self.family.rules(entry).filter(|rule| has_fans || !rule.spec.contains("weight_fan_in"));
         rules.find_map(|rule| self.choice(rule, entry, section))
     }
 
-    /// Returns the choice that `rule` makes for the tensor `entry`. Returns `None` if the spec of the rule uses a
-    /// number that the model does not have.
+    /// Returns the choice of `rule`. Returns `None` if the spec of `rule` uses a number that the model does not have.
     fn choice(&self, rule: &'static FamilyRule, entry: &Entry, section: Section) -> Option<Choice> {
         let reason = rule.reason.as_deref().unwrap_or(&self.family.code);
         let (spec, is_sure) = match rule.spec.strip_prefix("padded(").and_then(|rest| rest.strip_suffix(')'))
@@ -116,8 +114,8 @@ fn matches(pattern: &str, manifest: &Manifest) -> usize {
         .map_or(0, |glob| manifest.entries.iter().filter(|entry| glob.matches(&entry.name)).count())
 }
 
-/// Returns true if the fields of a configuration have the values that the family requires. If a field is missing, the
-/// function assumes that the field has the required value, because this value is the field's default.
+/// Returns true if `config` has the values in `family.requires`. A missing field is accepted, because its default is
+/// the required value.
 fn meets(config: &ModelConfig, family: &Family) -> bool {
     family.requires.iter().all(|(field, required)| {
         config
@@ -126,9 +124,9 @@ fn meets(config: &ModelConfig, family: &Family) -> bool {
     })
 }
 
-/// Returns the spec of an embedding: zeros in the row of the padding token, and `spec` in all other rows. A negative
-/// `token` counts from the end, as in torch. Returns `spec` if `token` is `None`. Returns `None` if the embedding does
-/// not have the row `token`.
+/// Returns the spec of an embedding with zeros in the row `token`, such as `blocks(3: normal, 1: zeros, 6: normal)`. A
+/// negative `token` counts from the end, as in torch. Returns `spec` if `token` is `None`. Returns `None` if there is
+/// no such row.
 fn padded(spec: &str, shape: &[usize], token: Option<f64>) -> Option<String> {
     let Some(token) = token else { return Some(spec.to_owned()) };
     let rows = *shape.first()? as f64;

@@ -5,7 +5,6 @@ use super::words::{contains, has, has_layer, is_residual_projection, split_last}
 use crate::manifest::Entry;
 
 /// Returns the choice for a matrix. `path` and `last` are the parts of the tensor's name before and after the last dot.
-/// `has_attention` is true if the model has attention.
 pub(super) fn matrix(entry: &Entry, path: &str, last: &str, has_attention: bool) -> Choice {
     let name = &entry.name;
     let module = split_last(path).1;

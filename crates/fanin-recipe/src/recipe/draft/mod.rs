@@ -1,9 +1,8 @@
-//! Proposes a recipe, called a draft, from the names and shapes of tensors, and from the config.json of the model if there
-//! is one. A person then checks and edits the draft.
+//! Proposes a recipe for a model. The proposed recipe is called a draft. A person then checks and edits the draft.
 //!
-//! Each tensor first gets a choice: a spec and the reason for the spec. Patterns are then chosen so that each rule
-//! applies only to tensors with the same choice, and general patterns are preferred. A draft can always be parsed, has
-//! a rule for every tensor, and has no unused rule.
+//! The sources are the names and shapes of the tensors, and the model's config.json if there is one. Each tensor first
+//! gets a choice: a spec and the reason for the spec. Tensors with the same choice then get rules with patterns that
+//! are as general as possible. A draft can always be parsed, has a rule for every tensor, and has no unused rule.
 
 mod choice;
 mod classify;
@@ -137,8 +136,8 @@ fn comment(manifest: &Manifest, rule: &DraftRule<'_>) -> String {
     format!("# {check}{}: {}", rule.choice.reason, tensors.join(", "))
 }
 
-/// Returns the text of a section `[tie]` that ties an output matrix to an embedding of the same shape. All lines of the
-/// section are commented out. Returns an empty text if no output matrix has the shape of an embedding.
+/// Returns a section `[tie]`, commented out, that ties an output matrix to an embedding of the same shape. Returns an
+/// empty text if there is no such pair.
 fn ties(manifest: &Manifest, choices: &[Choice]) -> String {
     let of = |section: Section| {
         let all = manifest.entries.iter().zip(choices);

@@ -1,5 +1,5 @@
-//! Finds the patterns of a draft's rules. All tensors to which a rule applies have the same [`Choice`], which contains
-//! the spec of the rule. If several patterns are possible for a rule, the most general pattern is used.
+//! Finds the patterns of a draft's rules. All tensors of a rule have the same [`Choice`]. A rule for several tensors
+//! has the most general pattern that is possible. A rule for one tensor has the tensor's name as its pattern.
 
 use super::choice::Choice;
 use crate::recipe::glob::Glob;
@@ -13,12 +13,11 @@ pub(super) struct DraftRule<'a> {
     pub(super) members: Vec<usize>,
 }
 
-/// The maximum number of comparisons between a pattern and a name. This number of comparisons takes a few seconds.
-/// After this number, each remaining tensor gets a rule whose pattern is the tensor's name.
+/// The maximum number of comparisons between a pattern and a name (a few seconds). After this maximum, the pattern of
+/// each remaining tensor is its own name.
 const MAX_COMPARISONS: usize = 50_000_000;
 
-/// Returns the rules of a draft, ordered by section. `choices[i]` is the choice for the tensor `names[i]`. The first
-/// rule that matches a tensor contains the choice for this tensor. Each rule applies to at least one tensor.
+/// Returns the rules of a draft, ordered by section. The first rule that matches `names[i]` contains `choices[i]`.
 pub(super) fn rules<'a>(names: &[&str], choices: &'a [Choice]) -> Vec<DraftRule<'a>> {
     // Distinct choices are numbered in the order of first occurrence. `kinds[i]` is the number of the choice
     // `choices[i]`.
@@ -38,25 +37,24 @@ pub(super) fn rules<'a>(names: &[&str], choices: &'a [Choice]) -> Vec<DraftRule<
     groups.map(|(pattern, members)| DraftRule { pattern, choice: &choices[members[0]], members }).collect()
 }
 
-/// Returns patterns that together match all names. The names of one pattern all have the same kind.
+/// Returns patterns that together match all names, each with the indices of its names.
 ///
-/// `kinds[i]` is the kind of `names[i]`, a number that the caller chooses. Each pattern is returned with the indices of
-/// its names: the names that match this pattern and no earlier pattern. `order` contains every index once. Patterns are
-/// found for the names in this order.
+/// The names of a pattern match this pattern and no earlier pattern. `kinds[i]` is the kind of `names[i]`, a number
+/// that the caller chooses. All names of a pattern have the same kind. `order` contains every index once. The first
+/// pattern matches `names[order[0]]`. Each further pattern matches the next name in this order that no earlier pattern
+/// matches.
 pub fn cover(names: &[&str], kinds: &[usize], order: &[usize]) -> Vec<(String, Vec<usize>)> {
     let mut is_open = vec![true; names.len()];
-    // The indices of all names without a rule, and of some names with a rule. To save time, the indices of names with a
-    // rule are removed only when a rule that matches several names is added. `is_open[index]` is true if the name has
-    // no rule.
+    // `is_open[i]` is true if `names[i]` has no pattern yet. `open` contains the indices of these names and of some
+    // others. To save time, the others are removed only after a pattern that matches several names.
     let mut open: Vec<usize> = (0..names.len()).collect();
     let (mut found_patterns, mut comparisons) = (Vec::new(), 0);
     for &index in order {
         if !is_open[index] {
             continue;
         }
-        // Returns the pattern and the indices of the names that match the pattern and have no rule yet. Returns `None`
-        // if the kind of one of these names differs from the kind of `names[index]`, if `names[index]` does not match,
-        // or if the maximum number of comparisons is exceeded.
+        // Returns the pattern and the indices of the open names that it matches. Returns `None` if `names[index]` is
+        // not one of these names, if their kinds differ, or if there were too many comparisons.
         let mut try_pattern = |pattern: String| {
             if comparisons > MAX_COMPARISONS {
                 return None;

@@ -4,8 +4,8 @@ use super::choice::{Choice, Section, guess, known};
 use super::words::{contains, has, split_last};
 use crate::manifest::Entry;
 
-/// Returns the choice for a vector or a scalar. `path` and `last` are the parts of the tensor's name before and after
-/// the last dot. `has_sibling(name)` must return true if the tensor's module also has a tensor `name`.
+/// Returns the choice for a vector or a scalar with the name `{path}.{last}`. `has_sibling(name)` must return true if
+/// the module `path` also has a tensor `name`.
 pub(super) fn vector(entry: &Entry, path: &str, last: &str, has_sibling: impl Fn(&str) -> bool) -> Choice {
     let name = &entry.name;
     let is_norm = contains(path, &["norm", "layernorm", "rms"])

@@ -1,7 +1,7 @@
 //! Searches for words in tensor names.
 
-/// Returns true if a word of the name is in `words`. The words of a name are its sequences of letters. Dots,
-/// underscores, digits and other characters separate words. Case is ignored.
+/// Returns true if a word of the name is in `words`. Words are sequences of letters: `Ln_1` contains the word `ln`.
+/// Case is ignored.
 pub(super) fn has(name: &str, words: &[&str]) -> bool {
     let lower = name.to_ascii_lowercase();
     lower.split(|c: char| !c.is_ascii_alphabetic()).any(|word| words.contains(&word))
@@ -23,8 +23,8 @@ pub(super) fn has_layer(name: &str) -> bool {
     name.split('.').any(|word| word.parse::<u64>().is_ok())
 }
 
-/// Returns true if `name` is the weight of a projection whose output is added to the residual stream. GPT-2 and similar
-/// models initialize this weight with a smaller standard deviation, which decreases with the number of layers.
+/// Returns true for the weight of a projection before a residual sum, such as `h.0.mlp.c_proj.weight`. In GPT-2,
+/// the standard deviation of this weight decreases with the number of layers.
 pub(super) fn is_residual_projection(name: &str) -> bool {
     let (path, last) = split_last(name);
     last == "weight" && ["c_proj", "dense_4h_to_h"].contains(&split_last(path).1) && has_layer(name)

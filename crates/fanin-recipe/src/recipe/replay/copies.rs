@@ -7,16 +7,15 @@ use super::definition::ReplayTensor;
 use super::step::StepKind;
 use crate::error::Result;
 
-/// The maximum length of a chain of copies. In a chain, each tensor copies the tensor before it. The values of a copied
-/// tensor are computed by recursion, which must not overflow the stack.
+/// The maximum number of tensors in a chain, in which each tensor copies the tensor before it. The values of a chain
+/// are computed by recursion, which must not overflow the stack.
 const MAX_CHAIN: usize = 100;
 
-/// The maximum number of tensors that are computed to get the values of one tensor. A copied tensor is computed again
-/// for each step that copies it. For example, if each tensor copies the tensor before it twice, the number doubles with
-/// each tensor.
+/// The maximum of [`Work::computed`]. A tensor is computed again for each step that copies it. If each tensor copies
+/// the tensor before it twice, the number doubles with each tensor.
 const MAX_COMPUTED: usize = 1 << 20;
 
-/// Maps the name of each tensor that was parsed so far to the work to compute the values of the tensor.
+/// The work for each tensor that was added so far, by the tensor's name.
 #[derive(Default)]
 pub(super) struct Copies(HashMap<String, Work>);
 
@@ -30,7 +29,7 @@ struct Work {
 }
 
 impl Copies {
-    /// Adds a tensor. The tensor must copy only tensors that were added before. Returns an error if [`MAX_CHAIN`] or
+    /// Adds a tensor, which must copy only tensors that were added before. Returns an error if [`MAX_CHAIN`] or
     /// [`MAX_COMPUTED`] is exceeded.
     pub(super) fn add(&mut self, tensor: &ReplayTensor, span: &Span) -> Result {
         let mut work = Work { chain: 1, computed: 1 };

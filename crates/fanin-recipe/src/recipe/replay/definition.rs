@@ -16,8 +16,7 @@ pub struct Replay {
     pub tensors: Vec<ReplayTensor>,
     /// Tensors that are not part of the model, but that other tensors copy.
     pub(super) temporary: Vec<ReplayTensor>,
-    /// Maps the name of each tensor to its index. The indices of the tensors in `temporary` follow the indices of the
-    /// tensors in `tensors`.
+    /// The index of each tensor, by name. Tensors in `temporary` have the indices after those of `tensors`.
     pub(super) indices: HashMap<String, usize>,
 }
 
@@ -39,8 +38,8 @@ impl ReplayTensor {
         View { offset: 0, shape: self.entry.shape.clone(), strides }
     }
 
-    /// Returns the step of a tensor that has only one step, if this step writes the whole tensor in row-major order.
-    /// Otherwise returns `None`.
+    /// Returns the kind of the tensor's only step, which must write the whole tensor in row-major order. Returns `None`
+    /// if there is not exactly one step, if the step has a `view`, or if the tensor has `strides`.
     pub fn only_step(&self) -> Option<&StepKind> {
         match self.steps.as_slice() {
             [Step { view: None, kind }] if self.strides.is_none() => Some(kind),

@@ -1,10 +1,9 @@
 //! Replays. A replay is a TOML file with the steps by which a PyTorch program initialized the tensors of a model.
 //! `docs/trace.md` describes the file format for users.
 //!
-//! A recipe is written by a person before the initialization. A replay is recorded during an initialization. A replay
-//! contains the steps that wrote each tensor. For each step that drew random values, the replay contains the position
-//! of PyTorch's CPU generator. From a replay, the values of each tensor can be computed independently of the other
-//! tensors and in any order.
+//! A person writes a recipe before the initialization. A replay is recorded during an initialization. A replay contains
+//! the steps that wrote each tensor. A step that drew random values also contains the position of PyTorch's CPU
+//! generator. The values of each tensor can therefore be computed independently of the other tensors and in any order.
 
 mod copies;
 mod definition;
@@ -25,10 +24,11 @@ use crate::models::Model;
 
 impl Replay {
     /// Returns the replay in the file `name`. Returns `None` if `name` is a built-in model, if there is no such file,
-    /// or if the file is not a replay. A file is a replay if it has the table `[replay]`.
+    /// or if the file is not a replay. A replay is a valid TOML file with the table `[replay]`.
     ///
     /// # Errors
-    /// Returns the same errors as [`Replay::parse`], and [`Error::Io`](crate::Error::Io) if the file cannot be read.
+    /// Returns the same errors as [`Replay::parse`]. Also returns [`Error::Io`](crate::Error::Io) if the file cannot be
+    /// read, and [`Error::File`](crate::Error::File) if the file is not UTF-8 text.
     pub fn find(name: &str) -> Result<Option<Self>> {
         let path = Path::new(name);
         if Model::find(name).is_some() || !path.is_file() {
@@ -42,9 +42,9 @@ impl Replay {
     /// Parses a replay. Error messages show `path`.
     ///
     /// # Errors
-    /// Returns [`Error::Recipe`](crate::Error::Recipe) if the TOML is invalid, if a key or a value is unknown, if a
-    /// step does not fit its tensor, or if elements of a tensor are never written. The diagnostic has a line and a
-    /// column.
+    /// Returns [`Error::Recipe`](crate::Error::Recipe) with a line and a column if `text` is not a valid replay.
+    /// Examples: the TOML is invalid, a key or a value is unknown, a step does not fit its tensor, elements of a tensor
+    /// are never written, or there are too many copies or views.
     pub fn parse(text: &str, path: &Path) -> Result<Self> {
         parse::parse(text, path)
     }

@@ -62,13 +62,13 @@ pub struct Start {
     pub seed: u64,
     /// The number of 32-bit words that were drawn between the seeding and this position.
     pub at: u64,
-    /// The position at which the generator drew its last pair of normal values. torch draws some normal values in
-    /// pairs, and stores the second value for the next draw. `None` if no second value is stored.
+    /// The position at which the last pair of normal values begins, if its second value is stored. Otherwise `None`.
+    /// torch draws some normal values in pairs, and stores the second value for the next draw.
     pub pair: Option<u64>,
 }
 
-/// A view: some elements of a tensor. An element with the index `i[k]` along each axis `k` is at the position
-/// `offset + sum(i[k] * strides[k])` in the tensor's memory. Positions and strides count elements.
+/// A view: some elements of a tensor. The element `[i, j, ...]` is at the position
+/// `offset + i * strides[0] + j * strides[1] + ...` in the tensor's memory. Positions and strides count elements.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct View {
     /// The position of the element whose index is 0 along every axis.
@@ -114,8 +114,7 @@ impl View {
         let Some((&size, outer)) = self.shape.split_last() else { return visit(self.offset) };
         let stride = self.strides[outer.len()];
         let (mut index, mut position) = (vec![0; outer.len()], self.offset);
-        // After the last index of an axis, `position` can be larger than `usize::MAX`, so it is computed modulo 2^64.
-        // To return to the first index of the axis, the size times the stride of the axis is subtracted.
+        // `position` can overflow after the last index of an axis. It wraps, and the subtraction reverses the overflow.
         loop {
             (0..size).for_each(|step| visit(position + step * stride));
             let mut axis = outer.len();
@@ -133,8 +132,8 @@ impl View {
         }
     }
 
-    /// Splits the elements into runs of equal length. A run is a range of positions without gaps. Returns the length of
-    /// the runs, and one view that contains the first elements of all runs.
+    /// Splits the elements into runs: ranges of positions without gaps, all of equal length. Returns this length, and a
+    /// view of the first element of each run.
     pub(super) fn runs(&self) -> (usize, View) {
         if self.shape.contains(&0) {
             return (0, View { offset: 0, shape: vec![0], strides: vec![1] });

@@ -8,8 +8,8 @@ use super::definition::ReplayTensor;
 use super::step::{StepKind, View};
 use crate::error::Result;
 
-/// The maximum number of runs of elements in the views of a replay. The check keeps the runs in memory. Without a
-/// maximum, the check of a short replay could take hours, or all memory.
+/// The maximum number of runs that are checked for one replay. Without a maximum, the check of a short replay could
+/// take hours, or all memory.
 const MAX_RUNS: usize = 1 << 23;
 
 /// Checks the tensors of one replay, and counts their runs. A run is a range of positions without gaps.
@@ -20,8 +20,8 @@ pub(super) struct WrittenCheck {
 }
 
 impl WrittenCheck {
-    /// Returns an error if the steps do not write every element of a tensor, or if a step changes an element that no
-    /// step has written.
+    /// Returns an error if an element of the tensor is never written, or is changed before it is written. For example,
+    /// `mul` changes elements.
     pub(super) fn check(&mut self, tensor: &ReplayTensor, span: &Span) -> Result {
         let changes =
             |kind: &StepKind| matches!(kind, StepKind::Multiply(_) | StepKind::Divide(_) | StepKind::Add(_));
@@ -65,8 +65,7 @@ impl WrittenCheck {
     }
 }
 
-/// A set of positions, stored as ranges that neither overlap nor touch. The key is the start of a range, and the value
-/// is the end (exclusive) of the range.
+/// A set of positions: maps the start of each range to its end (exclusive). The ranges neither overlap nor touch.
 #[derive(Default)]
 struct Ranges(BTreeMap<usize, usize>);
 

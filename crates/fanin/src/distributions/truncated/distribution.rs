@@ -18,14 +18,14 @@ pub(crate) enum Truncated {
     /// The quantile function in f32. Used for intervals that need both the body and the tail of the quantile function
     /// (see [`TAIL_END`]).
     BodyAndTail(Quantile32<true>),
-    /// The quantile function in f64. Used for intervals to which no other variant applies, and for f64 values instead
-    /// of `Body` and `BodyAndTail`.
+    /// The quantile function in f64. Used for intervals to which no other variant applies. For f64 values, this variant
+    /// replaces `Body` and `BodyAndTail`.
     Central(Central),
-    /// Computes the distance of each value from a cut-off, in f64. The cut-off is the one that is nearer to the mean of
-    /// the untruncated normal. Used for intervals in the far tail and for narrow intervals.
+    /// A random distance from the cut-off that is nearer to the mean, in f64. Used for intervals in the far tail and
+    /// for narrow intervals (see [`FAR_TAIL`] and [`NARROW`]).
     Tail(Tail),
-    /// A uniform distribution. Used for intervals in which the density is constant in f64 precision. If all values
-    /// equal one cut-off, `low` and `high` are both this cut-off.
+    /// A uniform distribution. Used for intervals so narrow that the distribution is uniform in f64 precision. Also
+    /// used with `low == high`, if all values equal one cut-off.
     Flat {
         /// The lower cut-off.
         low: f64,
@@ -35,8 +35,7 @@ pub(crate) enum Truncated {
 }
 
 impl Truncated {
-    /// Creates N(mean, std^2) truncated to [low, high]: chooses the method, and computes the parameters of the method.
-    /// `dtype` is the type of the values.
+    /// Creates N(mean, std^2) truncated to [low, high]. `dtype` is the type of the values.
     pub(crate) fn new(mean: f64, std: f64, low: f64, high: f64, dtype: DType) -> Self {
         let (alpha, beta) = ((low - mean) / std, (high - mean) / std);
         let reflected = alpha + beta < 0.0;
@@ -44,8 +43,8 @@ impl Truncated {
         let width = (high - low) / std;
         let origin = if reflected { high } else { low };
         if near > 1e150 {
-            // The density decays over a distance of about std / near, which is less than 1e-150 std. All values are
-            // therefore set to the cut-off that is nearer to the mean of the untruncated normal.
+            // The density decays over a distance of about std / near, which is less than 1e-150 std. Every value is
+            // therefore equal to the cut-off that is nearer to the mean.
             return Truncated::Flat { low: origin, high: origin };
         }
         if width * near.abs().max(1.0) <= NARROW {
@@ -103,16 +102,14 @@ impl Truncated {
     }
 }
 
-/// A function that can be called with any type of f32 transform. The function is a trait, because a closure cannot be
-/// generic.
+/// A generic function of an f32 transform. It is a trait, because a closure cannot be generic.
 pub(crate) trait Visitor32 {
     /// The result of the function.
     type Output;
     fn visit32(self, transform: impl Transform32) -> Self::Output;
 }
 
-/// A function that can be called with any type of f64 transform. The function is a trait, because a closure cannot be
-/// generic.
+/// A generic function of an f64 transform. It is a trait, because a closure cannot be generic.
 pub(crate) trait Visitor64 {
     /// The result of the function.
     type Output;

@@ -1,17 +1,17 @@
-//! Truncated normal variates in f64. A value is computed as the quantile at a random probability, or as a cut-off plus
-//! or minus a random distance.
+//! Truncated normal variates, computed in f64. Each value is the quantile at a random probability, or a cut-off plus or
+//! minus a random distance.
 
 use super::super::transform::{GROUP_32, GROUP_64, Transform32, Transform64, clamp};
 use crate::math::{TWO_32, ln_1p64, log_mills64, minus_ln_complement64, quantile64};
 use crate::rng::{GroupWords, LANES};
 use crate::simd::SimdIsa;
 
-/// The limit for narrow intervals: an interval is narrow if its width in standard deviations is less than this number.
-/// In a narrow interval, the curvature of the log density has no effect in f64 precision.
+/// The width, in standard deviations, below which an interval is narrow. In a narrow interval, the log density is
+/// linear in f64 precision.
 pub(super) const NARROW: f64 = 1.0 / 67_108_864.0;
 
-/// The number of Newton steps with which [`Tail`] computes the distance of a value from a cut-off. The relative error
-/// of the first guess is at most 1/25. Each step multiplies the error by at most 2e-4.
+/// The number of Newton steps in [`Tail`]. The relative error of the first guess is at most 1/25. Each step multiplies
+/// the error by at most 2e-4.
 const NEWTON_STEPS: usize = 4;
 
 /// The inverse distribution function of a distribution, computed in f64.
@@ -21,8 +21,8 @@ pub(crate) trait InverseCdf: Copy {
     fn at(&self, u: f64, complement: f64) -> f64;
 }
 
-/// Computes f32 values by an [`InverseCdf`]. Each value is the quantile at the probability `u = (word + 1/2) / 2^32`,
-/// where `word` is a random 32-bit word. The quantile is computed in f64 and rounded to f32.
+/// An f32 transform that uses an [`InverseCdf`]. Each value is the quantile at `u = (word + 1/2) / 2^32`, where `word`
+/// is a random 32-bit word.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct OneWord<P>(pub(super) P);
 
@@ -38,8 +38,8 @@ impl<P: InverseCdf> Transform32 for OneWord<P> {
 }
 
 impl<P: InverseCdf> Transform64 for P {
-    /// Writes the values of a group of words. Each value is the quantile at the probability
-    /// `u = (high * 2^32 + low + 1/2) / 2^64`, where `high` and `low` are two words of the group.
+    /// Writes the quantiles at `u = (high * 2^32 + low + 1/2) / 2^64`, where `high` and `low` are two words of the
+    /// group.
     #[inline(always)]
     fn apply<I: SimdIsa>(&self, words: &GroupWords, out: &mut [f64; GROUP_64]) {
         for (words, out) in words.as_chunks::<2>().0.iter().zip(out.as_chunks_mut::<LANES>().0) {
@@ -82,34 +82,30 @@ impl InverseCdf for Central {
     }
 }
 
-/// A truncated normal distribution whose values are computed in f64 from the distance to the nearer cut-off: the
-/// cut-off that is nearer to the mean of the untruncated normal. Used for an interval in the far tail and for a narrow
-/// interval.
+/// A truncated normal distribution, computed in f64. Each value is the nearer cut-off plus or minus a random distance.
 ///
-/// The computation uses these quantities. Distances are in standard deviations.
+/// Used for intervals in the far tail and for narrow intervals. The nearer cut-off is the cut-off that is nearer to the
+/// mean of the untruncated normal. The computation uses these quantities, with distances in standard deviations:
 ///
-/// * `alpha` is the distance of the nearer cut-off from the mean of the untruncated normal.
+/// * `alpha` is the distance from this mean to the nearer cut-off.
+/// * `delta` is the distance from the nearer cut-off to the value. It is the solution of `g(delta) = target`.
 /// * `g(delta)` is `-ln(P(Z > alpha + delta) / P(Z > alpha))` for a standard normal Z.
-/// * `target` is `-ln(ratio)`, where `ratio` is a random value of `P(Z > alpha + delta) / P(Z > alpha)`. It is uniform
-///   between `complement` and 1.
-/// * The solution `delta` of `g(delta) = target` is the distance of the value from the nearer cut-off.
+/// * `target` is `-ln(ratio)`, where `ratio` is uniform between `complement` and 1.
 ///
-/// In a narrow interval, the log density is linear in f64 precision. An exponential distribution with the rate `alpha`
-/// then takes the place of the upper tail: `g(delta)` is `alpha * delta`.
+/// In a narrow interval, the log density is linear in f64 precision. `g(delta)` is then `alpha * delta`, as for an
+/// exponential distribution with the rate `alpha`.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Tail {
-    /// The distance from the mean of the untruncated normal to the nearer cut-off, in standard deviations. At least 5
-    /// unless `narrow` is `true`.
+    /// The distance from the mean to the nearer cut-off, in standard deviations. At least 5 if `narrow` is `false`.
     alpha: f64,
     /// `ln(alpha M(alpha))`, where `M(z) = P(Z > z) / density(z)` is the Mills ratio of the standard normal
     /// distribution.
     log_mills: f64,
     /// The probability of the interval, divided by the probability beyond `alpha`.
     fraction: f64,
-    /// The probability beyond the cut-off that is farther from the mean of the untruncated normal, divided by the
-    /// probability beyond `alpha`.
+    /// The probability beyond the farther cut-off, divided by the probability beyond `alpha`.
     complement: f64,
-    /// The cut-off that is nearer to the mean of the untruncated normal, in units of the values.
+    /// The nearer cut-off, in units of the values.
     origin: f64,
     /// The standard deviation of the untruncated normal, with a negative sign if the interval is below the mean.
     std: f64,
@@ -122,8 +118,7 @@ pub(crate) struct Tail {
 }
 
 impl Tail {
-    /// Computes the parameters for the interval `alpha..alpha + width`. Both numbers are in standard deviations, and
-    /// `alpha` is a distance from the mean.
+    /// Creates the distribution on `alpha..alpha + width`, in standard deviations from the mean.
     pub(super) fn new(alpha: f64, width: f64, origin: f64, std: f64, (least, greatest): (f64, f64)) -> Self {
         let narrow = width < NARROW;
         let log_mills = if narrow { 0.0 } else { log_mills64(alpha) };
@@ -154,8 +149,7 @@ impl InverseCdf for Tail {
     fn at(&self, u: f64, complement: f64) -> f64 {
         let target =
             minus_ln_complement64(u * self.fraction, complement.mul_add(self.fraction, self.complement));
-        // The first guess solves `delta * (alpha + delta / 2) = target`. The formula for the solution does not subtract
-        // two nearly equal numbers.
+        // The first guess solves `delta * (alpha + delta / 2) = target`, in a form without cancellation.
         let root = self.alpha.mul_add(self.alpha, 2.0 * target).sqrt();
         let mut delta = 2.0 * target / (root + self.alpha);
         for _ in 0..NEWTON_STEPS {
@@ -166,8 +160,8 @@ impl InverseCdf for Tail {
             let slope = z * y.mul_add(y.mul_add(10.0f64.mul_add(y, -2.0), 1.0), 1.0);
             delta += (target - self.exponent(delta)) / slope;
         }
-        // In a narrow interval, `g(delta)` is `alpha * delta`. `alpha` may be less than 5 there, so the asymptotic
-        // series in the Newton steps cannot be used.
+        // The Newton steps require `alpha >= 5`. In a narrow interval, `alpha` may be smaller, but `g(delta)` is
+        // `alpha * delta`.
         let delta = if self.narrow { target / self.alpha } else { delta };
         clamp(delta.mul_add(self.std, self.origin), self.least, self.greatest)
     }

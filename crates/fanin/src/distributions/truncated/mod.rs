@@ -2,10 +2,11 @@
 //!
 //! The method of computation depends on the interval. [`crate::streams::native`] documents the methods and their
 //! formulas, which are part of the definition of the native stream. All methods work in standard units:
-//! `z = (x - mean) / std`. An interval whose middle is below the mean is reflected, so that the lower cut-off is nearer
-//! to the mean than the upper cut-off. Near the mean, a value is computed from a probability. In the far tail, this
-//! computation would lose precision to cancellation, so the distance from the cut-off is computed from the logarithm of
-//! a probability.
+//! `z = (x - mean) / std`. An interval whose middle is below the mean is reflected. The lower cut-off is then nearer to
+//! the mean than the upper cut-off.
+//!
+//! Near the mean, a value is computed from a probability. In the far tail, this would lose precision to cancellation.
+//! There, the distance from the cut-off is computed from the logarithm of a probability.
 
 mod distribution;
 mod inverse64;

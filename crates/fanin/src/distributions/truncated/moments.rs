@@ -3,9 +3,8 @@
 /// The square root of 2.
 const SQRT_2: f64 = std::f64::consts::SQRT_2;
 
-/// The distance from the mean of the untruncated normal, in standard deviations, at which the far tail begins. If the
-/// whole interval is in the far tail, random values are computed from the logarithm of the tail probability, and the
-/// moments by numerical integration.
+/// The number of standard deviations from the mean at which the far tail begins. Intervals in the far tail need methods
+/// that avoid cancellation.
 pub(super) const FAR_TAIL: f64 = 5.0;
 
 /// Returns P(Z < z) for a standard normal Z.
@@ -26,9 +25,9 @@ pub(crate) fn moments(alpha: f64, beta: f64) -> (f64, f64) {
     }
     let width = beta - alpha;
     if width < 1e-3 || alpha >= FAR_TAIL {
-        // The closed form would lose precision to cancellation, so Simpson's rule is used. In the tail, the density is
-        // close to the density of an exponential distribution with the scale 1 / alpha. Beyond 60 times this scale, the
-        // density has no effect in f64 precision, so the integral ends there.
+        // The closed form would lose precision to cancellation, so Simpson's rule is used. At the distance `delta` from
+        // `alpha`, the density is at most exp(-alpha * delta) times the density at `alpha`. For `delta > 60 / alpha`,
+        // the density has no effect in f64 precision.
         let reach = width.min(60.0 / alpha.max(1.0));
         let steps = 4000;
         let (mut mass, mut first, mut second) = (0.0, 0.0, 0.0);

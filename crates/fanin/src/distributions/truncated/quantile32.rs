@@ -6,11 +6,12 @@ use crate::math::{TWO_32, body_factor, quantile_factor, tail_to_minus_w};
 use crate::rng::GroupWords;
 use crate::simd::{SimdBits, SimdF32, SimdFloat, SimdIsa};
 
-/// A truncated normal distribution in f32. Each value is computed from one random word by the quantile function. `TAIL`
-/// is true if some values are too far from the mean for [`body_factor`].
+/// A truncated normal distribution in f32. Each value is the quantile of the untruncated normal at a probability `p`.
+/// Each `p` is computed from one random word. `TAIL` is true if some values are too far from the mean for
+/// [`body_factor`].
 ///
-/// A word has two tails: `p` is the probability below the value that is computed from the word, and `1 - p` is the
-/// probability above this value. The computation uses the smaller tail, which has full relative precision even near 0.
+/// The two tails of a word are `p`, the probability of smaller values, and `1 - p`, the probability of larger values.
+/// The computation uses the smaller tail, which has full relative precision even near 0.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Quantile32<const TAIL: bool> {
     mean: f32,
@@ -18,8 +19,8 @@ pub(crate) struct Quantile32<const TAIL: bool> {
     smaller: SmallerTail,
     /// The probability of the interval, divided by 2^32, the number of different words.
     word_mass: f32,
-    /// The number `2 * p - 1` (see [`Quantile32`]) at the midpoint between the words -1 and 0. Words are read as signed
-    /// integers.
+    /// The constant term of `2 * p - 1 = (word + 1/2) * scale + middle` (see [`Quantile32`]). `word` is read as a
+    /// signed integer.
     middle: f32,
     /// The increase of `2 * p - 1` if the word, read as a signed integer, increases by 1.
     scale: f32,
@@ -27,8 +28,8 @@ pub(crate) struct Quantile32<const TAIL: bool> {
     greatest: f32,
 }
 
-/// One end of the interval, from which the positions of words are counted. The position of a word from the lower end is
-/// `word + 2^31` (modulo 2^32). The position from the upper end is the bitwise complement of `word + 2^31`.
+/// One end of the interval. The position of a word is the number of words between this end and the word, in the order
+/// of signed integers.
 #[derive(Debug, Clone, Copy)]
 struct End {
     /// The position of a word is `word xor flip`.
@@ -39,7 +40,7 @@ struct End {
 
 impl End {
     /// Returns the tail of a word at this end: the probability beyond this end, plus the probability between this end
-    /// and the value of the word. A word at a larger position never has a smaller tail.
+    /// and the value of the word. The result never decreases as the position of the word increases.
     #[inline(always)]
     fn tail_at<F: SimdF32>(self, word: F::Bits, word_mass: f32) -> F {
         let position = word.xor(F::Bits::splat(self.flip)).convert_unsigned();
@@ -50,23 +51,19 @@ impl End {
 /// How the smaller of the two tails of a word (see [`Quantile32`]) is found.
 #[derive(Debug, Clone, Copy)]
 enum SmallerTail {
-    /// Used if the probability below the lower end of the interval equals the probability above the upper end. The
-    /// smaller tail of a word in the lower half of the interval is then the lower tail. The smaller tail of any other
-    /// word is the upper tail.
+    /// The tail at the end that is nearer to the word. Used if the probabilities beyond the two ends are equal.
     Nearer(NearerEnd),
     /// Used if, for every word, the tail at this end is the smaller of the word's two tails.
     Always(End),
-    /// Used for intervals to which neither `Nearer` nor `Always` applies. For each word, both tails (see
-    /// [`Quantile32`]) are computed, and the smaller tail is used.
+    /// The minimum of the two tails, which are both computed. Used if neither `Nearer` nor `Always` applies.
     Either([End; 2]),
 }
 
 impl SmallerTail {
     fn new(ends: [End; 2], word_mass: f32) -> Self {
         let [below, above] = ends;
-        // At the position farthest from the end `one`, the tail of `one` is at its largest and the tail of `other` is
-        // at its smallest. If the tail of `one` is not larger than the tail of `other` there, it is not larger at any
-        // position.
+        // Compares the tails at the position farthest from `one`. There, the tail of `one` is largest and the tail of
+        // `other` is smallest.
         let never_larger = |one: End, other: End| {
             one.tail_at::<f32>(!one.flip, word_mass) <= other.tail_at::<f32>(!one.flip, word_mass)
         };
@@ -82,8 +79,7 @@ impl SmallerTail {
     }
 }
 
-/// A method that finds the smaller tail probability of the value that is computed from a word: the probability of
-/// smaller values or the probability of larger values, whichever is less.
+/// A method that finds the smaller of the two tails of a word (see [`Quantile32`]).
 trait FindSmallerTail {
     /// Returns the smaller tail probability. Implementations are `#[inline(always)]`.
     fn smaller_tail<F: SimdF32>(&self, word: F::Bits, word_mass: f32) -> F;
@@ -99,8 +95,8 @@ struct NearerEnd {
 impl FindSmallerTail for NearerEnd {
     #[inline(always)]
     fn smaller_tail<F: SimdF32>(&self, word: F::Bits, word_mass: f32) -> F {
-        // As signed integers, words in the lower half of the truncation interval are negative: their highest bit is
-        // set. The position of a word, counted from the interval's nearer end, is less than 2^31.
+        // Words in the lower half of the interval are negative as signed integers. The position from the nearer end is
+        // less than 2^31, so it can be converted as a signed integer.
         let flips = [F::Bits::splat(1 << 31).bitcast(), F::Bits::splat(!(1 << 31)).bitcast()];
         let position = word.xor(word.select_by_sign(flips[0], flips[1]).to_bits()).convert_signed();
         position.add(F::splat(0.5)).mul_add(F::splat(word_mass), F::splat(self.tail))
@@ -140,8 +136,7 @@ impl<const TAIL: bool> Quantile32<TAIL> {
         }
     }
 
-    /// Converts a group of words to values, and writes the values to `out`. `method` finds the smaller tail probability
-    /// of each word's value.
+    /// Writes the values of a group of words to `out`. `method` finds the smaller tail of each word.
     #[inline(always)]
     fn values<I: SimdIsa>(
         &self,

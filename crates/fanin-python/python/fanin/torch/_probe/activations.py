@@ -26,9 +26,9 @@ FUNCTIONS: dict[Callable[..., object], str] = {
 }
 SOFTMAX = {F.softmax, torch.softmax, Tensor.softmax, torch.special.softmax}
 
-#: The range of outputs h in which an activation function is not saturated: its slope is at least 5 % of its greatest slope. The slope of
-#: tanh is 1 - h^2, and the slope of the sigmoid is h (1 - h). The functions whose names begin with "hard" have slope 0 at their bounds,
-#: so their ranges end 1e-6 inside of the bounds.
+#: `_UNSATURATED` maps activation functions to the ranges of their unsaturated outputs h. In these ranges, the slope is
+#: at least 5 % of the greatest slope. The slope of tanh is 1 - h^2. The slope of the sigmoid is h (1 - h). hardtanh and
+#: hardsigmoid have slope 0 at their bounds, so their ranges end 1e-6 inside of the bounds.
 _TANH = math.sqrt(0.95)
 _SIGMOID = (1 + _TANH) / 2
 _UNSATURATED = {
@@ -40,10 +40,10 @@ _UNSATURATED = {
 
 
 def saturated_share(name: str, output: Tensor, is_open: Tensor | None = None) -> float | None:
-    """Returns the fraction of an activation's outputs that are saturated, which means outside the range in `_UNSATURATED`.
+    """Returns the fraction of an activation function's outputs that are outside of its range in `_UNSATURATED`.
 
-    `is_open` says which outputs count. It is False for an output whose input is a masked logit, such as -inf. Returns None if the
-    activation is not in `_UNSATURATED`, or if no output counts.
+    Only outputs where `is_open` is True count. It is False where the input is a masked logit, such as -inf. Returns
+    None if the function is not in `_UNSATURATED`, or if no output counts.
     """
     if name not in _UNSATURATED or not output.numel():
         return None

@@ -1,8 +1,7 @@
 """Advice: changes of the initialization that were tried on a copy of the model, and that helped.
 
-Each change is a few rules of a recipe. `init_module` applies them to a copy of the model, and the copy is measured like the model.
-A change is meant for certain problems. It becomes advice if it solves some of these problems, or if it halves the measured value of
-each of these problems. A change that causes a new kind of problem is rejected.
+Each change is a few rules of a recipe. `init_module` applies them to a copy of the model, and the copy is measured like
+the model. A change is meant for certain problems. `_helps` decides whether the change becomes advice.
 """
 
 from __future__ import annotations
@@ -47,9 +46,8 @@ def advise(
 ) -> tuple[list[Advice], dict[str, str]]:
     """Returns the changes that helped, and the rules that make all of these changes.
 
-    Each round tries candidates in addition to the changes that have helped so far. Each candidate is measured on a new copy of the
-    model. The candidate that leaves the fewest problems is kept. So the measurement of the last kept candidate is a measurement of all
-    kept changes together.
+    Each round measures candidates together with the changes kept so far. Each candidate gets a new copy of the model. A
+    round ends after the first group in which a candidate helps. The candidate that leaves the fewest problems is kept.
     """
     found: list[Advice] = []
     rules: dict[str, str] = {}
@@ -101,7 +99,6 @@ def _measured(
             warnings.simplefilter("ignore")
             return analyze(changed, [run(changed, batch, loss, seed)])
     except (ValueError, TypeError, RuntimeError, NotImplementedError):
-        # A change cannot be tried if the model cannot be copied, or if a recipe cannot fill one of the parameters.
         return None
 
 
@@ -122,8 +119,8 @@ def _unsolved(candidate: Candidate, analysis: Analysis) -> list[Finding]:
 def _helps(candidate: Candidate, before: Analysis, after: Analysis) -> bool:
     """Returns whether a change helps.
 
-    A change helps if it solves some of the problems that it is meant for and the model then has fewer problems. A change also helps
-    if it halves the measured value of every problem that it is meant for. A change that causes a new kind of problem does not help.
+    A change never helps if it causes a new kind of problem. If it solves some problems of `candidate.solves`, the model
+    must then have fewer problems. If it solves none of them, it must more than halve the value of each.
     """
     kinds = {one.kind for one in _problems(before)}
     if any(one.kind not in kinds for one in _problems(after)):

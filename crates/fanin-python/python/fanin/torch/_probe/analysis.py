@@ -65,18 +65,19 @@ def _or_nan(value: float | None) -> float:
 
 
 def _curves(run: Run, trunk: Trunk) -> tuple[list[float], list[float]]:
-    """Returns two lists along the trunk: the mean squares of the signal from the first point to the last, and the sums of squares of
-    the gradient from the last point to the first.
+    """Returns two curves along the trunk: one of the signal, one of the gradient.
+
+    The signal's curve is of mean squares, from the first point to the last. The gradient's curve is of sums of squares,
+    from the last point to the first.
     """
     points = [run.layers[one] for one in trunk.points]
     return [one.q for one in points], [math.nan if one.backward is None else one.backward.squares for one in reversed(points)]
 
 
 def _example_curves(run: Run, trunk: Trunk) -> tuple[list[list[float]], list[list[float]]]:
-    """Returns one curve of the signal and one curve of the gradient for each input of the batch.
+    """Returns the curves of the signal and those of the gradient, one for each input of the batch. See `_curves`.
 
-    The curves of the signal are mean squares along the trunk. The curves of the gradient are sums of squares, from the last layer
-    of the trunk to the first. The lists are empty if inputs were not measured separately.
+    A list is empty if inputs were not measured separately.
     """
     points = [run.layers[one] for one in trunk.points]
     signals = [one.forward.examples for one in points]
@@ -92,7 +93,7 @@ def _example_curves(run: Run, trunk: Trunk) -> tuple[list[list[float]], list[lis
 
 
 def _add_details(found: fit.Fit, predicted: list[float], examples: list[list[float]]) -> None:
-    """Sets two fields of a fit. `theory` is the slope that theory predicts. `inputs` is the range of the slopes fitted to single inputs."""
+    """Sets `theory` and `inputs` of a fit. `predicted` is a curve, and `examples` has a curve for each input."""
     by_theory = fit.fit([predicted])
     found.theory = None if by_theory is None else by_theory.slope
     slopes = [one.slope for one in (fit.fit([curve]) for curve in examples) if one is not None]

@@ -1,6 +1,6 @@
 """Measures attention: the entropy of its probabilities, and the standard deviation of its logits.
 
-An entropy near 0 means that each query attends to a single key. The softmax is then saturated and passes no gradient on.
+An entropy near 0 means that each query attends to a single key. The gradient of the softmax is then almost 0.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from torch import Tensor
 
 from .cosines import mean_cosine
 
-#: In one call of attention, at most this many queries are measured. The measured queries are spread over inputs, heads and positions.
+#: The greatest number of queries that are measured in one call. They are spread over inputs, heads and positions.
 QUERIES = 512
 #: Logits at or below this value are taken as masked. Models mask with -inf, the least value of the dtype, or -1e4.
 MASKED = -9999.0
@@ -22,15 +22,15 @@ MASKED = -9999.0
 class Sample(NamedTuple):
     """The measurements of one call of attention."""
 
-    #: For each query, the entropy of its probabilities is divided by the entropy of equal probabilities. This is the average of the
-    #: quotients over all queries, from 0 to 1.
+    #: The entropy of a query's probabilities divided by the entropy of equal probabilities, from 0 to 1. This is the
+    #: average over all queries.
     entropy: float
     #: The standard deviation of a query's logits over the keys, averaged over all queries.
     logits: float
     #: 1 / (number of unmasked keys of a query), averaged over the queries.
     inverse_keys: float
-    #: Whether the measured function returns exactly the output of the attention. False for a softmax, which returns probabilities, and
-    #: for `multi_head_attention_forward`, which applies the output projection too.
+    #: Whether the measured function returns the output of attention itself. A softmax returns probabilities, and
+    #: `multi_head_attention_forward` also applies the output projection.
     is_whole: bool = False
     #: The mean square of the value vectors (the "value" of query, key and value).
     value_q: float | None = None
@@ -39,7 +39,7 @@ class Sample(NamedTuple):
 
 
 def of_softmax(logits: Tensor, probabilities: Tensor, args: Any, kwargs: Any) -> Sample | None:
-    """Measures the attention whose probabilities a softmax has computed. The keys are the elements of the last axis.
+    """Returns the measurements of a softmax that computes attention probabilities. The last axis is that of the keys.
 
     Returns None if the softmax is over another axis, if the tensor has fewer than three axes, or if no query has two unmasked keys.
     """

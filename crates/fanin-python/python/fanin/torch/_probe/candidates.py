@@ -15,7 +15,7 @@ from .patterns import patterns
 from .paths import Paths
 from .records import Layer, Weights
 
-#: Specs have no gain for the activation functions on the left. The gain of the function on the right is used instead.
+#: Maps activation functions without a gain in specs to the functions whose gains are used instead.
 _GAINS = {"relu6": "relu", "hardswish": "silu", "mish": "silu", "elu": "relu", "celu": "relu", "hardtanh": "tanh", "softplus": "linear"}
 
 
@@ -65,18 +65,12 @@ def _constant(value: float) -> str:
 
 
 def _rules(analysis: Analysis, names: dict[str, str]) -> dict[str, str]:
-    """Returns the rules of a recipe that give each parameter its spec. `names` maps parameters to specs.
-
-    If a pattern matches several of these parameters and no other parameter, one rule covers all of them.
-    """
+    """Returns rules of a recipe that give each parameter its spec. `names` maps parameters to specs. See `patterns`."""
     return patterns(names, {one.name: one.role[0] for one in analysis.run.weights})
 
 
 def _scaled_as_peers(analysis: Analysis, findings: list[Finding]) -> list[Candidate]:
-    """Returns a change that gives outliers the rms of their peers.
-
-    An outlier is a parameter whose rms differs from the rms of its peers: the same parameter in other blocks.
-    """
+    """Returns a change that gives the `peers.outliers` the rms of their peers, or the value of constant peers."""
     known = {one.weights.name: one for one in peers.outliers(analysis.run.weights)}
     names = {}
     for finding in findings:
@@ -91,9 +85,10 @@ def _scaled_as_peers(analysis: Analysis, findings: list[Finding]) -> list[Candid
 
 
 def _new_weights(analysis: Analysis, findings: list[Finding]) -> list[Candidate]:
-    """Returns a change that gives new random values to the weights that findings name, and sets the biases of their modules to 0.
+    """Returns a change that gives new values to the parameters of `findings`.
 
-    A parameter with one axis is filled with 1 if it is a weight, as in a norm, and with 0 if it is not.
+    A weight with several axes gets random values, and the bias of its module gets 0. A weight with one axis, such as
+    that of a norm, gets 1. Other parameters get 0.
     """
     by_name = {one.name: one for one in analysis.run.weights}
     names: dict[str, str] = {}
@@ -114,8 +109,8 @@ def _new_weights(analysis: Analysis, findings: list[Finding]) -> list[Candidate]
 def _new_spec(analysis: Analysis, weights: Weights) -> str:
     """Returns the spec for new values of a weight.
 
-    Peers are the same parameter in other blocks. If at least two peers are healthy, the spec is a normal distribution whose std is the
-    median of the rms of the healthy peers. Otherwise the spec depends on the activation function after the weight.
+    If the weight has at least two healthy peers, the values are normal. Their std is the median rms of the healthy
+    peers. Otherwise the spec depends on the activation function after the weight.
     """
     same = [one for one in peers.groups(analysis.run.weights)[weights.group] if one is not weights]
     healthy = [one for one in same if one.forward.is_finite and one.rms > 0 and not one.rows_are_equal]
@@ -126,9 +121,10 @@ def _new_spec(analysis: Analysis, weights: Weights) -> str:
 
 
 def following_activation(analysis: Analysis, layer: Layer) -> str | None:
-    """Returns the activation function that reads a layer's output, directly or through layers such as norms and dropout.
+    """Returns the activation function after a layer. Layers such as norms and dropout may be in between.
 
-    Returns None if an addition or a layer with weights reads the output first, or if no activation is among the next 7 layers.
+    Returns None if an addition or a layer with weights comes first, or if the next 7 layers include no activation
+    function.
     """
     seen = {layer.index}
     for one in analysis.run.layers[layer.index + 1 : layer.index + 8]:
@@ -142,7 +138,7 @@ def following_activation(analysis: Analysis, layer: Layer) -> str | None:
 
 
 def _spec(activation: str | None) -> str:
-    """Returns a spec with which a layer and the `activation` after it (None: no activation) keep the mean square of signals."""
+    """Returns a spec that keeps the mean square of signals across a layer and its `activation` (or None)."""
     name = _GAINS.get(activation or "linear", activation or "linear")
     if name in ("tanh", "linear", "sigmoid"):
         # tanh and the identity have slope 1 at 0, so they keep the mean square of small signals. The sigmoid has slope 1/4 at 0,
@@ -152,7 +148,7 @@ def _spec(activation: str | None) -> str:
 
 
 def _critical_gain(analysis: Analysis, findings: list[Finding]) -> list[Candidate]:
-    """Returns changes of the weights that keep the mean square of signals in all layers of a model without residual branches."""
+    """Returns changes for a model without residual branches. They keep the mean square of signals in all layers."""
     layers = [analysis.run.layers[one] for one in analysis.trunk.points]
     by_name = {one.name: one for one in analysis.run.weights}
     recurrent = {one.name: "orthogonal" for one in analysis.run.weights if one.name.endswith(".weight_hh")}

@@ -1,6 +1,7 @@
 """Draws the charts of a probe as SVG: measured and predicted values along the depth.
 
-One chart has the mean square q of each layer's output, the other the mean square p of the output's gradient.
+One chart shows q, the mean square of each layer's output. The other shows p, the mean square of the gradient with
+respect to this output.
 """
 
 from __future__ import annotations

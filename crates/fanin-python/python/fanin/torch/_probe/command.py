@@ -76,9 +76,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _limit(text: str) -> Callable[[Probe], str | None]:
-    """Parses an argument of --fail-on.
+    """Parses an argument of --fail-on, and returns a function that checks a probe.
 
-    Returns a function of a probe. If the probe exceeds the limit, the function returns a message, else None.
+    The function returns a message if the check fails, else None.
     """
     if text == "problems":
         return _problems

@@ -7,10 +7,10 @@ from torch import Tensor
 
 
 def mean_cosine(vectors: Tensor) -> float | None:
-    """Returns the mean cosine between two vectors of the same group, over all pairs and all groups. None if there is no pair.
+    """Returns the mean cosine over all pairs of vectors of the same group. None if there is no pair.
 
-    `vectors` has the shape [groups, vectors, features]. For n unit vectors u_i, the cosines of all ordered pairs add up to
-    |sum u_i|^2 - n, so pairs need not be computed one by one. A cosine with a vector that is 0 counts as 0.
+    `vectors` has the shape [groups, vectors, features]. A cosine with a vector that is 0 counts as 0. For n unit
+    vectors u_i, the cosines of all ordered pairs add up to |sum u_i|^2 - n, so pairs need not be computed one by one.
     """
     groups, count, features = vectors.shape
     if count < 2 or not groups or not features:
@@ -26,7 +26,7 @@ def mean_cosine(vectors: Tensor) -> float | None:
 
 
 def of_inputs(tensor: Tensor, batch: int | None) -> float | None:
-    """Returns the mean cosine between a layer's outputs for the inputs of a batch. None if the first axis is not the batch axis."""
+    """Returns the mean cosine between a layer's outputs for two inputs. None if axis 0 is not the batch axis."""
     if not batch or tensor.dim() < 2 or tensor.shape[0] != batch:
         return None
     return mean_cosine(tensor.reshape(1, batch, -1))

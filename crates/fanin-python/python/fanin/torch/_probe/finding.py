@@ -5,26 +5,26 @@ from __future__ import annotations
 import dataclasses
 import math
 
-#: A signal vanishes or explodes if the logarithm of its mean square changes by more than this limit along the whole depth. A
-#: gradient vanishes or explodes if the logarithm of its sum of squares changes by more than this limit. In mean-field theory, the
-#: limit is 6 depth scales: over one depth scale, the squares change by a factor of e.
+#: The signal vanishes or explodes if the logarithm of its mean square changes by more than this limit along the depth.
+#: The same limit applies to the logarithm of the sum of squares of the gradient. In mean-field theory, the limit is 6
+#: depth scales: over one depth scale, the squares change by a factor of e.
 LOG_CHANGE = 6.0
-#: The limit that replaces `LOG_CHANGE` for models with norms. This limit is higher, because batch norm makes the gradient of a relu
-#: network grow by the factor pi / (pi - 1) in each layer. The limit is the logarithm of the growth over 50 such layers. Healthy
-#: models of timm reach at most the growth over 31 such layers.
+#: The limit that replaces `LOG_CHANGE` for models with norms. Batch norm makes the gradient of a relu network grow by
+#: the factor pi / (pi - 1) in each layer. The limit is the logarithm of the growth over 50 layers. Healthy models of
+#: timm reach at most the growth over 31 layers.
 LOG_CHANGE_WITH_NORMS = 50 * math.log(math.pi / (math.pi - 1))
 #: An activation is a problem if the fraction of dead units is at least DEAD, or the fraction of saturated values at least SATURATED.
 DEAD, SATURATED = 0.9, 0.5
-#: Attention is a problem if the entropy of its probabilities, divided by the entropy of equal probabilities, is below this limit.
+#: Attention is a problem if the entropy of its probabilities is below this fraction of the largest possible entropy.
 ENTROPY = 0.2
-#: The loss of a classifier is a problem if it exceeds ln(classes) by more than EXCESS_LOSS and its logits have a standard deviation
-#: above LOGITS. Gaussian logits of standard deviation s raise the loss by s^2 / 2. The second condition exempts models whose output
-#: layer is tied to the embedding, such as Gemma: in these, one large logit, that of the input token, raises the
-#: loss by more than EXCESS_LOSS.
+#: The loss of a classifier is a problem if two conditions hold: it exceeds ln(classes) by more than EXCESS_LOSS, and
+#: the standard deviation of its logits is above LOGITS. Gaussian logits of standard deviation s raise the loss by
+#: s^2 / 2. The second condition exempts models whose output layer is tied to the embedding, such as Gemma. There, a
+#: single large logit raises the loss: the logit of the input token.
 EXCESS_LOSS, LOGITS = 3.0, 2.0
-#: A layer with weights is a problem if, for an input of mean square 1, the mean square of the layer's output is above this limit.
+#: A layer with weights is a problem if it multiplies the mean square of the signal by more than this limit.
 GAIN = 30.0
-#: The running statistics of a batch norm are a problem if the variance of the norm's output is more than STATISTICS * weight^2.
+#: The running statistics of a batch norm are a problem if the variance of its output is above STATISTICS * weight^2.
 STATISTICS = 100.0
 #: The inputs of the model are a problem if their mean square is above this limit.
 INPUT = 1000.0

@@ -39,10 +39,9 @@ def find(run: Run, trunk: Trunk, forward: Fit | None, backward: Fit | None) -> l
 
 
 def _not_finite(run: Run) -> list[Finding]:
-    """Finds NaN and infinite values.
+    """Finds NaN and infinite values in the parameters, else in the outputs, else in the gradients.
 
-    If parameters have such values, all of these parameters are reported. Otherwise the first layer whose output has such values is
-    reported. If no output has such values, the last layer whose gradient has such values is reported.
+    All such parameters are reported, but only the first layer with such an output, or the last with such a gradient.
     """
     found = []
     for weights in run.weights:

@@ -1,4 +1,7 @@
-"""Fits the slope of a curve along a model's depth: the mean change of the curve's logarithm from one layer or block to the next."""
+"""Fits the slope of a curve along a model's depth.
+
+The slope is the mean change of the curve's logarithm from one layer or block to the next.
+"""
 
 from __future__ import annotations
 
@@ -18,12 +21,15 @@ def student_t(degrees: int) -> float:
 
 @dataclasses.dataclass
 class Fit:
-    """The slope of the signal or of the gradient along the depth of a model: the mean change from layer to layer (or block to block).
+    """The slope of the signal or of the gradient along the depth of a model.
 
-    For the signal, a change is that of ln q from a layer to the next one. q is the mean square of the layer's output. For the
-    gradient, a change is that of ln P from a layer to the one before it. P is the sum of squares of the gradient with
-    respect to the output. The mean square p of this gradient is not used, because p also changes where feature maps become smaller.
-    Between layers with equally many output values, P and p change by the same factor.
+    The slope is the mean change of a logarithm from one layer or block to the next. For the signal, this is the
+    logarithm of q, the mean square of a layer's output. For the gradient, it is the logarithm of P, the sum of squares
+    of the gradient with respect to a layer's output. The changes of ln P are counted backwards, from each layer to the
+    layer before it.
+
+    The mean square p of the gradient is not used, because p also changes where feature maps become smaller. Between
+    layers with equally many output values, P and p change by the same factor.
 
     If the changes are independent and have the same normal distribution, their mean is the maximum likelihood estimate.
     """
@@ -50,9 +56,9 @@ class Fit:
 
 
 def fit(curves: Sequence[Sequence[float]]) -> Fit | None:
-    """Returns the slope of the logarithm of `curves`, which has one curve for each seed.
+    """Returns the slope of the logarithm of a curve. `curves` has the measured curve of each seed.
 
-    Returns None if any value is 0, negative or not finite, or if a curve has fewer than two values.
+    Returns None if any value is 0, negative or not finite, or if the curves have fewer than two values.
     """
     depth = len(curves[0])
     if depth < 2 or not all(0 < value < math.inf for curve in curves for value in curve):

@@ -1,7 +1,7 @@
-"""Formats a probe as an HTML page: one file that contains its style sheet and script, so that it can be opened offline.
+"""Formats a probe as an HTML page: one file that can be opened offline.
 
-Names in a model may contain any text, so they are escaped. The page's content security policy allows only its own script and style
-sheet, and forbids the page to load anything.
+The file contains its style sheet and script. Its content security policy allows only these two, and forbids the page to
+load anything. Names in a model may contain any text, so they are escaped.
 """
 
 from __future__ import annotations

@@ -29,10 +29,10 @@ class Paths:
         return frozenset(self.with_parameters(self._run.layers[one.branch]).module for one in self._run.residuals)
 
     def with_parameters(self, layer: Layer) -> Layer:
-        """Returns the first layer with parameters among `layer`, its first source, the first source of that source, and so on.
+        """Returns the nearest layer with parameters: `layer` itself or a layer before it.
 
-        If the output of `layer` is wrong, the parameters of the returned layer must be changed. If no such layer is found, returns
-        `layer`.
+        The search goes from each layer to its first source. If it finds no layer with parameters, returns `layer`. If
+        the output of `layer` is wrong, the parameters of the returned layer must be changed.
         """
         current = layer
         while True:
@@ -55,10 +55,10 @@ class Paths:
         return self._run.first_names.get(f"{layer.module}.weight" if layer.module else "weight")
 
     def source_of_zeros(self, layer: Layer) -> Layer:
-        """Returns the layer at which a signal becomes 0: `layer` or an earlier layer. The output of `layer` must be 0.
+        """Returns the layer at which the signal becomes 0: `layer` or an earlier layer.
 
-        The search goes backwards from `layer`, each time to a source whose output is 0. The search ends at a layer without such a
-        source.
+        The search goes backwards from `layer`, each time to a source whose output is 0. It ends at a layer without such
+        a source.
         """
         while True:
             zero = next((self._run.layers[one] for one in layer.sources if self._run.layers[one].q == 0), None)
@@ -91,8 +91,8 @@ class Paths:
     def is_normalized(self, layer: Layer) -> bool:
         """Returns whether only norms use the output of a layer. The scale of the output then has no effect.
 
-        Dropout, layers that return their input unchanged, and layers with the role "container", "other" or "tensor" do not count as
-        uses. The layers that use their outputs are checked in their place.
+        Some layers are skipped: dropout, layers that return their input unchanged, and layers with the role
+        "container", "other" or "tensor". The layers that use their outputs are checked in their place.
         """
         pending, found = list(self._consumers.get(layer.index, ())), False
         while pending:
@@ -106,9 +106,9 @@ class Paths:
         return found
 
     def is_gate(self, layer: Layer) -> bool:
-        """Returns whether a layer's output is used only to compute gates: every path from the layer goes through a sigmoid.
+        """Returns whether a layer's output is used only for gates: every path from the layer goes through a sigmoid.
 
-        The sigmoids bound the effect of the output. Between the layer and the sigmoids there may be weights and activations, as in
+        The sigmoid bounds the effect of the output. Weights and activations may come before the sigmoid, as in
         squeeze-and-excite blocks.
         """
         pending, found = list(self._consumers.get(layer.index, ())), False

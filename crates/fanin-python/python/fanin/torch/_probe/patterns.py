@@ -6,14 +6,15 @@ import fnmatch
 
 
 def patterns(specs: dict[str, str], every: dict[str, str]) -> dict[str, str]:
-    """Returns rules, as a dict from patterns to specs. The rules give each parameter in `specs` its spec, and match no other parameter.
+    """Returns rules of a recipe that set exactly the parameters in `specs`: a dict from patterns to specs.
 
     Parameters
     ----------
     specs
-        The names of the parameters to change, and their specs.
+        Maps the name of each parameter to change to its spec.
     every
-        Maps the name of each parameter of the model to a pattern that matches the same parameter in all blocks.
+        Maps the name of each parameter of the model to a pattern, such as h.*.mlp.weight. The pattern matches the same
+        parameter in all blocks.
     """
     left = dict(specs)
     rules: dict[str, str] = {}
@@ -32,9 +33,10 @@ def patterns(specs: dict[str, str], every: dict[str, str]) -> dict[str, str]:
 
 
 def recipe(rules: dict[str, str], names: list[str]) -> str:
-    """Returns a recipe with these rules and a last rule `"*" = "copy"`, which keeps the values of all other tensors in `names`.
+    """Returns a recipe with these rules and a last rule `"*" = "copy"`.
 
-    The last rule is left out if the other rules match all tensors, because a rule that is never used is an error.
+    The last rule keeps the values of all other tensors in `names`. If there are no others, it is left out, because an
+    unused rule is an error.
     """
     matched = (any(fnmatch.fnmatchcase(name, pattern) for pattern in rules) for name in names)
     every = rules if rules and all(matched) else {**rules, "*": "copy"}

@@ -15,10 +15,9 @@ from torch import nn
 from .._measure import plain_name
 from .records import Weights
 
-#: A parameter is reported if its rms differs from the median rms of its nearest peers by more than this factor. In models that scale
-#: weights by 1/sqrt(layer), the rms of the first layer is 1.73 times this median, which must not be reported. If fan_in and fan_out are
-#: swapped in a layer whose output is 4 times as wide as its input, the rms and the median differ by a factor of 2, which must be
-#: reported.
+#: A parameter is reported if its rms differs from the median rms of its nearest peers by more than this factor. The
+#: value is between two known factors. Weights scaled by 1/sqrt(layer) are correct: the rms of the first layer is 1.73
+#: times the median. Swapped fans are an error: if a layer's output is 4 times as wide as its input, the factor is 2.
 FACTOR = 1.8
 #: A parameter is compared with at most this many peers: those nearest to it in order of depth.
 NEAREST = 3
@@ -28,8 +27,8 @@ class Outlier(NamedTuple):
     """A parameter that differs from its peers."""
 
     weights: Weights
-    #: The rms that `weights` should have: the median rms of the nearest peers. If the rms depends on the fans, the rms of
-    #: each peer is first converted to the fans of `weights`.
+    #: The expected rms: the median rms of the nearest peers. If the rms depends on the fans, each peer's rms is first
+    #: converted to the fans of `weights`.
     expected: float
     #: The nearest peers.
     peers: list[Weights]
@@ -41,12 +40,14 @@ class Outlier(NamedTuple):
 
 
 def roles(model: nn.Module) -> dict[str, tuple[str, str]]:
-    """Returns the role of each parameter: a pattern that matches the names of its peers, and the class of its module.
+    """Returns the role of each parameter: a name pattern that matches its peers, and the class of its module.
 
-    The pattern is the parameter's name with "*" in place of each block's index. The weight h.3.mlp.weight has the pattern
-    h.*.mlp.weight, and layer2.0.bn1.weight of a ResNet has layer*.*.bn1.weight. An index is replaced if the parent module has at
-    least three children of the same class, or if the parent's name ends with a number: layer2 is the parent in layer2.0. So the
-    convolution and the norm in a small torch.nn.Sequential are not peers.
+    The pattern is the parameter's name with "*" in place of each block index. For example, h.3.mlp.weight has the
+    pattern h.*.mlp.weight, and layer2.0.bn1.weight of a ResNet has layer*.*.bn1.weight.
+
+    An index is replaced in two cases. Either the parent module has at least three children of the class of the indexed
+    module, or the name of the parent is a word and a number, such as layer2. In a small torch.nn.Sequential, neither is
+    true. So its convolution and its norm are not peers.
     """
     modules = {plain_name(name): module for name, module in model.named_modules()}
     classes: dict[str, list[str]] = {}
@@ -82,15 +83,16 @@ def groups(weights: list[Weights]) -> dict[tuple[str, str, tuple[int, ...]], lis
 
 
 def outliers(weights: list[Weights]) -> list[Outlier]:
-    """Returns the parameters whose rms differs from the median of their nearest peers by more than `FACTOR`.
+    """Returns the parameters whose rms differs from the median rms of their nearest peers by more than `FACTOR`.
 
-    A parameter is compared with peers of the same role and shape. If there are fewer than two such peers, as in the stages of a ResNet,
-    it is compared with peers of other shapes. The first and the last layer are not compared with peers of other shapes, because they
-    often differ from the other layers.
+    A parameter is compared with peers of the same role and shape. If there are fewer than two, as in the stages of a
+    ResNet, it is compared with peers of all shapes. At least three such peers are needed. The first and the last layer
+    are not compared with other shapes, because they often differ from the other layers.
 
-    Each comparison is made three times, with different assumptions about the rms: that it does not depend on the fans, that it is
-    proportional to 1/sqrt(fan_in), or that it is proportional to 1/sqrt(fan_out). A parameter is only returned if it differs in all
-    three comparisons.
+    A weight is compared under three assumptions: its rms does not depend on the fans, is proportional to
+    1/sqrt(fan_in), or is proportional to 1/sqrt(fan_out). It is returned only if it differs under all three
+    assumptions, and is larger under all or smaller under all. For biases, the third assumption is left out. Parameters
+    without fans, such as those of norms, are compared directly.
     """
     fans = {one.module: one.shape for one in weights if one.name.endswith("weight") and len(one.shape) > 1}
     order = {one.name: index for index, one in enumerate(weights)}
@@ -124,14 +126,14 @@ def _nearest(index: int, members: list[Weights]) -> list[Weights]:
 
 
 def _outlier(one: Weights, peers: list[Weights], fans: dict[str, tuple[int, ...]]) -> Outlier | None:
-    """Returns an outlier if the parameter `one` differs from its peers while most of the peers agree with each other, else None."""
+    """Returns an outlier if `one` differs from its peers and most of these agree with each other, else None."""
     if not peers or not all(math.isfinite(other.rms) for other in (one, *peers)):
         return None
-    # The last normalization layer of a block often has the weight 0 if the block has a shortcut, and 1 if it has none.
+    # The last norm of a block often has the weight 0. In a block without a shortcut, the weight 1 is correct.
     if one.constant and one.forward.mean == 1 and not any(other.rms for other in peers):
         return None
-    # The rms of n normal values has a relative standard deviation of 1/sqrt(2 n). For small n, an rms far from its mean is more
-    # frequent than this standard deviation suggests, so the limit has a term in 1/n.
+    # The rms of n normal values has a relative standard deviation of 1/sqrt(2 n). For small n, large deviations are
+    # more frequent than this suggests. So the limit also has a term in 1/n.
     count = max(1, one.forward.count)
     limit = FACTOR * (1 + 2 / math.sqrt(2 * count) + 16 / count)
     scales = [_scales(other, fans) for other in (one, *peers)]
@@ -155,10 +157,10 @@ def _is_near(rms: float, expected: float, limit: float) -> bool:
 
 
 def _scales(one: Weights, fans: dict[str, tuple[int, ...]]) -> list[float]:
-    """Returns 1, sqrt(fan_in) and, for weights, sqrt(fan_out) of a parameter.
+    """Returns 1, sqrt(fan_in) and, for weights, sqrt(fan_out).
 
-    Initializers have an rms that is constant, or proportional to 1/sqrt(fan_in) or 1/sqrt(fan_out). So the rms times one of these
-    numbers is equal for peers of different shapes.
+    Initializers make the rms constant, or proportional to 1/sqrt(fan_in) or 1/sqrt(fan_out). The rms times the matching
+    number is then equal for peers of all shapes.
     """
     shape = one.shape if len(one.shape) > 1 else fans.get(one.module, ())
     if len(shape) < 2:

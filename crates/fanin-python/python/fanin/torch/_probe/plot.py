@@ -11,9 +11,10 @@ if TYPE_CHECKING:
 
 
 def plot(probe: Probe, axes: Any = None) -> Any:
-    """Draws two curves along the depth, and returns the pair of matplotlib axes.
+    """Draws two panels, and returns their matplotlib axes.
 
-    The first curve is the mean square q of the signal. The second curve is the mean square p of the gradient.
+    The first panel shows the mean square q of the signal along the depth. The second panel shows the mean square p of
+    the gradient. Each panel has a measured curve and the curve that mean-field theory predicts.
     """
     if axes is None:
         try:

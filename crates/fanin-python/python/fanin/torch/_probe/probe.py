@@ -24,39 +24,44 @@ def probe(
     seed: int = 0,
     advise: bool = True,
 ) -> Probe:
-    """Measures how signals and gradients change along the depth of a model, and says what to change if they vanish or explode.
+    """Measures how signals and gradients change along the depth of a model, and says what to change.
 
-    The model runs forward and backward once. For each module, in order of execution, the mean square q of its output and the mean
-    square p of the gradient of its output are measured. `Probe` lists the other measurements. Two slopes say how fast signal and
-    gradient change along the depth, and mean-field theory predicts both. Findings say in words what is wrong and where. For each
+    The model runs forward and backward once for each seed. Two values of each module are measured, in order of
+    execution: the mean square q of its output, and the mean square p of the gradient of its output. `Probe` lists the
+    other measurements. The slopes `forward` and `backward` say how fast the signal and the gradient change along the
+    depth. Mean-field theory predicts both slopes.
+
+    Findings say in words what is wrong and where, for example that the gradient vanishes or explodes. If there is a
     problem, changes of the initialization are tried on copies of the model, and each copy is measured.
 
-    Afterwards the model is as it was before, bit for bit: parameters, gradients, buffers, training mode, attributes and hooks of
-    its modules. The batch and the states of the generators of torch, NumPy and Python are also as before. The model runs in the mode
-    that it is in, which is training mode for a new model. Compiled functions (torch.compile) run in eager mode.
+    Afterwards the model is as it was before, bit for bit: parameters, gradients, buffers, training mode, attributes and
+    hooks of its modules. The batch and the states of the generators of torch, NumPy and Python are also as before. The
+    model runs in its current mode. A new model is in training mode. Compiled functions (torch.compile) run in eager
+    mode.
 
-    The memory that the measurements need grows with the number of modules, not with the number of elements of their outputs.
+    The memory for the measurements grows with the number of modules, not with the number of elements of their outputs.
 
     Parameters
     ----------
     model
         The model, or a function that builds it. A model in DataParallel, DDP or torch.compile is unwrapped.
     batch
-        The input of the model: a mapping is passed as keywords, a tuple or list as arguments, anything else as one argument. With
-        a `loss`, this is a pair of inputs and targets. Cosines between inputs need at least 2 inputs, and 16 are better.
+        The input of the model. A mapping is passed as keyword arguments, and a tuple or list as positional arguments.
+        Anything else is passed as one argument. With a `loss`, `batch` is a pair of inputs and targets. Cosines between
+        inputs need at least 2 inputs, and 16 are better.
     loss
-        A function of the model's output and the targets, such as torch.nn.functional.cross_entropy. By default, the loss that the
-        model returns is used. If the model returns no loss, a random projection of its output is used. The gradient of the output
-        then has independent standard normal values, so p is about 1 at the output.
+        A function of the model's output and the targets, such as torch.nn.functional.cross_entropy. By default, the
+        loss that the model returns is used. If the model returns no loss, a random projection of its output is used.
+        The gradient of the output then has independent standard normal values, so p is about 1 at the output.
     seeds
-        The number of models to build and measure, at least 1. They use the seeds `seed`, `seed + 1`, ... of torch.manual_seed. For
-        more than one, `model` must be a function. The confidence intervals of the slopes then come from the slopes of
-        the seeds.
+        The number of models to build and measure, at least 1. Their seeds for torch.manual_seed are `seed`, `seed + 1`,
+        and so on. For more than one model, `model` must be a function. The confidence intervals of the slopes then come
+        from the slopes of the seeds.
     seed
         The first seed. It is used for building the model, for dropout and for the random projection.
     advise
-        Whether to try changes on copies of the model if there is a problem. Each trial needs a copy, and a forward and a backward
-        pass. At most 10 changes are tried.
+        Whether to try changes on copies of the model if there is a problem. Each trial needs a copy, a forward pass and
+        a backward pass. At most 10 changes are tried.
 
     Returns
     -------
@@ -66,9 +71,14 @@ def probe(
     Raises
     ------
     TypeError
-        If `model` does not build a module, if `batch` is an iterator or a NumPy array, or if `seed` is not an integer.
+        If `model` does not build a module, if `batch` is an iterator or a NumPy array, if `loss` is not a function, or
+        if `seed` is not an integer.
     ValueError
-        If `seeds` is not a positive integer, if the model returns no floating-point tensor, or if the loss is not one value.
+        If `seeds` is not a positive integer, or is more than 1 and `model` is a module. If `loss` is given and `batch`
+        is not a pair. If the model returns no floating-point tensor, or if the loss is not one value. If a parameter is
+        lazy or on the meta device. If the layers of the model differ between seeds.
+    RuntimeError
+        If the forward pass of the model writes to a parameter.
 
     Examples
     --------

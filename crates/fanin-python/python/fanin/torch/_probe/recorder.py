@@ -1,9 +1,9 @@
-"""The class `Recorder`, which records and measures the layers of a model while the model runs.
+"""The class `Recorder`, which measures the layers of a model while the model runs.
 
-A layer is one call of a module, or one call of a function in the `forward` of a module: an activation function, an addition or an
-attention function. Hooks report calls of modules, and a `TorchFunctionMode` reports calls of functions. Each output is measured as soon
-as it is computed, so later in-place operations do not change the measurement. The recorder refers to tensors by weak references, so it
-keeps no tensor alive.
+A layer is one call of a module. Calls of some functions in the `forward` of a module are layers too: activation
+functions, additions, attention functions and norms. Hooks report the calls of modules. A `TorchFunctionMode` reports
+the calls of functions. Each output is measured at once, before in-place operations can change it. The recorder keeps
+only weak references to tensors, so they can be freed.
 """
 
 from __future__ import annotations
@@ -29,7 +29,9 @@ _MHA = F.multi_head_attention_forward
 
 
 class Recorder(TorchFunctionMode):
-    """A context manager. While a model runs in its `with` block, it records layers, residual additions and attention.
+    """A context manager that records layers, residual additions, attention and recurrent layers.
+
+    It records the model that runs in its `with` block.
 
     Parameters
     ----------
@@ -46,7 +48,7 @@ class Recorder(TorchFunctionMode):
         self.recurrences: list[Recurrence] = []
         #: For each tensor that is the output of a layer: the index of the layer, and the tensor's version when it was measured.
         self._measured = WeakTensorKeyDictionary()
-        #: For each tensor: the indices of the layers from whose outputs it was computed, with no other recorded layer in between.
+        #: For each tensor: the indices of the nearest recorded layers from which it was computed.
         self._origins = WeakTensorKeyDictionary()
         self._frames: list[Call] = []
         self._labels: dict[str, int] = {}
@@ -138,8 +140,8 @@ class Recorder(TorchFunctionMode):
         elif func in activations.FUNCTIONS and self._frames:
             self._record_activation(activations.FUNCTIONS[func], args, kwargs, result)
         elif func in _NORMS and self._frames and next(self._frames[-1].module.children(), None) is not None:
-            # Here, a module that has submodules calls a normalization function itself. An example is timm's BatchNormAct2d, which
-            # then calls an activation module.
+            # Only norms in modules with submodules, such as timm's BatchNormAct2d, are recorded here. A module without
+            # submodules, such as nn.LayerNorm, is recorded as a whole.
             self._append_function("norm", "norm", result).facts |= facts_of(self._frames[-1].module, [])
         elif func in activations.SOFTMAX and tensors:
             self._record_attention(attention.of_softmax(tensors[0], result, args, kwargs), result)
@@ -147,11 +149,10 @@ class Recorder(TorchFunctionMode):
             self._record_attention(attention.of_dot_product(args, kwargs), result)
 
     def _operands(self, args: Any) -> tuple[int, int] | None:
-        """Returns the layers of the two operands of an addition.
+        """Returns the layers of the two operands of an addition, as indices.
 
-        Returns None unless both operands have the same shape with at least two axes and were computed from recorded layers. An
-        operand that is not a layer's output is recorded as a layer now, before the addition, because an in-place addition would
-        overwrite the operand.
+        Returns None unless the operands have the same shape, at least two axes, and were computed from recorded layers.
+        An operand that is not yet a layer is recorded now, because an in-place addition overwrites it.
         """
         if len(args) != 2 or not all(isinstance(one, Tensor) and one.is_floating_point() for one in args):
             return None
@@ -182,8 +183,8 @@ class Recorder(TorchFunctionMode):
         layer = self._append_function(name, "activation", result)
         layer.activation = name
         source = args[0] if args else kwargs.get("input")
-        # Logits at or below MASKED are masked, and are left out. If the activation ran in place, `source` is its output, which is
-        # above MASKED everywhere. No value is then left out.
+        # Masked logits, which are at or below MASKED, do not count. After an in-place activation, `source` is the
+        # output. All values then count.
         is_open = source.detach() > attention.MASKED if isinstance(source, Tensor) and source.shape == result.shape else None
         layer.saturated = activations.saturated_share(name, result, is_open)
         if name == "leaky_relu":
@@ -247,10 +248,7 @@ class Recorder(TorchFunctionMode):
             layer.backward = measured
 
     def share_gradients(self) -> None:
-        """Copies gradients: a layer that returns the output of another layer unchanged gets the gradient of that other layer.
-
-        To be called after the backward pass.
-        """
+        """Copies gradients to layers that return another layer's output unchanged. Call it after the backward pass."""
         for layer in self.layers:
             if layer.alias is not None:
                 layer.backward = self.layers[layer.alias].backward
@@ -298,7 +296,7 @@ class Recorder(TorchFunctionMode):
         return index if alias is None else alias
 
     def _path(self, index: int) -> list[int]:
-        """Returns the indices of a layer, of its first source, of the first source of that source, and so on: at most 200."""
+        """Returns at most 200 indices: a layer, its first source, the first source of that source, and so on."""
         path = [index]
         while self._sources(path[-1]) and len(path) < 200:
             path.append(self._sources(path[-1])[0])

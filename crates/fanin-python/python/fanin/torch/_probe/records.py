@@ -22,9 +22,9 @@ class Layer:
     module: str
     #: The class of the module, or the name of the function.
     kind: str
-    #: "weight" (a linear layer or a convolution), "embedding", "norm", "activation", "attention", "add", "dropout", "container" (a
-    #: module that contains modules, or a module without parameters that returns its input unchanged), "input", "tensor" (an operand of
-    #: an addition), or "other".
+    #: "weight" (a linear layer or a convolution), "embedding", "norm", "activation", "attention", "add", "dropout",
+    #: "container", "input" (an input of the model), "tensor" (an operand of an addition), or "other". A container is a
+    #: module with submodules, or a module without parameters that returns its input unchanged.
     role: str
     #: The shape of the output.
     shape: tuple[int, ...]
@@ -62,7 +62,7 @@ class Layer:
 
     @property
     def p(self) -> float | None:
-        """The mean square of the gradient of the loss with respect to the output, or None if no gradient was recorded."""
+        """The mean square of the gradient with respect to the output. None if no gradient was recorded."""
         return None if self.backward is None else self.backward.q
 
     @property
@@ -91,8 +91,8 @@ class Attention:
 
     #: The name of the module that computes the attention.
     module: str
-    #: For each query, the entropy of its probabilities is divided by the entropy of equal probabilities. This is the average of the
-    #: quotients over all queries, from 0 to 1.
+    #: The entropy of a query's probabilities divided by the entropy of equal probabilities, from 0 to 1. It is averaged
+    #: over all queries.
     entropy: float
     #: The standard deviation of a query's logits over the keys, averaged over all queries.
     logits: float
@@ -112,7 +112,8 @@ class Recurrence:
     layer: int
     #: The number of time steps that were measured.
     steps: int
-    #: The change of ln p from a time step to the step before, where p is the mean square of the gradient of the recurrent state.
+    #: The mean change of ln p from a time step to the step before it. p is the mean square of the recurrent state's
+    #: gradient.
     gradient: float
 
 
@@ -133,8 +134,8 @@ class Weights:
     #: Whether all slices along the first axis are equal.
     rows_are_equal: bool = False
     requires_grad: bool = True
-    #: A pattern that matches the names of the corresponding parameters of all blocks, and the class of the modules that have these
-    #: parameters: see `peers.roles`.
+    #: A pattern that matches the parameter's name in every block, such as "h.*.mlp.weight", and the name of the
+    #: module's class: see `peers.roles`.
     role: tuple[str, str] = ("", "")
 
     @property
@@ -152,7 +153,10 @@ class Weights:
 
     @property
     def ratio(self) -> float | None:
-        """The rms of the gradient divided by the rms of the values. None without a gradient, or if all values are 0."""
+        """The rms of the gradient divided by the rms of the values.
+
+        None without a gradient, or if the rms of the values is 0 or not finite.
+        """
         if self.gradient is None or not self.rms > 0 or not math.isfinite(self.rms):
             return None
         return self.gradient.rms / self.rms

@@ -17,11 +17,11 @@ STEPS, INPUTS = 64, 8
 
 
 def measure(module: nn.RNNBase, name: str, inputs: list[Tensor]) -> list[Recurrence]:
-    """Returns one measurement for each layer of a recurrent module. In a bidirectional module, only the first layer is measured.
+    """Measures each layer of a recurrent module. In a bidirectional module, only the first layer is measured.
 
-    A measurement is made of gradients: a random projection of the last state is differentiated with respect to the state after each
-    step. So the measurement does not depend on the rest of the model or on the loss. Packed sequences and modules with `proj_size` are
-    not measured.
+    The backward pass of a layer starts from a random projection of its last state. So the result does not depend on the
+    loss or on later layers. Packed or unbatched sequences, fewer than 3 steps, and modules with `proj_size` are not
+    measured.
     """
     if not inputs or inputs[0].dim() != 3 or module.proj_size:
         return []
@@ -38,16 +38,16 @@ def measure(module: nn.RNNBase, name: str, inputs: list[Tensor]) -> list[Recurre
         slope = math.log(max(first, 1e-300) / last) / (len(gradients) - 1)
         found.append(Recurrence(name, layer, len(gradients), slope))
         signal = signal.detach()
-        # In a bidirectional module, the next layer cannot be measured: it also reads the backward direction, which is not computed here.
+        # The next layer of a bidirectional module also reads the backward direction, which is not computed here.
         if module.bidirectional:
             break
     return found
 
 
 def _steps(module: nn.RNNBase, layer: int, signal: Tensor) -> tuple[Tensor, list[float]]:
-    """Returns the hidden states after all time steps as one tensor, and for each step the mean square of the state's gradient.
+    """Returns the hidden states of all time steps, and the mean square of each state's gradient.
 
-    An LSTM has a hidden state and a cell state. For an LSTM, the mean squares of the gradients of the two states are added.
+    For an LSTM, the mean squares for the hidden state and the cell state are added.
     """
     names = (f"{kind}_l{layer}" for kind in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"))
     weights = [getattr(module, one).detach().double() for one in names if hasattr(module, one)]

@@ -33,16 +33,17 @@ class Probe:
     _analysis: Analysis
     #: Changes of the initialization that were tried on a copy of the model, and that helped.
     advice: list[Advice] = dataclasses.field(default_factory=list)
-    #: The rules of a recipe that make all changes of `advice`: a dict from patterns of parameter names to specs.
+    #: All changes of `advice` as rules of one recipe. The dict maps patterns of parameter names to specs.
     rules: dict[str, str] = dataclasses.field(default_factory=dict)
 
     @property
     def layers(self) -> list[Layer]:
-        """The layers in order of execution: calls of modules and, between them, activation, addition and attention functions.
+        """The layers in order of execution.
 
-        A layer has `name`, `kind`, `shape`, `q` (mean square of the output), `p` (mean square of the output's gradient),
-        `forward.mean`, `dead`, `saturated`, `cosine_inputs` and `cosine_tokens`. Mean-field theory predicts `theory_q`, `theory_p`
-        and `local_q`.
+        A layer is one call of a module, or of an activation, addition or attention function. Each layer has `name`,
+        `kind`, `shape`, `q` (mean square of the output), `p` (mean square of the output's gradient), `forward.mean`,
+        `dead`, `saturated`, `cosine_inputs` and `cosine_tokens`. The fields `theory_q`, `theory_p` and `local_q` are
+        predictions of mean-field theory.
         """
         return [one for one in self._analysis.run.layers if one.role != "tensor"]
 
@@ -68,9 +69,10 @@ class Probe:
 
     @property
     def recurrences(self) -> list[Recurrence]:
-        """The layers of torch.nn.RNN, LSTM and GRU, with `gradient`: the change of ln p from a time step to the step before.
+        """The measured layers of torch.nn.RNN, LSTM and GRU.
 
-        p is the mean square of the gradient of the layer's recurrent state.
+        Each has `gradient`, the mean change of ln p from a time step to the step before it. p is the mean square of the
+        gradient of the layer's recurrent state.
         """
         return self._analysis.run.recurrences
 
@@ -81,18 +83,18 @@ class Probe:
 
     @property
     def forward(self) -> Fit | None:
-        """The mean change of ln q from a layer or block to the next one. q is the mean square of the output.
+        """The slope of ln q along `trunk`: the mean change from one layer or block to the next one.
 
-        None if q of any layer or block is 0 or not finite, or if there are fewer than two layers or blocks.
+        q is the mean square of the output. None if any q is 0 or not finite, or if `trunk` has fewer than two elements.
         """
         return self._analysis.forward
 
     @property
     def backward(self) -> Fit | None:
-        """The mean change of ln P from a layer or block to the one before it.
+        """The slope of ln P along `trunk`: the mean change from one layer or block to the one before it.
 
-        P is the sum of squares of the gradient with respect to the output of the layer or block. None if any P is 0, not finite or
-        missing, or if there are fewer than two layers or blocks.
+        P is the sum of squares of the gradient with respect to the output. None if any P is 0, not finite or missing,
+        or if `trunk` has fewer than two elements.
         """
         return self._analysis.backward
 
@@ -117,7 +119,7 @@ class Probe:
 
     @property
     def logits_std(self) -> float | None:
-        """The standard deviation of a prediction's logits over the classes, averaged over the predictions.
+        """The standard deviation of the logits over the classes, averaged over all predictions.
 
         None unless the model is a classifier whose integer targets are known.
         """

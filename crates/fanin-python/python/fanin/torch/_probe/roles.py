@@ -34,9 +34,10 @@ def is_norm(module: nn.Module) -> bool:
 
 
 def written_out_activation(module: nn.Module) -> str | None:
-    """Returns the name of the activation function that a module computes in several steps. None if the module is not of this kind.
+    """Returns the activation function that the name of a module's class contains, such as "gelu", or None.
 
-    An example is NewGELUActivation of transformers. Its steps are not recorded as layers of their own.
+    Such a module may compute the function in several steps, as NewGELUActivation of transformers does. The steps are
+    not recorded as layers. Returns None for modules with parameters or submodules.
     """
     if any(True for _ in module.children()) or own_parameters(module):
         return None
@@ -58,9 +59,10 @@ def role_of(module: nn.Module) -> str:
 
 
 def unit_axis_of(module: nn.Module | None, output: Tensor, inherited: int | None) -> int:
-    """Returns the axis of the units in a module's output: 1 for the channels of convolutions, else -1 for the features.
+    """Returns the axis of the units in a module's output: 1 for channels, as in convolutions, or -1 for features.
 
-    `inherited` is the unit axis of the module's input, or None. `inherited` is used for modules such as activations.
+    Modules such as activations have the unit axis of their input, `inherited`. If `inherited` is None, outputs with at
+    least four axes have channels.
     """
     if isinstance(module, (*_CONVOLUTIONS, *_TRANSPOSED, nn.modules.batchnorm._BatchNorm, nn.GroupNorm)):
         return 1 if output.dim() > 2 or output.dim() == 2 else -1
@@ -72,16 +74,18 @@ def unit_axis_of(module: nn.Module | None, output: Tensor, inherited: int | None
 
 
 def facts_of(module: nn.Module, inputs: list[Tensor]) -> dict[str, float]:
-    """Returns the properties of a module for mean-field theory, by name. Empty for modules that are not in this list:
+    """Returns the properties of a module that mean-field theory needs, by name.
 
-    - A layer with weights has three properties. `gain` is the mean square of the output that theory predicts for an input of mean
-      square 1, without the bias. `fan` is the number of products that are added up for one value of the output. `bias` is the mean
+    - A linear layer or convolution has `fan`, the number of products in the sum for one output value: see `_terms`. It
+      also has `gain`, which is `fan` times the mean square of the weight (sigma_w^2 in theory.py), and `bias`, the mean
       square of the bias.
-    - A norm has `scale` and `bias`, the mean squares of its weight and its bias, and `eps`. Only norms of torch are supported,
-      because other norms compute something else. For example, the norms of Gemma multiply by 1 + weight.
-    - A batch norm that uses running statistics has `fixed_scale`, the mean square of its weight, and `is_new`, which is 1 if the
-      statistics have their initial values.
+    - A norm of torch has `scale` and `bias`, the mean squares of its weight and its bias, and `eps`: see
+      `_is_plain_norm`. Other norms have no properties, because they may compute something else. The norms of Gemma
+      multiply by 1 + weight.
+    - A batch norm that uses running statistics has `fixed_scale`, the mean square of its weight. It also has `is_new`,
+      which is 1 if the statistics have their initial values.
     - Dropout in training mode has `p`, the probability that a value becomes 0.
+    - Other modules have no properties.
     """
     if is_weight(module):
         weight = getattr(module, "weight", None)
@@ -104,7 +108,7 @@ def facts_of(module: nn.Module, inputs: list[Tensor]) -> dict[str, float]:
 
 
 def _is_plain_norm(module: nn.Module) -> bool:
-    """Returns whether a module is a norm of torch that normalizes by the statistics of its input, not by running statistics."""
+    """Returns whether a module is a norm of torch that does not use running statistics. InstanceNorm is left out."""
     if isinstance(module, nn.modules.batchnorm._BatchNorm):
         return module.training or module.running_mean is None
     return isinstance(module, (nn.LayerNorm, nn.GroupNorm, nn.RMSNorm))
@@ -117,9 +121,9 @@ def _mean_square(tensor: object) -> float:
 
 
 def _terms(module: nn.Module, weight: Tensor, inputs: list[Tensor]) -> float:
-    """Returns the number of products that are added up for one value of the output, averaged over the output.
+    """Returns the number of products in the sum for one output value, averaged over the output.
 
-    Products with padding do not count.
+    Products with the zero padding of a convolution do not count.
     """
     if is_hf_conv1d(module):
         return float(weight.shape[0])

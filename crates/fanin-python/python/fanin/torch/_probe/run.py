@@ -20,8 +20,8 @@ from .records import Run, Weights
 
 Loss = Callable[..., Tensor]
 
-#: In the outputs of transformers models, the fields with these names contain the prediction. If an output has one of these fields,
-#: the random projection in `objective` uses only this field.
+#: The fields that contain the prediction in the outputs of transformers models. If an output has one of these fields,
+#: `objective` projects only this field.
 _PREDICTIONS = ("logits", "last_hidden_state", "prediction_logits", "start_logits")
 
 
@@ -91,7 +91,10 @@ def split(batch: Any, loss: Loss | None) -> tuple[Any, Any]:
 
 
 def copied(value: Any) -> Any:
-    """Returns a batch with copies of its tensors, so that in-place operations of the model do not change the caller's tensors."""
+    """Returns a copy of a batch. In-place operations of the model then do not change the caller's tensors.
+
+    Only tensors in mappings, lists and tuples are copied. Named tuples and other objects are returned as they are.
+    """
     if isinstance(value, Tensor):
         return value.detach().clone()
     if isinstance(value, Mapping):
@@ -117,10 +120,10 @@ def _batch_size(inputs: Any) -> int | None:
 
 
 def objective(output: Any, tensors: list[Tensor], loss: Loss | None, targets: Any, seed: int) -> tuple[Tensor, float | None]:
-    """Returns the scalar tensor on which `backward()` is called, and the loss as a float.
+    """Returns the scalar tensor on which `backward()` is called, and the loss as a float, or None without a loss.
 
-    Without a loss, the scalar is the sum of output * noise, where the noise is standard normal, and the float is None. The gradient of
-    the output is then the noise: its values are independent, with mean 0 and variance 1.
+    If `loss` is None, the loss that the model returns is used. If the model returns no loss, the scalar is the sum of
+    output * noise, where the noise is standard normal. The gradient of the output is then the noise.
     """
     if loss is not None:
         value = loss(output, targets)
@@ -178,10 +181,10 @@ def _describe_logits(run: Run, output: Any, tensors: list[Tensor], inputs: Any, 
 
 
 def _class_axis(logits: tuple[int, ...], labels: tuple[int, ...], is_torch: bool) -> int | None:
-    """Returns the class axis of the logits: the axis that the labels do not have. None if the class axis cannot be determined.
+    """Returns the class axis of the logits: the axis that the labels do not have. None if it cannot be determined.
 
-    torch's cross_entropy expects the classes on axis 1. Models of the library `transformers`, and losses that flatten logits and
-    labels, have the classes on the last axis.
+    If axis 1 and the last axis are both possible, `is_torch` selects axis 1, as in torch's cross_entropy. Models of
+    `transformers` have the classes on the last axis.
     """
     second, last = logits[:1] + logits[2:] == labels, logits[:-1] == labels
     if second and (is_torch or not last):
@@ -207,10 +210,10 @@ def _weights(model: nn.Module) -> list[Weights]:
 
 @contextlib.contextmanager
 def _gradients_kept(value: Tensor, parameters: Sequence[Tensor]) -> Iterator[None]:
-    """Restores, on exit, the gradients of leaf tensors that are not parameters of the model, such as tensors that its loss uses.
+    """A context manager that restores the gradients of the leaf tensors that are not in `parameters`.
 
-    `value.backward()` adds to the gradients of such tensors. `value.backward(inputs=parameters)` would not do this, but reentrant
-    activation checkpointing forbids the argument `inputs`.
+    An example is a weight of the loss: `value.backward()` adds to its gradient. `value.backward(inputs=parameters)`
+    would not do this, but reentrant activation checkpointing forbids the argument `inputs`.
     """
     own = {id(one) for one in parameters}
     pending, seen, leaves = [value.grad_fn], set(), []

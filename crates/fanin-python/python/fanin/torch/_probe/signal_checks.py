@@ -52,7 +52,8 @@ def blocked(run: Run, paths: Paths) -> list[Finding]:
 def dead(run: Run, paths: Paths) -> list[Finding]:
     """Finds activations in which the fraction of dead units is at least `DEAD`. A dead unit is 0 for every input.
 
-    Activations with fewer than 16 units, and activations that were computed from a reported activation, are not reported.
+    Activations with fewer than 16 values in each unit are not reported. If an activation is reported, the activations
+    that were computed from it are not.
     """
     found: list[Finding] = []
     reported: list[int] = []
@@ -73,7 +74,7 @@ def dead(run: Run, paths: Paths) -> list[Finding]:
 def saturated(run: Run, paths: Paths) -> list[Finding]:
     """Finds activations in which the fraction of saturated values is at least `SATURATED`.
 
-    An output of a function such as tanh is saturated if the slope of the function at the input is nearly 0.
+    For example, outputs of tanh near -1 and 1 are saturated, because the slope of tanh is nearly 0 there.
     """
     found = []
     for layer in run.layers:
@@ -114,9 +115,9 @@ def _span(run: Run, trunk: Trunk) -> str:
 
 
 def slope_text(what: str, fit: Fit, trunk: Trunk) -> str:
-    """Returns a sentence that says how the signal or the gradient changes in each unit of depth, and over the whole depth.
+    """Returns `fit` in words: the change in each layer or block, and the change over the whole depth.
 
-    `what` is "signal" or "gradient". The unit of depth is `trunk.unit`, such as a layer or a block.
+    `what` is "signal" or "gradient".
     """
     verb = "grows" if fit.slope > 0 else "falls"
     at, start = ("the first", "the last") if what == "gradient" else ("the last", "the first")
@@ -131,7 +132,7 @@ def slope_text(what: str, fit: Fit, trunk: Trunk) -> str:
 
 
 def loss(run: Run, paths: Paths) -> list[Finding]:
-    """Finds a classifier whose logits are so large that its initial loss is well above ln(classes), the loss of equal probabilities."""
+    """Finds a classifier with large logits and a loss far above ln(classes), the loss of equal probabilities."""
     if run.loss is None or run.classes is None:
         return []
     excess = run.loss - math.log(run.classes)
@@ -146,9 +147,9 @@ def loss(run: Run, paths: Paths) -> list[Finding]:
 
 
 def collapse(run: Run, trunk: Trunk) -> list[Finding]:
-    """Finds models whose outputs at the end of the trunk have nearly the same direction for all inputs, or for all tokens.
+    """Finds models in which the outputs for all inputs, or for all tokens, become nearly parallel.
 
-    The trunk is the layers along which depth is counted.
+    The mean cosine between the outputs at the end of the trunk is then above `COSINE`.
     """
     if not trunk.points:
         return []
@@ -175,13 +176,13 @@ def recurrent(run: Run) -> list[Finding]:
     """
     found = []
     for one in run.recurrences:
-        total = one.gradient * one.steps
+        total = one.gradient * (one.steps - 1)
         if abs(total) <= LOG_CHANGE:
             continue
         step = f"grows to {math.exp(one.gradient):.3g} times" if total > 0 else f"falls by {1 - math.exp(one.gradient):.1%}"
         text = (
             f"the sum of squares of the gradient {step} in each time step of {one.module}, layer {one.layer}: "
-            f"over {one.steps} steps, the first has {math.exp(min(690.0, total)):.1g} times as much"
+            f"the first of {one.steps} steps has {math.exp(min(690.0, total)):.1g} times as much as the last"
         )
         level = "problem" if total > 0 else "note"
         found.append(Finding("recurrent", level, one.module, text, abs(total), LOG_CHANGE, f"{one.module}.weight_hh_l{one.layer}".lstrip(".")))

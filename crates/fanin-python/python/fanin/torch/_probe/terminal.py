@@ -1,6 +1,6 @@
 """Formats a probe as text for the terminal: findings, slopes, sparklines, and a table of the trunk.
 
-The trunk is the layers along which the depth of the model is counted.
+The trunk is the layers that count as the depth of the model: see `trunk.Trunk`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from .result import Probe
 
 _BARS = "▁▂▃▄▅▆▇█"
-#: The table of the trunk (see the module docstring) shows at most this many evenly spaced layers, plus the last layer.
+#: The table shows at most this many evenly spaced layers of the trunk, plus the last layer.
 ROWS = 24
 
 
@@ -28,7 +28,10 @@ def number(value: float | None, digits: int = 3) -> str:
 
 
 def sparkline(values: Sequence[float | None], width: int = 60) -> str:
-    """Returns at most `width` bars that show the logarithms of the values. A value that is 0 or not finite is shown as a space."""
+    """Returns at most `width` bars that show logarithms of values. Values that are None, 0 or not finite become spaces.
+
+    If there are more than `width` values, evenly spaced values are shown. Returns "" if all of these would be spaces.
+    """
     step = max(1, math.ceil(len(values) / width))
     logs = [math.log(one) if one is not None and 0 < one < math.inf else None for one in values[::step]]
     known = [one for one in logs if one is not None]
@@ -84,9 +87,9 @@ def mean_field_text(probe: Probe) -> str:
 
 
 def loss_text(probe: Probe) -> str:
-    """Returns a line with the loss and, for a classifier, the loss if all classes had equal probabilities.
+    """Returns a line with the loss. `probe.loss` must not be None.
 
-    `probe.loss` must not be None.
+    For a classifier, the line also contains ln(classes), the loss of equal probabilities, and the std of the logits.
     """
     if probe.classes is None:
         return f"loss {number(probe.loss, 4)}"

@@ -1,28 +1,31 @@
-"""Mean-field theory: predicts the mean squares of signals and gradients of a model whose weights are random and independent.
+"""Mean-field theory predicts mean squares of signals and gradients, for a model with random and independent weights.
 
-q is the mean square of a layer's input, and q' the mean square of its output. phi is the activation function, z a standard normal
-variable, w a weight and b a bias of the layer, sigma_w^2 = fan_in * E[w^2] and sigma_b^2 = E[b^2]. The rule of each kind of layer is
-applied in order of execution.
+q is the mean square of a layer's input, and q' the mean square of its output. phi is the activation function, and z is
+standard normal. For a weight w and a bias b of the layer, sigma_w^2 = fan_in * E[w^2] and sigma_b^2 = E[b^2]. Each kind
+of layer has a rule. The forward rules are applied in order of execution, the backward rules in reverse order.
 
-Linear layers and convolutions, together with the activation before them, where q is the mean square before the activation (Poole et al.
-2016, arXiv 1606.05340, equation 3):
+Linear layers and convolutions (Poole et al. 2016, arXiv 1606.05340, equation 3), where q is the mean square before the
+preceding activation:
 
     q' = sigma_w^2 E[phi(sqrt(q) z)^2] + sigma_b^2
 
-Backward, each such layer multiplies the sum of squares of the gradient by chi = sigma_w^2 E[phi'(sqrt(q) z)^2]. The depth scale,
--1/ln(chi) layers, is the depth over which this sum changes by a factor of e (Schoenholz et al. 2017, arXiv 1611.01232, equations 5, 18).
+Backward, each such layer multiplies the sum of squares of the gradient by chi = sigma_w^2 E[phi'(sqrt(q) z)^2]. Over
+the depth scale, -1/ln(chi) layers, this sum changes by a factor of e (Schoenholz et al. 2017, arXiv 1611.01232,
+equations 5, 18).
 
 Additions: q' is the sum of the q of both operands. Backward, each operand gets the whole gradient.
 
-Norms: q' is the mean square of the norm's weight, plus the mean square of its bias. Backward, the sum of squares of the gradient is
-multiplied by the mean square of the weight and divided by q.
+Norms: q' = E[weight^2] q / (q + eps) + E[bias^2]. Backward, the sum of squares of the gradient is multiplied by
+E[weight^2] / (q + eps).
 
-Attention with nearly equal probabilities over n keys: q' = q (rho + (1 - rho) / n). Here q is the mean square of the value vectors, and
-rho is the mean cosine between the value vectors of two tokens (Noci et al. 2022, arXiv 2206.03126).
+Attention with nearly equal probabilities over n keys: q' = q (rho + (1 - rho) / n). Here q is the mean square of the
+value vectors, and rho is the mean cosine between the value vectors of two tokens (Noci et al. 2022, arXiv 2206.03126).
+There is no backward rule.
 
 Dropout with probability p: q' = q / (1 - p). Backward, the sum of squares of the gradient is divided by 1 - p too.
 
-A layer without a rule multiplies q by the factor that was measured.
+A layer without a forward rule multiplies q by the measured factor. Without a backward rule, the measured gradient of
+the layer's input is used.
 """
 
 from __future__ import annotations
@@ -42,8 +45,8 @@ from .records import Layer
 def _quadrature() -> tuple[Tensor, Tensor]:
     """Returns the points and weights of a quadrature for expectations over the standard normal distribution.
 
-    The points contain 0, where relu has its kink. The points are not computed at import, because a forked process may import this
-    module. An operation of torch in that process would wait for threads that only the parent process has.
+    The middle point is 0, the kink of relu. The points are not computed at import, because a torch operation can
+    deadlock in a forked process that imports this module.
     """
     points = torch.linspace(-9, 9, 3601, dtype=torch.float64)
     density = torch.exp(-points.square() / 2)
@@ -71,13 +74,19 @@ def _square_means(name: str, slope: float | None, q: float) -> tuple[float, floa
 
 
 def forward_mean(layer: Layer, q: float) -> float | None:
-    """Returns E[phi(sqrt(q) z)^2] for the activation phi of a layer and z standard normal, or None if phi is not known."""
+    """Returns E[phi(sqrt(q) z)^2], where phi is the layer's activation and z is standard normal.
+
+    Returns None if phi is not known, or if q is negative or not finite.
+    """
     found = None if layer.activation is None else _square_means(layer.activation, layer.facts.get("slope"), q)
     return None if found is None else found[0]
 
 
 def slope_mean(layer: Layer, q: float) -> float | None:
-    """Returns E[phi'(sqrt(q) z)^2] for the activation phi of a layer and z standard normal, or None if phi is not known."""
+    """Returns E[phi'(sqrt(q) z)^2], where phi is the layer's activation and z is standard normal.
+
+    Returns None if phi is not known, or if q is negative or not finite.
+    """
     found = None if layer.activation is None else _square_means(layer.activation, layer.facts.get("slope"), q)
     return None if found is None else found[1]
 
@@ -85,8 +94,7 @@ def slope_mean(layer: Layer, q: float) -> float | None:
 def _predicted(layer: Layer, sources: list[float], measured: list[float]) -> float | None:
     """Predicts the mean square of a layer's output. Returns None if theory has no rule for the layer.
 
-    The prediction starts from `sources`, the mean squares of the layer's inputs. `sources` may be measured or predicted. `measured`
-    contains the measured mean squares of the same inputs.
+    `sources` are the mean squares of the layer's inputs, measured or predicted. `measured` are the measured ones.
     """
     facts = layer.facts
     if layer.role == "add" and len(sources) == 2:
@@ -109,11 +117,10 @@ def _predicted(layer: Layer, sources: list[float], measured: list[float]) -> flo
 
 
 def predict_forward(layers: list[Layer]) -> None:
-    """Sets `local_q` and `theory_q` of every layer.
+    """Sets `local_q` and `theory_q` of every layer: two predictions of q, the mean square of the layer's output.
 
-    q is the mean square of a layer's output. `local_q` is predicted from the measured q of the layer's sources (the layers whose
-    outputs it reads), and `theory_q` from the predicted q of these sources. For layers without sources, such as embeddings and the
-    inputs of the model, `theory_q` is the measured q.
+    `local_q` is predicted from the measured q of the layer's sources. It is None if theory has no rule for the layer.
+    `theory_q` is predicted from `theory_q` of the sources. It is the measured q if the layer has no sources.
     """
     for layer in layers:
         sources = [layers[one] for one in layer.sources]
@@ -133,9 +140,8 @@ def predict_forward(layers: list[Layer]) -> None:
 def predict_backward(layers: list[Layer]) -> None:
     """Sets `theory_p` of every layer that has a gradient, from the last layer to the first.
 
-    The prediction for a layer comes from the layers that read its output: the sum of squares of each of their gradients
-    is multiplied by a factor, and the products are added. For the output of the model, and if theory lacks one of the factors,
-    `theory_p` is the measured p.
+    Each layer that reads an output multiplies its own sum of squares of the gradient by `_gradient_factor`. The
+    products are added. `theory_p` is the measured p for the output of the model, and if one of the factors is None.
     """
     sums: dict[int, float | None] = {}
     for layer in reversed(layers):
@@ -143,8 +149,7 @@ def predict_backward(layers: list[Layer]) -> None:
             continue
         size = layer.forward.count
         own = sums.get(layer.index)
-        # `own` is None if this layer is the output of the model, where the prediction starts. `own` is also None if theory has no
-        # rule for a layer that reads this layer's output. In both cases, the measured gradient is used.
+        # `own` is None for the output of the model, and if theory has no rule for a layer that reads its output.
         own = layer.p * size if own is None else own
         layer.theory_p = own / size
         for one in layer.sources:
@@ -166,8 +171,7 @@ def predict_backward(layers: list[Layer]) -> None:
 def _gradient_factor(layer: Layer, source: Layer) -> float | None:
     """Returns the factor by which a layer multiplies the sum of squares of the gradient in the backward pass.
 
-    The factor is the sum of squares of the gradient of the input `source`, divided by the sum of squares of the gradient of the
-    layer's output. Returns None if theory has no rule for the layer.
+    The factor leads from the layer's output to its input `source`. It is None if theory has no rule for the layer.
     """
     facts, q = layer.facts, source.q if source.theory_q is None else source.theory_q
     if layer.role == "add":
@@ -186,9 +190,9 @@ def _gradient_factor(layer: Layer, source: Layer) -> float | None:
 
 
 class MeanField(NamedTuple):
-    """The fixed point of the mean square q of a layer's output, in a plain stack of layers with weights.
+    """The fixed point q* of the mean square q of a layer's output, in a plain stack of layers with weights.
 
-    In a plain stack, the same activation function phi is between any two consecutive layers. The fixed point q* solves
+    In a plain stack, the same activation function phi is between any two consecutive layers. q* is a solution of
     q = sigma_w^2 E[phi(sqrt(q) z)^2] + sigma_b^2, where z is standard normal.
     """
 
@@ -198,10 +202,10 @@ class MeanField(NamedTuple):
     weight_variance: float
     #: The mean over the hidden layers of sigma_b^2 = E[b^2], where b is a bias of the layer.
     bias_variance: float
-    #: The fixed point q*. None if q grows without bound or falls to 0, or if every q is a fixed point, as for relu.
+    #: The fixed point q*. None if q grows without bound or falls to 0. Always None for linear, relu and leaky_relu.
     fixed_point: float | None
-    #: The factor by which each layer multiplies the sum of squares of the gradient: sigma_w^2 E[phi'(sqrt(q*) z)^2]. If there
-    #: is no fixed point, the last q of the iteration is used instead of q*.
+    #: The factor by which each layer multiplies the sum of squares of the gradient: sigma_w^2 E[phi'(sqrt(q*) z)^2].
+    #: If `fixed_point` is None, the last q of the iteration is used instead of q*.
     chi: float
 
     @property
@@ -214,9 +218,9 @@ class MeanField(NamedTuple):
 
 
 def mean_field(layers: list[Layer], points: list[int]) -> MeanField | None:
-    """Returns the fixed point of mean-field theory for a model that is a plain stack (see `MeanField`), and None for any other model.
+    """Returns the fixed point of mean-field theory for a plain stack (see `MeanField`) of at least three layers.
 
-    `points` are the indices of the layers of the trunk.
+    Returns None for any other model. `points` are the indices of the layers of the trunk.
     """
     weights = [layers[one] for one in points]
     if len(weights) < 3 or any("gain" not in one.facts for one in weights):
@@ -249,8 +253,8 @@ def _fixed_point(activation: Layer | None, gain: float, bias: float, q: float) -
         if following is None or not 1e-30 < following < 1e30:
             break
         change, q = abs(following - q) / following, following
-        # The limit is this low because q may change little before it reaches a fixed point q*: for tanh at chi = 1, q falls to 0
-        # only as 1/depth. For relu at chi = 1, the iteration leaves every q unchanged, so there is no single q*.
+        # The limit is this low because q can change slowly far from q*: for tanh at chi = 1, q falls to 0 only as
+        # 1/depth. For relu at chi = 1 without biases, every q is a fixed point, so q* is not reported for relu.
         if change < 1e-9:
             settled = activation is not None and name not in ("relu", "leaky_relu")
             break
@@ -259,9 +263,9 @@ def _fixed_point(activation: Layer | None, gain: float, bias: float, q: float) -
 
 
 def _source_of(layers: list[Layer], layer: Layer) -> Layer | None:
-    """Returns the layer whose output a layer reads. Dropout, Flatten and Identity are skipped.
+    """Returns the layer whose output `layer` reads. Dropout, Flatten, Identity and Sequential are skipped.
 
-    Returns None if the layer does not read exactly one output.
+    Returns None if `layer` or a skipped layer does not read exactly one output.
     """
     while len(layer.sources) == 1:
         layer = layers[layer.sources[0]]

@@ -18,7 +18,7 @@ COVERAGE = 0.6
 
 @dataclasses.dataclass
 class Trunk:
-    """The layers along which the depth of a model is counted: its blocks or, in a model without blocks, its layers with weights."""
+    """The layers that count as the depth of a model: its blocks. Without blocks, they are its layers with weights."""
 
     #: The name of the class of the blocks, or "layer" in a model without blocks.
     kind: str
@@ -34,13 +34,18 @@ class Trunk:
 def find_trunk(model: nn.Module, run: Run) -> Trunk:
     """Returns the trunk of a model that has been run.
 
-    The blocks of a model are modules of one class that run one after the other. Each block contains at least two layers with weights.
-    Together, the blocks contain at least 60 % of all executed layers with weights. In a model with residual additions, at least half
-    of the blocks must contain an addition. If several classes qualify, the class with the most blocks is chosen.
+    The trunk is the blocks of the model. Blocks are modules of one class that meet four conditions:
 
-    If no class qualifies, the trunk is the layers with weights on the longest path to the output. There is one exception, for
-    paths with at most two layers with weights. If a module with weights (such as a recurrent cell) is called more often than the path
-    has such layers, the trunk is the calls of this module.
+    - The blocks run one after the other.
+    - Each block contains at least two layers with weights.
+    - Together, the blocks contain at least 60 % of all executed layers with weights.
+    - In a model with residual additions, at least half of the blocks contain an addition.
+
+    If several classes qualify, the class with the most blocks is chosen. If no class qualifies, the trunk is the layers
+    with weights on the longest path to the output.
+
+    There is an exception for a path with at most two such layers. If one module with weights, such as a recurrent cell,
+    is called more often than the path has such layers, the trunk is the calls of this module.
     """
     kind = _block_class(model, run)
     if kind is not None:
@@ -106,7 +111,7 @@ def _parents(name: str) -> Iterator[str]:
 
 
 def _outermost(name: str, chosen: set[str]) -> str | None:
-    """Returns the outermost module in `chosen` that contains the module `name` or is this module, or None if there is no such module."""
+    """Returns the outermost module in `chosen` that is the module `name` or contains it, or None."""
     return next((one for one in (*_parents(name), name) if one in chosen), None)
 
 
@@ -115,7 +120,10 @@ def _points(run: Run, blocks: set[str]) -> list[int]:
 
 
 def _last_readers(run: Run) -> list[int]:
-    """Returns, for each layer, the last layer that reads the layer's output. Readers that return their input unchanged do not count."""
+    """Returns, for each layer, the index of the last layer that reads its output, or its own index if there is none.
+
+    Layers that return their input unchanged do not count as readers.
+    """
     last = [layer.index for layer in run.layers]
     for layer in run.layers:
         if layer.alias is None:
@@ -130,10 +138,7 @@ def _base(run: Run, index: int) -> int:
 
 
 def _is_serial(run: Run, points: list[int], last_readers: list[int]) -> bool:
-    """Returns whether at most half of the blocks have an output that is read again after the next block.
-
-    In a DenseNet, in contrast, each layer reads the outputs of all layers before it.
-    """
+    """Returns False if more than half of the block outputs are read after the next block, as in a DenseNet."""
     late = sum(last_readers[_base(run, one)] > following for one, following in zip(points, points[1:]))
     return 2 * late <= len(points)
 
@@ -144,11 +149,10 @@ def _gradient(run: Run, index: int) -> float:
 
 
 def longest_path(run: Run) -> list[int]:
-    """Of all paths to the output, returns the path with the most layers that have weights, as layer indices in order of execution.
+    """Returns the path to the output with the most layers that have weights, as layer indices in order of execution.
 
-    If paths that meet at a layer have equally many such layers, the path with the largest gradient just before this layer is taken.
-    In attention, this is the path through the values, because queries and keys get little gradient if the probabilities are nearly
-    equal.
+    If a layer has several equally long paths to it, the input with the largest gradient is taken. In attention, this is
+    the values: queries and keys get little gradient if the probabilities are nearly equal.
     """
     depth: list[int] = []
     for layer in run.layers:

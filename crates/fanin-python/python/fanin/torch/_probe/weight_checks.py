@@ -16,9 +16,9 @@ _ADAPTER = re.compile(r"lora[._]?(b|up)(?![a-z])", re.IGNORECASE)
 def differing(run: Run, paths: Paths) -> list[Finding]:
     """Finds parameters whose rms (root mean square) differs from the rms of their peers: the same parameter in other blocks.
 
-    Some models set the last parameters of each residual branch to 0, so that the block returns its input. The peers of these
-    parameters are not 0 in blocks without a shortcut. So a parameter that is 0 at the end of a branch is only reported if at least
-    one of its peers is also at the end of a branch.
+    Some models set the last parameters of each residual branch to 0, so that the block returns its input. In blocks
+    without a shortcut, the same parameters are not 0. So a parameter of 0 at the end of a branch is reported only if at
+    least one of its peers is also at the end of a branch.
     """
     found = []
     ends = paths.branch_ends
@@ -37,12 +37,12 @@ def differing(run: Run, paths: Paths) -> list[Finding]:
 
 
 def symmetric(run: Run) -> list[Finding]:
-    """Finds weights whose rows are all equal. All units of a layer with such a weight compute the same value and get the same gradient."""
+    """Finds nonzero weights whose rows are all equal. All units of such a layer differ only in their biases."""
     layers = {layer.module for layer in run.layers if layer.role == "weight"}
     found = []
     for one in run.weights:
         if one.rows_are_equal and one.rms > 0 and one.module in layers and one.name.endswith("weight"):
-            text = f"all units of {one.module} have the same weights: they compute the same, and training does not separate them"
+            text = f"all units of {one.module} have the same weights, so they compute the same"
             found.append(Finding("symmetric", "problem", one.module, text, 1.0, 0.0, one.name))
     return found
 
@@ -50,8 +50,7 @@ def symmetric(run: Run) -> list[Finding]:
 def gain(run: Run, paths: Paths) -> list[Finding]:
     """Finds layers that multiply the mean square of the signal by more than `GAIN`.
 
-    Layers that are followed by a norm are not checked. Layers that compute gates are not checked either: `saturated` reports saturated
-    gates.
+    Layers followed only by norms, and layers that compute only gates, are not checked. `saturated` checks the gates.
     """
     found = []
     for layer in run.layers:

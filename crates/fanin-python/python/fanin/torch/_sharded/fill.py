@@ -17,8 +17,8 @@ from .._regions import is_dtensor, local_of
 from .._torch_stream import read_arguments
 from .parameter_views import ParameterView, whole
 
-#: The schemes whose values do not depend on the shape. With such a scheme, a fill of a slice writes the same values as a
-#: fill of the whole parameter writes to this slice.
+#: The schemes whose values do not depend on the shape. They write the same values to a slice as a fill of the whole
+#: parameter.
 _INDEPENDENT_OF_SHAPE = ("uniform", "normal", "trunc_normal")
 
 
@@ -34,8 +34,8 @@ def _kaiming(make: Callable[..., Initializer]) -> Callable[..., Initializer | No
     return initializer
 
 
-#: Maps each function of torch.nn.init that fills a tensor to a function with the same arguments. That function returns an initializer,
-#: a number for a constant fill, or None if nothing is to be written.
+#: Maps the name of a function of torch.nn.init to a function with the same arguments, except `generator`. The latter
+#: returns what to write: an initializer, a number for a constant fill, or None for nothing.
 INITIALIZERS: dict[str, Callable[..., Initializer | float | None]] = {
     "uniform_": lambda tensor, a=0.0, b=1.0: _schemes.uniform(float(a), float(b)),
     "normal_": lambda tensor, mean=0.0, std=1.0: _schemes.normal(float(mean), float(std)),
@@ -68,8 +68,8 @@ def _method(make: Callable[..., Initializer], names: tuple[str, str]):
     return initializer
 
 
-#: Maps the methods `uniform_` and `normal_` of Tensor to functions with the same arguments. The functions return the initializer,
-#: or None if the arguments are invalid.
+#: Maps the name of a method of Tensor to a function with the same arguments. The function returns the initializer, or
+#: None if the arguments are invalid.
 METHODS = {
     "uniform_": _method(_schemes.uniform, ("from", "to")),
     "normal_": _method(_schemes.normal, ("mean", "std")),
@@ -94,7 +94,7 @@ def fill(view: ParameterView, spec: Initializer | float | None, seed: int) -> No
     plan = spec.resolve(view.shape, dtype)
     scheme = str(spec).split("(")[0]
     if scheme.startswith(("xavier_", "kaiming_")) and not view.is_itself:
-        # The fans of the view determine the standard deviation. The view then gets the same values as in a uniform or normal fill of
+        # The standard deviation depends on the fans of the view. The values are those of a uniform or normal fill of
         # the whole parameter with this standard deviation.
         bound = math.sqrt(3.0) * plan.std
         spec = _schemes.uniform(-bound, bound) if scheme.endswith("_uniform") else _schemes.normal(0.0, plan.std)

@@ -1,13 +1,12 @@
-"""The context manager `sharded_init`. In its `with` block, a module's own initialization code gets its values from fanin's native stream.
+"""The context manager `sharded_init`, in which a module's own initialization code gets values of the native stream.
 
-Initialization code writes to parameters in two ways, which are intercepted differently:
+Initialization code writes to parameters in two ways:
 
-- By functions of torch.nn.init. Many modules hold references to these functions: torch's layers import them, and transformers
-  has a table of them. In the `with` block, the code object of each function is therefore replaced, so that a call through any
-  reference calls fanin.
-- By methods of tensors. A function mode, which applies to one thread, intercepts them (see `mode`).
+- It calls functions of torch.nn.init. `sharded_init` replaces the code objects of these functions. New functions in
+  torch.nn.init would not be enough: torch's layers and transformers have references to the original functions.
+- It calls methods of tensors. A function mode intercepts these calls in one thread (see `mode`).
 
-Other operations on a parameter that is not a DTensor are left to torch.
+torch performs all other operations on a parameter that is not a DTensor.
 """
 
 from __future__ import annotations
@@ -91,30 +90,32 @@ def _call(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
 
 
 class sharded_init:
-    """A context manager. In its `with` block, a module's own initialization code gets its values from fanin's native stream.
+    """A context manager in which a module's own initialization code gets its values from fanin's native stream.
 
-    In the `with` block, call the model's own code, such as `reset_parameters` of its modules, or `init_weights`. For a model of
-    transformers, this is `init_weights` or `_init_weights`. Wherever this code calls a function of torch.nn.init, `normal_` or
-    `uniform_`, fanin fills the parameter. A value depends only on the call, the seed, the parameter's name and the index in the
-    parameter. So the weights are the same in one process and on any mesh. Each rank fills the part that it holds, without communication.
+    In the `with` block, call the model's own code, such as `init_weights`, or `reset_parameters` of its modules. For a
+    model of the transformers library, call `init_weights` or `_init_weights`. When this code calls a function of
+    torch.nn.init, `normal_` or `uniform_`, fanin fills the parameter. Each rank fills the part that it holds, without
+    communication. A value depends only on the call, the seed, the parameter's name and the index in the parameter. So
+    the weights are the same in one process and on any mesh.
 
-    Slices and views of a parameter may be filled as well. `uniform_`, `normal_` and `trunc_normal_` then write the same values that a
-    fill of the whole parameter would write at the indices of the slice. `orthogonal_` and `sparse_` fill the slice as a separate
-    matrix, whose name contains the slice, such as `rnn.weight_hh_l0[64:128]`.
+    The code may also fill slices and views of a parameter. `uniform_`, `normal_` and `trunc_normal_` write the same
+    values to a slice as a fill of the whole parameter. `orthogonal_` and `sparse_` fill the slice as a separate matrix.
+    The name of this matrix contains the slice, such as `rnn.weight_hh_l0[64:128]`.
 
-    Random tensors that are not parameters, such as the result of `torch.rand(n)`, are drawn by torch. The code may copy them into a
-    parameter. For these draws, torch's default generator is seeded with `seed` at the beginning of the `with` block, and its former
-    state is restored at the end. The values are the same on every rank if every rank makes the same draws.
+    torch draws random tensors that are not parameters, such as `torch.rand(n)`. The code may copy such tensors into a
+    parameter. At the beginning of the `with` block, torch's default generator is seeded with `seed`. At the end, its
+    former state is restored. If every rank makes the same draws, the values are the same on every rank.
 
-    At the end of the `with` block, ValueError is raised if the code has not written every element of every parameter. Elements that were
-    computed from unwritten memory count as not written. After `to_empty`, the code must write every element of every buffer too.
+    At the end of the `with` block, ValueError is raised if the code has not written every element of every parameter.
+    Elements that were computed from unwritten memory count as not written. After `to_empty`, the code must also write
+    every element of every buffer.
 
-    Models of the transformers library get the same weights with and without `fully_shard`. Tied weights are initialized once, by the
-    module to which transformers ties the others. Weights that `to_empty` has untied must be tied again in the `with` block, as
-    `init_weights` does. Parameters that were loaded from a checkpoint keep their values.
+    A model of the transformers library gets the same weights with and without `fully_shard`. Tied weights are
+    initialized once, by the module that transformers declares as the source. If `to_empty` has untied weights, the code
+    must tie them again, as `init_weights` does. Parameters that were loaded from a checkpoint keep their values.
 
-    FSDP1 and DeepSpeed ZeRO-3 are not supported, because they give each rank a flat range of a parameter. `sharded_init` raises
-    ValueError for models that use them.
+    FSDP1 and DeepSpeed ZeRO-3 are not supported, because they give each rank a flat range of a parameter.
+    `sharded_init` raises ValueError for models that use them.
 
     Parameters
     ----------

@@ -1,13 +1,13 @@
-"""The function mode of `sharded_init`, which intercepts the methods and functions of tensors in one thread.
+"""The function mode of `sharded_init`. It intercepts the methods and functions of tensors in one thread.
 
-It does three things:
+The mode does three things:
 
 - For `normal_` and `uniform_` of a parameter, it writes values of the native stream.
-- On a DTensor, it performs operations that torch would do with communication or on a copy: indexing, views, and `copy_` from an
-  ordinary tensor.
-- It records which elements of a parameter were written, and which tensors have *known values*: values that were computed only from
-  written memory. If unknown values are written to a parameter, as in `bias.data = pad(bias.data)` after `to_empty`, the elements of
-  the parameter do not count as written.
+- For a DTensor, it replaces operations in which torch would communicate or return a copy: indexing, views, and `copy_`
+  from an ordinary tensor.
+- It records which elements of a parameter were written, and which tensors have *known values*. Known values are
+  computed only from written memory. A parameter with unknown values does not count as written. An example is
+  `bias.data = pad(bias.data)` after `to_empty`.
 """
 
 from __future__ import annotations
@@ -48,10 +48,10 @@ _ARITHMETIC = frozenset(
     "abs_ exp_ log_ log1p_ expm1_ sqrt_ rsqrt_ reciprocal_ square_ sin_ cos_ tanh_ sigmoid_ erf_ erfinv_ round_ floor_ "
     "ceil_ trunc_ sign_".split()
 )
-#: In-place methods that overwrite all elements without reading them. All other in-place methods compute elements from their former
+#: In-place methods after which all elements count as written. Other in-place methods compute elements from their former
 #: values, or change only some elements.
 _OVERWRITING = _CONSTANT | frozenset(
-    "__setitem__ copy_ normal_ uniform_ random_ exponential_ geometric_ cauchy_ log_normal_ bernoulli_ apply_ map_ map2_ "
+    "__setitem__ copy_ normal_ uniform_ random_ exponential_ geometric_ cauchy_ log_normal_ bernoulli_ "
     "constant_ ones_ zeros_ eye_ dirac_ xavier_uniform_ xavier_normal_ kaiming_uniform_ kaiming_normal_ trunc_normal_ "
     "orthogonal_ sparse_".split()
 )
@@ -102,17 +102,17 @@ class ShardedMode(TorchFunctionMode):
             for named in self.tensors.by_id.values():
                 if not named.is_parameter:
                     whole(named).mark_written()
-        #: Tensors that functions such as `empty_like` returned for a parameter, by the id of the tensor. A fill of such a tensor writes the
-        #: values that it would write to the parameter.
+        #: Results of functions such as `empty_like` for a parameter, by the id of the result. A fill writes the same
+        #: values to the result as to the parameter.
         self.likes: dict[int, tuple[Tensor, ParameterView]] = {}
         #: Records which tensors outside of the torch module have known values (see the docstring of this file).
         self.log = StorageLog()
 
     def find(self, tensor: Any, function: str) -> ParameterView | None:
-        """Returns the ParameterView of a tensor that is a parameter or a view of a parameter. Returns None for any other tensor.
+        """Returns the ParameterView of `tensor`, or None if `tensor` is not a parameter or a view of one.
 
-        A tensor that `empty_like` returned for a parameter counts as the parameter. `function` is the name of the function that was
-        called, for error messages.
+        For a result of `empty_like(parameter)`, returns a view of the result with the parameter's name. `function` is
+        the name of the called function, for error messages.
         """
         if not isinstance(tensor, Tensor) or nn.parameter.is_lazy(tensor):
             return None
@@ -234,14 +234,19 @@ class ShardedMode(TorchFunctionMode):
         return logged is True or (is_written and (view is not None or logged is None))
 
     def _assigned(self, tensor: Tensor, index: Any) -> Tensor | None:
-        """Returns a tensor with exactly the elements that `tensor[index] = values` writes: a view of `tensor`, or `tensor` itself.
+        """Returns the elements that `tensor[index] = values` writes, as a view of `tensor` or as `tensor` itself.
 
-        If the index selects some of the elements by a list or a mask, there is no such view, and the result is None.
+        Returns None if they are not a view, for example if `index` is a mask that selects some of the elements.
         """
         selected = tensor[index]
         if storage_of(selected)._cdata == storage_of(tensor)._cdata:
             return selected
-        return tensor if selected.numel() == tensor.numel() else None
+        if selected.numel() != tensor.numel():
+            return None
+        # An index such as `[0, 0]` selects some elements twice, and others not at all.
+        is_selected = torch.zeros(tensor.shape, dtype=torch.bool, device=tensor.device)
+        is_selected[index] = True
+        return tensor if is_selected.all() else None
 
     def _record_write(self, target: Tensor | None, name: str, is_known: bool) -> None:
         """Records that the method `name` has written a tensor. `is_known` says whether the arguments have known values."""
@@ -291,9 +296,8 @@ class ShardedMode(TorchFunctionMode):
     def _call_on_dtensor(self, func, name, args, kwargs):
         """Runs an operation on a DTensor, or on a view of one, and returns the result.
 
-        Each DTensor has a twin: a tensor on the meta device with the DTensor's global shape (see `parameter_views`). A view of the
-        DTensor is represented by a view of the twin. A write to the DTensor, or to a view of the twin, changes the local tensor of
-        this rank. All other operations are left to torch.
+        A view of the DTensor is represented by a view of its twin (see `parameter_views`). A write to the DTensor or to
+        such a view changes this rank's local tensor. torch performs all other operations.
         """
         tensor = args[0]
         is_view = name in _VIEWS or func in _VIEW_ATTRIBUTES

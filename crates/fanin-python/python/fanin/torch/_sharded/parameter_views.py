@@ -1,10 +1,11 @@
 """Determines whether a tensor is a view of a parameter, and which indices of the parameter the view covers.
 
 Initialization code writes to views of parameters, as in `weight[padding_idx].fill_(0)`, `weight.chunk(4)` and
-`weight.view(rows, -1)`. A view of an ordinary parameter shares the parameter's memory. For a DTensor, torch would compute a
-view by communication, or return a copy, so that a fill of the view would not change the parameter. `sharded_init` therefore
-computes the view of a *twin* of the DTensor: a tensor on the meta device that has the global shape of the DTensor, but no
-memory. The storage offset and the strides of a view determine the indices that the view covers, with and without a twin.
+`weight.view(rows, -1)`. The storage offset and the strides of a view determine the indices that it covers.
+
+A view of an ordinary parameter shares the parameter's memory. For a view of a DTensor, torch would communicate or
+return a copy. A fill of the copy would not change the DTensor. `sharded_init` therefore takes the view of the DTensor's
+*twin*: a tensor on the meta device with the DTensor's global shape.
 """
 
 from __future__ import annotations
@@ -23,10 +24,10 @@ from .written import Coverage, storage_of
 
 
 class NamedTensor:
-    """A parameter or buffer with its name, and with the record of the elements that were written.
+    """A parameter or buffer, its name, and the record of its written elements.
 
-    `name` has no prefixes of wrappers such as `_orig_mod`. If the parameter is a DTensor, `twin` is a tensor on the meta device
-    with the DTensor's global shape. Otherwise `twin` is None.
+    `name` has no prefixes of wrappers such as `_orig_mod`. `twin` is the twin of a DTensor (see the module docstring),
+    or None for an ordinary tensor.
     """
 
     __slots__ = ("_storage", "is_parameter", "name", "tensor", "twin", "written")
@@ -72,10 +73,11 @@ class LocalRegion(NamedTuple):
 
 
 class ParameterView:
-    """A view of a parameter that covers a range of indices along each dimension of the parameter.
+    """A view of a parameter: a region of it, or the whole parameter in another shape (see `is_reshaped`).
 
-    Each dimension of the view is a dimension of the parameter, or has size 1 and was inserted. If a dimension of the parameter is not
-    in the view, the view covers one index along it. A view may also be the whole parameter in another shape: see `is_reshaped`.
+    A region is a range of indices along each dimension of the parameter. If the view lacks a dimension of the
+    parameter, as `weight[3]` does, the range has one index. A view may also have its dimensions permuted, and inserted
+    ones of size 1.
     """
 
     def __init__(
@@ -135,10 +137,9 @@ class ParameterView:
             yield LocalRegion(start, memory, *self._in_view(start, size, memory))
 
     def _in_view(self, start, size, memory: Tensor) -> tuple[Region, Tensor]:
-        """Returns the fields `region` and `view` of a LocalRegion.
+        """Returns the fields `region` and `view` of a LocalRegion with the given `start` and `memory`.
 
-        The region covers `size[k]` indices along dimension k of the parameter, from `start[k]`. `memory` contains the
-        elements of the region, and has as many dimensions as the parameter.
+        `size` is the shape of `memory`.
         """
         kept = [axis for axis in self.axes if axis is not None]
         dropped = [axis for axis in range(len(size)) if axis not in kept]
@@ -155,7 +156,7 @@ class ParameterView:
 
 
 class ModuleTensors:
-    """The parameters and buffers of a module. Given a tensor, `find` determines whether the tensor is a view of one of them."""
+    """The parameters and buffers of a module. `find` determines whether a tensor is a view of one of them."""
 
     def __init__(self, module: nn.Module, ignored: frozenset[int] = frozenset()):
         self.module = module
@@ -163,8 +164,8 @@ class ModuleTensors:
         self.ignored = ignored
         #: The parameters and buffers, by the id of the tensor.
         self.by_id: dict[int, NamedTensor] = {}
-        #: The parameters and buffers in each storage, by the address of the storage object. A DTensor has two storages: one for its local
-        #: tensor, and one for its twin (see the module docstring).
+        #: The parameters, buffers and `likes` in each storage. The key is the address of the storage object. A DTensor
+        #: has two storages: that of its local tensor, and that of its twin.
         self.by_storage: dict[int, list[NamedTensor]] = {}
         #: Tensors that functions such as `empty_like` returned for a parameter. These tensors are not part of the module.
         self.likes: list[NamedTensor] = []
@@ -220,13 +221,12 @@ class ModuleTensors:
             self.by_storage.setdefault(_storage(tensor), []).append(named)
 
     def find(self, tensor: Tensor) -> ParameterView | None:
-        """Returns the ParameterView of a tensor, if the tensor is a parameter or a view of one. Otherwise None.
+        """Returns the ParameterView of `tensor`, or None if `tensor` is not a parameter or a view of one.
 
         Raises
         ------
         ValueError
-            If the tensor shares memory with a parameter, but is neither a region of the parameter nor a reshaped view of the
-            whole parameter.
+            If `tensor` is a view that a ParameterView cannot describe, such as `weight.diagonal()`.
         """
         if is_dtensor(tensor):
             for named in self.by_storage.get(_storage(local_of(tensor)), ()):
@@ -280,10 +280,9 @@ def _extent(tensor: Tensor) -> int:
 
 
 def _view(named: NamedTensor, tensor: Tensor) -> ParameterView:
-    """Returns the ParameterView for `tensor`, which shares memory with `named.base`.
+    """Returns the ParameterView of `tensor`, which shares memory with `named.base`.
 
-    The storage offset of `tensor` determines the indices at which the view begins. The strides determine to which dimensions of the
-    parameter the dimensions of `tensor` belong.
+    The storage offset determines `start`. The strides determine `axes`. Raises ValueError like `find`.
     """
     base = named.base
     shape, strides = named.shape, base.stride()

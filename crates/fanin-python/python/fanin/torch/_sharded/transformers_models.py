@@ -1,4 +1,7 @@
-"""Temporary changes to models of transformers, so that their `init_weights` writes the same values in one process and on any mesh."""
+"""Changes models of the transformers library temporarily, for `sharded_init`.
+
+With these changes, `init_weights` writes the same values in one process and on any mesh.
+"""
 
 from __future__ import annotations
 
@@ -7,14 +10,16 @@ from torch import nn
 
 
 class TransformersModels:
-    """Changes the models of transformers in a module for the `with` block of `sharded_init`, and undoes the changes afterwards.
+    """Changes the models of transformers in a module for the `with` block of `sharded_init`.
 
-    - transformers marks modules as initialized even on the meta device, and then skips them. The marks are removed.
-    - `fully_shard` gives a model a class that is defined in torch. transformers then treats the model as custom code, and skips
-      modules without parameters of their own. So `is_custom_code` is set to the value that it has for the original class.
-    - transformers initializes a model before it ties weights. `to_empty` keeps DTensors tied, so two modules would initialize the
-      same parameter, one after the other. Only one module may initialize the parameter: the module to which transformers ties the
-      others. The others get a stand-in: a parameter on the meta device, which is replaced by the tied parameter at the end.
+    - transformers marks modules as initialized even on the meta device, and then skips them. The marks are removed, and
+      are not restored.
+    - `fully_shard` gives a model a class that is defined in torch. transformers then treats the model as custom code,
+      and skips modules without parameters of their own. `is_custom_code` gets the value of the original class until the
+      end of the block.
+    - transformers initializes a model before it ties weights. `to_empty` keeps DTensors tied, so two modules would
+      initialize the same parameter. Only the module of the tie's source may do so. Until the end of the block, the
+      other modules get a stand-in: a parameter on the meta device.
     """
 
     def __init__(self, module: nn.Module):
@@ -49,7 +54,7 @@ class TransformersModels:
                 self._standins.append((owner, attribute, parameter, standin))
 
     def leave(self) -> None:
-        """Undoes the changes. If code in the `with` block has replaced a stand-in by a new parameter, the new parameter stays."""
+        """Undoes the changes. If other code has replaced a stand-in, the new parameter stays."""
         for model in self._classes:
             model.__dict__.pop("is_custom_code", None)
         for owner, attribute, parameter, standin in self._standins:
@@ -69,7 +74,7 @@ class TransformersModels:
                     )
 
     def _tied_names(self):
-        """Yields the target and the source of each tie, each as a module and the name of the parameter in this module."""
+        """Yields the target and the source of each tie, in the form that `_owner` returns."""
         for _, model in self._models:
             for target, source in _ties(model).items():
                 owners = [_owner(model, name) for name in (target, source)]
@@ -78,9 +83,9 @@ class TransformersModels:
 
 
 def _ties(model: nn.Module):
-    """Returns the ties that a model of transformers declares. None for other modules.
+    """Returns a dict from the name of each tied parameter to the name of its source.
 
-    The result is a dict from the name of each tied parameter to the name of its source.
+    Returns None if `model` is not a model of transformers.
     """
     return model.__dict__.get("all_tied_weights_keys")
 

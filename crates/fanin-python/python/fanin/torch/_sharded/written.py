@@ -53,8 +53,7 @@ class Coverage:
         if not self._regions or not self.shape:
             return False
         wanted = [(first, first + count) for first, count in zip(start, size)]
-        # The bounds of all recorded regions divide the wanted region (`start` and `size`) into cells. No bound of a recorded region goes
-        # through a cell, so each cell was written either entirely or not at all.
+        # The bounds of the recorded regions divide the wanted region into cells, each written entirely or not at all.
         cuts = [
             sorted({low, high, *(min(max(bound, low), high) for region in self._regions for bound in region[axis])})
             for axis, (low, high) in enumerate(wanted)
@@ -75,14 +74,14 @@ class Coverage:
 
 
 class StorageLog:
-    """Records for each storage whether the tensors that use the storage have known values.
+    """Records for each storage whether its values are known.
 
-    A tensor has no known values if `torch.empty` or a similar function returned it, or if it was computed from such a tensor.
+    Values that `torch.empty` or a similar function returned are unknown. Values computed from them are also unknown.
     """
 
     def __init__(self) -> None:
-        #: Maps the address of each storage object to a weak reference to the storage, and to whether its values are known. While
-        #: the weak reference exists, the address of the storage object is not reused.
+        #: Maps the address of each storage object to a weak reference and to whether its values are known. The weak
+        #: reference prevents reuse of the address.
         self._known: dict[int, tuple[StorageWeakRef, bool]] = {}
 
     def set(self, tensor: Tensor, is_known: bool) -> None:

@@ -1,7 +1,8 @@
-"""Finds what led to a call of a torch operator: the call of an initializer, such as torch.nn.init.normal_, and the lines of code.
+"""Finds the initializer call and the lines of code that led to a call of a torch operator.
 
-Initializers are recognized by the code objects on the Python stack, so it does not matter how a program has imported them. If an
-initializer calls another initializer, the outer call counts. For example, `uniform_` of transformers calls `uniform_` of torch.
+An initializer is a function such as torch.nn.init.normal_. It is recognized by its code object on the Python stack, so
+it does not matter how a program imports it. If an initializer calls another initializer, only the outer call counts.
+For example, `uniform_` of transformers calls `uniform_` of torch.
 """
 
 from __future__ import annotations
@@ -35,13 +36,13 @@ class Call(NamedTuple):
     arguments: dict[str, Any]
 
 
-#: A copy of a Python stack frame at one time: its code, the instruction that it was running, and its caller. This is a tuple because
-#: creating a tuple is faster than creating an object of a class.
+#: A copy of a Python stack frame: its code, its current instruction, and the `Frame` of its caller (or None). This is a
+#: tuple, because creating an object of a class is slower.
 Frame = tuple[CodeType, int, Any]
 
 
 class Caller:
-    """The caller of an operator: the call of an initializer, if there is one, and the frames that called the initializer or operator."""
+    """The stack frames that called an operator. If an initializer ran, `call` replaces its frames."""
 
     __slots__ = ("_frame", "call")
 
@@ -62,7 +63,7 @@ class Caller:
 
 @lru_cache(maxsize=10_000)
 def line_of(code: CodeType, instruction: int) -> Line:
-    """Returns the line of code of an instruction. This is only called for lines that are shown, because the search takes time."""
+    """Returns the line of code of an instruction. To be called only for lines that are shown: it is slow."""
     found = code.co_firstlineno
     for start, end, line in code.co_lines():
         if start <= instruction < end and line is not None:
@@ -71,11 +72,11 @@ def line_of(code: CodeType, instruction: int) -> Line:
     return Line(code.co_filename, found, getattr(code, "co_qualname", code.co_name))
 
 
-#: The kinds of functions on the stack: functions that are skipped, initializers, all others, and `run`, which ends the stack.
+#: The kinds of functions on the stack: skipped functions, initializers, all others, and `run`, which ends the stack.
 _INTERNAL, _INITIALIZER, _OTHER, _END = range(4)
 
-#: Maps the name of each initializer to the names of the arguments that `Call` stores. A function is an initializer if it has one of
-#: these names and belongs to one of `_MODULES`.
+#: Maps the name of each initializer to the names of the arguments that `Call` stores. Only functions of `_MODULES` are
+#: initializers.
 _ARGUMENTS: dict[str, tuple[str, ...]] = {
     "uniform_": ("a", "b"),
     "normal_": ("mean", "std"),
@@ -97,8 +98,8 @@ _ARGUMENTS: dict[str, tuple[str, ...]] = {
 }
 _TIMM = "timm.layers.weight_init"
 _MODULES = ("torch.nn.init", "transformers.initialization", _TIMM, "fanin.torch._init")
-#: Functions that count as initializers only if they belong to timm. In transformers, `lecun_normal_` calls `trunc_normal_` with
-#: other bounds than fanin's scheme lecun_normal. The call of `trunc_normal_` is therefore stored instead.
+#: Functions that are initializers only in timm. In transformers, `lecun_normal_` has other bounds than fanin's scheme
+#: lecun_normal. The inner call of `trunc_normal_` is therefore stored instead.
 _ONLY_TIMM = ("variance_scaling_", "lecun_normal_")
 
 #: Files whose functions are skipped on the stack, because they only forward calls.
@@ -113,15 +114,14 @@ _INTERNAL_ENDINGS = (
 class Frames:
     """Reads the Python stack of the running thread.
 
-    Consecutive operators usually have the same outer frames. If a frame of the previous stack is still running, its callers are
-    unchanged, so they are not read again.
+    The callers of a frame do not change while it runs. Frames that ran at the previous operator are not read again.
     """
 
     def __init__(self) -> None:
-        #: The kinds of the functions seen so far, by the id of their code object. Storing the code object keeps its id unique.
+        #: Maps the id of each code object to the code object and its kind. Storing the code object keeps its id unique.
         self._kinds: dict[int, tuple[CodeType, int]] = {id(_RUN): (_RUN, _END)}
-        #: The frames of the previous stack, from the outermost frame to the caller of the initializer or operator. Each key is a running
-        #: frame, and its value is a copy of the stack of the frame's callers.
+        #: Maps each frame of the previous stack to a copy of its callers. The outermost frame is first. The last frame
+        #: called the initializer, or the operator if there was no initializer.
         self._running: dict[FrameType, Frame | None] = {}
         #: The last key of `_running`.
         self._innermost: FrameType | None = None
@@ -134,10 +134,7 @@ class Frames:
         self._running.clear()
 
     def caller(self) -> tuple[Call | None, Frame | None]:
-        """Returns the arguments of `Caller` for the operator that is being dispatched: the initializer call and the stack frame.
-
-        To be called from `__torch_dispatch__`.
-        """
+        """Returns the arguments of `Caller` for the current operator. To be called from `__torch_dispatch__`."""
         kinds = self._kinds
         frame: FrameType | None = sys._getframe(2)
         initializer: FrameType | None = None
@@ -151,7 +148,7 @@ class Frames:
             frame = frame.f_back
         call = self._call if initializer is self._frame else self._call_of(initializer)
         if frame is not None and frame is self._innermost:
-            # `frame` also caused the previous event, so its callers are known. But `f_lasti` is read again: `frame` may have moved on.
+            # The callers were stored for the previous operator. Only `f_lasti`, the current instruction, may differ.
             return call, (frame.f_code, frame.f_lasti, self._running[frame])
         return call, self._outer(frame)
 

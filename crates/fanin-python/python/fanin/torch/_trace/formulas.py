@@ -8,15 +8,15 @@ from typing import NamedTuple
 
 from .specs import number
 
-#: A formula is accepted for a number only if the relative difference of the formula's value from the number is at most this.
+#: The maximum relative difference between a number and the value of its formula.
 _TOLERANCE = 1e-14
 
 
 class Variables(NamedTuple):
-    """The values of the variables that formulas for a tensor may contain. A variable is None if it is undefined for the tensor.
+    """The values of the variables in formulas for a tensor. A variable is None if it is undefined for the tensor.
 
-    `weight_fan_in` is set only for a bias. It is the fan_in of the weight in the same module. `n_layer` is the number of layers of
-    the model.
+    `weight_fan_in` is the fan_in of the weight in the same module, and is set only for a bias. `n_layer` is the number
+    of layers of the model.
     """
 
     fan_in: int | None
@@ -34,9 +34,9 @@ def fans(shape: tuple[int, ...]) -> tuple[int | None, int | None]:
 
 
 def formulas(value: float, variables: Variables) -> list[str]:
-    """Returns expressions with the value `value`, in this order: formulas of the depth, formulas of the fans, the number itself.
+    """Returns expressions that equal `value`: formulas with `n_layer`, then formulas with fans, then the number itself.
 
-    For a number of at most 7 characters, only the number itself is returned, because the program probably contains it literally.
+    A number of at most 7 characters has no formulas, because the program probably contains it literally.
     """
     literal = number(value)
     if len(literal) <= 7 and re.fullmatch(r"-?[0-9.e-]+", literal):
@@ -52,15 +52,14 @@ def formulas(value: float, variables: Variables) -> list[str]:
     both = fan_in + fan_out if fan_in and fan_out else None
     for text, fan in (("fan_in", fan_in), ("fan_out", fan_out), ("fan_in+fan_out", both), ("weight_fan_in", weight_fan_in)):
         factor = _short_text(size * math.sqrt(fan)) if fan else None
-        # Many numbers are, by chance, equal to a number of at most three significant digits divided by sqrt(fan). So only 1 and
-        # sqrt(n), the usual factors, are accepted.
+        # Only the usual factors 1 and sqrt(n) are accepted. Other factors of up to three digits often match by chance.
         if factor is not None and (factor == "1" or factor.startswith("sqrt")):
             found.append(f"{sign}{factor}/sqrt({text})")
     return [*found, literal]
 
 
 def _short_text(value: float) -> str | None:
-    """Returns a text for a number: at most three significant digits, or sqrt(n) with an integer n. None if neither is exact."""
+    """Returns a number as at most three significant digits or as `sqrt(n)`. None if neither is within `_TOLERANCE`."""
     for text in (f"{value:.3g}", f"sqrt({round(value * value)})"):
         exact = float(text) if not text.startswith("sqrt") else math.sqrt(round(value * value))
         if exact and abs(exact - value) <= _TOLERANCE * abs(value):

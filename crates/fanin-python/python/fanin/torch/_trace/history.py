@@ -1,4 +1,4 @@
-"""Groups the recorded events of a tensor into steps (single writes), and finds which steps still determine its values at the end."""
+"""Groups a tensor's recorded events into steps (single writes), and finds the steps that set its final values."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class Step(NamedTuple):
     """One write to a tensor: all events of one call of an initializer, or one event outside of initializers."""
 
     events: list[Event]
-    #: Whether the step gave every element of the tensor a new value that does not depend on the element's former value.
+    #: Whether the step replaced all elements by values that do not depend on the former values.
     is_whole: bool
 
     @property
@@ -33,7 +33,7 @@ class Step(NamedTuple):
 class History:
     """The steps that wrote to the memory of a tensor.
 
-    If `until` is given, only events with a number below `until` count. The number of an event is its position in the recorder's log.
+    If `until` is given, only events with `Event.number < until` count.
     """
 
     def __init__(self, recorder: Recorder, memory: Memory, until: int | None = None):
@@ -74,13 +74,18 @@ class History:
 
     @property
     def left(self) -> list[Step]:
-        """The writes that the tensor's final values may depend on: the last step that overwrote all elements, and all later steps."""
+        """The steps that the final values may depend on.
+
+        These are the last step that overwrote all elements, and all later steps. If there is no such step, all steps
+        are returned.
+        """
         return self.steps[self.superseded :]
 
     def unwritten(self) -> int:
-        """Returns the number of elements that no recorded step wrote. If it is not certain which elements were written, returns 0.
+        """Returns the number of elements that no recorded step overwrote. Returns 0 if this number is uncertain.
 
-        Memory that was not allocated by a recorded operator, such as the memory of a NumPy array, is treated as written.
+        Memory counts as written if no recorded operator allocated it and it is not in `Recorder.existing`. An example
+        is the memory of a NumPy array.
         """
         is_new = self.allocation is not None or self.memory.storage in self.recorder.existing
         if not is_new or any(step.is_whole for step in self.steps):
@@ -102,7 +107,7 @@ class History:
 
 
 def copied_memory(step: Step) -> Memory | None:
-    """Returns the memory from which a step copied, or None if the step is not a copy of a whole tensor."""
+    """Returns the memory that a step copied, or None if the step is not a copy between tensors of the same shape."""
     event = step.last
     if step.call is not None or event.effect.name not in COPYING or len(event.sources) != 1:
         return None

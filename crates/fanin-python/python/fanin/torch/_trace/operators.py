@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-#: The kinds of operators. VIEW: returns views or metadata, and neither reads nor writes values. ALLOCATE: returns unwritten memory,
-#: as torch.empty does. WRITE: writes to its arguments. NEW: returns new values.
+#: The kinds of operators. VIEW: returns views or metadata, and neither reads nor writes values. ALLOCATE: returns
+#: unwritten memory, as torch.empty does. WRITE: writes to its arguments. NEW: returns new values.
 VIEW, ALLOCATE, WRITE, NEW = range(4)
 
 
@@ -21,10 +21,10 @@ class Effect(NamedTuple):
     written: tuple[int | str, ...] = ()
     #: Whether the new values are independent of the former values of the written arguments.
     overwrites: bool = True
-    #: Whether the operator writes all elements of the arguments that it writes to. If not, the values of another argument may
-    #: determine which elements are written, as in `scatter_`.
+    #: Whether the operator writes all elements of its `written` arguments. If False, the values of an argument may
+    #: select the elements, as in `scatter_`.
     covers: bool = True
-    #: Whether the operator writes only to its first argument, a tensor, and none of its other arguments can be or contain a tensor.
+    #: Whether the operator writes to its first argument, and has no other argument that can be or contain a tensor.
     only_numbers: bool = False
     #: Whether the operator reads the values of tensors among its arguments.
     reads: bool = True
@@ -62,8 +62,8 @@ _SCATTERING = (
 )  # fmt: skip
 
 
-#: Maps the id of each operator to the operator and its effect. The operator itself is not the key, because hashing an operator
-#: would call a Python function, which is slow. The operator is stored too, so that no other operator can get the same id.
+#: Maps the id of each operator to the operator and its effect. The operator is not the key, because its `__hash__` is a
+#: slow Python function. Storing the operator keeps its id unique.
 _effects: dict[int, tuple[Any, Effect]] = {}
 
 

@@ -11,14 +11,14 @@ NONE, PART, ALL = range(3)
 
 
 def span(memory: Memory) -> tuple[int, int]:
-    """Returns the range of bytes in the storage, end exclusive, from the first element of a tensor to the last element."""
+    """Returns the byte range of a tensor in its storage: start and end (exclusive)."""
     last = sum((size - 1) * stride for size, stride in zip(memory.shape, memory.strides))
     size = memory.dtype.itemsize
     return memory.offset * size, (memory.offset + last + 1) * size
 
 
 def is_dense(memory: Memory) -> bool:
-    """Returns whether the elements of a tensor fill one range of memory without gaps or overlaps, in any order of the axes."""
+    """Returns whether a tensor fills one range of memory without gaps or overlaps. Its axes may have any order."""
     expected = 1
     for stride, size in sorted((stride, size) for size, stride in zip(memory.shape, memory.strides) if size != 1):
         if stride != expected:

@@ -1,9 +1,9 @@
-"""Finds the position in the torch stream at which each recorded draw began: the seed, and how many words were drawn before.
+"""Finds the position in the torch stream at which each recorded draw began: the seed, and the number of earlier words.
 
-The torch stream is the sequence of 32-bit words of torch's CPU generator, a Mersenne Twister. The state of the generator contains
-the current block of 624 words and an index in this block, but not the number of earlier blocks. So words are counted from draw to
-draw, and each count is checked against the recorded state. If a count does not match the state, code that was not recorded has
-drawn or seeded in between. In this case, a position with the recorded state is searched for.
+The torch stream is the sequence of 32-bit words of torch's CPU generator, a Mersenne Twister. The generator's state
+contains a block of 624 words and an index in this block, but not the number of earlier blocks. So the position is the
+sum of the words of all earlier draws. The state at this position is compared with the recorded state. If they differ,
+unrecorded code has drawn or seeded in between. A search then looks for a position with the recorded state.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ class Position(NamedTuple):
     seed: int
     #: The number of words that were drawn since the generator was seeded.
     at: int
-    #: torch computes normal values in pairs. If torch needs only one value, the generator stores the other value for the next draw. `pair`
-    #: is the position at which the pair of the stored value was drawn, or -1 if it is not known. None if no value is stored.
+    #: torch computes normal values in pairs, and the generator may store one value for the next draw. `pair` is the
+    #: position at which the pair of the stored value was drawn. -1 if it is unknown. None if no value is stored.
     pair: int | None
 
 
 class Draw(NamedTuple):
-    """How much an operator draws from the generator, in words or in normal values. Both fields are None if the amount is not known."""
+    """The amount that an operator draws from the generator. Both fields are None if the amount is unknown."""
 
     #: The number of 32-bit words. None if normal values are drawn in pairs.
     words: int | None
@@ -89,7 +89,7 @@ class _MovedGenerator:
         return generator_state(self.generator)
 
     def stored_normal(self, seed: int, pair: int) -> bytes:
-        """Returns the bytes of the value that the generator stores if a pair of normal values is drawn at the position `pair`."""
+        """Returns the bytes of the value that a generator stores when it draws a pair of normal values at `pair`."""
         self.state(seed, pair)
         torch.empty(1, dtype=torch.float64, device="cpu").normal_(generator=self.generator)
         tail = generator_state(self.generator).tail
@@ -98,9 +98,9 @@ class _MovedGenerator:
 
 
 def starts_of(recorder: Recorder) -> dict[int, Position]:
-    """Returns the position in the torch stream at which each draw began, as a dictionary. A key is the number of the draw's event.
+    """Returns the position in the torch stream at which each draw began, by `Event.number`.
 
-    A draw is left out if its position was not found.
+    Draws whose position was not found are absent.
     """
     found: dict[int, Position] = {}
     moved = _MovedGenerator()
@@ -120,7 +120,10 @@ def starts_of(recorder: Recorder) -> dict[int, Position]:
 
 
 def _locate(state: GeneratorState, expected: Position | None, moved: _MovedGenerator) -> Position | None:
-    """Returns the position at which a generator has the state `state`, or None if no position was found. `expected` is tried first."""
+    """Returns the position at which a generator has the state `state`, or None if none is found.
+
+    `expected` is tried first.
+    """
     (seed,) = struct.unpack_from("<Q", state.head)
     index = struct.unpack_from("<Q", state.head, 16)[0]
     first, pair = 0, None
@@ -131,7 +134,7 @@ def _locate(state: GeneratorState, expected: Position | None, moved: _MovedGener
     if moved.state(seed, 0).head == state.head:
         return _with_pair(state, Position(seed, 0, None), moved)
     for begin in dict.fromkeys((first, 0)):
-        # The state contains the index of the next word in the current block of 624 words. This index is the position modulo 624.
+        # Modulo 624, `index` equals the position. So each block has one candidate.
         at = begin + (index - begin) % _BLOCK
         for position in range(at, at + _MAX_BLOCKS * _BLOCK, _BLOCK):
             if moved.state(seed, position).head == state.head:
@@ -140,10 +143,10 @@ def _locate(state: GeneratorState, expected: Position | None, moved: _MovedGener
 
 
 def _with_pair(state: GeneratorState, start: Position, moved: _MovedGenerator) -> Position:
-    """Returns `start` with its field `pair` changed to agree with a recorded state.
+    """Returns `start` with the value of `pair` that matches `state`.
 
-    `pair` becomes None if the generator has stored no normal value, and -1 if the stored value is not from the pair at `start.pair`.
-    Otherwise, `pair` does not change.
+    `pair` becomes None if `state` stores no normal value. It becomes -1 if the stored value does not come from the pair
+    at `start.pair`.
     """
     if not state.tail[24]:
         return start._replace(pair=None)
@@ -155,8 +158,7 @@ def _with_pair(state: GeneratorState, start: Position, moved: _MovedGenerator) -
 def _after(start: Position, draw: Draw) -> Position:
     """Returns the position in the torch stream after a draw that began at `start`.
 
-    If it is not known how many words were drawn, returns `start`. `_locate` then searches from `start` on for the position at which
-    the next draw began.
+    Returns `start` if the number of drawn words is unknown. `_locate` then searches from `start` for the next draw.
     """
     if draw.words is not None:
         return start._replace(at=start.at + draw.words)

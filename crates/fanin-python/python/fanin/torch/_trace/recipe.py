@@ -1,4 +1,4 @@
-"""Writes a recipe from a trace: rules with name patterns, formulas for numbers, and CHECK comments on what a recipe cannot express."""
+"""Converts a trace to a recipe with name patterns and formulas. CHECK comments say what a recipe cannot express."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 class Rule(NamedTuple):
     """The rule of a recipe for one tensor."""
 
-    #: Alternative specs that mean the same for this tensor. For example, one spec contains 0.02, and another a formula for 0.02.
+    #: Equivalent specs for this tensor: with a number, or with a formula for it, such as `0.02/sqrt(2*n_layer)`.
     texts: list[str]
     #: The text of a CHECK comment, which says what the recipe cannot express. Empty if no comment is needed.
     check: str = ""
@@ -36,10 +36,10 @@ def write(trace: InitTrace) -> str:
     rows = [tensor for tensor in tensors if tensor.tied_to is None]
     layers = _layers([tensor.name for tensor in rows])
     rules = {tensor.name: _rule(trace, tensor, layers and layers[0]) for tensor in rows}
-    # If a tensor has several alternative specs, the spec that occurs for most tensors is chosen. Then fewer rules are needed.
+    # Of a tensor's alternative specs, the most frequent one is chosen. Then fewer rules are needed.
     counts = Counter(text for rule in rules.values() for text in rule.texts)
     chosen = {name: (max(rule.texts, key=lambda text: counts[text]), rule.check) for name, rule in rules.items()}
-    # Only the first rule that matches a tensor applies. Specific rules come first, so that later rules can have general patterns.
+    # In a recipe, the first matching rule applies. The rarest specs come first, so that later patterns can be general.
     sizes = Counter(chosen.values())
     kinds = {choice: number for number, choice in enumerate(sorted(sizes, key=lambda choice: sizes[choice]))}
     lines = [f"# Recorded by fanin.torch.trace_init from {type(trace.module).__name__}: {len(tensors)} tensors.", ""]
@@ -58,9 +58,9 @@ def write(trace: InitTrace) -> str:
 
 
 def _layers(names: list[str]) -> tuple[int, str] | None:
-    """Returns the number of layers of a model, and a pattern that matches one tensor of each layer. None if there are no layers.
+    """Returns the number of layers, and a pattern that matches one tensor of each layer, such as `h.*.ln.weight`.
 
-    Layers are found by tensor names that differ only in one number, such as h.0.ln.weight and h.1.ln.weight.
+    Layers are found by tensor names that differ only in one number. Returns None if no layers are found.
     """
     patterns: dict[str, set[str]] = {}
     for name in names:
@@ -104,9 +104,10 @@ def _rule(trace: InitTrace, tensor: TracedTensor, layers: int | None) -> Rule:
 
 
 def _spec(recorder: Recorder, history: History) -> tuple[Spec, str] | None:
-    """Returns a spec for the values of a tensor, and a text that names later writes that the spec does not include.
+    """Returns a spec for the values of a tensor, and the text of a CHECK comment.
 
-    Returns None if no spec describes the values.
+    The comment names later writes that the spec does not include. It is empty if there are none. Returns None if no
+    spec describes the values.
     """
     left = history.left
     if not left or not left[0].is_whole:
@@ -140,7 +141,7 @@ def _spec(recorder: Recorder, history: History) -> tuple[Spec, str] | None:
     return spec, check
 
 
-#: For each scheme, the arguments that must be multiplied by a factor to multiply all values of the scheme by this factor.
+#: For each scheme, the arguments that scale its values. Multiplying them by a factor multiplies the values by it.
 _SCALES = {"uniform": ("a", "b"), "normal": ("mean", "std"), "constant": ("val",), "orthogonal": ("gain",),
            "xavier_uniform": ("gain",), "xavier_normal": ("gain",), "trunc_normal": ("mean", "std", "a", "b")}  # fmt: skip
 _DEFAULTS = {"a": -2.0, "b": 2.0, "mean": 0.0, "std": 1.0, "gain": 1.0}

@@ -1,8 +1,8 @@
-"""The class `Recorder`, a TorchDispatchMode that records every write of torch to memory, and the line of code that caused it.
+"""Records the operators that torch runs: the memory that they write, and the line of code that called them.
 
-torch calls a dispatch mode for every operator of a thread. The recorder keeps no tensor alive. For each tensor it stores a `Memory`:
-the address of the storage object, with offset, shape and strides. The recorder keeps a weak reference to each storage object, so that
-no later storage object gets the same address.
+`Recorder` is a TorchDispatchMode: torch calls it for every operator of a thread. It keeps no tensor alive. For each
+tensor it stores a `Memory`: the address of the storage object, the offset, the shape, the strides and the dtype. A weak
+reference to each storage object prevents the reuse of its address.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ class Recorder(TorchDispatchMode):
 
     @cached_property
     def events(self) -> dict[int, list[Event]]:
-        """Maps each storage (`Memory.storage`) to the events that allocated it or wrote to it. To be used after recording has ended."""
+        """Maps each `Memory.storage` to the events that allocated or wrote it. Cached: use only after recording."""
         found: dict[int, list[Event]] = {}
         for event in self.log:
             if event.memory is not None:
@@ -122,9 +122,9 @@ class Recorder(TorchDispatchMode):
 
     @cached_property
     def reads(self) -> dict[int, list[tuple[int, Memory]]]:
-        """Maps each storage (`Memory.storage`) to the events that read it: their numbers, and the memory that they read.
+        """Maps each `Memory.storage` to its reads: the number of the event, and the memory that the event read.
 
-        To be used after recording has ended.
+        Cached: use only after recording.
         """
         found: dict[int, list[tuple[int, Memory]]] = {}
         for event in self.log:
@@ -156,8 +156,7 @@ class Recorder(TorchDispatchMode):
         key = storage._cdata
         if key not in self._weak:
             self._weak[key] = storage._weak_ref()  # type: ignore[assignment]
-        # This is equivalent to `Memory(...)` but much faster, because `Memory(...)` calls a Python function. Events are made in the
-        # same way.
+        # Much faster than `Memory(...)`, which calls a Python function. Events are created in the same way.
         return _new_tuple(Memory, (key, _offset_of(tensor), tensor.shape, _strides_of(tensor), tensor.dtype))
 
     def _memory_of_each(self, values: Any) -> tuple[Memory, ...]:
@@ -181,7 +180,7 @@ class Recorder(TorchDispatchMode):
             result = call_operator(operator, args, kwargs)
         if kind == WRITE:
             if effect.only_numbers:
-                # The most frequent case is treated first: an operator that has only one tensor as an argument, and writes to it.
+                # A fast path for the most frequent case: the operator writes to its only tensor argument.
                 arguments = (Tensor, *args[1:]), _plain_named(kwargs) if kwargs else _NO_NAMES
                 memory = self.memory_of(args[0])
                 if memory is not None:
@@ -252,9 +251,9 @@ def _without_tensors(value: Any) -> Any:
     return None if isinstance(value, torch.Generator) else value
 
 
-#: A CPU generator's state consists of the seed (8 bytes), two numbers of 4 bytes, the index of the next word (8 bytes), the 624 words of
-#: the block with 8 bytes each, and the stored normal values. The head ends after the first word of the block and has `_HEAD` bytes. The
-#: tail is the stored normal values and begins at byte `_TAIL`.
+#: The bytes of a CPU generator's state: the seed (8), two numbers (4 each), the index of the next word (8), the block
+#: of 624 words (8 each), the stored normal values. `_HEAD` is the number of bytes up to the first word (inclusive).
+#: `_TAIL` is the offset of the stored normal values.
 _HEAD, _TAIL = 32, 24 + 624 * 8
 
 _default_generator = torch.default_generator

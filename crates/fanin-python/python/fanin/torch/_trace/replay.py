@@ -1,9 +1,9 @@
 """Writes a replay: a TOML file from which `fanin init` computes exactly the weights that torch computed.
 
-For each tensor, a replay has the steps that compute it: fills with their position in the torch stream (the random words of torch's
-CPU generator), constants, copies, and arithmetic with a number. The steps come from the recorded writes. If a small tensor cannot be
-expressed by such steps, the replay has its values. At the end, each tensor is computed from the replay and compared with the
-module's tensor.
+A replay lists the steps that compute each tensor: random fills, constants, copies, and arithmetic with a number. The
+steps come from the recorded writes. A random fill has its position in the torch stream, the sequence of random words of
+torch's CPU generator. A small tensor that such steps cannot express is stored as a list of values. At the end, each
+tensor is computed from the replay and compared with the module's tensor.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class _Program:
     def __init__(self, recorder: Recorder):
         self.recorder = recorder
         self.starts = starts_of(recorder)
-        #: The TOML tables of temporary tensors, by name. Tensors are temporary if the module does not contain them when the trace ends.
+        #: The TOML tables of the temporary tensors, by name.
         self.temporary: dict[str, dict[str, Any]] = {}
         self._names: dict[tuple[Memory, int], str] = {}
 
@@ -74,10 +74,9 @@ class _Program:
         return found
 
     def _slice(self, memory: Memory, first: int, end: int, until: int | None) -> dict[str, Any]:
-        """Returns the step for a tensor some of whose writes also changed memory outside the tensor.
+        """Returns a step that copies the tensor from a temporary tensor: the bytes `first..end` of the storage.
 
-        The step copies the tensor from a part of a temporary tensor. The temporary tensor consists of the bytes from `first` to `end`
-        (exclusive) of the storage, which include all bytes of the tensor.
+        The range includes the tensor, and the memory outside the tensor that its writes also changed.
         """
         size = memory.dtype.itemsize
         whole = Memory(memory.storage, first // size, ((end - first) // size,), (1,), memory.dtype)
@@ -85,9 +84,9 @@ class _Program:
         return {"copy": self._temporary(whole, until), "from": view}
 
     def _temporary(self, memory: Memory, until: int | None) -> str:
-        """Returns the name of a temporary tensor with the values that `memory` had before the event with the number `until`.
+        """Returns the name of a temporary tensor with the values that `memory` had before event number `until`.
 
-        If `until` is None, the temporary tensor has the values that `memory` had at the end of the recording.
+        If `until` is None, these are the values at the end of the recording.
         """
         key = memory, len(self.recorder.log) if until is None else until
         if key not in self._names:
@@ -166,9 +165,9 @@ def _where(event: Event) -> str:
 
 
 def _view(memory: Memory, target: Memory) -> dict[str, Any]:
-    """Returns a dict with the entry `view` of a step: the part of the tensor `target` that the step writes.
+    """Returns a dict with the key `view`: the part of `target` that is `memory`.
 
-    If the step writes the whole tensor, the dict is empty.
+    The dict is empty if `memory` is the whole tensor.
     """
     if memory[1:4] == target[1:4]:
         return {}
@@ -177,7 +176,7 @@ def _view(memory: Memory, target: Memory) -> dict[str, Any]:
 
 
 def change_of(event: Event) -> dict[str, float] | None:
-    """Returns the step for an operator that combines a tensor with a number: add, sub, mul or div. None for other operators."""
+    """Returns the step for add, sub, mul or div with a number, such as {"mul": 0.5}. None for other operators."""
     name = event.effect.name.rstrip("_")
     positional, named = event.arguments
     memory = event.memory
@@ -257,16 +256,16 @@ def _table(program: _Program, memory: Memory, tensor: Tensor, max_values: int) -
 
 
 def constant_step(tensor: Tensor) -> dict[str, Any] | None:
-    """Returns the replay step that creates a tensor whose values are all equal, or are 0, 1, 2, ... along its last axis.
+    """Returns the step that fills a tensor with one value, or an integer tensor with 0, 1, 2, ... along its last axis.
 
-    Returns None for other tensors.
+    Returns None if the tensor has other values or no elements.
     """
     tensor = tensor.detach()
     if not tensor.numel():
         return None
     first = tensor.flatten()[0]
     if tensor.dtype.is_floating_point:
-        # 0.0 and -0.0 are equal here. If a tensor has both, the comparison of the replay with the module reports it.
+        # 0.0 and -0.0 are equal here. `_differences` reports a tensor that has both.
         equal = bool((tensor == first).all())
         return {"fill": str(specs.Spec("constant", {"val": first.item()}))} if equal else None
     if bool((tensor == first).all()):
@@ -289,10 +288,7 @@ def _dtype(dtype: torch.dtype) -> str:
 
 
 def _differences(text: str, state: dict[str, Tensor], tables: dict[str, Any]) -> dict[str, str]:
-    """Computes the tensors from the replay, and compares them with the tensors of the module.
-
-    Returns the names of the tensors that differ, each with the reason.
-    """
+    """Returns the names of the tensors whose values in the replay and in the module differ, each with the reason."""
     memory = []
     for name in tables:
         tensor = state[name].detach().contiguous()

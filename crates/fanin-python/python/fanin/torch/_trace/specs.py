@@ -14,7 +14,10 @@ _DEFAULTS = {name: dict(parameters) for name, parameters, _, _ in schemes()}
 
 
 def number(value: Any) -> str:
-    """Returns the text of a number in a spec, such as `sqrt(2)`, `1/sqrt(3)`, `2/7` or `0.5`. The text has exactly the number's value."""
+    """Returns a number as text for a spec, such as `sqrt(2)`, `1/sqrt(3)`, `2/7` or `0.5`.
+
+    The text evaluates to exactly `value`.
+    """
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return str(value)
     if isinstance(value, int) or not math.isfinite(value):

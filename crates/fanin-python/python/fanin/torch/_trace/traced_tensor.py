@@ -18,7 +18,7 @@ from .recorder import Memory, Recorder
 class Write:
     """A write to a parameter or buffer: one call of an initializer, or of an operator outside of initializers."""
 
-    #: The name of the tensor. None for a temporary tensor: the module does not contain it when the trace ends.
+    #: The name of the tensor. None for a temporary tensor: one that is not in the module when the trace ends.
     tensor: str | None
     #: The initializer as a spec, such as `kaiming_uniform(a=sqrt(5))`. Without an initializer, the operator, such as `aten.mul_`.
     initializer: str
@@ -34,7 +34,7 @@ class Write:
     seconds: float
     #: The names of the tensors whose values were read. None stands for a temporary tensor.
     sources: tuple[str | None, ...] = ()
-    #: The stack of the write. If the write is a copy, this is the stack of the write whose values were copied.
+    #: The stack of the write. For a copy, the stack of the write that `_origin` finds, which produced the values.
     _caller: Caller | None = field(default=None, repr=False, compare=False)
     #: If the write is a copy, the stack at the time of the copy.
     _copier: Caller | None = field(default=None, repr=False, compare=False)
@@ -46,9 +46,10 @@ class Write:
 
     @property
     def copied_by(self) -> tuple[Line, ...]:
-        """If the write is a copy, the lines of code on the stack of the copy, innermost first. Otherwise empty.
+        """The lines of code on the stack of a copy, innermost first. Empty if the write is not a copy.
 
-        `initializer` and `stack` of a copy describe the write whose values were copied.
+        For a copy, `initializer` and `stack` describe the write that produced the copied values. If no single write
+        produced them, `initializer` and `stack` describe the copy itself, and `copied_by` is empty.
         """
         return () if self._copier is None else self._copier.stack
 
@@ -152,9 +153,10 @@ class TracedTensor:
 
     @property
     def initializer(self) -> str | None:
-        """How the tensor got its values: a spec or operator, with `, then ...` for each later write that changed the tensor.
+        """How the tensor got its values, such as `normal(std=0.02), then aten.mul_`.
 
-        None if no write to the tensor was recorded.
+        The text names the writes in `left`, each as a spec or an operator. Equal later writes are named once. None if
+        no write to the tensor was recorded.
         """
         left = self.left
         if not left:
@@ -250,7 +252,10 @@ def _operator_text(step: Step) -> str:
 
 
 def _origin(step: Step, names: Names) -> Write | None:
-    """Returns the write whose values a step has copied. None if the step is not a copy, or if several writes made the values."""
+    """Returns the write that produced the values that a step copied.
+
+    Returns None if the step is not a copy, or if no single write produced all of the values.
+    """
     source = copied_memory(step)
     if source is None:
         return None
