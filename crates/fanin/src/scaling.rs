@@ -13,33 +13,37 @@ pub fn gpt2_residual(layers: f64) -> f64 {
     1.0 / (2.0 * layers).sqrt()
 }
 
-/// Returns `1 / sqrt(2 * (layer + 1))`: the factor for the last projection of each residual branch in the layer with
-/// the index `layer`. The first layer has the index 0.
+/// Returns `1 / sqrt(2 * (layer + 1))`: the factor for the last projection of each residual branch of one layer.
+/// `layer` is the index of this layer. The first layer has the index 0.
 ///
-/// torchtitan and OLMo use this factor. The source is Zhang et al. 2019, Improving deep transformer with depth-scaled
+/// torchtitan and OLMo use this factor. Source: Zhang et al. 2019, Improving deep transformer with depth-scaled
 /// initialization.
 pub fn depth_scaled(layer: f64) -> f64 {
     1.0 / (2.0 * (layer + 1.0)).sqrt()
 }
 
-/// Returns `sqrt(2 / (5 * width))`: SmallInit's standard deviation of every matrix in a model with the hidden size
-/// `width` (Nguyen and Salazar 2019, Transformers without tears, section 2.2; GPT-NeoX's `small_init_init_method`).
+/// Returns `sqrt(2 / (5 * width))`: SmallInit's standard deviation of every matrix. `width` is the hidden size of the
+/// model.
+///
+/// Sources: Nguyen and Salazar 2019, Transformers without tears, section 2.2; GPT-NeoX's `small_init_init_method`.
 pub fn small_init(width: f64) -> f64 {
     (2.0 / (5.0 * width)).sqrt()
 }
 
-/// Returns `2 / (layers * sqrt(width))`: the standard deviation of the last projection of each residual branch, in a
-/// model with `layers` layers and the hidden size `width`. All other matrices use [`small_init`].
+/// Returns `2 / (layers * sqrt(width))`: the standard deviation of the last projection of each residual branch. The
+/// model has `layers` layers and the hidden size `width`. All other matrices use [`small_init`].
 ///
 /// Sources: Wang and Komatsuzaki 2021, mesh-transformer-jax; GPT-NeoX's `wang_init_method`.
 pub fn wang_init(layers: f64, width: f64) -> f64 {
     2.0 / (layers * width.sqrt())
 }
 
-/// Returns `sqrt(base / fan_in)`: muP's factor for the standard deviation of a matrix whose fans both grow with the
-/// width of the model (Yang et al. 2022, Tensor programs V, arXiv 2203.03466, table 3: variance 1 / fan_in).
+/// Returns `sqrt(base / fan_in)`: muP's factor for the standard deviation of a hidden matrix. Both fans of a hidden
+/// matrix grow with the width of the model.
 ///
 /// `base` is the fan_in of the same matrix in muP's base model. In the base model, the factor is 1.
+///
+/// Source: Yang et al. 2022, Tensor programs V, arXiv 2203.03466, table 3 (variance 1 / fan_in).
 pub fn mup_hidden(fan_in: f64, base: f64) -> f64 {
     (base / fan_in).sqrt()
 }
@@ -52,21 +56,26 @@ pub fn mup_output(fan_in: f64, base: f64) -> f64 {
     base / fan_in
 }
 
-/// Returns 1: muP's factor for embeddings, input weights and biases, whose fan_in does not grow with the width (Yang et
-/// al. 2022, table 3). The function has the arguments of [`mup_hidden`], so that a spec can use either factor with the
-/// same arguments.
+/// Returns 1: muP's factor for embeddings, input weights and biases (Yang et al. 2022, table 3). Their fan_in does not
+/// grow with the width.
+///
+/// The arguments have no effect. They are the same as those of [`mup_hidden`], so that a spec can use either function.
 pub fn mup_embedding(_fan_in: f64, _base: f64) -> f64 {
     1.0
 }
 
-/// Returns `(8 * layers)^(-1/4)`: DeepNorm's gain of the value, output and feed-forward matrices (Wang et al. 2022,
-/// DeepNet, arXiv 2203.00555, figure 2). The model has `layers` layers, and is either encoder-only or decoder-only.
+/// Returns `(8 * layers)^(-1/4)`: DeepNorm's gain of the value, output and feed-forward matrices. The model has
+/// `layers` layers, and is either encoder-only or decoder-only.
+///
+/// Source: Wang et al. 2022, DeepNet, arXiv 2203.00555, figure 2.
 pub fn deepnorm_beta(layers: f64) -> f64 {
     quarter_root(8.0 * layers)
 }
 
-/// Returns `0.87 * (encoder^4 * decoder)^(-1/16)`: DeepNorm's gain in the encoder of an encoder-decoder model (Wang et
-/// al. 2022, figure 2). `encoder` and `decoder` are the numbers of encoder and decoder layers.
+/// Returns `0.87 * (encoder^4 * decoder)^(-1/16)`: DeepNorm's gain in the encoder of an encoder-decoder model.
+/// `encoder` is the number of encoder layers, and `decoder` is the number of decoder layers.
+///
+/// Source: Wang et al. 2022, figure 2.
 pub fn deepnorm_encoder_beta(encoder: f64, decoder: f64) -> f64 {
     0.87 * libm::pow(encoder * encoder * encoder * encoder * decoder, -1.0 / 16.0)
 }
@@ -77,28 +86,33 @@ pub fn deepnorm_decoder_beta(decoder: f64) -> f64 {
     quarter_root(12.0 * decoder)
 }
 
-/// Returns `0.67 * layers^(-1/4)`: T-Fixup's factor for the value, output and feed-forward matrices of an encoder with
-/// `layers` layers (Huang et al. 2020, Improving transformer optimization through better initialization, section 3).
+/// Returns `0.67 * layers^(-1/4)`: T-Fixup's factor for the value, output and feed-forward matrices of an encoder. The
+/// encoder has `layers` layers.
+///
+/// Source: Huang et al. 2020, Improving transformer optimization through better initialization, section 3.
 pub fn tfixup_encoder(layers: f64) -> f64 {
     0.67 * quarter_root(layers)
 }
 
-/// Returns `(9 * layers)^(-1/4)`: T-Fixup's factor for the value, output and feed-forward matrices of a decoder with
-/// `layers` layers (Huang et al. 2020, section 3).
+/// Returns `(9 * layers)^(-1/4)`: T-Fixup's factor for the value, output and feed-forward matrices of a decoder. The
+/// decoder has `layers` layers.
 ///
-/// The embeddings of the encoder and of the decoder have the standard deviation `width^(-1/2)` times this factor. The
-/// authors' code also multiplies the value matrices by sqrt(2), because fairseq initializes these matrices with the
-/// gain 1/sqrt(2).
+/// The standard deviation of the embeddings, in the encoder and in the decoder, is `width^(-1/2)` times this factor.
+/// The authors' code also multiplies the value matrices by sqrt(2), because fairseq initializes them with the gain
+/// 1/sqrt(2).
+///
+/// Source: Huang et al. 2020, section 3.
 pub fn tfixup_decoder(layers: f64) -> f64 {
     quarter_root(9.0 * layers)
 }
 
-/// Returns `branches^(-1 / (2 * depth - 2))`: Fixup's factor for the weights inside a residual branch (Zhang et al.
-/// 2019, Fixup initialization, arXiv 1901.09321, section 3). The network has `branches` residual branches with `depth`
-/// layers each.
+/// Returns `branches^(-1 / (2 * depth - 2))`: Fixup's factor for the weights inside a residual branch. The network has
+/// `branches` residual branches with `depth` layers each.
 ///
-/// The last layer of each branch and the classifier are initialized to 0, so the factor does not apply to these layers.
-/// If `depth` is less than 2, the result is NaN, because such a branch has no layer to which the factor applies.
+/// The factor does not apply to the last layer of a branch or to the classifier, which are initialized to 0. If `depth`
+/// is less than 2, a branch has no other layer, and the result is NaN.
+///
+/// Source: Zhang et al. 2019, Fixup initialization, arXiv 1901.09321, section 3.
 pub fn fixup(branches: f64, depth: f64) -> f64 {
     if depth < 2.0 {
         return f64::NAN;
@@ -198,8 +212,8 @@ mod tests {
             // GPT-NeoX computes these two stds as math.sqrt(2 / (5 * 768)) and 2 / 12 / math.sqrt(768).
             ("small_init", &[768.0], 0.022_821_773_229_381_92),
             ("wang_init", &[12.0, 768.0], 0.006_014_065_304_058_602),
-            // At 4 times the base width, `init.normal_` of mup 1.0 multiplies the std by `width_mult() ** -0.5`. The
-            // factor `mup_output` is in the paper only: mup does not scale the std of the readout layer.
+            // The width is 4 times the base width. mup 1.0 multiplies the std of hidden matrices by
+            // `width_mult() ** -0.5`. mup does not use the factor `mup_output`, which is in the paper only.
             ("mup_hidden", &[1024.0, 256.0], 0.5),
             ("mup_output", &[1024.0, 256.0], 0.25),
             ("mup_embedding", &[1024.0, 256.0], 1.0),

@@ -2,11 +2,11 @@
 
 use crate::error::{Error, nearest};
 
-/// Returns the number of elements of a tensor with this shape. The empty shape is a scalar, which has one element.
+/// Returns the number of elements of a tensor with this shape. The shape `[]` is a scalar, which has one element.
 ///
 /// # Errors
-/// [`Error::ShapeOverflow`] if the product of all non-zero sizes does not fit in an `isize`. Empty tensors are checked
-/// too, because their strides are products of the non-zero sizes.
+/// [`Error::ShapeOverflow`] if the product of all non-zero sizes does not fit in an `isize`. This includes empty
+/// tensors such as `[0, usize::MAX]`, because their strides are products of the non-zero sizes.
 pub fn element_count(shape: &[usize]) -> Result<usize, Error> {
     let overflow = || Error::ShapeOverflow { shape: shape.to_vec() };
     let nonzero =
@@ -17,8 +17,9 @@ pub fn element_count(shape: &[usize]) -> Result<usize, Error> {
 
 /// The fan_in and the fan_out of a layer.
 ///
-/// The receptive field size is the number of kernel positions, `prod(kernel)`. The receptive field size of a matrix is
-/// 1. Sources: Glorot and Bengio 2010, section 4.2 (n_i and n_{i+1}); He et al. 2015, section 2.2 (n_l and n̂_l).
+/// The receptive field size is the number of kernel positions, `prod(kernel)`. For a matrix, it is 1.
+///
+/// Sources: Glorot and Bengio 2010, section 4.2 (n_i and n_{i+1}); He et al. 2015, section 2.2 (n_l and n̂_l).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Fans {
     /// The number of inputs of one output unit: input channels times the receptive field size.
@@ -37,9 +38,11 @@ pub struct Fans {
 /// | one letter for each axis, such as `eoi` | see [`Axes`] | stacked experts |
 ///
 /// `torch.nn.init` uses [`AxisLayout::OutIn`] with 1 group for every tensor. torch's fans are therefore wrong in two
-/// cases. For a transposed convolution, torch's fan_in and fan_out are exchanged. [`AxisLayout::InOut`] gives the right
-/// fans. For a grouped convolution, torch's fan_out is too large by the factor `groups`. [`AxisLayout::grouped_fans`]
-/// returns the right fans.
+/// cases:
+///
+/// * For a transposed convolution, torch exchanges fan_in and fan_out. [`AxisLayout::InOut`] gives the right fans.
+/// * For a grouped convolution, torch's fan_out is too large by the factor `groups`. [`AxisLayout::grouped_fans`]
+///   returns the right fans.
 ///
 /// `Display` prints the name or the letters of an axis layout, and `FromStr` parses a name or letters.
 ///
@@ -67,8 +70,8 @@ impl AxisLayout {
     /// The axis layouts that have a name.
     pub const ALL: [AxisLayout; 3] = [AxisLayout::OutIn, AxisLayout::InOut, AxisLayout::KernelInOut];
 
-    /// Returns the name of the layout in specs: `out_in`, `in_out` or `kernel_in_out`. The name of explicit axes is
-    /// `axes`, but `Display` prints the letters of the axes.
+    /// Returns the name of the axis layout: `out_in`, `in_out`, `kernel_in_out` or, for explicit axes, `axes`. Specs
+    /// use the first three names. For explicit axes, specs use the letters that `Display` prints.
     pub const fn name(self) -> &'static str {
         match self {
             AxisLayout::OutIn => "out_in",
@@ -81,8 +84,8 @@ impl AxisLayout {
     /// Returns the fans of a weight with this shape, for a layer without groups.
     ///
     /// For [`AxisLayout::OutIn`], `fan_in = shape[1] * prod(shape[2..])` and `fan_out = shape[0] * prod(shape[2..])`,
-    /// as `torch.nn.init._calculate_fan_in_and_fan_out` computes them. For explicit axes, the sizes of all axes with
-    /// the same role are multiplied, and batch axes are ignored.
+    /// as in `torch.nn.init._calculate_fan_in_and_fan_out`. For explicit axes, the sizes of all axes with the same role
+    /// are multiplied. Batch axes are ignored.
     ///
     /// # Errors
     /// * [`Error::Fans`] for fewer than two axes,
@@ -103,10 +106,9 @@ impl AxisLayout {
     /// Returns the fans of a weight with this shape, for a convolution with `groups` groups.
     ///
     /// In a grouped convolution, the outputs of a group depend on the inputs of this group only. One channel axis of
-    /// the weight has the channels of a single group. Its size is used unchanged. The other channel axis has the
-    /// channels of all groups. Its size is divided by `groups`. The axis with the channels of all groups is the output
-    /// axis in [`AxisLayout::OutIn`] and [`AxisLayout::KernelInOut`], and the input axis in [`AxisLayout::InOut`] (a
-    /// transposed convolution).
+    /// the weight has the channels of all groups, so its size is divided by `groups`. This axis is the output axis in
+    /// [`AxisLayout::OutIn`] and [`AxisLayout::KernelInOut`]. It is the input axis in [`AxisLayout::InOut`] (a
+    /// transposed convolution). The other channel axis has the channels of one group, so its size is not changed.
     ///
     /// ```
     /// use fanin::{AxisLayout, Fans};
@@ -170,12 +172,8 @@ impl AxisLayout {
     }
 }
 
-/// Returns which axis has the channels of all groups in a convolution with explicit axes: the input axis or the output
-/// axis. Returns `None` if the order of the axes does not determine the result.
-///
-/// The output axis has the channels of all groups in the layouts `[out, in / groups, kernel...]` (torch),
-/// `[out, kernel..., in / groups]` (MLX) and `[kernel..., in / groups, out]` (JAX). The input axis has the channels of
-/// all groups in the layout `[in, out / groups, kernel...]` (a transposed convolution of torch).
+/// Returns the role of the axis that has the channels of all groups. Returns `None` for an order of axes for which
+/// [`Axes`] does not allow groups.
 fn grouped_axis(roles: &[AxisRole]) -> Option<AxisRole> {
     use AxisRole::{In, Kernel, Out};
     let all = |roles: &[AxisRole]| roles.iter().all(|role| *role == Kernel);
@@ -225,20 +223,24 @@ pub enum AxisRole {
     Batch,
 }
 
-/// An axis layout that gives the role of each axis by a letter, such as `oihw` and `hwio` for convolutions, or `eoi`
-/// for stacked experts.
+/// An axis layout with one letter for each axis, such as `oihw` and `hwio` for convolutions, or `eoi` for stacked
+/// experts.
 ///
 /// [`AxisRole`] defines the letters. The sizes of axes with the same role are multiplied. At least one axis must be an
 /// input, and at least one axis must be an output.
 ///
-/// For a convolution with groups, the letters must have the order of a framework: `oik..` (torch), `ok..i` (MLX),
-/// `k..io` (JAX), or `iok..` (a transposed convolution of torch). Here `k..` stands for any number of kernel axes. With
-/// any other order, more than one group is an error. More than one group is also an error for `io`, because `io` can be
-/// the order of JAX or the order of a transposed convolution of torch.
+/// For more than one group, the letters must have one of these orders. Here `k..` stands for any number of kernel axes.
+///
+/// * `oik..`: a convolution of torch
+/// * `ok..i`: a convolution of MLX
+/// * `k..io`: a convolution of JAX
+/// * `iok..`: a transposed convolution of torch
+///
+/// With any other order, more than one group is an error. `io` without kernel axes is also such an error, because it
+/// can be the order of JAX or the order of a transposed convolution of torch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Axes {
-    /// The roles. The elements from the index `length` on are unused, and are always `Batch`, so that equal axes
-    /// compare equal.
+    /// The elements `roles[length..]` are always `Batch`, because the derived `PartialEq` and `Hash` include them.
     roles: [AxisRole; Axes::MAX_LEN],
     length: u8,
 }

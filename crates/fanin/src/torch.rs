@@ -1,8 +1,9 @@
 //! The functions of `torch.nn.init`, with the same names, the same order of arguments, and the same error messages.
 //!
-//! A tensor is a [`TensorMut`]. The generator is an explicit argument, a [`Generator`]. Every function returns the
-//! [`Plan`] of the tensor. [`Plan::warnings`] returns the warnings that torch would raise. Nothing is printed. Names
-//! that torch has deprecated are `#[deprecated]` too. A plan from such a function has a [`Warning::Deprecated`].
+//! A tensor is a [`TensorMut`]. The generator is the last argument, a [`Generator`]. Every function that fills a tensor
+//! returns the tensor's [`Plan`]. torch's warnings are in [`Plan::warnings`]. Nothing is printed. A name that torch has
+//! deprecated, such as `xavier_normal`, is `#[deprecated]` here too. The plan of a deprecated function has a
+//! [`Warning::Deprecated`].
 //!
 //! ```
 //! use fanin::{TensorMut, torch};
@@ -13,9 +14,11 @@
 //! # Ok::<(), fanin::Error>(())
 //! ```
 //!
-//! Some invalid arguments that torch accepts are errors in this module: a negative std in `trunc_normal_`,
-//! `sparsity = 1.5`, `groups = 0`. When an error is returned, no value has been written. `sparse_` draws the positions
-//! of the zeros from the given generator, whereas torch always draws these positions from its global generator.
+//! Some invalid arguments that torch accepts are errors in this module: a negative `std` in `trunc_normal_`,
+//! `sparsity = 1.5`, `groups = 0`. After an error, the tensor is unchanged.
+//!
+//! `sparse_` draws the positions of the zeros from the given generator. torch always draws them from its global
+//! generator.
 
 use crate::error::Error;
 use crate::gain::Gain;
@@ -56,8 +59,8 @@ pub fn _calculate_fan_in_and_fan_out(shape: &[usize]) -> Result<(usize, usize), 
     Ok((fans.fan_in, fans.fan_out))
 }
 
-/// Returns the fan_in or the fan_out of a shape `[out, in, kernel...]`. `mode` selects the fan, and is `fan_in` or
-/// `fan_out` in upper or lower case.
+/// Returns the fan_in or the fan_out of a shape `[out, in, kernel...]`. `mode` is `fan_in` or `fan_out`, in upper or
+/// lower case.
 ///
 /// # Errors
 /// [`Error::Mode`] for an unknown mode. [`Error::Fans`] for fewer than two dimensions.
@@ -88,8 +91,8 @@ pub fn trunc_normal_(
     Ok(if far { plan.with_warning(Warning::MeanFarOutside { mean, std, a, b }) } else { plan })
 }
 
-/// Defines functions of `torch.nn.init`. Each function is given by its name, its arguments, and an expression that
-/// computes the initializer from the arguments. `formerly` also defines a function with torch's deprecated name.
+/// Defines functions of `torch.nn.init` in the form `name(arguments) = initializer`. `formerly` also defines a function
+/// with torch's deprecated name.
 macro_rules! mirror {
     ($( $(#[$doc:meta])* $name:ident $arguments:tt = $build:expr $(, formerly $old:ident)?; )*) => { $(
         mirror!(@function [$(#[$doc])*] $name $arguments $build);
@@ -137,8 +140,8 @@ mirror! {
     /// Fills the tensor with the identity matrix.
     eye_(tensor) = init::eye(), formerly eye;
 
-    /// Fills the tensor with the Dirac delta function: in each group, 1 at the centre of the kernel from input channel
-    /// d to output channel d, and 0 elsewhere. torch's default: groups = 1.
+    /// Fills the tensor with the Dirac delta function. In each group, the kernel from input channel d to output channel
+    /// d is 1 at its centre. All other elements are 0. torch's default: groups = 1.
     dirac_(tensor, groups: usize) = init::dirac().groups(groups), formerly dirac;
 
     /// Fills the tensor with values from U[-a, a), a = gain * sqrt(6 / (fan_in + fan_out)). torch's default: gain = 1.
@@ -159,17 +162,16 @@ mirror! {
     kaiming_normal_(tensor, a: f64, mode: &str, nonlinearity: &str) =
         kaiming(init::kaiming_normal(), &tensor, a, mode, nonlinearity)?, formerly kaiming_normal;
 
-    /// Fills the tensor with a semi-orthogonal matrix times gain. All axes after the first are flattened to the columns
-    /// of the matrix. torch's default: gain = 1.
+    /// Fills the tensor with a semi-orthogonal matrix, multiplied by `gain`. The first axis is the rows of the matrix.
+    /// All other axes are flattened to the columns. torch's default: gain = 1.
     orthogonal_(tensor, gain: f64) = init::orthogonal().gain(Gain::Value(gain)), formerly orthogonal;
 
-    /// Fills the tensor with values from N(0, std^2), and with ceil(sparsity * rows) zeros at random positions of every
-    /// column. torch's default: std = 0.01.
+    /// Fills the tensor with values from N(0, std^2). In every column, ceil(sparsity * rows) random elements are 0
+    /// instead. torch's default: std = 0.01.
     sparse_(tensor, sparsity: f64, std: f64) = init::sparse(sparsity).std(std), formerly sparse;
 }
 
-/// Returns the Kaiming initializer `scheme` with the given arguments. If the tensor has no elements, returns `scheme`
-/// unchanged, because torch does not check the arguments of an empty tensor.
+/// Returns `scheme` with the given arguments. Does not check the arguments if the tensor is empty, as in torch.
 fn kaiming(
     scheme: init::Kaiming,
     tensor: &TensorMut<'_>,

@@ -13,10 +13,10 @@ pub enum Warning {
         /// The shape given.
         shape: Vec<usize>,
     },
-    /// The mean of a truncated normal distribution is more than two standard deviations outside the bounds, and the
-    /// values are drawn by torch's old algorithm, [`Truncation::InverseCdf`](crate::Truncation::InverseCdf). The old
-    /// algorithm is inaccurate for such a mean. torch and the functions of the module [`torch`](crate::torch) give this
-    /// warning with any algorithm.
+    /// The mean of a truncated normal distribution is more than two standard deviations outside the bounds. torch's old
+    /// algorithm, [`Truncation::InverseCdf`](crate::Truncation::InverseCdf), is inaccurate for such a mean. A plan has
+    /// this warning if the caller selects the old algorithm. torch and the function `trunc_normal_` of the module
+    /// [`torch`](crate::torch) give the warning with any algorithm.
     MeanFarOutside {
         /// The mean of the untruncated distribution.
         mean: f64,
@@ -27,8 +27,8 @@ pub enum Warning {
         /// The upper bound.
         b: f64,
     },
-    /// Some values of a normal distribution are too large for the element type. Such a value becomes infinite. If the
-    /// type has no infinity, the value becomes the largest value of the type.
+    /// Values of a normal distribution can be too large for the element type. Such a value becomes infinite. In a type
+    /// without infinity ([`DType::F8E4M3`]), the value becomes the largest value of the type.
     Overflow {
         /// The mean.
         mean: f64,
@@ -37,8 +37,9 @@ pub enum Warning {
         /// The element type.
         dtype: DType,
     },
-    /// The standard deviation is less than the distance between neighbouring values of the element type at the mean.
-    /// The values are therefore rounded to only a few distinct values.
+    /// The standard deviation is less than the spacing of the element type at the mean. The spacing is the distance
+    /// between neighbouring values, such as 1.2e-7 at 1.0 in f32. The values are therefore rounded to only a few
+    /// distinct values.
     Collapse {
         /// The mean.
         mean: f64,
@@ -47,8 +48,8 @@ pub enum Warning {
         /// The element type.
         dtype: DType,
     },
-    /// Near the value `at`, the step of a sequence is less than the distance between neighbouring values of the element
-    /// type. Some neighbours in the sequence are therefore rounded to the same value.
+    /// The step of a sequence is less than the spacing of the element type near the value `at`. The spacing is the
+    /// distance between neighbouring values. Some neighbours in the sequence are therefore rounded to the same value.
     Repeated {
         /// The difference between two consecutive values of the sequence.
         step: f64,
@@ -57,10 +58,10 @@ pub enum Warning {
         /// The element type.
         dtype: DType,
     },
-    /// A constant, a scale or a gain is not 0, but is so small that it becomes 0 when it is rounded to the element
-    /// type.
+    /// A small value is rounded to 0 in the element type, such as 1e-9 in f16. The value is a constant, a scale or a
+    /// gain. For a function such as `exp(uniform(-100, -90))`, it is the largest result.
     Underflow {
-        /// The value given.
+        /// The value before it is rounded.
         value: f64,
         /// The element type.
         dtype: DType,

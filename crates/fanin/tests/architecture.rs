@@ -1,5 +1,5 @@
-//! Tests of the structure of the workspace: imports run in one direction only, and the front page of the crate `fanin`
-//! lists every public item.
+//! Tests of the structure of the workspace, such as the direction of imports and the items on the front page of the
+//! crate `fanin`.
 
 mod imports;
 
@@ -151,8 +151,7 @@ fn the_front_page_links_to_every_public_item() {
     }
     assert!(items.len() > 30, "{items:?}");
     for (name, linked) in &mut items {
-        // An item that exists only with a feature is named on the page without a link, because the link would be broken
-        // without the feature.
+        // The last form is for items that need a feature. Without the feature, a link to such an item would be broken.
         let forms =
             [format!("[`{name}`]"), format!("[`{name}::"), format!("[`half::{name}`]"), format!("`{name}` ")];
         *linked = forms.iter().any(|form| doc.contains(form.as_str()));

@@ -1,5 +1,5 @@
-//! Tests that every invalid request returns an error that names the argument and the value, before a value is written
-//! or generated.
+//! Tests that an invalid request returns an error that names the argument and the value. No value is written or
+//! generated. Other tests check warnings and empty tensors.
 
 mod common;
 
@@ -53,8 +53,7 @@ fn shapes_that_need_more_words_than_can_be_counted_are_errors() {
     let narrow = Distribution::TruncatedNormal { mean: 0.0, std: 1.0, low: 2.0, high: 3.0, method: None };
     let wide = Distribution::TruncatedNormal { mean: 0.0, std: 1.0, low: -1.0, high: 1.0, method: None };
     let normal = Distribution::Normal { mean: 0.0, std: 1.0 };
-    /// Fills the last `length` values of a tensor of `count` values from the torch stream. Returns these values, or
-    /// the error of the fill.
+    /// Returns the last `length` values of a tensor of `count` values on the torch stream, or the error of the fill.
     fn end<E: Element>(distribution: Distribution, count: usize, length: usize) -> Result<Vec<f64>, Error> {
         let plan = Plan::new(&[count], E::DTYPE, distribution).unwrap();
         let mut memory = vec![E::default(); length];
@@ -63,8 +62,8 @@ fn shapes_that_need_more_words_than_can_be_counted_are_errors() {
         Ok(memory.into_iter().map(Element::to_f64).collect())
     }
     let is_refused = |found: Result<Vec<f64>, Error>| matches!(found, Err(Error::ShapeOverflow { .. }));
-    // `long` is the result of a fill of the last 40 values of the tensor, and `short` is the result of a fill of the
-    // last 5 values. Both fills must succeed, and the last 5 values must be equal.
+    // `long` contains the last 40 values of the tensor, and `short` contains the last 5 values. The last 5 must be
+    // equal.
     let ends_agree =
         |long: Result<Vec<f64>, Error>, short: Result<Vec<f64>, Error>| long.unwrap()[35..] == short.unwrap();
     for distribution in [narrow, wide] {
@@ -96,8 +95,8 @@ fn shapes_that_need_more_words_than_can_be_counted_are_errors() {
 
 #[test]
 fn a_shuffle_of_columns_that_do_not_fit_in_memory_is_an_error() {
-    // Each of the 8192 threads of the team shuffles two columns at a time, and needs one byte for each element of these
-    // columns.
+    // Each of the 8192 threads shuffles two columns of 2^32 - 1 rows at a time. The shuffle needs one byte for each
+    // element, so all threads need about 2^46 bytes.
     fn run_nothing(_: usize, _: &(dyn Fn() + Sync)) {}
     let team = fanin::Threads::Team(fanin::Team::new(1 << 13, run_nothing));
     let width = 1 << 19;
@@ -173,8 +172,8 @@ fn rejection_in_the_far_tail_of_the_torch_stream_needs_finite_bounds() {
     let error = init::trunc_normal(0.0, 1.0).bounds(3.0, f64::INFINITY).fill(&mut buffer, &[4], &mut torch);
     assert!(matches!(error, Err(Error::BoundsOverflow { .. })));
     assert_eq!(torch, Torch::new(0));
-    // In torch and in the torch stream, a bound may be infinite if a value of the untruncated normal distribution is
-    // between the bounds with a probability above 0.3.
+    // An infinite bound is valid here, as in torch: a value of N(0, 1) is at least -1 with probability 0.84. Only a
+    // probability of 0.3 or less requires finite bounds.
     init::trunc_normal(0.0, 1.0).bounds(-1.0, f64::INFINITY).fill(&mut buffer, &[4], &mut torch).unwrap();
     assert!(buffer.iter().all(|&x| x >= -1.0));
 }

@@ -1,5 +1,4 @@
-//! Tests of plans with blocks: the values of each block of a fused or stacked parameter, with the native stream and
-//! the torch stream.
+//! Tests of plans with blocks, such as fused and stacked parameters, with the native stream and the torch stream.
 
 mod common;
 
@@ -38,8 +37,8 @@ fn an_axis_layout_transposes_the_matrix() {
     let torch = filled("orthogonal", &[6, 4, 3], DType::F32, &mut SEED.tensor("w")).to_f64();
     let keras =
         filled("orthogonal(layout=kernel_in_out)", &[3, 4, 6], DType::F32, &mut SEED.tensor("w")).to_f64();
-    // Both weights contain the same matrix, whose rows are the outputs. The element in row `out` and column `k * 4 + i`
-    // of the matrix is at the index [k, i, out] of `keras`, whose shape is [3, 4, 6].
+    // Both weights contain the same matrix of 6 rows (the outputs) and 12 columns. The element in row `out` and column
+    // `k * 4 + i` is at the index [k, i, out] of `keras`.
     for (out, k, i) in [(0, 0, 0), (5, 2, 3), (2, 1, 0)] {
         assert_eq!(keras[(k * 4 + i) * 6 + out], torch[out * 12 + k * 4 + i]);
     }

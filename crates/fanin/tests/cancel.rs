@@ -1,5 +1,4 @@
-//! Tests that a fill ends soon after its token is cancelled. The tests cover every stream, and every scheme whose fills
-//! can take long.
+//! Tests that a fill ends soon after its token is cancelled, with every stream and most distributions.
 
 use std::time::{Duration, Instant};
 

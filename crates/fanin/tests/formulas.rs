@@ -77,8 +77,7 @@ fn explicit_axes_in_the_order_of_a_framework_determine_which_axis_has_the_channe
 
 #[test]
 fn every_scheme_with_fans_has_the_arguments_layout_and_groups() {
-    // The three shapes are the weight of one convolution in three axis layouts: 64 inputs, 128 outputs, kernel 3 x 3,
-    // 4 groups.
+    // One convolution (64 inputs, 128 outputs, kernel 3 x 3, 4 groups) has the same distribution in three axis layouts.
     for spec in [
         "xavier_uniform(LAYOUT)",
         "xavier_normal(LAYOUT)",
@@ -119,7 +118,7 @@ fn fans_of_grouped_convolutions_are_the_fans_of_one_group() {
         let fans = layout.grouped_fans(shape, groups).unwrap();
         (fans.fan_in, fans.fan_out)
     };
-    // The three weights belong to Conv2d(64, 128, 3, groups=4), to the same layer in Keras and JAX, and to
+    // The weights are those of Conv2d(64, 128, 3, groups=4), of the same layer in Keras and JAX, and of
     // ConvTranspose2d(64, 128, 3, groups=4).
     assert_eq!(fans(AxisLayout::OutIn, &[128, 16, 3, 3], 4), (144, 288));
     assert_eq!(fans(AxisLayout::KernelInOut, &[3, 3, 16, 128], 4), (144, 288));
@@ -286,8 +285,8 @@ fn fused_and_stacked_parameters_have_a_plan_for_each_block() {
     assert_eq!(stds, [(2.0 / 16.0f64).sqrt(), (2.0 / 12.0f64).sqrt(), (2.0 / 12.0f64).sqrt()]);
     assert!((fused.std() * fused.std() - (0.125 + 2.0 / 12.0) / 2.0).abs() < 1e-15);
     assert_eq!(fused.blocks()[2].start(), [12, 0]);
-    // If the blocks of a spec all have the same distribution, and each value depends only on its index, the plan has no
-    // blocks. The blocks of this spec have the same distribution, because they have the same fan_in.
+    // A plan has no blocks if all blocks have the same distribution, and each value depends only on its index. In the
+    // next three specs, the blocks have equal fans, so their distributions are the same.
     assert_eq!(
         distribution("blocks(kaiming_normal, count=3)", &[12, 8]),
         distribution("kaiming_normal", &[4, 8])
@@ -337,8 +336,8 @@ fn schemes_agree_with_their_papers() {
         Distribution::Normal { mean: 0.0, std: 2.0 / 16.0 * 0.5 }
     );
     assert_eq!(distribution("spectral", &[256, 64]), Distribution::Normal { mean: 0.0, std: 0.125 });
-    // If there are 9 to 16 outputs, and fewer inputs than outputs, ZerO's weight is part of
-    // torch.tensor(hadamard(16)) / 4. If there are at least as many inputs as outputs, it is the identity matrix.
+    // With 9 to 16 outputs and fewer inputs than outputs, ZerO's weight is a part of torch.tensor(hadamard(16)) / 4.
+    // With at least as many inputs as outputs, the weight is the identity matrix.
     assert_eq!(distribution("zero_hadamard", &[9, 5]), Distribution::Hadamard { scale: 0.25 });
     assert_eq!(
         distribution("zero_hadamard", &[8, 5]),

@@ -17,7 +17,8 @@ const SPECS: [(&str, &[usize]); 6] = [
     ("exp(log(uniform(1, 2)))", &[1]),
 ];
 
-/// Returns the expected values of a spec in `SPECS`: the function of the spec, applied to values of the inner spec.
+/// Returns the expected f64 values of a spec in `SPECS`. For `exp(normal(-1, 0.5))`, they are `libm::exp` of the values
+/// of `normal(-1, 0.5)`.
 fn expected(spec: &str, shape: &[usize]) -> Vec<f64> {
     let values = |inner: &str| filled(inner, shape, DType::F64, &mut Native::new(3).tensor("w")).to_f64();
     let log_uniform = format!("uniform({}, {})", libm::log(0.001), libm::log(0.1));

@@ -42,8 +42,7 @@ fn any_region_of_any_scheme_and_type_equals_a_slice_at_every_simd_level() {
     assert!(cases > 1500, "{cases}");
 }
 
-/// Returns a pseudo-random number generator. It is a function that takes n and returns a number from 0 to n - 1. The
-/// sequence of numbers depends only on `seed`.
+/// Returns a pseudo-random number generator with the seed `seed`. A call with `n` returns a number from 0 to n - 1.
 fn picks(seed: u64) -> impl FnMut(usize) -> usize {
     let mut pick = seed;
     move |n| {
@@ -123,8 +122,7 @@ fn regions_at_the_end_of_huge_tensors_can_be_filled_on_the_torch_stream() {
         generator.peek_region(&plan, &[99_999, 99_998], corner.tensor(&[1, 2])).unwrap();
         assert_eq!(corner.bytes(), rows.at(&[598, 599]).bytes(), "{spec}");
         if spec == "uniform" {
-            // Each value takes one word, so the last value comes from the last word before the final position of the
-            // generator.
+            // Each value takes one word, so the last value comes from word 10^10 - 1 (counted from 0).
             let mut walked = Torch::new(3);
             walked.advance(10_000_000_000 - 1);
             let last = (walked.word() & 0x00ff_ffff) as f64 / 16_777_216.0;
@@ -239,8 +237,8 @@ fn indices_above_2_to_the_32_are_not_truncated_to_32_bits() {
             assert_eq!(corner.iter().sum::<f32>(), 2.0);
             continue;
         }
-        // If indices were truncated to 32 bits, the value at an index would equal the value at the index minus 2^32. The
-        // test asserts that the two differ.
+        // If indices were truncated to 32 bits, `wrapped` would equal the first row of `corner`, whose indices are
+        // higher by 2^32.
         let low = 69_998u64 * 70_000 + 69_900 - (1 << 32);
         let mut wrapped = vec![9f32; 100];
         let tensor = TensorMut::contiguous(&mut wrapped, &[1, 100]).unwrap();
@@ -302,8 +300,6 @@ fn regions_outside_the_shape_and_memory_of_the_wrong_type_are_errors() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
 
-    /// If a one-dimensional tensor is split at any index, the fills of the two parts give the values of the whole
-    /// tensor.
     #[test]
     fn splitting_a_long_tensor_at_any_index_changes_no_value(length in 1usize..3000, split in 0usize..3000, which in 0usize..16) {
         let (spec, _) = CATALOGUE.iter().filter(|(_, shapes)| shapes[0].is_empty()).nth(which).unwrap();

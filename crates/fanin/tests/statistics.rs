@@ -1,11 +1,11 @@
-//! Statistical tests of the distributions, with 1,000,000 values and fixed seeds.
+//! Statistical tests of the distributions, with fixed seeds. Most samples have 1,000,000 values.
 //!
-//! Each Kolmogorov-Smirnov test has the significance level 1e-4 (D * sqrt(n) < 2.2253). With about a hundred tests in
-//! this file, a correct stream fails a test for about one choice of seeds in 100. The seeds are fixed, so a failure
-//! means that the stream has changed.
+//! Each Kolmogorov-Smirnov test has the significance level 1e-4 (D * sqrt(n) < 2.2253). This file has about a hundred
+//! of these tests, so a correct stream fails for about 1 % of all seeds. The seeds are fixed, so a failure means that
+//! the stream has changed.
 //!
-//! Kolmogorov-Smirnov tests do not detect errors in the tails, in the number of distinct values, in the number of
-//! values at a bound, or in the number of zeros. Other tests of this file detect these errors.
+//! Other tests check what a Kolmogorov-Smirnov test does not detect: errors in the tails, in the number of distinct
+//! values, in the number of values at a bound, or in the number of zeros.
 
 mod common;
 
@@ -31,8 +31,8 @@ fn distance(mut sample: Vec<f64>, cdf: impl Fn(f64) -> f64) -> f64 {
     let mut worst = 0f64;
     let mut at = 0;
     while at < sample.len() {
-        // Values of a narrow type are often equal. The two distribution functions are therefore compared just below and
-        // at each distinct value.
+        // Values of a narrow type are often equal. `cdf` is therefore compared with the empirical distribution function
+        // just below and at each distinct value.
         let end = at + sample[at..].partition_point(|&x| x == sample[at]);
         let p = cdf(sample[at]);
         worst = worst.max((p - at as f64 / n).abs()).max((end as f64 / n - p).abs());
@@ -63,9 +63,8 @@ fn uniform_values_have_their_distribution() {
             let d = distance(sample.clone(), |x| ((x - low) / (high - low)).clamp(0.0, 1.0));
             assert!(d < KS, "{low} {high} {dtype}: {d}");
             let different = distinct(&sample);
-            // Each interval of the list contains at least 2^22 f32 values. The interval [1, 1.5) contains exactly 2^22
-            // values. By the birthday problem, a million draws from 2^22 values give about 890,000 distinct values. In
-            // f64, no two draws are expected to be equal.
+            // A million draws from 2^22 values give about 890,000 distinct values (birthday problem). There are 2^22
+            // f32 values in [1, 1.5), and more in the other intervals. In f64, all draws are expected to be distinct.
             let least = if dtype == DType::F64 { N } else { 880_000 };
             assert!(different >= least, "{low} {high} {dtype}: {different} distinct");
         }
@@ -114,8 +113,7 @@ fn each_value_of_a_narrow_type_has_the_probability_of_the_interval_that_is_round
                     (start, from, degrees) = (end(cell), cell + 1, degrees + 1);
                 }
             }
-            // With 5 or more degrees of freedom, a chi-square variable is 9 or more standard deviations above its mean
-            // with a probability of at most 3.1e-6.
+            // For 5 or more degrees of freedom, `deviation` is at least 9 with a probability of at most 3.1e-6.
             let deviation = (chi_square - f64::from(degrees)) / (2.0 * f64::from(degrees)).sqrt();
             assert!(degrees > 4 && deviation < 9.0, "{dtype} {low} {high}: {chi_square} of {degrees}");
         }
@@ -139,8 +137,8 @@ fn normal_values_have_their_distribution_in_body_and_tails() {
                     "{beyond}: {found} {expected}"
                 );
             }
-            // With the mean 0.5 and the std 0.02, the distance between neighbouring f32 values is 1.5e-6 to 3e-6 times
-            // the std, so equal values are common. Distinct values are therefore counted only if the mean is 0.
+            // Distinct values are counted only if the mean is 0. With the mean 0.5 and the std 0.02, equal values are
+            // common: the distance between neighbouring f32 values is 1.5e-6 to 3e-6 times the std.
             assert!(mean != 0.0 || distinct(&sample) > 880_000);
             assert!(mean != 0.0 || !sample.contains(&0.0), "a standard normal value is exactly 0");
         }
@@ -149,9 +147,7 @@ fn normal_values_have_their_distribution_in_body_and_tails() {
 
 #[test]
 fn the_tails_of_f32_normal_values_have_the_expected_counts_up_to_5_7_sigma() {
-    // The test counts the values beyond 4.5, 5 and 5.5 sigma among 2^28 values, and asserts that at least one value is
-    // beyond 5.7 sigma. The expected number of values is 10 beyond 5.5 sigma, 3 beyond 5.7 sigma, and only 0.5 beyond 6
-    // sigma.
+    // Of 2^28 values, 10 are expected beyond 5.5 sigma, 3 beyond 5.7 sigma, and only 0.5 beyond 6 sigma.
     let plan = common::plan("normal", &[1 << 28], DType::F32).unwrap();
     let prepared = Native::new(11).tensor("tails").prepare(&plan).unwrap();
     let mut chunk = vec![0f32; 1 << 20];
@@ -174,9 +170,8 @@ fn the_tails_of_f32_normal_values_have_the_expected_counts_up_to_5_7_sigma() {
     assert!(furthest > 5.7, "{furthest}");
 }
 
-/// Returns P(X <= x) for a standard normal X truncated to [a, b]. The probabilities are computed in the upper tail,
-/// because the complementary error function has full relative precision there. If the middle of [a, b] is negative, the
-/// interval is reflected.
+/// Returns P(X <= x) for a standard normal X truncated to [a, b]. If the middle of [a, b] is negative, the interval is
+/// reflected, because `erfc` has full relative precision only in the upper tail.
 fn truncated(x: f64, a: f64, b: f64) -> f64 {
     if a + b < 0.0 {
         return 1.0 - truncated(-x, -b, -a);
@@ -246,8 +241,8 @@ fn truncated_normal_values_have_their_distribution_in_every_regime() {
                 assert!(sample.iter().all(|&x| low <= x && x <= high), "{a} {b} {dtype}");
                 let d = distance(sample.clone(), |x| truncated(x - mean, a, b));
                 assert!(d < KS, "[{a}, {b}] from {mean} {dtype}: {d}");
-                // The expected number of values at a bound is at most the expected number of values between the bound
-                // and the next f32 number. Near 37 sigma, the probability of this interval is 1.4e-4.
+                // Values less than one `step` from a bound can be rounded to the bound. For f32 near 37 sigma, the
+                // probability of such a value is 1.4e-4.
                 let step = |x: f64| if dtype == DType::F32 { (x as f32).next_up() as f64 - x } else { 1e-16 };
                 for (bound, share) in [
                     (low, truncated(a + step(low), a, b)),
@@ -357,9 +352,9 @@ fn orthogonal_matrices_are_orthogonal() {
     }
 }
 
-/// Orthogonal matrices have the Haar distribution. The Haar distribution determines the distribution of any entry, of
-/// the sign of the determinant, and of the traces of the powers of Q. The trace of Q^k is nearly normal with the
-/// variance k. The mean of the trace is 1 for even k and 0 for odd k (Diaconis and Shahshahani 1994).
+/// Orthogonal matrices have the Haar distribution. The test measures entries, the sign of the determinant, and the
+/// traces of powers of Q. The trace of Q^k is nearly normal with the variance k. Its mean is 1 for even k and 0 for odd
+/// k (Diaconis and Shahshahani 1994).
 #[test]
 fn orthogonal_matrices_are_haar_distributed() {
     const SIZE: usize = 8;
@@ -389,8 +384,8 @@ fn orthogonal_matrices_are_haar_distributed() {
         }
         positive += usize::from(determinant(q) > 0.0);
     }
-    // An entry x is symmetric about 0, and its square has the distribution Beta(1/2, m) with m = (n - 1) / 2, where n
-    // is the number of rows. So (1 + x) / 2 has the distribution Beta(m, m).
+    // An entry x of an n x n Haar matrix has a density proportional to (1 - x^2)^((n - 3) / 2). So (1 + x) / 2 has the
+    // distribution Beta(m, m) with m = (n - 1) / 2.
     let half = (SIZE as f64 - 1.0) / 2.0;
     let beta = statrs::distribution::Beta::new(half, half).unwrap();
     for (place, sample) in [("middle", entries), ("first", corners), ("last", last)] {

@@ -10,12 +10,12 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use common::{Buffer, plan};
 use fanin::{DType, Native, Stream as _, Team, TensorMut, Threads, Torch};
 
-/// The number of values of a long tensor. Every fill of this length uses several threads, and the generators of the
-/// threads jump ahead. The number is not a multiple of any block size.
+/// The number of values of a long tensor: enough for several threads, and for the Mersenne Twister to jump ahead. It is
+/// not a multiple of any block size.
 const LONG: usize = (9 << 20) + 21;
 
-/// The number of values of a short tensor: enough for several threads, but too few for the jump-ahead algorithm of the
-/// Mersenne Twister.
+/// The number of values of a short tensor: enough for several threads, but too few for the Mersenne Twister to jump
+/// ahead.
 const SHORT: usize = (3 << 18) + 37;
 
 /// The threads on which a fill runs: the calling thread alone, a thread pool of rayon, or threads that the caller
@@ -36,8 +36,8 @@ fn scoped(count: usize, work: &(dyn Fn() + Sync)) {
     });
 }
 
-/// Fills a tensor on the given threads, with the torch stream if `torch` is true, and with the native stream otherwise.
-/// Returns the bytes of the values and the final state of torch's generator.
+/// Fills a tensor on the threads of `crew`, from the torch stream if `torch` is true, else from the native stream.
+/// Returns the bytes of the values, and for the torch stream the generator after the fill.
 fn fill(crew: Crew, spec: &str, shape: &[usize], dtype: DType, torch: bool) -> (Vec<u8>, Option<Torch>) {
     let mut buffer = Buffer::new(dtype, shape.iter().product());
     let plan = plan(spec, shape, dtype).unwrap();
@@ -91,8 +91,7 @@ fn values_do_not_depend_on_the_number_of_threads() {
     }
 }
 
-/// The number of nested calls of `watchful`. A call is nested if its thread is running the work of another call. If the
-/// threads of a pool wait for each other, a nested call can deadlock.
+/// The number of calls of `watchful` from inside the work of a team. In a thread pool, such calls can deadlock.
 static NESTED: AtomicUsize = AtomicUsize::new(0);
 
 fn watchful(count: usize, work: &(dyn Fn() + Sync)) {

@@ -27,8 +27,7 @@ fn short_hash(bytes: &[u8]) -> String {
     Sha256::digest(bytes)[..8].iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Fills memory with the spec, the shape, the type and the memory order of a row of a golden file. Returns the values
-/// in logical row-major order.
+/// Fills a tensor as `row` describes. Returns the values in row-major order.
 fn carry_out(row: &HashMap<String, String>, stream: &mut dyn Stream) -> Buffer {
     let shape: Vec<usize> = row["shape"].split(',').map(|size| size.parse().unwrap()).collect();
     let dtype: DType = row["dtype"].parse().unwrap();
@@ -103,8 +102,7 @@ fn consecutive_fills_share_one_generator_and_its_cached_normal() {
         let values = carry_out(&row, &mut torch);
         assert_eq!(short_hash(&values.bytes()), row["sha256"], "{row:?}");
         assert_eq!(short_hash(&torch.state()), row["state"], "{row:?}");
-        // From here on, the test uses a generator that is restored from the saved state. The restored generator must
-        // continue the sequence.
+        // The next step continues with a generator that is restored from the saved state.
         let copy = Torch::from_state(&torch.state()).unwrap();
         assert_eq!(copy.state(), torch.state());
         torch = copy;
@@ -147,8 +145,7 @@ fn truncated_normals_by_inverse_cdf_agree_with_torch_up_to_rounding() {
             "f16" => 2f64.powi(-10),
             _ => 2f64.powi(-7),
         };
-        // The last bits of torch's inverse error function depend on the CPU. The result std * z + mean therefore
-        // depends on the CPU as well.
+        // The test allows rounding errors, because the last bits of torch's inverse error function depend on the CPU.
         let scale = expected.iter().fold(1f64, |scale, value| scale.max(value.abs()));
         for (found, expected) in found.iter().zip(&expected) {
             assert!((found - expected).abs() <= 4.0 * epsilon * scale, "{found} {expected} {row:?}");

@@ -1,9 +1,8 @@
-//! Tests that the values of the native stream equal test vectors. There is a vector for each code path of each
-//! initializer and element type.
+//! Compares the values of the native stream with the test vectors in `golden/native.tsv`. The vectors cover each code
+//! path of each initializer and element type.
 //!
-//! `FANIN_GOLDEN=write cargo test -p fanin --test value_stability` writes the file of the vectors again. After a
-//! version of the stream has been released, any difference is a breaking change, and requires a new version of the
-//! stream.
+//! `FANIN_GOLDEN=write cargo test -p fanin --test value_stability` replaces the vectors. For a released version of the
+//! stream, a changed vector is a breaking change: it requires a new version of the stream.
 
 mod common;
 

@@ -29,13 +29,14 @@ impl<'a> Chunks<'a> {
         Self::range(shape, 0..shape.iter().product(), max_values)
     }
 
-    /// Creates an iterator over regions that cover the range `values` of row-major indices of a tensor of shape
-    /// `shape`.
+    /// Creates an iterator over regions that cover a part of a tensor of shape `shape`. `values` is the range of
+    /// row-major indices of this part.
     ///
     /// Each region is as large as possible: its row-major indices are one contiguous range, and it has at most
-    /// `max_values` elements. If `values` begins or ends inside a row, additional smaller regions are needed: at most
-    /// one region for each axis at the beginning of the range, and at most one region for each axis at the end of the
-    /// range.
+    /// `max_values` elements. A `max_values` of 0 is treated as 1.
+    ///
+    /// If `values` begins or ends inside a row or a plane, smaller regions are added at this end of the range: at most
+    /// one region for each axis.
     pub fn range(shape: &'a [usize], values: Range<usize>, max_values: usize) -> Self {
         let mut strides = vec![1; shape.len()];
         for axis in (1..shape.len()).rev() {
@@ -60,8 +61,8 @@ impl Iterator for Chunks<'_> {
             .map(|(stride, size)| first / stride % size)
             .collect::<Vec<_>>();
         let mut size = vec![1; self.shape.len()];
-        // The next region has at most `room` elements. It extends along the outermost axis whose stride divides `first`
-        // and is at most `room`.
+        // The region contains all indices of the axes after `axis`. This is possible only if the stride of `axis`
+        // divides `first` and is at most `room`.
         let room = left.min(self.max_values);
         let axis = self.strides.iter().position(|&stride| first.is_multiple_of(stride) && stride <= room);
         let mut taken = 1;
@@ -122,8 +123,7 @@ mod tests {
                 }
             }
         }
-        // Without a limit there are five regions: one region of whole planes, and at each end of the range one region
-        // of whole rows and one region inside a row.
+        // The five regions are a part of a row, whole rows, whole planes, whole rows, and a part of a row.
         assert_eq!(Chunks::range(&[9, 8, 7], 3..500, usize::MAX).count(), 5);
     }
 

@@ -54,8 +54,8 @@ impl Region {
             axis.stride = stride;
             stride *= axis.whole;
         }
-        // The region contains all indices along every axis after the axis `outer`. For fixed indices of the axes before
-        // `outer`, the elements are therefore contiguous: they are one run.
+        // The region contains all indices of the axes after `outer`. The elements with the same indices along the axes
+        // before `outer` are therefore contiguous: they are one run.
         let outer = axes.iter().rposition(|axis| axis.size != axis.whole).unwrap_or(0);
         let run = axes[outer..].iter().map(|axis| axis.size).product();
         Self { axes, outer, run }
@@ -86,8 +86,8 @@ impl Region {
         RegionSlice { region: self, first: 0, length: self.len() }
     }
 
-    /// Returns the columns of the region as contiguous ranges. The ranges are the same for every row. The tensor is
-    /// treated as a matrix: the first axis is the rows, and all other axes are flattened to the columns.
+    /// Returns the columns of the region as contiguous ranges. The tensor is treated as a matrix: the first axis is the
+    /// rows, and all other axes are flattened to the columns.
     pub(crate) fn runs_of_row(&self) -> Vec<Range<usize>> {
         Region::along(self.axes[1..].to_vec()).runs().collect()
     }
@@ -131,9 +131,8 @@ impl RegionSlice<'_> {
         debug_assert!(rest.is_empty(), "a position is beyond the slice");
     }
 
-    /// Calls `write` for each run (contiguous range of row-major indices) of this slice. `out` is the memory of all
-    /// values of this slice. The arguments of `write` are the first row-major index of the run in the whole tensor, and
-    /// the part of `out` for the run.
+    /// Calls `write(first, memory)` for each run of this slice. `first` is the row-major index in the whole tensor at
+    /// which the run begins. `memory` is the run's part of `out`, which is the memory of the whole slice.
     pub(crate) fn for_each_run<E>(self, mut out: &mut [E], mut write: impl FnMut(u64, &mut [E])) {
         for run in self.runs() {
             let (now, later) = std::mem::take(&mut out).split_at_mut(run.len());

@@ -2,10 +2,9 @@
 //! `distributions` turns words into variates.
 //!
 //! - [`Philox`]: counter-based, for the native stream.
-//! - [`Mt19937`]: the Mersenne Twister, for the torch stream. `StateReader` reads words of its sequence at distant
-//!   positions.
+//! - [`Mt19937`]: the Mersenne Twister, for the torch stream. `StateReader` reads distant words of a sequence.
 //! - `permutation`: random subsets, for sparse tensors of the native stream.
-//! - `group`: groups of sixteen Philox blocks, in which the native stream produces words.
+//! - `group`: groups of sixteen Philox blocks. The native stream produces words in these groups.
 
 mod group;
 mod mt19937;

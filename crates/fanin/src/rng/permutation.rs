@@ -1,11 +1,12 @@
 //! Random subsets of the indices `0..size`. The initializer `sparse` sets a random subset of the rows of each column to
-//! zero. [`crate::streams::native`] defines the subsets under "sparse".
+//! zero. The section "sparse" of [`crate::streams::native`] defines the subsets.
 //!
-//! For up to 256 rows, [`choose_by_shuffle`] computes the first steps of a Fisher-Yates shuffle. For more rows, a
-//! [`Permutation`] computes the image of any single index. A subset of n rows consists of the rows whose image is less
-//! than n. A permutation is a Feistel network with cycle walking (Black and Rogaway 2002). Its round function is the
-//! finalizer of MurmurHash3 (Appleby). The network is not used for few rows, because its twelve rounds would not make
-//! all subsets equally likely.
+//! For up to 256 rows, [`choose_by_shuffle`] computes the first steps of a Fisher-Yates shuffle. For more rows, the
+//! subset of n rows consists of the rows whose image under a [`Permutation`] is less than n. The image of a row is
+//! computed without the images of the other rows.
+//!
+//! A permutation is a Feistel network with cycle walking (Black and Rogaway 2002). Its round function is the finalizer
+//! of MurmurHash3 (Appleby). With few rows, the twelve rounds of the network would not make all subsets equally likely.
 
 use std::ops::Range;
 
@@ -43,8 +44,8 @@ pub(crate) fn choose_by_shuffle(
 /// The number of rounds of the Feistel network.
 const ROUNDS: u32 = 12;
 
-/// The number of vectors to which the Feistel network is applied together. A round of a vector must wait for the
-/// previous round of this vector. With several vectors, the CPU computes rounds of the other vectors at the same time.
+/// The number of vectors to which the Feistel network is applied together. The rounds of one vector depend on each
+/// other. The CPU can compute rounds of different vectors at the same time.
 const VECTORS: usize = 4;
 
 /// The number of indices to which the Feistel network is applied together.
@@ -86,9 +87,11 @@ impl Permutation {
         self.cycle_walk::<I::U32x16, true>(images, key, &mut |_, index| each(index));
     }
 
-    /// Calls `each(number, result)` for each of `numbers`, where `result` is the image of `number`, or the preimage if
-    /// `INVERSE` is true. The Feistel network permutes `0..2^bits`, where 2^bits may exceed `size`. The network is
-    /// therefore applied repeatedly until the result is less than `size` (cycle walking).
+    /// Calls `each(number, result)` for each of `numbers`, in any order. `result` is the image of `number`, or the
+    /// preimage if `INVERSE` is true.
+    ///
+    /// The Feistel network permutes `0..2^bits`, and 2^bits may exceed `size`. The network is therefore applied
+    /// repeatedly until the result is less than `size` (cycle walking).
     #[inline(always)]
     fn cycle_walk<B: SimdU32x16, const INVERSE: bool>(
         &self,
@@ -96,8 +99,8 @@ impl Permutation {
         key: [u32; 4],
         each: &mut impl FnMut(u64, u64),
     ) {
-        // Each lane processes one of `numbers`. For each lane, `start` contains this number, and `current` contains the
-        // latest output of the Feistel network. In the first `walking` lanes, every output so far was at least `size`.
+        // Lane `k` processes the number `start[k]`, and `current[k]` is the next input of the Feistel network. The
+        // first `walking` lanes need the network again, because their outputs were at least `size`.
         let (mut start, mut current) = ([0u64; BATCH], [0u64; BATCH]);
         let mut walking = 0;
         let mut next = numbers.start;
@@ -123,8 +126,8 @@ impl Permutation {
         }
     }
 
-    /// Applies the Feistel network once to each of `numbers`, or the inverse network if `INVERSE` is true, and returns
-    /// the results.
+    /// Applies the Feistel network once to each of `numbers`. If `INVERSE` is true, applies the inverse network
+    /// instead.
     #[inline(always)]
     fn network<B: SimdU32x16, const INVERSE: bool>(
         &self,
@@ -193,8 +196,8 @@ mod tests {
         (0..columns).map(|column| Philox::new([5, 6], [7, 8]).block(column))
     }
 
-    /// A kernel that returns the pairs (index, image) for a range of indices, sorted by index. If the last field is
-    /// `true`, the kernel instead returns the pairs (preimage, 0) for a range of images, sorted by preimage.
+    /// The kernel that calls [`Permutation::images`] and returns the sorted pairs (index, image). If the last field is
+    /// `true`, calls [`Permutation::preimages`] and returns the sorted pairs (index, 0).
     struct Walk<'a>(&'a Permutation, Range<u64>, [u32; 4], bool);
     impl Kernel for Walk<'_> {
         type Output = Vec<(u64, u64)>;
@@ -286,9 +289,9 @@ mod tests {
         }
     }
 
-    /// The number of chosen indices in any fixed half of the column must have a hypergeometric distribution. The test
-    /// uses three kinds of halves: the even indices, the first indices, and the indices in which an even number of
-    /// certain bits is set. A network with too few rounds fails for the third kind.
+    /// The number of chosen indices in a fixed part of the column must have a hypergeometric distribution. The parts
+    /// are the indices in which one bit is 0, the first 128 indices, and the indices in which an even number of certain
+    /// bits is set. A network with too few rounds fails for the last kind.
     #[test]
     fn the_number_of_chosen_indices_in_any_half_of_a_long_column_is_hypergeometric() {
         for (size, chosen) in [(257u64, 40u64), (512, 256), (300, 270), (1000, 100)] {
@@ -323,8 +326,8 @@ mod tests {
         }
     }
 
-    /// Asserts that the chi-square statistic is at most six standard deviations above its mean. Cells are merged until
-    /// the expected count of each cell is at least ten.
+    /// Asserts that the chi-square statistic is less than its mean plus six standard deviations plus 6. Cells are
+    /// merged until the expected count of each cell is at least ten.
     fn check_chi_square(counts: impl Iterator<Item = u32>, expected: &[f64]) {
         let (mut chi, mut cells) = (0.0, 0.0);
         let (mut found, mut merged) = (0.0, 0.0);

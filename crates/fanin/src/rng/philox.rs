@@ -9,11 +9,10 @@ const KEY_STEPS: [u32; 2] = [0x9E37_79B9, 0xBB67_AE85];
 const ROUNDS: usize = 10;
 const LOW: u64 = 0xffff_ffff;
 
-/// The counter-based generator Philox4x32-10. The generator produces blocks of four 32-bit words. Block `n` depends
-/// only on `n` and on the parameters of the generator.
+/// The counter-based generator Philox4x32-10. The generator produces blocks of four 32-bit words.
 ///
-/// The counter has 128 bits. The low half of the counter is the block number `n`. The parameters are the high half of
-/// the counter and the key.
+/// The counter has 128 bits. The low half of the counter is the block number `n`. Block `n` depends only on `n`, on the
+/// high half of the counter and on the key.
 ///
 /// ```
 /// use fanin::rng::Philox;
@@ -53,16 +52,13 @@ impl Philox {
         counter
     }
 
-    /// Returns the words of a group, which consists of the blocks `16 * group..16 * group + 16`.
+    /// Returns the words of the blocks `16 * group..16 * group + 16`.
     ///
-    /// Each 64-bit lane has one word of one block. The product of two 32-bit words fills the lane, and one shift gives
-    /// the high half of the product. The next multiplication ignores the upper 32 bits of a lane. For each of the four
-    /// words, there is a vector for blocks with even numbers, and a vector for blocks with odd numbers. A shift and a
-    /// blend can then pack both vectors into one vector.
+    /// Each 64-bit lane has one 32-bit word, because the product of two words has 64 bits. Separate vectors for the
+    /// even-numbered and the odd-numbered blocks let `finish` pack the words with only a shift and a blend.
     #[inline(always)]
     pub(crate) fn group<I: SimdIsa>(&self, group: u64) -> GroupWords {
-        // The first block number is a multiple of 16, so the sum of this number and a lane number (0 to 15) never
-        // carries into word 1 of the counter.
+        // Word 1 of the counter is the same for all 16 blocks, because `first` is a multiple of 16.
         let first = group.wrapping_mul(LANES as u64);
         let start = self.start::<I::U64>((first >> 32) as u32);
         let mut words = [[0; LANES]; 4];
@@ -111,11 +107,9 @@ impl Philox {
         }
     }
 
-    /// Computes the rounds after the first three rounds, except the exclusive ors of the last round. Returns the result
-    /// of [`last_products`] for each of the two vectors of blocks.
+    /// Computes the rounds after the first [`START_ROUNDS`] rounds, except the exclusive ors of the last round.
     ///
-    /// The rounds are unrolled. In a loop, the compiler would copy the keys of each round to the lanes of vectors again
-    /// for every group.
+    /// The rounds are unrolled. In a loop, the compiler would copy the round keys to vectors again for every group.
     #[inline(always)]
     fn middle_rounds<W: SimdU64>(&self, mut vectors: [[W; 4]; 2]) -> [[W; 4]; 2] {
         macro_rules! rounds {
@@ -128,8 +122,7 @@ impl Philox {
         [last_products(vectors[0]), last_products(vectors[1])]
     }
 
-    /// Computes the exclusive ors of the last round for two vectors of blocks: the even-numbered blocks and the
-    /// odd-numbered blocks. Writes the words of all these blocks to `words`, from lane `at` on.
+    /// Computes the exclusive ors of the last round. Writes the words of all blocks to `words`, from lane `at` on.
     #[inline(always)]
     fn finish<W: SimdU64>(&self, [even, odd]: [[W; 4]; 2], words: &mut GroupWords, at: usize) {
         let key = |which| {
@@ -144,11 +137,11 @@ impl Philox {
         }
     }
 
-    /// Writes the words of the groups `group..group + 3`. The vectors must have four lanes.
+    /// Writes the words of the groups `group..group + 3`. `I::U64` must have four lanes, and word 1 of the counter must
+    /// be the same for all blocks.
     ///
-    /// The function computes three vectors at a time. With only two vectors, the CPU would wait for the results of
-    /// multiplications. A group consists of four vectors, so three vectors that are computed together may belong to two
-    /// groups.
+    /// A group has four vectors, but the function computes three vectors at a time. With only two, the CPU would wait
+    /// for the results of multiplications.
     #[inline(always)]
     fn three_groups_of_four_lanes<I: SimdIsa>(&self, group: u64, words: &mut [GroupWords; 3]) {
         let first = group.wrapping_mul(LANES as u64);
@@ -166,8 +159,8 @@ impl Philox {
         self.finish([e, f], &mut words[2], 8);
     }
 
-    /// Computes all rounds for three vectors of blocks, except the exclusive ors of the last round. In vector `k`, word
-    /// 0 of the counter is `low + offsets[k]` in the first lane, `low + offsets[k] + 2` in the second lane, and so on.
+    /// Computes all rounds except the exclusive ors of the last round. Word 0 of the counter is
+    /// `low + offsets[k] + 2 * lane` in vector `k`.
     #[inline(always)]
     fn three_vectors<W: SimdU64>(&self, start: &Start<W>, low: u64, offsets: [u64; 3]) -> [[W; 4]; 3] {
         let mut keys = [[0; 2]; 6];
@@ -184,8 +177,7 @@ impl Philox {
         [last_products(a), last_products(b), last_products(c)]
     }
 
-    /// Returns two vectors for round `number`: every lane of the first is key word 0, and every lane of the second is
-    /// key word 1.
+    /// Returns key words 0 and 1 of round `number`, each copied to all lanes of a vector.
     #[inline(always)]
     fn round_keys<W: SimdU64>(&self, number: u32) -> [W; 2] {
         [W::splat(self.key_of(0, number).into()), W::splat(self.key_of(1, number).into())]
@@ -201,11 +193,9 @@ impl Philox {
 /// The number of rounds that [`Start`] computes.
 const START_ROUNDS: u32 = 3;
 
-/// The first three rounds for blocks whose counters differ only in word 0.
+/// The part of the first three rounds that does not depend on word 0 of the counter.
 ///
-/// Much of the computation of these rounds is the same for all such blocks, and is done once, in scalars. The name of a
-/// field gives a round and one of the four words at the end of this round. This word is `field ^ terms`: the field is
-/// the same for all blocks, and the terms depend on the block.
+/// For example, word 2 after round 1 is the exclusive or of `round1_word2` and a term that depends on word 0.
 struct Start<W> {
     round1_word2: W,
     round2_word0: W,
@@ -242,16 +232,14 @@ impl<W: SimdU64> Start<W> {
     }
 }
 
-/// Returns the result of one round on two vectors of blocks. While the CPU waits for a product of one vector, it
-/// computes steps of the other vector.
+/// Computes one round of two vectors of blocks. The CPU overlaps their multiplications.
 #[inline(always)]
 fn round<W: SimdU64>([even, odd]: [[W; 4]; 2], keys: [W; 2]) -> [[W; 4]; 2] {
     let multipliers = [W::splat(MULTIPLIERS[0]), W::splat(MULTIPLIERS[1])];
     [W::philox_round(even, multipliers, keys), W::philox_round(odd, multipliers, keys)]
 }
 
-/// Computes the two products of the last round. Returns the four words of a vector of blocks, with words 0 and 2
-/// replaced by the products.
+/// Replaces words 0 and 2 by their products of the last round.
 #[inline(always)]
 fn last_products<W: SimdU64>([word0, word1, word2, word3]: [W; 4]) -> [W; 4] {
     let [multiplier0, multiplier1] = [W::splat(MULTIPLIERS[0]), W::splat(MULTIPLIERS[1])];
@@ -267,8 +255,7 @@ impl GroupSource for Philox {
     #[inline(always)]
     fn three_groups<I: SimdIsa>(&mut self, group: u64, words: &mut [GroupWords; 3]) {
         let last = (group.wrapping_mul(LANES as u64) & LOW) + 3 * LANES as u64 - 1;
-        // Three groups can be computed together only if word 1 of the counter is the same for all blocks of these
-        // groups.
+        // `three_groups_of_four_lanes` needs the same word 1 of the counter for all blocks.
         if I::U64::LANES == 4 && last <= LOW {
             self.three_groups_of_four_lanes::<I>(group, words);
         } else {

@@ -6,22 +6,18 @@ use crate::simd::{Kernel, Level, SimdIsa, dispatch};
 /// The reader stores this many words from before the current state, for reads that span two states.
 const HISTORY: usize = 32;
 
-/// A reader of the words of an MT19937 sequence. Each word is identified by its number.
+/// A reader of the words of an MT19937 sequence. Word 0 is the next word of the engine in [`StateReader::new`].
 ///
-/// Number 0 is the next word of the engine from which the reader was created. The numbers of successive reads must
-/// ascend, except for small steps back (see [`StateReader::read`]). The reader stores only one state of 624 words (the
-/// current state) and the [`HISTORY`] words before this state. Between two reads, the reader skips or jumps over
-/// states. Reading a few distant words is therefore much cheaper than generating all words between them.
+/// The word numbers of successive reads must ascend, except for small steps back (see [`StateReader::read`]). The
+/// reader skips the states between two reads, so that a read of distant words is cheap.
 #[derive(Debug, Clone)]
 pub(crate) struct StateReader {
     /// The engine that stores the current state. The counters `next` and `left` of the engine are not used.
     engine: Mt19937,
     level: Level,
-    /// The number of the first word of the current state. The number is negative if the state begins before the
-    /// word with the number 0.
+    /// The number of the first word of the current state. This number is negative if the state begins before word 0.
     base: i64,
-    /// The last [`HISTORY`] words of the sequence before the current state, untempered. The words are zero, and are not
-    /// read, until the reader has left its first state.
+    /// The last [`HISTORY`] words before the current state, untempered. They are not valid in the reader's first state.
     history: [u32; HISTORY],
 }
 
@@ -38,11 +34,10 @@ impl StateReader {
         self
     }
 
-    /// Reads the word with the number `first[k] + distances[n]` into `out[n * first.len() + k]`, for all `k` and `n`.
+    /// Reads word `first[k] + distances[n]` into `out[n * first.len() + k]`, for all `k` and `n`.
     ///
-    /// `first` and `distances` must be ascending, and the last distance must exceed the first distance by less than
-    /// [`HISTORY`]. The number of a word may be less than the highest number of an earlier read if the difference is
-    /// less than [`HISTORY`].
+    /// `first` and `distances` must be ascending, and `distances[N - 1] - distances[0]` must be less than [`HISTORY`].
+    /// A read can go back from the highest word of earlier reads by less than [`HISTORY`] words.
     ///
     /// # Panics
     /// Panics if the length of `out` is not `N * first.len()`, where `N` is the number of distances.
@@ -50,8 +45,7 @@ impl StateReader {
         dispatch(self.level, Read { reader: self, first, distances, out });
     }
 
-    /// Advances to the state that contains the word at `index + distance`, which must be in a later state. Indices are
-    /// relative to the first word of the state that is current before the call.
+    /// Advances to the state that contains word `self.base + index + distance`. The word must be in a later state.
     #[inline(always)]
     fn advance_to<I: SimdIsa>(&mut self, index: i64, distance: i64) {
         let states = (index + distance) / SIZE as i64;
@@ -63,8 +57,7 @@ impl StateReader {
         self.base += states * SIZE as i64;
     }
 
-    /// Returns an engine whose next output is the word with the number `word`. This word must be in the current state
-    /// or in a later state.
+    /// Returns an engine whose next output is word `word`. This word must not be before the current state.
     pub(crate) fn into_engine(mut self, word: u64) -> Mt19937 {
         self.engine.begin_state();
         self.engine.advance_at(self.level, (word as i64 - self.base) as u64);

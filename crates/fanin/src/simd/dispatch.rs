@@ -1,5 +1,5 @@
-//! `dispatch`, which runs a kernel with the instructions of a SIMD level, and [`Level::run`], which does the same with
-//! the code of other crates.
+//! Two functions that run code with the instructions of a SIMD level: `dispatch` for kernels, and [`Level::run`] for
+//! code of other crates.
 
 use super::level::Level;
 use super::scalar::Scalar;
@@ -7,8 +7,8 @@ use super::traits::{Kernel, SimdIsa};
 #[cfg(target_arch = "x86_64")]
 use super::x86_64::{avx2, avx512};
 
-/// Runs a kernel at the SIMD level `level`, and returns the result of the kernel. If this CPU does not support `level`,
-/// the kernel runs at the best supported level.
+/// Runs `kernel` at `level`, and returns its result. If this CPU does not support `level`, the best supported level is
+/// used.
 pub(crate) fn dispatch<K: Kernel>(level: Level, kernel: K) -> K::Output {
     match level.or_best() {
         Level::Scalar => kernel.run::<Scalar>(),
@@ -23,10 +23,10 @@ pub(crate) fn dispatch<K: Kernel>(level: Level, kernel: K) -> K::Output {
     }
 }
 
-/// A computation that is compiled once for each SIMD level. The compiler vectorizes the loops of the computation with
-/// the instructions of the level. [`Level::run`] runs the version for its level.
+/// A computation that is compiled once for each SIMD level and run by [`Level::run`]. The compiler vectorizes the loops
+/// of the computation with the instructions of the level.
 ///
-/// [`Vectorized::run`], and all functions that it calls, should be `#[inline(always)]`: only inlined code is compiled
+/// [`Vectorized::run`] and all functions that it calls should be `#[inline(always)]`. Only inlined code is compiled
 /// with the instructions of the level.
 pub trait Vectorized {
     /// The result of the computation.
@@ -49,8 +49,8 @@ impl<V: Vectorized> Kernel for Inlined<V> {
 }
 
 impl Level {
-    /// Runs a computation, compiled with the instructions of this level, and returns its result. If this CPU does not
-    /// support the level, the best supported level is used. The result does not depend on the level.
+    /// Runs `computation` with the instructions of this level, and returns its result. If this CPU does not support the
+    /// level, the best supported level is used. The result does not depend on the level.
     ///
     /// ```
     /// use fanin::{Level, Vectorized};

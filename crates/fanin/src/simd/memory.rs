@@ -1,20 +1,20 @@
 //! Non-temporal stores and prefetching.
 
-/// Sets all elements of a slice to one value by non-temporal stores, which bypass the caches.
+/// Sets all elements of `to` to `value` by non-temporal stores, which bypass the caches.
 ///
-/// Use this function for slices that are larger than the caches. Ordinary stores to such a slice would fill the caches
-/// with lines that are evicted before they are read. The function ends with a store fence, so that a thread that
-/// synchronizes with the caller afterwards sees the values.
+/// Use this function for slices that are larger than the caches. Ordinary stores would fill the caches with lines that
+/// are evicted before they are read.
 pub(crate) fn fill_non_temporal<T: bytemuck::Pod>(value: T, to: &mut [T]) {
     #[cfg(target_arch = "x86_64")]
     {
         use std::arch::x86_64::{__m128i, _mm_sfence, _mm_stream_si128};
+        const { assert!(16 % size_of::<T>() == 0 && align_of::<T>() == size_of::<T>()) };
         let mut lanes = [0u8; 16];
         let bytes = bytemuck::bytes_of(&value);
         lanes.chunks_exact_mut(bytes.len()).for_each(|lane| lane.copy_from_slice(bytes));
         let vector: __m128i = bytemuck::cast(lanes);
-        // A non-temporal store writes 16 aligned bytes. Ordinary stores write the values before the first and after the
-        // last 16-byte boundary. No value crosses a boundary, because the size of a value divides 16.
+        // A non-temporal store writes one aligned block of 16 bytes. Ordinary stores write the values before the first
+        // block and after the last block. By the assertion, no value is in two blocks.
         let before = to.as_ptr().cast::<u8>().align_offset(16).div_ceil(bytes.len()).min(to.len());
         let (before, to) = to.split_at_mut(before);
         before.fill(value);
@@ -24,20 +24,19 @@ pub(crate) fn fill_non_temporal<T: bytemuck::Pod>(value: T, to: &mut [T]) {
             unsafe { _mm_stream_si128(to.as_mut_ptr().cast(), vector) };
         }
         vectors.into_remainder().fill(value);
-        // SAFETY: every x86-64 CPU has SSE. Non-temporal stores are weakly ordered. Without this fence, releasing a
-        // lock would not order them.
+        // SAFETY: every x86-64 CPU has SSE. Non-temporal stores are weakly ordered. Without this fence, a thread that
+        // synchronizes with the caller could read old values.
         unsafe { _mm_sfence() };
     }
     #[cfg(not(target_arch = "x86_64"))]
     to.fill(value);
 }
 
-/// A prefetcher for memory that will soon be written. Each call of [`Prefetch::next_line`] loads one cache line into
-/// the caches.
+/// A prefetcher for memory that will soon be written. Each call of [`Prefetch::next_line`] prefetches one cache line.
 ///
 /// The caller alternates between arithmetic and calls of [`Prefetch::next_line`], so that the CPU fetches memory while
-/// it computes. Prefetching all lines at once would stall the CPU, because a CPU can fetch only a few lines at the same
-/// time.
+/// it computes. A CPU can fetch only a few lines at the same time, and would stall if all lines were prefetched at
+/// once.
 pub(crate) struct Prefetch<'a> {
     bytes: &'a [u8],
 }

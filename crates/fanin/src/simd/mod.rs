@@ -2,9 +2,9 @@
 //! has `unsafe` code.
 //!
 //! A [`Kernel`] is safe code that is generic over an instruction set ([`SimdIsa`]) and marked `#[inline(always)]`.
-//! [`dispatch`] inlines the kernel into a function that is compiled with the target features of a level. The compiler
-//! can therefore use the instructions of the level in the whole kernel. The result of every operation is bit-identical
-//! at every level. Only the number of lanes of some vectors depends on the level.
+//! [`dispatch`] inlines the kernel into a function that is compiled with the target features of a level. The whole
+//! kernel can therefore use the instructions of the level. The result of every operation is bit-identical at every
+//! level. Only the number of lanes of some vectors depends on the level.
 //!
 //! - `traits`: the vector traits.
 //! - `scalar`: the implementation for every CPU. There is no NEON code. On aarch64, all kernels use this

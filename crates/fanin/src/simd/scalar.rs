@@ -181,13 +181,12 @@ impl SimdF32Bits for u32 {
     }
 }
 
-/// The number 3 * 2^51, which is midway between 2^52 and 2^53. Between 2^52 and 2^53, neighbouring f64 values differ by
-/// exactly 1.
+/// The number 3 * 2^51, midway between 2^52 and 2^53. In this range, adjacent f64 values differ by exactly 1.
 pub(super) const UNIT_SPACING: f64 = 6_755_399_441_055_744.0;
 
-/// Converts a signed integer of magnitude less than 2^51 to f64, exactly. If the integer is added to the bits of
-/// [`UNIT_SPACING`], the value of the float increases by the same integer. AVX2 has no instruction that converts 64-bit
-/// integers, so all levels except AVX-512 use this method.
+/// Converts a signed integer of magnitude less than 2^51 to f64, exactly. The sum of `word` and the bits of
+/// [`UNIT_SPACING`] is the float `UNIT_SPACING + word`. AVX2 has no vector instruction for this conversion, so all
+/// levels except AVX-512 use this method.
 #[inline(always)]
 fn convert_52_bits(word: u64) -> f64 {
     f64::from_bits(word.wrapping_add(UNIT_SPACING.to_bits())) - UNIT_SPACING

@@ -15,15 +15,14 @@ pub(crate) trait Kernel {
 
 /// The instruction set of a SIMD level, with its vector types.
 ///
-/// The safety of the implementations depends on one rule: only [`super::dispatch`] may pass an instruction set to a
-/// kernel, and it must first detect that the CPU supports the level. (The scalar instruction set is always safe.)
+/// Only [`super::dispatch`] may pass an instruction set to a kernel, after it has detected that the CPU supports the
+/// level. The safety of the implementations depends on this rule. (The scalar instruction set is always safe.)
 pub(crate) trait SimdIsa {
-    /// A vector of f32 for the functions of `math`. The vector has few registers, so that the temporary values of a
-    /// function also fit in registers.
+    /// A vector of f32 for the functions of `math`. It has few registers, because the CPU also needs registers for the
+    /// temporary values of a function.
     type F32: SimdF32;
     /// A vector of f32 for functions in which each step depends on the previous step. The vector can have more
-    /// registers than [`SimdIsa::F32`], so that the CPU can compute a step for one register while another register
-    /// waits.
+    /// registers than [`SimdIsa::F32`]. The steps of different registers are independent, so the CPU can overlap them.
     type F32Wide: SimdF32;
     /// A vector of f64 for the functions of `math`.
     type F64: SimdF64;
@@ -81,20 +80,18 @@ pub(crate) trait SimdFloat: Copy {
     /// Returns `if self < other { if_less } else { otherwise }`.
     fn select_less(self, other: Self, if_less: Self, otherwise: Self) -> Self;
 
-    /// Returns `if self < other { self } else { other }`. Unlike `f32::min`, the result is `other` in each lane in
-    /// which an operand is NaN.
+    /// Returns `if self < other { self } else { other }`, which is `other` if an operand is NaN (unlike `f32::min`).
     fn min(self, other: Self) -> Self;
 
-    /// Returns `if self > other { self } else { other }`. Unlike `f32::max`, the result is `other` in each lane in
-    /// which an operand is NaN.
+    /// Returns `if self > other { self } else { other }`, which is `other` if an operand is NaN (unlike `f32::max`).
     fn max(self, other: Self) -> Self;
 
     /// Returns the bits of the floats, as `f32::to_bits` does.
     fn to_bits(self) -> Self::Bits;
 
-    /// Returns the same vector, and is an optimization barrier: the vector is computed completely before the code
-    /// after the barrier runs. Without the barrier, a compiler that is short of registers computes all steps for one
-    /// register, and then all steps for the next register. Each step would then wait for the previous step.
+    /// Returns `self`, and is an optimization barrier: all registers of `self` are computed before the result is used.
+    /// Without the barrier, a compiler that is short of registers computes all steps for one register, and then all
+    /// steps for the next register. Each step would then wait for the previous step.
     #[inline(always)]
     fn barrier(self) -> Self {
         self
@@ -174,8 +171,8 @@ impl<F: SimdFloat<Scalar = f64, Bits: SimdBits<Scalar = u64>>> SimdF64 for F {}
 
 /// A vector of u64 with the operations of Philox. The low half of each lane is one 32-bit word of a Philox block.
 ///
-/// The implementations use intrinsics, because the speed of compiled loops over arrays depends on the surrounding code
-/// (see `docs/dev/simd.md`).
+/// The x86-64 implementations use intrinsics. The speed of compiled loops over arrays would depend on the surrounding
+/// code (see `docs/dev/simd.md`).
 pub(crate) trait SimdU64: Copy {
     /// The number of lanes.
     const LANES: usize;
@@ -198,20 +195,18 @@ pub(crate) trait SimdU64: Copy {
     /// Returns `self >> 32`.
     fn high_halves(self) -> Self;
 
-    /// Returns the low halves of the lanes of both vectors. In each lane of the result, the low half is from `self`,
-    /// and the high half is from `odd`.
+    /// Returns `self & 0xffff_ffff | odd << 32`, which interleaves the low halves of `self` and `odd`.
     fn interleave_low(self, odd: Self) -> Self;
 
-    /// Returns the high halves of the lanes of both vectors. In each lane of the result, the low half is from `self`,
-    /// and the high half is from `odd`.
+    /// Returns `self >> 32 | odd & !0xffff_ffff`, which interleaves the high halves of `self` and `odd`.
     fn interleave_high(self, odd: Self) -> Self;
 
     /// Writes the lanes to the first `2 * LANES` words of a slice. The low half of each lane is written before the high
     /// half. Panics if the slice is shorter.
     fn store(self, to: &mut [u32]);
 
-    /// Returns the result of one Philox round on a vector of blocks. The first argument has one vector for each of the
-    /// four words of the blocks.
+    /// Returns the result of one Philox round on a vector of blocks. `word0` to `word3` are the four words of each
+    /// block.
     #[inline(always)]
     fn philox_round(
         [word0, word1, word2, word3]: [Self; 4],
@@ -219,7 +214,7 @@ pub(crate) trait SimdU64: Copy {
         [key0, key1]: [Self; 2],
     ) -> [Self; 4] {
         let (product0, product1) = (word0.mul_low_halves(multiplier0), word2.mul_low_halves(multiplier1));
-        // The exclusive ors with the keys do not depend on the products, so the CPU can compute both at the same time.
+        // These exclusive ors do not depend on the products, so the CPU can compute them during the multiplications.
         let (keyed0, keyed1) = (word1.xor(key0), word3.xor(key1));
         [product1.high_halves().xor(keyed0), product1, product0.high_halves().xor(keyed1), product0]
     }
@@ -247,8 +242,8 @@ pub(crate) const U32X16_LANES: usize = 16;
 
 /// A vector of sixteen u32, for the Mersenne Twister and for keyed permutations.
 ///
-/// The Mersenne Twister needs words at unaligned offsets of memory that it has just written. Unaligned loads would wait
-/// for the stores. The `slide` methods therefore combine words of two registers.
+/// The Mersenne Twister reads words that it has just written, from unaligned offsets. An unaligned load would wait for
+/// the stores. The `slide` methods instead combine words of two registers.
 pub(crate) trait SimdU32x16: Copy {
     /// Reads sixteen words.
     fn load(from: &[u32; U32X16_LANES]) -> Self;
@@ -283,15 +278,15 @@ pub(crate) trait SimdU32x16: Copy {
     /// Returns the lanes 1..17 of the concatenation of `self` and `next`.
     fn slide_1(self, next: Self) -> Self;
 
-    /// Returns the result of [`SimdU32x16::slide_1`]. `memory` must contain the lanes of `self` and the first lane of
-    /// `next`. An implementation may load the result from `memory`, which is fast if `memory` was not written recently.
+    /// Returns the result of [`SimdU32x16::slide_1`], and may load it from `memory`. `memory` must contain the lanes of
+    /// `self` and the first lane of `next`. The load is fast if `memory` was not written recently.
     #[inline(always)]
     fn slide_1_from(self, next: Self, _memory: &[u32; U32X16_LANES + 1]) -> Self {
         self.slide_1(next)
     }
 
-    /// Returns the lanes 13..29 of the concatenation of `self` and `next`. `memory` must contain the lanes of `self`
-    /// and of `next`. An implementation may load parts of the result from `memory`.
+    /// Returns the lanes 13..29 of the concatenation of `self` and `next`, and may load them from `memory`. `memory`
+    /// must contain the lanes of `self` and of `next`.
     fn slide_13(self, next: Self, memory: [&[u32; U32X16_LANES]; 2]) -> Self;
 }
 

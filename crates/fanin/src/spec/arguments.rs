@@ -7,12 +7,11 @@ use crate::gain::Gain;
 use crate::nonlinearity::Nonlinearity;
 use crate::shape::AxisLayout;
 
-/// The value of an argument: a number or a word. The scheme determines which of the two an argument may be.
+/// The value of an argument: a number or a word.
 pub(super) enum Value {
     /// The result of an arithmetic expression.
     Number(f64),
-    /// A name such as `fan_out`, and the number in parentheses after the name, as in `leaky_relu(0.2)`. The number is
-    /// `None` if the name has no parentheses.
+    /// A name such as `fan_out`, and the number in parentheses after the name (if present), as in `leaky_relu(0.2)`.
     Word(String, Option<f64>),
 }
 
@@ -24,10 +23,9 @@ pub(super) struct Arguments<'a> {
     pub(super) end: usize,
     /// The name of the scheme.
     pub(super) scheme: &'static str,
-    /// The arguments that the spec contains. Each parameter name is mapped to the byte offset of the argument in
-    /// `text`, and to the value of the argument.
+    /// Maps the name of each argument in the spec to the byte offset of the value in `text`, and to the value.
     pub(super) values: HashMap<&'static str, (usize, Value)>,
-    /// `true` if some numbers depend on the shape of the tensor, and the shape is not known yet. Such a number is NaN.
+    /// `true` if a number depends on a property of the tensor that is not known yet. Such a number is NaN.
     pub(super) is_deferred: bool,
 }
 
@@ -66,8 +64,8 @@ impl Arguments<'_> {
         })
     }
 
-    /// Returns the value of the argument called `name`. The value must be a non-negative integer. Returns `default` if
-    /// the spec does not have the argument.
+    /// Returns the value of the argument called `name`, a non-negative integer. Returns `default` if the spec does not
+    /// have the argument, or if the value is not known yet.
     pub(super) fn count(&self, name: &'static str, default: usize) -> Result<usize, SpecError> {
         let number = self.number(name, default as f64)?;
         if number.is_nan() && self.is_deferred {
@@ -80,9 +78,9 @@ impl Arguments<'_> {
         Err(self.error(at, format!("{}: {name} = {number} must be a non-negative integer", self.scheme)))
     }
 
-    /// Reads the argument called `name`, whose value is a word, as in `relu` or `leaky_relu(0.2)`. Returns the byte
-    /// offset of the argument, the word, and the number in parentheses (if present). If the value is a number instead,
-    /// the returned word is empty. Returns `None` if the spec does not have the argument.
+    /// Returns the byte offset of the argument called `name`, its word, and the number in parentheses (if present), as
+    /// in `leaky_relu(0.2)`. The word is empty if the value is a number. Returns `None` if the spec does not have the
+    /// argument.
     pub(super) fn word(&self, name: &str) -> Option<(usize, &str, Option<f64>)> {
         match self.values.get(name)? {
             (at, Value::Word(word, number)) => Some((*at, word, *number)),
@@ -90,8 +88,8 @@ impl Arguments<'_> {
         }
     }
 
-    /// Reads the argument for `parameter`. The argument must be the name of an element of `choices`. Returns this
-    /// element, or `None` if the spec does not have the argument. Returns an error if no element has the name.
+    /// Returns the element of `choices` whose name is the value of the argument `parameter`. Returns `None` if the spec
+    /// does not have the argument.
     pub(super) fn choice<T: Copy, const N: usize>(
         &self,
         parameter: &'static str,

@@ -27,9 +27,8 @@ impl Scanner<'_> {
         }
     }
 
-    /// Checks the result of an operation, and returns it. Returns an error if the result is infinite but all operands
-    /// are finite, or if the result is NaN but no operand is NaN. A NaN operand stands for a number that is not known
-    /// yet, so the result may then be NaN.
+    /// Returns `result`. Returns an error if finite operands give infinity, or if the result is NaN but no operand is
+    /// NaN. A NaN operand can be a number that is not known yet.
     fn finite_if(&self, at: usize, result: f64, operands: &[f64]) -> Result<f64, SpecError> {
         let are_finite = operands.iter().all(|operand| operand.is_finite());
         if result.is_infinite() && are_finite {
@@ -144,8 +143,7 @@ impl Scanner<'_> {
         }
     }
 
-    /// Parses the arguments of the function `name`, whose name begins at the byte offset `at`, and returns the value of
-    /// the function.
+    /// Parses the arguments of the function `name` and returns the result. `at` is the byte offset of the name.
     fn function_of_numbers(&mut self, at: usize, name: &str) -> Result<f64, SpecError> {
         let arguments = self.numbers()?;
         let several = ["min", "max"].contains(&name);
@@ -171,8 +169,8 @@ impl Scanner<'_> {
         }
     }
 
-    /// Parses a property of the tensor (`fan_in`, `fan_out`, `shape[i]` or `index`) and returns its value. The parser
-    /// has already read `name`. The value is NaN if the property is not known yet. Returns `None` if `name` is not a
+    /// Returns the value of a property of the tensor: `fan_in`, `fan_out`, `shape[i]` or `index`. Parses only the text
+    /// after `name`, such as `[0]`. The value is NaN if it is not known yet. Returns `None` if `name` is not a
     /// property.
     fn property_of_tensor(&mut self, at: usize, name: &str) -> Result<Option<f64>, SpecError> {
         match name {
@@ -311,8 +309,7 @@ impl Scanner<'_> {
     }
 }
 
-/// Returns the length in bytes of the number at the start of `text`. A number consists of digits, an optional decimal
-/// point, and an optional exponent with or without a sign.
+/// Returns the length in bytes of the number at the start of `text`, such as `.5`, `1_000` or `2e-3`.
 fn number_length(text: &str) -> usize {
     let bytes = text.as_bytes();
     let digits = |mut at: usize| {

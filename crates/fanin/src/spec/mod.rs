@@ -1,14 +1,14 @@
 //! Specs: initializers as text, such as `kaiming_normal(mode=fan_out, nonlinearity=relu)`.
 //!
 //! A spec is the name of a scheme with its arguments. An argument is either positional, in torch's order, or named. A
-//! number can be an arithmetic expression with the operators `+ - * / ^`, the functions
-//! `sqrt log exp abs floor min max`, the constant `pi`, parentheses, named [`Variables`] and the functions of
-//! [`crate::scaling`].
+//! number can be an arithmetic expression. An expression can contain the operators `+ - * / ^`, parentheses, the
+//! constant `pi` and the functions `sqrt log exp abs floor min max`. It can also contain named [`Variables`] and the
+//! functions of [`crate::scaling`].
 //!
-//! Arithmetic can use the fans and sizes of the tensor for which a spec is resolved. `fan_in` and `fan_out` are the
-//! fans in the axis layout `out_in`, and `fan_in(kernel_in_out)` is the fan in another layout. `shape[0]` and
-//! `shape[-1]` are the sizes of the first and the last axis. Inside `blocks` and `stacked`, the fans and sizes belong
-//! to the block. Inside `stacked`, `index` is the index of the tensor in the stack.
+//! An expression can also use the fans and sizes of the tensor. `fan_in` and `fan_out` are the fans in the axis layout
+//! `out_in`. `fan_in(kernel_in_out)` is the fan in another layout. `shape[0]` and `shape[-1]` are the sizes of the
+//! first and the last axis. In a spec inside `blocks` or `stacked`, the fans and sizes are those of the block. Inside
+//! `stacked`, `index` is the index of the tensor in the stack.
 //!
 //! `log`, `exp` and `softplus_inverse` can also enclose a whole spec. The function is then applied to each value.
 //!
@@ -81,9 +81,9 @@ impl Init {
         Ok(parser::parse(text, variables, TensorContext::default())?)
     }
 
-    /// Parses a spec for a tensor of the shape `shape`. Outside of `blocks` and `stacked`, `fan_in`, `fan_out` and
-    /// `shape[i]` are replaced by their values for this tensor. [`Init::parse_with`] keeps these names, because the
-    /// shape is not known.
+    /// Parses a spec for a tensor of the shape `shape`. `fan_in`, `fan_out` and `shape[i]` are replaced by their values
+    /// for this tensor, except in the specs inside `blocks` and `stacked`. [`Init::parse_with`] always keeps these
+    /// names, because the shape is not known.
     ///
     /// ```
     /// use fanin::init::Init;

@@ -30,8 +30,8 @@
 //!
 //! Precedence and associativity are the same as in Python: `-2^2` is -4, and `2^3^2` is 512.
 //!
-//! A spec can use properties of a tensor (such as `fan_in`) whose shape is not known yet. Such a spec is parsed once
-//! with NaN for each property, to find mistakes. Later, the spec is parsed again for each shape ([`ByShape`]).
+//! A spec can contain a property of the tensor, such as `fan_in`, before the shape is known. The value of the property
+//! is then NaN, and parsing only finds mistakes. [`ByShape`] parses the spec again for each shape.
 
 use std::collections::HashMap;
 
@@ -75,8 +75,8 @@ pub(super) fn evaluate(text: &str, variables: &dyn Variables) -> Result<f64, Spe
 }
 
 impl Scanner<'_> {
-    /// Parses a spec, which may be nested in another spec, and counts the nesting depth. If the spec uses properties of
-    /// a tensor whose shape is not known, returns an initializer that parses the text again for each shape.
+    /// Parses a spec, which may be nested in another spec. Returns a [`ByShape`] if the spec uses properties of the
+    /// tensor that are not known yet.
     fn spec(&mut self) -> Result<Init, SpecError> {
         self.enter()?;
         self.rest();
@@ -86,8 +86,7 @@ impl Scanner<'_> {
         if self.is_deferred { Ok(ByShape::new(self.substituted(start)).into()) } else { Ok(init) }
     }
 
-    /// Parses the spec of a block. The shape and the fans of the block are not known to the parser, even if the shape
-    /// of the whole tensor is known.
+    /// Parses a spec inside `blocks` or `stacked`. The properties of the block, such as `fan_in`, are not known yet.
     fn spec_of_part(&mut self, is_stacked: bool) -> Result<Init, SpecError> {
         let tensor = TensorContext { is_stacked, ..TensorContext::default() };
         let whole = std::mem::replace(&mut self.tensor, tensor);
@@ -112,8 +111,7 @@ impl Scanner<'_> {
         canonical(&text[..name]).to_owned() + &text[name..]
     }
 
-    /// Parses a spec. The caller, [`Scanner::spec`], counts the nesting depth, and creates a [`ByShape`] if the spec
-    /// uses properties of the tensor that are not known yet.
+    /// Parses a spec. Only the caller, [`Scanner::spec`], counts the nesting depth and creates a [`ByShape`].
     fn unnested_spec(&mut self) -> Result<Init, SpecError> {
         self.rest();
         let start = self.at;
@@ -231,8 +229,8 @@ impl Scanner<'_> {
         Ok(mapped(function, argument).into())
     }
 
-    /// Parses `name =` and returns the name, which must be one of `known`. If the text does not continue with a name
-    /// and "=", reads nothing and returns `None`.
+    /// Parses `name =` and returns the name. The name must be in `known`. If the text does not continue with `name =`,
+    /// reads nothing and returns `None`.
     fn keyword(&mut self, known: &[&'static str]) -> Result<Option<&'static str>, SpecError> {
         self.rest();
         let at = self.at;
@@ -250,8 +248,8 @@ impl Scanner<'_> {
         }
     }
 
-    /// Parses `size :` and returns the size of a block. If the text does not continue with an expression and ":", reads
-    /// nothing and returns `None`.
+    /// Parses the size of a block, such as `64:`. If the text does not continue with a size and ":", reads nothing and
+    /// returns `None`.
     fn block_size(&mut self) -> Result<Option<usize>, SpecError> {
         let (at, depth) = (self.at, self.depth);
         let mut lookahead = Scanner { at, depth, ..Scanner::new(self.text, self.variables, self.tensor) };
@@ -263,8 +261,8 @@ impl Scanner<'_> {
         Ok(Some(size as usize))
     }
 
-    /// Parses an expression whose value must be an integer of at least `min`, and returns this integer. The error
-    /// message calls the value `name`.
+    /// Parses an expression whose value must be an integer of at least `min`. Returns `min` if the value is not known
+    /// yet. `name` is the name of the value in error messages.
     fn integer(&mut self, name: &str, min: i64) -> Result<i64, SpecError> {
         self.rest();
         let at = self.at;
@@ -316,9 +314,8 @@ impl Scanner<'_> {
         Ok(())
     }
 
-    /// Returns the parameter of the next argument. If the text continues with `key =`, reads these two tokens and
-    /// returns the parameter called `key`. Otherwise reads nothing and returns the parameter at `position`. The value
-    /// of the argument is not read.
+    /// Returns the parameter of the next argument: `key` if the text continues with `key =`, otherwise the parameter at
+    /// `position`. Reads `key =`, but not the value.
     fn parameter(
         &mut self,
         scheme: &'static Scheme,

@@ -6,8 +6,7 @@ use crate::error::SpecError;
 /// The greatest nesting depth of parentheses, signs and specs. Without a limit, the recursion could overflow the stack.
 pub(super) const MAX_DEPTH: usize = 64;
 
-/// The state of the parser: a position in the text of a spec, and the variables that the arithmetic of the spec can
-/// use.
+/// The state of the parser: the text of a spec, the position in the text, and the variables for the arithmetic.
 pub(super) struct Scanner<'a> {
     pub(super) text: &'a str,
     /// The byte offset of the next character.
@@ -50,8 +49,8 @@ impl<'a> Scanner<'a> {
         Err(SpecError { text: self.text.to_owned(), at, message: message.into(), help })
     }
 
-    /// Increases the nesting depth by one. After the nested text has been read, the caller must decrease the depth
-    /// again with `self.depth -= 1`.
+    /// Increases the nesting depth by one. The caller must execute `self.depth -= 1` after the nested text has been
+    /// read.
     ///
     /// # Errors
     /// Returns an error if the nesting is deeper than [`MAX_DEPTH`].
@@ -83,8 +82,8 @@ impl<'a> Scanner<'a> {
     /// Skips white space and `token`.
     ///
     /// # Errors
-    /// Returns an error if the text does not continue with `token`. The message is "expected TOKEN", followed by
-    /// `context`.
+    /// Returns an error if the text does not continue with `token`. The message is
+    /// `expected "TOKEN" CONTEXT, found 'x'`.
     pub(super) fn expect(&mut self, token: &str, context: &str) -> Result<(), SpecError> {
         if self.eat(token) {
             return Ok(());

@@ -1,5 +1,5 @@
-//! Fills tensors with uniform, normal and truncated normal values. Each value is computed from random words that belong
-//! to the index of the value. The section "Words" of [`crate::streams::native`] defines these words and their groups.
+//! Fills tensors with uniform, normal and truncated normal values. The index of a value determines the random words
+//! from which the value is computed. See the section "Words" of [`crate::streams::native`].
 
 #[cfg(feature = "rand_core")]
 use crate::cancel::check;
@@ -21,9 +21,8 @@ const CHUNK: usize = 1 << 16;
 
 const STANDARD: Distribution = Distribution::Normal { mean: 0.0, std: 1.0 };
 
-/// Fills `out`, a row-major matrix with `columns` columns, with standard normal values on and below the diagonal, and
-/// with zeros above the diagonal. The words are drawn from `source` in sequence. Words are also drawn for the entries
-/// above the diagonal, but these words are not used.
+/// Fills `out` with standard normal values on and below the diagonal, and with zeros above. `out` is a row-major matrix
+/// with `columns` columns. The entries above the diagonal also take words of `source`.
 #[cfg(feature = "rand_core")]
 pub(super) fn fill_lower_normal_in_sequence(
     level: Level,
@@ -39,9 +38,8 @@ pub(super) fn fill_lower_normal_in_sequence(
     });
 }
 
-/// Writes standard normal values to the entries of `out` on and below the diagonal. `out` is a row-major matrix with
-/// `columns` columns, and must be all zeros. Several threads compute the values. No words are generated for the entries
-/// above the diagonal, because `source` can produce words in any order.
+/// Writes standard normal values to the entries of `out` on and below the diagonal. The entries above the diagonal do
+/// not change. `out` is a row-major matrix with `columns` columns.
 pub(super) fn fill_lower_normal(
     threads: Threads,
     level: Level,
@@ -60,8 +58,7 @@ pub(super) fn fill_lower_normal(
     }));
 }
 
-/// Fills `out`, the row-major memory of `region`, on several threads. Each thread uses a separate copy of `source`, and
-/// computes only the words that this thread needs.
+/// Fills `out`, the row-major memory of `region`, on several threads.
 pub(super) fn fill_by_index_on(
     threads: Threads,
     level: Level,
@@ -86,8 +83,7 @@ pub(super) fn fill_by_index_in_sequence(
     region: &Region,
     out: Values<'_>,
 ) {
-    // Each chunk consists of whole groups of words. If a chunk ended inside a group, the next chunk would need the same
-    // group again, and a sequential source cannot produce a group twice.
+    // Each chunk consists of whole groups, because a sequential source cannot produce the words of a group twice.
     const { assert!(CHUNK.is_multiple_of(GROUP_32) && CHUNK.is_multiple_of(GROUP_64)) };
     values!(out, out => for (number, out) in out.chunks_mut(CHUNK).enumerate() {
         check();
@@ -128,9 +124,8 @@ pub(super) fn fill_by_index(
     }
 }
 
-/// Fills `out` with f32 values. The caller then rounds these values to `dtype`, the element type of the tensor. The f32
-/// values of a uniform or truncated normal distribution are inside the bounds of the distribution. Rounding to a narrow
-/// type can move a value out of the bounds, by at most half the distance between neighbouring values of `dtype`.
+/// Fills `out` with f32 values. The caller then rounds them to `dtype`, the element type of the tensor. The rounding
+/// can move a value out of the bounds of the distribution.
 fn fill_f32(
     level: Level,
     distribution: Distribution,
@@ -151,9 +146,8 @@ fn fill_f32(
     }
 }
 
-/// Fills memory of a type narrower than f32. The values are computed as f32 in a buffer that stays in the L1 cache, and
-/// are then rounded to the type. So the kernels of the distributions are compiled only for f32 and f64, and not for
-/// each narrower type (docs/dev/build.md).
+/// Fills memory of a type narrower than f32. The values are computed as f32 in a small buffer, and are then rounded.
+/// This avoids separate kernels for each narrow type (docs/dev/build.md).
 fn fill_narrow<E: Element>(
     level: Level,
     distribution: Distribution,
@@ -161,8 +155,8 @@ fn fill_narrow<E: Element>(
     slice: RegionSlice<'_>,
     out: &mut [E],
 ) {
-    /// The number of values in the buffer. The buffer contains whole groups, because a sequential source cannot produce
-    /// a group twice.
+    /// The number of values in the buffer. It is a multiple of the group size, because a sequential source cannot
+    /// produce the words of a group twice.
     const BUFFER: usize = 2048;
     const { assert!(BUFFER.is_multiple_of(GROUP_32)) };
     if let Distribution::Uniform { low, high } = distribution
@@ -179,8 +173,8 @@ fn fill_narrow<E: Element>(
     }
 }
 
-/// The arguments of a fill. [`Visitor32::visit32`] and [`Visitor64::visit64`] take the transform of a distribution, and
-/// fill `out` with the variates that the transform computes from words of `source`.
+/// The arguments of a fill, except the transform of the distribution. The transform is passed to [`Visitor32::visit32`]
+/// or [`Visitor64::visit64`].
 struct Fill<'a, S, E> {
     source: &'a mut S,
     slice: RegionSlice<'a>,
@@ -257,9 +251,8 @@ impl<S: GroupSource, T: Transform64> Kernel for Fill64<'_, S, T> {
     }
 }
 
-/// Fills `out` with the values of `slice`. The values are computed in groups of `N`. `slice` consists of runs, which
-/// are contiguous ranges of row-major indices. If one run ends inside a group and the next run begins inside the same
-/// group, the group is computed only once.
+/// Fills `out` with the values of `slice`. If two consecutive runs of `slice` share a group of `N` values, the group is
+/// computed only once.
 #[inline(always)]
 fn write_groups<I: SimdIsa, E: Element, const N: usize>(
     slice: RegionSlice<'_>,
@@ -268,7 +261,7 @@ fn write_groups<I: SimdIsa, E: Element, const N: usize>(
     distribution: impl GroupTransform<E, N>,
 ) {
     let mut words: [GroupWords; 3] = Default::default();
-    // The values of the last group that was not written as a whole. The next run may need other values of this group.
+    // The values of the last group of which only a part was needed. The next run may need another part.
     let mut kept = [E::default(); N];
     let mut kept_group = None;
     for run in slice.runs() {
@@ -287,8 +280,8 @@ fn write_groups<I: SimdIsa, E: Element, const N: usize>(
                 group += 1;
                 continue;
             }
-            // Three groups of words are generated together if possible, because this is faster. `write` is called in
-            // one place only, because it is inlined at each call.
+            // Three groups of words are generated together where possible, because this is faster. `write` is called in
+            // only one place, because every call is inlined.
             let is_whole = offset == 0 && now.len() >= N;
             let count = if is_whole && now.len() >= 3 * N { 3 } else { 1 };
             if count == 3 {

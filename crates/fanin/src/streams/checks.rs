@@ -5,8 +5,8 @@ use crate::error::Error;
 use crate::plan::{Distribution, Plan, Truncation};
 use crate::tensor::TensorMut;
 
-/// Returns the error `ElementType` if `tensor` does not have the plan's element type, and the error `Region` if the
-/// region is not inside the plan's shape. The region begins at the index `start` and has the shape of `tensor`.
+/// Checks the element type and the bounds of a region. The region begins at the index `start`, and has the shape of
+/// `tensor`. The errors are `ElementType` and `Region`.
 pub(super) fn check_region(plan: &Plan, start: &[usize], tensor: &TensorMut<'_>) -> Result<(), Error> {
     if tensor.dtype() != plan.dtype() {
         return Err(Error::ElementType { expected: plan.dtype(), found: tensor.dtype() });
@@ -22,8 +22,7 @@ pub(super) fn check_region(plan: &Plan, start: &[usize], tensor: &TensorMut<'_>)
     Err(Error::Region { shape: shape.to_vec(), start: start.to_vec(), size: size.to_vec() })
 }
 
-/// Returns the error `Length` if `tensor` does not have the plan's shape, and the error `ElementType` if `tensor` does
-/// not have the plan's element type.
+/// Checks that `tensor` has the plan's shape and element type. The errors are `Length` and `ElementType`.
 pub(super) fn check_whole(plan: &Plan, tensor: &TensorMut<'_>) -> Result<(), Error> {
     if tensor.shape() != plan.shape() {
         return Err(Error::Length {
@@ -35,10 +34,8 @@ pub(super) fn check_whole(plan: &Plan, tensor: &TensorMut<'_>) -> Result<(), Err
     check_region(plan, &vec![0; plan.shape().len()], tensor)
 }
 
-/// Returns the error `Memory` if memory for `values` floating-point values cannot be allocated. The values are f64 for
-/// an f64 plan, and f32 for any other plan.
-///
-/// Without this check, a failed allocation would abort the process in the middle of the fill.
+/// Returns the error `Memory` if memory for `values` numbers cannot be allocated. The numbers are f64 for an f64 plan,
+/// and f32 for any other plan. Without this check, a failed allocation would abort the process.
 pub(super) fn check_memory(plan: &Plan, values: u128) -> Result<(), Error> {
     check_memory_bytes(plan, values * if plan.dtype() == DType::F64 { 8 } else { 4 })
 }
@@ -50,10 +47,8 @@ pub(super) fn check_memory_bytes(plan: &Plan, bytes: u128) -> Result<(), Error> 
     if available { Ok(()) } else { Err(Error::Memory { shape: plan.shape().to_vec(), bytes }) }
 }
 
-/// Returns the error `Method` if the plan or one of its blocks requires rejection sampling, which only the torch stream
-/// implements.
-///
-/// `stream` is the name of the calling stream, which the error message contains.
+/// Returns the error `Method` if the plan or one of its blocks requires rejection sampling. Only the torch stream
+/// supports it. `stream` is the name of the calling stream, for the error message.
 pub(super) fn check_method(plan: &Plan, stream: &'static str) -> Result<(), Error> {
     plan.blocks().iter().try_for_each(|block| check_method(block.plan(), stream))?;
     match plan.distribution() {
@@ -64,10 +59,9 @@ pub(super) fn check_method(plan: &Plan, stream: &'static str) -> Result<(), Erro
     }
 }
 
-/// Returns the error `Unsupported` if the plan or one of its blocks applies a function to random values, as
-/// `log_uniform` does. Only the native stream supports such distributions.
-///
-/// `stream` is the name of the calling stream, which the error message contains.
+/// Returns the error `Unsupported` if the plan or one of its blocks applies a function to random values, such as
+/// `log_uniform`. Only the native stream supports this. `stream` is the name of the calling stream, for the error
+/// message.
 pub(super) fn check_no_random_functions(plan: &Plan, stream: &'static str) -> Result<(), Error> {
     plan.blocks().iter().try_for_each(|block| check_no_random_functions(block.plan(), stream))?;
     match plan.distribution() {

@@ -11,14 +11,13 @@ use crate::threads::Threads;
 /// The number of values that one thread writes at a time.
 const CHUNK: usize = 1 << 16;
 
-/// If memory has at least this size in bytes, a constant is written by non-temporal stores, because the memory is
-/// larger than the caches. Random values are always written by ordinary stores, because the CPU executes these stores
-/// during the arithmetic.
+/// A constant is written by non-temporal stores to memory of at least this size in bytes. Such memory is larger than
+/// the caches. Random values are always written by ordinary stores, because these overlap with the arithmetic.
 const NON_TEMPORAL_BYTES: usize = 1 << 25;
 
-/// If the plan has no blocks, and its distribution uses no random words, fills `tensor` and returns `true`. Otherwise
-/// writes nothing, and returns `false`. `tensor` is the memory of a region of the planned tensor. The region begins at
-/// the index `start`.
+/// Fills a region of a plan that uses no random words, such as `eye`, and returns `true`. For all other plans, and for
+/// plans of blocks, writes nothing and returns `false`. `tensor` is the memory of the region. The region begins at the
+/// index `start`.
 pub(super) fn fill_fixed(threads: Threads, plan: &Plan, start: &[usize], tensor: &mut TensorMut<'_>) -> bool {
     match plan.distribution() {
         Distribution::Constant { value } => fill_constant(threads, value, tensor),
@@ -34,8 +33,7 @@ pub(super) fn fill_fixed(threads: Threads, plan: &Plan, start: &[usize], tensor:
     true
 }
 
-/// If a formula of the index gives the plan's values, fills `tensor` and returns `true`. Otherwise writes nothing, and
-/// returns `false`. `tensor` is the memory of a region of the planned tensor. The region begins at the index `start`.
+/// Does the same as [`fill_fixed`], but only for a plan that has a [`Plan::formula`].
 fn fill_formula(plan: &Plan, start: &[usize], tensor: &mut TensorMut<'_>) -> bool {
     let Some(formula) = plan.formula() else { return false };
     let region = Region::new(plan.shape(), start, tensor.shape());

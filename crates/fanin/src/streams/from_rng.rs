@@ -19,7 +19,7 @@ use crate::threads::Threads;
 
 /// A stream that draws its words from a generator that implements `rand_core::Rng`.
 ///
-/// The stream takes 32-bit words from the generator in sequence, 64 at a time, and transforms them to values as the
+/// The stream takes 32-bit words from the generator in sequence, 64 at a time. It transforms the words to values as the
 /// native stream does. For example, the i-th value of a uniform f32 tensor comes from the i-th word. Only whole tensors
 /// can be filled, because the generator cannot skip to the words of a region.
 ///

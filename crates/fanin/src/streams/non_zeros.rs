@@ -8,7 +8,7 @@ use crate::dtype::{Element, Values, values};
 use crate::rng::{LANES, Philox};
 use crate::simd::{Kernel, Level, SimdIsa, dispatch};
 
-/// A band (a range of rows) of a region of a sparse matrix. Only the non-zero values of the band are computed.
+/// The non-zero values in a band of a sparse matrix. A band is a range of rows of a region.
 #[derive(Clone, Copy)]
 pub(super) struct NonZeros<'a> {
     /// The generator of the values.
@@ -54,8 +54,8 @@ impl NonZeros<'_> {
         });
     }
 
-    /// Finds the non-zero values among the `count` values of the band, and passes them to `visit` in batches of at most
-    /// [`BATCH`]. The arguments of `visit` are the offsets in the band and the row-major indices in the matrix.
+    /// Calls `visit(offsets, indices)` for batches of at most [`BATCH`] non-zero values. `offsets` are their offsets in
+    /// the band, and `indices` are their row-major indices in the matrix. The band has `count` values.
     fn for_each_batch(self, count: usize, visit: &mut dyn FnMut(&[usize], &[u64])) {
         let Self { mask, corner, columns, width, .. } = self;
         let mut offsets = [0usize; BATCH + BLOCK];
@@ -95,8 +95,8 @@ trait Single<W> {
     fn values<I: SimdIsa>(&self, engine: Philox, indices: &[u64; AT_ONCE], values: &mut [W; AT_ONCE]);
 }
 
-/// Returns two numbers for each index: the number of the Philox block from which the value is computed, and the
-/// position of the value among the values of this block. A group of [`LANES`] blocks has `N` values.
+/// Returns the number of the Philox block of each value, and the position of the value in this block. `indices` are the
+/// indices of the values. A group of [`LANES`] blocks has `N` values.
 #[inline(always)]
 fn philox_blocks<const N: u64>(indices: &[u64; LANES]) -> ([u64; LANES], [u64; LANES]) {
     const EACH: u64 = LANES as u64;
@@ -109,9 +109,9 @@ fn philox_blocks<const N: u64>(indices: &[u64; LANES]) -> ([u64; LANES], [u64; L
 }
 
 impl Single<f32> for Normal32 {
-    /// A value needs only two of the four words of its Philox block. The words of 32 values are therefore packed into
-    /// 16 blocks: words 0 and 1 of these blocks for the first 16 values, and words 2 and 3 for the last 16 values. From
-    /// each pair of words, the transform computes a cosine value and a sine value, and one of these two values is used.
+    /// Each value needs one pair of the four words of its Philox block. The pairs of 32 values are packed into 16
+    /// blocks of four words, and are transformed together. Each pair gives a cosine value and a sine value. Only one of
+    /// the two is used.
     #[inline(always)]
     fn values<I: SimdIsa>(&self, engine: Philox, indices: &[u64; AT_ONCE], values: &mut [f32; AT_ONCE]) {
         let mut halves = [[0; LANES]; 4];
@@ -187,8 +187,8 @@ impl Kernel for Values64<'_> {
     }
 }
 
-/// Computes the values at `indices`, and writes them to the first elements of `values`. The other elements of `values`
-/// are unspecified afterwards. The length of `values` must be a multiple of [`AT_ONCE`].
+/// Computes the values at `indices`, and writes them to the start of `values`. The other elements of `values` are
+/// unspecified. The length of `values` must be a multiple of [`AT_ONCE`].
 #[inline(always)]
 fn compute<I: SimdIsa, W: Element>(
     engine: Philox,

@@ -1,6 +1,5 @@
-//! Fills sparse matrices with values of the native stream. For the stream `FromRng`, only sets the zeros of sparse
-//! matrices. The definition of the native stream ([`crate::streams::native`]) specifies which entries are zero, for
-//! both streams.
+//! Sparse matrices on the native stream, and the zeros of sparse matrices on the stream `FromRng`. The definition of
+//! the native stream ([`crate::streams::native`]) specifies the zeros for both streams.
 
 use std::ops::Range;
 
@@ -14,11 +13,11 @@ use crate::rng::{Permutation, Philox, SHUFFLE_MAX, choose_by_shuffle};
 use crate::simd::{Kernel, Level, SimdIsa, dispatch};
 use crate::{cancel::check, threads::Threads};
 
-/// A thread computes whole rows of a region at a time: at most this many values, but at least one row.
+/// The largest number of values that a thread computes at a time. A longer row is computed as a whole.
 const CHUNK: usize = 1 << 16;
 
-/// The limit between two methods to fill a matrix. If fewer than one in `SPARSITY` values are non-zero, only the
-/// non-zero values are computed. Otherwise all values are computed, and some of them are then replaced by zeros.
+/// If fewer than one in `SPARSITY` values are non-zero, only these values are computed. Otherwise all values are
+/// computed, and zeros then replace some of them.
 const SPARSITY: usize = 4;
 
 /// The set of the entries of a sparse matrix that are zero.
@@ -35,8 +34,7 @@ pub(super) struct Zeros {
 }
 
 impl Zeros {
-    /// Writes 0 to the entries of `out` that are zero in the sparse matrix. The other entries do not change. `out` is
-    /// the row-major memory of `region`.
+    /// Writes the zeros of the matrix to `out`, the row-major memory of `region`. The other entries do not change.
     #[cfg(feature = "rand_core")]
     pub(super) fn clear(&self, region: &Region, out: Values<'_>) {
         let mask = self.mask(region);
@@ -53,7 +51,7 @@ impl Zeros {
     }
 }
 
-/// A sparse matrix: the generator of normal values for all entries, and the set of the entries that are zero instead.
+/// A sparse matrix. The entries in `zeros` are 0, and all other entries are normal values.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Sparse {
     pub(super) zeros: Zeros,
@@ -116,11 +114,10 @@ impl Kernel for FindZeros<'_> {
         let &Zeros { permutation: engine, rows: size, zeros, .. } = zeros;
         let height = rows.len();
         let permutation = Permutation::new(size as u64);
-        // In a column of more than `SHUFFLE_MAX` rows, an entry is zero if the image of its row under the permutation
-        // is less than `zeros`. There are two methods to find these rows. The first method computes the image of each
-        // row of the mask. The second method takes each image below `zeros`, and computes its row by the inverse
-        // permutation. If most entries are zero, the second method takes the other images instead, and finds the
-        // non-zeros. The code uses the method with fewer computations.
+        // In a column of more than `SHUFFLE_MAX` rows, row r is zero if the permutation maps r to an image less than
+        // `zeros`. The code computes the image of each row of the mask or, backwards, the row of each image in
+        // `images`. The direction with fewer computations is used. `images` are the images of the zeros, or of the
+        // non-zeros if these are fewer.
         let non_zeros = zeros > size / 2;
         let images = if non_zeros { zeros as u64..size as u64 } else { 0..zeros as u64 };
         let backwards = images.end - images.start < height as u64;

@@ -7,7 +7,7 @@ use crate::dtype::{Element, Values, values};
 use crate::simd::{Kernel, Level, SimdIsa, dispatch};
 use crate::threads::Threads;
 
-/// The number of columns in a block of columns. Each word of the mask contains the bits of one row of a block.
+/// The number of columns in a block. Each word of the mask contains the bits of one row of a block.
 pub(super) const BLOCK: usize = 64;
 
 /// The number of rows in a band. A thread writes the zeros of one band at a time.
@@ -15,8 +15,7 @@ const BAND: usize = 64;
 
 /// A mask with one bit for each entry of a matrix. The bit is set if the entry is zero.
 ///
-/// The columns are split into blocks of 64. A block of columns has one 64-bit word for each row, with one bit for each
-/// column. Bits beyond the last column of the matrix are not set.
+/// A block of 64 columns has one 64-bit word for each row. Bits beyond the last column are not set.
 pub(super) struct ZeroMask {
     height: usize,
     words: Vec<u64>,
@@ -25,9 +24,8 @@ pub(super) struct ZeroMask {
 impl ZeroMask {
     /// Creates the mask of a matrix with `height` rows and `width` columns. Both must be at least 1.
     ///
-    /// `find` is called on several threads. Its arguments are a range of columns, and the mask words of these columns,
-    /// all 0. `find` must set the bit of each entry of these columns that is zero in the matrix. [`Self::column`]
-    /// returns the words of one column, and the column's bit in these words.
+    /// `find(columns, words)` is called on several threads. `words` are the mask words of `columns`, all 0. `find` must
+    /// set the bit of each entry that is zero in the matrix (see [`Self::column`]).
     pub(super) fn new(
         threads: Threads,
         height: usize,
@@ -41,8 +39,7 @@ impl ZeroMask {
             let left = first / height * BLOCK;
             find(left..width.min(left + chunk * BLOCK), words);
         });
-        // `find` may set the bits of the non-zeros and then invert all words, which also sets the bits beyond the last
-        // column. These bits are cleared here.
+        // `find` may invert whole words. This sets the bits beyond the last column, which must be 0.
         let inside = u64::MAX >> (blocks * BLOCK - width);
         words[(blocks - 1) * height..].iter_mut().for_each(|word| *word &= inside);
         Self { height, words }
@@ -53,9 +50,8 @@ impl ZeroMask {
         threads.count().min(width.div_ceil(BLOCK))
     }
 
-    /// Returns the words that contain the bits of one column (one word for each row), and a word in which only the bit
-    /// of this column is set. `words` are the words of a range of columns, and `column` is counted from the first
-    /// column of the range.
+    /// Returns the mask words of `column`, one for each row, and a word in which only the bit of `column` is set.
+    /// `words` are the words of a range of columns. `column` is counted from the first column of this range.
     #[inline(always)]
     pub(super) fn column(words: &mut [u64], height: usize, column: usize) -> (&mut [u64], u64) {
         (&mut words[column / BLOCK * height..][..height], 1 << (column % BLOCK))
@@ -76,11 +72,10 @@ impl ZeroMask {
         }));
     }
 
-    /// Writes 0 to each entry of `range` whose bit is set in the mask. `range` is a contiguous range of the row-major
-    /// memory of a matrix with `width` columns, and begins at the row-major index `first`.
+    /// Writes 0 to each entry of `range` whose bit is set in the mask. `range` contains consecutive row-major entries
+    /// of a matrix with `width` columns, from the entry `first` on.
     pub(super) fn clear_range(&self, level: Level, first: usize, width: usize, mut range: Values<'_>) {
-        // In every element type, the value 0 has only zero bits. All types of the same size therefore use the same
-        // kernel.
+        // In every element type, the value 0 has only zero bits. Types of the same size therefore share a kernel.
         match range.dtype().size() {
             1 => dispatch(level, Clear::<u8> { mask: self, first, width, range: range.bits() }),
             2 => dispatch(level, Clear::<u16> { mask: self, first, width, range: range.bits() }),
@@ -107,8 +102,8 @@ const LANES: usize = 16;
 
 /// Writes 0 to each value whose bit is set in `bits`.
 ///
-/// All values are stored again, including the unchanged values. Without `black_box`, LLVM would detect that some values
-/// are unchanged, and would generate a masked store, which takes dozens of cycles on some CPUs.
+/// `black_box` forces LLVM to store all values. Otherwise LLVM generates a masked store, which takes dozens of cycles
+/// on some CPUs.
 #[inline(always)]
 fn clear<B: Copy + Default>(values: &mut [B; LANES], bits: u32) {
     let old = black_box(*values);

@@ -15,9 +15,8 @@ pub(super) fn write_copy(memory: Values<'_>, offsets: &Offsets, write: impl FnOn
     });
 }
 
-/// Copies each value of `from` to the corresponding offset in `memory`: value k to offset k of `offsets`. The inner
-/// loop runs along the axis with the smallest stride in `memory`, because scattered writes take longer than scattered
-/// reads.
+/// Copies value k of `from` to offset k of `offsets` in `memory`. The inner loop runs along the axis with the smallest
+/// stride in `memory`, because scattered writes take longer than scattered reads.
 fn scatter<E: Copy>(memory: &mut [E], offsets: &Offsets, from: &[E]) {
     let (sizes, strides, count) = (offsets.sizes(), offsets.strides(), offsets.len());
     let axes: Vec<usize> = axes_by_stride(sizes, strides).collect();

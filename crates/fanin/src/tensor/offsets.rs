@@ -101,8 +101,8 @@ impl Offsets {
         self.next as usize
     }
 
-    /// Calls `work` with each remaining offset. Every [`CHECK_EVERY`] offsets, the function checks for cancellation. If
-    /// the fill has been cancelled, the check unwinds, and `work` is not called for the remaining offsets.
+    /// Calls `work` with each remaining offset, and checks for cancellation every [`CHECK_EVERY`] offsets. The check
+    /// unwinds if the fill has been cancelled.
     pub(crate) fn for_each_cancellable(mut self, mut work: impl FnMut(usize)) {
         while self.left > 0 {
             check();

@@ -25,8 +25,8 @@ use crate::shape::element_count;
 pub struct TensorMut<'a> {
     values: Values<'a>,
     shape: Vec<usize>,
-    /// The strides, and the offset in `values` of the element with the index 0 along every axis. `None` if the elements
-    /// are contiguous in row-major order and begin with the first value.
+    /// The strides, and the offset in `values` of the element at index 0 along every axis. `None` if `values` contains
+    /// exactly the elements, in row-major order.
     strides: Option<(Vec<isize>, usize)>,
 }
 
@@ -34,8 +34,8 @@ impl<'a> TensorMut<'a> {
     /// Creates a view of the whole `buffer` as a contiguous row-major tensor.
     ///
     /// # Errors
-    /// `Length` if the length of `buffer` is not the number of elements of the shape. `ShapeOverflow` if the number of
-    /// elements does not fit in an `isize`.
+    /// `Length` if the length of `buffer` is not the number of elements of the shape. `ShapeOverflow` if the product of
+    /// the non-zero sizes does not fit in an `isize`.
     pub fn contiguous<E: Element>(buffer: &'a mut [E], shape: &[usize]) -> Result<Self, Error> {
         Self::from_values(E::values(buffer), shape)
     }
@@ -54,11 +54,11 @@ impl<'a> TensorMut<'a> {
     }
 
     /// Creates a view of `buffer` as a strided tensor. Strides are in elements, and can be negative. `offset` is the
-    /// position in `buffer` of the element with the index 0 along every axis.
+    /// position in `buffer` of the element at index 0 along every axis.
     ///
     /// # Errors
     /// `Strides` if the number of strides is not the number of axes, if an element is outside `buffer`, or if two
-    /// elements may share memory.
+    /// elements may share memory. `ShapeOverflow` if the product of the non-zero sizes does not fit in an `isize`.
     pub fn strided<E: Element>(
         buffer: &'a mut [E],
         shape: &[usize],
@@ -80,8 +80,8 @@ impl<'a> TensorMut<'a> {
             if low < 0 || high >= buffer.len() as i128 {
                 return fail("an element is outside the buffer");
             }
-            // The axes are visited in ascending order of strides. No two elements share memory if each stride is
-            // greater than `spanned`: the sum of `(size - 1) * stride` over all axes with smaller strides.
+            // The axes are visited in ascending order of `|stride|`. No two elements share memory if each `|stride|` is
+            // greater than `spanned`, the sum of `(size - 1) * |stride|` over the previous axes.
             let mut spanned = 0u128;
             for axis in axes_by_stride(shape, strides) {
                 let step = strides[axis].unsigned_abs() as u128;
@@ -124,9 +124,8 @@ impl<'a> TensorMut<'a> {
         self.strides.is_none()
     }
 
-    /// Returns true if the result of `torch.empty_like` for this tensor is contiguous in row-major order.
-    /// `torch.empty_like` allocates a new tensor with the memory order of this tensor, but without gaps between the
-    /// elements.
+    /// Returns true if `torch.empty_like` of this tensor is contiguous in row-major order. `torch.empty_like` keeps the
+    /// memory order of a tensor, but not the gaps between the elements.
     pub(crate) fn copy_is_contiguous(&self) -> bool {
         let Some((strides, _)) = &self.strides else { return true };
         axes_by_stride(&self.shape, strides).is_sorted_by(|a, b| a > b)
@@ -137,8 +136,8 @@ impl<'a> TensorMut<'a> {
         self.values.len() == self.len()
     }
 
-    /// Returns a view of a part of this tensor. The first element of the view is the element at the index `start` of
-    /// this tensor. Axis `k` of the view is the axis `axes[k]` of this tensor, and has the size `size[k]`.
+    /// Returns a view of a part of this tensor. The view begins at the index `start` of this tensor. Axis `k` of the
+    /// view is the axis `axes[k]` of this tensor, and has the size `size[k]`.
     pub(crate) fn view(&mut self, start: &[usize], axes: &[usize], size: &[usize]) -> TensorMut<'_> {
         let (strides, offset) = self.strides.clone().unwrap_or_else(|| (row_major(&self.shape), 0));
         let steps = start.iter().zip(&strides).map(|(&index, &stride)| index as isize * stride);
@@ -153,9 +152,8 @@ impl<'a> TensorMut<'a> {
         TensorMut { values, shape, strides: Some((strides, first)) }
     }
 
-    /// Calls `write` with contiguous memory for all elements in the order `order`. If the elements of the tensor are
-    /// contiguous in this order, the argument of `write` is the memory of the tensor. Otherwise the argument is
-    /// temporary memory, whose values are then copied to the tensor.
+    /// Calls `write` with contiguous memory for all elements in the order `order`. This memory is the tensor's own if
+    /// the elements are contiguous in this order. Otherwise it is temporary, and is then copied to the tensor.
     pub(crate) fn write_in(&mut self, order: Order, write: impl FnOnce(Values<'_>)) {
         if self.strides.is_none() {
             return write(self.values.reborrow());
@@ -168,19 +166,19 @@ impl<'a> TensorMut<'a> {
         write_copy(memory, &offsets, write);
     }
 
-    /// Calls `write` with temporary contiguous memory, in row-major order, for all elements whose index along the first
-    /// axis is in `rows`. Then copies the values from the temporary memory to the tensor.
+    /// Calls `write` with temporary row-major memory for the rows `rows` (indices along the first axis). Then copies
+    /// this memory to the tensor.
     pub(crate) fn write_rows(&mut self, rows: Range<usize>, write: impl FnOnce(Values<'_>)) {
         let (memory, offsets) = self.offsets(Order::Index);
         write_copy(memory, &offsets.rows(rows), write);
     }
 
-    /// Splits a strided tensor into slabs, which are ranges of indices along the axis with the largest stride. The
-    /// slabs do not overlap in memory.
+    /// Splits a strided tensor into slabs that do not overlap in memory. A slab is a range of indices along the axis
+    /// with the largest stride.
     ///
-    /// Returns the axis, and each slab with its first index along the axis. Returns `None` if the memory is contiguous.
-    /// `length(axis, n)` must return the size of a slab along the axis, where `n` is the number of elements at each
-    /// index along the axis.
+    /// Returns this axis, and each slab with its first index along the axis. Returns `None` if the memory is
+    /// contiguous. `length(axis, n)` must return the number of indices in a slab. `n` is the number of elements at each
+    /// index.
     pub(crate) fn slabs(
         self,
         length: impl FnOnce(usize, usize) -> usize,
@@ -191,8 +189,7 @@ impl<'a> TensorMut<'a> {
         let (size, step) = (shape[axis], strides[axis].unsigned_abs());
         let backwards = strides[axis] < 0;
         let length = length(axis, shape.iter().product::<usize>() / size).clamp(1, size);
-        // Returns the distance in memory, in elements, from the first element along an axis down to the element with
-        // the lowest offset. If the stride is positive, the first element has the lowest offset, and the distance is 0.
+        // Returns the distance in elements from the first element along `axis` to the element with the lowest offset.
         let below = |axis: usize| {
             if strides[axis] < 0 { (shape[axis] - 1) * strides[axis].unsigned_abs() } else { 0 }
         };
@@ -213,8 +210,7 @@ impl<'a> TensorMut<'a> {
         Some((axis, slabs))
     }
 
-    /// Returns the strides of a matrix in elements: the distance in memory from one row to the next, and from one
-    /// column to the next.
+    /// Returns the distance in elements from one row of a matrix to the next, and from one column to the next.
     pub(crate) fn matrix_strides(&self) -> (isize, isize) {
         match &self.strides {
             Some((strides, _)) => (strides[0], strides[1]),

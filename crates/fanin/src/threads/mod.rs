@@ -24,13 +24,15 @@ pub use team::Team;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum Threads {
-    /// The threads of a rayon pool. Inside a call of `ThreadPool::install`, a fill uses the pool of this call.
-    /// Otherwise a fill uses the global pool, which has one thread for each core, unless the environment variable
-    /// RAYON_NUM_THREADS sets another number.
+    /// The threads of a rayon pool. A fill inside `ThreadPool::install` uses that pool. Any other fill uses the global
+    /// pool. The global pool has one thread for each core, unless the environment variable RAYON_NUM_THREADS sets
+    /// another number.
     ///
-    /// Small fills use the calling thread only. If the feature `rayon` is off, all fills use the calling thread only.
-    /// After a fork of a process that has run a fill, all fills in the child process use the calling thread only. The
-    /// threads of the pool do not exist in the child process, so a fill would wait for them forever.
+    /// A fill uses the calling thread only in three cases:
+    /// * The fill is small.
+    /// * The feature `rayon` is off.
+    /// * The process is the child of a fork, and the parent had run a fill before the fork. The threads of the pool do
+    ///   not exist in the child process, so a parallel fill would never end.
     #[default]
     Pool,
     /// The calling thread only.
@@ -65,8 +67,7 @@ impl Threads {
         self.map_dyn(jobs, &work)
     }
 
-    /// Implements [`Threads::map`]. The closure is a trait object, so that this function is compiled once for each type
-    /// of jobs, and not for each closure.
+    /// Implements [`Threads::map`]. The trait object avoids a compiled copy of this function for each closure.
     fn map_dyn<J: Send, R: Send>(self, jobs: Vec<J>, work: &(dyn Fn(J) -> R + Sync)) -> Vec<R> {
         if jobs.len() > 1
             && let Some(team) = self.team()
@@ -96,8 +97,7 @@ impl Threads {
         self.chunks_dyn(slice, length, &work);
     }
 
-    /// Implements [`Threads::chunks`]. The closure is a trait object, so that this function is compiled once for each
-    /// type of elements, and not for each closure.
+    /// Implements [`Threads::chunks`]. The trait object avoids a compiled copy of this function for each closure.
     fn chunks_dyn<T: Send>(self, slice: &mut [T], length: usize, work: &(dyn Fn(usize, &mut [T]) + Sync)) {
         // A single chunk needs no list of jobs, and therefore no allocation.
         if (1..=length).contains(&slice.len()) {
@@ -109,8 +109,8 @@ impl Threads {
     }
 }
 
-/// Calls `work` in parallel on the current rayon pool, `count` times in total. [`Threads::Pool`] uses a [`Team`] with
-/// this function as `run`.
+/// Calls `work` `count` times in parallel on the current rayon pool. [`Threads::Pool`] passes this function to
+/// [`Team::new`].
 #[cfg(feature = "rayon")]
 fn run_on_pool(count: usize, work: &(dyn Fn() + Sync)) {
     rayon::scope(|scope| (0..count).for_each(|_| scope.spawn(|_| work())));
@@ -141,8 +141,9 @@ mod tests {
             scope.spawn(|scope| {
                 let cancellable = std::thread::current().id();
                 let ended = token.run(|| {
-                    // The cancelled thread ends its job, and then waits in `for_each` for the other job. The other job
-                    // waits for the unrelated work, and only the cancelled thread can run this work.
+                    // Each of the two threads runs one job. The thread `cancellable` cancels the token, and then runs
+                    // the unrelated work while it waits for the other job. The other job ends only after the unrelated
+                    // work.
                     Threads::Pool.for_each(vec![(); 2], |()| {
                         both.wait();
                         if std::thread::current().id() == cancellable {

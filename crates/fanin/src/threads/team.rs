@@ -10,12 +10,12 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::cancel::CurrentToken;
 
-/// The type of a function `run(count, work)` that calls `work` in parallel at most `count` times, and returns when all
-/// calls have returned.
+/// A function `run(count, work)` that calls `work` at most `count` times in parallel. It returns when all calls have
+/// returned.
 type Run = fn(usize, &(dyn Fn() + Sync));
 
-/// Threads that the caller provides for fills: for example the threads of another library, or threads that are spawned
-/// for each fill.
+/// Threads that the caller provides for fills. Examples are the threads of another library, and threads that are
+/// spawned for each fill.
 ///
 /// ```
 /// use fanin::{Native, Team, Threads, init};
@@ -38,10 +38,12 @@ pub struct Team {
 impl Team {
     /// Creates a team of `count` threads. If `count` is greater than 2^16, the team has 2^16 threads.
     ///
-    /// `run(count, work)` should call `work` once on each of the threads. If `run` calls `work` on fewer threads, or
-    /// not at all, the calling thread does the rest of the work. `run` must not return before all calls of `work` do.
-    /// `run` is never called from inside `work`. After a fork of a process that has run a fill, `run` is not called in
-    /// the child process, because the threads do not exist there.
+    /// A parallel fill calls `run(n, work)` with `n <= count`. `run` should call `work` once on each of `n` threads.
+    /// `run` must not return before these calls have returned. If `run` makes fewer calls, or none, the calling thread
+    /// does the rest of the work. `run` is never called from inside `work`.
+    ///
+    /// The child process of a fork has no threads of the team. If the parent had run a fill before the fork, a fill in
+    /// the child process does not call `run`.
     pub const fn new(count: usize, run: fn(usize, &(dyn Fn() + Sync))) -> Self {
         const MAX: usize = 1 << 16;
         Self { count: if count < MAX { count } else { MAX }, run }
@@ -51,11 +53,11 @@ impl Team {
         self.count
     }
 
-    /// Calls `work` on each of `jobs` in parallel, and returns the results in the order of the jobs. Jobs begin in the
-    /// order of `jobs`.
+    /// Calls `work` on each of `jobs` in parallel. The jobs begin in the order of `jobs`. The results have the same
+    /// order.
     ///
     /// # Panics
-    /// Panics if a job panics, with the payload of the first panic. After a panic, no further job begins.
+    /// Panics with the payload of the first job that panics. After a panic, no further job begins.
     pub(super) fn map<J: Send, R: Send>(self, jobs: Vec<J>, work: &(dyn Fn(J) -> R + Sync)) -> Vec<R> {
         // Until a job runs, its slot contains the job. Afterwards, the slot contains the job's result.
         let slots: Vec<Mutex<(Option<J>, Option<R>)>> =
@@ -74,7 +76,7 @@ impl Team {
     /// Calls `work` with each number in `0..count` in parallel. The calls begin in ascending order. Panics as
     /// [`Team::map`] does.
     ///
-    /// The closure is a trait object, so that this function is compiled once, and not for each kind of work.
+    /// The trait object avoids a compiled copy of this function for each closure.
     fn for_each_number(self, count: usize, work: &(dyn Fn(usize) + Sync)) {
         let token = CurrentToken::get();
         let next = AtomicUsize::new(0);
@@ -92,8 +94,7 @@ impl Team {
                 }
             }
         };
-        // While this thread waits, a pool may run unrelated work on this thread. The token must not cancel the
-        // unrelated work.
+        // While `run` waits, rayon may execute unrelated work on this thread. The token must not cancel that work.
         CurrentToken::NONE.run(|| {
             (self.run)(self.count.min(count), &member);
             member();
@@ -104,8 +105,7 @@ impl Team {
     }
 }
 
-/// Locks a mutex, and ignores poisoning. No mutex of this module is locked while a job runs, so a panic of a job cannot
-/// leave the data of a mutex inconsistent.
+/// Locks `mutex`, and ignores poisoning. Jobs run without a lock, so a panic of a job cannot leave inconsistent data.
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -187,8 +187,7 @@ mod tests {
     #[test]
     fn jobs_run_on_the_threads_of_the_team() {
         let here = std::thread::current().id();
-        // Each of the two jobs waits until the other job has begun. A single thread that ran both jobs would wait
-        // forever.
+        // Each job waits until the other job has begun. A single thread for both jobs would wait forever.
         let both = std::sync::Barrier::new(2);
         let threads = Threads::Team(Team::new(2, scoped)).map(vec![(); 2], |()| {
             both.wait();

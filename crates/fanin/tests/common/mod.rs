@@ -1,10 +1,8 @@
-//! Code that the test files share: a list of specs that together reach every code path, and a buffer whose element type
-//! is chosen at run time.
+//! Code that the test files share: a list of specs, and a buffer whose element type is chosen at run time.
 //!
-//! Formulas are tested exactly, by means of plans. Streams are tested in three ways: by test vectors, by bitwise
-//! properties, and by statistical tests with a stated error rate and fixed seeds. A bitwise property is, for example,
-//! that the values do not depend on the SIMD level, on the memory order, or on how a tensor is split into regions. A
-//! test with a tolerance states the reason for the tolerance.
+//! Formulas are tested exactly, on plans. Streams are tested by test vectors, by bitwise properties, and by statistical
+//! tests with fixed seeds and a stated error rate. An example of a bitwise property: the values are the same at every
+//! SIMD level. A test with a tolerance states the reason for the tolerance.
 
 #![allow(dead_code, reason = "each test file uses only some of the items")]
 
@@ -12,8 +10,8 @@ use fanin::half::{bf16, f16};
 use fanin::init::Init;
 use fanin::{DType, Element, Error, F8E4M3, F8E5M2, Plan, Stream, TensorMut};
 
-/// Specs, each with the shapes for which it is tested. Together the specs cover every distribution, and every regime of
-/// the truncated normal distribution.
+/// Specs, each with the shapes for which it is tested. The specs cover every distribution except `Arange` and `Mapped`.
+/// They cover every regime of the truncated normal distribution.
 pub const CATALOGUE: &[(&str, &[&[usize]])] = &[
     ("zeros", ANY),
     ("constant(-0.3)", ANY),
@@ -89,8 +87,8 @@ macro_rules! each {
 }
 
 impl Buffer {
-    /// Returns a buffer of `count` elements. Every element has the largest value of the type, because no fill in these
-    /// tests writes this value.
+    /// Returns a buffer of `count` elements, filled with the largest value of the type. No fill in these tests writes
+    /// this value, so a test can detect elements that were not written.
     pub fn new(dtype: DType, count: usize) -> Self {
         match dtype {
             DType::F32 => Buffer::F32(vec![f32::MAX; count]),
@@ -154,8 +152,8 @@ pub fn filled(text: &str, shape: &[usize], dtype: DType, stream: &mut dyn Stream
     buffer
 }
 
-/// Returns the row-major indices of the elements of a region, relative to the whole tensor. The region begins at
-/// `start` and has `size` elements along each axis.
+/// Returns the row-major index, in the whole tensor, of each element of a region. The region begins at `start`, and its
+/// shape is `size`.
 pub fn indices(shape: &[usize], start: &[usize], size: &[usize]) -> Vec<usize> {
     let mut indices = vec![0];
     for axis in 0..shape.len() {

@@ -32,8 +32,8 @@ struct Module {
     file: String,
     /// The path of each imported name.
     names: BTreeMap<String, Segments>,
-    /// Every path in the imports and in the code of the file, starting at the root of the crate. The path of a glob
-    /// import ends in `*`.
+    /// The paths in the imports and in the code of the file, without paths to other crates. The path of a glob import
+    /// ends in `*`.
     paths: Vec<Segments>,
     /// True if the file defines an item other than modules and re-exports.
     defines: bool,
@@ -107,7 +107,7 @@ impl Graph {
     }
 }
 
-/// Reads the imported names, and the paths such as `a::b`, in the code of a file. `files` has the module path of every
+/// Reads the imports of a file, and the paths such as `a::b` in its code. `files` contains the module path of every
 /// file of the crate.
 fn read_module(path: &Segments, file: String, code: &str, files: &BTreeSet<Segments>) -> Module {
     let mut module = Module { file, ..Module::default() };
@@ -143,8 +143,8 @@ fn read_module(path: &Segments, file: String, code: &str, files: &BTreeSet<Segme
     module
 }
 
-/// Splits code at `;`, `{` and `}` into statements. Returns each statement with the path of the module (possibly an
-/// inline module) that contains the statement. A use declaration with braces is one statement.
+/// Splits code at `;`, `{` and `}` into statements, each with the path of its module. The module can be an inline
+/// module. A use declaration with braces is one statement.
 fn statements(path: &Segments, code: &str) -> Vec<(Segments, String)> {
     let mut found = Vec::new();
     let mut current = String::new();

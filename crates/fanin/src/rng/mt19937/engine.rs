@@ -20,8 +20,8 @@ pub struct Mt19937 {
     pub(crate) state: Box<State>,
     /// The index of the next word in the state.
     pub(crate) next: u32,
-    /// The number of unused words in the state plus 1, as in torch. If `left` is 1, the state is renewed (replaced by
-    /// the next 624 words of the recurrence) before the next word is read.
+    /// The number of unused words in the state plus 1, as in torch. If `left` is 1, the next read first renews the
+    /// state (see [`State::renew`]).
     pub(crate) left: u32,
 }
 
@@ -29,9 +29,9 @@ impl Mt19937 {
     /// The number of words of the state.
     pub const STATE_WORDS: usize = SIZE;
 
-    /// The smallest distance, in words, over which [`Mt19937::advance`] jumps instead of renewing the state repeatedly.
-    /// A jump takes as long as generating three million words, or one million words if the polynomial of the distance
-    /// is in the cache. The constant, about two million words, is a compromise.
+    /// The smallest distance, in words, of a jump. Over a smaller distance, the state is renewed repeatedly. A jump
+    /// takes as long as the generation of three million words, or of one million words if its polynomial is cached. The
+    /// constant, about two million, is a compromise.
     pub(crate) const MIN_JUMP: u64 = 2 << 20;
 
     /// Creates an engine from a seed.
@@ -134,8 +134,8 @@ impl Mt19937 {
         self.left = SIZE as u32 - last as u32;
     }
 
-    /// Returns the index of the next word in the state. After seeding, and after the last word of a state has been
-    /// read, the index is [`SIZE`], because the next word is the first word of the following state.
+    /// Returns the index of the next word in the state. The index is [`SIZE`] if the state has no unused words, for
+    /// example after seeding.
     pub(in crate::rng) fn position(&self) -> u64 {
         if self.left == 1 { SIZE as u64 } else { u64::from(self.next) }
     }

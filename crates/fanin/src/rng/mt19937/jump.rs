@@ -1,10 +1,10 @@
 //! The jump-ahead algorithm of MT19937: Haramoto, Matsumoto, Nishimura, Panneton, L'Ecuyer 2008, "Efficient jump ahead
 //! for F2-linear random number generators".
 //!
-//! The generator is linear over the field of two elements. The state `k` words later is therefore a sum (an exclusive
-//! or) of some of the next 19937 states. The state at offset `i` is part of the sum if x^i has the coefficient 1 in
-//! `x^k mod p`, where p is the characteristic polynomial of the recurrence. The states overlap: the state at offset
-//! `i + 1` begins one word after the state at offset `i`.
+//! The state at offset `i` begins `i` words after the current state. The generator is linear over the field of two
+//! elements. The state at any offset `k` is therefore a sum (an exclusive or) of states at offsets below 19937. Let p
+//! be the characteristic polynomial of the recurrence. The sum includes the state at offset `i` if x^i has the
+//! coefficient 1 in `x^k mod p`.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
@@ -18,8 +18,8 @@ use crate::simd::{Kernel, Level, SimdIsa, dispatch};
 /// `words` are the untempered words of the sequence, from the first word of the current state on. There must be at
 /// least [`REACH`] words.
 pub(super) fn jump(words: &[u32], distance: u64, level: Level) -> Box<State> {
-    // The recurrence uses only one bit of `words[0]`. A sum that includes the other bits of `words[0]` would not be
-    // valid. The sum therefore begins at `words[1]`, and the jump is one word shorter.
+    // The recurrence uses only the highest bit of `words[0]`, so a sum is not valid for its other bits. The sum begins
+    // at `words[1]` instead, and the jump is one word shorter.
     let terms = Terms::of_power(distance - 1, level);
     dispatch(level, Sum { terms: &terms, words: &words[1..] })
 }
@@ -27,22 +27,20 @@ pub(super) fn jump(words: &[u32], distance: u64, level: Level) -> Box<State> {
 /// The number of words that [`jump`] reads, counted from the first word of the current state.
 pub(super) const REACH: usize = 34 * SIZE;
 
-/// The kinds of terms. A term is the sum of one to three states: a first state, and the states at these offsets (in
-/// words) after the first state.
+/// The kinds of terms. A term is the sum of a first state and the states at these offsets (in words) from it.
 const KINDS: [&[usize]; 4] = [&[], &[1], &[2], &[1, 2]];
 
-/// The number of words that are precomputed for each kind of term. This is enough for the [`SIZE`] words of a term at
-/// the largest offset, `DEGREE - 1`.
+/// The number of words that are precomputed for each kind of term. A term has [`SIZE`] words, and its offset is at most
+/// `DEGREE - 1`.
 const KIND_WORDS: usize = 33 * SIZE;
 
-/// A residue (see [`Residue`]) as a list of terms. A term is stored as the index of its first word in an array that
-/// [`Sum`] computes. This array contains the words of all [`KINDS`] of terms, one kind after another.
+/// A [`Residue`] as a list of terms (see [`KINDS`]). A term is stored as the index of its first word in the array
+/// `kinds` that [`Sum`] computes.
 struct Terms(Vec<u32>);
 
 impl Terms {
-    /// Returns the terms of x^k mod p, where p is the characteristic polynomial. The terms are stored in a cache,
-    /// because fills of the same size jump by the same distances, and one fill may jump by the same distance
-    /// repeatedly.
+    /// Returns the terms of x^k mod p, and caches them. A fill may jump by the same distance repeatedly, and fills of
+    /// the same size jump by the same distances.
     fn of_power(k: u64, level: Level) -> Arc<Self> {
         /// The largest number of powers x^k in the cache.
         const CACHED: usize = 16;
@@ -61,8 +59,8 @@ impl Terms {
         terms
     }
 
-    /// Splits a residue into terms. A term covers three consecutive powers of x, and the first of these powers has the
-    /// coefficient 1.
+    /// Splits a residue into terms. A term begins at a power of x with the coefficient 1, and includes the next two
+    /// powers if their coefficients are 1.
     fn of(residue: &Residue) -> Self {
         let mut terms = Vec::with_capacity(DEGREE / 4);
         let mut power = 0;

@@ -12,14 +12,14 @@ pub(super) const DEGREE: usize = 19937;
 /// The number of 64-bit words of a polynomial modulo p. Such a polynomial has [`DEGREE`] coefficients of one bit each.
 const WORDS: usize = DEGREE.div_ceil(64);
 
-/// The square of a polynomial is reduced modulo p in steps. Each step reduces this many 64-bit words of the square.
+/// The number of 64-bit words that [`Square`] reduces modulo p in one step.
 const BLOCK: usize = 7;
 
-/// Returns the exponents of all terms of the characteristic polynomial p except the leading term. The exponents are in
-/// the order in which a reduction modulo p uses them.
+/// Returns the exponents of all terms of the characteristic polynomial p except the leading term. The order is chosen
+/// for fast reductions.
 ///
-/// Matsumoto and Nishimura 1998, appendix A: with `A = x^624 + x^397` and `B = x^623 + x^396`,
-/// `p = A B^31 + a_0 A B^30 + ... + a_30 A + a_31`, where `a_i` is bit `i` of the last row of the twist matrix.
+/// The formula is `p = A B^31 + a_0 A B^30 + ... + a_30 A + a_31` with `A = x^624 + x^397` and `B = x^623 + x^396`
+/// (Matsumoto and Nishimura 1998, appendix A). `a_i` is bit `i` of the last row of the twist matrix.
 fn exponents() -> &'static [usize] {
     static EXPONENTS: OnceLock<Vec<usize>> = OnceLock::new();
     EXPONENTS.get_or_init(|| {
@@ -31,8 +31,8 @@ fn exponents() -> &'static [usize] {
         };
         let powers = (0..31).filter(|bit| MATRIX >> bit & 1 == 1).map(|bit| 30 - bit);
         for power in powers.chain([31]) {
-            // The binomial coefficient `power` over `k` is odd if and only if the bits of `k` are a subset of the bits
-            // of `power`.
+            // Modulo 2, `B^power` contains only the terms with an odd binomial coefficient (`power` over `k`). It is
+            // odd if and only if the bits of `k` are a subset of the bits of `power`.
             for k in (0..=power).filter(|k| k & power == *k) {
                 let exponent = (MIDDLE - 1) * power + (SIZE - MIDDLE) * k;
                 toggle(exponent + SIZE);
@@ -44,15 +44,15 @@ fn exponents() -> &'static [usize] {
         }
         assert!(set.remove(&DEGREE), "the leading exponent must be the degree");
         let sorted: Vec<usize> = set.into_iter().collect();
-        // Neighbours in the result are `DISTANCE` positions apart in the sorted list. A step of the reduction therefore
-        // does not read the words that the previous step wrote.
+        // Consecutive exponents of the result are `DISTANCE` positions apart in the sorted list. Consecutive steps of a
+        // reduction therefore change different words, and do not wait for each other.
         const DISTANCE: usize = 12;
         (0..DISTANCE).flat_map(|first| sorted.iter().skip(first).step_by(DISTANCE)).copied().collect()
     })
 }
 
-/// A polynomial modulo p, the characteristic polynomial of MT19937's recurrence. The degree of the polynomial is less
-/// than [`DEGREE`], the degree of p. Bit `k % 64` of `words[k / 64]` is the coefficient of x^k.
+/// A polynomial modulo the characteristic polynomial p. Its degree is less than [`DEGREE`]. The coefficient of x^k is
+/// bit `k % 64` of `words[k / 64]`.
 #[derive(Clone)]
 pub(super) struct Residue {
     words: Box<[u64; WORDS]>,
@@ -61,8 +61,8 @@ pub(super) struct Residue {
 impl Residue {
     /// Returns x^k mod p, computed by repeated squaring.
     pub(super) fn power(k: u64, level: Level) -> Self {
-        // The leading bits of k form a number `prefix` that is less than the degree, so x^prefix needs no reduction.
-        // Repeated squaring starts at this power, and then uses the other bits of k.
+        // `prefix` consists of the leading bits of `k`, and is less than the degree of p. Repeated squaring starts at
+        // x^prefix, because this power needs no reduction.
         let mut bits = u64::BITS - k.leading_zeros();
         let mut shift = 0;
         while k >> shift >= DEGREE as u64 {
@@ -125,8 +125,8 @@ impl Kernel for Square<'_> {
         for (pair, word) in product.as_chunks_mut::<2>().0.iter_mut().zip(self.0.words.iter()) {
             *pair = [spread_bits(*word as u32), spread_bits((*word >> 32) as u32)];
         }
-        // Reduces the words one block at a time, starting at the highest. p has no term with one of the 622 exponents
-        // directly below its degree, so the reduction of a block changes only words below the block.
+        // The highest block is reduced first. The second-highest exponent of p is 623 less than the degree. The
+        // reduction of a block of `64 * BLOCK` bits therefore changes only words below the block.
         for start in (WORDS..2 * WORDS).step_by(BLOCK).rev() {
             let mut high = [0u64; BLOCK + 2];
             high[1..=BLOCK].copy_from_slice(&product[start..start + BLOCK]);
@@ -147,8 +147,8 @@ impl Kernel for Square<'_> {
     }
 }
 
-/// Returns the bits of a word, with a zero bit inserted above each bit. If the bits of the word are the coefficients of
-/// a polynomial over the field of two elements, the result is the square of the polynomial.
+/// Returns `word` with a zero bit inserted above each bit. If the bits are the coefficients of a polynomial over the
+/// field of two elements, the result has the coefficients of its square.
 #[inline(always)]
 fn spread_bits(word: u32) -> u64 {
     let x = u64::from(word);

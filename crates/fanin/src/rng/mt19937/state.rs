@@ -5,8 +5,8 @@ use crate::simd::{Prefetch, SimdU32x16, U32X16_LANES};
 /// The number of words of a state: `n` in the paper by Matsumoto and Nishimura (1998).
 pub(in crate::rng) const SIZE: usize = 624;
 
-/// The offset, in words, of the third word that the recurrence reads: `m` in the paper by Matsumoto and Nishimura
-/// (1998).
+/// The offset `m` in the paper by Matsumoto and Nishimura (1998). The recurrence reads the words at the offsets 0, 1
+/// and `m`.
 pub(super) const MIDDLE: usize = 397;
 
 /// The last row of the twist matrix: `a` in the paper by Matsumoto and Nishimura (1998).
@@ -45,10 +45,8 @@ impl State {
     /// Replaces the words by the next 624 words of the recurrence. If `tempered` is `Some`, also writes the tempered
     /// words to this slice. Prefetches one cache line of `prefetch` for each sixteen words.
     ///
-    /// The recurrence reads sixteen words from the offset [`MIDDLE`] on, which is not a multiple of sixteen. These
-    /// words are assembled from two aligned vectors. An unaligned load would overlap words that were stored just
-    /// before, and would wait until the CPU has written these words from its store buffer to the cache. In a large
-    /// fill, the store buffer itself waits for memory.
+    /// The words at the offset [`MIDDLE`] are assembled from two aligned vectors. An unaligned load would read words
+    /// that were just stored, and would wait until the CPU has written them to the cache.
     #[inline(always)]
     pub(super) fn renew<B: SimdU32x16>(
         &mut self,
@@ -89,8 +87,8 @@ fn block(state: &[u32; SIZE], number: usize) -> &[u32; U32X16_LANES] {
     &blocks[if number < blocks.len() { number } else { number - blocks.len() }]
 }
 
-/// Returns the product of the twist matrix and a word, for sixteen words. Each word consists of the highest bit of
-/// `upper` and the other bits of `lower`.
+/// Multiplies sixteen words by the twist matrix. Each word consists of the highest bit of `upper` and the other bits of
+/// `lower`.
 #[inline(always)]
 fn twist<B: SimdU32x16>(upper: B, lower: B) -> B {
     let mixed = upper.and(B::splat(0x8000_0000)).xor(lower.and(B::splat(0x7fff_ffff)));

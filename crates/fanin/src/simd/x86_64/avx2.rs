@@ -64,8 +64,8 @@ macro_rules! f32_vector {
 }
 
 f32_vector! { F32x32, U32x32, [0 1 2 3], barrier_ps barrier_with_ps }
-// AVX2 has sixteen registers, too few for a vector of eight registers and the temporary values of a function. The
-// compiler keeps half of the vector in memory, and instructions read this half as memory operands.
+// AVX2 has sixteen registers, and this vector takes eight. The other eight are too few for temporary values, so the
+// compiler keeps half of the vector in memory. Instructions read this half as memory operands.
 f32_vector! { F32x64, U32x64, [0 1 2 3 4 5 6 7], barrier_8_ps barrier_with_8_ps }
 float_vector! { F64x16, U64x16, f64, u64, __m256d, __m256i, 4, [0 1 2 3], {
     _mm256_set1_pd _mm256_storeu_pd _mm256_add_pd _mm256_sub_pd _mm256_mul_pd _mm256_div_pd _mm256_fmadd_pd
@@ -88,9 +88,8 @@ u32x16! { __m256i, 8, [0 1], {
     _mm256_loadu_si256 _mm256_storeu_si256 _mm256_set1_epi32 _mm256_and_si256 _mm256_xor_si256
     _mm256_sllv_epi32 _mm256_srlv_epi32 _mm256_add_epi32 _mm256_mullo_epi32
 }, {
-    // The lanes of `lowest` are 1 or 0. `vpsignd` returns `word` where the lane is 1, and 0 where the lane is 0. A mask
-    // or a multiplication would be slower: compilers turn both into two shifts, and most CPUs can shift on only one of
-    // the vector ports.
+    // `vpsignd` returns `word` where a lane of `lowest` is 1, and 0 where it is 0. A mask or a multiplication would be
+    // slower: compilers turn either into two shifts, and most CPUs can shift on only one vector port.
     #[inline(always)]
     fn select_if_odd(self, word: u32) -> Self {
         let (lowest, word) = (self.and(Self::splat(1)).0, Self::splat(word).0[0]);
@@ -104,15 +103,15 @@ u32x16! { __m256i, 8, [0 1], {
         Self([slide_register_1(first, second), slide_register_1(second, next)])
     }
 
-    // A load from memory takes one micro-operation. An exchange of the halves of registers takes up to eight
+    // A load takes one micro-operation. `slide_1` exchanges halves of registers, which takes up to eight
     // micro-operations on older CPUs.
     #[inline(always)]
     fn slide_1_from(self, _: Self, memory: &[u32; U32X16_LANES + 1]) -> Self {
         Self::load(memory.last_chunk().expect("the memory is one word longer than the vector"))
     }
 
-    // The code loads aligned quarters of vectors, because an exchange of the halves of registers is slow. An earlier
-    // store has written each quarter as a whole, so no load waits.
+    // Loads aligned quarters of vectors, because an exchange of the halves of registers is slow. No load waits, because
+    // one store has written all words of a quarter.
     #[inline(always)]
     fn slide_13(self, next: Self, [memory, next_memory]: [&[u32; U32X16_LANES]; 2]) -> Self {
         let (quarters, next_quarters) = (memory.as_chunks().0, next_memory.as_chunks().0);
@@ -159,8 +158,7 @@ unsafe fn select_less_pd(a: __m256d, b: __m256d, if_less: __m256d, otherwise: __
     unsafe { _mm256_blendv_pd(otherwise, if_less, _mm256_cmp_pd::<_CMP_LT_OQ>(a, b)) }
 }
 
-/// Returns `if_set` in each lane in which the highest bit of `words` is set, and `if_clear` in all other lanes. The
-/// instruction `vblendvps` selects by the highest bit.
+/// Selects by the highest bit of each lane of `words`, which is the bit that `vblendvps` tests.
 #[inline(always)]
 unsafe fn select_by_sign_ps(words: __m256i, if_set: __m256, if_clear: __m256) -> __m256 {
     // SAFETY: the caller has detected the level.
@@ -195,8 +193,8 @@ unsafe fn convert_52_bits(words: __m256i) -> __m256d {
     }
 }
 
-/// Converts u32 to f32, rounded to nearest. The low 16 bits of a word are inserted into the mantissa of the float 2^23,
-/// and the high 16 bits into the mantissa of the float 2^39. Both floats are exact, so only the final sum is rounded.
+/// Converts u32 to f32, rounded to nearest. A word with the 16-bit halves `l` (low) and `h` (high) gives the floats
+/// 2^23 + l and 2^39 + 2^16 * h. All operations except the final sum are exact.
 #[inline(always)]
 unsafe fn convert_u32(words: __m256i) -> __m256 {
     // SAFETY: the caller has detected the level.
@@ -213,8 +211,8 @@ unsafe fn convert_u32(words: __m256i) -> __m256 {
 barriers! { barrier_ps, barrier_with_ps, __m256, ymm_reg, "avx2", [a b c d], [e f g h], "/* {} {} {} {} */" }
 barriers! { barrier_pd, barrier_with_pd, __m256d, ymm_reg, "avx2", [a b c d], [e f g h], "/* {} {} {} {} */" }
 
-/// The barrier for a vector of eight registers. A barrier for two such vectors would need all sixteen registers of
-/// AVX2. `barrier_with_8_ps` therefore uses a separate barrier for each vector.
+/// The barrier for a vector of eight registers. `barrier_with_8_ps` calls it for each vector separately: one barrier
+/// for both vectors would need all sixteen registers of AVX2.
 #[target_feature(enable = "avx2")]
 #[inline]
 fn barrier_8_ps(registers: [__m256; 8]) -> [__m256; 8] {

@@ -4,8 +4,8 @@
 /// [`SimdFloat`](crate::simd::SimdFloat) for `$floats` and [`SimdBits`](crate::simd::SimdBits) for `$bits`.
 ///
 /// `$lanes` is the number of lanes of a register. `[$($at)*]` lists the indices of the registers in the array, for
-/// example `[0 1 2 3]`. Each method executes one instruction for each register. These instructions do not depend on
-/// each other, so the CPU can execute them in parallel.
+/// example `[0 1 2 3]`. Each method applies the same operation to every register. These operations are independent, so
+/// the CPU can execute them in parallel.
 macro_rules! float_vector {
     ($floats:ident, $bits:ident, $scalar:ty, $word:ty, $float_register:ty, $int_register:ty, $lanes:literal, [$($at:literal)*], {
         $splat:ident $store:ident $add:ident $sub:ident $mul:ident $div:ident $mul_add:ident $sqrt:ident
@@ -223,9 +223,8 @@ pub(super) use f32_conversions;
 
 /// Defines the functions that implement `barrier` and `barrier_with` of [`SimdFloat`](crate::simd::SimdFloat).
 ///
-/// Each function is inline assembly without instructions. All registers of the vector (for `barrier_with`, of both
-/// vectors) are inputs and outputs of the assembly. The compiler must therefore compute all of these registers before
-/// the assembly. Code that uses the outputs must come after the assembly.
+/// Each function is inline assembly without instructions. Its inputs and outputs are all registers of its vectors. The
+/// compiler must compute all inputs before the assembly, and can use the outputs only after it.
 macro_rules! barriers {
     ($barrier:ident, $barrier_with:ident, $register:ty, $class:ident, $features:literal, [$($one:ident)*], [$($other:ident)*], $text:literal) => {
         #[target_feature(enable = $features)]

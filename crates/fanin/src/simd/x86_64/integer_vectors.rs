@@ -75,12 +75,11 @@ macro_rules! u32x16 {
 }
 pub(super) use u32x16;
 
-/// Defines the vector type `$name`, which is one register with `$lanes` lanes, and implements
-/// [`SimdU64`](crate::simd::SimdU64) for this type.
+/// Defines the vector type `$name`, one register with `$lanes` lanes, and implements [`SimdU64`](crate::simd::SimdU64)
+/// for this type.
 ///
 /// `$blend` returns the even 32-bit words of its first argument and the odd 32-bit words of its second argument.
-/// `$six_rounds` is a function that computes six rounds of Philox. Without `$six_rounds`, the type has the default
-/// method of the trait.
+/// `$six_rounds` implements `philox_six_rounds`. Without `$six_rounds`, the type has the default method of the trait.
 macro_rules! u64_vector {
     ($name:ident, $register:ty, $lanes:literal, {
         $splat:ident $load:ident $store:ident $add:ident $xor:ident $mul:ident $shl:ident $shr:ident $blend:ident

@@ -6,9 +6,9 @@
 //!
 //! # Safety
 //! A kernel can name the vector types only through the trait [`SimdIsa`](super::SimdIsa). Only
-//! [`dispatch`](super::dispatch) passes an implementation of this trait to a kernel, after it has detected the level on
-//! this CPU. Every method may therefore execute the instructions of its level. The comment "SAFETY: the level was
-//! detected." refers to this section.
+//! [`dispatch`](super::dispatch) passes an implementation of this trait to a kernel. The level of the implementation
+//! was detected on this CPU. Every method may therefore execute the instructions of its level. The comment "SAFETY: the
+//! level was detected." refers to this section.
 
 pub(super) mod avx2;
 pub(super) mod avx512;

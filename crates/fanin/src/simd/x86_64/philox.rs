@@ -1,13 +1,11 @@
 //! Six rounds of Philox on three AVX2 vectors of blocks, in assembly.
 //!
-//! The rounds need sixteen registers, for twelve words, two multipliers, a key and a temporary value. AVX2 has exactly
-//! sixteen registers. Compilers spill some of the words to memory, and the next instruction then waits until these
-//! words are loaded again.
+//! Assembly is faster here, because compilers spill some of the words to memory. The rounds need all sixteen AVX2
+//! registers: twelve words, two multipliers, a key and a temporary value.
 
 use std::arch::{asm, x86_64::__m256i};
 
-/// Returns the instruction `$name` three times: for each of the vectors a, b and c. The first operand and the
-/// destination are the register of word `$word` of the vector. The second operand is the register `$other`.
+/// Returns the instruction `$name` for each of the vectors a, b and c, such as `vpxor a1, a1, key` for a.
 macro_rules! each_vector {
     ($name:literal $word:literal $other:literal) => {
         concat!(
@@ -17,8 +15,7 @@ macro_rules! each_vector {
     };
 }
 
-/// Returns the instructions for `word ^= product >> 32`. The name of the register of `word` is `$vector` followed by
-/// `$word`, and that of `product` is `$vector` followed by `$product`.
+/// Returns the instructions for `word ^= product >> 32`, such as `a1 ^= a2 >> 32` for the arguments `"a" "1" "2"`.
 macro_rules! xor_high_half {
     ($vector:literal $word:literal $product:literal) => {
         concat!(
@@ -37,8 +34,8 @@ macro_rules! xor_high_half {
     };
 }
 
-/// Returns the instructions of one round. Each product is written to the register of the word that was multiplied.
-/// After the round, the words 0, 1, 2 and 3 are in the registers `$word1`, `$word2`, `$word3` and `$word0`.
+/// Returns the instructions of one round. After the round, the words 0, 1, 2 and 3 are in the registers `$word1`,
+/// `$word2`, `$word3` and `$word0`.
 macro_rules! round {
     ($word0:literal $word1:literal $word2:literal $word3:literal, $key0:literal $key1:literal) => {
         concat!(
@@ -52,8 +49,8 @@ macro_rules! round {
     };
 }
 
-/// Returns the results of six rounds on three vectors of blocks. A vector of blocks is four registers, one register for
-/// each word of the blocks. `keys` contains the two key words of each round.
+/// Returns three vectors of blocks after six rounds. A vector of blocks has one register for each of the four words.
+/// `keys` contains the two key words of each round.
 #[target_feature(enable = "avx2")]
 #[inline]
 pub(super) fn six_rounds(
@@ -88,8 +85,8 @@ pub(super) fn six_rounds(
 mod tests {
     use crate::simd::{Kernel, Level, SimdIsa, SimdU64, dispatch};
 
-    /// A kernel that computes six rounds on three vectors of blocks, and returns the low halves of the words, ordered
-    /// by vector, word and block.
+    /// Computes six rounds on three vectors of blocks. Returns the low half of each word, ordered by vector, word and
+    /// block.
     struct SixRounds;
     impl Kernel for SixRounds {
         type Output = Vec<u32>;
@@ -105,8 +102,7 @@ mod tests {
                 for word in words {
                     let mut to = [0; 16];
                     word.interleave_low(word).store(&mut to);
-                    // Only the first two blocks are returned, because a vector has only two blocks at the scalar level,
-                    // and all levels must return the same blocks.
+                    // All levels must return the same blocks, and a vector at the scalar level has only two.
                     all.extend([to[0], to[2]]);
                 }
             }

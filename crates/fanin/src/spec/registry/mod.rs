@@ -16,11 +16,10 @@ pub fn schemes() -> &'static [Scheme] {
     &ALL
 }
 
-/// Synonyms of schemes, as pairs of a synonym and the name of the scheme.
+/// Pairs of a synonym and the name of its scheme.
 ///
-/// `lora_a` and `lora_b` initialize the matrices A and B of LoRA, as loralib and peft do. The paper (Hu et al. 2021,
-/// arXiv 2106.09685, section 4.1) draws A from a Gaussian distribution. The authors' code draws A from a uniform
-/// distribution instead, and `lora_a` does the same.
+/// `lora_a` and `lora_b` initialize the matrices A and B of LoRA, as loralib and peft do. `lora_a` is uniform, as in
+/// the authors' code. The paper has a Gaussian A (Hu et al. 2021, arXiv 2106.09685, section 4.1).
 const ALIASES: [(&str, &str); 2] = [("lora_a", "linear_default"), ("lora_b", "zeros")];
 
 impl Scheme {
@@ -35,15 +34,14 @@ impl Scheme {
         schemes().iter().find(|scheme| scheme.name == name)
     }
 
-    /// Returns the synonyms that a spec can use for this scheme, such as `lora_a`. Names that differ only by torch's
-    /// underscore at the end are not included.
+    /// Returns the synonyms that a spec can use for this scheme, such as `lora_a`. Torch's names with an underscore,
+    /// such as `normal_`, are not included.
     pub fn synonyms(&self) -> impl Iterator<Item = &'static str> {
         ALIASES.iter().filter(|(_, name)| *name == self.name).map(|(synonym, _)| *synonym)
     }
 }
 
-/// Returns the name of the scheme that a spec calls `name`: removes torch's underscore at the end, and replaces a
-/// synonym by the name of the scheme.
+/// Converts a name in a spec to the name of its scheme: `normal_` to `normal`, and `lora_b` to `zeros`.
 pub(super) fn canonical(name: &str) -> &str {
     let bare = name.strip_suffix('_').unwrap_or(name);
     ALIASES.iter().find(|(alias, _)| *alias == bare).map_or(bare, |(_, name)| name)

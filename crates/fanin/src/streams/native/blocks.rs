@@ -25,10 +25,8 @@ pub(super) struct PreparedBlocks {
     recent: RecentMatrices,
 }
 
-/// The blocks that were prepared last, in the order of preparation.
-///
-/// Prepared blocks are stored because the next region is likely to intersect the same blocks. At most [`KEPT`] blocks
-/// are stored, because all prepared blocks (of a large stack, for example) might not fit in memory.
+/// The blocks that were prepared last, in the order of preparation. The next region is likely to intersect the same
+/// blocks. At most [`KEPT`] blocks are stored, because all blocks might not fit in memory.
 #[derive(Debug, Clone, Default)]
 struct RecentMatrices(Arc<Mutex<Vec<NumberedMatrix>>>);
 
@@ -39,8 +37,8 @@ type NumberedMatrix = (usize, Arc<PreparedSingle>);
 const KEPT: usize = 3;
 
 impl PreparedBlocks {
-    /// Prepares a plan that consists of blocks. A block whose distribution is `sparse`, `orthogonal` or a function of
-    /// random values is prepared only when a region intersects the block.
+    /// Prepares a plan that consists of blocks. A block that requires preparation, such as an orthogonal matrix, is
+    /// prepared later, when a region intersects the block.
     pub(super) fn new(tensor: &NativeTensor, plan: &Plan) -> Self {
         let values = tensor.philox(if plan.dtype() == DType::F64 { "values64" } else { "values32" });
         Self { plan: plan.clone(), tensor: tensor.clone(), values, recent: RecentMatrices::default() }
@@ -69,8 +67,8 @@ impl PreparedBlocks {
         Ok(())
     }
 
-    /// Fills the intersection of a block with a region of the planned tensor. The region begins at the index `start`,
-    /// and `tensor` is the memory of the whole region.
+    /// Fills the intersection of a block with a region. `tensor` is the memory of the whole region. The region begins
+    /// at the index `start`.
     fn fill_block(
         &self,
         number: usize,
@@ -86,8 +84,7 @@ impl PreparedBlocks {
         | Distribution::Normal { .. }
         | Distribution::TruncatedNormal { .. } = distribution
         {
-            // A uniform, normal or truncated normal value depends on its index in the whole tensor, not on its index in
-            // the block.
+            // These values depend on their index in the whole tensor, not on their index in the block.
             let first: Vec<usize> =
                 start.iter().zip(in_region).map(|(start, offset)| start + offset).collect();
             let region = Region::new(self.plan.shape(), &first, extent);
@@ -104,8 +101,8 @@ impl PreparedBlocks {
         self.matrix(number, block)?.fill_region(in_block, view)
     }
 
-    /// Returns a prepared block. The block is filled like a tensor of the same shape whose name is the name of the
-    /// whole tensor followed by the block's suffix.
+    /// Returns the block `number`, prepared. The block has the values of a separate tensor. The name of this tensor is
+    /// the name of the whole tensor followed by the block's suffix.
     fn matrix(&self, number: usize, block: &Block) -> Result<Arc<PreparedSingle>, Error> {
         let recent = || self.recent.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, prepared)) = recent().iter().find(|(kept, _)| *kept == number) {

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 ///
 /// The components `_orig_mod` (torch.compile), `_fsdp_wrapped_module` and `_checkpoint_wrapped_module` are removed
 /// wherever they occur. The component `module` (DataParallel, DistributedDataParallel) is removed only at the beginning
-/// of the name. The last component of a name is never removed.
+/// of the name, or if only removed components precede it. The last component of a name is never removed.
 ///
 /// ```
 /// # use fanin::canonical_name;
@@ -15,8 +15,7 @@ use std::borrow::Cow;
 /// ```
 pub fn canonical_name(name: &str) -> Cow<'_, str> {
     const WRAPPERS: [&str; 3] = ["_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"];
-    // Most names contain no wrapper component and are returned here without further tests. A wrapper component begins
-    // with an underscore, or is `module` at the beginning of the name.
+    // Most names contain no wrapper component, and are returned here without further tests.
     if !name.starts_with("module.") && !name.starts_with('_') && !name.contains("._") {
         return Cow::Borrowed(name);
     }

@@ -30,8 +30,8 @@ enum Precision {
 
 impl Orthogonal {
     /// Computes the reflections from a Gaussian matrix with `max(rows, columns)` rows and `min(rows, columns)` columns.
-    /// The function `draw` is called with the memory of the Gaussian matrix, which is all zeros. `draw` must write the
-    /// entries on and below the diagonal, and must not write the entries above the diagonal.
+    /// `draw` gets the row-major memory of this matrix, filled with zeros. `draw` must write only the entries on and
+    /// below the diagonal.
     pub(super) fn new(
         plan: &Plan,
         gain: f64,
@@ -53,8 +53,8 @@ impl Orthogonal {
         Self { shape: (rows, columns), threads, reflections }
     }
 
-    /// Fills `out`, the row-major memory of `region`. `region` has the axes of the tensor: its first axis selects rows
-    /// of the matrix, and its other axes, flattened, select columns.
+    /// Fills `out`, the row-major memory of `region`. The first axis of `region` selects rows of the matrix. The other
+    /// axes, flattened, select columns.
     pub(super) fn fill(&self, region: &Region, out: Values<'_>) {
         match &self.reflections {
             Precision::F32(reflections, gain) => match out {
@@ -88,8 +88,7 @@ impl Orthogonal {
         let right = runs.iter().map(|run| run.end).max().unwrap_or(0);
         let (width, row_length) = (right - left, runs.iter().map(ExactSizeIterator::len).sum::<usize>());
         let bands: Vec<_> = out.chunks_mut((BAND * row_length).max(1)).enumerate().collect();
-        // The bands are started in descending order. The last band takes the longest, because the elements of the last
-        // rows are the sums with the most terms.
+        // The last band is started first, because its sums have the most terms.
         self.threads.for_each(bands.into_iter().rev().collect(), |(number, out): (usize, &mut [E])| {
             let top = region.axes()[0].start + number * BAND;
             let band = top..top + out.len() / row_length;

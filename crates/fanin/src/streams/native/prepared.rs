@@ -9,8 +9,9 @@ use crate::streams::checks::{check_method, check_region, check_whole};
 use crate::streams::stream::Stream;
 use crate::tensor::TensorMut;
 
-/// A plan that is prepared to fill any region of one tensor with values of the native stream. Created by
-/// [`NativeTensor::prepare`]. Work that does not depend on the region is done once, before the first fill.
+/// A plan that is prepared to fill regions of one tensor with values of the native stream. Created by
+/// [`NativeTensor::prepare`]. The regions share work that does not depend on the region, such as the factorization of
+/// an `orthogonal` matrix.
 #[derive(Debug, Clone)]
 pub struct Prepared(Kind);
 
@@ -21,12 +22,14 @@ enum Kind {
 }
 
 impl NativeTensor {
-    /// Prepares `plan` to fill regions of this tensor. The work that does not depend on the region is done once, by
-    /// this method.
+    /// Prepares `plan` to fill regions of this tensor.
     ///
-    /// For `orthogonal`, this work is the factorization of a matrix, which takes up to three times the memory of the
-    /// matrix. In a plan of blocks, an orthogonal block is factored only when a region intersects the block. For every
-    /// other distribution, this method takes almost no time and memory.
+    /// For `orthogonal`, this method factors a matrix once for all regions. The factorization takes up to three times
+    /// the memory of the matrix in f32 (in f64 for an f64 plan). For every other distribution, this method takes almost
+    /// no time and memory.
+    ///
+    /// In a plan of blocks, an orthogonal block is factored only when a region intersects the block. If the regions
+    /// alternate between more than three blocks, a block may be factored again.
     ///
     /// # Errors
     /// `Method` if the plan requires rejection sampling, which the native stream does not implement. `Memory` if the
@@ -41,8 +44,8 @@ impl NativeTensor {
 }
 
 impl Prepared {
-    /// Fills `tensor` with one region of the tensor for which the plan was prepared. The region begins at the index
-    /// `start`, and has the shape of `tensor`.
+    /// Fills `tensor` with the values of one region. The region begins at the index `start`, and has the shape of
+    /// `tensor`.
     ///
     /// # Errors
     /// `Region` if the region exceeds the plan's shape. `ElementType` if `tensor` does not have the plan's element

@@ -17,7 +17,7 @@ use crate::streams::sparse::{Sparse, Zeros};
 use crate::tensor::{Order, TensorMut};
 use crate::threads::Threads;
 
-/// A plan that does not consist of blocks, prepared to fill any region of one tensor with values of the native stream.
+/// A plan without blocks, prepared to fill any region of one tensor.
 #[derive(Debug, Clone)]
 pub(in crate::streams) struct PreparedSingle {
     plan: Plan,
@@ -33,14 +33,12 @@ enum Drawn {
     ByIndex(Philox),
     Sparse(Sparse),
     Orthogonal(Box<Orthogonal>),
-    /// The functions are applied to the values of another plan, whose element type is f64. The index of a value is the
-    /// same in both plans.
+    /// Functions of the values of another plan. The other plan has the same shape, and the element type f64.
     Mapped(Functions, Box<PreparedSingle>),
 }
 
 impl PreparedSingle {
-    /// Prepares `plan` to fill regions of `tensor`. The work that does not depend on the region is done here. `plan`
-    /// must not consist of blocks.
+    /// Prepares `plan` to fill regions of `tensor`. `plan` must not consist of blocks.
     ///
     /// # Errors
     /// `Memory` if the memory for the factorization of an orthogonal plan cannot be allocated.
@@ -52,8 +50,8 @@ impl PreparedSingle {
         let drawn = match plan.distribution() {
             Distribution::Orthogonal { gain } if !plan.is_empty() => {
                 let short = rows.min(columns);
-                // Memory is needed for the reflection vectors, for the inner products of all pairs of these vectors,
-                // and for the triangular factor.
+                // The reflection vectors take `rows * columns` values. Their inner products and the triangular factor
+                // take `short * short` values each.
                 check_memory(plan, rows as u128 * columns as u128 + 2 * short as u128 * short as u128)?;
                 let philox = tensor.philox(if double { "reflections64" } else { "reflections32" });
                 let draw = |out: Values<'_>| fill_lower_normal(threads, level, philox, short, out);
@@ -72,8 +70,8 @@ impl PreparedSingle {
         Ok(Self { plan: plan.clone(), level, threads, drawn })
     }
 
-    /// Fills `tensor` with one region of the planned tensor. The region begins at the index `start`, and has the shape
-    /// of `tensor`.
+    /// Fills `tensor` with the values of one region. The region begins at the index `start`, and has the shape of
+    /// `tensor`.
     ///
     /// # Errors
     /// `Region` if the region exceeds the plan's shape. `ElementType` if `tensor` does not have the plan's element
@@ -109,17 +107,15 @@ impl PreparedSingle {
         Ok(())
     }
 
-    /// Fills strided memory with uniform, normal or truncated normal values.
-    ///
-    /// The memory is split along one axis into slabs, which are filled in parallel. Each slab is filled in tiles of
-    /// several rows. A tile is computed in contiguous memory that stays in the L1 or L2 cache, and is then copied to
-    /// the slab.
+    /// Fills strided memory with uniform, normal or truncated normal values. Slabs of the memory are filled in
+    /// parallel, in tiles of several rows. A tile is computed in contiguous memory that stays in the L1 or L2 cache,
+    /// and is then copied.
     fn fill_strided(&self, values: Philox, start: &[usize], tensor: TensorMut<'_>) {
         /// The number of values in a tile.
         const TILE: usize = 1 << 13;
         let last = start.len() - 1;
-        // Slabs along the last axis split every row. The length of such a slab is a multiple of the group size. If the
-        // rows also begin at group boundaries, the words of each group are computed for one slab only.
+        // Along the last axis, the length of a slab is a multiple of the group size. Two slabs then share no group, if
+        // the rows begin at group boundaries.
         let length = |axis: usize, values_each: usize| {
             let length = TILE.div_ceil(values_each);
             if axis == last { length.next_multiple_of(GROUP_32) } else { length }
@@ -146,9 +142,8 @@ impl PreparedSingle {
     }
 }
 
-/// Fills `tensor` with `functions(x)` for each value x of a region of the f64 plan `argument`. The region begins at the
-/// index `start`, and has the shape of `tensor`. The values are computed in f64, in chunks, and are rounded when they
-/// are stored.
+/// Applies `functions` to the values of one region of the f64 plan `argument`, and writes the results to `tensor`. The
+/// region begins at the index `start`, and has the shape of `tensor`.
 fn fill_mapped(
     functions: Functions,
     argument: &PreparedSingle,
@@ -177,8 +172,7 @@ fn fill_mapped(
     Ok(())
 }
 
-/// Computes what is needed to fill regions of an orthogonal plan. The words of the Gaussian matrix are drawn from
-/// `source` in sequence, on the calling thread.
+/// Prepares an orthogonal plan with words from `source`. The words are drawn in sequence, on the calling thread.
 #[cfg(feature = "rand_core")]
 pub(in crate::streams) fn orthogonal_from(
     plan: &Plan,

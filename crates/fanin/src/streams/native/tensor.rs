@@ -28,8 +28,8 @@ impl NativeTensor {
         &self.name
     }
 
-    /// Returns the Philox generator for a purpose, such as `values32`. The section "Keys" of the [definition of the
-    /// stream](super) defines the purposes and the computation of the key.
+    /// Returns the Philox generator for a purpose, such as `values32` (see the section "Keys" of the [definition of the
+    /// stream](super)).
     pub(in crate::streams) fn philox(&self, purpose: &str) -> Philox {
         // All bytes are hashed in one call, because an incremental hasher would first initialize a state of two
         // kilobytes.

@@ -11,10 +11,9 @@ use crate::dtype::{DType, Element};
 use crate::math::ln;
 use crate::simd::{Kernel, Level, SimdIsa, dispatch};
 
-/// The acceptance test for uniform proposals in torch's rejection sampling. For each proposal, torch draws a uniform
-/// number from [0, 1). The proposal is rejected if this draw is greater than the ratio of two densities: the density at
-/// the proposal, divided by the greatest density between the bounds. The test compares the logarithm of the draw with
-/// the logarithm of this ratio.
+/// The acceptance test for uniform proposals in torch's rejection sampling. The test rejects a proposal x if u is
+/// greater than `p(x) / p_max`. u is a uniform draw from [0, 1), p is the normal density, and p_max is the greatest
+/// density between the bounds. The test compares logarithms.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct AcceptanceTest {
     dtype: DType,
@@ -24,18 +23,18 @@ pub(super) struct AcceptanceTest {
 }
 
 impl AcceptanceTest {
-    /// Creates the test for N(mean, std^2) and the element type `dtype`. `peak` is the logarithm of the greatest
-    /// density between the bounds, without the normalization constant.
+    /// Creates the test for the distribution N(mean, std^2). `peak` is the greatest value of `-z^2 / 2` between the
+    /// bounds, where `z = (x - mean) / std`.
     pub(super) fn new(dtype: DType, mean: f64, std: f64, peak: f64) -> Self {
         let steps = Rounded::new(dtype);
-        // torch rounds `mean` and `peak` to the element type before it subtracts them. torch rounds `std` only to the
-        // type of the arithmetic (f32 or f64) before it divides by `std`.
+        // torch rounds `mean` and `peak` to the element type, but `std` only to the type of the arithmetic (f32 or
+        // f64).
         let of_type = |x: f64| if dtype == DType::F64 { x } else { steps.round(x) };
         Self { dtype, mean: of_type(mean), std: steps.scalar(std), peak: of_type(peak) }
     }
 
-    /// Sets `rejected[k]` to true if the proposal `proposals[k]` is rejected, and to false otherwise. `draws[k]` is the
-    /// uniform draw for this proposal. Proposals and draws are first rounded to the element type.
+    /// Sets `rejected[k]` to true if `proposals[k]` is rejected, and to false otherwise. `draws[k]` is the uniform draw
+    /// for `proposals[k]`. Proposals and draws are first rounded to the element type.
     pub(super) fn test<W: Wide>(self, level: Level, proposals: &[W], draws: &[W], rejected: &mut [bool]) {
         match self.dtype {
             DType::F64 => {
@@ -92,10 +91,8 @@ impl<W: Wide, E: Element> Kernel for Test<'_, W, E> {
 const LANES: usize = 32;
 
 impl AcceptanceTest {
-    /// Returns, for each proposal, true if the proposal is rejected.
-    ///
-    /// The test uses a fast logarithm. If the error of the fast logarithm could change any result, all proposals of the
-    /// call are tested again with the logarithm of the C library.
+    /// Returns true for each rejected proposal. The test uses a fast logarithm. If its error could change a result, all
+    /// proposals are tested again with the logarithm of the C library.
     #[inline(always)]
     #[allow(
         clippy::disallowed_methods,
@@ -127,8 +124,7 @@ impl AcceptanceTest {
         rejected
     }
 
-    /// Returns the logarithm of the ratio of two densities: the density at `proposal`, divided by the greatest density
-    /// between the bounds. The operations are the same as in torch for the element type `E`.
+    /// Returns `ln(p(proposal) / p_max)` (see [`AcceptanceTest`]), computed by the same operations as in torch.
     #[inline(always)]
     fn exponent<E: Element>(self, proposal: f64) -> f64 {
         let Self { mean, std, peak, .. } = self;

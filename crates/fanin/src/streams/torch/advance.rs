@@ -10,8 +10,8 @@ use crate::plan::{Distribution, Plan};
 use crate::region::Region;
 
 impl Torch {
-    /// Returns the number of 32-bit words that a fill of a contiguous tensor according to `plan` takes from the
-    /// generator.
+    /// Returns the number of 32-bit words that a fill according to `plan` takes from the generator. The tensor of the
+    /// fill must be contiguous.
     ///
     /// [`Torch::advance`] by this number has the same effect as [`Torch::advance_past`] with the plan. The result is
     /// `None` in three cases:
@@ -38,9 +38,9 @@ impl Torch {
     /// Advances the generator to its state after a [`Stream::fill`](crate::Stream::fill) with this plan, without
     /// filling a tensor.
     ///
-    /// If [`Torch::words`] returns a number, the generator jumps over this number of words. Otherwise (fewer than
-    /// [`Torch::GROUP`] normal values, or truncated normal values by rejection) the values are drawn and discarded.
-    /// Large tensors are drawn in chunks, to limit the temporary memory.
+    /// If [`Torch::words`] returns a number, the generator jumps over this number of words. Otherwise the values are
+    /// drawn and discarded. This is the case for fewer than [`Torch::GROUP`] normal values, and for truncated normal
+    /// values by rejection. Large tensors are drawn in chunks, to limit the temporary memory.
     ///
     /// ```
     /// use fanin::{DType, Initializer as _, Stream as _, TensorMut, Torch, init};
@@ -99,8 +99,8 @@ impl Torch {
             }
             return;
         }
-        // torch makes each rejection pass over the whole tensor. For each chunk, `draw` returns how many words the
-        // passes take until all values of the chunk are accepted. The whole fill takes the largest of these numbers.
+        // Each rejection pass of torch draws proposals for the whole tensor. `draw` returns the number of words of all
+        // passes that a chunk needs. The whole fill takes the largest of these numbers.
         let mut words = 0;
         for first in (0..count).step_by(CHUNK) {
             let values = &mut values[..CHUNK.min(count - first)];
@@ -116,8 +116,8 @@ mod tests {
     use crate::dtype::{F8E4M3, F8E5M2};
     use crate::plan::Truncation;
 
-    /// Asserts that [`Torch::advance_past`] gives the same state of the generator as a fill, for many plans with
-    /// elements of type `E`.
+    /// Asserts that [`Torch::advance`] by [`Torch::words`] gives the same state of the generator as a fill. If `words`
+    /// returns `None`, tests [`Torch::advance_past`] instead.
     fn check<E: Element>() {
         let truncated = |low, high, method| {
             let method = Some(method);

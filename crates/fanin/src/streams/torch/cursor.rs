@@ -7,15 +7,15 @@ use super::words::{GROUP, Groups};
 use crate::rng::Mt19937;
 use crate::simd::{Level, dispatch};
 
-/// A position in the words that a fill uses. The position only moves forwards. The next word of `engine` is the word at
-/// the position.
+/// A position in the sequence of words of a fill. The position only moves forwards. `engine` is always at the same
+/// position.
 pub(super) struct Cursor<'a, W> {
     engine: &'a mut Mt19937,
     level: Level,
     /// The number of words of the fill before the position of the cursor.
     pub(super) passed: u64,
-    /// The group of normal values that was computed last, and the position of the group's first word in the fill. The
-    /// group is stored because the next values may belong to the same group.
+    /// The last computed group of normal values: the position of its first word, and its values. The next values may
+    /// belong to the same group.
     last_group: Option<(u64, [W; GROUP])>,
 }
 
@@ -36,8 +36,8 @@ impl<'a, W: Wide> Cursor<'a, W> {
         }
     }
 
-    /// Fills `out` with consecutive values of a normal fill, starting with the value at the index `first`. Only for
-    /// fills whose values torch draws in groups (see [`Groups`]).
+    /// Fills `out` with consecutive values of a normal fill, starting with the value at the index `first`. torch must
+    /// draw the fill in groups (see [`Groups`]).
     pub(super) fn normals(
         &mut self,
         groups: &Groups,
@@ -76,8 +76,8 @@ impl<'a, W: Wide> Cursor<'a, W> {
         self.passed = word;
     }
 
-    /// Returns the group of normal values whose first word is word `start` of the fill. `words` is the number of words
-    /// of a group, and `distribution` is `(mean, std)`.
+    /// Returns the normal values of one group. The group takes `words` words, and `start` is the position of the first
+    /// one in the fill. `distribution` is `(mean, std)`.
     fn group(&mut self, start: u64, words: usize, distribution: (f64, f64)) -> &[W; GROUP] {
         if self.last_group.as_ref().is_none_or(|group| group.0 != start) {
             self.seek(start);

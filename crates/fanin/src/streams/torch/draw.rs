@@ -8,16 +8,12 @@ use crate::dtype::{DType, Values};
 use crate::plan::{Distribution, Truncation};
 
 impl Torch {
-    /// Fills `out` with the values of a part of a tensor. The type of `out` must be f64 if and only if the type of the
-    /// part is f64. If the type of `out` is narrower than the type of the part, the values are rounded to the type of
-    /// `out`.
+    /// Fills `out` with the values of a part of a tensor. The type of `out` must be f64 if and only if `part.dtype` is
+    /// f64. The values are rounded to the type of `out`. The zeros of a sparse distribution are not written.
     ///
-    /// Returns the number of words by which the generator has advanced. The generator advances past the words for the
-    /// whole tensor, not only for the part. In rejection sampling, torch makes several passes over the whole tensor,
-    /// and the generator advances past the words of only those passes that the values of the part need. Words of values
-    /// that torch draws one by one (see [`ByGroups`]) are not counted.
-    ///
-    /// For a sparse distribution, only the normal values are drawn, and no zeros are written.
+    /// Advances the generator past the words for the whole tensor. In rejection sampling, these are the words of all
+    /// passes that the values of the part need. Returns the number of words by which the generator has advanced. The
+    /// words of values that torch draws one by one (see [`ByGroups`]) are not counted.
     ///
     /// # Panics
     /// Panics if `distribution` is not uniform, normal, sparse or truncated normal.

@@ -29,9 +29,10 @@ impl Stream for Torch {
         }
     }
 
-    /// Fills `tensor` with one region of the tensor that `plan` describes. The region begins at the index `start`. Then
-    /// advances the generator past the words for the whole tensor, as [`Torch::advance_past`] does. To fill a region
-    /// without advancing the generator, use [`Torch::peek_region`].
+    /// Fills `tensor` with one region of the tensor that `plan` describes. The region begins at the index `start`.
+    ///
+    /// Then advances the generator past the whole tensor, as [`Torch::advance_past`] does. To fill a region without
+    /// advancing the generator, use [`Torch::peek_region`].
     ///
     /// The region has the values that torch draws for a tensor in contiguous memory, even if `tensor` is strided.
     fn fill_region(&mut self, plan: &Plan, start: &[usize], tensor: TensorMut<'_>) -> Result<(), Error> {
@@ -45,8 +46,8 @@ impl Stream for Torch {
 }
 
 impl Torch {
-    /// Fills `tensor` in memory order with values from a distribution that [`Torch::draw`] supports. For a sparse
-    /// distribution, also writes the zeros.
+    /// Fills `tensor` in memory order with values of a distribution that [`Torch::draw`] supports. Also writes the
+    /// zeros of a sparse distribution.
     fn fill_value_by_value(
         &mut self,
         plan: &Plan,

@@ -4,8 +4,10 @@ use crate::rng::Mt19937;
 use crate::simd::Level;
 use crate::threads::Threads;
 
-/// PyTorch's CPU generator, which is a Mersenne Twister. If normal values are drawn one by one, every second draw
-/// computes a pair of values. The generator stores the second value of the pair for the next draw.
+/// PyTorch's CPU generator, a Mersenne Twister.
+///
+/// Normal values that are drawn one by one are computed in pairs. The first draw returns the first value of a pair. The
+/// generator stores the second value for the next draw.
 ///
 /// ```
 /// use fanin::{Torch, init};
@@ -20,12 +22,11 @@ pub struct Torch {
     /// The seed with which the generator was last seeded.
     pub(super) seed: u64,
     pub(super) engine: Mt19937,
-    /// The second standard normal value of a pair, if only the first value of the pair has been used. The next draw of
-    /// a single normal value returns this value.
+    /// The unused second value of a pair of standard normal values. The next draw of a single normal value returns this
+    /// value.
     pub(super) next_normal: Option<f64>,
-    /// An f32 normal value, and a flag that is true if the value is valid. The state of torch's generator has these two
-    /// fields, but torch does not use them on the CPU. They are stored only so that [`Torch::state`] returns them
-    /// unchanged.
+    /// An f32 normal value, and a flag that is true if the value is valid. Both are fields of torch's generator state,
+    /// but torch does not use them on the CPU. They are stored only for [`Torch::state`].
     pub(super) next_float_normal: (f32, bool),
     /// The SIMD level. `None` means the best level that the CPU supports.
     level: Option<Level>,
@@ -33,11 +34,12 @@ pub struct Torch {
 }
 
 impl Torch {
-    /// The number of normal values that torch draws together as a group. In a contiguous fill of fewer values, torch
-    /// draws the values one by one.
+    /// The number of normal values in a group. torch draws the values of a group together. In a contiguous fill of
+    /// fewer than `GROUP` values, torch draws the values one by one.
     ///
-    /// A contiguous fill can be split into chunks that are filled one after another. The values do not change if the
-    /// last chunk has at least `GROUP` values, and the length of every other chunk is a multiple of `GROUP`.
+    /// A contiguous fill can be split into chunks that are filled one after another. Two conditions ensure that the
+    /// values do not change: the last chunk has at least `GROUP` values, and the length of every other chunk is a
+    /// multiple of `GROUP`.
     pub const GROUP: usize = 16;
 
     /// Creates the generator in the state after `torch.manual_seed(seed)`. torch also accepts negative seeds. A
@@ -101,14 +103,14 @@ impl Torch {
 
     /// Advances the generator by `words` 32-bit words, as if these words had been drawn.
     ///
-    /// The time is at most about one millisecond, because the generator jumps over large numbers of words. An unused
-    /// second normal value of a pair remains in the generator.
+    /// A call takes at most about one millisecond, because the generator jumps over large numbers of words. If the
+    /// generator stores the second normal value of a pair, this value remains stored.
     pub fn advance(&mut self, words: u64) {
         self.engine.advance_at(self.level(), words);
     }
 
-    /// Returns `torch.randperm(n)`: a random permutation of 0..n, computed by a forward Fisher-Yates shuffle that draws
-    /// one word for each step.
+    /// Returns `torch.randperm(n)`: a random permutation of 0..n. The algorithm is a forward Fisher-Yates shuffle that
+    /// draws one word for each step.
     ///
     /// # Panics
     /// Panics if `n` is 2^32 or more, because torch uses another algorithm for such `n`.

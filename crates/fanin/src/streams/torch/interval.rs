@@ -9,8 +9,8 @@ pub(super) struct Interval {
     pub(super) high: f64,
     /// The lower bound, rounded to the element type.
     pub(super) first: f32,
-    /// The least and the greatest f32 value that are rounded to the upper bound in the element type. torch replaces a
-    /// value in this range by the lower bound. Not used for f64.
+    /// The least and the greatest f32 value that the element type rounds to the upper bound. torch replaces values in
+    /// this range by the lower bound. Not used for f64.
     pub(super) last: (f32, f32),
 }
 

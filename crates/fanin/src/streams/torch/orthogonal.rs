@@ -31,8 +31,8 @@ impl Torch {
         Ok(())
     }
 
-    /// Draws a Gaussian matrix and computes its QR factorization. Writes `gain` times the orthogonal factor Q to `out`
-    /// in row-major order. `T` is the type of the arithmetic.
+    /// Draws a Gaussian matrix, and writes the orthogonal matrix that [`haar`] computes from it, times `gain`, to
+    /// `out`. `T` is the type of the arithmetic.
     fn orthogonal<T: Wide + Real, E: Element>(&mut self, plan: &Plan, gain: T, out: &mut [E]) {
         let count = plan.len();
         let mut gaussian = vec![T::default(); count];

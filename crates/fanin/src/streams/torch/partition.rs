@@ -10,19 +10,18 @@ use super::words::GROUP;
 use crate::dtype::Values;
 use crate::rng::Mt19937;
 
-/// An estimate of the time to draw values. The unit is the time to skip one word, which is about an eighth of a
-/// nanosecond.
+/// An estimate of the time to draw values. The unit is the time to skip one word, about 1/8 nanosecond.
 ///
-/// The times were measured on the fastest of the test machines (docs/dev/performance.md). On a slower machine, the
-/// estimates are too low. A fill may then use too few threads, but rarely too many.
+/// The times were measured on the fastest test machine (docs/dev/performance.md). On a slower machine, the estimates
+/// are too low. A fill may then use too few threads, but rarely too many.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Cost {
     /// The time to compute one value.
     compute: f64,
     /// The number of words that one value takes in each sequence of words.
     words: f64,
-    /// The number of sequences of words. For example, uniform proposals have one sequence for the proposals and one for
-    /// the acceptance test. In each sequence, a thread skips the words before its partition.
+    /// The number of sequences of words. Uniform proposals have two: one for the proposals, and one for the acceptance
+    /// test. In each sequence, a thread skips the words before its partition.
     sequences: f64,
 }
 
@@ -33,44 +32,41 @@ impl Cost {
         Self { compute: 3.0 * words, words, sequences: 1.0 }
     }
 
-    /// Returns the cost of normal values. f64 values take much longer than f32 values, because they are computed by
-    /// functions of the C library.
+    /// Returns the cost of normal values. f64 values take much longer, because they need the logarithm, sine and cosine
+    /// of the C library.
     pub(super) fn of_normals<W: Wide>() -> Self {
         let words = W::WORDS as f64;
         Self { compute: if words > 1.0 { 150.0 } else { 7.0 }, words, sequences: 1.0 }
     }
 
-    /// Returns the cost of truncated normal values that are drawn by rejecting normal proposals. torch uses this method
-    /// only if more than 30 % of the proposals are accepted, so a value takes 1 to 3.3 proposals. The estimate uses 2.5
-    /// proposals.
+    /// Returns the cost of truncated normal values that are drawn by rejecting normal proposals. A value takes 1 to 3.3
+    /// proposals, because torch uses this method only if more than 30 % are accepted. The estimate uses 2.5 proposals.
     ///
-    /// Only the words of the first rejection pass are counted. From each pass to the next, every thread skips the same
-    /// number of words, however the work is divided, so these words do not affect which division is best.
+    /// Only the words of the first pass are counted. The number of words that a thread skips between two passes does
+    /// not depend on the partitions.
     pub(super) fn of_bounded_normals<W: Wide>() -> Self {
         Self { compute: 2.5 * Self::of_normals::<W>().compute, ..Self::of_normals::<W>() }
     }
 
-    /// Returns the cost of truncated normal values that are drawn by rejecting uniform proposals. A rejection pass has
-    /// two sequences of words: the first for the proposals, and the second for the draws that decide which proposals
-    /// are rejected.
+    /// Returns the cost of truncated normal values that are drawn by rejecting uniform proposals.
     pub(super) fn of_proposals<W: Wide>() -> Self {
         Self { compute: 160.0, words: W::WORDS as f64, sequences: 2.0 }
     }
 
-    /// Returns the time to skip the random words that `values` values use. From [`Mt19937::MIN_JUMP`] words on, the
-    /// generator jumps, so the time stays the same.
+    /// Returns the time to skip the words of `values` values. The time is constant from [`Mt19937::MIN_JUMP`] words on,
+    /// because the generator then jumps.
     fn before(&self, values: f64) -> f64 {
         self.sequences * (self.words * values).min(Mt19937::MIN_JUMP as f64)
     }
 }
 
-/// A thread is added only if each thread still has at least this much computing time. The unit is that of [`Cost`], so
-/// this is about 65 microseconds.
+/// The least computing time per thread, in the unit of [`Cost`]: about 65 microseconds. Shorter fills use fewer
+/// threads.
 const WORTH_A_THREAD: f64 = (1 << 19) as f64;
 
 impl Torch {
-    /// Splits `out` into partitions, one partition for each thread that the fill should use. Returns each partition
-    /// with its first position in `out`. All partitions except the last consist of whole groups.
+    /// Splits `out` into one partition for each thread that the fill uses. Returns each partition with its first
+    /// position in `out`. All lengths except the last are multiples of `GROUP`.
     pub(super) fn partitions<'o>(&self, cost: Cost, out: Values<'o>) -> Vec<(usize, Values<'o>)> {
         let worth = (cost.compute * out.len() as f64 / WORTH_A_THREAD) as usize;
         let lengths = lengths(cost, out.len(), self.threads.count().min(worth.max(1)));
@@ -91,8 +87,8 @@ fn lengths(cost: Cost, values: usize, threads: usize) -> Vec<usize> {
     if threads == 1 || values == 0 {
         return vec![values];
     }
-    // Returns the lengths of the partitions that the threads can finish in `time`, and the sum of these lengths. All
-    // lengths except the last are whole groups.
+    // Returns the lengths of the partitions that the threads finish in `time`, and the sum of these lengths. All
+    // lengths except the last are multiples of `GROUP`.
     let within = |time: f64| {
         let (mut begin, mut lengths) = (0, Vec::with_capacity(threads));
         while lengths.len() < threads && begin < values {

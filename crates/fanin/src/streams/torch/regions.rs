@@ -14,7 +14,7 @@ use crate::streams::stream::Stream;
 use crate::tensor::{Order, TensorMut};
 
 impl Torch {
-    /// Fills `tensor` with a region as [`Stream::fill_region`] does, but does not advance the generator. Use this
+    /// Fills `tensor` with the same values as [`Stream::fill_region`], but does not advance the generator. Use this
     /// method to fill several regions of one tensor.
     ///
     /// ```

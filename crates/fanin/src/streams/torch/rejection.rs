@@ -1,9 +1,11 @@
 //! Rejection sampling with the same results as in torch.
 //!
-//! torch makes several passes over the tensor. In each pass, torch draws a new proposal for every element. A proposal
-//! is used only if all earlier proposals for the same element were rejected. This module gives the same values with
-//! fewer memory accesses. The tensor is split into blocks of elements. All passes over a block are made while the block
-//! is in the cache. Each pass has separate [`StateReader`]s, which read only the words of the rejected elements.
+//! torch makes several passes over the tensor. Each pass draws a new proposal for every element. The value of an
+//! element is its first accepted proposal.
+//!
+//! This module gives the same values with fewer memory accesses. The tensor is split into blocks, and all passes over a
+//! block are made while the block is in the cache. Every pass after the first reads only the words of the rejected
+//! elements, by [`StateReader`]s.
 
 use super::cursor::Cursor;
 use super::generator::Torch;
@@ -16,18 +18,17 @@ use crate::region::RegionSlice;
 use crate::rng::{Mt19937, StateReader};
 use crate::simd::Level;
 
-/// The number of elements in a block. All rejection passes over a block are made before the next block is processed.
+/// The number of elements in a block, unless the partition is a single block.
 const BLOCK: usize = 1 << 15;
 
-/// A partition of at most this number of elements is a single block. All passes over such a partition use the same
-/// state readers, because creating state readers for each pass would take as long as the passes.
+/// A partition of at most this number of elements is a single block. All passes then share one set of state readers,
+/// because creating a new set takes about as long as a pass.
 const SINGLE_BLOCK: usize = 1 << 20;
 
-/// A distribution of proposals, with the test that rejects some of the proposals.
+/// A distribution of proposals, and the test that rejects proposals.
 ///
-/// torch rounds a proposal to the element type, and then tests it. This crate gives the unrounded proposal to the test,
-/// and rounds the values after all passes. The test must therefore give the same result as torch's test of the rounded
-/// proposal.
+/// torch rounds a proposal to the element type before the test. This crate rounds the values after all passes. The test
+/// must therefore reject an unrounded proposal if and only if torch rejects the rounded proposal.
 pub(super) trait Trial<W: Wide>: Sync {
     /// Returns the number of words that a pass over the whole tensor takes.
     fn words(&self) -> u64;
@@ -35,14 +36,12 @@ pub(super) trait Trial<W: Wide>: Sync {
     /// Returns the estimated time to draw one value, including all passes.
     fn cost(&self) -> Cost;
 
-    /// Returns the position in a pass, counted in words, at which each sequence of words begins. A pass of normal
-    /// proposals has one sequence. A pass of uniform proposals has two sequences: the words of the proposals, followed
-    /// by the words of the draws that decide which proposals are rejected.
+    /// Returns the index in a pass of the first word of each sequence. Normal proposals have one sequence of words.
+    /// Uniform proposals have two: the words of the proposals, and then the words of the acceptance test.
     fn sequences(&self) -> Vec<u64>;
 
-    /// Draws the proposals of the first pass for the elements of `slice`, and writes them to `out`. Appends the
-    /// position in `slice` of each rejected proposal to `rejected`. `cursors` has one cursor for each sequence of
-    /// words.
+    /// Draws the proposals of the first pass over `slice`, and writes them to `out`. Appends the position of each
+    /// rejected proposal in `out` to `rejected`. `cursors` has one cursor for each sequence of words.
     fn first_pass(
         &self,
         cursors: &mut [Cursor<'_, W>],
@@ -55,8 +54,8 @@ pub(super) trait Trial<W: Wide>: Sync {
     /// proposal to `rejected`.
     fn test(&self, out: &[W], rejected: &mut Vec<u32>);
 
-    /// Draws the proposals of a later pass for the elements at the row-major indices `indices` of the tensor, and
-    /// writes them to `out`. Sets `rejected[k]` to true if the k-th proposal is rejected, and to false otherwise.
+    /// Draws the proposals of a later pass, and writes them to `out`. `indices` contains the row-major indices of the
+    /// elements in the tensor. Sets `rejected[k]` to true if the k-th proposal is rejected, and to false otherwise.
     /// `readers` has one state reader for each sequence of words.
     fn later_pass(&self, readers: &mut [StateReader], indices: &[u64], out: &mut [W], rejected: &mut [bool]);
 }
@@ -67,17 +66,17 @@ struct Drawn {
     later_passes: u64,
     /// The generator at the end of the last pass. `None` if no pass after the first one was needed.
     after_last: Option<Mt19937>,
-    /// The generator after the first pass over the partition, and its position in the last sequence of words (see
-    /// [`Trial::sequences`]). `None` if the caller itself drew the first pass.
+    /// The generator after the first pass over the partition, and its position in the last of the [`Trial::sequences`].
+    /// `None` if the caller drew the first pass.
     after_first: Option<(Mt19937, u64)>,
 }
 
 impl Torch {
-    /// Fills `out` with the values of `slice` by rejection. If `begun` is true, `out` must contain the proposals of the
-    /// first pass, and the generator must be at the end of the first pass.
+    /// Fills `out` with the values of `slice` by rejection. Advances the generator past all passes that these values
+    /// need. Returns the number of words by which the generator has advanced.
     ///
-    /// Advances the generator past all passes that the values of `slice` need. Returns the number of words by which the
-    /// generator has advanced.
+    /// If `begun` is true, the caller has drawn the first pass: `out` contains the proposals, and the generator is at
+    /// the end of this pass.
     pub(super) fn reject<W: Wide>(
         &mut self,
         trial: &dyn Trial<W>,
@@ -99,14 +98,14 @@ impl Torch {
             let before = *trial.sequences().last().expect("a pass has a sequence");
             self.engine.advance_at(level, words - before - passed);
         }
-        // The product can saturate only for a tensor that is too large to be drawn as a whole. A region of such a
-        // tensor can be drawn, but the caller then ignores the number of words.
+        // The product saturates only for tensors that are too large to be drawn as a whole. `Torch::peek_region` draws
+        // regions of such tensors, and ignores the product.
         (passes + u64::from(!begun)).saturating_mul(words)
     }
 }
 
-/// Draws one partition of the values. `slice` is the partition, and `out` is its memory. The state of `engine` must be
-/// the state before the first rejection pass, or the state after the first pass if `begun` is true.
+/// Draws one partition of the values. `slice` is the partition, and `out` is its memory. The next word of `engine` is
+/// the first word of the first pass, or of the second pass if `begun` is true.
 fn draw_partition<W: Wide>(
     trial: &dyn Trial<W>,
     (level, engine): (Level, &Mt19937),
@@ -163,8 +162,7 @@ fn draw_partition<W: Wide>(
     Drawn { later_passes, after_last, after_first }
 }
 
-/// The elements of a block for which all proposals so far have been rejected, and the memory for the next proposals of
-/// these elements.
+/// The elements of a block that have no accepted proposal yet, and buffers for their next proposals.
 #[derive(Default)]
 struct Rejected<W> {
     /// The positions of the elements in the block.
@@ -178,8 +176,8 @@ struct Rejected<W> {
 }
 
 impl<W: Wide> Rejected<W> {
-    /// Performs a later pass: draws a new proposal for each rejected element, and writes the proposals to `out`, the
-    /// memory of the block. Then removes from `self` the elements whose new proposals are accepted.
+    /// Draws a new proposal for each rejected element, and writes it to `out`, the memory of the block. Then removes
+    /// the elements with accepted proposals from `self`.
     fn draw_again(&mut self, trial: &dyn Trial<W>, readers: &mut [StateReader], out: &mut [W]) {
         let count = self.positions.len();
         self.values.resize(count, W::default());
@@ -191,8 +189,8 @@ impl<W: Wide> Rejected<W> {
         for k in 0..count {
             let (position, index) = (positions[k], indices[k]);
             out[position as usize] = values[k];
-            // Each element is stored without a branch. `left` advances only past a rejected element, so the next
-            // element overwrites an accepted one.
+            // This avoids a branch. `left` advances only past a rejected element, so an accepted element is
+            // overwritten.
             (positions[left], indices[left]) = (position, index);
             left += usize::from(flags[k]);
         }

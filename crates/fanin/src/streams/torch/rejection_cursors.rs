@@ -5,16 +5,16 @@ use crate::rng::StateReader;
 /// The state readers of one rejection pass: one state reader for each sequence of words in the pass.
 type StateReaders = Vec<StateReader>;
 
-/// The largest number of rejection passes whose state readers are stored. The state readers of `KEPT` passes take about
-/// 20 megabytes.
+/// The largest number of later passes whose state readers are stored. The memory is at most about 20 megabytes for each
+/// partition.
 pub(super) const KEPT: usize = 1 << 12;
 
 /// The state readers of the later passes. A later pass is any rejection pass after the first one.
 ///
-/// The values are processed in blocks. All passes over a block are made before the next block begins. In each pass, the
-/// next block continues at the word at which the previous block ended. For the first `max_kept` later passes, the state
-/// readers are therefore stored between blocks. To limit the memory, all further passes share one set of state readers,
-/// which is created again for each block and moved to the right word.
+/// The values are processed in blocks. All passes over a block are made before the next block begins. In each pass, a
+/// block continues at the word at which the previous block ended. The state readers of the first `max_kept` later
+/// passes are therefore stored between blocks. To limit the memory, all further passes share one set of state readers.
+/// This set is created again for each block, and skips the words of the previous blocks.
 pub(super) struct RejectionCursors<S> {
     /// A function that creates the state readers of the second pass.
     start: S,
@@ -25,8 +25,8 @@ pub(super) struct RejectionCursors<S> {
     kept: Vec<StateReaders>,
     /// The state readers of the current pass of the current block, unless they are in `kept`.
     current: Option<StateReaders>,
-    /// The state readers of the farthest pass that any block has needed so far. `None` if these state readers are in
-    /// `kept`.
+    /// The state readers of the last pass over the block with the most passes so far. `None` if these state readers are
+    /// in `kept`.
     farthest: Option<StateReaders>,
     /// How many passes over the current block have begun, without the first pass.
     pass: usize,
@@ -35,8 +35,6 @@ pub(super) struct RejectionCursors<S> {
 }
 
 impl<S: Fn() -> StateReaders> RejectionCursors<S> {
-    /// Creates the cursors. `start` creates the state readers of the second pass. `words` is the number of words that
-    /// torch draws in one pass over the whole tensor.
     pub(super) fn new(start: S, words: u64, max_kept: usize) -> Self {
         Self {
             start,
@@ -81,9 +79,8 @@ impl<S: Fn() -> StateReaders> RejectionCursors<S> {
         }
     }
 
-    /// Ends the current block. Returns the largest number of passes after the first one that a block has needed, and
-    /// the state readers of the last of these passes. The state readers are `None` if no block has needed more than one
-    /// pass.
+    /// Ends the current block. Returns the largest number of later passes over a block, and the state readers of the
+    /// last later pass. The state readers are `None` if there was no later pass.
     pub(super) fn finish(mut self) -> (u64, Option<StateReaders>) {
         self.begin_block();
         let farthest = if self.max_passes > self.max_kept { self.farthest } else { self.kept.pop() };

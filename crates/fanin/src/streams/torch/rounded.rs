@@ -2,12 +2,11 @@
 
 use crate::dtype::DType;
 
-/// The arithmetic of torch's tensor operations on an element type. In torch, each operation is computed in f32 (in f64
-/// for f64 tensors), and the result is then rounded to the element type.
+/// The arithmetic of torch's tensor operations on an element type. torch computes each operation in f32 (f64 for f64
+/// tensors), and rounds the result to the element type.
 ///
-/// This crate computes all operations in f64, which gives the same results. f64 has more than twice the precision of
-/// f32. A sum, product or quotient of two f32 values that is computed in f64 and then rounded to f32 is therefore the
-/// correctly rounded f32 result.
+/// This crate computes in f64, with the same results, because f64 has more than twice the precision of f32. A sum,
+/// product or quotient of two f32 values is correctly rounded even if it is rounded first to f64 and then to f32.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Rounded {
     dtype: DType,
@@ -24,8 +23,8 @@ impl Rounded {
         self.dtype.round(x)
     }
 
-    /// Rounds an operand that is a Python number to the type in which torch computes: f64 for f64 tensors, f32 for all
-    /// other tensors.
+    /// Rounds a Python number, such as `mean`, to the type in which torch computes: f64 for f64 tensors, f32 for all
+    /// others.
     pub(super) fn scalar(self, x: f64) -> f64 {
         if self.dtype == DType::F64 { x } else { x as f32 as f64 }
     }

@@ -16,16 +16,14 @@ use crate::rng::Mt19937;
 /// milliseconds. The number is a multiple of the group size.
 pub(super) const CHECK_EVERY: usize = 1 << 20;
 
-/// States whether torch draws normal values in groups (see [`Groups`]) or one by one. The choice depends on the strides
-/// of the tensor and on the number of values.
+/// States whether torch draws normal values in groups (see [`Groups`]) or one by one.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct ByGroups {
     /// True if torch draws the values of the tensor in groups. This is the case if the tensor is contiguous and has at
     /// least [`BULK`] values.
     pub(super) tensor: bool,
-    /// True if torch draws the proposals of the later rejection passes in groups. A later pass is any pass after the
-    /// first one. For each later pass, `torch.empty_like` allocates a new tensor for the proposals. The proposals are
-    /// drawn in groups if the new tensor is contiguous and has at least [`BULK`] values.
+    /// True if `torch.empty_like(tensor)` is contiguous and has at least [`BULK`] values. torch then draws the
+    /// proposals in groups in every rejection pass after the first.
     pub(super) copy: bool,
 }
 
@@ -36,8 +34,7 @@ impl ByGroups {
     }
 }
 
-/// A part of a tensor. The element type and the number of values of the tensor are included, because they determine
-/// which words each value takes.
+/// A part of a tensor. `dtype` and `count` belong to the whole tensor. They determine which words each value takes.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Part<'a> {
     /// The element type for which torch computes the values. The values can be stored in another type.
@@ -50,8 +47,8 @@ pub(super) struct Part<'a> {
 /// A function that fills a slice with consecutive values, given a cursor and the row-major index of the first value.
 type Draw<'a, W> = dyn Fn(&mut Cursor<'_, W>, u64, &mut [W]) + Sync + 'a;
 
-/// The number of values of a narrow type that are computed in f32 before they are rounded. The f32 values stay in the
-/// L1 cache. The number is a multiple of the group size, and of the number of words in a state of the generator.
+/// The number of f32 values in the buffer for a type narrower than f32. The buffer fits in the L1 cache. The number is
+/// a multiple of the group size, and of 624, the number of words in a state of the generator.
 const NARROW: usize = 2496;
 
 impl Torch {
@@ -70,9 +67,10 @@ impl Torch {
     /// Fills `out` with a part of a tensor of normal values. `distribution` is `(mean, std)`.
     ///
     /// If `by_groups` is true, the tensor must have at least [`BULK`] values. The method advances the generator past
-    /// the words for the whole tensor, and returns the number of these words. If `by_groups` is false, the part must be
-    /// the whole tensor. The values are then drawn one by one, and the method returns 0, because the words are not
-    /// counted.
+    /// the words for the whole tensor, and returns the number of these words.
+    ///
+    /// If `by_groups` is false, the values are drawn one by one. The part must be the whole tensor. The method does not
+    /// count the words, and returns 0.
     pub(super) fn normals<W: Wide>(
         &mut self,
         distribution: (f64, f64),
@@ -107,12 +105,7 @@ impl Torch {
         });
     }
 
-    /// Fills `out` with the values of `slice` on several threads. Each thread draws one partition of `out`. The thread
-    /// uses a copy of the generator, and moves the copy forward to the first word of the partition.
-    ///
-    /// `draw(cursor, first, part)` must fill `part` with consecutive values of the tensor, starting at the row-major
-    /// index `first`. `draw` takes its words from `cursor`. In total, this method advances the generator by `words`
-    /// words.
+    /// Fills `out` with the values of `slice` on several threads, and advances the generator by `words` words.
     pub(super) fn draw_runs<W: Wide>(
         &mut self,
         cost: Cost,
@@ -149,8 +142,7 @@ impl Torch {
         self.engine.advance_at(level, words - passed);
     }
 
-    /// Draws one standard normal value. Two values are computed at a time. The second value is stored, and the next
-    /// call returns it.
+    /// Draws one standard normal value. Computes two values at a time, and stores the second value for the next call.
     #[allow(
         clippy::disallowed_methods,
         reason = "torch calls the C library, and bit-identical values need the same functions"

@@ -1,5 +1,5 @@
 //! Fills sparse matrices with values of the torch stream. For each column, torch draws a random permutation of the
-//! rows. In this column, the entries in the first `zeros` rows of the permutation are zero.
+//! rows. The column is zero in the first `zeros` rows of its permutation.
 
 use super::cursor::Cursor;
 use super::generator::Torch;
@@ -17,7 +17,7 @@ use crate::streams::zero_mask::ZeroMask;
 use crate::tensor::TensorMut;
 use crate::{cancel::check, threads::Threads};
 
-/// The number of values that are drawn at a time. The zeros are written while these values are still in the cache.
+/// The number of values that are drawn before their zeros are written. The values are then still in the cache.
 const IN_CACHE: usize = 1 << 14;
 
 /// Returns the number of bytes of temporary memory that are needed to find the zeros of `width` columns.
@@ -29,8 +29,7 @@ fn memory(threads: Threads, plan: &Plan, zeros: usize, width: usize) -> u128 {
 }
 
 impl Torch {
-    /// Returns the error `Memory` if the temporary memory that is needed to find the zeros of `width` columns cannot be
-    /// allocated. A plan without zeros needs no such memory.
+    /// Returns the error `Memory` if the temporary memory for the zeros of `width` columns cannot be allocated.
     pub(super) fn check_memory_of_zeros(&self, plan: &Plan, width: usize) -> Result<(), Error> {
         match plan.distribution() {
             Distribution::Sparse { zeros: zeros @ 1.., .. } if width > 0 => {
@@ -40,10 +39,10 @@ impl Torch {
         }
     }
 
-    /// Fills `out`, the row-major memory of a whole sparse matrix. The normal values are drawn in groups (see
+    /// Fills `out` with a whole sparse matrix in row-major order. The normal values are drawn in groups (see
     /// [`Groups`]).
     ///
-    /// Advances the generator past the words of the normal values, but not past the words of the zeros.
+    /// Advances the generator past the words of the normal values, but not past the words of the permutations.
     pub(super) fn sparse(&mut self, plan: &Plan, (zeros, std): (usize, f64), out: Values<'_>) {
         let (rows, columns) = plan.matrix();
         let groups = Groups::new(plan.dtype(), out.len());
@@ -57,8 +56,8 @@ impl Torch {
         }
     }
 
-    /// Fills `out` with normal values, and with zeros where `mask` is set. `mask` is the mask of a matrix with
-    /// `columns` columns.
+    /// Fills `out` with normal values, and with zeros where `mask` is set. `columns` is the number of columns of the
+    /// matrix.
     fn draw_masked<W: Wide>(
         &mut self,
         groups: &Groups,
@@ -78,9 +77,8 @@ impl Torch {
         self.draw_runs::<W>(Cost::of_normals::<W>(), (whole.all(), groups.total), out, &draw);
     }
 
-    /// Returns the mask of the zeros of a region. The region begins at the index `start` of the matrix, and must not be
-    /// empty. The next word of `engine` must be the first word from which the permutation of the matrix's first column
-    /// is drawn.
+    /// Returns the zero mask of a region of the matrix. The region begins at the index `start`, and must not be empty.
+    /// The next word of `engine` must be the first word of the matrix's permutations.
     fn zero_mask(
         &self,
         engine: &Mt19937,
@@ -101,9 +99,8 @@ impl Torch {
         })
     }
 
-    /// Writes the zeros of a sparse matrix to `tensor`, the region of the matrix that begins at the index `start`. Each
-    /// column has its own permutation `torch.randperm(rows)`. The first `zeros` entries of the permutation are the rows
-    /// in which the column is zero. The method does not advance the generator past the words of the permutations.
+    /// Writes the zeros of a sparse matrix to `tensor`. `tensor` is the region of the matrix that begins at the index
+    /// `start`. The next word of the generator must be the first word of the matrix's permutations.
     pub(super) fn write_zeros(&self, plan: &Plan, zeros: usize, start: &[usize], tensor: &mut TensorMut<'_>) {
         let [height, width] = [tensor.shape()[0], tensor.shape()[1]];
         if height > 0 && width > 0 && zeros > 0 {
@@ -151,9 +148,8 @@ impl ShuffleSteps {
 
     /// Replaces word k by the remainder `word % divisors[k]`.
     ///
-    /// The function computes `word - quotient * divisor`, where `quotient` is `word / divisor` rounded to the nearest
-    /// integer. If the rounded quotient is too high by one, this difference is negative, and `divisor` is added to it.
-    /// The result is exact, because all numbers are integers of magnitude less than 2^53.
+    /// The quotient is rounded to the nearest integer. If the quotient is too high by one, the remainder is negative,
+    /// and `divisor` is added. The result is exact, because all integers are of magnitude less than 2^53.
     #[inline(always)]
     fn remainders(&self, words: &mut [u32]) {
         const SHIFT: f64 = (1u64 << 52) as f64;
@@ -166,17 +162,15 @@ impl ShuffleSteps {
         }
     }
 
-    /// Flags the non-zero rows of `N` columns. In each column, `kept` is set to 0 for the first `zeros` rows of the
-    /// permutation, and to 1 for all other rows.
+    /// Sets the flags in `kept` for `N` columns: 0 for each row that is zero, 1 for all other rows.
     ///
-    /// Step k of a shuffle swaps entry k with itself or with a later entry. The distance between the two entries is in
-    /// `remainders`, for each column and step. This function undoes the swaps from the last to the first, which moves
-    /// the flags from the shuffled positions back to the rows. Before step k is undone, the flag of entry k is still 0.
-    /// To undo the swap, it is therefore sufficient to move the flag of the other entry to entry k, and to set the flag
-    /// of the other entry to 0.
+    /// The flags are first set in shuffled order: the first `zeros` flags are 0, all others are 1. The function then
+    /// undoes the swaps of the shuffle, the last swap first. Swap k exchanges the entries `k` and
+    /// `k + remainders[column][k]`. The flag of entry k is 0 until swap k is undone. To undo swap k, it is therefore
+    /// sufficient to move the other flag to entry k, and to leave 0 behind.
     ///
-    /// A step may have to wait for a flag that the previous step has written. The columns are interleaved, so that the
-    /// CPU executes steps of another column during this time.
+    /// A swap may have to wait for a flag that the previous swap wrote. The columns are interleaved, so that the CPU
+    /// executes a swap of another column during this time.
     #[inline(always)]
     fn find_kept<const N: usize>(
         &self,

@@ -1,4 +1,4 @@
-//! The conversion of the state of torch's CPU generator to bytes and from bytes.
+//! Converts the state of torch's CPU generator to bytes and back.
 //!
 //! torch stores numbers in the byte order of the machine. This module reads and writes little-endian numbers:
 //!
@@ -32,7 +32,8 @@ impl Torch {
         bytes
     }
 
-    /// Writes the bytes of [`Torch::state`] to `bytes`, for example to the memory of a state that torch returned.
+    /// Writes the bytes that [`Torch::state`] returns to `bytes`. For example, `bytes` can be the memory of a tensor
+    /// that `torch.get_rng_state()` returned.
     ///
     /// # Panics
     /// Panics if the length of `bytes` is not [`Torch::STATE_BYTES`].
@@ -58,8 +59,8 @@ impl Torch {
     /// Creates a generator from a state that [`Torch::state`] or `torch.get_rng_state()` returned.
     ///
     /// # Errors
-    /// `State` if the length of `bytes` is not [`Torch::STATE_BYTES`], if the generator is not seeded, or if
-    /// the position of the next word is invalid.
+    /// `State` if the length of `bytes` is not [`Torch::STATE_BYTES`]. The error is the same if the generator is not
+    /// seeded, or if the position of the next word is invalid.
     #[doc(alias = "set_rng_state")]
     pub fn from_state(bytes: &[u8]) -> Result<Self, Error> {
         if bytes.len() != Self::STATE_BYTES {
@@ -74,9 +75,8 @@ impl Torch {
             let reason = format!("Invalid mt19937 state (seeded = {seeded}, left = {left}, next = {next})");
             return Err(Error::State { reason });
         }
-        // A generator that was just seeded has `next` = 0 and `left` = 1. In any other state, `next + left` is the
-        // number of words in the state (624) plus 1. torch does not check this sum, and reads past the end of its state
-        // if the sum is wrong.
+        // A generator that was just seeded has `next` = 0 and `left` = 1. In any other state, `next + left` is 625.
+        // torch does not check this sum. If the sum is wrong, torch reads past the end of its state.
         let fresh = next == 0 && left == 1;
         if !fresh && next + u64::from(left) != u64::from(words) + 1 {
             let reason = format!("left + next must be 625, got left = {left} and next = {next}");

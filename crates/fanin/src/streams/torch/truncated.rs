@@ -21,20 +21,19 @@ use crate::region::RegionSlice;
 use crate::rng::StateReader;
 use crate::simd::{Kernel, Level, SimdIsa, U32X16_LANES, dispatch};
 
-/// Returns the standard normal distribution function at `x`: `(1 + erf(x / sqrt(2))) / 2`. The operations are the same
-/// as in torch, because torch uses the result to choose between normal and uniform proposals.
+/// Returns the standard normal distribution function at `x`, by the same operations as in torch. A rounding difference
+/// could change the result of [`proposes_normals`].
 fn cdf(x: f64) -> f64 {
     (1.0 + libm::erf(x / 2f64.sqrt())) / 2.0
 }
 
-/// Returns true if torch draws normal proposals. torch does so if a normal proposal is between the bounds with a
-/// probability above 0.3. Otherwise torch draws uniform proposals from [low, high].
+/// Returns true if torch draws normal proposals, and false if torch draws uniform proposals from [low, high].
 fn proposes_normals(mean: f64, std: f64, low: f64, high: f64) -> bool {
     cdf((high - mean) / std) - cdf((low - mean) / std) > 0.3
 }
 
-/// Returns the error `BoundsOverflow` if torch needs uniform proposals for the plan, but cannot draw them: a bound or
-/// the difference of the bounds is not finite in the plan's type.
+/// Returns the error `BoundsOverflow` if torch cannot draw the uniform proposals that the plan needs. This is the case
+/// if `low`, `high` or `high - low` is not finite in the plan's type.
 pub(super) fn check_bounds(plan: &Plan) -> Result<(), Error> {
     if let Distribution::TruncatedNormal { mean, std, low, high, method } = plan.distribution()
         && method != Some(Truncation::InverseCdf)
@@ -65,12 +64,10 @@ pub(super) struct Bounded {
 impl Torch {
     /// Fills `out` with a part of a tensor of truncated normal values by rejection, as torch does since version 2.12.
     ///
-    /// torch draws proposals for all elements in repeated passes, until every element has an accepted proposal. This
-    /// method computes later proposals only for the elements without an accepted proposal.
+    /// torch makes passes over the whole tensor, until every element has an accepted proposal. This method advances the
+    /// generator only past the passes that the values of the part need.
     ///
-    /// torch makes each pass over the whole tensor. This method advances the generator past all passes that the values
-    /// of the part need, and returns the number of words of these passes. The other values of the tensor may need more
-    /// passes. If torch draws the values of a pass one by one, the words of the pass are not counted.
+    /// Returns the number of words of these passes. A pass is not counted if torch draws its values one by one.
     #[allow(clippy::disallowed_methods, reason = "torch squares by the C library's pow")]
     pub(super) fn truncated_by_rejection<W: Wide>(
         &mut self,
@@ -119,12 +116,11 @@ impl Torch {
         self.reject::<W>(&trial, slice, out, false)
     }
 
-    /// Fills `out` with a part of a tensor of truncated normal values by the inverse distribution function, as torch
-    /// did before version 2.12.
+    /// Fills `out` with a part of a tensor of truncated normal values by torch's algorithm before version 2.12.
     ///
-    /// A uniform value is drawn between `2 * cdf(a) - 1` and `2 * cdf(b) - 1`, where a and b are the bounds in standard
-    /// units: `(low - mean) / std` and `(high - mean) / std`. The inverse error function of this value is scaled,
-    /// shifted by the mean, and clamped to the bounds. The result of each step is rounded to the element type.
+    /// Each value is `mean + std * sqrt(2) * erfinv(y)`, clamped to [low, high]. `y` is uniform between
+    /// `2 * cdf(a) - 1` and `2 * cdf(b) - 1`, with `a = (low - mean) / std` and `b = (high - mean) / std`. The result
+    /// of each step is rounded to the element type.
     ///
     /// Advances the generator past the words for the whole tensor, and returns the number of these words.
     pub(super) fn truncated_by_inverse<W: Wide>(
@@ -142,9 +138,8 @@ impl Torch {
             for value in out {
                 let y = value.to_f64();
                 let z = if y.abs() < 1.0 {
-                    // The inverse error function of `y` is the standard normal quantile at the probability
-                    // `p = (1 + y) / 2`, divided by sqrt(2). The arguments of `quantile64` are `p - 1/2` and the
-                    // smaller of `p` and `1 - p`.
+                    // `erfinv(y)` is `quantile(p) / sqrt(2)`, where `p = (1 + y) / 2`. The arguments of `quantile64`
+                    // are `p - 1/2` and `min(p, 1 - p)`.
                     quantile64(y / 2.0, (1.0 - y.abs()) / 2.0) / 2f64.sqrt()
                 } else {
                     f64::INFINITY.copysign(y)
@@ -263,8 +258,8 @@ impl<W: Wide> Kernel for Outside<'_, W> {
     }
 }
 
-/// The number of proposals of the first pass that are drawn at a time, and tested while they are in the L1 cache. The
-/// number is a multiple of 624, so that the words of the proposals fill whole states of the generator.
+/// The number of proposals that the first pass draws and then tests at a time. They fit in the L1 cache. The number is
+/// a multiple of 624, the number of words in a state of the generator.
 const IN_CACHE: usize = 2496;
 
 /// Uniform proposals. Each proposal has a uniform draw from [0, 1), which decides whether the proposal is accepted.

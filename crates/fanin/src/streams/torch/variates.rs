@@ -10,8 +10,8 @@ use crate::math::{angle, polar};
 use crate::rng::Mt19937;
 use crate::simd::{Kernel, Level, Prefetch, SimdBits, SimdF32, SimdFloat, SimdIsa, dispatch};
 
-/// The number of values that are computed together. The number is a multiple of the group size, and is small, so that
-/// the values stay in the L1 cache.
+/// The number of words that are drawn and then transformed at a time. An f32 value takes one word, an f64 value two.
+/// Both `CHUNK` and `CHUNK / 2` are multiples of the group size. The words and the values fit in the L1 cache.
 const CHUNK: usize = 1248;
 
 /// Transforms the words of whole groups to normal values, and writes the values to `out`.
@@ -86,7 +86,7 @@ impl Kernel for Uniform32<'_> {
 }
 
 /// Removes the first `count` values from `rest`, or all values if there are fewer. Returns these values, and a
-/// prefetcher for the values after them.
+/// prefetcher for the next `count` values.
 #[inline(always)]
 fn split<'a, 'b, E: Element>(rest: &'b mut &'a mut [E], count: usize) -> (&'a mut [E], Prefetch<'b>) {
     let first = count.min(rest.len());
@@ -102,8 +102,7 @@ pub(super) fn uniforms<I: SimdIsa>(words: &[u32], interval: Interval, out: &mut 
     let low = low as f32;
     let range = high as f32 - low;
     scaled::<I>(words, low, range, out);
-    // The largest word gives the largest value. If this value is not rounded to the upper bound, no value is rounded to
-    // the upper bound.
+    // The largest word gives the largest value. The loop is needed only if this value is rounded to the upper bound.
     if unit::<f32>(u32::MAX).mul_add(range, low) >= least {
         for out in out {
             *out = if *out >= least && *out <= greatest { first } else { *out };
@@ -204,8 +203,7 @@ fn groups<I: SimdIsa>(words: &[u32], out: &mut [f32], mean: f32, std: f32) {
     }
 }
 
-/// Transforms the words of four groups to normal values. In each group, the first eight words are radii, and the last
-/// eight words are angles.
+/// Transforms the words of four groups to normal values.
 #[inline(always)]
 fn four_groups<I: SimdIsa>(words: &[u32; FOUR_GROUPS], values: &mut [f32; FOUR_GROUPS], mean: f32, std: f32) {
     const HALF: usize = GROUP / 2;
@@ -225,8 +223,8 @@ fn four_groups<I: SimdIsa>(words: &[u32; FOUR_GROUPS], values: &mut [f32; FOUR_G
     }
 }
 
-/// Transforms random words to pairs of normal values, one pair for each lane of `F`. The words in `radii` give the
-/// radii of the pairs, and the words in `angles` give the angles.
+/// Transforms random words to pairs of normal values, one pair for each lane of `F`. Writes the first value of each
+/// pair to `cosines`, and the second value to `sines`.
 #[inline(always)]
 pub(super) fn pairs<F: SimdF32>(
     radii: &[u32],
@@ -236,8 +234,9 @@ pub(super) fn pairs<F: SimdF32>(
     sines: &mut [f32],
 ) {
     let (mean, std) = (F::splat(mean), F::splat(std));
-    // torch computes log(1 - u) and TAU * u for a uniform u in [0, 1). This code uses the integer `2^24 u` instead of
-    // u, and divides by 2^24 later. The results are the same, because division by a power of two is exact.
+    // torch computes log(1 - u) and TAU * u, where u is uniform in [0, 1). This code uses the integers `2^24 (1 - u)`
+    // and `2^24 u`. The factor 2^-24 is in the constants. The results are the same, because scaling by a power of two
+    // is exact.
     let complement = F::Bits::splat(1 << UNIT_BITS).sub(low_bits(F::Bits::load(radii))).convert_signed();
     let angle = angle(F::splat(TAU * UNIT).mul(low_bits(F::Bits::load(angles)).convert_signed()));
     let (cos, sin) = polar::<F, { -UNIT_BITS }>(complement, angle);
@@ -251,8 +250,7 @@ const UNIT_BITS: i32 = 24;
 /// Uniform f32 values in [0, 1) are integers of [`UNIT_BITS`] bits, times this number.
 const UNIT: f32 = 1.0 / (1u32 << UNIT_BITS) as f32;
 
-/// Returns the lowest [`UNIT_BITS`] bits of each word. The result can be converted to f32 exactly, as a signed integer.
-/// Every SIMD level has an instruction for this conversion.
+/// Returns the lowest [`UNIT_BITS`] bits of each word. `convert_signed` converts the result to f32 exactly.
 #[inline(always)]
 fn low_bits<B: SimdBits<Scalar = u32>>(words: B) -> B {
     words.and(B::splat((1 << UNIT_BITS) - 1))

@@ -1,5 +1,5 @@
-//! `Wide`, the trait of the types in which torch computes random values, and [`for_each_chunk`], with which such values
-//! are written to memory of the same type or of a narrower type.
+//! `Wide`, the trait of the types in which torch computes random values. [`for_each_chunk`] writes such values to
+//! memory of the same or a narrower type.
 
 use crate::dtype::{DType, Element, Values};
 use crate::simd::Level;
@@ -7,8 +7,8 @@ use crate::streams::store::store;
 
 /// A type in which torch computes random values: f64 for f64, f32 for all other types.
 ///
-/// torch computes each f16 or bf16 value in f32, and then rounds the value once. This crate computes the f32 values in
-/// a buffer and then rounds them, so the code is compiled for two types instead of four (docs/dev/build.md).
+/// f16 and bf16 values are computed in f32 in a buffer, and then rounded once, as in torch. The code is therefore
+/// compiled for two types instead of four (docs/dev/build.md).
 pub(super) trait Wide: Element {
     /// The number of words of the generator that one value takes.
     const WORDS: u64;
@@ -19,8 +19,8 @@ pub(super) trait Wide: Element {
     /// Returns the slice as a [`WideSlice`].
     fn slice(slice: &mut [Self]) -> WideSlice<'_>;
 
-    /// Returns the least and the greatest value of this type that rounding to `dtype` maps to `x`. `x` must be a value
-    /// of the type `dtype`.
+    /// Returns the least and the greatest value of this type that round to `x` in `dtype`. `x` must be a value of
+    /// `dtype`.
     fn rounding_to(dtype: DType, x: f64) -> (Self, Self);
 }
 
@@ -68,12 +68,12 @@ impl Wide for f64 {
     }
 }
 
-/// Splits `values` into chunks of `length` values, and calls `write` for each chunk in ascending order. The first
-/// argument of `write` is the position in `values` at which the chunk begins.
+/// Calls `write(first, chunk)` for each chunk of `length` values, in ascending order. `first` is the index of the
+/// chunk's first value.
 ///
-/// The second argument of `write` is the memory of the chunk if the values have the type `W`. Otherwise the argument is
-/// a buffer. Before the call, the buffer contains the values of the chunk if `is_read` is true, and unspecified values
-/// if not. After the call, the values of the buffer are rounded and stored in the chunk.
+/// If the values have the type `W`, `chunk` is their memory. Otherwise `chunk` is a buffer, whose values are rounded
+/// and stored after the call. The buffer first contains the values of the chunk if `is_read` is true, and unspecified
+/// values if not.
 pub(super) fn for_each_chunk<W: Wide>(
     level: Level,
     values: Values<'_>,

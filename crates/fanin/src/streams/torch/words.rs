@@ -1,21 +1,19 @@
-//! Functions that compute the number of words that a fill takes from the generator, and the position of the words of
-//! each value.
+//! The number of words that a fill draws from the generator, and the positions of these words.
 
 use super::generator::Torch;
 use crate::dtype::DType;
 use crate::error::Error;
 use crate::plan::{Distribution, Plan, Truncation};
 
-/// The number of values in a group of normal values. torch transforms the words of a group together by the Box-Muller
-/// transform. The first half of the words gives the radii, and the second half gives the angles.
+/// The number of normal values that torch transforms together by the Box-Muller transform. The first half of their
+/// words gives the radii, the second half the angles.
 pub(super) const GROUP: usize = Torch::GROUP;
 
-/// A contiguous normal fill is drawn in groups only if it has at least this many values. torch draws fewer values one
-/// by one.
+/// The least number of values of a contiguous normal fill that torch draws in groups. Smaller fills are drawn value by
+/// value.
 pub(super) const BULK: usize = GROUP;
 
-/// Computes [`Torch::words`] for a plan that the stream can fill. For a plan of an 8-bit type, torch draws the same
-/// number of words as for an f32 plan.
+/// Computes [`Torch::words`] for a plan that the stream can fill. An 8-bit plan takes as many words as an f32 plan.
 pub(super) fn words_of(plan: &Plan) -> Option<u64> {
     let (dtype, count) = (plan.dtype(), plan.len());
     let normals = |dtype| match count {
@@ -45,9 +43,9 @@ pub(super) fn words_of(plan: &Plan) -> Option<u64> {
     }
 }
 
-/// Returns the error `ShapeOverflow` if the number of words of the plan is too large. For a normal fill, the number
-/// must fit in 64 bits. For rejection sampling, the number of words of one pass must be at most 2^60, because
-/// [`StateReader`](crate::rng::StateReader) counts the words of two passes in signed 64-bit integers.
+/// Returns the error `ShapeOverflow` if a fill takes too many words. The words of a normal fill must fit in 64 bits. A
+/// pass of rejection sampling can take at most 2^60 words, because [`StateReader`](crate::rng::StateReader) counts the
+/// words of two passes in `i64`.
 pub(super) fn check_countable(plan: &Plan) -> Result<(), Error> {
     let words = u128::from(words_per_value(plan.dtype()));
     let (values, again) = (plan.len() as u128, GROUP as u128);
@@ -98,8 +96,7 @@ pub(super) fn words_of_permutations((rows, columns): (usize, usize)) -> u64 {
     columns as u64 * words_of_permutation(rows)
 }
 
-/// Returns the number of words that torch draws for a permutation of `rows` rows. Each step of the shuffle draws one
-/// word, except the last step, because only one row remains.
+/// Returns the number of words that torch draws for a permutation of `rows` rows: one for each row except the last.
 pub(super) fn words_of_permutation(rows: usize) -> u64 {
     rows.saturating_sub(1) as u64
 }
@@ -111,9 +108,8 @@ pub(super) struct Groups {
     count: usize,
     /// The number of words of a group.
     pub(super) words: usize,
-    /// The position of the first word of the last group, if the number of values is not a multiple of sixteen. torch
-    /// then draws the last sixteen values again as a group, after all other values. `None` if the number of values is a
-    /// multiple of sixteen.
+    /// The position of the first word of the last group, or `None` if `count` is a multiple of sixteen. For any other
+    /// `count`, torch draws the last sixteen values again at the end, as a group.
     last: Option<u64>,
     /// The number of words of the whole fill.
     pub(super) total: u64,
@@ -124,9 +120,8 @@ impl Groups {
     pub(super) fn new(dtype: DType, count: usize) -> Self {
         let each = words_per_value(dtype);
         let words = each as usize * GROUP;
-        // For f32 and f64, torch first draws words for all values. For f16 and bf16, torch first draws words only for
-        // whole groups. If `count` is not a multiple of `GROUP`, torch then draws words for the last group, for all
-        // types.
+        // torch first draws words for all values (f32 and f64) or only for the complete groups (f16 and bf16). The
+        // words of the last group follow (see `Groups::last`).
         let drawn = if dtype.size() == 2 { count / GROUP * GROUP } else { count };
         let drawn = each * drawn as u64;
         let last = (!count.is_multiple_of(GROUP)).then_some(drawn);
@@ -134,15 +129,15 @@ impl Groups {
         Self { count, words, last, total }
     }
 
-    /// Returns for how many values, from `index` on, torch draws the words in the order of the values. The last sixteen
-    /// values of the fill are not counted if torch draws them again.
+    /// Returns the number of values, from `index` on, whose words are in the order of the values. If torch draws the
+    /// last sixteen values again, these values do not count.
     pub(super) fn left_in_order(&self, index: u64) -> usize {
         let end = if self.last.is_some() { self.count - GROUP } else { self.count };
         (end as u64).saturating_sub(index) as usize
     }
 
-    /// Returns the position of the first word of the group that contains the value at `index`, and the position of the
-    /// value in this group.
+    /// Returns the group of the value at `index`: the position of the group's first word, and the value's position in
+    /// the group.
     pub(super) fn of(&self, index: u64) -> (u64, usize) {
         match self.last {
             Some(last) if self.left_in_order(index) == 0 => {
