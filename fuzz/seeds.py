@@ -2,9 +2,9 @@
 
     python fuzz/seeds.py
 
-The corpus has the specs, recipes, replays, manifests and indexes that occur in tests and docs, and the recipes of the built-in
-models. Their manifests are shortened, and are also written as safetensors headers and as indexes of sharded checkpoints. Existing
-files are kept.
+The corpus has the specs, recipes, replays, manifests and indexes in tests and docs. It also has the recipes and
+shortened manifests of the built-in models. The shortened manifests are also written as safetensors files and as indexes
+of sharded checkpoints. Existing files are kept.
 """
 
 import hashlib
@@ -19,7 +19,7 @@ BYTES = {"F64": 8, "I64": 8, "F32": 4, "I32": 4, "U32": 4, "F16": 2, "BF16": 2, 
 
 
 def add(target: str, seed: str | bytes, most: int = 4096) -> None:
-    """Writes a seed to a file that is named by the seed's SHA-1 digest. Writes nothing if the seed is longer than `most` bytes."""
+    """Writes a seed to a file named by its SHA-1 digest. Ignores a seed that is empty or longer than `most` bytes."""
     data = seed.encode() if isinstance(seed, str) else seed
     if 0 < len(data) <= most:
         folder = CORPUS / target

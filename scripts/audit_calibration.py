@@ -2,13 +2,12 @@
 
     python scripts/audit_calibration.py --fanin target/release/fanin > results
 
-- Freshly initialized weights of models of transformers and timm: every tensor with at least 64 values that is not constant
-  should be classified as fresh. `fanin audit` should report no problem, unless the problem is intended by the model, such as
-  two tensors with the same values.
-- Damaged weights: up to four large weights of each model. Each kind of damage is done to a separate copy of each of these
-  weights. `fanin audit` should notice every damage.
-- Trained weights: a small network is trained on a random task with Adam. The script prints the classification after 0, 100,
-  500 and 1500 steps.
+- Freshly initialized weights of models of transformers and timm. Every random tensor of at least 64 values should be
+  classified as fresh. Reported problems should be properties of the model, such as two tensors with the same values.
+- Damaged weights: up to four large weights of each model. A copy of each weight is made for each kind of damage.
+  `fanin audit` should notice every damage.
+- Trained weights: a small network is trained on a random task with Adam. The script prints the classification after 0,
+  100, 500 and 1500 steps.
 """
 
 import argparse
@@ -33,7 +32,7 @@ def models(seed):
 
 
 def damages(weight):
-    """Returns functions, each of which damages a tensor in a different way. The tensor must have the shape and std of `weight`."""
+    """Returns functions that damage a copy of `weight` in place, each in a different way."""
     std, rows = weight.std(), weight.shape[0]
 
     def nan(w):

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Measures the CPU time that each crate costs in a build of the command `fanin`. docs/dev/dependencies.md shows the result.
+"""Measures the CPU time of each crate in a build of the command `fanin`. docs/dev/dependencies.md shows the result.
 
     python scripts/build_cost.py --target-dir /tmp/empty
 
-Builds `fanin-cli` in the release profile into an empty folder. Cargo runs this file in place of `rustc` (RUSTC_WRAPPER), and the
-file writes down the user and system time of each compilation. Build scripts run without the wrapper:
-the rest of the total time is the time of these scripts and of Cargo.
+Builds `fanin-cli` in the release profile into an empty folder. Cargo calls this script as RUSTC_WRAPPER for each
+compilation. The wrapper runs `rustc` and records its user and system time. The printed total also has the time of Cargo
+and of build scripts.
 """
 
 import argparse
@@ -16,7 +16,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-#: The environment variable with the path of the file to which the wrapper appends. It is set only while a build runs.
+#: The environment variable with the path of the wrapper's output file. It is set only during a build.
 TIMES = "FANIN_BUILD_TIMES"
 
 
@@ -27,7 +27,7 @@ def seconds(whose: int) -> float:
 
 
 def wrap(command: list[str]) -> int:
-    """Runs a compiler. Appends the name of the package, the CPU time of the compiler and the CPU time of this process to a file."""
+    """Runs a compiler. Appends the package's name and two CPU times to a file: the compiler's and this process's."""
     # The compiler must inherit all open files, because it uses those of Cargo's job server.
     done = subprocess.run(command, close_fds=False)
     times = seconds(resource.RUSAGE_CHILDREN), seconds(resource.RUSAGE_SELF)

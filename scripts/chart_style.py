@@ -58,7 +58,7 @@ def save(figure: Any, path: Path, padding: float = 0.12) -> None:
 
 
 def for_both_modes(svg: str) -> str:
-    """Returns `svg` with at most one decimal in the numbers of tags, and with dark colours for browsers that prefer dark mode."""
+    """Returns `svg` with dark colours for browsers in dark mode. Numbers in tags are truncated to one decimal."""
     shorter = lambda tag: re.sub(r"(?<![#\w])(\d+\.\d)\d+", r"\1", tag.group())
     svg = re.sub(r"<[^>]*>", shorter, svg)
     svg = re.sub(r"\n(?=[LQCz\d-])", " ", svg)

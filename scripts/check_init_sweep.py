@@ -1,13 +1,14 @@
-"""Runs `fanin.torch.check_init` on small models of all classes of transformers, or on architectures of timm.
+"""Runs `fanin.torch.check_init` on a small model of each model class of transformers, or on small models of timm.
 
     python scripts/check_init_sweep.py transformers --via eager,meta --output transformers.jsonl
     python scripts/check_init_sweep.py timm --output timm.jsonl
     python scripts/check_init_sweep.py --summary transformers.jsonl
     python scripts/check_init_sweep.py --confirm transformers.jsonl
 
-Models are built from configurations. Fields with known names, such as hidden_size, are set to small values. Nothing is
-downloaded. The check of a class takes at most --seconds of CPU time. The results are appended to the output file, one JSON object a line.
-Classes with a result in the output file are skipped, so the sweep can be interrupted and continued.
+Nothing is downloaded. Models of transformers are built from configurations, in which fields with known names, such as
+hidden_size, are reduced. The check of a model takes at most --seconds of CPU time. Its result is appended to the output
+file as one line of JSON. Models with a result in the output file are skipped. A sweep can therefore be interrupted and
+continued.
 """
 
 from __future__ import annotations
@@ -37,8 +38,8 @@ import fanin.torch
 #: Models with more parameters than this are not built.
 LARGEST = 20_000_000
 
-#: The reduced values of a configuration's fields. Each value has a function that tests a field's name. The first function that
-#: returns true for a name gives the value of the field.
+#: Reduced values of a configuration's fields. A field gets the value of the first function that is true for its name.
+#: Smaller fields keep their value.
 SIZES: list[tuple[Callable[[str], bool], int]] = [
     (lambda name: name in ("num_hidden_layers", "num_layers", "n_layer", "n_layers", "depth", "num_blocks"), 2),
     (lambda name: name.endswith(("_layers", "_depth")) and name.startswith(("num_", "encoder", "decoder", "n_")), 2),
@@ -70,10 +71,10 @@ def limit(seconds: int) -> None:
 
 
 def shrink(config: Any, level: int) -> None:
-    """Reduces fields of a configuration.
+    """Reduces the sizes in a configuration and in its nested configurations.
 
-    At level 1, all fields whose names match `SIZES` or occur in this function are reduced. At level 2, only numbers of layers,
-    lists of layer types, and sizes of vocabularies are reduced.
+    Level 1 reduces all fields of `SIZES`, lists of depths, lists of layer types, and token ids of 300 or more. Level 2
+    reduces only numbers of layers, lists of layer types, and sizes of vocabularies.
     """
     for name, value in list(vars(config).items()):
         if hasattr(value, "to_dict") and hasattr(value, "model_type"):
@@ -123,7 +124,7 @@ def transformers_classes() -> Iterator[tuple[str, type]]:
 
 
 def transformers_build(model: type, largest: int = LARGEST) -> Callable[[], nn.Module]:
-    """Returns a function that builds a small model of a class of transformers.
+    """Returns a function that builds a small instance of `model`, a model class of transformers.
 
     Raises ValueError if no model with at most `largest` parameters can be built.
     """
@@ -220,13 +221,13 @@ def summary(path: Path) -> None:
 
 
 def confirm(path: Path) -> None:
-    """Confirms the unwritten tensors that `check_init` found in models on the meta device, by a method without `check_init`.
+    """Checks again, by another method, the tensors that `check_init` found unwritten only on the meta device.
 
-    For each class, the last parts of the names of its unwritten tensors form a set, such as {"bias", "weight"}. If several classes
-    of a package have the same set, only the first of these classes is examined.
+    All tensors of a model are filled with the number 3. Then `init_weights()` is called. A tensor that still has a 3
+    is unwritten.
 
-    All tensors of a model are filled with one number before `init_weights()` is called. A tensor that is not written still has
-    this number afterwards.
+    The last name parts of a class's unwritten tensors form a set, such as {"bias", "weight"}. Only the first class with
+    a given set is examined in each package.
     """
     rows = [json.loads(line) for line in path.read_text().splitlines()]
     families = set()

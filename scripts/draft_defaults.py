@@ -1,9 +1,9 @@
-"""Compares the defaults in crates/fanin-recipe/families/transformers.toml with the defaults of the configurations of transformers.
+"""Compares the defaults in crates/fanin-recipe/families/transformers.toml with those of transformers.
 
     python scripts/draft_defaults.py
 
-Prints each default that differs. The exit code is 1 if a default differs. Fields that a configuration of transformers does not have
-are not compared.
+Prints each default that differs. The exit code is 1 if a default differs. Fields that a configuration of
+transformers does not have are not compared.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ def main() -> bool:
                     real = value(config, path)
                 except AttributeError:
                     continue
-                # A default of None is reported only for `pad_token_id`, because the draft then leaves out a row of zeros. If
-                # another field has the default None, the draft contains a guess, and marks it with CHECK.
+                # A default of None is not reported: the draft then contains a guess that is marked with CHECK. An
+                # exception is `pad_token_id`: with None, the draft leaves out a row of zeros without a CHECK.
                 if real != default and not (default is None and path != "pad_token_id"):
                     print(f"{model_type}: {path} = {real} in transformers, {default} in the families")
                     differs = True

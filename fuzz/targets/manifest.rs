@@ -1,5 +1,5 @@
-//! Parsing arbitrary text as a manifest returns a manifest or an error. If a manifest is returned, its number of values
-//! and its number of bytes do not overflow.
+//! Parsing arbitrary text as a manifest returns a manifest or an error. `Manifest::values` and `Manifest::bytes` of a
+//! parsed manifest do not overflow.
 
 #![no_main]
 

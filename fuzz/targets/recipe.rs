@@ -1,5 +1,5 @@
-//! Parsing arbitrary text as a recipe returns a recipe or an error. Planning a model by a recipe returns plans or an
-//! error. The text that `flatten` returns is a recipe that gives the same plans.
+//! Parsing arbitrary text as a recipe returns a recipe or an error. `Recipe::plan` returns plans or an error.
+//! `Recipe::flatten` returns the text of a recipe with the same plans.
 
 #![no_main]
 

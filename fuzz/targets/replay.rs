@@ -1,5 +1,5 @@
-//! Parsing arbitrary text as a replay returns a replay or an error. For the name of every tensor that a replay plans,
-//! `Replay::tensor` returns a tensor.
+//! Parsing arbitrary text as a replay returns a replay or an error. `Replay::tensor` finds every tensor of
+//! `Replay::planned`.
 
 #![no_main]
 

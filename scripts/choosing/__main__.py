@@ -1,12 +1,12 @@
-"""Measures which initializations let deep networks learn, and writes docs/choosing.md, its numbers and its pictures.
+"""Measures which initializations let deep networks learn. Writes docs/choosing.md, docs/choosing.json and the pictures.
 
     pip install scikit-learn matplotlib
     python scripts/choosing              # about 5 minutes on two cores
     python scripts/choosing --draw       # only draws the pictures and writes the page again, from docs/choosing.json
 
-Each experiment compares several initializations of one kind of network. Before training, the mean squares of the signal and of its
-gradient are measured at each layer. Then the network is trained on scikit-learn's digits. The learning rate of each initialization
-is chosen with the first seed, and then used with the other seeds.
+Each experiment compares several initializations of one kind of network. The mean squares of the signal and of its
+gradient are measured at each layer before training. Then networks are trained on scikit-learn's digits. The learning
+rate of an initialization is the best one for the first seed. The other seeds use the same rate.
 """
 
 from __future__ import annotations
@@ -30,14 +30,13 @@ from signals import curves, mean_curve
 from training import digits, initialized, picture, train
 
 SEEDS = 3
-#: The number of seeds for the curves of signal and gradient. These curves differ more from seed to seed than the results of
-#: training.
+#: The number of seeds for the curves of signal and gradient. They vary more between seeds than the results of training.
 SIGNAL_SEEDS = 5
 #: The number of steps over which the loss is averaged.
 BIN = 5
 
-#: A job has the key of an experiment, the name of a scheme, a learning rate, and a seed. If the name is empty, the job computes the
-#: curves of signal and gradient of all schemes of the experiment.
+#: The key of an experiment, the name of a scheme, a learning rate, and a seed. The job trains one network. If the
+#: scheme's name is "", the job measures the curves of all schemes of the experiment instead.
 Job = tuple[str, str, float, int]
 
 

@@ -50,7 +50,7 @@ class Experiment:
     clip: float | None = None
     #: Whether the network learns a picture instead of labels.
     fits_picture: bool = False
-    #: Arguments that build a deeper network than the trained one. Signal and gradient are then measured in the deeper network.
+    #: Extra arguments of `build` for the network in which signal and gradient are measured, such as {"depth": 50}.
     deep: Mapping[str, int] = dataclasses.field(default_factory=dict)
     unit: str = "layer"
 

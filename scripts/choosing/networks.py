@@ -1,8 +1,7 @@
 """Defines the networks that `scripts/choosing` initializes, measures and trains.
 
-By default, a network has about 50 layers between input and output. Recurrent networks have 64 time steps instead. The networks
-classify the 8 x 8 images of scikit-learn's digits. SIREN is different: it maps the coordinates of a pixel to the brightness of this
-pixel.
+The networks classify the 8 x 8 images of scikit-learn's digits. SIREN maps the coordinates of a pixel to its brightness
+instead. By default, a network has about 50 layers. Recurrent networks have 64 time steps instead.
 """
 
 from __future__ import annotations
@@ -106,8 +105,8 @@ class Attention(nn.Module):
 class Sublayer(nn.Module):
     """A residual branch f (attention or an MLP) with its LayerNorm.
 
-    `norm` is the position of the LayerNorm: "pre" is x + f(norm(x)), "post" is norm(x + f(x)), and "deep" is norm(alpha x + f(x)) as
-    in DeepNorm (Wang et al. 2022). In an encoder of N blocks, `alpha` is (2 N)^(1/4).
+    `norm` selects the output: x + f(norm(x)) for "pre", norm(x + f(x)) for "post", and norm(alpha x + f(x)) for "deep".
+    "deep" is DeepNorm (Wang et al. 2022). Its `alpha` is (2 N)^(1/4) in an encoder of N blocks.
     """
 
     def __init__(self, branch: nn.Module, width: int, norm: str, alpha: float):

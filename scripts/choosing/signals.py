@@ -11,16 +11,16 @@ from torch import Tensor, nn
 from experiments import Experiment
 from fanin.torch._measure import Call, moments, observed
 
-#: The bounds to which the ratio of two mean squares is clamped. The bounds are inside the range of f32, which ends at about 3e38.
+#: Ratios of two mean squares are clamped to these bounds. They are inside the range of f32.
 LEAST, GREATEST = 1e-30, 1e30
 
 
 def curves(experiment: Experiment, model: nn.Module, inputs: Tensor, seed: int) -> tuple[list[float], list[float]]:
-    """Returns the mean squares of the outputs of the layers `experiment.points`, and of the gradients with respect to these outputs.
+    """Returns the signal and the gradient at each layer of `experiment.points`.
 
-    The network's output is multiplied by random numbers and summed. The gradient is the gradient of this sum. The mean squares of
-    the outputs are divided by the one at the first layer of `experiment.points`, and those of the gradients by the one at the last
-    layer.
+    The signal is the mean square of a layer's output, divided by its value at the first layer. The gradient is the mean
+    square of the gradient with respect to this output, divided by its value at the last layer. The backward pass starts
+    with random gradients at the output of the network.
     """
     wanted = set(experiment.points)
     q: dict[str, float] = {}

@@ -19,7 +19,10 @@ BATCH = 64
 
 @cache
 def digits() -> tuple[Tensor, Tensor]:
-    """Returns the 1797 images of 8 x 8 pixels, shifted and scaled to mean 0 and variance 1, and their labels, in a fixed order."""
+    """Returns the 1797 images of 8 x 8 pixels and their labels, shuffled with a fixed seed.
+
+    The pixels have mean 0 and variance 1.
+    """
     from sklearn.datasets import load_digits
 
     images, labels = load_digits(return_X_y=True)
@@ -30,9 +33,10 @@ def digits() -> tuple[Tensor, Tensor]:
 
 @cache
 def picture() -> tuple[Tensor, Tensor, Tensor]:
-    """Returns the coordinates and the brightness of 48 x 48 pixels, and whether each pixel is in the training set (half are).
+    """Returns the coordinates and the brightness of 48 x 48 pixels, and a mask of the pixels in the training set.
 
-    The picture shows nine digits. They are enlarged to twice their size, so that the picture is smooth.
+    The picture shows nine digits. They are enlarged to twice their size, so that the picture is smooth. About half of
+    the pixels are in the training set.
     """
     images = digits()[0][:9].reshape(3, 3, 8, 8).transpose(1, 2).reshape(1, 1, 24, 24)
     large = nn.functional.interpolate(images, scale_factor=2, mode="bicubic", align_corners=False).reshape(-1, 1)
@@ -51,7 +55,11 @@ def initialized(experiment: Experiment, scheme: Scheme, seed: int, *, is_deep: b
 
 
 def train(experiment: Experiment, scheme: Scheme, rate: float, seed: int) -> dict[str, Any]:
-    """Trains one network. Returns its loss at each step, and its score on held-out data: accuracy, or 1 - error / variance."""
+    """Trains one network. Returns its loss at each step, and its score on held-out data.
+
+    The score is the accuracy for digits, and max(0, 1 - error / variance) for the picture. Training ends after a loss
+    that is not finite.
+    """
     model = initialized(experiment, scheme, seed).train()
     make = {"sgd": lambda one: torch.optim.SGD(one, rate, momentum=0.9), "adam": lambda one: torch.optim.Adam(one, rate)}
     optimizer = make[experiment.optimizer](model.parameters())

@@ -22,8 +22,8 @@ class DeferredFill:
     """
     def __new__(cls, /, request: FillRequest, address: SupportsIndex, dtype: str, count: SupportsIndex, state: SupportsIndex) -> DeferredFill:
         """
-        Describes a fill of `count` values at `address`. `state` is the address of the stored generator state from
-        before the fill.
+        Describes a fill of `count` values. `address` is the address of the first value. `state` is the address of the
+        generator state before the fill.
         """
     @property
     def count(self, /) -> int:
@@ -92,14 +92,17 @@ class Initializer:
     @property
     def torch_axes(self, /) -> str | None:
         """
-        The part of the spec that requires the axes [out, in, kernel...] of torch and has no argument for another axis
-        layout. Examples are "sparse", and "fan_in" in arithmetic. None if there is no such part.
+        The name of a scheme or fan in the spec that requires torch's axis layout, [out, in, kernel...]. None if there
+        is no such name.
+
+        An example is "sparse", which has no argument for another axis layout. Another example is the fan "fan_in" in
+        arithmetic: `normal(std=1/fan_in)` requires torch's axis layout, `normal(std=1/fan_in(in_out))` does not.
         """
 
 @final
 class Plan:
     """
-    The distribution for a tensor of a given shape and dtype, with all its parameters (such as the std) computed.
+    The distribution for a tensor of a given shape and dtype. All its parameters, such as the std, are computed.
     `Initializer.resolve` returns a plan.
     """
     def __reduce__(self, /) -> tuple[Any, tuple]: ...
@@ -139,8 +142,8 @@ class Plan:
 @final
 class Planned:
     """
-    A tensor, and the initializer or other action that a recipe assigns to the tensor. `Recipe.plan` returns a list of
-    `Planned`, one for each tensor.
+    A tensor with the initializer or other action that a recipe assigns to it. `Recipe.plan` returns one `Planned` for
+    each tensor.
     """
     def __new__(cls, /, name: str, dtype: str, shape: SupportsGetItem[int, SupportsIndex], pattern: str, spec: Initializer | None, scheme: str, source: str, integer: SupportsIndex | None, mean: SupportsFloat | SupportsIndex, std: SupportsFloat | SupportsIndex) -> Planned:
         """
@@ -204,9 +207,9 @@ class Planned:
 @final
 class Prepared:
     """
-    The values of a global tensor, from which arrays can be filled region by region. The constructor computes what all
-    regions share, such as the factorization of an orthogonal matrix. The constructor issues no warnings. To get the
-    warnings for a spec and a shape, call `Initializer.resolve`.
+    A global tensor whose regions can be generated one by one. The constructor computes what all regions share, such as
+    the factorization of an orthogonal matrix. The constructor issues no warnings. `Initializer.resolve` issues the
+    warnings for a spec and a shape.
 
     >>> import numpy as np
     >>> import fanin
@@ -222,20 +225,20 @@ class Prepared:
     def __new__(cls, /, spec: "str | Initializer", shape: SupportsGetItem[int, SupportsIndex], dtype: str, seed: SupportsIndex, name: str) -> Prepared: ...
     def fill_flat(self, /, array: Any, first: SupportsIndex, dtype: str | None = None) -> None:
         """
-        Fills a contiguous vector (any object with `__dlpack__`) with the tensor's values at the row-major indices
-        `first`, `first + 1`, ...
+        Fills a contiguous vector with consecutive values of the tensor. `array` is any object with `__dlpack__`.
+        `first` is the row-major index of the first value.
         """
     def fill_region(self, /, array: Any, start: SupportsGetItem[int, SupportsIndex], dtype: str | None = None) -> None:
         """
-        Fills an array (any object with `__dlpack__`) with the values of the region that begins at the index `start` and
-        has the shape of the array.
+        Fills an array with a region of the tensor. `array` is any object with `__dlpack__`. The region begins at the
+        index `start`, and has the shape of the array.
         """
 
 @final
 class Recipe:
     """
-    A list of rules that assign initializers to tensors by name. Each rule has a pattern for names, and a spec for the
-    tensors whose names match. The first rule whose pattern matches the name of a tensor applies to the tensor.
+    A list of rules that assign initializers to tensors by name. Each rule has a pattern for names, and a spec. The
+    first rule whose pattern matches a tensor's name applies to the tensor.
 
     >>> import fanin
     >>> recipe = fanin.Recipe('''
@@ -248,7 +251,8 @@ class Recipe:
     >>> fanin.Recipe.read("gpt2").model
     'gpt2'
 
-    Pickling stores the text and the name of the recipe. If the recipe extends a file, unpickling reads that file again.
+    Pickling stores the text and the name of the recipe. For the recipe of a built-in model, only the model's name is
+    stored. If the recipe extends a file, unpickling reads that file again.
     """
     def __new__(cls, /, text: str, name: str = "recipe") -> Recipe:
         """
@@ -259,10 +263,13 @@ class Recipe:
     @staticmethod
     def draft(name: str | PathLike[str]) -> str:
         """
-        Returns the text of a new recipe. `name` is the path of a safetensors file, a folder, an index or a manifest, or
-        the name of a built-in model. If the config.json beside the file names a model that fanin knows, the rules
-        initialize the tensors as the model's code does. Otherwise the rules are guessed from the names and shapes of
-        tensors. `fanin recipe` prints the same text. Check and edit the recipe before you use it.
+        Returns the draft of a recipe for a model, as text. `name` is the name of a built-in model, or the path of a
+        safetensors file, a folder, an index or a manifest. `fanin recipe` prints the same text. Check and edit the
+        draft before you use it.
+
+        The model's configuration is read from the metadata of the manifest, or else from config.json in the model's
+        folder. If fanin knows the configured model, the rules initialize the tensors as the model's code does.
+        Otherwise the rules are guessed from the names and shapes of tensors.
 
         >>> import fanin
         >>> '"*.bias" = "zeros"' in fanin.Recipe.draft("gpt2")
@@ -279,17 +286,17 @@ class Recipe:
     @property
     def model(self, /) -> str | None:
         """
-        The name of the built-in model whose recipe this is. None if the recipe is not the recipe of a built-in model.
+        The name of the built-in model to which the recipe belongs. None for any other recipe.
         """
     def plan(self, /, tensors: SupportsGetItem[int, tuple[str, str, SupportsGetItem[int, SupportsIndex]]], settings: Mapping[str, SupportsFloat | SupportsIndex] | None = None) -> list[Planned]:
         """
-        Returns the initializer, or another action, that the recipe assigns to each tensor.
+        Returns one `Planned` for each tensor: the initializer or other action that the recipe assigns.
 
-        Each of `tensors` is (name, dtype, shape). `settings` are values of the recipe's variables. The recipe's [dtype]
-        rules are ignored, because they apply only to files. If safetensors does not have the dtype of a tensor, the
-        recipe must copy or skip the tensor.
+        `tensors` is a list of (name, dtype, shape). `settings` are values of the recipe's variables. The rules of
+        `[dtype]` are ignored, because they apply only to files. If a dtype is not in safetensors, the recipe must copy
+        or skip the tensor.
 
-        Raises ValueError if no rule matches a tensor, or if a rule matches no tensor.
+        Raises ValueError if no rule matches a tensor, or if a rule applies to no tensor.
         """
     @staticmethod
     def read(name: str | PathLike[str]) -> Recipe:
@@ -316,8 +323,9 @@ def canonical_name(name: str) -> str:
 
 def cover_names(names: SupportsGetItem[int, str], kinds: SupportsGetItem[int, SupportsIndex]) -> list[tuple[str, list[int]]]:
     """
-    Returns patterns for the rules of a recipe. `names` are the names of tensors. Tensors with equal numbers in `kinds`
-    have the same initializer. Each pattern is returned with the indices of the names to which its rule applies.
+    Returns patterns for the rules of a recipe. `names` are the names of tensors. If `kinds[i]` equals `kinds[j]`, the
+    tensors `i` and `j` have the same initializer. Each pattern is returned with the indices of the names to which its
+    rule applies.
     """
 
 def diff_tensors(a: "Any", b: "Any") -> "dict[str, Any]":
@@ -327,14 +335,14 @@ def diff_tensors(a: "Any", b: "Any") -> "dict[str, Any]":
 
 def explain(spec: str, shape: SupportsGetItem[int, SupportsIndex], dtype: str, layout: str | None, groups: SupportsIndex, nonlinearity: str | None, layers: SupportsGetItem[int, SupportsIndex]) -> "dict[str, Any]":
     """
-    Returns the fans, formula and distribution of a spec for a shape, as a dict. `fanin explain --json` prints the same
-    content.
+    Returns the fans, formula and distribution of a weight as a dict, given its `spec` and `shape`. The dict has the
+    content that `fanin explain --json` prints.
     """
 
 def fill_array(array: Any, spec: "str | Initializer", seed: SupportsIndex, name: str, dtype: str | None = None, global_shape: SupportsGetItem[int, SupportsIndex] | None = None, start: SupportsGetItem[int, SupportsIndex] | None = None) -> None:
     """
-    Fills an array (any object with `__dlpack__`) with values of the native stream. Implements `fanin.fill`. If the
-    array is a torch tensor, its version counter is incremented.
+    Fills an array with values of the native stream. Implements `fanin.fill`. `array` is any object with `__dlpack__`.
+    If `array` is a torch tensor, its version counter is incremented.
     """
 
 def inspect_tensors(source: "Any", name: str, recipe: "str | PathLike[str] | Recipe | None", settings: Mapping[str, SupportsFloat | SupportsIndex] | None, spectra: bool) -> "list[Any]":
@@ -368,10 +376,10 @@ def models() -> list[str]:
 
 def replay_differences(text: str, tensors: SupportsGetItem[int, tuple[str, SupportsIndex, SupportsIndex]]) -> list[str]:
     """
-    Returns the names of the tensors whose values differ from the values of a replay. `text` is the content of the
-    replay file. Each tensor is given as (name, address, number of bytes), and its memory is in row-major order.
+    Returns the names of the tensors whose values differ from a replay. `text` is the content of the replay file. Each
+    of `tensors` is (name, address, number of bytes). The values at the address are in row-major order.
 
-    Raises ValueError if the replay is invalid, or if one of the names is not in the replay.
+    Raises ValueError if the replay is invalid, or if a name is not in the replay.
     """
 
 def schemes() -> list[tuple[str, list[tuple[str, str | None]], str, str]]:
@@ -381,8 +389,8 @@ def schemes() -> list[tuple[str, list[tuple[str, str | None]], str, str]]:
 
 def torch_advance(generator: Any, words: SupportsIndex) -> Any | None:
     """
-    Advances `generator` by `words` 32-bit words, and returns its state from before the call, as a tensor. If the state
-    of the generator is not valid, returns None and does not change the generator.
+    Advances `generator` by `words` 32-bit words. Returns the generator's state before the call, as a tensor. If this
+    state is not valid, returns None and does not change the generator.
     """
 
 def torch_fill(request: FillRequest, address: SupportsIndex, dtype: str, shape: SupportsGetItem[int, SupportsIndex], strides: SupportsGetItem[int, SupportsIndex] | None, generator: Any) -> bool:
@@ -401,8 +409,8 @@ def torch_fill(request: FillRequest, address: SupportsIndex, dtype: str, shape: 
 
 def torch_flush(fills: SupportsGetItem[int, DeferredFill]) -> None:
     """
-    Performs deferred fills, on as many threads as torch uses. Does not change torch's generator: each fill advanced the
-    generator when the fill was deferred.
+    Performs deferred fills on as many threads as torch uses. Does not change torch's generator, which was advanced when
+    each fill was deferred.
 
     # Errors
     - RuntimeError if a fill fails. A fill for which `torch_words` returned a number does not fail.
@@ -413,16 +421,18 @@ def torch_words(request: FillRequest, dtype: str, count: SupportsIndex) -> int |
     """
     Returns the number of 32-bit words that a fill of `count` contiguous values takes from torch's generator.
 
-    Returns None if the number is not known before the fill. With rejection sampling, the number depends on the values
-    drawn. If `count` is less than 16, normal values are drawn in pairs, and the number depends on whether torch's
-    generator has stored the second value of an earlier pair. Also returns None for a request for which torch raises an
-    error.
+    Returns None in three cases:
+
+    - The fill uses rejection sampling. The number then depends on the values drawn.
+    - The fill draws fewer than 16 normal values. These are drawn in pairs, and the number depends on whether torch's
+      generator has stored the second value of an earlier pair.
+    - torch raises an error for the request.
     """
 
 def use_openmp(parallel: SupportsIndex, max_threads: SupportsIndex) -> None:
     """
-    Stores the addresses of the functions `GOMP_parallel` and `omp_get_max_threads` of torch's OpenMP library. Does
-    nothing if an address is 0, or if addresses were stored before.
+    Stores the addresses of two functions of torch's OpenMP library: `GOMP_parallel` and `omp_get_max_threads`. Does
+    nothing if an address is 0, or if addresses are already stored.
     """
 
 def verify_tensors(source: "Any", name: str, recipe: "str | PathLike[str] | Recipe", like: str | PathLike[str] | None, settings: Mapping[str, SupportsFloat | SupportsIndex] | None, seed: SupportsIndex | None, stream: str, alpha: SupportsFloat | SupportsIndex, tied: bool, copy_from: str | PathLike[str] | None, partial: bool) -> "dict[str, Any]":
@@ -443,8 +453,8 @@ def write_checkpoint(recipe: "str | PathLike[str] | Recipe", output: str | PathL
     output
         A file or a folder.
     like
-        The names, shapes and dtypes of the tensors: a checkpoint, a manifest, or the name of a built-in model. Required
-        if the recipe does not belong to a built-in model.
+        A checkpoint, a manifest, or the name of a built-in model. It gives the names, shapes and dtypes of the tensors.
+        Required if the recipe does not belong to a built-in model.
     copy_from
         The checkpoint whose values the recipe's "copy" rules write. The default is `like`.
     settings
@@ -454,18 +464,18 @@ def write_checkpoint(recipe: "str | PathLike[str] | Recipe", output: str | PathL
     stream
         "native": values that depend only on seed, tensor name and index. "torch": the values of torch's CPU generator.
     dtype
-        The dtype of the tensors that no [dtype] rule of the recipe matches. The default is the dtype in `like` or the
-        built-in model. Integer tensors keep their dtypes.
+        The dtype of the tensors that no [dtype] rule of the recipe matches. The default is the dtype in `like` or in
+        the built-in model. Integer tensors keep their dtypes.
     force
         If True, an existing output is replaced.
     max_shard_size
         The largest size of a file: a number of bytes, or a text such as "5GB". The output is then a folder of several
         files.
     part
-        The part of the checkpoint that this process writes, if n processes write the checkpoint together. The processes
-        do not communicate. `(k, n)`: the part of process k, where k is from 1 to n. The part of a single file is a
-        range of its bytes. The part of a folder is every n-th file. "auto": k and n are read from the environment
-        variables that the launcher sets.
+        The part of the checkpoint that this process writes, if n processes write the checkpoint together. `(k, n)` is
+        part k, where k is from 1 to n. "auto" reads k and n from the environment variables that the launcher sets. If
+        the output is a single file, each part is a range of its bytes. If the output is a folder, each part is every
+        n-th file. The processes do not communicate.
     layout
         "hf" for the file layout of Hugging Face, "dcp" for the file layout of torch.distributed.checkpoint.
     resume
