@@ -10,13 +10,13 @@ import numpy as np
 #: A list in a summary has at most this many values. From a longer list, a random sample is taken.
 KEPT = 20_000
 
-#: In a random tensor, up to this many elements may by chance have values that do not change with the seed.
+#: In a random tensor, up to this many elements may, by chance, have the same value under all seeds.
 CHANCE = 3
 
 #: A summary of a tensor uses at most about this many elements.
 LARGEST = 200_000
 
-#: The rows are divided into this number of groups, and so are the columns. The standard deviations of the groups are compared.
+#: The rows and the columns of a tensor form at most this many groups each. The std of each group is compared.
 GROUPS = 8
 
 #: The singular values of a matrix are compared only if its shorter side is at most this long.
@@ -24,10 +24,9 @@ LARGEST_SPECTRUM = 600
 
 
 def evidence(samples: list[np.ndarray]) -> dict[str, Any]:
-    """Returns a summary of a tensor, in which elements that are the same under all seeds count as fixed.
+    """Returns a summary of a tensor. Elements that are the same under all seeds count as fixed.
 
-    `samples` has the values of the tensor under each seed. If the tensor has more than `LARGEST` elements, some rows and columns
-    are left out.
+    `samples` has the values of the tensor under each seed. `thinned` removes rows and columns of a large tensor.
     """
     samples = [thinned(np.asarray(one)).astype(np.float64) for one in samples]
     stack = np.stack([one.reshape(-1) for one in samples])
@@ -56,9 +55,9 @@ def evidence(samples: list[np.ndarray]) -> dict[str, Any]:
 
 
 def thinned(array: np.ndarray) -> np.ndarray:
-    """Returns a part of `array` with about `LARGEST` elements or fewer.
+    """Returns `array`, reduced to evenly spaced rows if it has more than `LARGEST` elements.
 
-    Evenly spaced rows are kept. If the kept rows have more than `LARGEST` elements, only evenly spaced columns of them are kept.
+    If these rows still have more than `LARGEST` elements, they are reduced to evenly spaced columns.
     """
     for axis in range(min(array.ndim, 2)):
         step = min(-(-array.size // LARGEST), array.shape[axis])
@@ -79,9 +78,9 @@ def _spread(part: np.ndarray) -> tuple[float, int]:
 
 
 def difference(real: dict[str, Any], draft: dict[str, Any]) -> str | None:
-    """Returns a text that says how a draft's values differ from the values of the model's code, or None if no difference is found.
+    """Compares two summaries from `evidence`. Returns a text that says how the tensors differ, or None.
 
-    `real` is the summary of the code's values, and `draft` is the summary of the draft's values. `evidence` returned both summaries.
+    `real` summarizes the values that the model's code produces, and `draft` the values that the draft produces.
     """
     if real["count"] != draft["count"]:
         return f"{real['count']} values, not {draft['count']}"
@@ -105,9 +104,8 @@ def difference(real: dict[str, Any], draft: dict[str, Any]) -> str | None:
 def _without_outlier(one: dict[str, Any]) -> tuple[float, bool]:
     """Returns the standard deviation without outliers, and whether there are outliers.
 
-    The smallest or the largest value is an outlier if it is more than 20 standard deviations from the mean. torch's
-    trunc_normal_ draws a bound of its interval about once in 10 million values. The bound can be 100 standard deviations from
-    the mean.
+    The smallest or the largest value is an outlier if it is more than 20 standard deviations from the mean. For
+    example, timm's trunc_normal_(std=0.02) draws the bound -2 about once in 10 million values.
     """
     variance, count = one["std"] ** 2, one["values"]
     far = [extreme - one["mean"] for extreme in one["extremes"] if abs(extreme - one["mean"]) > 20 * one["std"]]
@@ -117,11 +115,9 @@ def _without_outlier(one: dict[str, Any]) -> tuple[float, bool]:
 
 
 def _drawn(real: dict[str, Any], draft: dict[str, Any]) -> str | None:
-    """Compares two summaries of a tensor, without the elements that are the same under all seeds.
+    """Compares the random elements of two summaries of a tensor. Returns a text that says what differs, or None.
 
     These are compared: std, mean, distribution function, the std of groups of rows and columns, orthogonality.
-
-    Returns a text that says what differs, or None.
     """
     (std, has_outlier), (drawn_std, _) = _without_outlier(real), _without_outlier(draft)
     if has_outlier:

@@ -82,7 +82,7 @@ def timm_model(name: str) -> Callable[[], nn.Module]:
 
 
 def held_out_transformers() -> Iterator[str]:
-    """Yields one class of each package of transformers that has no class in `TRANSFORMERS`, in random order with a fixed seed."""
+    """Yields one class of each package that is not in `TRANSFORMERS`, in random order with a fixed seed."""
     used = {name.split(".")[0] for name in TRANSFORMERS}
     by_package: dict[str, list[str]] = {}
     for name, _ in transformers_classes():
@@ -97,10 +97,11 @@ def held_out_transformers() -> Iterator[str]:
 
 
 def second_held_out_transformers() -> Iterator[str]:
-    """Yields classes of transformers that are neither in `TRANSFORMERS` nor in `held_out_transformers`, in a random order.
+    """Yields further classes of transformers, in random order with a fixed seed.
 
-    The seed is fixed. Every second class is from a package that has a class in `TRANSFORMERS`. fanin has rules for these packages.
-    If fanin has no rules for a package, a draft for the package marks every guess with CHECK, and so cannot be wrong without CHECK.
+    Classes in `TRANSFORMERS` and in `held_out_transformers` are skipped. Every second class is from a package in
+    `TRANSFORMERS`. Drafts have rules for these packages. For a package without rules, a draft marks every guess with
+    CHECK. Such a draft cannot be wrong without CHECK.
     """
     first = {*TRANSFORMERS, *held_out_transformers()}
     packages = {name.split(".")[0] for name in TRANSFORMERS}

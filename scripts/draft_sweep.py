@@ -5,13 +5,13 @@
     python scripts/draft_sweep.py summary FOLDER
     python scripts/draft_sweep.py show FOLDER --only t5
 
-`build` builds each model from its configuration with two seeds, and keeps a summary of each tensor (see `draft_evidence.py`). It
-also writes the config.json of the model, and a model.safetensors that has a header and no values. Models that are in the folder
-already are skipped, so `build` can be interrupted and continued.
+`build` builds each model from its configuration with two seeds. It writes a summary of each tensor (see
+`draft_evidence.py`), the model's config.json, and a model.safetensors with a header and no values. Models that are
+already in the folder are skipped, so `build` can be interrupted and continued.
 
-`compare` drafts a recipe from the two files, and another one without config.json. It fills each tensor with each of the two
-recipes, and compares the values with the summary that `build` kept. The tensors are counted in four classes: right or wrong, and
-with or without the word CHECK in the draft.
+`compare` drafts two recipes for each model: one from model.safetensors and config.json, and one from model.safetensors
+alone. It fills each tensor by both recipes, and compares the values with the summary. The draft of a tensor is right or
+wrong, and is marked with CHECK or not. `compare` counts the tensors of these four classes.
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ def write_config(model: Any, library: str, path: Path) -> None:
 
 
 def write_header(tensors: dict[str, Any], path: Path) -> None:
-    """Writes a safetensors file with a header. The values are not written: they are a hole in the file, and need no disk space."""
+    """Writes a safetensors file with a header and no values. The file is sparse: the values need no disk space."""
     end, entries = 0, {}
     for name, (dtype, shape, size) in tensors.items():
         entries[name] = {"dtype": dtype, "shape": shape, "data_offsets": [end, end + size]}
@@ -188,7 +188,7 @@ def compare(folder: Path, with_config: bool) -> dict[str, Any]:
 
 
 def tensor_difference(one: Any, real: dict[str, Any]) -> str | None:
-    """Returns a text that says how the values that the draft gives to a tensor differ from the real values, or None if they agree.
+    """Compares the draft's values of a tensor with the real values. Returns a text that says how they differ, or None.
 
     `one` is the draft's plan of the tensor. `real` is the summary of the real values.
     """

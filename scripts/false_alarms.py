@@ -1,4 +1,6 @@
-"""Measures how often `fanin verify` rejects correct checkpoints, for many seeds, several distributions and types, and both streams.
+"""Measures how often `fanin verify` rejects correct checkpoints.
+
+The checkpoints are written with many seeds, several distributions and dtypes, and both streams.
 
     python scripts/false_alarms.py --fanin target/release/fanin --seeds 200
 """

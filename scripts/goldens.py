@@ -4,8 +4,9 @@
     python scripts/goldens.py --check    compares new values with the files; the exit code is 1 if a value differs
 
 The script needs safetensors and torch. The files were written with torch 2.15. The specs and most cases come from
-tests/torch/compare_fill.py. Values that torch computes with LAPACK or MKL depend on the CPU. The files with such values have
-the values themselves instead of hashes, and are compared within a tolerance.
+tests/torch/compare_fill.py. Values that torch computes with LAPACK or MKL depend on the CPU. orthogonal.tsv and
+inverse_cdf.tsv have such values. These two files have no hashes of the values. They have all values, which are compared
+within a tolerance.
 """
 
 import argparse
@@ -85,8 +86,9 @@ def filled(spec, shape, dtype, layout):
     return short_hash(raw(tensor)), values(tensor.flatten()[:4]), short_hash(state_bytes())
 
 
-# The shapes that are filled in each memory order. Some have fewer than 16 values, for which torch uses another algorithm.
-# torch treats (2, 1, 5, 5) in channels_last and (1, 40) transposed as contiguous, but not (1, 5, 6, 1) in channels_last.
+# The shapes that are filled in each memory order. torch's normal_ uses another algorithm for fewer than 16 values, and
+# for tensors that are not contiguous. (2, 1, 5, 5) in channels_last and (1, 40) transposed are contiguous. (1, 5, 6, 1)
+# in channels_last is not.
 STRIDED = {
     "t": [(3, 5), (17, 33), (1, 40)],
     "cl": [(2, 3, 2, 1), (5, 6, 7, 3), (2, 1, 5, 5), (1, 5, 6, 1)],
@@ -238,7 +240,7 @@ def rows(text):
 
 
 def same(name, old, new):
-    """Returns whether two rows of a golden file are equal. Values of torch that depend on the CPU may differ by a tolerance."""
+    """Returns whether two rows of the file `name` agree. Values that depend on the CPU may differ by a tolerance."""
     if name == "state.tsv" and old[0] == new[0] == "state":
         return unpack(old[1]) == unpack(new[1])  # the compressed bytes may differ, because they depend on the version of zlib
     if old == new or name not in ("orthogonal.tsv", "inverse_cdf.tsv"):

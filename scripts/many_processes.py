@@ -5,8 +5,8 @@ Run this script by hand on an idle machine:
     target/python/bin/python scripts/many_processes.py [--values 300000000] [--rounds 3]
 
 Each rank has one thread, because launchers start ranks with one thread. In each round, one rank and then two ranks are
-measured. The medians of the rounds are compared. The memory beyond the shard is the growth of the peak resident size
-during the fill. The shard is allocated and written to before the fill.
+measured. The median times of the rounds are compared. The memory beyond the shard is the largest growth of the peak
+resident size during a fill. The shard is allocated and written to before the fill.
 """
 
 import argparse

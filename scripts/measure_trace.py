@@ -3,10 +3,14 @@
     python scripts/measure_trace.py [MODEL ...]
     python scripts/measure_trace.py --cost [MODEL ...]
 
-Without --cost, the script prints the table of docs/trace.md: the time that the trace takes, the size of the replay file, and whether
-the replay reproduces the tensors exactly. With --cost, it prints the table of docs/dev/check-init.md: the times of a trace and of a
-check, divided by the time of one build. Each time is the smallest CPU time of at least three runs. The functions that are compared
-run alternately, so the load of the machine affects all of them.
+Without --cost, the script prints the table of docs/trace.md: the time of a traced build and the size of the replay
+file. It also prints how many tensors the replay does not reproduce exactly.
+
+With --cost, the script prints the table of docs/dev/check-init.md. The times of `trace_init`, `check_init` and a
+dispatch mode that does nothing are divided by the time of one build.
+
+Each time is the smallest CPU time of at least three runs. The compared functions run alternately, so the load of the
+machine affects all of them.
 """
 
 from __future__ import annotations
@@ -76,9 +80,9 @@ def build(make) -> nn.Module:
 
 
 def best(functions, seconds: float = 0.0) -> list[float]:
-    """Returns the smallest CPU time of a call of each function.
+    """Returns the smallest CPU time of each function, in seconds.
 
-    Each function is called at least three times, and until all calls together have taken `seconds` seconds of CPU time.
+    Each function is called at least three times. The calls are repeated until they take `seconds` of CPU time in total.
     """
     times: list[list[float]] = [[] for _ in functions]
     begin = time.process_time()

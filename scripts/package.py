@@ -2,9 +2,9 @@
 
     python scripts/package.py --out target/package [--skip-crates | --skip-wheel] [--native]
 
-The steps are those of a release: the source distribution is built from the files in git, and the wheel from the source
-distribution. On Linux, zig links the wheel against an old glibc. The wheel is then installed and used with one interpreter of
-each version of Python from 3.10 on that is found on the machine. Nothing is published.
+The steps are those of a release. The source distribution is built from the files in git. The wheel is built from the
+source distribution. On Linux, zig links the wheel against an old glibc, unless --native is given. The wheel is then
+installed and used with each version of Python on the machine, from 3.10 to 3.15. Nothing is published.
 """
 
 import argparse
@@ -49,7 +49,7 @@ print("Python", sys.version.split()[0], "NumPy", np.__version__, "fanin", fanin.
 def run(*command: object, cwd: Path = ROOT, quiet: bool = False) -> str:
     """Runs a command, and returns what it prints. Ends the program if the command fails."""
     print("+", *command, file=sys.stderr, flush=True)
-    # The running Python comes first in PATH, because maturin looks for zig in the packages of the first Python in PATH.
+    # The running Python must be the first Python in PATH: maturin looks for zig in the packages of that Python.
     environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
     done = subprocess.run([str(word) for word in command], cwd=cwd, env=environment, stdout=subprocess.PIPE, text=True)
     if done.returncode or not quiet:

@@ -3,13 +3,16 @@
     python scripts/probe_models.py timm --log timm.txt
     python scripts/probe_models.py transformers --log transformers.txt
 
-The authors of these models trained them successfully. A problem that `probe` reports is therefore a false alarm, unless the
-library initializes the model otherwise than its authors did. docs/probe.md has the counts, and explains each alarm.
+The authors of these models trained them successfully. So a problem that `probe` reports is a false alarm, unless the
+library and the authors initialize the model differently. docs/probe.md has the counts, and explains each alarm.
 
-timm: one model of each architecture with at most 30 million parameters is probed, on images of 64 x 64 if the model allows this.
-transformers: one model of each configuration for text or images is probed. If the configuration allows this, the model is reduced
-to 4 layers and, for text, to a width of 256 and a vocabulary of 2000 tokens. Models that need other inputs, or that are too large,
-count as skipped.
+timm: one model of each architecture (Python module) is probed. It has at most 30 million parameters. If the model
+allows this, the images are 64 x 64.
+
+transformers: one model of each configuration for text or images is probed. The model is reduced to 4 layers if its
+configuration allows this. If possible, a text model is also reduced to a width of 256 and a vocabulary of 2000 tokens.
+
+A model counts as skipped if it needs other inputs, is too large, or takes more than 300 seconds of CPU time.
 
 Models that are in the log are not probed again, so the script can be interrupted and continued.
 """
@@ -27,10 +30,11 @@ import torch
 import fanin.torch
 from fanin.torch._probe.paths import Paths
 
-#: A model of timm is probed only if it has at most `LARGEST` parameters. A model may take `SECONDS` seconds of CPU time.
+#: A model of timm is skipped if it has more than `LARGEST` parameters. A model that takes more than
+#: `SECONDS` seconds of CPU time is also skipped.
 LARGEST, SECONDS = 30e6, 300
-#: The configuration fields that are set to smaller values: numbers of layers, widths, heads, hidden sizes of MLPs, experts, and
-#: other fields with their new values. `IMAGES` lists the configurations whose models take images.
+#: `_shrunk` reduces these configuration fields. `HIDDEN` lists hidden sizes of MLPs. `OTHERS` maps fields to their new
+#: values. `IMAGES` lists the configurations whose models take images.
 DEPTHS = (
     "num_hidden_layers", "n_layer", "n_layers", "num_layers", "encoder_layers", "decoder_layers", "num_decoder_layers",
     "num_encoder_layers",
@@ -124,10 +128,10 @@ def _transformers_model(name, kind):
 
 
 def _shrunk(default, is_image):
-    """Returns smaller values for those fields of a configuration that are too large.
+    """Returns smaller values for fields of the configuration `default`.
 
-    For models that take images, only numbers of layers are returned. For models that take text, the ids of special tokens are also
-    returned, with the value 0, because the vocabulary may be reduced.
+    For image models, only numbers of layers are reduced. For text models, the ids of special tokens are set to 0,
+    because a reduced vocabulary may not have these ids.
     """
     sizes = {name: 4 for name in DEPTHS} | {name: 256 for name in WIDTHS} | {name: 4 for name in HEADS}
     sizes |= {name: 1024 for name in HIDDEN} | {name: 4 for name in EXPERTS} | OTHERS
@@ -155,7 +159,7 @@ def describe(name, build, batch):
 
 
 def extremes(result):
-    """For each measured quantity, returns the worst value in the model: the value that would be the first to cause a finding."""
+    """Returns the worst value of each quantity, such as the largest gain or the smallest attention entropy."""
     run, paths = result._analysis.run, Paths(result._analysis.run)
     layers = [one for one in run.layers if one.alias is None]
     gains = [one.facts.get("gain", 0.0) for one in layers if one.role == "weight" and not paths.is_normalized(one)]

@@ -3,8 +3,8 @@
     python scripts/run_notebooks.py            # with an interpreter that has the package fanin, and torch
     python scripts/run_notebooks.py --check    # run them, and write nothing
 
-The cells of a notebook run in order, in one process and in an empty folder. If a cell ends with an expression, its value is an
-output of the cell: as text and, if the value has `_repr_html_`, as HTML.
+The cells of a notebook run in order, in one process and in an empty folder. If a cell ends with an expression, its
+value is an output of the cell, as text. A value that has `_repr_html_` is also stored as HTML.
 """
 
 import argparse
@@ -23,10 +23,10 @@ FOLDER = Path(__file__).resolve().parents[1] / "docs/notebooks"
 
 
 def value_of(source: str, names: dict[str, Any], place: str) -> Any:
-    """Executes the source of a cell. If its last statement is an expression, returns the value of this expression.
+    """Executes the source of a cell. Returns the value of its last statement if this is an expression, otherwise None.
 
-    Otherwise, or if the source ends with a semicolon, returns None. `names` has the global variables. `place` is the file name for
-    error messages.
+    Returns None also if the source ends with a semicolon. `names` has the global variables. `place` is the file name
+    for error messages.
     """
     tree = ast.parse(source, place)
     last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None

@@ -2,17 +2,18 @@
 
     python scripts/sharded_models.py [--ranks 2] [--only SUBSTRING] [--after CLASS] [--out results.json]
 
-For every configuration class of transformers, a small model of one of its model classes is built on the meta device. Each rank
-initializes this model twice inside `fanin.torch.sharded_init`, by the model's own `init_weights`: once whole, and once sharded by
-`fully_shard`. Each rank then compares its regions of the sharded model with the same regions of the whole model. Each model class
-has one of these outcomes:
+The script tests one model class for each model type of transformers, such as `LlamaForCausalLM` for `llama`. It builds
+a small model of each class on the meta device. Each rank initializes this model twice inside
+`fanin.torch.sharded_init`, by the model's own `init_weights`: once whole, and once sharded by `fully_shard`. Each rank
+then compares its regions of the sharded model with the same regions of the whole model. Each model class has one of
+these outcomes:
 
 - same: all parameters and buffers are bitwise equal
-- error: both models raise an error, for example because a parameter was never written
-- refused: only the sharded model raises an error
-- differ: the weights differ, or only the whole model raises an error
-- skipped: the small model cannot be built, for example because a package is missing, or torch cannot shard it
-
+- error: both initializations raise an error, for example because a parameter was never written
+- refused: only the sharded initialization raises an error
+- differ: the weights differ, only the whole initialization raises an error, or the comparison fails
+- skipped: the small model cannot be built (for example because a package is missing), it has too many parameters,
+  or torch cannot shard it
 docs/distributed.md shows how many classes have each outcome.
 """
 
@@ -40,7 +41,7 @@ from transformers.models.auto import modeling_auto
 #: Models with more parameters than this are skipped, because the sweep would take too long.
 LARGEST = 40_000_000
 
-#: The sizes of the small models: each size, and the attributes of a configuration that are set to this size.
+#: Maps a size to the attributes of a configuration that `shrink` reduces to this size.
 SIZES = {
     2: "num_hidden_layers n_layer n_layers num_layers encoder_layers decoder_layers num_encoder_layers num_decoder_layers "
     "num_attention_heads n_head n_heads num_heads encoder_attention_heads decoder_attention_heads num_key_value_heads "
@@ -76,7 +77,7 @@ def shrink(config, depth=0):
 
 
 def classes():
-    """Returns the name of one model class for each configuration class: the class of a language model if there is one."""
+    """Returns one model class per model type, such as "LlamaForCausalLM" for "llama". Language models are preferred."""
     found = {}
     for task in ("CAUSAL_LM", "MASKED_LM", "SEQ_TO_SEQ_CAUSAL_LM", "PRETRAINING", "IMAGE_CLASSIFICATION", ""):
         mapping = f"MODEL_FOR_{task}_MAPPING_NAMES" if task else "MODEL_MAPPING_NAMES"
@@ -106,7 +107,7 @@ def build(name):
 
 
 def initialized(name, mesh, seed=3):
-    """Builds and initializes a model. If `mesh` is given, the model is sharded. Returns the model, and an error text or None."""
+    """Builds a model, shards it if `mesh` is given, and initializes it. Returns the model and an error text or None."""
     import fanin.torch
     from torch.distributed.fsdp import fully_shard
 
@@ -119,8 +120,8 @@ def initialized(name, mesh, seed=3):
                         fully_shard(layer, mesh=mesh)
         fully_shard(model, mesh=mesh)
     model.to_empty(device="cpu")
-    # The memory is filled with random bytes. New memory is often zero, so two unwritten parameters would be equal without this.
-    # These writes bypass torch, so `sharded_init` does not count them as writes.
+    # New memory is often zero, so two unwritten parameters would be equal. A random byte per tensor makes them differ.
+    # `memset` bypasses torch, so `sharded_init` does not count it as a write.
     for tensor in [*model.parameters(), *model.buffers()]:
         local = getattr(tensor, "_local_tensor", tensor)
         if local.is_contiguous():
@@ -138,7 +139,7 @@ def bits(tensor):
 
 
 def compare(name, mesh):
-    """Compares a sharded model of a class with a whole model. Returns the outcome, such as "same", and a text with the reason."""
+    """Compares a whole and a sharded model of the class `name`. Returns the outcome, such as "same", and the reason."""
     from fanin.torch._regions import local_of, regions_of, view_of
 
     try:

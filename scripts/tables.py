@@ -2,9 +2,9 @@
 
     pip install mpmath && python scripts/tables.py
 
-Each table has the coefficients of a polynomial that interpolates a smooth function at Chebyshev nodes. The error of such a
-polynomial is within a small factor of the smallest possible error for its degree. The script also prints the largest relative
-error at 2000 points. This error is computed in high precision from the rounded coefficients.
+Each table has the coefficients of a polynomial that interpolates a smooth function at Chebyshev nodes. The error of the
+polynomial is within a small factor of the smallest possible error for its degree. The script also prints the largest
+relative error of the rounded coefficients at 2000 points, in high precision.
 """
 
 import struct
@@ -19,9 +19,9 @@ def as_f32(x):
 
 
 def interpolate(function, low, high, degree):
-    """Interpolates `function` on [low, high] by a polynomial in x - middle, where `middle` is the middle of the interval.
+    """Interpolates `function` on [low, high] by a polynomial in x - middle, with middle = (low + high) / 2.
 
-    Returns `middle`, and the coefficients of the polynomial in the order of ascending powers.
+    Returns `middle` and the coefficients, in the order of ascending powers.
     """
     middle, half = (mp.mpf(low) + high) / 2, (mp.mpf(high) - low) / 2
     nodes = [mp.cos(mp.pi * (2 * k + 1) / (2 * (degree + 1))) for k in range(degree + 1)]
@@ -51,7 +51,7 @@ def table(name, description, function, low, high, degree, rounded):
 
 
 def quantile(tail):
-    """Computes z >= 0 with P(Z > z) = tail by Newton's method, where Z is a standard normal variable. Returns z."""
+    """Returns z >= 0 with P(Z > z) = tail, where Z is a standard normal variable. Uses Newton's method."""
     tail = mp.mpf(tail)
     if tail == mp.mpf(1) / 2:
         return mp.mpf(0)
@@ -67,9 +67,9 @@ def quantile(tail):
 
 
 def over_x(w):
-    """Returns z / x as a function of w.
+    """Returns z / x as a function of w = -ln(1 - x^2), for x >= 0.
 
-    The number x >= 0 is given by w = -ln(1 - x^2), and z by P(Z > z) = (1 - x) / 2, where Z is a standard normal variable.
+    z is defined by P(Z > z) = (1 - x) / 2, where Z is a standard normal variable.
     """
     w = mp.mpf(w)
     if w < mp.mpf(10) ** -30:

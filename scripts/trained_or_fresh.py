@@ -1,14 +1,18 @@
-"""Measures how well `fanin audit` distinguishes trained weights from untrained weights. docs/checks.md shows the results.
+"""Measures how well `fanin audit` distinguishes trained weights from untrained weights.
 
     python scripts/trained_or_fresh.py --fanin target/release/fanin [--seeds 1001 1002 1003] [--steps 0 10 400] [--fresh 100]
                                        [--keep FOLDER]
 
-Small networks (a GPT, a convolutional network, an MLP) are trained with SGD and AdamW to predict the next byte of the source text
-of Python's standard library. The networks are audited after several numbers of steps. `audit` also searches for the weights among
-the values that torch draws with a few seeds, such as 0 and 42. If a network was initialized with one of these seeds, `audit` can
-compare the weights with their initial values, and recognizes more of them as trained. With --fresh, freshly initialized models of
-timm and transformers are also audited. None of their weights should be called trained. With --keep, the checkpoints are stored, and
-a second run does not train again.
+The script trains small networks (a GPT, a convolutional network, an MLP) with SGD and AdamW. They predict the next byte
+of the source text of Python's standard library. The script audits the networks after several numbers of steps.
+
+`audit` also searches for the weights among the values that torch draws with a few seeds, such as 0 and 42. If a network
+was initialized with one of these seeds, `audit` can compare its weights with their initial values. So `audit`
+recognizes more of these weights as trained.
+
+With --fresh, the script also audits freshly initialized models of timm and transformers. None of their weights should
+be called trained. With --keep, the script stores the checkpoints, and a second run does not train again. docs/checks.md
+shows the results.
 """
 
 import argparse
@@ -106,7 +110,7 @@ def text():
 
 
 def parameters(model):
-    """Returns the parameters of a model by name. A tied parameter is returned once, under its first name in the state_dict."""
+    """Returns the parameters of a model by name. A tied parameter has only its first name in the state_dict."""
     known, tensors = set(), {}
     for name, value in model.state_dict().items():
         if value.data_ptr() not in known and "running" not in name and "num_batches" not in name:
@@ -138,10 +142,10 @@ VERDICTS = ("not fresh", "seed found", "cannot tell", "fresh")
 
 
 def verdict(tensor):
-    """Returns one of VERDICTS.
+    """Returns one of `VERDICTS`.
 
-    The verdict is "seed found" if the values of the matrix are close, but not equal, to values that torch draws with one of a few
-    seeds. Such a matrix is not fresh, because its values were changed after the draw.
+    "seed found" means that torch drew the matrix with a common seed, such as 42, and that most values were changed
+    after the draw. Such a matrix is not fresh.
     """
     if tensor["kind"] in ("fresh", "orthogonal"):
         return "fresh"

@@ -1,4 +1,4 @@
-"""Checks all links in the Markdown files of the repository, and that the site shows pages as GitHub does.
+"""Checks relative links in the Markdown files of the repository, and that the site shows pages as GitHub does.
 
     python scripts/site/check.py target/site/html       # after `mkdocs build`
 """
@@ -62,7 +62,7 @@ def broken_links() -> Iterator[str]:
 
 
 def rendered_otherwise(site: Path) -> Iterator[str]:
-    """Yields a message for each page on which the site has more or fewer HTML elements of a kind (see `TAGS`) than GitHub."""
+    """Yields a message for each page and tag of `TAGS` if the site and GitHub differ in the number of such elements."""
     for page in pages():
         # GitHub does not show the docstrings of the pages in docs/python.
         if ROOT / "docs" not in page.parents or page.parent.name == "python":

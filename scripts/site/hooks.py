@@ -14,7 +14,7 @@ FENCE = re.compile(r"^(```.*?^```$)", re.MULTILINE | re.DOTALL)
 
 
 def _to_pages(markdown):
-    """Returns Markdown in which a link to a notebook in another folder (FOLDER/NAME.ipynb) leads to the page of the notebook.
+    """Replaces links to notebooks in other folders (FOLDER/NAME.ipynb) by links to their pages (FOLDER/NAME.md).
 
     A link without a folder (NAME.ipynb) still leads to the file of the notebook.
     """

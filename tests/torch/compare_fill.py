@@ -2,15 +2,18 @@
 
     python tests/torch/compare_fill.py --fanin target/release/fanin [--only SUBSTRING] [--quick]
 
-For each case, the script runs the binary in a temporary directory, and compares the values in the written file with those of
-torch. The bytes must be equal, with two exceptions:
-- orthogonal: the result of torch depends on the build of LAPACK, so values must agree within 2e-5 (f32) or 1e-8 (f64).
-  f16 and bf16 are not compared, because torch cannot factorize them.
-- trunc_normal(method=inverse_cdf), the algorithm of torch before 2.12: the results of torch's erfinv depend on the CPU,
-  because MKL chooses a kernel for the CPU. So values must agree within a few units in the last place.
-fanin must print every warning of torch to stderr, with one exception. If the mean of trunc_normal is far outside of the bounds,
-torch warns that the distribution "may be incorrect". This is true for method=inverse_cdf only, so fanin does not print it for
-method=rejection. The last line of the output is `N passed, M failed`. The exit code is 1 if a case fails.
+For each case, the script runs the binary in a temporary directory. It compares the values in the written file with
+those of torch. The bytes must be equal, with two exceptions:
+- orthogonal: torch's result depends on the build of LAPACK. Values must agree within 2e-5 (f32) or 1e-8 (f64). f16 and
+  bf16 are not compared, because torch cannot factorize them.
+- trunc_normal(method=inverse_cdf), the algorithm of torch before 2.12: the result of torch's erfinv depends on the CPU,
+  because MKL chooses a kernel for the CPU. Values must agree within a few units in the last place.
+
+fanin must print every warning of torch to stderr, with one exception. If the mean of trunc_normal is far outside of the
+bounds, torch warns that the distribution "may be incorrect". With method=rejection, the distribution is correct, so
+fanin must not print this warning.
+
+The last line of the output is `N passed, M failed`. The exit code is 1 if a case fails.
 """
 
 import argparse
@@ -168,8 +171,8 @@ def cases():
         yield from (Case(s, shape) for shape in [(0, 4), (4, 0), (0, 4, 4)])
 
 
-# Requests that must fail. Each entry is a spec, a shape and a dtype, followed by the texts that stderr must contain. These
-# texts are names and values of arguments, or the message of torch.
+# Requests that must fail: spec, shape and dtype, followed by all texts that stderr must contain. A text is the name or
+# the value of an argument, or the message of torch.
 ERRORS = [
     ("normal(std=-1)", "4,4", "f32", "std", "-1"),
     ("normal(std=nan)", "4,4", "f32", "std", "nan"),
@@ -237,7 +240,7 @@ def tolerance(case, expected):
 
 
 def difference(case, found, expected):
-    """Compares the tensors of a file with the tensor `expected`. Returns None if they are equal, or else the difference as text."""
+    """Compares the tensors of a file, `found`, with the tensor `expected`. Returns the difference as text, or None."""
     if list(found) != ["weight"]:
         return f"expected one tensor named weight, got {list(found)}"
     found = found["weight"]
@@ -274,7 +277,7 @@ def check_case(case, result, path):
 
 
 def check_error(error, result, path):
-    """Checks that a command failed as it must. Returns None, or a text that says what is wrong. `error` is from `ERRORS`."""
+    """Checks that a command failed with the texts of `error`, an entry of `ERRORS`. Returns what is wrong, or None."""
     if path.exists():
         return "a file was written"
     if result.returncode != 2:
@@ -304,8 +307,8 @@ def main():
             path = Path(folder, f"{number}.safetensors")
             return path, pool.submit(run, arguments.fanin, spec, shape, dtype, seed, path)
 
-        # Two processes of fanin run at a time while torch computes the expected values. The cases are divided into batches of
-        # 32, so that the folder never contains many files.
+        # Two processes of fanin run while torch computes the expected values. Batches of 32 cases limit the number of
+        # files in the folder.
         work = [(check_case, case, (case.spec, ",".join(map(str, case.shape)), case.dtype, case.seed)) for case in grid]
         work += [(check_error, error, (*error[:3], 0)) for error in errors]
         for start in range(0, len(work), 32):

@@ -2,10 +2,11 @@
 
     python tests/torch/compare_init_order.py --fanin target/release/fanin
 
-The tensors of the checkpoint are not in alphabetical order. After a tensor of fewer than 16 normals, the generator may store
-the second normal of a pair, which a later tensor then uses. If the command is run twice, it must write the same file. A tensor
-without a rule and a rule without a tensor must be errors. The last line of the output is `N passed, M failed`. The exit code
-is 1 if a check fails.
+The tensors of the checkpoint are not in alphabetical order. After a draw of fewer than 16 normals, the generator may
+store the second normal of a pair. A later tensor then uses this normal.
+
+If the command is run twice, it must write the same file. A tensor without a rule, a rule without a tensor and an
+invalid spec must be errors. The last line of the output is `N passed, M failed`. The exit code is 1 if a check fails.
 """
 
 import argparse
@@ -33,8 +34,8 @@ RECIPE = {
     "gate.*": "uniform(a=-0.1, b=0.1)",
     "*": "normal(std=0.02)",
 }
-#: Tensors in the order of the file: name, type and shape. For fewer than 16 values, torch draws normal values in pairs, and its
-#: generator keeps the second value of a pair for the next tensor.
+#: The tensors in the order of the file: name, type and shape. torch draws fewer than 16 normals in pairs. Its generator
+#: may keep the second normal of a pair for a later tensor.
 SMALL = [
     ("z.weight", "F32", (3, 5)),
     ("conv.weight", "F32", (4, 3, 3, 3)),
@@ -70,7 +71,7 @@ def write_recipe(path, rules):
 
 
 def expected(tensors, seed):
-    """Fills the tensors by torch, in sequence and from one generator. Yields the name, the case and the values of each tensor."""
+    """Fills the tensors with torch, in sequence, from one generator. Yields name, case and values of each tensor."""
     torch.manual_seed(seed)
     for name, kind, shape in tensors:
         tensor = torch.empty(shape, dtype=DTYPES[kind.lower()])

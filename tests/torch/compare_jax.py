@@ -1,9 +1,10 @@
 """Compares the distributions of fanin's variance scaling schemes with those of JAX and Keras.
 
-The libraries use other random generators than fanin, so only the distributions of the values can be compared. For each scheme,
-shape and axis layout, fanin and the library each draw about 10^6 values. There are three comparisons:
-- Both standard deviations must be within 0.5 % of the planned standard deviation. The standard error is 0.07 %.
-- For bounded distributions, the largest values must agree within 0.2 %.
+The libraries use other random generators than fanin, so only the distributions of the values can be compared. For each
+scheme, shape and axis layout, fanin and the library each draw about 10^6 values. There are three comparisons:
+- Both standard deviations must be within 0.5 % of `init.resolve(shape).std`, the planned standard deviation. The
+  standard error is 0.07 %.
+- The largest values must agree within 0.2 %, except for the normal and truncated normal cases of `variance_scaling`.
 - A two-sample Kolmogorov-Smirnov test must pass. Its false-alarm rate is 10^-6.
 """
 
@@ -42,8 +43,8 @@ def compare(name: str, ours: np.ndarray, reference: np.ndarray, planned: float) 
     n = len(ours) * len(reference) / (len(ours) + len(reference))
     if distance > math.sqrt(math.log(2 / 1e-6) / 2 / n):
         wrong.append(f"Kolmogorov-Smirnov distance {distance:.5f}")
-    # For bounded distributions, the largest values are compared, because both must be near the bound. For normal distributions, the
-    # largest values are random, so they are not compared.
+    # The largest values of a bounded distribution are near its bound. The largest values of an unbounded distribution
+    # are random, so they are not compared.
     if abs(ours[-1] / reference[-1] - 1) > 2e-3 and "untruncated" not in name and "normal)" not in name:
         wrong.append(f"largest value {ours[-1]:.6g}, reference {reference[-1]:.6g}")
     failures += bool(wrong)
@@ -72,14 +73,15 @@ def main() -> int:
                     other = {"normal": "untruncated_normal"}.get(distribution, distribution)
                     reference = kin.VarianceScaling(0.7, mode, other, seed=5)(shape)
                     compare(f"keras {mode} {shape} ({other})", ours, reference, planned)
-    # A stack of experts: the first axis must not count in the fans. JAX excludes it by batch_axis, and fanin by the axis letter e.
+    # A stack of experts: the first axis must not count in the fans. JAX excludes this axis by `batch_axis`, and fanin
+    # by the letter `e` of `layout`.
     shape = (4, 500, 500)
     init = fanin.Initializer("lecun_normal(layout=eio)")
     ours = fanin.filled(shape, init, seed=1, name="w")
     compare("jax batch axis", ours, jnn.lecun_normal(batch_axis=0)(key, shape), init.resolve(shape).std)
     compare("stacked", fanin.filled(shape, "stacked(lecun_normal(layout=in_out))", seed=1, name="w"), ours, init.resolve(shape).std)
-    # Only the matrix at the middle kernel position is non-zero. It has the shape [in, out] with in < out, so its rows must be
-    # orthonormal.
+    # Only `w[1, 1]`, the matrix at the middle kernel position, is non-zero. Its rows must be orthonormal, because its
+    # shape is [in, out] with in < out.
     for side, w in (
         ("fanin", fanin.filled((3, 3, 40, 60), "delta_orthogonal(layout=kernel_in_out)", seed=1)),
         ("jax", np.asarray(jnn.delta_orthogonal()(key, (3, 3, 40, 60)))),

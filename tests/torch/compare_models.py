@@ -2,12 +2,13 @@
 
     python tests/torch/compare_models.py --fanin target/release/fanin [--all] [--only SUBSTRING]
 
-For every model of `fanin models --json`, a checkpoint is written and checked:
-- The names, shapes and types must equal those of the model that `scripts/model_configs.py` builds on torch's meta device. For
+The script writes and checks a checkpoint for every model of `fanin models --json`:
+- The names, shapes and types must equal those of the model on torch's meta device (see `scripts/model_configs.py`). For
   a tied weight, one name in the file is enough.
-- transformers' from_pretrained must report no missing, unexpected or mismatched tensor, and must load the values of the file.
-  The same must hold for shards that two processes have written.
+- transformers' from_pretrained must report no missing, unexpected or mismatched tensor. It must load the values of the
+  file. The same must hold for a checkpoint whose shards are written by two processes.
 - A forward pass on a random input must give finite values.
+
 Nothing is downloaded. Without --all, models of more than 500 MB are skipped. The last line of the output is
 `N passed, M failed`. The exit code is 1 if a model fails.
 """

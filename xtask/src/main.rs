@@ -61,8 +61,7 @@ fn usage() -> ExitCode {
     ExitCode::from(2)
 }
 
-/// Returns the tier and the part of the tests that the options of `cargo xtask test` select. Returns `None` if an
-/// option is unknown.
+/// Parses the options of `cargo xtask test`. Returns `None` if an option is unknown.
 fn options_of_test(options: &[&str]) -> Option<(Tier, Option<Part>)> {
     let (mut tier, mut part) = (Tier::Default, None);
     for option in options {
@@ -102,8 +101,8 @@ fn bench(options: &[&str]) -> Result {
         .env("FANIN_PEERS", peers.join("release").join(library)))
 }
 
-/// Regenerates the stubs, the golden files and the manifests. If `check` is true, compares them with the files in the
-/// repository instead.
+/// Regenerates the stubs, the golden files and the manifests. If `check` is true, writes nothing, and fails if a file
+/// is not up to date. `check` does not cover the golden files of the test `value_stability`.
 fn golden(steps: &mut Steps, check: bool) -> Result {
     python::stubs(steps, check)?;
     test::golden_scripts(steps, &python::environment()?, check)?;

@@ -31,8 +31,8 @@ const PACKAGES: [&str; 16] = [
 /// The packages that only the benchmarks need.
 pub const BENCH_PACKAGES: [&str; 1] = ["matplotlib"];
 
-/// Returns the path of the Python interpreter of the virtual environment for tests, in `target/`. Creates the
-/// environment if there is none, or if the list of packages has changed.
+/// Creates the virtual environment for tests if necessary, and returns the path of its Python interpreter. The
+/// environment is in `target/python`. If the list of packages has changed, the environment is created again.
 ///
 /// # Errors
 /// Returns an error if Python 3.10 or newer is not found, or if a package cannot be installed.
@@ -40,8 +40,8 @@ pub fn environment() -> Result<PathBuf> {
     installed(&target().join("python"), &[&[TORCH], PACKAGES.as_slice()].concat())
 }
 
-/// Returns the path of the Python interpreter of the virtual environment in the folder `home`. Creates the environment
-/// if there is none, or if the existing environment has packages other than `packages`.
+/// Creates a virtual environment with `packages` in the folder `home` if necessary, and returns the path of its Python
+/// interpreter. An environment with a different list of packages is created again.
 ///
 /// # Errors
 /// Returns an error if Python 3.10 or newer is not found, or if a package cannot be installed.
@@ -73,7 +73,7 @@ pub fn installed(home: &Path, packages: &[&str]) -> Result<PathBuf> {
     Ok(python)
 }
 
-/// The cargo features with which all steps build the workspace (see [`crate::test::cargo_test`]). With the feature
+/// The arguments of cargo that select the features of debug builds (see [`crate::test::cargo_test`]). With the feature
 /// `stubs`, the compiled Python module also contains the descriptions of its types.
 pub const FEATURES: [&str; 2] = ["--features", "fanin/rand_core,fanin/ndarray,fanin-python/stubs"];
 
@@ -101,8 +101,8 @@ pub fn install_wheel(python: &Path, profile: &str) -> Result {
         .arg(wheel))
 }
 
-/// Generates the type stubs of the Python module from the compiled module, and writes them. If `check` is true,
-/// compares the stubs with the stubs in the repository instead.
+/// Generates the type stubs of the Python module from the compiled module, and writes them to `_fanin.pyi`. If `check`
+/// is true, compares the stubs with this file instead of writing it.
 ///
 /// # Errors
 /// Returns an error if the build fails, or if `check` is true and the stubs are not up to date.

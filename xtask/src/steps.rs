@@ -32,8 +32,7 @@ impl Steps {
         result
     }
 
-    /// Prints the duration of each step, and the time since this list was created. Prints nothing if there are no
-    /// steps.
+    /// Prints the duration of each step and the total time. Prints nothing if there are no steps.
     pub fn report(&self) {
         if self.done.is_empty() {
             return;
@@ -62,9 +61,8 @@ pub fn cargo() -> Command {
     Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
 }
 
-/// Makes a command run in the root folder of the workspace. Python programs write the bytecode of the modules that they
-/// import into `target/`. If each program compiled these modules again, importing torch or transformers would take
-/// three times as long, and the tests start hundreds of programs.
+/// Sets the working directory, and a folder for the bytecode of Python modules. Without stored bytecode, importing
+/// torch or transformers takes three times as long.
 fn set_up(command: &mut Command) -> &mut Command {
     let bytecode = target().join("pycache");
     command.current_dir(root()).env_remove("PYTHONDONTWRITEBYTECODE").env("PYTHONPYCACHEPREFIX", bytecode)

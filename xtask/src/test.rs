@@ -32,8 +32,8 @@ pub enum Part {
 
 /// Runs the tests of a tier. `part` selects one part of the tests, and `None` selects all parts.
 ///
-/// All builds use the same profile and, as far as possible, the same features, so that each crate is built only once
-/// for the tests, the command and the wheel.
+/// The tests, the command and the wheel are built with the same profile and, as far as possible, the same features. So
+/// cargo builds each crate only once. Some tests of the slow tier need further builds.
 ///
 /// # Errors
 /// Returns the error of the first step that fails.
@@ -67,11 +67,11 @@ pub fn all(steps: &mut Steps, tier: Tier, part: Option<Part>) -> Result {
     })
 }
 
-/// Returns `cargo test` for the workspace.
+/// Returns `cargo test` for the workspace, with [`python::FEATURES`].
 ///
-/// All steps build the whole workspace with the same features, because cargo builds a crate again if the features of a
-/// dependency differ. The features `rand_core` and `ndarray` of the library, and `stubs` of the Python module, are
-/// enabled in all builds, so that testing them needs no separate build.
+/// The other debug builds use the same features, because cargo builds a crate again if the features of a dependency
+/// differ. The optional features `rand_core`, `ndarray` and `stubs` are included, so that their tests need no separate
+/// build.
 pub fn cargo_test() -> Command {
     let mut test = cargo();
     test.args(["test", "--workspace"]).args(python::FEATURES);
@@ -110,8 +110,8 @@ fn rust(steps: &mut Steps, tier: Tier) -> Result {
         })
     })?;
     if tier == Tier::Slow {
-        // Without features, fills use only one thread. Only the tests in this list are repeated. Most of the others
-        // require a feature, fill no tensors, or check distributions of values that the golden files already fix.
+        // Without features, fills use only one thread. Only these tests are repeated. Most other tests need a feature,
+        // fill no tensors, or check the distribution of values that the golden files contain.
         steps.step("the library without features", || {
             let tests = ["regions", "cancel", "blocks", "bad_input", "torch_goldens", "value_stability"];
             let tests = tests.into_iter().flat_map(|test| ["--test", test]);
@@ -121,8 +121,8 @@ fn rust(steps: &mut Steps, tier: Tier) -> Result {
     Ok(())
 }
 
-/// The folders of the adapters. Each adapter is a separate workspace, because the frameworks are large and change
-/// often. All adapters share one target folder.
+/// The folders of the adapters. Each adapter is a separate workspace, because candle and burn are large and change
+/// often.
 const ADAPTERS: [&str; 2] = ["adapters/fanin-candle", "adapters/fanin-burn"];
 
 /// Runs the tests of the adapters, and returns the steps. Some of these tests compare a saved model with a checkpoint

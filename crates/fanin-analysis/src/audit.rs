@@ -1,4 +1,4 @@
-//! Classifies the tensors of a checkpoint without a recipe. A tensor is called fresh if its values are still as an
+//! Classifies the tensors of a checkpoint. No recipe is needed. A tensor is called fresh if its values are still as an
 //! initializer drew them.
 
 use std::collections::HashMap;
@@ -91,7 +91,7 @@ impl Audit {
         Ok(())
     }
 
-    /// Sets the kind of an f32 weight from "compatible with fresh" to [`Kind::Other`] if the bias of its layer was
+    /// Changes the kind of an f32 weight from "compatible with fresh" to [`Kind::Other`] if the bias of its layer was
     /// trained, or if most biases and norms of the checkpoint were trained.
     ///
     /// A weight that torch's CPU generator initialized again after the training keeps its kind: its f32 values are
@@ -238,7 +238,8 @@ impl AuditedTensor {
     }
 
     /// Returns this tensor as a candidate for `find_seeds`. `tensor` is its index in the manifest. Returns `None` if
-    /// the generator is already known, or if the search does not cover such tensors.
+    /// the generator is already known, or if the search does not cover the tensor. The search covers f32, f16 and bf16
+    /// tensors of at least two axes that are fresh, with a uniform or normal distribution around 0.
     fn seed_candidate(&self, tensor: usize) -> Option<Candidate> {
         let Self { entry, classification } = self;
         let Kind::Fresh(distribution) = classification.kind else { return None };
@@ -288,7 +289,8 @@ impl AuditedTensor {
     }
 
     /// Returns the name of the kind. Random values are called `fresh` in two cases:
-    /// - They are an unchanged draw of a known generator.
+    /// - They are an unchanged draw of a known generator, or consist of blocks that are such draws, orthogonal or
+    ///   constant.
     /// - They form a matrix of at least 2^20 independent values, with at least 12 rows and 12 columns. Training nearly
     ///   always makes that many values dependent.
     ///
@@ -317,9 +319,9 @@ impl AuditedTensor {
         self.classification.unchanged || many || matches!(self.classification.kind, Kind::Orthogonal(_))
     }
 
-    /// Returns a description of the values. It is the spec of the fitted distribution, such as `normal(std=0.02)`, the
-    /// value of a constant, or the pattern of the values, such as `sines and cosines`. The text is empty for other
-    /// kinds of tensors.
+    /// Returns a description of the values: the spec of the fitted distribution (`normal(std=0.02)`), the value of a
+    /// constant (`1`), or the pattern of the values (`sines and cosines`). The text is empty for tensors of other
+    /// kinds.
     pub fn distribution(&self) -> String {
         let Classification { kind, zero_rows, .. } = &self.classification;
         let distribution = self.classification.description.clone().unwrap_or_else(|| kind.description());

@@ -32,7 +32,7 @@ pub fn text(plan: &Plan) -> String {
 }
 
 /// Describes the blocks of a plan, for example `2 of 64 x 32 N(0, 0.02^2); 64 x 64 0 everywhere`. Blocks with equal
-/// descriptions are counted.
+/// descriptions are listed once, with their number.
 fn blocks(plan: &Plan) -> String {
     let mut distinct: Vec<(String, usize)> = Vec::new();
     for block in plan.blocks() {

@@ -12,8 +12,8 @@ use crate::error::Result;
 /// The differences between two checkpoints.
 #[derive(Debug)]
 pub struct Diff {
-    /// The tensors that differ, in the order of the first checkpoint. Tensors that only the second checkpoint has come
-    /// last.
+    /// The tensors that differ, in the order of the first checkpoint. Tensors that are only in the second checkpoint
+    /// come last.
     pub differences: Vec<TensorDifference>,
     /// The number of tensors that are bitwise equal in both checkpoints.
     pub identical: u64,

@@ -4,7 +4,7 @@
 //! | module | purpose |
 //! |---|---|
 //! | [`verify`] | tests whether a checkpoint matches its recipe: the distributions and, with a seed, the exact values |
-//! | [`audit`] | classifies the values of tensors, without a recipe: initialized (fresh), trained, repeated, uninitialized |
+//! | [`audit`] | classifies tensors without a recipe: initialized (fresh), trained, repeated, uninitialized |
 //! | [`inspect`] | reports the contents of a checkpoint: moments, histograms, spectra |
 //! | [`diff`] | compares the tensors of two checkpoints |
 //! | [`explain`] | explains a spec for a shape: the distribution, and the effect of the layer on a signal |

@@ -1,6 +1,6 @@
-//! Runs `verify` and `audit` on correct files of every element type. A tensor has 1 to 9100 values. The scale of the
-//! values ranges from the smallest positive number of the type to the largest: no p-value may be NaN, and nothing may
-//! panic. At scales from 1e-4 to 20, all statistical tests must pass.
+//! Runs `verify` and `audit` on correct files of every element type. A tensor has 1 to 9100 values. At all scales, from
+//! the smallest positive number of the type to the largest, no p-value may be NaN, and nothing may panic. At scales
+//! from 1e-4 to 20, all statistical tests must pass.
 
 mod common;
 

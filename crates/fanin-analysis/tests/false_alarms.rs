@@ -1,5 +1,5 @@
 //! Counts false alarms of `verify` and `audit` in correct files. The files cover many schemes, every element type and
-//! both streams. A tensor has one to four million values.
+//! both streams. The smallest tensors have one value, the largest four million.
 
 mod common;
 
@@ -139,6 +139,15 @@ fn stacks_of_orthogonal_2_by_2_matrices_have_no_problems_in_audit() {
     }
 }
 
+#[test]
+fn an_orthogonal_convolution_is_not_a_stack_of_blocks() {
+    for shape in [&[64, 32, 3, 3][..], &[64, 32, 7], &[40, 6, 2], &[16, 2, 2, 2]] {
+        let weight = Tensor::drawn("conv.weight", "orthogonal(gain=2)", DType::F32, shape, 5);
+        let audited = File::new(&[weight]).audit();
+        assert_eq!(audited.tensors[0].distribution(), "orthogonal(gain=2)", "{shape:?}");
+    }
+}
+
 /// Prints the false alarms, and the numbers of files, tensors and values. The environment variable `FILES` sets the
 /// number of files. `BITS` limits the size of a tensor to 2^`BITS` values.
 #[test]
@@ -150,6 +159,6 @@ fn a_thousand_correct_files_pass() {
     let counts = count(number("FILES", 1000), number("BITS", 22), 10_000);
     println!("{counts:#?}");
     // At an alpha of 0.001, at most one of 1000 files fails on average. A failed file adds one text to
-    // `counts.verify`, and one more for each failed tensor. More than 4 failed files have a probability of 0.4%.
+    // `counts.verify`, and one more for each failed tensor. The probability of more than 4 failed files is 0.4 %.
     assert!(counts.verify.len() <= 8 && counts.problems.is_empty(), "{} files", counts.files);
 }

@@ -59,9 +59,9 @@ impl Checkpoint {
     /// safetensors files in alphabetical order.
     ///
     /// # Errors
-    /// Returns an error if a file cannot be read, if its header is invalid, or if a folder has no safetensors file.
-    /// Without an index, it is an error if two files have a tensor of the same name. With an index, it is an error if
-    /// the index and its files do not have the same tensors.
+    /// Returns an error if a file cannot be read, if a header or the index is invalid, or if a folder has no
+    /// safetensors file. Without an index, it is an error if two files have a tensor of the same name. With an index,
+    /// it is an error if the index and its files do not have the same tensors.
     ///
     /// A file may also have a copy of a tensor that the index assigns to another file. Such a copy is not read, and
     /// [`Checkpoint::warnings`] contains a message.
@@ -366,7 +366,7 @@ fn compare_with_index(
     Ok(warnings)
 }
 
-/// Returns the names of files in the same folder that are named like shards, but are not in `paths`.
+/// Returns the names of the files in the folder of `paths` that are named like shards, but are not in `paths`.
 fn unindexed_files(paths: &[PathBuf]) -> Result<Vec<String>> {
     let folder = paths.first().map_or(Path::new("."), |path| parent_folder(path));
     let mut names = Vec::new();

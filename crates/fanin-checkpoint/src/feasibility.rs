@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use fanin::{Block, Distribution, Native, Plan};
+use fanin::{Distribution, Native, Plan};
 use fanin_recipe::Planned;
 use fanin_recipe::manifest::MAX_FILE_BYTES;
 
@@ -42,14 +42,9 @@ fn check_native(planned: &[Planned]) -> Result {
         };
         // Orthogonal plans are not checked, because their preparation factors a matrix.
         let is_checked = |plan: &&Plan| !matches!(plan.distribution(), Distribution::Orthogonal { .. });
-        for plan in planned.plan.iter().flat_map(with_blocks).filter(is_checked) {
+        if let Some(plan) = planned.plan.as_ref().filter(is_checked) {
             tensor.prepare(plan).map_err(error)?;
         }
     }
     Ok(())
-}
-
-/// Returns the plan and the plans of its blocks.
-fn with_blocks(plan: &Plan) -> impl Iterator<Item = &Plan> {
-    std::iter::once(plan).chain(plan.blocks().iter().map(Block::plan))
 }

@@ -12,8 +12,8 @@ use crate::value_buffer::ValueBuffer;
 /// depend on the size of the checkpoint.
 pub(crate) const CHUNK: usize = 16 << 20;
 
-/// The number of buffers. Two would suffice, but with a third one, small differences in speed do not make a thread
-/// wait.
+/// The number of buffers. One buffer is filled while the receiver uses another one. With a third buffer, small
+/// differences in speed do not make a thread wait.
 const BUFFERS: usize = 3;
 
 /// A message to the receiving thread.

@@ -48,7 +48,7 @@ impl CheckpointPlan {
     /// Checks that no existing file prevents [`CheckpointPlan::write`] from writing to `target`.
     ///
     /// The headers and values of existing files are not compared. If several processes write a single file, nothing is
-    /// checked. In both cases, `write` can still return an error because of an existing file.
+    /// checked. After a successful check, `write` can therefore still return an error because of an existing file.
     ///
     /// # Errors
     /// Returns an error if a file exists and must not be replaced, or if the folder has files of another checkpoint.

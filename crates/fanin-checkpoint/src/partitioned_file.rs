@@ -195,8 +195,8 @@ struct PartitionValues<'a> {
 }
 
 impl PartitionValues<'_> {
-    /// Writes the values to `file`, and syncs the file. Error messages contain `path`. Another process may rename the
-    /// file meanwhile, because the open `file` stays valid.
+    /// Writes the values to `file` at `offset`, and syncs the file. Error messages contain `path`. Another process may
+    /// rename the file meanwhile, because the open `file` stays valid.
     fn write(&self, mut file: File, path: &Path) -> Result {
         file.seek(SeekFrom::Start(self.offset)).map_err(Error::io("write", path))?;
         let mut file = CountingWriter::new(file);

@@ -60,7 +60,8 @@ pub(crate) fn generator(start: Start) -> Torch {
     torch
 }
 
-/// The number of 32-bit words for a pair of f64 normal values: two 64-bit uniform values.
+/// The number of 32-bit words that the generator uses for a pair of f64 normal values. A pair takes two 64-bit uniform
+/// values.
 const PAIR: u64 = 4;
 
 /// Computes tensors of `replay`, and returns the names of those that differ from `expected`. Each element of `expected`
@@ -156,11 +157,11 @@ fn run(replay: &Replay, tensor: &ReplayTensor, step: &Step, memory: &mut ValueBu
     Ok(())
 }
 
-/// Applies an operation to each value of a view. As in torch on the CPU, the operation is in f64 for f64 values, and in
-/// f32 for all other dtypes.
+/// Applies an operation to each value of a view, with the same result as torch on the CPU. Torch computes in f64 for
+/// f64 values, and in f32 for all other dtypes.
 ///
-/// An f32 operation is computed in f64 and rounded to f32. The result is the same, because f64 has more than twice the
-/// precision.
+/// This function computes in f64, and rounds to f32 where torch computes in f32. The result is the same, because f64
+/// has more than twice the precision of f32.
 fn change(
     memory: &mut ValueBuffer,
     view: &View,

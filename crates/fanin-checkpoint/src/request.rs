@@ -42,9 +42,9 @@ impl Request<'_> {
     ///
     /// # Errors
     /// Returns an error if the manifest cannot be read, or if the recipe is invalid or does not match the manifest.
-    /// Also returns an error if no tensor would be written, if a tensor cannot be copied, or if the tensors have more
-    /// bytes than a file can have. On the native stream, also returns an error if the stream does not implement the
-    /// algorithm of a plan.
+    /// Also returns an error if no tensor would be written, if a tensor cannot be copied, if `copy_from` is set but no
+    /// tensor is copied, or if the tensors have more bytes than a file can have. On the native stream, also returns an
+    /// error if the stream does not implement the algorithm of a plan.
     pub fn plan(&self) -> Result<CheckpointPlan> {
         let manifest = self.manifest()?;
         if manifest.entries.is_empty() {

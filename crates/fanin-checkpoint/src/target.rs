@@ -29,7 +29,7 @@ impl Target {
     /// Returns an error in these cases:
     /// * `form` is [`OutputForm::File`], the file exists, and `existing` does not allow existing files. If the target
     ///   is a folder, the file is `model.safetensors` in this folder.
-    /// * `form` is [`OutputForm::Folder`], but `output` is a file.
+    /// * `form` is [`OutputForm::Folder`], but `output` is a file, or ends with `.safetensors` and is not a folder.
     /// * `output` is a device or a pipe.
     /// * `output` is a symbolic link that leads to itself.
     /// * The folder of the file does not exist or is not a folder.

@@ -77,8 +77,8 @@ pub(crate) struct FinishedFile {
 }
 
 impl TemporaryFile {
-    /// Creates a temporary file for the final path `path`. Creates the folder of `path` if it does not exist. Removes
-    /// the temporary files for `path` that killed processes left.
+    /// Creates a temporary file for the final path `path`. Creates the folder of `path` if the folder does not exist.
+    /// Removes the temporary files for `path` that killed processes left.
     pub(crate) fn create(path: &Path) -> Result<Self> {
         let folder = parent_folder(path);
         std::fs::create_dir_all(folder).map_err(Error::io("create", folder))?;
@@ -104,8 +104,8 @@ impl TemporaryFile {
             drop(registry);
             let registration = Registration(file.path().to_owned());
             // Another process may remove the file before this process locks it, because a file without a lock looks
-            // like a leftover. The loop then creates another file. On a file system without locks, no process removes
-            // leftovers.
+            // like a file that a killed process left. The loop then creates another file. On a file system without
+            // locks, no process removes such files.
             let taken = matches!(file.as_file().try_lock(), Err(TryLockError::WouldBlock));
             if !taken && file.path().exists() {
                 #[cfg(unix)]
@@ -150,7 +150,7 @@ impl TemporaryFile {
 }
 
 impl FinishedFile {
-    /// Renames the file to its final path. If `force` is true, an existing file is replaced. Otherwise it is an error.
+    /// Renames the file to its final path. An existing file is replaced if `force` is true, and is an error otherwise.
     pub(crate) fn rename(self, force: bool) -> Result {
         let Self { lock, file, path, _registration } = self;
         let renamed = if force { file.persist(&path) } else { file.persist_noclobber(&path) };

@@ -22,7 +22,7 @@ impl TensorRange {
         Self { tensors, start_in_first: 0, end_in_last: usize::MAX }
     }
 
-    /// Returns the range `from..to`. A position is the index of a tensor and a row-major index in this tensor.
+    /// Returns the range `from..to`. `from` and `to` are positions: the index of a tensor and a row-major index in it.
     fn between(from: (usize, usize), to: (usize, usize)) -> Self {
         let (end, end_in_last) = if to.1 == 0 { (to.0, usize::MAX) } else { (to.0 + 1, to.1) };
         Self { tensors: from.0..end.max(from.0), start_in_first: from.1, end_in_last }

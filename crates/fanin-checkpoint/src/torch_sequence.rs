@@ -9,8 +9,9 @@ use fanin_recipe::Planned;
 /// this number.
 const GROUP: usize = Torch::GROUP;
 
-/// Returns the plans of consecutive chunks of about `max_values` values. Filled in order, the chunks have the values of
-/// the whole tensor. If the tensor cannot be split, returns only `plan`.
+/// Splits a tensor with the plan `plan` into consecutive chunks of about `max_values` values, and returns the plans of
+/// the chunks. Filled in order, the chunks have the values of the whole tensor. If the tensor cannot be split, returns
+/// only `plan`.
 pub(crate) fn chunk_plans(plan: &Plan, max_values: usize) -> Vec<Plan> {
     let max_values = (max_values / GROUP * GROUP).max(2 * GROUP);
     let divisible = matches!(

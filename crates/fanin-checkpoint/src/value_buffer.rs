@@ -153,8 +153,8 @@ impl ValueBuffer {
         floats!(self, values => TensorMut::contiguous(values, shape))
     }
 
-    /// Returns a strided view of the floating-point values. The element with index 0 along every axis is at index
-    /// `offset`.
+    /// Returns a strided view of the floating-point values. The element with index 0 along every axis of the view is at
+    /// index `offset` of the buffer.
     ///
     /// # Errors
     /// Returns the same errors as [`TensorMut::strided`].

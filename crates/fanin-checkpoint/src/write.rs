@@ -16,8 +16,8 @@ use crate::temporary_file::{FinishedFile, TemporaryFile, sync_folder};
 use crate::written::Written;
 use crate::{disk_space, feasibility, partitioned_file};
 
-/// The maximum number of finished files that stay open until they are renamed. Some systems allow a process only 256
-/// open files.
+/// The maximum number of finished files that stay open until they are renamed. If there are more files, each file is
+/// closed when it is finished, because some systems allow a process only 256 open files.
 const MAX_OPEN_FILES: usize = 128;
 
 impl CheckpointPlan {
@@ -31,7 +31,7 @@ impl CheckpointPlan {
     ///
     /// Values are written in chunks of 16 MiB. At most three chunks are in memory at a time. These tensors are in
     /// memory as a whole: an orthogonal tensor during its factorization, a tensor that the torch stream cannot draw in
-    /// chunks, and a tensor with several steps of a replay.
+    /// chunks, and a tensor of a replay, unless one random fill gives all of its values.
     ///
     /// # Errors
     /// Returns an error if an existing file must not be replaced, if the disk does not have enough space, or if a file

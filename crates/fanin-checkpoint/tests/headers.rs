@@ -1,5 +1,5 @@
-//! Tests of the reader with damaged headers. The reader must return an error or a manifest that matches the file size.
-//! It must never panic, and must check a length before it allocates memory.
+//! Tests of the reader with damaged headers. The reader must return an error that names the file, or a manifest that
+//! matches the file size. It must never panic, and must check a length before it allocates memory.
 
 use std::path::Path;
 

@@ -76,8 +76,8 @@ fn analysis(error: &fanin_analysis::Error) -> String {
     }
 }
 
-/// Returns the message for an error of the crate `fanin-recipe`. If a name is unknown and no name is similar, the
-/// message names the command `fanin models`.
+/// Returns the message for an error of the crate `fanin-recipe`. If a model or a recipe is unknown and has no similar
+/// name, the message names the command `fanin models`.
 fn recipe(error: &fanin_recipe::Error) -> String {
     match error {
         fanin_recipe::Error::UnknownModel { suggestion: None, .. }

@@ -2,8 +2,9 @@
 //! and correct. An existing file must be unchanged, or replaced as a whole. A process with `--resume` must then write
 //! the same checkpoint as a process that is not killed.
 //!
-//! `FANIN_KILLS=50 cargo test -p fanin-cli --test kills` starts and kills 50 processes for each stream and each file
-//! layout. If the variable is not set, the tests kill only a few processes.
+//! `FANIN_KILLS=50 cargo test -p fanin-cli --test kills` starts and kills 50 processes for each stream in the first
+//! test, and 50 for each number of files (one or several) in the second. If the variable is not set, the tests kill
+//! only a few processes.
 
 mod fixture;
 

@@ -1,11 +1,11 @@
 //! Deferred fills of torch tensors. A deferred fill is performed later, together with others, on all threads. To
 //! *flush* a deferred fill means to perform it.
 //!
-//! `fanin/torch/_deferred/queue.py` decides which fills are deferred. Before each deferred fill, the queue stores the
-//! state of torch's generator. A flush splits the fills into chunks. Each thread repeatedly takes a *run*, which is a
-//! range of consecutive chunks, and fills these chunks in order. If a run begins in the middle of a fill, the thread
-//! first advances its generator from the stored state to the run's first chunk. After each chunk, the generator is in
-//! the right state for the fill's next chunk.
+//! `fanin/torch/_deferred/queue.py` decides which fills are deferred. When the queue defers a fill, it stores the state
+//! of torch's generator, and then advances the generator past the fill. A flush splits the fills into chunks. Each
+//! thread repeatedly takes a *run*, which is a range of consecutive chunks, and fills these chunks in order. If a run
+//! begins in the middle of a fill, the thread first advances its own generator from the stored state to the run's first
+//! chunk. After each chunk, this generator is in the right state for the fill's next chunk.
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -24,12 +24,13 @@ const CHUNK: usize = 1 << 20;
 
 /// Returns the number of 32-bit words that a fill of `count` contiguous values takes from torch's generator.
 ///
-/// Returns None in three cases:
+/// Returns None in these cases:
 ///
 /// - The fill uses rejection sampling. The number then depends on the values drawn.
 /// - The fill draws fewer than 16 normal values. These are drawn in pairs, and the number depends on whether torch's
 ///   generator has stored the second value of an earlier pair.
 /// - torch raises an error for the request.
+/// - `dtype` is not f32, f64, f16 or bf16.
 #[pyfunction]
 pub fn torch_words(request: &Bound<'_, FillRequest>, dtype: &str, count: usize) -> Option<u64> {
     words_of(request.get().distribution, torch_dtype(dtype)?, count)
@@ -56,7 +57,7 @@ pub struct DeferredFill {
 #[pymethods]
 impl DeferredFill {
     /// Describes a fill of `count` values. `address` is the address of the first value. `state` is the address of the
-    /// generator state before the fill.
+    /// stored generator state from before the fill.
     #[new]
     fn new(
         request: &Bound<'_, FillRequest>,

@@ -139,8 +139,8 @@ impl<'py> Array<'py> {
 
     /// Returns the memory that a capsule describes. `kind` returns the name of the array's type, for error messages.
     ///
-    /// `writable` says whether the memory is known to be writable. Only capsules of DLPack 0.x need it, because they
-    /// have no read-only flag.
+    /// `writable` says whether the memory is known to be writable. It is only used for capsules of DLPack 0.x, because
+    /// they have no read-only flag.
     fn from_capsule(
         capsule: Bound<'py, PyCapsule>,
         dtype: Option<DType>,
@@ -247,8 +247,8 @@ unsafe fn numbers_at<'a>(pointer: *const i64, count: usize) -> Option<&'a [i64]>
     (!pointer.is_null()).then(|| unsafe { std::slice::from_raw_parts(pointer, count) })
 }
 
-/// Returns the element type of a tensor. Integers of the same size as `expected` count as `expected`, such as uint16
-/// for bf16. `kind` returns the name of the array's type, for error messages.
+/// Returns the element type of a tensor. If `expected` has one or two bytes, integers of the same size count as
+/// `expected`, such as uint16 for bf16. `kind` returns the name of the array's type, for error messages.
 ///
 /// # Errors
 /// TypeError if fanin cannot fill the type, or if the type is not `expected`.

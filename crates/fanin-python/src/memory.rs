@@ -64,7 +64,7 @@ impl Memory {
             let end = (self.address + self.len() * self.dtype.size()) / PAGE * PAGE;
             if end.saturating_sub(start) >= HUGE_PAGES_FROM {
                 // SAFETY: the pages are in allocated memory (see `new`), and the advice does not change their contents.
-                // Errors are ignored, because the memory then only keeps its small pages.
+                // An error is ignored, because its only effect is that the memory keeps its small pages.
                 unsafe {
                     libc::madvise(
                         std::ptr::with_exposed_provenance_mut(start),

@@ -68,9 +68,9 @@ impl OpenMp {
     }
 }
 
-/// Returns torch's OpenMP threads for a fill if `use_openmp` has stored addresses in this process. Otherwise returns
-/// fanin's thread pool. Also returns the pool if `interruptible` is true, because such a fill runs on a new thread.
-/// OpenMP would start further threads for each new thread.
+/// Returns the threads for a fill: torch's OpenMP threads if `use_openmp` has stored addresses in this process and
+/// `interruptible` is false, and fanin's thread pool otherwise. An interruptible fill runs on a new thread, and OpenMP
+/// would start further threads for each new thread.
 pub fn threads(py: Python<'_>, interruptible: bool) -> Threads {
     match OpenMp::current() {
         Some(openmp) if !interruptible => Threads::Team(Team::new(openmp.count(py), parallel)),

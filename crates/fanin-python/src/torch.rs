@@ -80,7 +80,8 @@ pub fn torch_dtype(name: &str) -> Option<DType> {
 }
 
 /// Serializes the updates of generator states by fanin. Without this lock, two threads could draw the same words. torch
-/// cannot draw during an update: its draws need the GIL, which the updating thread holds.
+/// cannot begin a draw during an update, because the updating thread holds the GIL. But torch releases the GIL while it
+/// draws, so a draw of torch that began before the update is not excluded.
 static GENERATOR_LOCK: Mutex<()> = Mutex::new(());
 
 static DATA_PTR: PyOnceLock<Py<PyAny>> = PyOnceLock::new();

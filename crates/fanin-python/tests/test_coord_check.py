@@ -244,7 +244,7 @@ class WrittenOut(Attention):
 @pytest.mark.parametrize("query", ["random", "zero"])
 def test_attention_logits_that_are_divided_by_the_square_root_of_the_head_size_are_named(kind, query, monkeypatch):
     """In muP, attention logits are divided by the head size. If they are divided by its square root, training steps on
-    the attention weights change the logits in proportion to sqrt(width)."""
+    the attention module's weights change the logits in proportion to sqrt(width)."""
     monkeypatch.setitem(globals(), "Attention", kind)
     stds = {f"blocks.{block}.attention.q.weight": lambda width: 0.0 for block in range(2)} if query == "zero" else {}
     check = check_transformer(adam(), scale=lambda size: 1 / math.sqrt(size), stds=stds, steps=2)

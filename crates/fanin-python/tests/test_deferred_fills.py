@@ -32,7 +32,7 @@ def deferring():
 
 @pytest.fixture
 def performed(monkeypatch):
-    """The sizes of the performed fills. There is one list per call of a Rust function, such as `[[500, 300], [900]]`."""
+    """The numbers of values of the fills: one list per call of a Rust function, such as `[[500, 300], [900]]`."""
     calls = []
     torch_flush, fill_plain = queued_fill.torch_flush, _torch_stream.fill_plain
 

@@ -2,7 +2,7 @@
 
 The snippets of a page run in order, in one folder. A comment before each snippet says how the snippet is run:
 
-- `<!-- run: RUNNER -->`: with `python`, `pytest`, `sh` or `ray`.
+- `<!-- run: RUNNER -->`: RUNNER is `python`, `pytest`, `sh` or `ray`.
 - `<!-- run: torchrun 2 -->` or `<!-- run: mpi 2 -->`: with this number of processes.
 - `<!-- run: file NAME -->`: the snippet is written to the file `NAME`. A later command reads this file.
 - `<!-- NAME.json -->`: the snippet is written to the file `NAME.json`. Only docs/recipes.md has such comments.
@@ -127,7 +127,7 @@ def test_the_snippet_runs(number, folders):
             run(launch, folder)
         except AssertionError as failed:
             # On a busy machine, a worker process of torch sometimes aborts when it ends. The launch is then tried once
-            # more. The first snippet sometimes aborts too, although it does not use fanin.
+            # more. The first snippet of docs/distributed.md sometimes aborts too, although it does not use fanin.
             if "terminate called without an active exception" not in str(failed):
                 raise
             run(launch, folder)

@@ -17,7 +17,7 @@ def named(shape, name, seed=5):
 class Fused(nn.Module):
     """A module with the fused parameter `wqk`.
 
-    A hook removes `wqk` from the state dict. It then calls `show` to add other tensors, such as the halves of `wqk`.
+    A hook removes `wqk` from the state dict, and calls `show` to add other tensors, such as the halves of `wqk`.
     """
 
     def __init__(self, show):

@@ -95,7 +95,7 @@ WRONG_LINES = {
     "torch_program": ("init.normal_(layer.weight, meen=1)", "call-arg"),
 }
 
-#: mypy checks the package with its default options and `strict_equality`. It checks the programs with the options of
+#: mypy checks the package with mypy's default options and `strict_equality`, and the programs with the options of
 #: `--strict`. One run checks everything, because mypy spends most of its time on the types of torch.
 MYPY_CONFIG = """
 [mypy]

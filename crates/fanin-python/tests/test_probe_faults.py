@@ -21,7 +21,7 @@ def gpt2():
 
 
 def mlp(activation=nn.ReLU, sizes=(40, 96, 72, 120, 80, 104, 10), spec=nn.init.kaiming_normal_):
-    """A stack of linear layers. With the default `sizes`, all weights have different shapes, so no weight has peers."""
+    """A stack of linear layers. With the default `sizes`, no weight has peers of its own shape."""
     layers = []
     for fan_in, fan_out in zip(sizes, sizes[1:]):
         layer = nn.Linear(fan_in, fan_out)

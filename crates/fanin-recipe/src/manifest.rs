@@ -74,7 +74,7 @@ enum Member {
 }
 
 /// Deserializes the JSON object of a header to a vector of its members. Keeps their order, and names that occur twice.
-/// After an error, the cell contains the name of the invalid member.
+/// After an error in a member, the cell contains the member's name. After any other error, the cell is empty.
 struct Members<'a>(&'a Cell<String>);
 
 impl<'de> DeserializeSeed<'de> for Members<'_> {

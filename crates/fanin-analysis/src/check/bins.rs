@@ -28,8 +28,7 @@ pub(crate) struct Bins {
 struct Edge {
     /// The index of the bin above the edge.
     bin: usize,
-    /// The position of the edge. If the values of the dtype are not dense, the edge is half-way between two adjacent
-    /// values.
+    /// The position of the edge. In a coarse dtype, the edge is half-way between two adjacent values.
     position: f64,
     /// The probability that a finite value is below the edge.
     probability: f64,
@@ -68,8 +67,8 @@ fn normal_edges() -> &'static [Point] {
 }
 
 impl Bins {
-    /// Returns bins from the quantile 1 / `COUNT` of a distribution to the quantile 1 - 1 / `COUNT`. The values are
-    /// rounded to `dtype`.
+    /// Returns the bins for values that are drawn from a distribution and rounded to `dtype`. The edges range from
+    /// about the quantile 1 / `COUNT` to about the quantile 1 - 1 / `COUNT`.
     pub(crate) fn new(distribution: &Univariate, dtype: DType) -> Self {
         let (least, finite) =
             (distribution.cdf(-grid::overflow(dtype)), distribution.finite_probability(dtype));
@@ -102,8 +101,8 @@ impl Bins {
         bins
     }
 
-    /// Returns the edge below a bin, between the two adjacent values of `dtype`: the lower value, which is in a lower
-    /// bin, the position of the edge, and the upper value. Returns `None` if one of the values is not finite.
+    /// Returns the lower edge of a bin: a value of `dtype` just below the edge, the position of the edge, and a value
+    /// just above it. Returns `None` if one of the two values is not finite.
     fn edge_below(&self, bin: usize, dtype: DType) -> Option<(f64, f64, f64)> {
         let boundary = self.first + (bin as f64 - 0.5) / self.per_unit;
         let is_finite = |x: f64| x.abs() <= dtype.largest();
@@ -111,7 +110,7 @@ impl Bins {
         if !is_finite(above) {
             return None;
         }
-        // If the values of the type are dense, the boundary is precise enough.
+        // If adjacent values are much closer together than the edges, the boundary is precise enough.
         let (previous, next) = grid::neighbours(dtype, above);
         if (next - previous) * self.per_unit < 1e-4 {
             return Some((previous, boundary, next));

@@ -23,7 +23,7 @@ pub(crate) enum ExpectedValues {
     /// The torch stream, for tensors that are compared in the order in which they were generated.
     TorchInOrder(Box<TorchSequence>),
     /// The torch stream, for tensors that are compared in any order. Maps the name of each tensor to the state of the
-    /// generator before that tensor.
+    /// generator before it draws that tensor.
     TorchByName(HashMap<String, Torch>),
 }
 
@@ -167,7 +167,8 @@ impl<'a> Comparison<'a> {
         Ok(())
     }
 
-    /// Adds each value in `stored` that differs from `expected` by more than the tolerance to `mismatch`.
+    /// Adds to `mismatch` each value in `stored` whose bytes differ from `expected`, unless the values are close (see
+    /// `is_close`).
     fn count_differences(&mut self, expected: &[u8]) {
         let dtype = self.planned.entry.dtype;
         let bytes = expected.chunks(dtype.size()).zip(self.stored.chunks(dtype.size()));

@@ -1,5 +1,4 @@
-//! Univariate distributions: the cumulative distribution function, probabilities, moments, and bin edges for counting
-//! values.
+//! Univariate distributions: the cumulative distribution function, quantiles, probabilities and moments.
 
 use fanin::{DType, Distribution, Plan};
 

@@ -115,8 +115,7 @@ impl Magnitudes {
     }
 
     /// Returns a failed test `repeats` if two rows, two columns or two blocks have the same magnitudes. Rows are also
-    /// compared with the columns of square tiles. Returns `None` if no magnitudes are the same, or if chance explains
-    /// this.
+    /// compared with the columns of square tiles. Returns `None` if nothing matches, or if chance explains the match.
     pub(super) fn test(&self) -> Option<TestResult> {
         let all = if self.finished > self.rows.len() { &[][..] } else { &self.rows[..] };
         let chance = Chance::new(&self.first);

@@ -187,7 +187,10 @@ impl ModelComparison {
             .filter(|planned| planned.plan.is_some() && planned.chosen_dtype.is_none())
             .filter_map(|planned| {
                 let name = planned.entry.name.as_str();
-                Some((name, planned.entry.dtype, model.get(name)?.dtype))
+                let found = file.entries[indices[name]].dtype;
+                // `compare_entries` reports a type that is not a floating-point type.
+                found.float()?;
+                Some((name, found, model.get(name)?.dtype))
             })
             .collect();
         let mismatches = |overall: Option<StoredType>| {

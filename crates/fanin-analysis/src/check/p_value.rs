@@ -1,4 +1,5 @@
-//! Computes p-values of the tests. A p-value is exact, an upper bound, or a corrected normal approximation of a sum.
+//! Computes p-values of the tests. A p-value is exact, an upper bound, or computed from a corrected normal
+//! distribution.
 
 use statrs::function::{erf::erfc, gamma};
 

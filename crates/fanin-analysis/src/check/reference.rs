@@ -37,16 +37,16 @@ impl ReferenceDistribution {
     }
 
     /// Returns whether the distribution of the values can be tested. The standard deviation must be above 0. In f64, it
-    /// must also be more than 1000 times the distance between adjacent numbers near the mean.
+    /// must also be above 1e-290, and above 1000 times the machine epsilon times the magnitude of the mean.
     pub(crate) fn is_testable(&self) -> bool {
         let Moments { mean, std, .. } = self.moments;
         let coarse = self.dtype == DType::F64 && !(std > 1e-290 && std > 1e3 * f64::EPSILON * mean.abs());
         std > 0.0 && !coarse
     }
 
-    /// Returns whether the values can be tested as normal values: their sum is normal, and the sum of their squares is
-    /// chi-square. In 8-bit and 16-bit types, `count` must be at least 32, because fewer values may all be rounded to
-    /// the mean.
+    /// Returns whether `count` values can be tested as normal values: their sum is normal, and the sum of their squares
+    /// is chi-square. In 8-bit and 16-bit types, `count` must be at least 32, because fewer values may all be rounded
+    /// to the mean.
     pub(crate) fn is_smoothly_normal(&self, count: u64) -> bool {
         let smooth = self.dtype.size() >= 4 || count >= 32;
         smooth && self.distribution.is_normal() && (self.moments.kurtosis - 3.0).abs() < 0.03

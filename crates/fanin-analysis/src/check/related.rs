@@ -12,8 +12,8 @@ use super::signature::Signature;
 use super::structure::MIN_VALUES;
 use super::test_result::TestResult;
 
-/// Each sketch is compared with at most this number of later sketches. Only tensors with the same number of values are
-/// compared.
+/// The sketch of a tensor (see [`Signature::sketch`]) is compared with the sketches of at most this number of later
+/// tensors. Only tensors with the same number of values are compared.
 const MAX_COMPARED: usize = 2048;
 
 /// A tensor, or a block of a tensor, with its signature.

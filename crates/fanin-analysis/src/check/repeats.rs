@@ -4,9 +4,9 @@
 //! The values are read once. Repetitions are found in three ways.
 //! - Ranges: every window of `WINDOW` consecutive values is hashed. In a large tensor, only about `KEPT` windows with
 //!   the smallest hashes are recorded. A hash depends on the values only, not on the position. The same windows are
-//!   therefore recorded in both occurrences of a range. In a tensor of n values, a repeated range of k n / `KEPT`
-//!   values is missed with a probability of about e^-k. If n = 1e8 and k = 5, the range has 7629 values, and the
-//!   probability is 0.7 %.
+//!   therefore recorded in both occurrences of a repeated range. In a tensor of n values (2^21 or more), a repeated
+//!   range of k n / `KEPT` values is missed with a probability of about e^-k. If n = 1e8 and k = 5, the range has 7629
+//!   values, and the probability is 0.7 %.
 //! - Rows: every row is hashed. If rows are so short that two random rows may be equal by chance, no row is recorded.
 //!   In a tensor of more than `MAX_ROWS` rows, only rows with small hashes are recorded, so two equal rows may be
 //!   missed.
@@ -18,15 +18,16 @@ use super::test_result::TestResult;
 use super::value_hashes::{ValueHashes, WINDOW, polynomial, power};
 use crate::vectorized::vectorized;
 
-/// The approximate number of recorded windows of a large tensor: those with the smallest 64-bit hashes. In a tensor of
-/// n random values, two of these hashes are equal by chance with a probability of about n * `KEPT` / 2^65. For n = 1e8,
-/// this is 2e-7.
+/// The approximate number of recorded windows of a tensor of 2^21 or more values: those with the smallest 64-bit
+/// hashes. In a tensor of n random values, two of these hashes are equal by chance with a probability of about
+/// n * `KEPT` / 2^65. For n = 1e8, this is 2e-7.
 const KEPT: usize = 1 << 16;
 
 /// The approximate limit on the number of rows whose hashes are recorded.
 const MAX_ROWS: usize = 1 << 22;
 
-/// The upper limit on the estimated bits per value: -log2 of the probability that two values are equal.
+/// The upper limit on the bits per value. The bits per value are -log2 of the estimated probability that two values are
+/// equal.
 const MAX_BITS_PER_VALUE: f64 = 16.0;
 
 /// The probability that two values are equal is estimated from this many values at the start of the tensor.
@@ -54,7 +55,7 @@ pub(crate) struct RepeatSearch {
     column: usize,
     /// The base of the polynomial hash, raised to the power `column`.
     power: u64,
-    /// The base of the polynomial hash, raised to a power: the row-major index at which the current row starts.
+    /// The base of the polynomial hash, raised to the row-major index of the first value of the current row.
     power_of_row: u64,
     /// The number of complete rows so far.
     rows: usize,
@@ -103,16 +104,16 @@ fn bits_of_equal_rows(rows: usize) -> f64 {
     40.0 + 2.0 * (rows.max(1) as f64).log2()
 }
 
-/// Returns n if about one of n windows is recorded in a tensor of `count` values. In a large tensor, at least 2^14
-/// windows are recorded.
+/// Returns a number n: of the windows of a tensor of `count` values, about one in n is recorded. If `count` is above
+/// 2^14, about 2^14 or more windows are recorded.
 fn windows_per_record(count: usize) -> usize {
     // Most of the time of `record` is spent on windows with small hashes.
     count.div_ceil(KEPT).max((count >> 14).min(32)).max(1)
 }
 
 vectorized! {
-    /// Appends the distinctive windows (see [`is_distinctive`]) with a hash of at most `max_hash` to `found`. Leaves
-    /// out the first `skipped` windows. `end` is the row-major index of the last value of the first window in `hashes`.
+    /// Appends to `found` the distinctive windows (see [`is_distinctive`]) whose hash is at most `max_hash`. Leaves out
+    /// the first `skipped` windows. `end` is the row-major index of the last value of the first window in `hashes`.
     fn record(hashes: &ValueHashes, max_hash: u64, skipped: usize, end: usize, found: &mut Vec<(u64, usize)>) {
         // Most groups of a large tensor contain no small hash.
         const GROUP: usize = 8;

@@ -1,11 +1,11 @@
 //! Tests whether independent values follow a distribution. The values are read once, to compute statistics. All tests
 //! are computed from these statistics.
 //!
-//! A test fails if its p-value is below a threshold. The p-value is exact or an upper bound, so the rate of false
-//! alarms is at most the threshold. The tests are:
-//! - `mean` and `std`: the mean and the standard deviation are compared with the planned ones. The p-values are those
-//!   of normal deviations, with Cramér's correction for the skewness. For up to 100,000 normal values, the p-value of
-//!   `std` is computed from the chi-square distribution.
+//! A test fails if its p-value is below a threshold. The p-value is exact, an upper bound, or a corrected normal
+//! approximation. The rate of false alarms is therefore at most about the threshold. The tests are:
+//! - `mean` and `std`: the mean and the standard deviation are compared with the planned ones. The p-values are
+//!   computed from the normal distribution, with Cramér's correction for the skewness. For up to 100,000 normal values,
+//!   the p-value of `std` is computed from the chi-square distribution.
 //! - `distribution`: the Kolmogorov-Smirnov distance is computed at up to 511 bin edges only. The result is therefore
 //!   at most the distance over all values. The p-value is the upper bound of Massart (1990).
 //! - `order`: the correlation of consecutive values is compared with 0. Sorted or smooth values are correlated.
@@ -296,8 +296,8 @@ impl SampleStatistics {
             // mean, and they are unevenly spaced near this maximum.
             //
             // The test `tail` is also left out if `x` is at or next to a bound. There, more extreme values may be
-            // rounded to `x` or to the bound. In f16 and bf16, torch replaces values that are rounded to the upper
-            // bound by the lower bound.
+            // rounded to `x` or to the bound. If an f16 or bf16 value is rounded to the upper bound, torch returns the
+            // lower bound instead.
             let (below, above) = grid::neighbours(reference.dtype, x);
             let inside = grid::rounding_interval(reference.dtype, below).0 >= low
                 && grid::rounding_interval(reference.dtype, above).1 <= high;

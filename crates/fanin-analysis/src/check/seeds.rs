@@ -3,8 +3,8 @@
 //! torch computes the first 128 values of a tensor from 128 random words. The values give one bit of each word: bit 23,
 //! the highest bit that torch uses for an f32 value.
 //! - Uniform distribution: the bit is 1 if the value is above the middle of the distribution.
-//! - Normal distribution: torch computes two values from two words. The first bit is 1 if the radius of the pair is
-//!   above its median. The second bit is 1 if the angle is above pi.
+//! - Normal distribution: torch computes two values from two words by the Box-Muller transform. The bit of the first
+//!   word is 1 if the radius of the pair is above its median. The bit of the second word is 1 if the angle is above pi.
 //!
 //! These bits are compared with every position of each stream. Few bits differ early in training, because values have
 //! changed by far less than one standard deviation. The probability of a match by chance is below 10^-9.
@@ -31,8 +31,8 @@ const BITS: usize = 128;
 /// The largest number of known bits that may differ from the stream. Training may have changed these bits.
 const MAX_ERRORS: u32 = 6;
 
-/// A tensor is searched for only if at least this many of its `BITS` bits are known. A bit is unknown if training may
-/// have changed it.
+/// A tensor is searched for only if at least this many of its `BITS` bits are known. A bit is unknown if a small change
+/// of the values could change it.
 const MIN_BITS: u32 = 90;
 
 /// No tensor is searched for if the search needs more than this many words of each stream.
@@ -78,8 +78,8 @@ pub(crate) struct Change {
     pub(crate) size: f64,
 }
 
-/// The bits of the random words from which torch would compute the first values of a tensor. `known` is the mask of the
-/// known bits.
+/// Bit 23 of each of the `BITS` random words from which torch would compute the first values of a tensor. `known` is
+/// the mask of the known bits.
 #[derive(Debug, Clone, Copy)]
 struct Pattern {
     bits: u128,
@@ -202,7 +202,7 @@ impl HighestBits {
 /// difference is so large that the [`Pattern`] matched only by chance.
 ///
 /// Zeros are ignored, because the row of a padding token is zero. Values near the bounds of a uniform distribution are
-/// ignored too: torch replaces a value that rounds to the upper bound with the lower bound.
+/// ignored too: if a value is rounded to the upper bound, torch returns the lower bound instead.
 fn change(values: &[f64], seed: u64, word: usize, candidate: &Candidate) -> Option<Change> {
     // torch draws the last `GROUP` values again if the number of values is not a multiple of `GROUP`. These values are
     // ignored.

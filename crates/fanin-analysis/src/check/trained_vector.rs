@@ -11,9 +11,9 @@ use super::distribution::Univariate;
 /// - Normalization layers are initialized with constants. Their vectors count as trained if the values look random or
 ///   have no known distribution.
 /// - Other biases are initialized with a constant, or with uniform values on [-b, b) with b = 1 / sqrt(fan_in). They
-///   count as trained if the values are uniform on a wider interval or have no known distribution.
-/// - Exception: a bias with no known distribution does not count as trained if its mean is at least two standard
-///   deviations from 0. An example is Mamba's bias of `dt_proj`, which is initialized to values of one sign.
+///   count as trained if the values are uniform on a wider interval or have no known distribution. Exception: if the
+///   distribution is not known, and the mean is at least two standard deviations from 0, the bias does not count as
+///   trained. An example is Mamba's bias of `dt_proj`, which is initialized to values of one sign.
 ///
 /// An unchanged draw of a known generator never counts as trained.
 pub(crate) fn is_trained_vector(vector: &Classification, values: usize, fan_in: Option<usize>) -> bool {

@@ -11,8 +11,8 @@ pub(super) const WINDOW: usize = 64_usize.div_ceil(SHIFT as usize);
 /// The number of bits by which the hash of a window is shifted before a value is added.
 const SHIFT: u32 = 5;
 
-/// The number of values before a chunk whose hashes are kept, because windows may start before the chunk. It is at
-/// least `WINDOW` - 1.
+/// The number of earlier values whose hashes are kept, because a window may start before the chunk. It is at least
+/// `WINDOW` - 1.
 const RECENT: usize = 16;
 
 /// The base of the polynomial hashes of several values.

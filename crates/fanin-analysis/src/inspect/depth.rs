@@ -1,4 +1,4 @@
-//! Parses the depth of a tensor from its name. `h.3.attn.weight` has the position 3. `layer2.0.conv1.weight` has the
+//! Parses the position of a tensor from its name. `h.3.attn.weight` has the position 3. `layer2.0.conv1.weight` has the
 //! position 2.0 (layer 2, block 0).
 
 use std::collections::HashMap;

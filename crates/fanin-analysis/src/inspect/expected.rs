@@ -38,8 +38,8 @@ pub(super) fn counts(plan: &Plan, edges: &[f64], stats: &Stats) -> Option<Vec<f6
     Some(counts)
 }
 
-/// Returns the relative standard error of the std of `count` values. Returns `None` if `count` or the std is too small
-/// for a test.
+/// Returns the relative standard error of the std of `count` values. Returns `None` if `count` or the std of
+/// `reference` is too small for a test.
 pub(super) fn std_error(reference: &ReferenceDistribution, count: u64) -> Option<f64> {
     let usable = reference.is_testable() && reference.has_normal_sums(count);
     usable.then(|| ((reference.moments.kurtosis - 1.0) / (4.0 * count as f64)).sqrt())

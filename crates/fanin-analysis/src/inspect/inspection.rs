@@ -56,14 +56,15 @@ pub struct TensorInspection {
     pub planned: Option<Planned>,
     /// The standard error of the measured std, divided by the planned std. `None` if there is no plan, or if there are
     /// too few values. Also `None` if the planned values are not independent and random (`orthogonal`, `ones`), if the
-    /// plan has blocks, or if the planned std is too small for a test.
+    /// plan has blocks or applies functions to random values, or if the planned std is too small for a test.
     pub std_error: Option<f64>,
     /// The counts, moments, range and outliers of the tensor's values.
     pub stats: Stats,
     /// The histogram of the tensor's values.
     pub histogram: Histogram,
     /// The largest and the smallest singular value. `None` if they were not requested, or if the computation failed.
-    /// Also `None` if the tensor is not a floating-point matrix of at least two values that are all finite.
+    /// Also `None` if the tensor is not floating-point, has fewer than two axes or fewer than two values, or has a
+    /// value that is not finite. Axes after the first are flattened into columns.
     pub spectrum: Option<Spectrum>,
     /// One message for each property of the tensor that is probably wrong, such as a NaN or a mean far from the plan.
     pub warnings: Vec<String>,
@@ -225,7 +226,8 @@ impl TensorInspection {
         self.stats.nans + self.stats.infinite == 0 && self.entry.dtype.is_read()
     }
 
-    /// Returns whether the tensor is a large matrix of finite values. Its singular values are only estimated.
+    /// Returns whether the tensor is a large matrix of finite values. The singular values of such a matrix are only
+    /// estimated.
     fn has_large_spectrum(&self) -> bool {
         self.is_finite() && Spectrum::large_size(&self.entry).is_some()
     }

@@ -137,8 +137,8 @@ fn wrong_norm(plan: &Plan, measured: &Measured) -> Option<String> {
     })
 }
 
-/// Returns a warning if the values are all equal or out of range, or have a wrong mean or standard deviation. The
-/// planned values must be random and independent.
+/// Returns a warning if all values are equal, if a value is out of range, or if the mean or the standard deviation
+/// deviates from the plan. The planned values must be random and independent.
 fn moment_deviation(
     plan: &Plan,
     stats: &Stats,

@@ -58,7 +58,7 @@ impl Verification {
             verifier.compare_bits(&mut tensors, expected)?;
         }
 
-        // Bonferroni correction: the probability of a false alarm in any of the tests is at most alpha.
+        // Bonferroni correction: the probability of at least one false alarm is at most alpha.
         let tests = tensors.iter().map(|tensor| tensor.results.len()).sum::<usize>() + pooled.len();
         let threshold = request.alpha / tests.max(1) as f64;
         let deviates = |result: &TestResult| result.p_value < threshold;

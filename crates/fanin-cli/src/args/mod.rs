@@ -32,10 +32,10 @@ The `fanin` command of the Python package also has check-init, trace, probe and 
 Exit code:
   0    success
   1    check failed (verify, audit, diff)
-  2    invalid arguments or input
+  2    any other error: invalid arguments, an unreadable file, a failed write
   128 + N  stopped by signal N: 129 SIGHUP, 130 SIGINT (Ctrl-C), 143 SIGTERM
 
-Signals that are ignored when fanin starts (for example by nohup) stay ignored.")]
+On Linux, signals that are ignored when fanin starts (for example by nohup) stay ignored.")]
 pub struct Args {
     /// The command.
     #[command(subcommand)]

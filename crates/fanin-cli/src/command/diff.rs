@@ -33,7 +33,8 @@ fn show(found: &diff::Diff) -> Result {
             Some(values) => [
                 text::count(values.values),
                 text::short(values.max),
-                // Neither is finite if all values of `a` are 0. The cosine is also NaN if all values of `b` are 0.
+                // The relative difference is not finite if all values of `a` are 0. The cosine is NaN if all values of
+                // `a` or all values of `b` are 0.
                 finite(values.relative(), text::short),
                 finite(values.cosine(), |cosine| format!("{cosine:.6}")),
             ],

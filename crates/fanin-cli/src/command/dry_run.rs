@@ -15,7 +15,8 @@ use fanin_recipe::text;
 /// a key is added.
 const FORMAT: &str = "fanin-plan-1";
 
-/// Groups tensors whose names differ only in their numbers, such as `h.0.weight` and `h.1.weight`.
+/// Groups tensors whose names differ only in their numbers, such as `h.0.weight` and `h.1.weight`. The tensors of a
+/// group also have the same dtype, shape, rule and action, and are tied to the same tensor or to none.
 fn grouped(planned: &[Planned]) -> Vec<Group> {
     let names: Vec<&str> = planned.iter().map(|planned| planned.entry.name.as_str()).collect();
     groups(&names, |index| {

@@ -103,8 +103,8 @@ fn print(explanation: &Explanation) -> Result {
     if explanation.signal.is_some() { print_other_nonlinearities(explanation) } else { Ok(()) }
 }
 
-/// Prints how the layer changes the mean square of a signal (forward) and of its gradient (backward). Several such
-/// layers follow as a table.
+/// Prints how the layer changes the mean square of a signal (forward) and of its gradient (backward). Then prints a
+/// table of the mean squares after several such layers.
 fn print_signal(explanation: &Explanation) -> Result {
     let (Some(signal), Some(layer), Some((forward, backward))) =
         (&explanation.signal, &explanation.layer, explanation.factors())

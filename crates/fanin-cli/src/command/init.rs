@@ -48,7 +48,7 @@ pub(super) fn run(args: &Init, quiet: bool) -> Result {
 }
 
 /// Returns an error if `args` has an option that a replay does not allow, such as `--dtype`. Also returns an error
-/// without `--stream torch`.
+/// without `--stream torch`, or if `--seed` is neither 0 nor the seed of the replay.
 fn check_replay_options(args: &Init, replay: &Replay) -> Result {
     let given = [
         ("--copy-from", args.copy_from.is_some()),

@@ -31,8 +31,8 @@ pub(super) fn run(args: &Schemes) -> Result {
     Ok(())
 }
 
-/// Returns the scheme and the scaling factor that are named `name`. If `name` is `None`, returns all
-/// schemes and all scaling factors.
+/// Returns the scheme and the scaling factor that are named `name`. If `name` is `None`, returns all schemes and all
+/// scaling factors.
 fn selected(name: Option<&str>) -> Result<(Vec<&'static Scheme>, Vec<ScalingFactor>)> {
     let Some(name) = name else { return Ok((schemes().iter().collect(), scaling_factors().to_vec())) };
     let scheme: Vec<_> = Scheme::find(name).into_iter().collect();

@@ -1,4 +1,5 @@
-//! Tests of `diff`, of checkpoints with several files, and of unusual types and shapes. A pipe is an error.
+//! Tests of `diff`, of checkpoints with several files, and of unusual types and shapes. Reading a checkpoint from a
+//! pipe must be an error.
 
 use crate::common::{MANIFEST, bytes_of, fixture, recipe, save_one};
 use crate::fixture::Fixture;

@@ -45,6 +45,24 @@ fn verify_compares_names_shapes_and_types_with_the_model() {
 }
 
 #[test]
+fn an_integer_tensor_in_a_file_of_another_floating_point_dtype_is_one_mismatch() {
+    let fixture = Fixture::new();
+    let manifest = |dtype: &str, first: &str| {
+        format!(
+            r#"{{"a": {{"dtype": "{first}", "shape": [4]}}, "b": {{"dtype": "{dtype}", "shape": [4]}}, "c": {{"dtype": "{dtype}", "shape": [4]}}}}"#
+        )
+    };
+    std::fs::write(fixture.path("model.json"), manifest("F32", "F32")).unwrap();
+    std::fs::write(fixture.path("file.json"), manifest("BF16", "I64")).unwrap();
+    std::fs::write(fixture.path("zeros.toml"), "[init]\n\"*\" = \"zeros\"\n").unwrap();
+    std::fs::write(fixture.path("file.toml"), "[init]\na = \"arange\"\n\"*\" = \"zeros\"\n").unwrap();
+    fixture.good(&["init", "file.toml", "--like", "file.json", "-o", "i.safetensors"]);
+    let ran = fixture.run(&["verify", "i.safetensors", "--recipe", "zeros.toml", "--like", "model.json"]);
+    assert_eq!(ran.code, 1, "{}{}", ran.stdout, ran.stderr);
+    assert!(ran.stdout.contains("stored as I64") && !ran.stdout.contains("stored as F32"), "{}", ran.stdout);
+}
+
+#[test]
 fn with_a_built_in_recipe_verify_compares_with_the_built_in_model() {
     let fixture = Fixture::new();
     let text = fixture.good(&["models", "resnet50", "--manifest"]).stdout;

@@ -112,9 +112,9 @@ def inspect(
 ) -> Inspection:
     """Returns moments, histograms and singular values of tensors.
 
-    `source` is a checkpoint, or a mapping from names to arrays. With a recipe, the result also has the expected mean, std
-    and histogram of each tensor. `spectra=False` leaves out the singular values, which take most of the time. The command
-    `fanin inspect` does the same for a checkpoint.
+    `source` is a checkpoint, or a mapping from names to arrays. With a recipe, the result also has the expected mean,
+    std and histogram of each tensor. `spectra=False` leaves out the singular values, which take most of the time. The
+    command `fanin inspect` does the same for a checkpoint.
 
     >>> import numpy as np
     >>> report = inspect({"w": np.eye(4, dtype=np.float32)})

@@ -268,8 +268,8 @@ class Recipe:
         draft before you use it.
 
         The model's configuration is read from the metadata of the manifest, or else from config.json in the model's
-        folder. If fanin knows the configured model, the rules initialize the tensors as the model's code does.
-        Otherwise the rules are guessed from the names and shapes of tensors.
+        folder. If fanin knows the model, the rules initialize the tensors as the model's code does. Otherwise the rules
+        are guessed from the names and shapes of tensors.
 
         >>> import fanin
         >>> '"*.bias" = "zeros"' in fanin.Recipe.draft("gpt2")

@@ -34,8 +34,8 @@ class Initializer(keras.initializers.Initializer):  # type: ignore[misc]
     the initializer. A model that is cloned, or built again with the same layer names, has the same values again.
 
     Without explicit names, Keras calls layers "dense", "dense_1", and so on, in the order of their creation. Name the
-    layers if the values must not depend on this order. A call outside the creation of a variable has no path. Such
-    calls use the names "weight", "weight:1", "weight:2", and so on.
+    layers if the values must not depend on this order. If the initializer is called while Keras creates no variable,
+    there is no path. Such calls use the names "weight", "weight:1", "weight:2", and so on.
 
     Parameters
     ----------

@@ -10,9 +10,10 @@ use fanin::init::Init;
 pub struct Copy {
     /// The name of the source tensor. `None` if both tensors have the same name.
     pub from: Option<String>,
-    /// The values of the model's tensor outside the shape of the source tensor. They are required if the model's
-    /// tensor is longer along some axes. They are not used if the shape of the model's tensor ends with the shape of
-    /// the source tensor. The source tensor is then repeated, for example 3 times from shape `[4, 8]` to `[3, 4, 8]`.
+    /// The values of the model's tensor outside the shape of the source tensor. They are not used if the shape of the
+    /// model's tensor ends with the shape of the source tensor. The source tensor is then repeated, for example 3 times
+    /// from shape `[4, 8]` to `[3, 4, 8]`. In all other cases, the values are required, and both tensors must have the
+    /// same number of axes.
     pub rest: Option<Rest>,
 }
 

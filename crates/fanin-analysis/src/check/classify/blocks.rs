@@ -42,9 +42,9 @@ type Classify = dyn Fn(&Scan<'_>) -> Result<Classification>;
 /// Divides a tensor into blocks of equal size along one axis. Each block is `Fresh`, `Orthogonal` or `Constant`.
 /// Returns `None` if there is no such division.
 ///
-/// A division is tried only if the slices along the axis have equal mean squares within each block, but not within the
-/// tensor. `structure` has these mean squares. If a few matrices of a stack have another scale than the rest, adds a
-/// message to `problems`.
+/// A division is tried only if the slices along the axis have equal mean squares (up to random differences) within each
+/// block, but not within the tensor. `structure` has these mean squares. If a few matrices of a stack have another
+/// scale than the rest, adds a message to `problems`.
 ///
 /// # Errors
 /// Returns an error if the file cannot be read.
@@ -71,9 +71,9 @@ pub(super) fn of(
 
 /// Divides a tensor into orthogonal blocks of equal size along one axis. Returns `None` if there is no such division.
 ///
-/// `whole` is whether the tensor as a whole is orthogonal. Divisions that always give orthogonal blocks, such as
-/// blocks of rows of a wide orthogonal matrix, are then left out. If a few matrices of a stack have another scale than
-/// the rest, adds a message to `problems`.
+/// `whole` is whether the tensor as a whole is orthogonal. If it is, and has two axes, divisions that always give
+/// orthogonal blocks are left out, such as blocks of rows of a wide matrix. If a few matrices of a stack have another
+/// scale than the rest, adds a message to `problems`.
 ///
 /// # Errors
 /// Returns an error if the file cannot be read.
@@ -89,7 +89,10 @@ pub(super) fn orthogonal(
     // too. Blocks that are longer along the divided axis than along the other axis are therefore tried last. The
     // division of a stack into its matrices is tried first.
     let mut divisions = divisions(scan.shape());
-    divisions.retain(|&(axis, _)| !whole || stack || if axis == 0 { rows > columns } else { columns > rows });
+    divisions.retain(|&(axis, count)| {
+        let into_matrices = stack && (axis, count) == (0, rows);
+        !whole || into_matrices || if axis == 0 { rows > columns } else { columns > rows }
+    });
     let is_long = |&(axis, count): &(usize, usize)| match axis {
         0 if count == rows => false,
         0 => rows / count > columns,

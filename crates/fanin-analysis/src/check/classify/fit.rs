@@ -236,9 +236,9 @@ pub(super) fn distribution(
     Ok(Fitted { fit, structure, signature: Some(signature) })
 }
 
-/// Returns a message if far more zeros are adjacent than zeros at random positions would be. Returns `None` if `fitted`
-/// is false: no distribution fits the other values. A single row of zeros is ignored, because it may belong to a
-/// padding token.
+/// Returns a message if far more zeros are adjacent than is likely for zeros at random positions. `fitted` is whether a
+/// distribution fits the other values. If it is false, returns `None`. A single row of zeros is ignored, because it may
+/// belong to a padding token.
 fn zeros_together(scan: &Scan<'_>, fitted: bool) -> Result<Option<String>> {
     let summary = &scan.summary;
     let (rows, width) = scan.matrix();

@@ -118,7 +118,7 @@ pub struct Classification {
     /// [`Kind::Blocks`], this applies to each block that is neither orthogonal nor constant. `false` does not prove a
     /// change: the values may be an unchanged draw of another generator, or a draw that was rounded to a narrower type.
     pub unchanged: bool,
-    /// A description of the values that `kind` does not contain. `None` for all kinds except two:
+    /// A description of the values, if `kind` does not contain one. `None` for all kinds except two:
     /// - [`Kind::Blocks`]: describes the blocks, such as `stacked(normal(std=0.02))`.
     /// - [`Kind::Other`]: names the distribution, such as `normal(std=0.02)`. `None` if the distribution is unknown.
     pub description: Option<String>,

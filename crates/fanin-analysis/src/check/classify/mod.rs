@@ -187,8 +187,8 @@ fn non_finite_values(scan: &Scan<'_>) -> Option<String> {
     (summary.non_finite > 0).then(|| format!("{} of {values} values are NaN or infinite", summary.non_finite))
 }
 
-/// Returns a message if more than 0.1 % of the finite values are implausible (see `Summary::implausible`). Also returns
-/// a message if all finite values are equal and implausibly small.
+/// Returns a message if more than 0.1 % of the finite values are implausible (see `Summary::implausible`). If all
+/// finite values are equal, returns a message only if they are implausibly small.
 fn uninitialized_memory(scan: &Scan<'_>) -> Option<String> {
     let summary = &scan.summary;
     if summary.min == summary.max {

@@ -56,7 +56,7 @@ impl ValueSample {
     /// Returns the row-major index of the value that is sampled in block number `block`.
     fn in_block(&self, block: u64) -> u64 {
         // A pseudo-random number below `step`, computed without a division.
-        let shift = if block == 0 { 0 } else { ((block.wrapping_mul(GOLDEN_RATIO) >> 32) * self.step) >> 32 };
+        let shift = ((block.wrapping_mul(GOLDEN_RATIO) >> 32) * self.step) >> 32;
         block * self.step + shift
     }
 

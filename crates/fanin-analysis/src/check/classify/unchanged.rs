@@ -27,12 +27,12 @@ use crate::error::Result;
 /// the native stream.
 const MAX_VALUES: usize = 1 << 16;
 
-/// Tensors of fewer uniform values are not compared with the native stream. Its values on `[-b, b)` are multiples of
-/// `b / 2^31`. Only magnitudes below `b / 2^11`, about one in 2,000, can be compared. Larger f32 values are rounded too
-/// coarsely.
+/// The smallest number of uniform values that are compared with the native stream. The stream's values on `[-b, b)` are
+/// multiples of `b / 2^31`. Only magnitudes below `b / 2^11`, about one in 2,000, can be compared. Larger f32 values
+/// are rounded too coarsely.
 const NATIVE_UNIFORM: usize = 200_000;
 
-/// The origin of a tensor of fewer values is always [`Origin::Unknown`].
+/// The smallest number of values for which an origin is determined. For fewer values, it is [`Origin::Unknown`].
 const MIN_VALUES: usize = 256;
 
 /// The largest number of values that are compared for each tried step.
@@ -63,7 +63,7 @@ pub(super) enum Origin {
     Unknown,
 }
 
-/// A row with fewer [`Agreement`]s counts neither as changed nor as unchanged.
+/// The smallest number of [`Agreement`]s with which a row counts as changed or as unchanged.
 const MIN_PAIRS: f64 = 8.0;
 
 /// How close a value is to a multiple of a step.
@@ -211,7 +211,8 @@ impl Steps {
         }
     }
 
-    /// The inverse of [`value`](Self::value). The result is close to an integer if `value` follows the formula.
+    /// The inverse of [`value`](Self::value). The result is close to an integer if the argument is a value of the
+    /// formula, divided by the step.
     fn integer(self, value: f64) -> f64 {
         match self {
             Self::Equal => value,

@@ -39,8 +39,8 @@ impl CoarserType {
 
     /// Adds `values` to the counts. Values are counted only if the type of the tensor is f32 or f64.
     pub(super) fn add(&mut self, values: &[f64]) {
-        // The mantissa bits of the most precise narrower type: f16 for f32, and f32 for f64. In a random value, the
-        // other mantissa bits are rarely all 0.
+        // The number of mantissa bits of the most precise narrower type: f16 for f32, and f32 for f64. In a random
+        // value, the mantissa bits after these are rarely all 0.
         let bits = match self.dtype {
             DType::F32 => 10,
             DType::F64 => 23,

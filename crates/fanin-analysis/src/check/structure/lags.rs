@@ -138,7 +138,8 @@ fn axis_lags(shape: &[usize]) -> Vec<AxisLag> {
 
 /// Tests whether values at the distance `lag` along an axis are correlated.
 ///
-/// A few pairs consist of the end of one row and the start of the next, because the values are in row-major order.
+/// The values are in row-major order. In a few pairs, one value is therefore at the end of a row, and the other at the
+/// start of the next row.
 fn along_axis(matrix: &Matrix<'_>, lag: &AxisLag) -> TestResult {
     let AxisLag { axis, step, distance, sum } = lag;
     let count = (matrix.rows * matrix.columns - distance) as f64;
@@ -216,8 +217,8 @@ vectorized! {
         sketches
     }
 
-    /// Multiplies each row of `values` by its sign, and adds row n of the matrix to row `n % SKETCH` of `sums`. The
-    /// first row of `values` is row `first` of the matrix, and its sign is `signs[0]`.
+    /// Multiplies each row of `values` by its sign. The product of row n of the matrix is added to row `n % SKETCH` of
+    /// `sums`. The first row of `values` is row `first` of the matrix, and its sign is `signs[0]`.
     fn add_rows(values: &[f32], first: usize, signs: &[f32], sums: &mut [f32]) {
         let columns = sums.len() / SKETCH;
         for ((n, row), sign) in values.chunks(columns).enumerate().zip(signs) {

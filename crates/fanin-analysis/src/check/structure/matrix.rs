@@ -55,7 +55,8 @@ pub(super) struct Matrix<'a> {
 }
 
 vectorized! {
-    /// Returns the scalar product of two vectors. At most 4096 products are added in f32. These sums are added in f64.
+    /// Returns the scalar product of two vectors. Chunks of at most 4096 products are added in f32, and the sums of
+    /// the chunks in f64.
     pub(in crate::check) fn dot(a: &[f32], b: &[f32]) -> f64 {
         inlined_dot(a, b)
     }

@@ -57,7 +57,7 @@ vectorized! {
 /// The smallest number of unneeded values that are removed from [`PartSums::recent`] at once.
 const MAX_UNNEEDED: usize = 1 << 15;
 
-/// Returns the number of rows of a block. A block fits into the CPU's L2 cache.
+/// Returns the number of rows of a block. A block fits into the CPU's L2 cache, unless a single row does not.
 ///
 /// The number is a multiple of 16, except for very long rows. Each of the 16 partial sums of [`dot`] then adds nearly
 /// the same products as without blocks.

@@ -149,8 +149,8 @@ fn bulk(entries: &[(f64, f64)]) -> TestResult {
 /// Proof: A v is d l plus a linear combination of earlier left vectors. A^T maps these left vectors to linear
 /// combinations of the right vectors so far. P of such a combination is 0.
 ///
-/// Rounding changes the mean square of the values of A. The entries are multiplied by a factor that corrects this
-/// change.
+/// Rounding changes the mean square of the values of A. The entries of the bidiagonal matrix are multiplied by a factor
+/// that corrects this change.
 fn bidiagonal(matrix: &Matrix<'_>, first: FirstProducts) -> Bidiagonal {
     let count = matrix.rounded.len();
     let scale = (matrix.mean_square * count as f64 / first.squares).sqrt();

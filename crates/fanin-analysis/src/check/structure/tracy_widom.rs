@@ -27,7 +27,7 @@ const SHIFT: f64 = 9.848_01;
 
 /// Returns the probability that a Tracy-Widom variable of order 1 is at least `x`.
 fn at_least(x: f64) -> f64 {
-    // If x is gamma-distributed, 2 x / `SCALE` is chi-square-distributed with 2 `SHAPE` degrees of freedom.
+    // If g is gamma-distributed, 2 g / `SCALE` is chi-square-distributed with 2 `SHAPE` degrees of freedom.
     chi_square_at_least(2.0 * (x + SHIFT) / SCALE, 2.0 * SHAPE)
 }
 

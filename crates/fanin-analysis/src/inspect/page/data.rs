@@ -72,7 +72,7 @@ pub(super) struct Data {
     pub(super) warnings: Vec<String>,
     /// For each tensor with warnings, maps the index of the tensor to the indices of its warnings in `warnings`.
     pub(super) warned: BTreeMap<usize, Vec<usize>>,
-    /// The top of the page lists the first `listed` items of `warnings`.
+    /// The number of warnings that the top of the page lists. They are the first items of `warnings`.
     pub(super) listed: usize,
     /// The chart of stds by depth. `None` if the names of the tensors give fewer than two positions (layers).
     depth: Option<DepthData>,

@@ -6,7 +6,8 @@ use crate::inspect::depth::StdByDepth;
 use crate::inspect::inspection::Inspection;
 use fanin_recipe::text::escaped;
 
-/// The maximum total length of the labels on the horizontal axis, in characters. A space after each label is included.
+/// The approximate maximum of the total length of the labels on the horizontal axis, in characters. A space after each
+/// label is included.
 const LABEL_WIDTH: usize = 80;
 
 /// The maximum number of positions that the chart shows with all their numbers, such as layer and expert. If there are

@@ -122,8 +122,8 @@ def init_tree(
     Raises
     ------
     ValueError
-        If no rule matches a leaf, if a rule is never used, if the rule of a leaf is "arange", or if two leaves have the
-        same name.
+        If no rule matches a leaf, if a rule is never used, if the recipe fills an integer leaf with values other than a
+        constant, or if two leaves have the same name.
     TypeError
         If a leaf is not an array, or if the recipe fills a leaf of a dtype that fanin cannot fill.
 

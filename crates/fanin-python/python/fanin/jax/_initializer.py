@@ -138,7 +138,7 @@ class NamedInitializer:
 
 
 def canonical(shape: Any, dtype: Any) -> tuple[tuple[int, ...], np.dtype]:
-    """Returns the shape as a tuple, and the dtype as in NumPy. Defaults, warnings and errors are those of JAX."""
+    """Returns the shape as a tuple and the dtype as a NumPy dtype. Defaults, warnings and errors are those of JAX."""
     result = jax.eval_shape(lambda: jnp.zeros(shape, dtype))
     return tuple(result.shape), np.dtype(result.dtype)
 

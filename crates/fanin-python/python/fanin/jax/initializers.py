@@ -169,7 +169,7 @@ def orthogonal(
 ) -> NamedInitializer:
     """Returns an initializer for `scale` times a matrix with orthonormal columns or rows.
 
-    The array is treated as a matrix. The axis `column_axis` is the columns, and all other axes are flattened to the
+    The array is treated as a matrix. `column_axis` is the axis of the columns, and all other axes are flattened to the
     rows. If the matrix has more columns than rows, the rows are orthonormal. Otherwise the columns are orthonormal.
     """
 

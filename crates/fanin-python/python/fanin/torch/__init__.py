@@ -5,9 +5,9 @@
 >>> conv = torch.nn.Conv2d(64, 128, 3)
 >>> _ = init.kaiming_normal_(conv.weight, mode="fan_out", nonlinearity="relu")
 
-Every function draws from the torch generator `generator`. By default, this is torch's default generator. The values are
-bit-identical to the values of torch alone. After a call, the generator has the same state as after the same call of
-torch. Calls of fanin and torch can therefore be mixed in any order.
+Every random function draws from the torch generator that is passed as `generator`, or else from torch's default
+generator. The values are bit-identical to the values of torch alone. After a call, the generator has the same state as
+after the same call of torch. Calls of fanin and torch can therefore be mixed in any order.
 
 torch's values depend on torch's release and on the CPU. When a distribution is first used with a dtype, fanin compares
 some values with torch's. If they differ, torch performs all fills with this distribution and dtype. A warning then

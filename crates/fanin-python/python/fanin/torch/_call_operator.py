@@ -20,7 +20,8 @@ _FUNCTIONS: dict[Any, Any] = {
     _aten.fill_.Scalar: _methods.fill_,
     _aten.zero_.default: _methods.zero_,
 }
-#: `_FUNCTIONS` by `id(operator)`, because hashing an operator is slow. torch never frees them, so ids stay valid.
+#: `_FUNCTIONS` by `id(operator)`, because hashing an operator is slow. torch never frees operators, so
+#: the ids stay valid.
 _BY_ID = {id(operator): function for operator, function in _FUNCTIONS.items()}
 _PLAIN = (Tensor, nn.Parameter)
 _is_function_mode_enabled = torch._C._is_torch_function_mode_enabled

@@ -95,14 +95,15 @@ class fast_init(contextlib.ContextDecorator):
 
     Inside the context, fanin performs the random fills of dense CPU tensors by torch.nn.init, Tensor.normal_ and
     Tensor.uniform_. The initializers of timm and transformers call these functions. torch still performs fills of fewer
-    than 8192 values. The weights and the state of torch's generator are bit-identical to those without fast_init.
+    than 8192 values, unless they are deferred. The weights and the state of torch's generator are bit-identical to
+    those without fast_init.
 
     Contexts may be nested. A context may be entered again. While one thread is inside, fanin also performs the fills of
     all other threads, with the same values as torch.
 
-    If Ctrl-C interrupts a fill, the generator has its state before the fill. If Ctrl-C interrupts deferred fills, the
-    generator has its state after all of these fills. In both cases, some elements have new values, and the others keep
-    their old values.
+    If Ctrl-C interrupts a fill, the generator has the state from before the fill. If Ctrl-C interrupts deferred fills
+    while they are performed, the generator has the state from after all of these fills. In both cases, some elements
+    have new values, and the others keep their old values.
 
     Parameters
     ----------

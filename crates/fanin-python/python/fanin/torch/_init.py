@@ -100,9 +100,10 @@ def trunc_normal_(
 
 
 def _fill_truncated(tensor, mean, std, a, b, generator) -> bool:
-    """Fills a tensor with values of a truncated normal distribution. Issues the same warning as torch.
+    """Fills a tensor with values of a truncated normal distribution, and returns True.
 
-    Returns False, and writes nothing, if torch must fill the tensor.
+    Issues torch's warning if the mean is more than 2 std from [a, b]. Returns False, and does nothing, if torch must
+    fill the tensor.
     """
     try:
         far = mean < a - 2 * std or mean > b + 2 * std

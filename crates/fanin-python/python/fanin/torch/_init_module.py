@@ -35,7 +35,7 @@ def init_module(
     shape of the global tensor.
 
     Every tensor must have memory and a shape. If the module is on the meta device, call `module.to_empty` first. If the
-    module is lazy, run a forward pass first. An error is raised in two more cases:
+    module is lazy, run a forward pass first. These cases are errors too:
 
     - A hook makes `state_dict` return only copies of a parameter.
     - A parameter has no elements, but its layer declares a shape with elements.

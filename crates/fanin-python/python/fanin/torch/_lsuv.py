@@ -108,8 +108,8 @@ def _layers(model: nn.Module) -> dict[str, nn.Module]:
 def _scale(model: nn.Module, batch: Any, layers: dict[str, nn.Module], tolerance: float, shared: set[str]) -> dict[str, float]:
     """Runs the model once and scales the layers. Returns the variance of each layer's output.
 
-    A layer is scaled when it is called. Layers with several calls are added to `shared`, and are then scaled after the
-    pass. Their variance is that of the outputs before this scaling.
+    A layer is scaled when it is called. Its returned variance is that after the scaling. Layers with several calls are
+    added to `shared`. They are scaled after the pass, and their returned variance is that before this scaling.
     """
     names = {module: name for name, module in layers.items()}
     sums: dict[str, Moments] = {}

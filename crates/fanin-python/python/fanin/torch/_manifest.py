@@ -29,7 +29,7 @@ def manifest(module: nn.Module, path: str | PathLike[str] | None = None) -> list
 
     With `path`, the manifest is also written to this file. An existing file is replaced. `fanin init --like`,
     `fanin.write_checkpoint(like=)` and `fanin recipe` read the file. For a model of transformers or timm, the file also
-    has the model's configuration. `fanin recipe` reads the model's initialization from this configuration.
+    has the model's configuration. `fanin recipe` derives the model's initialization from it.
 
     Parameters
     ----------

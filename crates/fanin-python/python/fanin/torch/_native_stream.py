@@ -54,7 +54,7 @@ def check_memory(tensor: Tensor, name: str) -> None:
 
 
 def fill(tensor: Tensor, spec: str | Initializer, seed: int, name: str) -> None:
-    """Fills a tensor with the values of `spec`, `seed` and `name`. Of a DTensor, only this rank's part is filled."""
+    """Fills a tensor with the values that `spec`, `seed` and `name` determine. Of a DTensor, fills this rank's part."""
     check_memory(tensor, name)
     regions = regions_of(tensor, name)
     if regions:

@@ -45,7 +45,7 @@ def param_init(
     seed: int = 0,
     settings: Mapping[str, float] | None = None,
 ) -> dict[str, dict[str, ParamInit]]:
-    """Converts a recipe to torchtitan's `param_init`: a dict of functions for each submodule with its own parameters.
+    """Converts a recipe to torchtitan's `param_init`: for each submodule, a dict of functions that fill its parameters.
 
     To initialize a parameter, torchtitan looks up the parameter's local name in the `param_init` of its module. Then it
     calls the function it finds.

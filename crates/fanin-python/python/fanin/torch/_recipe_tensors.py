@@ -17,7 +17,7 @@ from ._regions import is_dtensor, local_of, regions_of
 
 
 class RecipeTensor:
-    """A parameter or buffer that a recipe fills. It is a whole tensor, a DTensor, or a flat range (`shard`)."""
+    """A parameter or buffer that a recipe fills: a plain tensor, a DTensor, or a flat range on this rank (`shard`)."""
 
     def __init__(self, tensor: Tensor, shard: FlatShard | None = None):
         self.tensor = tensor

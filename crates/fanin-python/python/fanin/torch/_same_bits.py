@@ -154,8 +154,8 @@ def _truncated(low: float, high: float) -> _Case:
     return _Case(TRUNC_NORMAL, (100,), (0.1, 0.7, low, high), draw)
 
 
-#: The fills to compare for each distribution. Together they execute every branch of torch's code: sizes below 16, above
-#: 16 and not divisible by 16, non-contiguous tensors, and both algorithms of the truncated normal distribution.
+#: The fills to compare for each distribution. Together they execute every branch of torch's code: sizes below and
+#: above 16, sizes that are not multiples of 16, non-contiguous tensors, and both truncated normal algorithms.
 _CASES: dict[MakeRequest, list[_Case]] = {
     # The difference of the bounds, 1.18, must not be a power of 2. A multiplication by a power of 2 is exact, so the
     # check could not detect a fused multiply-add.

@@ -153,8 +153,8 @@ def fill_plain(request: FillRequest, tensor: Tensor, generator: torch.Generator 
 def fill(make_request: MakeRequest, arguments: Any, tensor: Tensor, generator: torch.Generator | None) -> bool:
     """Fills a tensor if fanin supports the fill.
 
-    The tensor must be plain (see `is_plain`). The generator must be None or a CPU generator of torch. The arguments
-    must be numbers. While the deferred mode is on, `fill_under_mode` performs the fill.
+    fanin supports it if the tensor is plain (see `is_plain`), the generator is None or a CPU generator of torch, and
+    the arguments are numbers. While the deferred mode is on, `fill_under_mode` performs the fill.
 
     Parameters
     ----------
@@ -192,5 +192,6 @@ def fill(make_request: MakeRequest, arguments: Any, tensor: Tensor, generator: t
 #: The function `fill_under_mode` of `_deferred.mode`. None until `_deferred.mode` is imported.
 fill_under_mode: Callable[[MakeRequest, Any, Tensor, torch.Generator | None], bool] | None = None
 
-#: The function `wake` of `_deferred.mode`. None until `_deferred.mode` is imported.
+#: The function `wake` of `_deferred.mode`, which turns on the deferred mode of this thread. None until `_deferred.mode`
+#: is imported.
 wake_mode: Callable[[Tensor], bool] | None = None

@@ -118,8 +118,8 @@ class InitTrace(Mapping[str, "TracedTensor"]):
         """Returns a recipe with the recorded initializer of each tensor of the module.
 
         Tensors with the same initializer share a rule with a name pattern. A number is written as a formula if one
-        fits, such as `0.02/sqrt(2*n_layer)`. Some writes cannot be expressed in a recipe, for example arithmetic with
-        several tensors. The tensor's rule then has a comment that begins with CHECK and gives the reason.
+        fits, such as `0.02/sqrt(2*n_layer)`. If a recipe cannot express the writes of a tensor, for example arithmetic
+        with several tensors, the tensor's rule has a comment that begins with CHECK and gives the reason.
 
         Examples
         --------

@@ -33,8 +33,8 @@ impl Section {
     }
 }
 
-/// The spec that a draft proposes for a tensor: an initializer, `copy` or `skip`. A comment above the rule contains
-/// `reason`.
+/// The spec that a draft proposes for a tensor: an initializer, `arange`, `copy` or `skip`. A comment above the rule
+/// contains `reason`.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Choice {
     pub(super) section: Section,

@@ -192,8 +192,8 @@ impl<'a> Context<'a> {
         Some(init.resolve(&entry.shape, entry.dtype.float()?).ok()?.std())
     }
 
-    /// Returns the variables that specs of this draft can use. `n_layer`, `layer` and `weight_fan_in` have the
-    /// placeholder value 1, unless the known model has a number with this name.
+    /// Returns the variables that specs of this draft can use: the numbers of the known model, and `n_layer`, `layer`
+    /// and `weight_fan_in`. These three have the placeholder value 1, unless the known model has a number of this name.
     fn variables(&self) -> BTreeMap<String, f64> {
         let of_tensor = ["n_layer", "layer", "weight_fan_in"].map(|name| (name.to_owned(), 1.0));
         of_tensor.into_iter().chain(self.known.iter().flat_map(KnownModel::variables)).collect()

@@ -74,7 +74,7 @@ def _integer_bytes(size: int) -> Tensor:
 
 
 def _integer_size(dtype: torch.dtype) -> int:
-    """Returns the element size of an integer dtype, or 0 for all float and complex dtypes: they share one pattern."""
+    """Returns the bytes per element of an integer dtype, or 0 for float and complex dtypes, which share one pattern."""
     return 0 if dtype.is_floating_point or dtype.is_complex else dtype.itemsize
 
 

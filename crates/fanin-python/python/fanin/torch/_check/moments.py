@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-#: The greatest number of values in a sample.
+#: The greatest number of values in `Moments.sample`.
 _SAMPLE = 4096
 
 #: The number of standard errors by which a statistic of two tensors may differ. The probability of a false alarm is
@@ -35,8 +35,8 @@ class Moments:
         wide = values if values.dtype in (torch.float32, torch.float64) else values.float()
         self.low, self.high = (float(one) for one in torch.aminmax(wide)) if self.count else (0.0, 0.0)
         self.mean, self.variance, self.kurtosis = self.low, 0.0, 0.0
-        #: Geary's statistic: the mean absolute deviation divided by the standard deviation. `geary_variance` is the
-        #: variance of this statistic times `detailed`.
+        #: Geary's statistic: the mean absolute deviation divided by the standard deviation. `geary_variance` is
+        #: `detailed` times the variance of this statistic.
         self.geary, self.geary_variance = 0.0, 0.0
         #: The number of values from which the kurtosis and Geary's statistic were computed.
         self.detailed = self.count
@@ -111,7 +111,8 @@ def _geary(standardized: Tensor) -> tuple[float, float]:
     """Returns Geary's statistic of values with mean 0 and variance 1, and the statistic's variance times the number of values."""
     sizes = standardized.abs()
     result = float(sizes.mean())
-    # The influence function of the statistic, up to a constant. Its terms: |x|, the standard deviation and the mean.
+    # The influence function of the statistic, up to a constant. A value x affects the statistic in three ways: by |x|,
+    # through the standard deviation, and through the mean.
     influence = sizes - result / 2 * standardized.square() - float(standardized.sign().mean()) * standardized
     # The variance is 0 if all values are x or -x, so at least 0.02 is returned. A uniform distribution has 0.025.
     return result, max(float(influence.var(correction=0)), 0.02)

@@ -151,9 +151,9 @@ class PathCheck:
         self._check_ties(_declared_ties(built.module), "in all_tied_weights_keys")
 
     def _check_ties(self, groups: set[frozenset[str]], where: str) -> None:
-        """Adds a finding for each tensor that should be tied to another tensor, but is not.
+        """Adds findings for groups of names that should belong to one tensor, but belong to several tensors.
 
-        Each group contains the names of one tied tensor. `where` ends the finding's text, such as "on the eager path".
+        Each tensor after the first gets a finding. `where` ends the finding's text, such as "on the eager path".
         """
         by_name = self.first.by_any_name
         for group in sorted(groups, key=sorted):
@@ -226,8 +226,9 @@ class PathCheck:
     def _repeat(self) -> None:
         """Repeats the first build, to find out why the blocks in `_undecided` differ between the first two builds.
 
-        If a block of this build equals the block of the first build, its elements depend on unwritten memory: in the
-        second build, only the byte pattern was different. Otherwise the seed does not determine its values.
+        If a block of this build equals the block of the first build, the elements that differ in the second build
+        depend on unwritten memory. Otherwise the seed does not determine the values of the block. If no earlier build
+        was traced, this build is traced.
         """
         built = self._build(0, self.seed, traced=self.trace is None)
         third = {named.name: named.tensor for named in tensors_of(built.module)}
@@ -286,7 +287,7 @@ def _declared_ties(module: nn.Module) -> set[frozenset[str]]:
 def _same_draws_key(state: TensorState) -> Any:
     """Returns a key that is equal for parameters with the same first draws.
 
-    If `draw_key` is None, the key depends on all values.
+    If `draw_key` is None, the key is equal only for parameters with the same dtype and the same values.
     """
     if state.draw_key is not None:
         return state.draw_key

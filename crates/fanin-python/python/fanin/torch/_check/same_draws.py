@@ -20,8 +20,8 @@ def draw_key(values: Tensor, content: bytes | memoryview) -> int | None:
     """Returns a number that is equal for two parameters with the same first draws. `content` contains the bytes of `values`.
 
     The bits of the number are the signs of the first 64 values. If more than three quarters of the signs are equal, the
-    bits say instead which values are greater than the previous value. If about three quarters of these bits are equal
-    too, as for `arange`, returns None. Also returns None for fewer than 64 values.
+    bits say instead which values are greater than the previous value. If more than about three quarters of these bits
+    are equal too, as for `arange`, returns None. Also returns None for fewer than 64 values.
     """
     if values.numel() < HEAD:
         return None

@@ -135,7 +135,10 @@ def _hashes(view: memoryview) -> array[int]:
 
 
 def _add_contents(state: TensorState, parts: list[Tensor], pattern: Pattern, left: int) -> int:
-    """Stores copies or hashes of a tensor's values. Returns the number of bytes copied, which is at most `left`."""
+    """Stores copies or hashes of a tensor's values, and sets `looks_unwritten` and `draw_key`.
+
+    Returns the number of bytes copied, which is at most `left`.
+    """
     copied = 0
     for part in parts:
         content: bytes | memoryview
@@ -147,7 +150,7 @@ def _add_contents(state: TensorState, parts: list[Tensor], pattern: Pattern, lef
         else:
             content = bytes_of(part)
             state.contents.append(_hashes(content))
-        # Integers are left out, because one of their two patterns is 0, which is a common value in written memory.
+        # Integers are not searched for the pattern, because one of their two patterns is 0, a common written value.
         if part.is_floating_point() or part.is_complex():
             state.looks_unwritten = state.looks_unwritten or _looks_unwritten(part, content, pattern)
             if len(parts) == 1 and state.requires_grad and state.kind == "parameter" and not part.is_complex():
@@ -177,7 +180,7 @@ def _non_finite(part: Tensor, kind: str) -> str | None:
         return None
     if part.element_size() == 1 or part.dtype in (torch.float16, torch.bfloat16):
         part = part.float()
-    # If the sum is finite, all values are finite. The sum of finite values may overflow, so the values are tested too.
+    # If the sum is finite, all values are finite. Otherwise the sum may have overflowed, so the values are tested.
     if cmath.isfinite(part.sum().item()):
         return None
     if torch.isnan(part).any():
@@ -202,7 +205,10 @@ class Block:
         return len(self.values) // self.size
 
     def differing(self, values: Tensor) -> int:
-        """Returns the number of elements in which the block and `values` differ. Both have the same number of bytes."""
+        """Returns the number of elements in which the block and `values` differ.
+
+        `values` must have as many bytes as the block.
+        """
         return int((self.values != values).view(-1, self.size).any(1).sum())
 
 

@@ -49,7 +49,7 @@ def coord_check(
     outputs grow with the width.
 
     An exponent from -1/4 to 1/4 counts as 0, because exponents are multiples of 1/2 in the limit of large widths. This
-    limit holds if initialization and learning rates are powers of the width (Yang and Hu 2021).
+    is true if initialization and learning rates are powers of the width (Yang and Hu 2021).
 
     The states of the generators of torch, Python and NumPy are restored. The check needs twice the memory of the
     outputs of one model.

@@ -17,7 +17,7 @@ Sizes = list[list[list[float]]]
 class Module:
     """The measurements of the output of one module call, or of the logits of one attention layer.
 
-    A size is a root mean square (rms). The output, or the logits, after t training steps is h_t. An exponent a means
+    A size is a root mean square (rms). h_t is the output, or the logits, after t training steps. An exponent a means
     that the rms is proportional to width^a.
     """
 

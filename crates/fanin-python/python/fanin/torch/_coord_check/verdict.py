@@ -42,8 +42,8 @@ def judge(modules: Sequence[Module]) -> tuple[str, list[Finding]]:
 def _initial_size(module: Module, has_begun: bool) -> Finding | None:
     """Returns a finding if the rms of a module's output depends on the width before the first training step.
 
-    `has_begun` is whether an earlier module has such a finding. If so, a module gets no finding if its output has about
-    the same exponent as its input.
+    `has_begun` is whether an earlier module has such a finding. In this case, a module whose output has about the same
+    exponent as its input gets no finding, because the module only passes the dependence on.
     """
     initial = module.size_slopes[0]
     if initial is None or abs(initial.value) <= LIMIT or (initial.value < 0 and module.may_vanish):

@@ -1,7 +1,7 @@
 """Patches of methods and functions that read memory without an operator, such as `Tensor.numpy` and `Tensor.data_ptr`.
 
 torch calls `DeferredMode` only for operators. A patched method first performs the deferred fill of its tensor,
-even if another thread deferred it. Patched functions that turn dispatch modes off first perform all deferred fills.
+even if another thread deferred it. If a function turns dispatch modes off, its patch first performs all deferred fills.
 """
 
 from __future__ import annotations

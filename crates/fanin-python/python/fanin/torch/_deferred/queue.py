@@ -153,7 +153,7 @@ class DeferredQueue:
                 self.exposed[storage._cdata] = StorageWeakRef(storage)
 
     def expose_elements(self, result) -> None:
-        """Calls `expose` for each tensor with a single element in the result of an operator.
+        """Calls `expose` for each one-element tensor in the result of an operator.
 
         `torch.tensor([view, ...])` reads such tensors without an operator, so the mode cannot detect the reads.
         """

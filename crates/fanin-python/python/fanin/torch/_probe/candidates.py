@@ -70,7 +70,10 @@ def _rules(analysis: Analysis, names: dict[str, str]) -> dict[str, str]:
 
 
 def _scaled_as_peers(analysis: Analysis, findings: list[Finding]) -> list[Candidate]:
-    """Returns a change that gives the `peers.outliers` the rms of their peers, or the value of constant peers."""
+    """Returns a change that gives outliers (see `peers.outliers`) the rms of their peers.
+
+    If all peers of an outlier are constant or 0, the outlier gets their value.
+    """
     known = {one.weights.name: one for one in peers.outliers(analysis.run.weights)}
     names = {}
     for finding in findings:
@@ -138,7 +141,10 @@ def following_activation(analysis: Analysis, layer: Layer) -> str | None:
 
 
 def _spec(activation: str | None) -> str:
-    """Returns a spec that keeps the mean square of signals across a layer and its `activation` (or None)."""
+    """Returns a spec that keeps the mean square of signals across a layer and the `activation` after it.
+
+    `activation` is None if no activation function follows the layer.
+    """
     name = _GAINS.get(activation or "linear", activation or "linear")
     if name in ("tanh", "linear", "sigmoid"):
         # tanh and the identity have slope 1 at 0, so they keep the mean square of small signals. The sigmoid has slope 1/4 at 0,

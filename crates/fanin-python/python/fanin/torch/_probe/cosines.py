@@ -26,7 +26,7 @@ def mean_cosine(vectors: Tensor) -> float | None:
 
 
 def of_inputs(tensor: Tensor, batch: int | None) -> float | None:
-    """Returns the mean cosine between a layer's outputs for two inputs. None if axis 0 is not the batch axis."""
+    """Returns the mean cosine of a layer's outputs, over all pairs of inputs. None if axis 0 is not the batch axis."""
     if not batch or tensor.dim() < 2 or tensor.shape[0] != batch:
         return None
     return mean_cosine(tensor.reshape(1, batch, -1))

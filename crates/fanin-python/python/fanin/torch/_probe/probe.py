@@ -75,8 +75,8 @@ def probe(
         if `seed` is not an integer.
     ValueError
         If `seeds` is not a positive integer, or is more than 1 and `model` is a module. If `loss` is given and `batch`
-        is not a pair. If the model returns no floating-point tensor, or if the loss is not one value. If a parameter is
-        lazy or on the meta device. If the layers of the model differ between seeds.
+        is not a pair. If the model returns no floating-point tensor or only empty ones, or if the loss is not one
+        value. If a parameter is lazy or on the meta device. If the layers of the model differ between seeds.
     RuntimeError
         If the forward pass of the model writes to a parameter.
 

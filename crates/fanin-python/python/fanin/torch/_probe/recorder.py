@@ -151,7 +151,8 @@ class Recorder(TorchFunctionMode):
     def _operands(self, args: Any) -> tuple[int, int] | None:
         """Returns the layers of the two operands of an addition, as indices.
 
-        Returns None unless the operands have the same shape, at least two axes, and were computed from recorded layers.
+        Returns None unless the operands have the same shape with at least two axes, and were computed from recorded
+        layers.
         An operand that is not yet a layer is recorded now, because an in-place addition overwrites it.
         """
         if len(args) != 2 or not all(isinstance(one, Tensor) and one.is_floating_point() for one in args):

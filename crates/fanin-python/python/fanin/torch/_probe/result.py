@@ -40,10 +40,10 @@ class Probe:
     def layers(self) -> list[Layer]:
         """The layers in order of execution.
 
-        A layer is one call of a module, or of an activation, addition or attention function. Each layer has `name`,
-        `kind`, `shape`, `q` (mean square of the output), `p` (mean square of the output's gradient), `forward.mean`,
-        `dead`, `saturated`, `cosine_inputs` and `cosine_tokens`. The fields `theory_q`, `theory_p` and `local_q` are
-        predictions of mean-field theory.
+        A layer is one call of a module, or of an activation, addition, attention or norm function. The inputs of the
+        model are layers too. Each layer has `name`, `kind`, `shape`, `q` (mean square of the output), `p` (mean square
+        of the output's gradient), `forward.mean`, `dead`, `saturated`, `cosine_inputs` and `cosine_tokens`. The fields
+        `theory_q`, `theory_p` and `local_q` are predictions of mean-field theory.
         """
         return [one for one in self._analysis.run.layers if one.role != "tensor"]
 

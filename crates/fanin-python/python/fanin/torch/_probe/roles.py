@@ -34,7 +34,7 @@ def is_norm(module: nn.Module) -> bool:
 
 
 def written_out_activation(module: nn.Module) -> str | None:
-    """Returns the activation function that the name of a module's class contains, such as "gelu", or None.
+    """Returns the name of the activation function after which a module's class is named, such as "gelu", or None.
 
     Such a module may compute the function in several steps, as NewGELUActivation of transformers does. The steps are
     not recorded as layers. Returns None for modules with parameters or submodules.
@@ -82,8 +82,8 @@ def facts_of(module: nn.Module, inputs: list[Tensor]) -> dict[str, float]:
     - A norm of torch has `scale` and `bias`, the mean squares of its weight and its bias, and `eps`: see
       `_is_plain_norm`. Other norms have no properties, because they may compute something else. The norms of Gemma
       multiply by 1 + weight.
-    - A batch norm that uses running statistics has `fixed_scale`, the mean square of its weight. It also has `is_new`,
-      which is 1 if the statistics have their initial values.
+    - A batch norm that normalizes by running statistics has `fixed_scale`, the mean square of its weight. It also has
+      `is_new`, which is 1 if the statistics have their initial values.
     - Dropout in training mode has `p`, the probability that a value becomes 0.
     - Other modules have no properties.
     """
@@ -108,7 +108,10 @@ def facts_of(module: nn.Module, inputs: list[Tensor]) -> dict[str, float]:
 
 
 def _is_plain_norm(module: nn.Module) -> bool:
-    """Returns whether a module is a norm of torch that does not use running statistics. InstanceNorm is left out."""
+    """Returns whether a module is a norm of torch that normalizes by the statistics of its input.
+
+    Returns False for InstanceNorm.
+    """
     if isinstance(module, nn.modules.batchnorm._BatchNorm):
         return module.training or module.running_mean is None
     return isinstance(module, (nn.LayerNorm, nn.GroupNorm, nn.RMSNorm))

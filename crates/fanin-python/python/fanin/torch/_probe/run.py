@@ -21,7 +21,7 @@ from .records import Run, Weights
 Loss = Callable[..., Tensor]
 
 #: The fields that contain the prediction in the outputs of transformers models. If an output has one of these fields,
-#: `objective` projects only this field.
+#: the random projection in `objective` uses only this field.
 _PREDICTIONS = ("logits", "last_hidden_state", "prediction_logits", "start_logits")
 
 
@@ -93,7 +93,7 @@ def split(batch: Any, loss: Loss | None) -> tuple[Any, Any]:
 def copied(value: Any) -> Any:
     """Returns a copy of a batch. In-place operations of the model then do not change the caller's tensors.
 
-    Only tensors in mappings, lists and tuples are copied. Named tuples and other objects are returned as they are.
+    A tensor and the tensors in mappings, lists and tuples are copied. Named tuples and other objects are not copied.
     """
     if isinstance(value, Tensor):
         return value.detach().clone()
@@ -210,10 +210,11 @@ def _weights(model: nn.Module) -> list[Weights]:
 
 @contextlib.contextmanager
 def _gradients_kept(value: Tensor, parameters: Sequence[Tensor]) -> Iterator[None]:
-    """A context manager that restores the gradients of the leaf tensors that are not in `parameters`.
+    """A context manager that restores the gradients of the leaf tensors in the graph of `value`, except `parameters`.
 
-    An example is a weight of the loss: `value.backward()` adds to its gradient. `value.backward(inputs=parameters)`
-    would not do this, but reentrant activation checkpointing forbids the argument `inputs`.
+    An example of such a tensor is a weight of the loss: `value.backward()` adds to its gradient.
+    `value.backward(inputs=parameters)` would not do this, but reentrant activation checkpointing forbids the argument
+    `inputs`.
     """
     own = {id(one) for one in parameters}
     pending, seen, leaves = [value.grad_fn], set(), []

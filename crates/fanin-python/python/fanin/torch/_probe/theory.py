@@ -1,11 +1,11 @@
 """Mean-field theory predicts mean squares of signals and gradients, for a model with random and independent weights.
 
 q is the mean square of a layer's input, and q' the mean square of its output. phi is the activation function, and z is
-standard normal. For a weight w and a bias b of the layer, sigma_w^2 = fan_in * E[w^2] and sigma_b^2 = E[b^2]. Each kind
-of layer has a rule. The forward rules are applied in order of execution, the backward rules in reverse order.
+standard normal. For a weight w and a bias b of the layer, sigma_w^2 = fan_in * E[w^2] and sigma_b^2 = E[b^2]. The rules
+for some kinds of layers follow. The forward rules are applied in order of execution, the backward rules in reverse.
 
-Linear layers and convolutions (Poole et al. 2016, arXiv 1606.05340, equation 3), where q is the mean square before the
-preceding activation:
+Linear layers and convolutions, together with the activation before them (Poole et al. 2016, arXiv 1606.05340,
+equation 3). Here q is the mean square before the activation:
 
     q' = sigma_w^2 E[phi(sqrt(q) z)^2] + sigma_b^2
 
@@ -140,8 +140,9 @@ def predict_forward(layers: list[Layer]) -> None:
 def predict_backward(layers: list[Layer]) -> None:
     """Sets `theory_p` of every layer that has a gradient, from the last layer to the first.
 
-    Each layer that reads an output multiplies its own sum of squares of the gradient by `_gradient_factor`. The
-    products are added. `theory_p` is the measured p for the output of the model, and if one of the factors is None.
+    The sum of squares of a layer's gradient is predicted from the layers that read its output. The sum of squares of
+    each reader is multiplied by `_gradient_factor`, and the products are added. `theory_p` is the measured p for the
+    output of the model, and if one of the factors is None.
     """
     sums: dict[int, float | None] = {}
     for layer in reversed(layers):
@@ -149,7 +150,7 @@ def predict_backward(layers: list[Layer]) -> None:
             continue
         size = layer.forward.count
         own = sums.get(layer.index)
-        # `own` is None for the output of the model, and if theory has no rule for a layer that reads its output.
+        # `own` is None for the output of the model, and if theory has no rule for a reader of this layer's output.
         own = layer.p * size if own is None else own
         layer.theory_p = own / size
         for one in layer.sources:
@@ -171,7 +172,8 @@ def predict_backward(layers: list[Layer]) -> None:
 def _gradient_factor(layer: Layer, source: Layer) -> float | None:
     """Returns the factor by which a layer multiplies the sum of squares of the gradient in the backward pass.
 
-    The factor leads from the layer's output to its input `source`. It is None if theory has no rule for the layer.
+    The factor is the sum of squares for the layer's input `source`, divided by that for the layer's output. None if
+    theory has no rule for the layer.
     """
     facts, q = layer.facts, source.q if source.theory_q is None else source.theory_q
     if layer.role == "add":

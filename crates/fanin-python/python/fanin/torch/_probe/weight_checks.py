@@ -37,7 +37,7 @@ def differing(run: Run, paths: Paths) -> list[Finding]:
 
 
 def symmetric(run: Run) -> list[Finding]:
-    """Finds nonzero weights whose rows are all equal. All units of such a layer differ only in their biases."""
+    """Finds nonzero weights whose rows are all equal. The units of such layers differ only in their biases."""
     layers = {layer.module for layer in run.layers if layer.role == "weight"}
     found = []
     for one in run.weights:

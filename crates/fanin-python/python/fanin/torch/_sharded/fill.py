@@ -17,8 +17,8 @@ from .._regions import is_dtensor, local_of
 from .._torch_stream import read_arguments
 from .parameter_views import ParameterView, whole
 
-#: The schemes whose values do not depend on the shape. They write the same values to a slice as a fill of the whole
-#: parameter.
+#: The schemes whose values do not depend on the shape. They write to a slice the values that a fill of the whole
+#: parameter writes there.
 _INDEPENDENT_OF_SHAPE = ("uniform", "normal", "trunc_normal")
 
 
@@ -34,8 +34,8 @@ def _kaiming(make: Callable[..., Initializer]) -> Callable[..., Initializer | No
     return initializer
 
 
-#: Maps the name of a function of torch.nn.init to a function with the same arguments, except `generator`. The latter
-#: returns what to write: an initializer, a number for a constant fill, or None for nothing.
+#: Maps the name of a function of torch.nn.init to a function that returns what to write: an initializer, a number for a
+#: constant fill, or None for nothing. Both functions have the same arguments, except `generator`.
 INITIALIZERS: dict[str, Callable[..., Initializer | float | None]] = {
     "uniform_": lambda tensor, a=0.0, b=1.0: _schemes.uniform(float(a), float(b)),
     "normal_": lambda tensor, mean=0.0, std=1.0: _schemes.normal(float(mean), float(std)),

@@ -98,9 +98,9 @@ class sharded_init:
     communication. A value depends only on the call, the seed, the parameter's name and the index in the parameter. So
     the weights are the same in one process and on any mesh.
 
-    The code may also fill slices and views of a parameter. `uniform_`, `normal_` and `trunc_normal_` write the same
-    values to a slice as a fill of the whole parameter. `orthogonal_` and `sparse_` fill the slice as a separate matrix.
-    The name of this matrix contains the slice, such as `rnn.weight_hh_l0[64:128]`.
+    The code may also fill slices and views of a parameter. `uniform_`, `normal_` and `trunc_normal_` write to a slice
+    the values that a fill of the whole parameter writes there. `orthogonal_` and `sparse_` fill the slice as a separate
+    matrix. The name of this matrix contains the slice, such as `rnn.weight_hh_l0[64:128]`.
 
     torch draws random tensors that are not parameters, such as `torch.rand(n)`. The code may copy such tensors into a
     parameter. At the beginning of the `with` block, torch's default generator is seeded with `seed`. At the end, its
@@ -111,8 +111,9 @@ class sharded_init:
     every element of every buffer.
 
     A model of the transformers library gets the same weights with and without `fully_shard`. Tied weights are
-    initialized once, by the module that transformers declares as the source. If `to_empty` has untied weights, the code
-    must tie them again, as `init_weights` does. Parameters that were loaded from a checkpoint keep their values.
+    initialized once, by the module that transformers declares as their source. If `to_empty` has separated tied
+    weights, the code must tie them again, as `init_weights` does. Parameters that were loaded from a checkpoint keep
+    their values.
 
     FSDP1 and DeepSpeed ZeRO-3 are not supported, because they give each rank a flat range of a parameter.
     `sharded_init` raises ValueError for models that use them.

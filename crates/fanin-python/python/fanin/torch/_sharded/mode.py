@@ -111,8 +111,9 @@ class ShardedMode(TorchFunctionMode):
     def find(self, tensor: Any, function: str) -> ParameterView | None:
         """Returns the ParameterView of `tensor`, or None if `tensor` is not a parameter or a view of one.
 
-        For a result of `empty_like(parameter)`, returns a view of the result with the parameter's name. `function` is
-        the name of the called function, for error messages.
+        For a result of `empty_like(parameter)`, returns a view of the result with the parameter's name. Raises
+        ValueError for other DTensors, and for local tensors of DTensors. `function` is the name of the called function,
+        for error messages.
         """
         if not isinstance(tensor, Tensor) or nn.parameter.is_lazy(tensor):
             return None

@@ -76,8 +76,8 @@ class ParameterView:
     """A view of a parameter: a region of it, or the whole parameter in another shape (see `is_reshaped`).
 
     A region is a range of indices along each dimension of the parameter. If the view lacks a dimension of the
-    parameter, as `weight[3]` does, the range has one index. A view may also have its dimensions permuted, and inserted
-    ones of size 1.
+    parameter, as `weight[3]` does, the range along it has one index. A view may also have the dimensions in another
+    order, and additional dimensions of size 1.
     """
 
     def __init__(

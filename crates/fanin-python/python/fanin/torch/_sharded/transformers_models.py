@@ -18,8 +18,8 @@ class TransformersModels:
       and skips modules without parameters of their own. `is_custom_code` gets the value of the original class until the
       end of the block.
     - transformers initializes a model before it ties weights. `to_empty` keeps DTensors tied, so two modules would
-      initialize the same parameter. Only the module of the tie's source may do so. Until the end of the block, the
-      other modules get a stand-in: a parameter on the meta device.
+      initialize the same parameter. Only the module that transformers declares as the source may do so. Until the end
+      of the block, the other modules get a stand-in: a parameter on the meta device.
     """
 
     def __init__(self, module: nn.Module):

@@ -42,7 +42,7 @@ Frame = tuple[CodeType, int, Any]
 
 
 class Caller:
-    """The stack frames that called an operator. If an initializer ran, `call` replaces its frames."""
+    """The initializer that called an operator (`call`, or None), and the stack frames outside of the initializer."""
 
     __slots__ = ("_frame", "call")
 
@@ -63,7 +63,7 @@ class Caller:
 
 @lru_cache(maxsize=10_000)
 def line_of(code: CodeType, instruction: int) -> Line:
-    """Returns the line of code of an instruction. To be called only for lines that are shown: it is slow."""
+    """Returns the line of code of an instruction. This is slow, so it is only done for lines that are shown."""
     found = code.co_firstlineno
     for start, end, line in code.co_lines():
         if start <= instruction < end and line is not None:
@@ -114,7 +114,8 @@ _INTERNAL_ENDINGS = (
 class Frames:
     """Reads the Python stack of the running thread.
 
-    The callers of a frame do not change while it runs. Frames that ran at the previous operator are not read again.
+    The callers of a frame do not change while the frame runs. If a frame already ran at the previous operator, its
+    callers are therefore not read again.
     """
 
     def __init__(self) -> None:

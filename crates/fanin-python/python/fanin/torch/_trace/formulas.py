@@ -36,7 +36,7 @@ def fans(shape: tuple[int, ...]) -> tuple[int | None, int | None]:
 def formulas(value: float, variables: Variables) -> list[str]:
     """Returns expressions that equal `value`: formulas with `n_layer`, then formulas with fans, then the number itself.
 
-    A number of at most 7 characters has no formulas, because the program probably contains it literally.
+    For a number of at most 7 characters, only the number is returned: the program probably contains it literally.
     """
     literal = number(value)
     if len(literal) <= 7 and re.fullmatch(r"-?[0-9.e-]+", literal):

@@ -24,7 +24,7 @@ class Effect(NamedTuple):
     #: Whether the operator writes all elements of its `written` arguments. If False, the values of an argument may
     #: select the elements, as in `scatter_`.
     covers: bool = True
-    #: Whether the operator writes to its first argument, and has no other argument that can be or contain a tensor.
+    #: Whether the operator writes to its first argument, a tensor, and no other argument can be or contain a tensor.
     only_numbers: bool = False
     #: Whether the operator reads the values of tensors among its arguments.
     reads: bool = True

@@ -1,9 +1,10 @@
 """Finds the position in the torch stream at which each recorded draw began: the seed, and the number of earlier words.
 
 The torch stream is the sequence of 32-bit words of torch's CPU generator, a Mersenne Twister. The generator's state
-contains a block of 624 words and an index in this block, but not the number of earlier blocks. So the position is the
-sum of the words of all earlier draws. The state at this position is compared with the recorded state. If they differ,
-unrecorded code has drawn or seeded in between. A search then looks for a position with the recorded state.
+contains a block of 624 words and an index in this block, but not the number of earlier blocks. So the expected position
+is the position of the previous draw plus the number of its words. If the state at this position is not the recorded
+state, unrecorded code has drawn or seeded in between, or the number of words is unknown. A search then looks for a
+position with the recorded state.
 """
 
 from __future__ import annotations

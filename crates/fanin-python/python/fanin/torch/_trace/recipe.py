@@ -141,7 +141,7 @@ def _spec(recorder: Recorder, history: History) -> tuple[Spec, str] | None:
     return spec, check
 
 
-#: For each scheme, the arguments that scale its values. Multiplying them by a factor multiplies the values by it.
+#: For each scheme, the arguments that scale its values: if all are multiplied by a factor, so are the values.
 _SCALES = {"uniform": ("a", "b"), "normal": ("mean", "std"), "constant": ("val",), "orthogonal": ("gain",),
            "xavier_uniform": ("gain",), "xavier_normal": ("gain",), "trunc_normal": ("mean", "std", "a", "b")}  # fmt: skip
 _DEFAULTS = {"a": -2.0, "b": 2.0, "mean": 0.0, "std": 1.0, "gain": 1.0}
