@@ -164,8 +164,8 @@ unsafe fn slice_at<'a, E>(address: usize, count: usize) -> &'a mut [E] {
 /// # Safety
 /// `bytes.len()` bytes at `address` are allocated, and no other code writes to them during the call.
 pub unsafe fn copy_from(address: usize, bytes: &mut [u8]) {
-    // SAFETY: the caller meets the requirements of `slice_at`, and reads only.
-    bytes.copy_from_slice(unsafe { slice_at(address, bytes.len()) });
+    // SAFETY: the caller meets the requirements of `bytes_at`.
+    bytes.copy_from_slice(unsafe { bytes_at(address, bytes.len()) });
 }
 
 /// Returns the bytes of a torch generator's state. The state begins at `address`.

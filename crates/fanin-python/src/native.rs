@@ -161,7 +161,8 @@ impl Prepared {
             return Err(PyValueError::new_err(message));
         }
         if first.checked_add(count).is_none_or(|end| end > all) {
-            let message = format!("the range {first}..{} is outside a tensor of {all} values", first + count);
+            let message =
+                format!("{count} values from index {first} on are outside a tensor of {all} values");
             return Err(PyValueError::new_err(message));
         }
         memory.advise_huge_pages();

@@ -427,3 +427,46 @@ def test_wrong_arguments_are_errors():
         probe(model, torch.randn(3, 2).numpy())
     with pytest.raises(ValueError, match="weight is on the meta device"):
         probe(nn.Linear(2, 2, device="meta"), torch.randn(3, 2))
+
+
+# Weights and batches -----------------------------------------------------------------------------------------------------
+
+
+def test_equal_units_of_a_transposed_convolution_are_found_along_its_output_axis():
+    def symmetric(change):
+        model = nn.Sequential(nn.ConvTranspose1d(6, 8, 3), nn.Tanh(), nn.Flatten(), nn.Linear(8 * 12, 4))
+        with torch.no_grad():
+            change(model[0].weight)
+        found = probe(model, torch.randn(16, 6, 10), advise=False).findings
+        return [one.module for one in found if one.kind == "symmetric"]
+
+    assert symmetric(lambda weight: weight.copy_(weight[:, :1].expand_as(weight).clone())) == ["0"]
+    assert symmetric(lambda weight: weight.copy_(weight[:1].expand_as(weight).clone())) == []
+
+
+def test_named_tuples_in_a_batch_and_the_generators_of_python_and_numpy_do_not_change():
+    import collections
+    import random
+
+    import numpy as np
+
+    Pair = collections.namedtuple("Pair", "x y")
+
+    class Model(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.linear = nn.Linear(8, 8)
+
+        def forward(self, pair):
+            return self.linear(pair.x.mul_(2.0) + pair.y)
+
+    def build():
+        random.random()
+        np.random.rand()
+        return Model()
+
+    batch = (Pair(torch.ones(4, 8), torch.ones(4, 8)),)
+    states = random.getstate(), np.random.get_state()[1].copy()
+    probe(build, batch, seeds=2)
+    assert (batch[0].x == 1.0).all()
+    assert random.getstate() == states[0] and (np.random.get_state()[1] == states[1]).all()

@@ -70,7 +70,7 @@ UNWRITTEN = {
     "assigned in part": lambda net: net.bias.__setitem__(slice(0, 5), 0),
     "indexed": lambda net: net.bias.__setitem__(torch.tensor([0, 2]), 0),
     "indexed twice": lambda net: net.bias.__setitem__(torch.tensor([0, 1, 2, 3, 4, 4]), 0.0),
-    "mapped": lambda net: net.bias.map_(torch.zeros(6), lambda x, _: x),
+    "mapped": lambda net: net.bias.detach().map_(torch.zeros(6), lambda x, _: x),
     "masked": lambda net: net.bias.masked_fill_(torch.arange(6) < 5, 0.0),
     "strided": lambda net: net.bias.__setitem__(slice(0, 6, 2), 0),
     "out": lambda net: torch.add(net.bias, 1, out=net.bias),

@@ -59,7 +59,7 @@ impl SeedSource {
     }
 
     /// Checks that the stream can draw the values of all plans. Each element of `plans` is the name and the plan of a
-    /// parameter. No value is drawn, and the state of the stream does not change.
+    /// parameter. The state of the stream does not change. The memory that drawing needs is not checked.
     ///
     /// # Errors
     /// Returns [`Error::Tensor`] for the first plan whose values the stream cannot draw. Also returns this error for
@@ -82,7 +82,7 @@ impl SeedSource {
     }
 }
 
-/// Returns an error if the torch stream cannot draw the values of a plan. `peek_region` does all checks even for an
+/// Returns an error if the torch stream cannot draw the values of a plan. `peek_region` checks the plan even for an
 /// empty region. A scalar has no empty region, so its only value is drawn. The generator does not change.
 fn check_peek(torch: &Torch, plan: &Plan) -> std::result::Result<(), fanin::Error> {
     let zeros = vec![0; plan.shape().len()];

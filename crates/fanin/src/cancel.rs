@@ -1,4 +1,4 @@
-//! A token that cancels a fill from another thread.
+//! A token with which one thread cancels a fill in another thread.
 
 use std::any::Any;
 use std::cell::RefCell;
@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// A token that cancels a fill from another thread. Interactive programs can use it to stop a long fill.
+/// A token with which one thread cancels a fill in another thread. Interactive programs need this to stop long fills.
 ///
 /// Clones share one state. Cancelling a token therefore also cancels its clones.
 ///
@@ -28,8 +28,8 @@ impl CancelToken {
         Self::default()
     }
 
-    /// Cancels this token and its clones. All work in their [`CancelToken::run`] is cancelled: a running fill ends
-    /// within milliseconds. A cancelled token cannot be reset.
+    /// Cancels this token and its clones. A fill that runs in [`CancelToken::run`] of one of these tokens ends within
+    /// milliseconds. A cancelled token cannot be reset.
     pub fn cancel(&self) {
         self.0.store(true, Ordering::Relaxed);
     }

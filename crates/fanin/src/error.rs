@@ -2,8 +2,8 @@
 
 use crate::dtype::DType;
 
-/// The error of a request that is invalid or that cannot be carried out. When a function returns this error, no value
-/// has been written.
+/// The error of a request that is invalid or that cannot be carried out. When a function returns an error other than
+/// [`Error::Memory`], no value has been written.
 ///
 /// Each variant has the arguments of the request as fields. The message names the argument, the value and the remedy.
 /// If `torch.nn.init` raises an error for the same mistake, the message has torch's wording.

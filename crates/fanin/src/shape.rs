@@ -219,7 +219,8 @@ pub enum AxisRole {
     In,
     /// Kernel positions: the letter `k`, or `d`, `h`, `w` (depth, height, width).
     Kernel,
-    /// Independent weights that share neither inputs nor outputs, such as experts: the letter `e`, or `b` (JAX's batch axis).
+    /// Independent weights that share neither inputs nor outputs, such as experts: the letter `e`, or `b` (JAX's batch
+    /// axis).
     Batch,
 }
 
@@ -236,11 +237,12 @@ pub enum AxisRole {
 /// * `k..io`: a convolution of JAX
 /// * `iok..`: a transposed convolution of torch
 ///
-/// With any other order, more than one group is an error. `io` without kernel axes is also such an error, because it
-/// can be the order of JAX or the order of a transposed convolution of torch.
+/// With any other order, more than one group is an error. More than one group is also an error for `io` without kernel
+/// axes, because this can be the order of JAX or the order of a transposed convolution of torch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Axes {
-    /// The elements `roles[length..]` are always `Batch`, because the derived `PartialEq` and `Hash` include them.
+    /// The role of each axis. The elements `roles[length..]` are unused. They are always `Batch`, because the derived
+    /// `PartialEq` and `Hash` include them.
     roles: [AxisRole; Axes::MAX_LEN],
     length: u8,
 }

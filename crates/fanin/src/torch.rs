@@ -171,7 +171,8 @@ mirror! {
     sparse_(tensor, sparsity: f64, std: f64) = init::sparse(sparsity).std(std), formerly sparse;
 }
 
-/// Returns `scheme` with the given arguments. Does not check the arguments if the tensor is empty, as in torch.
+/// Returns `scheme` with the given arguments. Returns `scheme` unchanged if the tensor is empty, because torch does not
+/// check the arguments of an empty tensor.
 fn kaiming(
     scheme: init::Kaiming,
     tensor: &TensorMut<'_>,

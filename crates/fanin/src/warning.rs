@@ -59,7 +59,7 @@ pub enum Warning {
         dtype: DType,
     },
     /// A small value is rounded to 0 in the element type, such as 1e-9 in f16. The value is a constant, a scale or a
-    /// gain. For a function such as `exp(uniform(-100, -90))`, it is the largest result.
+    /// gain. For a function such as `exp(uniform(-100, -90))`, the value is the largest result.
     Underflow {
         /// The value before it is rounded.
         value: f64,

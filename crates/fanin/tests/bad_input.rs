@@ -1,5 +1,5 @@
 //! Tests that an invalid request returns an error that names the argument and the value. No value is written or
-//! generated. Other tests check warnings and empty tensors.
+//! generated. Other tests in this file check warnings and empty tensors.
 
 mod common;
 

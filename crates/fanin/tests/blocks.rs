@@ -1,4 +1,5 @@
-//! Tests of plans with blocks, such as fused and stacked parameters, with the native stream and the torch stream.
+//! Tests of the values of fused and stacked parameters, whose plans have blocks, with the native stream and the torch
+//! stream.
 
 mod common;
 

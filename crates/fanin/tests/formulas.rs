@@ -285,8 +285,8 @@ fn fused_and_stacked_parameters_have_a_plan_for_each_block() {
     assert_eq!(stds, [(2.0 / 16.0f64).sqrt(), (2.0 / 12.0f64).sqrt(), (2.0 / 12.0f64).sqrt()]);
     assert!((fused.std() * fused.std() - (0.125 + 2.0 / 12.0) / 2.0).abs() < 1e-15);
     assert_eq!(fused.blocks()[2].start(), [12, 0]);
-    // A plan has no blocks if all blocks have the same distribution, and each value depends only on its index. In the
-    // next three specs, the blocks have equal fans, so their distributions are the same.
+    // If all blocks of a spec have the same distribution, and each value depends only on its index, the plan has no
+    // blocks. This is so in the next three assertions: the blocks have equal fans, and therefore the same distribution.
     assert_eq!(
         distribution("blocks(kaiming_normal, count=3)", &[12, 8]),
         distribution("kaiming_normal", &[4, 8])

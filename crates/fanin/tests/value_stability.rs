@@ -1,5 +1,5 @@
-//! Compares the values of the native stream with the test vectors in `golden/native.tsv`. The vectors cover each code
-//! path of each initializer and element type.
+//! Compares the values of the native stream with the test vectors in `golden/native.tsv`. The vectors cover each spec
+//! of `CATALOGUE` in each element type.
 //!
 //! `FANIN_GOLDEN=write cargo test -p fanin --test value_stability` replaces the vectors. For a released version of the
 //! stream, a changed vector is a breaking change: it requires a new version of the stream.

@@ -87,7 +87,7 @@ pub fn parse_layout(text: &str) -> Result<AxisLayout, String> {
 /// Parses the probability that a correct checkpoint fails a check.
 pub(super) fn parse_alpha(text: &str) -> Result<f64, String> {
     let alpha = text.parse().ok().filter(|alpha| (1e-12..0.5).contains(alpha));
-    alpha.ok_or_else(|| "expected a number from 1e-12 to 0.5, for example 0.001".to_owned())
+    alpha.ok_or_else(|| "expected a number from 1e-12 to 0.5 (exclusive), for example 0.001".to_owned())
 }
 
 #[cfg(test)]

@@ -23,7 +23,7 @@ class DeferredFill:
     def __new__(cls, /, request: FillRequest, address: SupportsIndex, dtype: str, count: SupportsIndex, state: SupportsIndex) -> DeferredFill:
         """
         Describes a fill of `count` values. `address` is the address of the first value. `state` is the address of the
-        generator state before the fill.
+        stored generator state from before the fill.
         """
     @property
     def count(self, /) -> int:
@@ -421,12 +421,13 @@ def torch_words(request: FillRequest, dtype: str, count: SupportsIndex) -> int |
     """
     Returns the number of 32-bit words that a fill of `count` contiguous values takes from torch's generator.
 
-    Returns None in three cases:
+    Returns None in these cases:
 
     - The fill uses rejection sampling. The number then depends on the values drawn.
     - The fill draws fewer than 16 normal values. These are drawn in pairs, and the number depends on whether torch's
       generator has stored the second value of an earlier pair.
     - torch raises an error for the request.
+    - `dtype` is not f32, f64, f16 or bf16.
     """
 
 def use_openmp(parallel: SupportsIndex, max_threads: SupportsIndex) -> None:

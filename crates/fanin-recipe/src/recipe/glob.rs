@@ -88,8 +88,8 @@ impl Glob {
 
     /// Returns true if the pattern matches `name`.
     pub(in crate::recipe) fn matches(&self, name: &str) -> bool {
-        // Most names fail this fast check. For a model with very many tensors, it makes drafting a recipe several times
-        // faster.
+        // Most names fail this fast check. For a model with very many tensors, the check makes drafting a recipe
+        // several times faster.
         if let Some(Token::Text(text)) = self.tokens.last()
             && !name.ends_with(text.as_str())
         {
@@ -99,8 +99,8 @@ impl Glob {
     }
 }
 
-/// Replaces a range such as `0..11` by one [`Token::Number`]. Returns any other alternative unchanged. An empty range
-/// such as `7..3` is an error.
+/// Replaces an alternative of a group by one [`Token::Number`] if it is a range such as `0..11`. Returns any other
+/// alternative unchanged. An empty range such as `7..3` is an error.
 fn number_range(tokens: Vec<Token>) -> Result<Vec<Token>, String> {
     let [Token::Text(text)] = tokens.as_slice() else { return Ok(tokens) };
     let number = |text: &str| text.parse::<u64>().ok().filter(|number| number.to_string() == text);

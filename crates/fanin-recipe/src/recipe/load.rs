@@ -19,10 +19,10 @@ impl Recipe {
     /// `path`.
     ///
     /// # Errors
-    /// Returns [`Error::Io`] if the base recipe cannot be read. Returns [`Error::Recipe`], with a line and a column in
-    /// each diagnostic, in these cases:
+    /// Returns [`Error::Io`] if the base recipe cannot be read, and [`Error::File`] if it is not UTF-8 text. Returns
+    /// [`Error::Recipe`], with a line and a column in each diagnostic, in these cases:
     ///
-    /// - The TOML is invalid, a key is unknown, or a value is invalid.
+    /// - The TOML is invalid, or a key, a pattern or a value is invalid. Specs are checked only by [`Recipe::plan`].
     /// - The recipe has no rules.
     /// - The canonical tensor of a tie is itself tied.
     /// - The base recipe does not exist, or is outside the folder of the recipe.
@@ -35,7 +35,8 @@ impl Recipe {
     /// Reads a recipe file.
     ///
     /// # Errors
-    /// Returns the same errors as [`Recipe::parse`], and [`Error::Io`] if the file cannot be read.
+    /// Returns the same errors as [`Recipe::parse`]. Also returns [`Error::Io`] if the file cannot be read, and
+    /// [`Error::File`] if the file is not UTF-8 text.
     pub fn read(path: &Path) -> Result<Self> {
         Self::parse(&source::read(path)?, path)
     }

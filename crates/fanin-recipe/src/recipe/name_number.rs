@@ -47,7 +47,7 @@ impl NameNumber {
 }
 
 /// Returns the index of the layer in `name`, for a recipe that does not define `layer`. The parts of a name are
-/// separated by dots or slashes. These numbers count:
+/// separated by dots or slashes. These numbers can be the index:
 ///
 /// - a part that is a number, as in `h.3.weight`;
 /// - the number in a part that consists of one of [`LEVELS`] and a number, such as `layer3` or `stage_2`;

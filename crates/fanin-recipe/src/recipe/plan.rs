@@ -27,7 +27,8 @@ impl Recipe {
     ///
     /// - the recipe does not have the variable;
     /// - the variable is a number in the name of each parameter, such as `layer = "encoder.layer.{}"`;
-    /// - the variable is a property of the model, such as `{ count = "*.ln_1.weight" }`, and has another value.
+    /// - the variable is a property of the model, such as `{ count = "*.ln_1.weight" }`, and the number is not the
+    ///   value of this property.
     ///
     /// An error of a setting is reported alone. All other mistakes are reported together:
     ///

@@ -83,7 +83,8 @@ pub(super) struct VariableValues {
 
 impl Property {
     /// Returns the value of this property for the tensors that match `pattern`. Returns a diagnostic if no tensor
-    /// matches. For a fan, all matching tensors must have the same fan.
+    /// matches. If the property is a fan, also returns a diagnostic if a matching tensor has no fans, or if
+    /// this fan differs between matching tensors.
     pub(super) fn evaluate(self, pattern: &Pattern, manifest: &Manifest) -> Result<f64, Diagnostic> {
         let property = self;
         let matched = || manifest.entries.iter().filter(|entry| pattern.matches(&entry.name));

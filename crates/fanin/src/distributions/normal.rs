@@ -76,12 +76,13 @@ impl Normal64 {
     }
 }
 
-/// Returns the two standard normal variates `(r cos t, r sin t)` of the 64-bit words `radius` and `turn`. Each word is
-/// given as its high and low 32-bit halves.
+/// Returns the two standard normal variates `(r cos t, r sin t)` of the 64-bit words `radius` and `turn`:
 ///
 /// - `u = min(radius + 1/2, 2^64 - 2^11) / 2^64`
 /// - `r = sqrt(-2 ln u)`, at least 2^-26 (about 1.5e-8) and at most about 9.493
 /// - `t = 2 pi (turn + 1/2) / 2^64`
+///
+/// Each word is given as its high and low 32-bit halves.
 #[inline(always)]
 fn pair64<D: SimdF64>(radius: [D::Bits; 2], turn: [D::Bits; 2]) -> (D, D) {
     let greatest = D::splat(TWO_32 * TWO_32 - 2048.0);

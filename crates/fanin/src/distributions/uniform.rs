@@ -17,9 +17,9 @@ fn range(low: f64, high: f64, arithmetic: DType) -> (f64, f64) {
 
 /// Returns the bounds to which values on [low, high] are clamped before they are rounded to `dtype`.
 ///
-/// The bounds are the least and the greatest f32 (f64 if `dtype` is f64) in the interval. Their magnitude is at most
-/// `dtype.largest()`. If there is no such number, both bounds are the number that is nearest to the middle of the
-/// interval.
+/// The bounds are the least and the greatest f32 (f64 if `dtype` is f64) in the part of the interval from
+/// `-dtype.largest()` to `dtype.largest()`. If this part contains no such number, both bounds are the number that is
+/// nearest to the middle of the part.
 ///
 /// `low` must be at most `dtype.largest()`, and `high` must be at least `-dtype.largest()`.
 pub(crate) fn closed_range(low: f64, high: f64, dtype: DType) -> (f64, f64) {

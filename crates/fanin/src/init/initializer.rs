@@ -42,8 +42,8 @@ pub trait Initializer {
     /// Fills the row-major tensor `buffer` with values from `stream`. Returns the plan, which contains any warnings.
     ///
     /// # Errors
-    /// Returns the same errors as [`Initializer::resolve`] and [`Plan::fill`]. When an error is returned, nothing has
-    /// been written.
+    /// Returns the same errors as [`Initializer::resolve`] and [`Plan::fill`]. When an error other than `Memory` is
+    /// returned, nothing has been written.
     fn fill<E: Element>(
         &self,
         buffer: &mut [E],
@@ -60,8 +60,8 @@ pub trait Initializer {
     /// warnings.
     ///
     /// # Errors
-    /// Returns the same errors as [`Initializer::resolve`] and [`Plan::fill`]. When an error is returned, nothing has
-    /// been written.
+    /// Returns the same errors as [`Initializer::resolve`] and [`Plan::fill`]. When an error other than `Memory` is
+    /// returned, nothing has been written.
     fn fill_tensor(&self, tensor: TensorMut<'_>, stream: &mut dyn Stream) -> Result<Plan, Error> {
         let plan = self.resolve(tensor.shape(), tensor.dtype())?;
         stream.fill(&plan, tensor)?;
@@ -106,7 +106,8 @@ pub trait Initializer {
     }
 }
 
-/// Defines the methods of [`Initializer`] as inherent methods, so that callers need not import the trait.
+/// Defines `resolve`, `fill` and `fill_region` of [`Initializer`] as inherent methods, so that callers need not import
+/// the trait.
 /// `initializer!(Type, layout, groups)` also defines the methods that set the fields `layout` and `groups`.
 macro_rules! initializer {
     ($name:ident, $($setter:ident),+) => {
@@ -118,8 +119,8 @@ macro_rules! initializer {
             /// Fills the row-major tensor `buffer`, as [`Initializer::fill`](crate::Initializer::fill) does.
             ///
             /// # Errors
-            /// Returns the same errors as [`Initializer::fill`](crate::Initializer::fill). When an error is returned,
-            /// nothing has been written.
+            /// Returns the same errors as [`Initializer::fill`](crate::Initializer::fill). When an error other than
+            /// `Memory` is returned, nothing has been written.
             pub fn fill<E: $crate::Element>(
                 &self,
                 buffer: &mut [E],
@@ -134,7 +135,7 @@ macro_rules! initializer {
             ///
             /// # Errors
             /// Returns the same errors as [`Initializer::fill_region`](crate::Initializer::fill_region). When an error
-            /// is returned, nothing has been written.
+            /// other than `Memory` is returned, nothing has been written.
             pub fn fill_region<E: $crate::Element>(
                 &self,
                 buffer: &mut [E],

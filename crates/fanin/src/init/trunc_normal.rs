@@ -56,8 +56,8 @@ impl TruncNormal {
     }
 
     /// Sets the algorithm that generates the values. The default on the torch stream is [`Truncation::Rejection`].
-    /// torch uses this algorithm since version 2.12. The default on all other streams is [`Truncation::InverseCdf`].
-    /// Only the torch stream implements rejection.
+    /// torch has used this algorithm since version 2.12. The default on all other streams is
+    /// [`Truncation::InverseCdf`]. Only the torch stream implements rejection.
     #[must_use]
     pub const fn method(self, method: Truncation) -> Self {
         Self { method: Some(method), ..self }

@@ -70,8 +70,8 @@ impl std::fmt::Display for FanMode {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum ScalingDistribution {
-    /// A normal distribution N(0, sigma^2) truncated at +-2 sigma. The variance after the truncation is `scale / n`.
-    /// `lecun_normal`, `he_normal` and `glorot_normal` of JAX and Keras have this distribution.
+    /// A normal distribution N(0, sigma^2) truncated at +-2 sigma. The variance after the truncation is `scale / n`
+    /// ([`variance_scaling`]). `lecun_normal`, `he_normal` and `glorot_normal` of JAX and Keras have this distribution.
     #[default]
     TruncatedNormal,
     /// The normal distribution, which Keras calls `untruncated_normal`.

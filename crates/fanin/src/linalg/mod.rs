@@ -1,7 +1,7 @@
 //! Dense linear algebra: singular values and scalar products of columns.
 //!
-//! The private modules have the algorithms of the initializer `orthogonal`: QR factorization, Householder reflections,
-//! and matrix products with a fixed order of summation.
+//! Private modules have the algorithms of the initializer `orthogonal`: QR factorization, Householder reflections, and
+//! matrix products with a fixed order of summation.
 
 mod columns;
 mod panel;

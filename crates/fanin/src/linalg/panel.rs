@@ -67,9 +67,9 @@ fn gram<T: Real>(vectors: View<'_, T>, halves: &[T], level: Level) -> Vec<T> {
     s
 }
 
-/// Applies the reflections, in ascending order, to each row of a matrix M: `M := M - Y V^T`, where Y solves `Y S = M
-/// V`. `matrix` contains M: `count` rows, which begin `step` elements apart. The first argument contains V and its
-/// transpose.
+/// Applies the reflections, in ascending order, to each row of a matrix M: `M := M - Y V^T`, where Y solves
+/// `Y S = M V`. `matrix` contains M: `count` rows, which begin `step` elements apart. The first argument contains V and
+/// its transpose.
 fn reflect_rows<T: Real>(
     [vectors, across]: [View<'_, T>; 2],
     s: &[T],

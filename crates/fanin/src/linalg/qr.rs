@@ -27,14 +27,14 @@ use crate::dtype::Element;
 use crate::simd::Level;
 use crate::threads::Threads;
 
-/// Writes a random orthogonal matrix times `gain` to `out`, as `torch.nn.init.orthogonal_` does. The matrices
-/// `gaussian` and `out` are row-major and have the size `(rows, columns)`.
+/// Computes an orthogonal matrix from `gaussian`, as `torch.nn.init.orthogonal_` does, and writes it times `gain` to
+/// `out`. The matrices `gaussian` and `out` are row-major and have the size `(rows, columns)`.
 ///
 /// The orthogonal matrix is computed from the thin QR factorization of `gaussian`: each column of the factor Q is
 /// multiplied by the sign of the diagonal element of R in the same column. If `gaussian` has fewer rows than columns,
 /// its transpose is factored, and the result is transposed back.
 ///
-/// As in torch, the sign of 0 is 0. If a diagonal element of R is zero, the corresponding column is therefore zero.
+/// As in torch, the sign of 0 is 0. If a diagonal element of R is zero, that column of Q is therefore multiplied by 0.
 pub(crate) fn haar<T: Real, E: Element>(
     gaussian: Vec<T>,
     (rows, columns): (usize, usize),
@@ -120,8 +120,10 @@ fn panel_width(columns: usize) -> usize {
 
 impl<T: Real> Qr<T> {
     /// Factors a row-major matrix. If the matrix has fewer rows than columns, its transpose is factored instead. The
-    /// sum of squares of each factored column must not overflow. Column j is treated as zero from row j on if the sum
-    /// of squares of these elements is less than `Real::TINY`.
+    /// sum of squares of each factored column must not overflow.
+    ///
+    /// Reflection j is computed from the elements of column j from row j on, after the reflections before j. If their
+    /// sum of squares is less than `Real::TINY`, these elements are treated as zero.
     pub(super) fn new(
         matrix: Vec<T>,
         (rows, columns): (usize, usize),

@@ -18,7 +18,8 @@ pub(crate) trait Real:
     + std::ops::Neg<Output = Self>
 {
     const ONE: Self;
-    /// The least sum of squares that has full relative precision. In a smaller sum, squares may have underflowed.
+    /// A sum of squares of at least this size has full relative precision. In a smaller sum, squares may have
+    /// underflowed.
     const TINY: Self;
     /// Returns the square root.
     fn root(self) -> Self;

@@ -177,9 +177,9 @@ impl<T: Real> Reflections<T> {
         solved
     }
 
-    /// Solves the equations `rows` of `S W = V_top^T`. In `solved`, the solution replaces the right-hand side. The
-    /// terms of all later rows must have been subtracted before. The order of each sum is the same as in back
-    /// substitution row by row.
+    /// Solves the equations `rows` of `S W = V_top^T`. `solved` must be the right-hand side minus the terms of all
+    /// later rows. The solution then overwrites the rows `rows` of `solved`. The order of each sum is the same as in
+    /// back substitution row by row.
     fn solve_rows(&self, s: View<'_, T>, rows: Range<usize>, solved: &mut [T], width: usize) {
         let Range { start, end } = rows;
         if rows.len() <= FEW {
@@ -253,8 +253,8 @@ impl<T: Real> Kernel for Squares<'_, T> {
     }
 }
 
-/// Solves some rows of `S W = V_top^T` by back substitution. `s` is the diagonal block of S for these rows. In
-/// `solved`, the solution replaces the right-hand side. The terms of all later rows must have been subtracted before.
+/// Solves some rows of `S W = V_top^T` by back substitution. `s` is the diagonal block of S for these rows. At
+/// first, `solved` is the right-hand side minus the terms of all later rows. The solution then overwrites `solved`.
 struct Substitution<'a, T> {
     s: View<'a, T>,
     solved: &'a mut [T],

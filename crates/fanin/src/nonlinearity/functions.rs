@@ -9,9 +9,9 @@ const SELU_SCALE: f64 = 1.050_700_987_355_480_5;
 const SELU_ALPHA: f64 = 1.673_263_242_354_377_2;
 
 impl Nonlinearity {
-    /// Returns the value of the nonlinearity at `x`. Functions that `torch.nn.functional` also has are defined as
-    /// there, with default arguments. There are three exceptions: `LeakyRelu` uses its own `slope`, `GeluTanh` uses
-    /// `approximate="tanh"`, and `Softplus` has no threshold.
+    /// Returns the value of the nonlinearity at `x`. Activation functions that `torch.nn.functional` also has are
+    /// defined as there, with default arguments. There are three exceptions: `LeakyRelu` uses its own `slope`,
+    /// `GeluTanh` uses `approximate="tanh"`, and `Softplus` has no threshold.
     pub fn apply(self, x: f64) -> f64 {
         match self.function() {
             Nonlinearity::Celu | Nonlinearity::Elu => x.max(0.0) + libm::expm1(x.min(0.0)),

@@ -64,7 +64,7 @@ pub enum Distribution {
     /// Ones on the diagonal of a matrix, zeros elsewhere.
     Eye,
     /// The Dirac delta of a convolution. In each group of output channels, the kernel from input channel d to output
-    /// channel d is 1 at its centre. All other elements are 0.
+    /// channel d of the group is 1 at its centre. All other elements are 0.
     Dirac {
         /// The number of groups, which must divide `shape[0]`.
         groups: usize,

@@ -5,7 +5,7 @@ use super::types::Plan;
 
 impl Plan {
     /// Returns a function from the row-major index of an element to its value. Returns `None` unless the distribution
-    /// is `Hadamard`, `RepeatedEye`, `Arange`, or `Mapped` with a sequence or a constant as argument.
+    /// is `Hadamard`, `RepeatedEye`, `Arange`, or `Mapped` with an `Arange` or `Constant` plan as argument.
     pub(crate) fn formula(&self) -> Option<impl Fn(u64) -> f64 + use<>> {
         let (functions, plan) = match self.distribution {
             Distribution::Mapped { functions } => (Some(functions), self.argument()?),
@@ -84,8 +84,8 @@ impl Plan {
 /// Returns the sum of the signs in the first `rows` rows and `columns` columns of the Hadamard matrix of order `side`.
 /// `side` must be a power of two.
 ///
-/// Every row and column sums to 0, except the first, which sums to `side`. Each quadrant is the Hadamard matrix of
-/// order `side / 2`, with reversed signs in the lower right quadrant.
+/// In the full matrix, the first row and the first column sum to `side`, and all others sum to 0. Each quadrant is the
+/// Hadamard matrix of order `side / 2`, with reversed signs in the lower right quadrant.
 fn sum_of_signs(rows: usize, columns: usize, side: usize) -> i64 {
     if rows == 0 || columns == 0 {
         return 0;

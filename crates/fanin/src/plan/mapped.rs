@@ -60,8 +60,9 @@ impl Plan {
         if !argument.is_empty() {
             let largest = if high.abs() > low.abs() { high } else { low };
             warnings.extend(underflow_of(largest, dtype).or_else(|| {
-                // Half the difference of the results at `mean + std` and `mean - std` is an estimate of their standard
-                // deviation. For a sequence (`arange`), `std` is 0, so `collapse_at` returns no warning.
+                // The standard deviation of the results is estimated as half the difference of the results at
+                // `mean + std` and `mean - std`. For a sequence (`arange`), `std` is 0, so `collapse_at` returns no
+                // warning.
                 let is_sequence = matches!(argument.distribution, Distribution::Arange { .. });
                 let (mean, std) = if is_sequence { (low, 0.0) } else { (argument.mean(), argument.std()) };
                 let near = |x: f64| functions.apply(x.clamp(least, greatest));

@@ -26,8 +26,8 @@ pub struct Plan {
     pub(super) argument: Option<Box<Plan>>,
 }
 
-/// A part of a tensor with its own plan. Examples are one tensor of a fused parameter, one tensor of a stack, and the
-/// matrix at one kernel position.
+/// A part of a tensor that has a separate plan. Examples are one tensor of a fused parameter, one tensor of a stack,
+/// and the matrix at one kernel position.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Block {
     pub(super) start: Vec<usize>,
@@ -137,8 +137,8 @@ impl Block {
         &self.start
     }
 
-    /// Returns the axes of the whole tensor that correspond to the axes of the block, in the order of the block. The
-    /// block has length 1 along every other axis of the tensor.
+    /// Returns the axes of the whole tensor that correspond to the axes of the block, in the order of the block's axes.
+    /// The block has length 1 along every other axis of the tensor.
     pub fn axes(&self) -> &[usize] {
         &self.axes
     }

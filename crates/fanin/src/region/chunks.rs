@@ -61,8 +61,8 @@ impl Iterator for Chunks<'_> {
             .map(|(stride, size)| first / stride % size)
             .collect::<Vec<_>>();
         let mut size = vec![1; self.shape.len()];
-        // The region contains all indices of the axes after `axis`. This is possible only if the stride of `axis`
-        // divides `first` and is at most `room`.
+        // The region contains all indices of the axes after `axis`. `axis` is the outermost axis for which this is
+        // possible: its stride divides `first` and is at most `room`.
         let room = left.min(self.max_values);
         let axis = self.strides.iter().position(|&stride| first.is_multiple_of(stride) && stride <= room);
         let mut taken = 1;

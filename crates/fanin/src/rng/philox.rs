@@ -239,7 +239,7 @@ fn round<W: SimdU64>([even, odd]: [[W; 4]; 2], keys: [W; 2]) -> [[W; 4]; 2] {
     [W::philox_round(even, multipliers, keys), W::philox_round(odd, multipliers, keys)]
 }
 
-/// Replaces words 0 and 2 by their products of the last round.
+/// Computes the products of the last round: words 0 and 2 are replaced by their products with the multipliers.
 #[inline(always)]
 fn last_products<W: SimdU64>([word0, word1, word2, word3]: [W; 4]) -> [W; 4] {
     let [multiplier0, multiplier1] = [W::splat(MULTIPLIERS[0]), W::splat(MULTIPLIERS[1])];

@@ -6,7 +6,8 @@ use crate::simd::{Kernel, Level, SimdIsa, dispatch};
 /// The reader stores this many words from before the current state, for reads that span two states.
 const HISTORY: usize = 32;
 
-/// A reader of the words of an MT19937 sequence. Word 0 is the next word of the engine in [`StateReader::new`].
+/// A reader of the words of an MT19937 sequence. Word 0 is the next word of the engine that is passed to
+/// [`StateReader::new`].
 ///
 /// The word numbers of successive reads must ascend, except for small steps back (see [`StateReader::read`]). The
 /// reader skips the states between two reads, so that a read of distant words is cheap.

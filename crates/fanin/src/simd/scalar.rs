@@ -184,8 +184,8 @@ impl SimdF32Bits for u32 {
 /// The number 3 * 2^51, midway between 2^52 and 2^53. In this range, adjacent f64 values differ by exactly 1.
 pub(super) const UNIT_SPACING: f64 = 6_755_399_441_055_744.0;
 
-/// Converts a signed integer of magnitude less than 2^51 to f64, exactly. The sum of `word` and the bits of
-/// [`UNIT_SPACING`] is the float `UNIT_SPACING + word`. AVX2 has no vector instruction for this conversion, so all
+/// Converts a signed integer of magnitude less than 2^51 to f64, exactly. The bits of [`UNIT_SPACING`], plus `word`,
+/// are the bits of the float `UNIT_SPACING + word`. AVX2 has no vector instruction for this conversion, so all
 /// levels except AVX-512 use this method.
 #[inline(always)]
 fn convert_52_bits(word: u64) -> f64 {

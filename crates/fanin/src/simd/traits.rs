@@ -15,7 +15,7 @@ pub(crate) trait Kernel {
 
 /// The instruction set of a SIMD level, with its vector types.
 ///
-/// Only [`super::dispatch`] may pass an instruction set to a kernel, after it has detected that the CPU supports the
+/// Only [`super::dispatch`] may pass an instruction set to a kernel, and only if this CPU was found to support the
 /// level. The safety of the implementations depends on this rule. (The scalar instruction set is always safe.)
 pub(crate) trait SimdIsa {
     /// A vector of f32 for the functions of `math`. It has few registers, because the CPU also needs registers for the

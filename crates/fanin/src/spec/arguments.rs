@@ -64,8 +64,8 @@ impl Arguments<'_> {
         })
     }
 
-    /// Returns the value of the argument called `name`, a non-negative integer. Returns `default` if the spec does not
-    /// have the argument, or if the value is not known yet.
+    /// Returns the value of the argument called `name`, which must be a non-negative integer. Returns `default` if the
+    /// spec does not have the argument, or if the value is not known yet.
     pub(super) fn count(&self, name: &'static str, default: usize) -> Result<usize, SpecError> {
         let number = self.number(name, default as f64)?;
         if number.is_nan() && self.is_deferred {
@@ -78,9 +78,9 @@ impl Arguments<'_> {
         Err(self.error(at, format!("{}: {name} = {number} must be a non-negative integer", self.scheme)))
     }
 
-    /// Returns the byte offset of the argument called `name`, its word, and the number in parentheses (if present), as
-    /// in `leaky_relu(0.2)`. The word is empty if the value is a number. Returns `None` if the spec does not have the
-    /// argument.
+    /// Returns the value of the argument called `name`: its byte offset, its word, and the number in parentheses (if
+    /// present), as in `leaky_relu(0.2)`. The word is empty if the value is a number. Returns `None` if the spec does
+    /// not have the argument.
     pub(super) fn word(&self, name: &str) -> Option<(usize, &str, Option<f64>)> {
         match self.values.get(name)? {
             (at, Value::Word(word, number)) => Some((*at, word, *number)),
@@ -89,7 +89,7 @@ impl Arguments<'_> {
     }
 
     /// Returns the element of `choices` whose name is the value of the argument `parameter`. Returns `None` if the spec
-    /// does not have the argument.
+    /// does not have the argument, and an error if no element has this name.
     pub(super) fn choice<T: Copy, const N: usize>(
         &self,
         parameter: &'static str,

@@ -30,8 +30,8 @@
 //!
 //! Precedence and associativity are the same as in Python: `-2^2` is -4, and `2^3^2` is 512.
 //!
-//! A spec can contain a property of the tensor, such as `fan_in`, before the shape is known. The value of the property
-//! is then NaN, and parsing only finds mistakes. [`ByShape`] parses the spec again for each shape.
+//! A spec with a property of the tensor, such as `fan_in`, can be parsed before the shape is known. The value of the
+//! property is then NaN, and parsing only finds mistakes. [`ByShape`] parses the spec again for each shape.
 
 use std::collections::HashMap;
 

@@ -59,8 +59,8 @@ pub(super) fn check_method(plan: &Plan, stream: &'static str) -> Result<(), Erro
     }
 }
 
-/// Returns the error `Unsupported` if the plan or one of its blocks applies a function to random values, such as
-/// `log_uniform`. Only the native stream supports this. `stream` is the name of the calling stream, for the error
+/// Returns the error `Unsupported` if the plan or one of its blocks applies a function to random values, as
+/// `log_uniform` does. Only the native stream supports this. `stream` is the name of the calling stream, for the error
 /// message.
 pub(super) fn check_no_random_functions(plan: &Plan, stream: &'static str) -> Result<(), Error> {
     plan.blocks().iter().try_for_each(|block| check_no_random_functions(block.plan(), stream))?;

@@ -39,7 +39,7 @@ impl ZeroMask {
             let left = first / height * BLOCK;
             find(left..width.min(left + chunk * BLOCK), words);
         });
-        // `find` may invert whole words. This sets the bits beyond the last column, which must be 0.
+        // `find` may invert whole words, which sets the bits beyond the last column. These bits are cleared here.
         let inside = u64::MAX >> (blocks * BLOCK - width);
         words[(blocks - 1) * height..].iter_mut().for_each(|word| *word &= inside);
         Self { height, words }

@@ -28,7 +28,7 @@ pub enum Threads {
     /// pool. The global pool has one thread for each core, unless the environment variable RAYON_NUM_THREADS sets
     /// another number.
     ///
-    /// A fill uses the calling thread only in three cases:
+    /// In three cases, a fill runs on the calling thread alone:
     /// * The fill is small.
     /// * The feature `rayon` is off.
     /// * The process is the child of a fork, and the parent had run a fill before the fork. The threads of the pool do

@@ -149,7 +149,7 @@ class _Regions:
 
     def memory(self, name: str, tensor: RecipeTensor) -> tuple[int, int, Any]:
         planned = self._planned[name]
-        if not _is_sharded(tensor) or planned.spec is None:
+        if not _is_sharded(tensor) or planned.spec is None or planned.integer is not None:
             return _memory(name, tensor)
         whole = torch.empty(tensor.shape, dtype=tensor.dtype)
         prepared = Prepared(planned.spec, tensor.shape, dtype_of(tensor.tensor, name), self._seed, planned.source)

@@ -125,8 +125,8 @@ fn meets(config: &ModelConfig, family: &Family) -> bool {
 }
 
 /// Returns the spec of an embedding with zeros in the row `token`, such as `blocks(3: normal, 1: zeros, 6: normal)`. A
-/// negative `token` counts from the end, as in torch. Returns `spec` if `token` is `None`. Returns `None` if there is
-/// no such row.
+/// negative `token` counts from the end, as in torch. Returns `spec` if `token` is `None`. Returns `None` if the row
+/// `token` does not exist.
 fn padded(spec: &str, shape: &[usize], token: Option<f64>) -> Option<String> {
     let Some(token) = token else { return Some(spec.to_owned()) };
     let rows = *shape.first()? as f64;

@@ -23,8 +23,8 @@ pub(super) fn has_layer(name: &str) -> bool {
     name.split('.').any(|word| word.parse::<u64>().is_ok())
 }
 
-/// Returns true for the weight of a projection before a residual sum, such as `h.0.mlp.c_proj.weight`. In GPT-2,
-/// the standard deviation of this weight decreases with the number of layers.
+/// Returns true for the weight of a projection whose output is added to the residual stream, for example
+/// `h.0.mlp.c_proj.weight`. In GPT-2, the standard deviation of this weight decreases with the number of layers.
 pub(super) fn is_residual_projection(name: &str) -> bool {
     let (path, last) = split_last(name);
     last == "weight" && ["c_proj", "dense_4h_to_h"].contains(&split_last(path).1) && has_layer(name)

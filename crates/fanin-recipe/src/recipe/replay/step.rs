@@ -62,8 +62,8 @@ pub struct Start {
     pub seed: u64,
     /// The number of 32-bit words that were drawn between the seeding and this position.
     pub at: u64,
-    /// The position at which the last pair of normal values begins, if its second value is stored. Otherwise `None`.
-    /// torch draws some normal values in pairs, and stores the second value for the next draw.
+    /// The number of 32-bit words that were drawn between the seeding and the pair of the stored normal value. `None`
+    /// if no value is stored. torch draws some normal values in pairs, and stores the second value for the next draw.
     pub pair: Option<u64>,
 }
 

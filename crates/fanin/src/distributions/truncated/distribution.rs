@@ -21,8 +21,8 @@ pub(crate) enum Truncated {
     /// The quantile function in f64. Used for intervals to which no other variant applies. For f64 values, this variant
     /// replaces `Body` and `BodyAndTail`.
     Central(Central),
-    /// A random distance from the cut-off that is nearer to the mean, in f64. Used for intervals in the far tail and
-    /// for narrow intervals (see [`FAR_TAIL`] and [`NARROW`]).
+    /// The cut-off that is nearer to the mean, plus or minus a random distance, in f64. Used for intervals in the far
+    /// tail and for narrow intervals (see [`FAR_TAIL`] and [`NARROW`]).
     Tail(Tail),
     /// A uniform distribution. Used for intervals so narrow that the distribution is uniform in f64 precision. Also
     /// used with `low == high`, if all values equal one cut-off.

@@ -3,8 +3,8 @@
 /// The square root of 2.
 const SQRT_2: f64 = std::f64::consts::SQRT_2;
 
-/// The number of standard deviations from the mean at which the far tail begins. Intervals in the far tail need methods
-/// that avoid cancellation.
+/// The distance of the far tail from the mean of the untruncated normal, in standard deviations. Intervals in the far
+/// tail need methods that avoid cancellation.
 pub(super) const FAR_TAIL: f64 = 5.0;
 
 /// Returns P(Z < z) for a standard normal Z.

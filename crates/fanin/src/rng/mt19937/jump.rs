@@ -59,8 +59,8 @@ impl Terms {
         terms
     }
 
-    /// Splits a residue into terms. A term begins at a power of x with the coefficient 1, and includes the next two
-    /// powers if their coefficients are 1.
+    /// Splits a residue into terms. A term begins at a power of x with the coefficient 1, and includes each of the next
+    /// two powers that has the coefficient 1.
     fn of(residue: &Residue) -> Self {
         let mut terms = Vec::with_capacity(DEGREE / 4);
         let mut power = 0;

@@ -18,8 +18,9 @@ const BLOCK: usize = 7;
 /// Returns the exponents of all terms of the characteristic polynomial p except the leading term. The order is chosen
 /// for fast reductions.
 ///
-/// The formula is `p = A B^31 + a_0 A B^30 + ... + a_30 A + a_31` with `A = x^624 + x^397` and `B = x^623 + x^396`
-/// (Matsumoto and Nishimura 1998, appendix A). `a_i` is bit `i` of the last row of the twist matrix.
+/// The polynomial is `p = A B^31 + a_0 A B^30 + ... + a_30 A + a_31` with `A = x^624 + x^397` and
+/// `B = x^623 + x^396` (Matsumoto and Nishimura 1998, appendix A). `a_i` is bit `i` of the last row of the twist
+/// matrix.
 fn exponents() -> &'static [usize] {
     static EXPONENTS: OnceLock<Vec<usize>> = OnceLock::new();
     EXPONENTS.get_or_init(|| {
@@ -31,8 +32,8 @@ fn exponents() -> &'static [usize] {
         };
         let powers = (0..31).filter(|bit| MATRIX >> bit & 1 == 1).map(|bit| 30 - bit);
         for power in powers.chain([31]) {
-            // Modulo 2, `B^power` contains only the terms with an odd binomial coefficient (`power` over `k`). It is
-            // odd if and only if the bits of `k` are a subset of the bits of `power`.
+            // Modulo 2, `B^power` contains only the terms with an odd binomial coefficient (`power` over `k`). The
+            // coefficient is odd if and only if the bits of `k` are a subset of the bits of `power`.
             for k in (0..=power).filter(|k| k & power == *k) {
                 let exponent = (MIDDLE - 1) * power + (SIZE - MIDDLE) * k;
                 toggle(exponent + SIZE);
@@ -51,8 +52,8 @@ fn exponents() -> &'static [usize] {
     })
 }
 
-/// A polynomial modulo the characteristic polynomial p. Its degree is less than [`DEGREE`]. The coefficient of x^k is
-/// bit `k % 64` of `words[k / 64]`.
+/// A polynomial modulo the characteristic polynomial p. The degree of a residue is less than [`DEGREE`]. The
+/// coefficient of x^k is bit `k % 64` of `words[k / 64]`.
 #[derive(Clone)]
 pub(super) struct Residue {
     words: Box<[u64; WORDS]>,

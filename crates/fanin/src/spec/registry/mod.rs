@@ -23,8 +23,8 @@ pub fn schemes() -> &'static [Scheme] {
 const ALIASES: [(&str, &str); 2] = [("lora_a", "linear_default"), ("lora_b", "zeros")];
 
 impl Scheme {
-    /// Returns the scheme of this name. The name can be a synonym, such as `lora_a`, and can end with torch's underscore.
-    /// Returns `None` if there is no such scheme.
+    /// Returns the scheme of this name. The name can be a synonym, such as `lora_a`, and can end with torch's
+    /// underscore. Returns `None` if there is no such scheme.
     ///
     /// ```
     /// assert_eq!(fanin::spec::Scheme::find("normal_").unwrap().signature(), "normal(mean=0, std=1)");

@@ -25,8 +25,8 @@ pub(super) struct PreparedBlocks {
     recent: RecentMatrices,
 }
 
-/// The blocks that were prepared last, in the order of preparation. The next region is likely to intersect the same
-/// blocks. At most [`KEPT`] blocks are stored, because all blocks might not fit in memory.
+/// The blocks that were prepared last, in the order of preparation. They are stored because the next region is likely
+/// to intersect the same blocks. At most [`KEPT`] blocks are stored, because all blocks might not fit in memory.
 #[derive(Debug, Clone, Default)]
 struct RecentMatrices(Arc<Mutex<Vec<NumberedMatrix>>>);
 

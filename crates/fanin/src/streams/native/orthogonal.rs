@@ -30,8 +30,8 @@ enum Precision {
 
 impl Orthogonal {
     /// Computes the reflections from a Gaussian matrix with `max(rows, columns)` rows and `min(rows, columns)` columns.
-    /// `draw` gets the row-major memory of this matrix, filled with zeros. `draw` must write only the entries on and
-    /// below the diagonal.
+    /// `draw` gets the row-major memory of this matrix, filled with zeros. `draw` must write the entries on and below
+    /// the diagonal. The entries above the diagonal must still be zero afterwards.
     pub(super) fn new(
         plan: &Plan,
         gain: f64,

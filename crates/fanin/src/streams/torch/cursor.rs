@@ -36,8 +36,8 @@ impl<'a, W: Wide> Cursor<'a, W> {
         }
     }
 
-    /// Fills `out` with consecutive values of a normal fill, starting with the value at the index `first`. torch must
-    /// draw the fill in groups (see [`Groups`]).
+    /// Fills `out` with consecutive values of a normal fill, starting with the value at the index `first`. Supports
+    /// only fills that torch draws in groups (see [`Groups`]).
     pub(super) fn normals(
         &mut self,
         groups: &Groups,

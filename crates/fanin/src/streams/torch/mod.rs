@@ -7,8 +7,8 @@
 //! * `uniform`, `normal`, `trunc_normal` by rejection, `sparse`, and all schemes that use these distributions: the
 //!   values are bit-identical, and so is the state of the generator after the fill. This holds for f32, f64, f16 and
 //!   bf16, in contiguous and in strided memory. Strided memory is filled in memory order, as in torch.
-//! * `orthogonal`: only the state of the generator is bit-identical. The values agree up to rounding errors, because
-//!   the results of torch depend on its LAPACK library. torch does not support `orthogonal` in f16 and bf16. This crate
+//! * `orthogonal`: only the state of the generator is bit-identical. The values differ by rounding errors, because the
+//!   results of torch depend on its LAPACK library. torch does not support `orthogonal` in f16 and bf16. This crate
 //!   computes f16 and bf16 matrices in f32.
 //! * `trunc_normal` by `inverse_cdf` (torch before 2.12): only the state of the generator is bit-identical. The values
 //!   differ by at most two units in the last place. The reason is torch's inverse error function. It comes from a

@@ -60,8 +60,8 @@ impl Cost {
     }
 }
 
-/// The least computing time per thread, in the unit of [`Cost`]: about 65 microseconds. Shorter fills use fewer
-/// threads.
+/// The least computing time per thread, in the unit of [`Cost`]: about 65 microseconds. If a fill has less work than
+/// this for each thread, it uses fewer threads.
 const WORTH_A_THREAD: f64 = (1 << 19) as f64;
 
 impl Torch {

@@ -36,12 +36,13 @@ pub(super) trait Trial<W: Wide>: Sync {
     /// Returns the estimated time to draw one value, including all passes.
     fn cost(&self) -> Cost;
 
-    /// Returns the index in a pass of the first word of each sequence. Normal proposals have one sequence of words.
-    /// Uniform proposals have two: the words of the proposals, and then the words of the acceptance test.
+    /// Returns the start of each sequence of words: the number of words of a pass that precede the sequence. Normal
+    /// proposals have one sequence. Uniform proposals have two: the words of the proposals, and then the words of the
+    /// acceptance test.
     fn sequences(&self) -> Vec<u64>;
 
-    /// Draws the proposals of the first pass over `slice`, and writes them to `out`. Appends the position of each
-    /// rejected proposal in `out` to `rejected`. `cursors` has one cursor for each sequence of words.
+    /// Draws the proposals of the first pass over `slice`, and writes them to `out`. Appends the position in `out`
+    /// of each rejected proposal to `rejected`. `cursors` has one cursor for each sequence of words.
     fn first_pass(
         &self,
         cursors: &mut [Cursor<'_, W>],

@@ -76,7 +76,7 @@ impl Kernel for Uniforms64<'_> {
 }
 
 /// Computes the values of a normal fill at `indices`, and writes them to `out`. `indices` must be in ascending order.
-/// torch must draw the fill in groups (see [`Groups`]).
+/// Supports only fills that torch draws in groups (see [`Groups`]).
 pub(super) fn normals_at<W: Wide>(
     level: Level,
     reader: &mut StateReader,

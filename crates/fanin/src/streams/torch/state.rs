@@ -59,8 +59,8 @@ impl Torch {
     /// Creates a generator from a state that [`Torch::state`] or `torch.get_rng_state()` returned.
     ///
     /// # Errors
-    /// `State` if the length of `bytes` is not [`Torch::STATE_BYTES`]. The error is the same if the generator is not
-    /// seeded, or if the position of the next word is invalid.
+    /// `State` if the length of `bytes` is not [`Torch::STATE_BYTES`], or if the state in `bytes` is invalid: its
+    /// generator is not seeded, or the position of the next word is invalid.
     #[doc(alias = "set_rng_state")]
     pub fn from_state(bytes: &[u8]) -> Result<Self, Error> {
         if bytes.len() != Self::STATE_BYTES {

@@ -68,12 +68,12 @@ impl Wide for f64 {
     }
 }
 
-/// Calls `write(first, chunk)` for each chunk of `length` values, in ascending order. `first` is the index of the
-/// chunk's first value.
+/// Splits `values` into chunks of `length` values, and calls `write(first, chunk)` for each chunk in ascending order.
+/// `first` is the index of the chunk's first value. The last chunk may be shorter.
 ///
-/// If the values have the type `W`, `chunk` is their memory. Otherwise `chunk` is a buffer, whose values are rounded
-/// and stored after the call. The buffer first contains the values of the chunk if `is_read` is true, and unspecified
-/// values if not.
+/// If the values have the type `W`, `chunk` is their memory. Otherwise `chunk` is a buffer. Before the call, the buffer
+/// contains the values of the chunk if `is_read` is true, and unspecified values if not. After the call, the values of
+/// the buffer are rounded and stored.
 pub(super) fn for_each_chunk<W: Wide>(
     level: Level,
     values: Values<'_>,

@@ -43,9 +43,9 @@ pub(super) fn words_of(plan: &Plan) -> Option<u64> {
     }
 }
 
-/// Returns the error `ShapeOverflow` if a fill takes too many words. The words of a normal fill must fit in 64 bits. A
-/// pass of rejection sampling can take at most 2^60 words, because [`StateReader`](crate::rng::StateReader) counts the
-/// words of two passes in `i64`.
+/// Returns the error `ShapeOverflow` if a fill takes too many words. The number of words of a normal fill must fit in
+/// 64 bits. A pass of rejection sampling can take at most 2^60 words, because [`StateReader`](crate::rng::StateReader)
+/// counts the words of two passes in `i64`.
 pub(super) fn check_countable(plan: &Plan) -> Result<(), Error> {
     let words = u128::from(words_per_value(plan.dtype()));
     let (values, again) = (plan.len() as u128, GROUP as u128);

@@ -33,7 +33,9 @@ def compare_paths(eager: PathCheck, meta: PathCheck) -> None:
     }
     for name, state in meta.first.states.items():
         other = theirs.get(name)
-        if other is not None and name not in broken and state.hashes != other.hashes:
+        if other is None or name in broken:
+            continue
+        if state.hashes != other.hashes or state.shape != other.shape or state.dtype != other.dtype:
             text = _difference(eager, other, meta, state)
             if text is not None:
                 meta.found.append(Found("distribution", state, 0, text))

@@ -182,6 +182,8 @@ def _is_unwritten(storage) -> bool:
     """
     page = mmap.PAGESIZE
     first, end = -(-storage.data_ptr() // page), (storage.data_ptr() + storage.nbytes()) // page
+    if first >= end:
+        return False
     try:
         with open("/proc/self/pagemap", "rb", buffering=0) as pages:
             pages.seek(8 * first)
@@ -190,7 +192,7 @@ def _is_unwritten(storage) -> bool:
         return False
     # An entry of /proc/self/pagemap has 8 bytes. The highest bit is set if the page is in memory, and the second-highest bit if
     # the page is swapped out. Both bits are 0 for a page that was never written to.
-    return first < end and len(entries) == 8 * (end - first) and not max(entries[7::8]) >> 6
+    return len(entries) == 8 * (end - first) and not max(entries[7::8]) >> 6
 
 
 #: `_sleeping.mode` is the DeferredMode that this thread has entered but not turned on yet. None if there is no such mode.

@@ -43,8 +43,8 @@ def analyze(model: nn.Module, runs: Sequence[Run]) -> Analysis:
     trunk = find_trunk(model, merged)
     curves = [_curves(run, trunk) for run in runs]
     examples = _example_curves(merged, trunk)
-    for run in runs[1:]:
-        _merge(merged, run)
+    for count, run in enumerate(runs[1:], 1):
+        _merge(merged, run, count)
     theory.predict_forward(merged.layers)
     theory.predict_backward(merged.layers)
     forward = fit.fit([one[0] for one in curves])
@@ -100,8 +100,8 @@ def _add_details(found: fit.Fit, predicted: list[float], examples: list[list[flo
     found.inputs = (min(slopes), max(slopes)) if slopes else None
 
 
-def _merge(run: Run, other: Run) -> None:
-    """Adds the sums of `other`, measured with another seed, to `run`."""
+def _merge(run: Run, other: Run, count: int) -> None:
+    """Adds the sums of `other`, measured with another seed, to `run`, which has those of `count` seeds."""
     if [one.name for one in run.layers] != [one.name for one in other.layers]:
         raise ValueError("the layers of the model differ between seeds: probe one seed at a time")
     for mine, theirs in zip(run.layers, other.layers):
@@ -112,7 +112,7 @@ def _merge(run: Run, other: Run) -> None:
             mine.backward.add(theirs.backward)
         for name in mine.facts:
             if name in theirs.facts:
-                mine.facts[name] = (mine.facts[name] + theirs.facts[name]) / 2
+                mine.facts[name] = (count * mine.facts[name] + theirs.facts[name]) / (count + 1)
     for own, their in zip(run.weights, other.weights):
         own.forward.add(their.forward)
         if own.gradient is not None and their.gradient is not None:

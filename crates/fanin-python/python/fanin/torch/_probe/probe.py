@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from .._measure import unwrapped
+from .._preserve import generators_restored
 from .advice import advise as find_advice
 from .analysis import analyze
 from .result import Probe
@@ -99,7 +100,7 @@ def probe(
         raise ValueError(f"seeds = {seeds}: with more than one seed, `model` must be a function that builds the model")
     runs = []
     first: nn.Module | None = None
-    with torch.random.fork_rng(devices=_cuda_devices()):
+    with generators_restored():
         for number in range(seed, seed + seeds):
             torch.manual_seed(number)
             current = unwrapped(model if isinstance(model, nn.Module) else _built(model))
@@ -121,7 +122,3 @@ def _built(build: Callable[[], nn.Module]) -> nn.Module:
     if not isinstance(model, nn.Module):
         raise TypeError(f"model() returned {type(model).__name__}: it must return a torch.nn.Module")
     return model
-
-
-def _cuda_devices() -> list[int]:
-    return list(range(torch.cuda.device_count())) if torch.cuda.is_available() and torch.cuda.is_initialized() else []

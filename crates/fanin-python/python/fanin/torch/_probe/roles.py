@@ -19,6 +19,11 @@ def is_hf_conv1d(module: nn.Module) -> bool:
     return type(module).__name__ == "Conv1D" and hasattr(module, "nf")
 
 
+def is_transposed(module: nn.Module) -> bool:
+    """Returns whether the first axis of the module's weight is the input axis."""
+    return isinstance(module, _TRANSPOSED) or is_hf_conv1d(module)
+
+
 def is_weight(module: nn.Module) -> bool:
     """Returns whether a module is a linear layer or a convolution."""
     return isinstance(module, (nn.Linear, *_CONVOLUTIONS, *_TRANSPOSED)) or is_hf_conv1d(module)

@@ -17,6 +17,7 @@ from .._preserve import preserved
 from . import peers
 from .recorder import Recorder
 from .records import Run, Weights
+from .roles import is_transposed
 
 Loss = Callable[..., Tensor]
 
@@ -93,14 +94,15 @@ def split(batch: Any, loss: Loss | None) -> tuple[Any, Any]:
 def copied(value: Any) -> Any:
     """Returns a copy of a batch. In-place operations of the model then do not change the caller's tensors.
 
-    A tensor and the tensors in mappings, lists and tuples are copied. Named tuples and other objects are not copied.
+    A tensor and the tensors in mappings, lists and tuples are copied. Other objects are not copied.
     """
     if isinstance(value, Tensor):
         return value.detach().clone()
     if isinstance(value, Mapping):
         return {key: copied(one) for key, one in value.items()}
-    if isinstance(value, (tuple, list)) and not hasattr(value, "_fields"):
-        return type(value)(copied(one) for one in value)
+    if isinstance(value, (tuple, list)):
+        copies = [copied(one) for one in value]
+        return type(value)(*copies) if hasattr(value, "_fields") else type(value)(copies)
     return value
 
 
@@ -201,7 +203,8 @@ def _weights(model: nn.Module) -> list[Weights]:
         measured = moments(value) if value.is_floating_point() else moments(value.real if value.is_complex() else value.double())
         constant = value.numel() > 1 and bool((value == value.reshape(-1)[0]).all())
         weights = Weights(plain, plain.rpartition(".")[0], tuple(value.shape), measured, constant=constant)
-        weights.rows_are_equal = value.dim() > 1 and value.shape[0] > 1 and bool((value == value[:1]).all())
+        units = value.transpose(0, 1) if value.dim() > 1 and is_transposed(model.get_submodule(name.rpartition(".")[0])) else value
+        weights.rows_are_equal = units.dim() > 1 and units.shape[0] > 1 and bool((units == units[:1]).all())
         weights.role = roles[plain]
         weights.requires_grad = parameter.requires_grad
         found.append(weights)
