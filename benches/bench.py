@@ -172,7 +172,7 @@ def machine(cores: int) -> dict[str, Any]:
 
 
 def measure_all(options: argparse.Namespace) -> dict[str, Any]:
-    """Measures all cases with one number of threads, and returns the results."""
+    """Measures all cases with `options.child` threads, and returns the results."""
     count = options.child
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:count])

@@ -4,7 +4,7 @@
 use crate::error::{Error, Remedy, Result};
 use crate::options::Partition;
 
-/// The argument that selects the partition of this process.
+/// The argument that says which partition this process writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PartitionArgument {
     /// The given partition.

@@ -16,11 +16,11 @@ pub(crate) const CHUNK: usize = 16 << 20;
 /// differences in speed do not make a thread wait.
 const BUFFERS: usize = 3;
 
-/// A message to the receiving thread.
+/// A message to the thread that receives the values of tensor ranges.
 pub(crate) enum Message {
-    /// The range with this index in the list of ranges begins.
+    /// The tensor range with this index in the list of ranges begins.
     Begin(usize),
-    /// The next values of the range.
+    /// The next values of the tensor range.
     Values(ValueBuffer),
     /// All values of the range have been sent.
     End,

@@ -94,8 +94,8 @@ pub fn read_spec(spec: &Bound<'_, PyAny>) -> PyResult<Initializer> {
     }
 }
 
-/// The distribution for a tensor of a given shape and dtype. All its parameters, such as the std, are computed.
-/// `Initializer.resolve` returns a plan.
+/// The distribution of the values of a tensor with a given shape and dtype. The parameters of the distribution, such as
+/// its std, are numbers. `Initializer.resolve` returns a plan.
 #[pyclass(frozen, module = "fanin")]
 #[derive(Debug, Clone)]
 pub struct Plan {

@@ -37,8 +37,8 @@ impl ExpectedValues {
         }
     }
 
-    /// Returns a generator for the torch stream. The tensors were generated in the order of `model`, but can be
-    /// compared in any order.
+    /// Returns the expected values of a checkpoint that was drawn from the torch stream in the order of `model`. The
+    /// tensors can be compared in any order.
     ///
     /// # Errors
     /// Returns an error if the torch stream does not implement the algorithm of a plan.

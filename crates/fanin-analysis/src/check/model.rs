@@ -7,8 +7,8 @@ use fanin_recipe::{Entry, Manifest, Planned, Recipe, StoredType};
 
 use crate::error::Result;
 
-/// The differences between a file's tensors and a model's tensors, and a recipe's plans for both. Without a model, only
-/// `planned` is set.
+/// The result of comparing a file's tensors with a model's tensors. It also has a recipe's plans for the file and for
+/// the model. Without a model, only `planned` is set.
 #[derive(Debug, Default)]
 pub struct ModelComparison {
     /// The plans of the file's tensors, in the file's order. A tensor that does not fit the model is listed in

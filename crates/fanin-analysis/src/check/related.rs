@@ -81,8 +81,8 @@ fn common_orders(tensors: &[Signed]) -> Vec<Relation> {
 }
 
 /// Returns the message of the test `related` for two tensors with a common order. `name` is the name of the first
-/// tensor. `ends` contains the index of the order in [`Signature::orders`] of the first and of the second tensor.
-/// `negated` is true if one order is the reverse of the other.
+/// tensor. `ends` has an index into [`Signature::orders`] for each tensor: that of the common order. `negated` is true
+/// if one order is the reverse of the other.
 fn text(name: &str, ends: (usize, usize), negated: bool, same_size: bool) -> String {
     let sign = if negated { "negated " } else { "" };
     match ends {

@@ -33,8 +33,8 @@ const MAX_BITS_PER_VALUE: f64 = 16.0;
 /// The probability that two values are equal is estimated from this many values at the start of the tensor.
 const FIRST: usize = 1 << 14;
 
-/// A search for repeated values. The values of a tensor, or of a range of its rows, are added in row-major order, chunk
-/// by chunk. The searches of consecutive ranges can be merged.
+/// A search for repeated values. It receives the values of a tensor, or of a range of its rows, in row-major order,
+/// chunk by chunk. The searches of consecutive ranges can be merged.
 #[derive(Debug)]
 pub(crate) struct RepeatSearch {
     /// The number of values in a row; 0 if the tensor has fewer than two axes.
@@ -113,7 +113,7 @@ fn windows_per_record(count: usize) -> usize {
 
 vectorized! {
     /// Appends to `found` the distinctive windows (see [`is_distinctive`]) whose hash is at most `max_hash`. Leaves out
-    /// the first `skipped` windows. `end` is the row-major index of the last value of the first window in `hashes`.
+    /// the first `skipped` windows. The first window in `hashes` ends at the row-major index `end`.
     fn record(hashes: &ValueHashes, max_hash: u64, skipped: usize, end: usize, found: &mut Vec<(u64, usize)>) {
         // Most groups of a large tensor contain no small hash.
         const GROUP: usize = 8;

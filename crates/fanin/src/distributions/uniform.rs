@@ -17,9 +17,10 @@ fn range(low: f64, high: f64, arithmetic: DType) -> (f64, f64) {
 
 /// Returns the bounds to which values on [low, high] are clamped before they are rounded to `dtype`.
 ///
-/// The bounds are the least and the greatest f32 (f64 if `dtype` is f64) in the part of the interval from
-/// `-dtype.largest()` to `dtype.largest()`. If this part contains no such number, both bounds are the number that is
-/// nearest to the middle of the part.
+/// First, [low, high] is restricted to the finite range of `dtype`. The bounds are the least and the greatest f32 (f64
+/// if
+/// `dtype` is f64) in the restricted interval. If it contains no such number, both bounds are the number that is
+/// nearest to its middle.
 ///
 /// `low` must be at most `dtype.largest()`, and `high` must be at least `-dtype.largest()`.
 pub(crate) fn closed_range(low: f64, high: f64, dtype: DType) -> (f64, f64) {

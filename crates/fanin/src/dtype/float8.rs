@@ -82,9 +82,9 @@ float8!(
 
 /// Returns the bits of the e4m3fn value nearest to `x`, ties to even.
 ///
-/// If |x| < 2^-6, the addition of 2^14 rounds |x| to a multiple of 2^-9, the spacing of subnormal values. If
-/// |x| >= 464, the midpoint of 448 and 480, the result is 448 or -448. The type has no 480: the bits that follow those
-/// of 448 are a NaN.
+/// If |x| < 2^-6, the result is subnormal, a multiple of 2^-9. Adding 2^14 rounds |x| to such a multiple, because f32
+/// numbers above 2^14 are 2^-9 apart. If |x| >= 464, the midpoint of 448 and 480, the result is 448 or -448. The type
+/// has no 480: the bits that follow those of 448 are a NaN.
 #[inline(always)]
 fn e4m3_bits(x: f32) -> u8 {
     let bits = x.to_bits();

@@ -70,7 +70,8 @@ macro_rules! init {
         /// assert_eq!(init.to_string().parse::<Init>()?, init);
         ///
         /// let typo = "kaiming_normal(mode=fan_uot)".parse::<Init>().unwrap_err().to_string();
-        /// assert!(typo.ends_with("  kaiming_normal(mode=fan_uot)\n                      ^ did you mean fan_out?"), "{typo}");
+        /// assert!(typo.ends_with("  kaiming_normal(mode=fan_uot)\n                      ^ did you mean fan_out?"),
+        /// "{typo}");
         /// # Ok::<(), fanin::Error>(())
         /// ```
         #[derive(Debug, Clone, PartialEq)]
@@ -111,8 +112,8 @@ impl Init {
     /// nothing in this initializer requires this layout.
     ///
     /// The schemes `dirac`, `sparse`, `zero_hadamard` and `idinit` require this layout, because they have no `layout`
-    /// argument. In arithmetic, `fan_in` and `fan_out` require it. A fan with a layout, such as `fan_in(in_out)`, does
-    /// not.
+    /// argument. The fans in an expression, such as `1/fan_in`, require it too. A fan with a layout, such as
+    /// `fan_in(in_out)`, does not.
     ///
     /// ```
     /// use fanin::init::Init;

@@ -112,8 +112,9 @@ impl Terms {
     }
 }
 
-/// Adds the `selected` terms of `sign * a * b` to the matrix `c`. The rows of `c` begin `step` elements apart. Adjacent
-/// columns of `b` must be adjacent in memory.
+/// Adds `sign * a * b` to the matrix `c`. Each element of the product is a sum over the columns of `a`; only the
+/// `selected` terms of this sum are added. The rows of `c` begin `step` elements apart. Adjacent columns of `b` must be
+/// adjacent in memory.
 pub(super) fn add_product<T: Real>(
     level: Level,
     sign: T,

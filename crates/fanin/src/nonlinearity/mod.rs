@@ -153,8 +153,8 @@ const BEYOND_TORCH: [Nonlinearity; 16] = [
     Nonlinearity::Tanhshrink,
 ];
 
-/// The nonlinearities of torch's table (`calculate_gain`) that a spec can enclose in `forward(...)`, as in
-/// `forward(tanh)`.
+/// The nonlinearities of torch's table (`calculate_gain`) for which a spec can choose the forward gain, as in
+/// `gain=forward(tanh)`.
 static FORWARD: [Nonlinearity; 4] =
     [Nonlinearity::Relu, Nonlinearity::Selu, Nonlinearity::Sigmoid, Nonlinearity::Tanh];
 

@@ -36,8 +36,8 @@ const MAX_LINES: usize = 1 << 20;
 /// with fixed indices along the first two axes. A column has the values at one position of all rows.
 #[derive(Debug, Default)]
 pub(super) struct Lines {
-    /// The sums of the rows of a tensor of three or more axes. Empty for a matrix, and if a row has fewer than
-    /// `MIN_LENGTH` values.
+    /// The sums of the rows. Empty for a matrix, whose rows are its slices, and if a row has fewer than `MIN_LENGTH`
+    /// values.
     rows: Vec<Sums>,
     /// The sums of the columns. Empty if there are more than `MAX_LINES` columns.
     columns: Vec<Sums>,

@@ -85,8 +85,8 @@ def recipe_tensors(module: nn.Module) -> dict[str, RecipeTensor]:
     ------
     ValueError
         If a module is lazy, or a parameter is a placeholder whose memory is unknown. If state_dict returns copies
-        instead of a parameter, or views that do not cover it exactly once. If two names are equal without the prefixes
-        of wrappers.
+        instead of a parameter. If it returns views that do not contain each element of the parameter exactly once. If
+        two names are equal without the prefixes of wrappers.
     TypeError
         If a parameter is a nested tensor.
     """

@@ -101,8 +101,8 @@ impl PreparedBlocks {
         self.matrix(number, block)?.fill_region(in_block, view)
     }
 
-    /// Returns the block `number`, prepared. The block has the values of a separate tensor. The name of this tensor is
-    /// the name of the whole tensor followed by the block's suffix.
+    /// Returns the block `number`, prepared. It is drawn like a separate tensor, whose name is the name of the whole
+    /// tensor followed by the block's suffix.
     fn matrix(&self, number: usize, block: &Block) -> Result<Arc<PreparedSingle>, Error> {
         let recent = || self.recent.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, prepared)) = recent().iter().find(|(kept, _)| *kept == number) {

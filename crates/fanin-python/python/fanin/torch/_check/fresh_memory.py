@@ -132,7 +132,7 @@ class Pattern:
             start += count
 
     def expected(self, dtype: torch.dtype, start: int, count: int) -> Tensor:
-        """Returns the bytes `start..start + count` of memory that is filled with the pattern for tensors of `dtype`."""
+        """Returns the bytes `start..start + count` of a storage that was filled with the pattern for `dtype`."""
         tile = self.tile(dtype)
         offset = start % PERIOD
         if offset + count <= PERIOD:

@@ -141,8 +141,8 @@ def predict_backward(layers: list[Layer]) -> None:
     """Sets `theory_p` of every layer that has a gradient, from the last layer to the first.
 
     The sum of squares of a layer's gradient is predicted from the layers that read its output. The sum of squares of
-    each reader is multiplied by `_gradient_factor`, and the products are added. `theory_p` is the measured p for the
-    output of the model, and if one of the factors is None.
+    each reader is multiplied by `_gradient_factor`, and the products are added. In two cases, `theory_p` is the
+    measured p: for the output of the model, and for a layer of which one factor is None.
     """
     sums: dict[int, float | None] = {}
     for layer in reversed(layers):
