@@ -3,8 +3,9 @@
 //! All calls go through [`for_each`], which takes a trait object. The generic code of rayon is therefore compiled once,
 //! not once for each function.
 
+use std::collections::BTreeMap;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use rayon::prelude::*;
 
@@ -40,6 +41,64 @@ pub(crate) fn try_map<T: Send>(count: usize, work: impl Fn(usize) -> Result<T> +
     results.into_iter().flatten().collect()
 }
 
+/// The results of [`try_reduce`] so far.
+struct Reduced<T> {
+    /// The results of all indices below `merged`, merged. `None` if there are none.
+    result: Option<T>,
+    merged: usize,
+    /// Results that wait for the result of a lower index.
+    waiting: BTreeMap<usize, T>,
+}
+
+/// Calls `work` with each index below `count`, on several threads. Merges the results in the order of the indices, and
+/// returns `None` if `count` is 0. A result is merged as soon as the results of all lower indices are merged, so only a few
+/// results are in memory at the same time.
+///
+/// # Errors
+/// Returns an error of `work`. After an error, `work` is not called with any further index.
+pub(crate) fn try_reduce<T: Send>(
+    count: usize,
+    work: impl Fn(usize) -> Result<T> + Sync,
+    merge: impl Fn(&mut T, T) + Sync,
+) -> Result<Option<T>> {
+    let next = AtomicUsize::new(0);
+    let error = Mutex::new(None);
+    let reduced = Mutex::new(Reduced { result: None, merged: 0, waiting: BTreeMap::new() });
+    for_each(rayon::current_num_threads().min(count), &|_| {
+        loop {
+            let index = next.fetch_add(1, Ordering::Relaxed);
+            if index >= count {
+                return;
+            }
+            match work(index) {
+                Ok(result) => reduced.lock().expect("mutex poisoned").add(index, result, &merge),
+                Err(found) => {
+                    next.fetch_max(count, Ordering::Relaxed);
+                    error.lock().expect("mutex poisoned").get_or_insert(found);
+                }
+            }
+        }
+    });
+    match error.into_inner().expect("mutex poisoned") {
+        Some(error) => Err(error),
+        None => Ok(reduced.into_inner().expect("mutex poisoned").result),
+    }
+}
+
+impl<T> Reduced<T> {
+    /// Adds the result of `index`, and merges all results that wait for no other.
+    fn add(&mut self, index: usize, result: T, merge: &impl Fn(&mut T, T)) {
+        self.waiting.insert(index, result);
+        while let Some(next) = self.waiting.remove(&self.merged) {
+            match &mut self.result {
+                Some(result) => merge(result, next),
+                None => self.result = Some(next),
+            }
+            self.merged += 1;
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -52,5 +111,26 @@ mod tests {
         let fail_at_700 = |index| if index == 700 { Err(Error::Request("x".to_owned())) } else { Ok(index) };
         assert!(matches!(try_map(1000, fail_at_700), Err(Error::Request(_))));
         assert!(map(0, |index| index).is_empty());
+    }
+
+    #[test]
+    fn results_are_merged_in_order_and_early() {
+        let in_memory = AtomicUsize::new(0);
+        let most = AtomicUsize::new(0);
+        let work = |index| {
+            most.fetch_max(in_memory.fetch_add(1, Ordering::Relaxed) + 1, Ordering::Relaxed);
+            Ok(vec![index])
+        };
+        let merge = |all: &mut Vec<usize>, next: Vec<usize>| {
+            in_memory.fetch_sub(1, Ordering::Relaxed);
+            all.extend(next);
+        };
+        let all = try_reduce(10_000, work, merge).unwrap().unwrap();
+        assert_eq!(all, (0..10_000).collect::<Vec<_>>());
+        // If a thread is suspended while it computes a result, the results of the other threads wait for it.
+        assert!(most.load(Ordering::Relaxed) < 10_000);
+        assert!(try_reduce(0, work, merge).unwrap().is_none());
+        let fail_at_700 = |index| if index == 700 { Err(Error::Request("x".to_owned())) } else { Ok(index) };
+        assert!(matches!(try_reduce(1000, fail_at_700, |a, b| *a += b), Err(Error::Request(_))));
     }
 }

@@ -20,7 +20,7 @@ use super::structure::{MIN_VALUES, Structure, Subject};
 use super::tensor_view::{Part, TensorView};
 use super::test_result::TestResult;
 use crate::error::{Error, Result};
-use crate::parallel::try_map;
+use crate::parallel::try_reduce;
 
 /// The largest number of values in a part of a tensor, unless a single row has more values. Parts are tested in
 /// parallel. Each thread keeps the values of at most one part in memory.
@@ -156,9 +156,7 @@ impl ViewTests {
         let parts = view.parts(PART);
         let sparse = zeros.is_some();
         let of_part = |n: usize| Independent::of(view, &parts[n], reference, sparse, inverse, progress);
-        let mut parts = try_map(parts.len(), of_part)?.into_iter();
-        let Some(mut whole) = parts.next() else { return Ok(()) };
-        parts.for_each(|part| whole.merge(part));
+        let Some(whole) = try_reduce(parts.len(), of_part, Independent::merge)? else { return Ok(()) };
 
         let Independent { mut sample, repeats, structure, signature, zeros_of_columns } = whole;
         if let Some(zeros) = zeros {

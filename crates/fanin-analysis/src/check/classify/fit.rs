@@ -15,7 +15,7 @@ use crate::check::tensor::PART;
 use crate::check::tensor_view::Part;
 use crate::check::test_result::TestResult;
 use crate::error::Result;
-use crate::parallel::try_map;
+use crate::parallel::try_reduce;
 
 /// A distribution is accepted if the Kolmogorov-Smirnov test has a p-value above this limit.
 const MIN_P_VALUE: f64 = 1e-5;
@@ -342,15 +342,14 @@ fn fit(scan: &Scan<'_>, candidates: Vec<Univariate>, estimate: &Estimate, reach:
         Ok(found)
     };
     let parts = scan.view.parts(PART);
-    let parts = try_map(parts.len(), |n| read(&parts[n]))?;
-    let merged = parts.into_iter().reduce(|mut all, next| {
+    let merge = |all: &mut PartStatistics, next: PartStatistics| {
         all.samples.iter_mut().zip(&next.samples).for_each(|(sample, next)| sample.merge(next));
         all.signature.merge(&next.signature);
         if let (Some(structure), Some(next)) = (&mut all.structure, next.structure) {
             structure.merge(next);
         }
-        all
-    });
+    };
+    let merged = try_reduce(parts.len(), |n| read(&parts[n]), merge)?;
     let PartStatistics { samples, structure, signature } = merged.expect("the tensor has values");
     let fits = |reference: &ReferenceDistribution, sample: &SampleStatistics| {
         let (distance, _) = sample.kolmogorov_smirnov_distance(reference);

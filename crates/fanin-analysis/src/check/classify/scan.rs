@@ -10,7 +10,7 @@ use crate::check::repeats::RepeatSearch;
 use crate::check::tensor::PART;
 use crate::check::tensor_view::{Part, TensorView, matrix};
 use crate::error::Result;
-use crate::parallel::try_map;
+use crate::parallel::try_reduce;
 
 /// A tensor, or a block of a tensor, that is being classified. All values have been read once.
 #[derive(Debug)]
@@ -28,6 +28,10 @@ pub(super) struct Scan<'a> {
     /// The values of the first column of a view with two axes. Empty for other views.
     first_column: Vec<f64>,
 }
+
+/// The statistics of a part of a tensor: the summary, the search for repeated values, the sample, and the values of the
+/// first column.
+type Read = (Summary, RepeatSearch, ValueSample, Vec<f64>);
 
 impl<'a> Scan<'a> {
     /// Reads a tensor once and computes its statistics. `tensor` is the index in the checkpoint's manifest.
@@ -54,7 +58,7 @@ impl<'a> Scan<'a> {
         let empty = || Summary::new(view.shape(), if narrow { 0.0 } else { 1e-30 });
         let count = if view.shape().contains(&0) { 0 } else { view.shape().iter().product() };
         let width = if let [_, width] = view.shape() { *width } else { 0 };
-        let read = |part: &Part<'_>| -> Result<(Summary, RepeatSearch, ValueSample, Vec<f64>)> {
+        let read = |part: &Part<'_>| -> Result<Read> {
             let (mut summary, mut repeats) = (empty(), RepeatSearch::new(view.shape(), part.first));
             let mut sample = ValueSample::new(count, part.first);
             // The next row starts `distance` values after the start of the next chunk.
@@ -72,14 +76,13 @@ impl<'a> Scan<'a> {
             Ok((summary, repeats, sample, first_column))
         };
         let parts = view.parts(PART);
-        let parts = try_map(parts.len(), |n| read(&parts[n]))?;
-        let merged = parts.into_iter().reduce(|(mut summary, mut repeats, mut sample, mut column), next| {
+        let merge = |(summary, repeats, sample, column): &mut Read, next: Read| {
             summary.merge(&next.0);
             repeats.merge(next.1);
             sample.merge(next.2);
             column.extend(next.3);
-            (summary, repeats, sample, column)
-        });
+        };
+        let merged = try_reduce(parts.len(), |n| read(&parts[n]), merge)?;
         let nothing = || (empty(), RepeatSearch::new(view.shape(), 0), ValueSample::new(0, 0), Vec::new());
         let (summary, repeats, sample, first_column) = merged.unwrap_or_else(nothing);
         Ok(Self { view, dtype, summary, repeats, sample, first_column })
