@@ -11,8 +11,12 @@ const SELU_ALPHA: f64 = 1.673_263_242_354_377_2;
 impl Nonlinearity {
     /// Returns the value of the nonlinearity at `x`. Activation functions that `torch.nn.functional` also has are
     /// defined as there, with default arguments. There are three exceptions: `LeakyRelu` uses its own `slope`,
-    /// `GeluTanh` uses `approximate="tanh"`, and `Softplus` has no threshold.
+    /// `GeluTanh` uses `approximate="tanh"`, and `Softplus` has no threshold. The value at NaN is NaN.
     pub fn apply(self, x: f64) -> f64 {
+        // `f64::max` and `f64::min` return the other argument instead.
+        if x.is_nan() {
+            return x;
+        }
         match self.function() {
             Nonlinearity::Celu | Nonlinearity::Elu => x.max(0.0) + libm::expm1(x.min(0.0)),
             Nonlinearity::Gelu => x * libm::erfc(-x / SQRT_2) / 2.0,
@@ -126,6 +130,14 @@ fn gelu_tanh_argument(x: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_value_at_nan_is_nan() {
+        for name in Nonlinearity::names() {
+            let nonlinearity: Nonlinearity = name.parse().unwrap();
+            assert!(nonlinearity.apply(f64::NAN).is_nan(), "{name}");
+        }
+    }
 
     #[test]
     fn derivatives_agree_with_difference_quotients() {

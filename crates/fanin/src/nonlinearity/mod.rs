@@ -340,12 +340,12 @@ impl std::str::FromStr for Nonlinearity {
     /// Parses a name as printed by `Display`, or a synonym such as `swish`. Without a parameter, the slope of
     /// `leaky_relu` is 0.01, and the omega of `sine` is 1.
     fn from_str(text: &str) -> Result<Self, Error> {
-        let number = |name: &str| {
+        let number = |name: &str, parameter: &str| {
             let inside = text.strip_prefix(name)?.strip_prefix('(')?.strip_suffix(')')?;
-            inside.trim_start_matches("negative_slope=").parse::<f64>().ok()
+            inside.strip_prefix(parameter).unwrap_or(inside).parse::<f64>().ok()
         };
-        for name in ["leaky_relu", "sine"] {
-            if let Some(number) = number(name) {
+        for (name, parameter) in [("leaky_relu", "negative_slope="), ("sine", "omega=")] {
+            if let Some(number) = number(name, parameter) {
                 return Self::from_name(name, Some(number));
             }
         }
@@ -388,6 +388,15 @@ mod tests {
         for omega in [0.5, 2.0] {
             let quadrature = forward_gain(|x| (omega * x).sin());
             assert!((Nonlinearity::Sine { omega }.gain() - quadrature).abs() < 1e-11);
+        }
+    }
+
+    #[test]
+    fn a_parameter_is_named_once_and_by_its_own_name() {
+        assert_eq!("leaky_relu(negative_slope=0.5)".parse(), Ok(Nonlinearity::LeakyRelu { slope: 0.5 }));
+        assert_eq!("sine(omega=30)".parse(), Ok(Nonlinearity::Sine { omega: 30.0 }));
+        for text in ["sine(negative_slope=30)", "leaky_relu(negative_slope=negative_slope=0.5)"] {
+            assert!(text.parse::<Nonlinearity>().is_err(), "{text}");
         }
     }
 

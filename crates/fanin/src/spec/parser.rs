@@ -166,16 +166,17 @@ impl Scanner<'_> {
             "after blocks: write blocks(spec, spec), blocks(size: spec, size: spec) or blocks(spec, count=2)",
         )?;
         let mut blocks: Vec<(Option<usize>, Init)> = Vec::new();
-        let (mut count, mut axis) = (None, 0);
+        let (mut count, mut axis) = (None, None);
         while !self.eat(")") {
             self.rest();
             let at = self.at;
             match self.keyword(&["count", "axis"])? {
-                Some("count") if count.is_some() => {
-                    return self.error(at, "count is given twice", Some("leave one of them out".to_owned()));
+                Some(name) if (name == "count" && count.is_some()) || (name == "axis" && axis.is_some()) => {
+                    let message = format!("{name} is given twice");
+                    return self.error(at, message, Some("leave one of them out".to_owned()));
                 }
                 Some("count") => count = Some(self.integer("count", 1)? as usize),
-                Some(_) => axis = self.integer("axis", -8)? as isize,
+                Some(_) => axis = Some(self.integer("axis", -8)? as isize),
                 None => {
                     let size = self.block_size()?;
                     if let Some((first, _)) = blocks.first()
@@ -198,7 +199,9 @@ impl Scanner<'_> {
                 "blocks requires a spec",
                 Some("such as blocks(orthogonal, count=3)".to_owned()),
             ),
-            ([(None, _)], Some(_)) | (_, None) => Ok(Blocks::from_spec(blocks, count, axis).into()),
+            ([(None, _)], Some(_)) | (_, None) => {
+                Ok(Blocks::from_spec(blocks, count, axis.unwrap_or(0)).into())
+            }
             _ => self.error(
                 self.at,
                 "count requires exactly one spec, without a size",
