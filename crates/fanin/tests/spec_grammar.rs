@@ -140,7 +140,7 @@ fn errors_have_the_position_of_the_mistake_and_name_the_remedy() {
         ("normal(0, 1, 2)", 13, &["too many arguments"]),
         ("normal(std=1, 2)", 14, &["positional argument cannot follow"]),
         ("normal(std=1, std=2)", 14, &["std is given twice"]),
-        ("blocks(normal, zeros, axis=0, axis=1)", 31, &["axis is given twice"]),
+        ("blocks(normal, zeros, axis=0, axis=1)", 30, &["axis is given twice"]),
         ("normal(1, mean=2)", 10, &["mean is given twice"]),
         ("normal(std=)", 11, &["expected a number"]),
         ("normal(std=1", 12, &["the text ends here"]),
