@@ -98,6 +98,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "Miri does not have the instruction sfence")]
     fn a_non_temporal_fill_writes_every_value_of_the_slice_and_no_other() {
         check(0u16, 0x1234);
         check(0f32, 1.5);
