@@ -288,9 +288,9 @@ impl AuditedTensor {
         }
     }
 
-    /// Returns the name of the kind. Random values are called `fresh` in two cases:
-    /// - They are an unchanged draw of a known generator, or consist of blocks that are such draws, orthogonal or
-    ///   constant.
+    /// Returns the name of the kind. Random values are called `fresh` in three cases:
+    /// - They are an unchanged draw of a known generator.
+    /// - Each block of the tensor is such a draw, is orthogonal, or is constant.
     /// - They form a matrix of at least 2^20 independent values, with at least 12 rows and 12 columns. Training nearly
     ///   always makes that many values dependent.
     ///

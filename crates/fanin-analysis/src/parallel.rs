@@ -86,7 +86,7 @@ pub(crate) fn try_reduce<T: Send>(
 }
 
 impl<T> Reduced<T> {
-    /// Adds the result of `index`, and merges all results that wait for no other.
+    /// Adds the result of `index`. Then merges the waiting results, up to the first index that has no result yet.
     fn add(&mut self, index: usize, result: T, merge: &impl Fn(&mut T, T)) {
         self.waiting.insert(index, result);
         while let Some(next) = self.waiting.remove(&self.merged) {

@@ -48,8 +48,8 @@ impl Initializer {
         Ok(Plan { plan, init: self.clone() })
     }
 
-    /// The name of a scheme or fan in the spec that requires torch's axis layout, [out, in, kernel...]. None if there
-    /// is no such name.
+    /// The part of the spec that requires torch's axis layout, [out, in, kernel...]: the name of a scheme or of a fan.
+    /// None if there is no such part.
     ///
     /// An example is "sparse", which has no argument for another axis layout. Another example is the fan "fan_in" in
     /// arithmetic: `normal(std=1/fan_in)` requires torch's axis layout, `normal(std=1/fan_in(in_out))` does not.

@@ -94,7 +94,7 @@ class sharded_init:
 
     In the `with` block, call the model's own code, such as `init_weights`, or `reset_parameters` of its modules. For a
     model of the transformers library, call `init_weights` or `_init_weights`. When this code calls a function of
-    torch.nn.init, `normal_` or `uniform_`, fanin fills the parameter. Each rank fills the part that it holds, without
+    torch.nn.init, or the method `normal_` or `uniform_` of a tensor, fanin fills the parameter. Each rank fills the part that it holds, without
     communication. A value depends only on the call, the seed, the parameter's name and the index in the parameter. So
     the weights are the same in one process and on any mesh.
 
