@@ -102,8 +102,8 @@ class Initializer:
 @final
 class Plan:
     """
-    The distribution for a tensor of a given shape and dtype. All its parameters, such as the std, are computed.
-    `Initializer.resolve` returns a plan.
+    The distribution of the values of a tensor with a given shape and dtype. The parameters of the distribution, such as
+    its std, are numbers. `Initializer.resolve` returns a plan.
     """
     def __reduce__(self, /) -> tuple[Any, tuple]: ...
     def __repr__(self, /) -> str: ...
