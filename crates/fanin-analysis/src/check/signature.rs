@@ -11,7 +11,7 @@
 
 use super::tensor_view::TensorView;
 use crate::error::Result;
-use crate::signs::sign;
+use crate::signs::{GOLDEN_RATIO, sign};
 use crate::vectorized::vectorized;
 
 /// The number of values of a sketch.
@@ -127,9 +127,7 @@ fn order(values: &[f64]) -> Option<Order> {
         return None;
     }
     let hash = |order: &mut dyn Iterator<Item = &usize>| {
-        order.fold(0u64, |hash, &index| {
-            (hash ^ index as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(23)
-        })
+        order.fold(0u64, |hash, &index| (hash ^ index as u64).wrapping_mul(GOLDEN_RATIO).rotate_left(23))
     };
     let (up, down) = (hash(&mut indices.iter()), hash(&mut indices.iter().rev()));
     Some(Order { hash: up.min(down), reversed: down < up })

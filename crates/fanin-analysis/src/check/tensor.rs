@@ -21,6 +21,7 @@ use super::tensor_view::{Part, TensorView};
 use super::test_result::TestResult;
 use crate::error::{Error, Result};
 use crate::parallel::try_reduce;
+use crate::signs::GOLDEN_RATIO;
 
 /// The largest number of values in a part of a tensor, unless a single row has more values. Parts are tested in
 /// parallel. Each thread keeps the values of at most one part in memory.
@@ -64,7 +65,7 @@ impl Inverse<'_> {
             return x;
         }
         // Multiples of the golden ratio, modulo 1, fill the interval from 0 to 1 evenly.
-        self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        self.state = self.state.wrapping_add(GOLDEN_RATIO);
         let fraction = (self.state >> 11) as f64 / (1u64 << 53) as f64;
         let (first, last) = grid::rounding_interval(self.dtype, x);
         let inverse = |x| self.functions.invert(x);

@@ -1,6 +1,6 @@
 //! Samples values of a tensor, to find modes. A mode is a value that occurs far more often than the values next to it.
 
-use crate::signs::mix;
+use crate::signs::{GOLDEN_RATIO, mix};
 
 /// The largest number of values of a sample.
 const SIZE: usize = 1 << 16;
@@ -15,9 +15,6 @@ const NEIGHBOURS: usize = 4;
 /// The largest number of modes that are reported. If a sample has more, none are reported: they probably come from
 /// repeated rows, which have their own message.
 const MAX_MODES: usize = 4;
-
-/// An odd number near 2^64 divided by the golden ratio. Its multiples modulo 2^64 are spread evenly.
-const GOLDEN_RATIO: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// A mode occurs more than this many times in the sample.
 const MIN_COUNT: usize = 12;

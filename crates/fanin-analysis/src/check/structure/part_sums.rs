@@ -158,8 +158,8 @@ mod tests {
 
     #[test]
     fn sums_over_neighbouring_rows_do_not_depend_on_the_division_into_chunks() {
-        // Row n + 2 is row n times -1. Row n + 1 is independent of row n. There are so many rows that values are
-        // removed from `recent` several times.
+        // Row n + 2 is row n times -1. Row n + 1 is independent of row n. With 6000 rows, values are removed
+        // from `recent` several times.
         let (rows, columns) = (6000, 24);
         let value = |n: usize| {
             let (row, column) = (n / columns, n % columns);
