@@ -102,32 +102,32 @@ pub(crate) fn sum_of(values: &[f64], function: impl Fn(f64) -> f64) -> f64 {
     Level::best().run(SumOf(values, function))
 }
 
-/// Values and a function. The function is applied to each pair of neighbouring values, and the results are added.
-struct SumOfPairs<'a, F>(&'a [f64], F);
-
-impl<F: Fn(f64, f64) -> f64> Vectorized for SumOfPairs<'_, F> {
-    type Output = f64;
-
-    #[inline(always)]
-    fn run(self) -> f64 {
-        let Self(values, function) = self;
-        let mut sums = [0.0; LANES];
+vectorized! {
+    /// Standardizes each value: subtracts `mean` and multiplies by `inverse`. Returns the sum of the standardized values,
+    /// the sum of their squares, and the sum of the products of consecutive ones. `values` must not be empty.
+    pub(crate) fn standardized_sums(values: &[f64], mean: f64, inverse: f64) -> [f64; 3] {
+        let standardize = |x: f64| (x - mean) * inverse;
+        let last = standardize(values[values.len() - 1]);
+        let (mut sums, mut squares, mut products) = ([0.0; LANES], [0.0; LANES], [0.0; LANES]);
         let (firsts, first_rest) = values[..values.len() - 1].as_chunks::<LANES>();
         let (seconds, second_rest) = values[1..].as_chunks::<LANES>();
         for (first, second) in firsts.iter().zip(seconds) {
             for k in 0..LANES {
-                sums[k] += function(first[k], second[k]);
+                let (x, next) = (standardize(first[k]), standardize(second[k]));
+                sums[k] += x;
+                squares[k] += x * x;
+                products[k] += x * next;
             }
         }
-        let rest = first_rest.iter().zip(second_rest);
-        sums.iter().sum::<f64>() + rest.map(|(first, second)| function(*first, *second)).sum::<f64>()
+        let mut totals = [sums, squares, products].map(|lanes| lanes.iter().sum::<f64>());
+        for (first, second) in first_rest.iter().zip(second_rest) {
+            let (x, next) = (standardize(*first), standardize(*second));
+            totals[0] += x;
+            totals[1] += x * x;
+            totals[2] += x * next;
+        }
+        [totals[0] + last, totals[1] + last * last, totals[2]]
     }
-}
-
-/// Applies `function` to each pair of neighbouring values, and returns the sum of the results. `values` must not be
-/// empty. The function must be so small that the compiler inlines it.
-pub(crate) fn sum_of_pairs(values: &[f64], function: impl Fn(f64, f64) -> f64) -> f64 {
-    Level::best().run(SumOfPairs(values, function))
 }
 
 /// Values and a condition. The values that meet the condition are counted.

@@ -11,6 +11,7 @@ pub(crate) mod compare;
 mod correlated;
 pub(crate) mod distribution;
 pub(crate) mod each_tensor;
+mod empirical;
 pub(crate) mod generate;
 pub(crate) mod grid;
 pub(crate) mod lanes;

@@ -103,10 +103,12 @@ pub(crate) fn departure(view: &TensorView<'_>, gain: f64) -> Result<f64> {
     Ok((0..VECTORS).map(departure).fold(0.0, |a, b| if b > a || b.is_nan() { b } else { a }))
 }
 
-/// Returns whether a matrix may be `gain` times an orthogonal matrix. `squares` is the sum of the squares of one row,
-/// or of one column if the matrix has more rows than columns. This sum must be close to `gain^2`.
-pub(crate) fn is_plausible(squares: f64, gain: f64, tolerance: f64) -> bool {
-    (squares / (gain * gain) - 1.0).abs() < 3.0 * tolerance
+/// Returns whether a matrix may be `gain` times an orthogonal matrix. `square` is the sum of the squares of a line: a
+/// row, or a column if the matrix has more rows than columns. `product` is the scalar product of this line with another
+/// one. The numbers must be close to `gain^2` and to 0.
+pub(crate) fn is_plausible([square, product]: [f64; 2], gain: f64, tolerance: f64) -> bool {
+    let (square, product) = (square / (gain * gain), product / (gain * gain));
+    (square - 1.0).abs() < 3.0 * tolerance && product.abs() < 3.0 * tolerance
 }
 
 /// Statistics of the entries of an orthogonal matrix, for testing whether it was drawn from the Haar measure.

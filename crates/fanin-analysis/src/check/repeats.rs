@@ -2,11 +2,11 @@
 //! use the same random numbers.
 //!
 //! The values are read once. Repetitions are found in three ways.
-//! - Ranges: every window of `WINDOW` consecutive values is hashed. In a large tensor, only about `KEPT` windows with
-//!   the smallest hashes are recorded. A hash depends on the values only, not on the position. The same windows are
-//!   therefore recorded in both occurrences of a repeated range. In a tensor of n values (2^21 or more), a repeated
-//!   range of k n / `KEPT` values is missed with a probability of about e^-k. If n = 1e8 and k = 5, the range has 7629
-//!   values, and the probability is 0.7 %.
+//! - Ranges: windows of `WINDOW` consecutive values are hashed and recorded. In a large tensor, only about `KEPT`
+//!   windows are recorded: those whose last two values have a small hash. This hash does not depend on the position.
+//!   The same windows are therefore recorded in both occurrences of a repeated range. In a tensor of n values (2^21 or
+//!   more), a repeated range of k n / `KEPT` values is missed with a probability of about e^-k. If n = 1e8 and k = 5,
+//!   the range has 7629 values, and the probability is 0.7 %.
 //! - Rows: every row is hashed. If rows are so short that two random rows may be equal by chance, no row is recorded.
 //!   In a tensor of more than `MAX_ROWS` rows, only rows with small hashes are recorded, so two equal rows may be
 //!   missed.
@@ -15,12 +15,11 @@
 use super::magnitudes::Magnitudes;
 use super::tensor_view::matrix;
 use super::test_result::TestResult;
-use super::value_hashes::{ValueHashes, WINDOW, polynomial, power};
+use super::value_hashes::{ValueHashes, WINDOW, hash_of_window, polynomial, power};
 use crate::vectorized::vectorized;
 
-/// The approximate number of recorded windows of a tensor of 2^21 or more values: those with the smallest 64-bit
-/// hashes. In a tensor of n random values, two of these hashes are equal by chance with a probability of about
-/// n * `KEPT` / 2^65. For n = 1e8, this is 2e-7.
+/// The approximate number of recorded windows of a tensor of 2^21 or more values. Two of their 64-bit hashes are equal
+/// by chance with a probability of about `KEPT`^2 / 2^65, or 1e-10.
 const KEPT: usize = 1 << 16;
 
 /// The approximate limit on the number of rows whose hashes are recorded.
@@ -45,8 +44,8 @@ pub(crate) struct RepeatSearch {
     position: usize,
     /// The hashes of the current chunk of values.
     hashes: ValueHashes,
-    /// A window is recorded if its hash is at most this limit.
-    max_hash: u64,
+    /// A window is recorded if the hash of its last two values is at most this limit and is not 0.
+    max_pair_hash: u32,
     /// The hash of each recorded window, and the row-major index at which the window starts.
     windows: Vec<(u64, usize)>,
     /// The hash of the values that have been added to the current row.
@@ -107,21 +106,31 @@ fn bits_of_equal_rows(rows: usize) -> f64 {
 /// Returns a number n: of the windows of a tensor of `count` values, about one in n is recorded. If `count` is above
 /// 2^14, about 2^14 or more windows are recorded.
 fn windows_per_record(count: usize) -> usize {
-    // Most of the time of `record` is spent on windows with small hashes.
+    // Most of the time of `record` is spent on the windows that it records.
     count.div_ceil(KEPT).max((count >> 14).min(32)).max(1)
 }
 
 vectorized! {
-    /// Appends to `found` the distinctive windows (see [`is_distinctive`]) whose hash is at most `max_hash`. Leaves out
-    /// the first `skipped` windows. The first window in `hashes` ends at the row-major index `end`.
-    fn record(hashes: &ValueHashes, max_hash: u64, skipped: usize, end: usize, found: &mut Vec<(u64, usize)>) {
+    /// Appends to `found` the distinctive windows (see [`is_distinctive`]) for which the hash of the last two values is
+    /// at most `max_pair_hash` and is not 0. Leaves out the first `skipped` windows. The first window ends at the
+    /// row-major index `end`.
+    fn record(
+        hashes: &ValueHashes,
+        max_pair_hash: u32,
+        skipped: usize,
+        end: usize,
+        found: &mut Vec<(u64, usize)>
+    ) {
         // Most groups of a large tensor contain no small hash.
         const GROUP: usize = 8;
-        for (group, windows) in hashes.of_windows().chunks(GROUP).enumerate() {
-            if windows.iter().fold(false, |any, hash| any | (*hash <= max_hash)) {
-                for (n, hash) in (group * GROUP..).zip(windows) {
-                    if *hash <= max_hash && n >= skipped && is_distinctive(hashes.in_window(n)) {
-                        found.push((*hash, end + n + 1 - WINDOW));
+        // In a sparse tensor, many pairs consist of two zeros. The hash of such a pair is 0.
+        let is_recorded = |pair: u32| pair.wrapping_sub(1) < max_pair_hash;
+        for (group, pairs) in hashes.of_pairs().chunks(GROUP).enumerate() {
+            if pairs.iter().fold(false, |any, pair| any | is_recorded(*pair)) {
+                for (n, pair) in (group * GROUP..).zip(pairs) {
+                    let window = hashes.in_window(n);
+                    if is_recorded(*pair) && n >= skipped && is_distinctive(window) {
+                        found.push((hash_of_window(window), end + n + 1 - WINDOW));
                     }
                 }
             }
@@ -180,7 +189,7 @@ impl RepeatSearch {
             start,
             position: 0,
             hashes: ValueHashes::new(),
-            max_hash: u64::MAX / windows_per_record(count) as u64,
+            max_pair_hash: u32::MAX / windows_per_record(count).min(1 << 30) as u32,
             windows: Vec::new(),
             row_hash: 0,
             column: 0,
@@ -213,13 +222,13 @@ impl RepeatSearch {
         self.position += values.len();
     }
 
-    /// Records the distinctive windows (see [`is_distinctive`]) with small hashes that end in the current chunk.
+    /// Records distinctive windows (see [`is_distinctive`]) that end in the current chunk.
     fn record_windows(&mut self) {
         // The row-major index of the last value of the first window of the chunk.
         let end = self.start + self.position;
         // A window must not start before the first value.
         let skipped = (WINDOW - 1).saturating_sub(self.position);
-        record(&self.hashes, self.max_hash, skipped, end, &mut self.windows);
+        record(&self.hashes, self.max_pair_hash, skipped, end, &mut self.windows);
     }
 
     /// Adds the hashes of the values of the current chunk to the hashes of their rows.

@@ -15,10 +15,9 @@
 //! - `finite`: no value may be NaN. The number of infinite values is compared with the expected number of overflows.
 //! - `bounds`: no value may be outside of the bounds of the distribution.
 
-use super::bins;
 use super::distribution::Moments;
-use super::grid;
-use super::lanes::{FiniteValues, count_of, sum_of, sum_of_pairs};
+use super::empirical::EmpiricalDistribution;
+use super::lanes::{FiniteValues, count_of, standardized_sums};
 use super::p_value;
 use super::reference::ReferenceDistribution;
 use super::test_result::TestResult;
@@ -27,18 +26,14 @@ use fanin_recipe::text::short;
 /// The statistics of a sample of values that is compared with a reference distribution.
 #[derive(Debug, Clone)]
 pub(crate) struct SampleStatistics {
-    /// The number of values in the sums: the finite values, without zeros if `skip_zeros` is true.
-    pub(crate) count: u64,
+    /// The distribution of the finite values, without zeros if `skip_zeros` is true. The sums are over these values.
+    empirical: EmpiricalDistribution,
     /// The number of values that are NaN.
     nans: u64,
     /// The number of infinite values.
     infinite: u64,
     /// The number of exact zeros.
     zeros: u64,
-    /// The smallest of the `count` values.
-    min: f64,
-    /// The largest of the `count` values.
-    max: f64,
     /// The sum of the standardized values. A standardized value is (x - mean) / std, with the planned mean and standard
     /// deviation.
     sum: f64,
@@ -50,8 +45,6 @@ pub(crate) struct SampleStatistics {
     pairs: u64,
     /// The last standardized value.
     last: f64,
-    /// The number of values in each bin of the reference distribution.
-    bins: Vec<u64>,
     /// Whether exact zeros are left out of all statistics except `zeros`.
     skip_zeros: bool,
 }
@@ -61,18 +54,15 @@ impl SampleStatistics {
     /// statistics leave them out.
     pub(crate) fn new(skip_zeros: bool) -> Self {
         Self {
-            count: 0,
+            empirical: EmpiricalDistribution::new(),
             nans: 0,
             infinite: 0,
             zeros: 0,
-            min: f64::INFINITY,
-            max: f64::NEG_INFINITY,
             sum: 0.0,
             squares: 0.0,
             products: 0.0,
             pairs: 0,
             last: 0.0,
-            bins: vec![0; bins::COUNT],
             skip_zeros,
         }
     }
@@ -99,41 +89,37 @@ impl SampleStatistics {
         let Some(last) = values.last() else { return };
         let (mean, inverse) = (reference.moments.mean, 1.0 / reference.moments.std);
         let standardize = |x: f64| (x - mean) * inverse;
-        self.sum += sum_of(values, standardize);
-        self.squares += sum_of(values, |x| standardize(x).powi(2));
-        self.products += self.last * standardize(values[0]);
-        self.products += sum_of_pairs(values, |x, next| standardize(x) * standardize(next));
-        (self.min, self.max) = (self.min.min(finite.min), self.max.max(finite.max));
-        reference.bins.count(values, &mut self.bins);
-        self.count += values.len() as u64;
+        let [sum, squares, products] = standardized_sums(values, mean, inverse);
+        self.sum += sum;
+        self.squares += squares;
+        self.products += self.last * standardize(values[0]) + products;
         self.pairs += values.len() as u64;
         self.last = standardize(*last);
+        self.empirical.add(reference, values, (finite.min, finite.max));
     }
 
     /// Merges the statistics of `next`. The values of `next` follow those of `self` in the tensor.
     pub(crate) fn merge(&mut self, next: &Self) {
-        self.count += next.count;
+        self.empirical.merge(&next.empirical);
         self.nans += next.nans;
         self.infinite += next.infinite;
         self.zeros += next.zeros;
-        self.min = self.min.min(next.min);
-        self.max = self.max.max(next.max);
         self.sum += next.sum;
         self.squares += next.squares;
         self.products += next.products;
         self.pairs += next.pairs;
         self.last = next.last;
-        self.bins.iter_mut().zip(&next.bins).for_each(|(bin, count)| *bin += count);
     }
 
     /// Adds `count` zeros to a sample for which `skip_zeros` is true. These zeros are random values that were rounded
     /// to 0. The mean of `reference` must be 0.
     pub(crate) fn add_zeros(&mut self, reference: &ReferenceDistribution, count: u64) {
-        if count > 0 {
-            self.count += count;
-            (self.min, self.max) = (self.min.min(0.0), self.max.max(0.0));
-            self.bins[reference.bins.index(0.0)] += count;
-        }
+        self.empirical.add_zeros(reference, count);
+    }
+
+    /// Returns the number of values in the sums.
+    pub(crate) fn count(&self) -> u64 {
+        self.empirical.count
     }
 
     pub(crate) fn zeros_found(&self) -> u64 {
@@ -144,33 +130,28 @@ impl SampleStatistics {
     /// both numbers over several tensors, to test these tensors together. Returns `None` if there are too few values
     /// for such a test.
     pub(crate) fn variance_excess(&self, reference: &ReferenceDistribution) -> Option<(f64, f64)> {
-        let n = self.count as f64;
-        let meaningful = reference.is_smoothly_normal(self.count) || reference.has_normal_sums(self.count);
-        (self.count > 0 && meaningful).then_some((self.squares - n, n * (reference.moments.kurtosis - 1.0)))
-    }
-
-    /// Returns the Kolmogorov-Smirnov distance at the bin edges, and the bin edge where this distance occurs. The edge
-    /// is NaN if the distance is 0.
-    pub(crate) fn kolmogorov_smirnov_distance(&self, reference: &ReferenceDistribution) -> (f64, f64) {
-        reference.bins.largest_difference(&self.bins, self.count)
+        let n = self.count() as f64;
+        let meaningful =
+            reference.is_smoothly_normal(self.count()) || reference.has_normal_sums(self.count());
+        (self.count() > 0 && meaningful).then_some((self.squares - n, n * (reference.moments.kurtosis - 1.0)))
     }
 
     /// Returns the results of all tests against the reference distribution.
     pub(crate) fn tests(&self, reference: &ReferenceDistribution) -> Vec<TestResult> {
         let mut results = self.finite(reference);
-        if self.count == 0 {
+        if self.count() == 0 {
             return results;
         }
         results.extend(self.bounds(reference));
         // If the values are not normally distributed, the tests of the mean and the standard deviation are
         // approximations. Both tests are left out if the approximation is poor.
-        if reference.is_smoothly_normal(self.count) || reference.has_normal_sums(self.count) {
+        if reference.is_smoothly_normal(self.count()) || reference.has_normal_sums(self.count()) {
             results.push(self.mean(reference));
             results.push(self.std(reference));
         }
         results.push(self.kolmogorov_smirnov(reference));
         results.extend(self.serial_correlation(reference));
-        results.extend(self.extremes(reference));
+        results.extend(self.empirical.extremes(reference));
         if !self.skip_zeros {
             results.push(self.zeros(reference));
         }
@@ -180,7 +161,7 @@ impl SampleStatistics {
     /// Tests whether values are NaN, and whether more values are infinite than expected from overflows. The list is
     /// empty if all values are finite.
     fn finite(&self, reference: &ReferenceDistribution) -> Vec<TestResult> {
-        let all = self.nans + self.infinite + self.count;
+        let all = self.nans + self.infinite + self.count();
         let mut results = Vec::new();
         if self.nans > 0 {
             results.push(TestResult::failure("finite", format!("{} of {all} values are NaN", self.nans)));
@@ -199,8 +180,9 @@ impl SampleStatistics {
         // Rounding to the dtype may move a value at a bound out of the bounds.
         let (smallest, largest) =
             (low.min(reference.dtype.round(low)), high.max(reference.dtype.round(high)));
-        (self.min < smallest || self.max > largest).then(|| {
-            let found = format!("values from {:.6e} to {:.6e}", self.min, self.max);
+        let EmpiricalDistribution { min, max, .. } = self.empirical;
+        (min < smallest || max > largest).then(|| {
+            let found = format!("values from {min:.6e} to {max:.6e}");
             TestResult::failure("bounds", format!("{found}, expected [{low:.6e}, {high:.6e}]"))
         })
     }
@@ -208,7 +190,7 @@ impl SampleStatistics {
     /// Tests whether the mean agrees with the planned mean.
     fn mean(&self, reference: &ReferenceDistribution) -> TestResult {
         let Moments { mean, std, skewness, .. } = reference.moments;
-        let n = self.count as f64;
+        let n = self.count() as f64;
         let z = self.sum / n.sqrt();
         let found = mean + self.sum / n * std;
         // If a distribution is symmetric around 0, its computed mean may be a rounding error. The message then shows 0.
@@ -220,12 +202,12 @@ impl SampleStatistics {
     /// Tests whether the standard deviation agrees with the planned one.
     fn std(&self, reference: &ReferenceDistribution) -> TestResult {
         let Moments { std, kurtosis, sixth, .. } = reference.moments;
-        let n = self.count as f64;
+        let n = self.count() as f64;
         // The variance of a squared standardized value. It is 0 if all values are equally far from the mean. The lower
         // limit of 1e-9 keeps `z` finite.
         let variance = (kurtosis - 1.0).max(1e-9);
         let z = (self.squares - n) / (variance * n).sqrt();
-        let p = if reference.is_smoothly_normal(self.count) {
+        let p = if reference.is_smoothly_normal(self.count()) {
             p_value::chi_square(self.squares, n)
         } else {
             let skewness = (sixth - 3.0 * kurtosis + 2.0) / variance.powf(1.5);
@@ -245,9 +227,10 @@ impl SampleStatistics {
 
     /// Tests the Kolmogorov-Smirnov distance between the values and the planned distribution.
     fn kolmogorov_smirnov(&self, reference: &ReferenceDistribution) -> TestResult {
-        let (distance, x) = self.kolmogorov_smirnov_distance(reference);
-        let text = format!("Kolmogorov-Smirnov distance {distance:.4} at {x:.4e} over {} values", self.count);
-        let p = p_value::kolmogorov_smirnov(distance, self.count as f64);
+        let (distance, x) = self.empirical.kolmogorov_smirnov_distance(reference);
+        let text =
+            format!("Kolmogorov-Smirnov distance {distance:.4} at {x:.4e} over {} values", self.count());
+        let p = p_value::kolmogorov_smirnov(distance, self.count() as f64);
         TestResult::new("distribution", p, text)
     }
 
@@ -267,50 +250,9 @@ impl SampleStatistics {
         Some(TestResult::new("order", p, text))
     }
 
-    /// Tests whether the smallest and the largest value are too far from the mean (`outlier`) or too close to the mean
-    /// (`tail`). The list is empty if there are no values.
-    pub(crate) fn extremes(&self, reference: &ReferenceDistribution) -> Vec<TestResult> {
-        if self.count == 0 {
-            return Vec::new();
-        }
-        let (n, distribution) = (self.count as f64, &reference.distribution);
-        let (low, high) = distribution.bounds();
-        let std = reference.moments.std;
-        let largest = grid::rounding_interval(reference.dtype, self.max);
-        let smallest = grid::rounding_interval(reference.dtype, self.min);
-        let mut results = Vec::new();
-        // `at_least` is the probability that a value is at least as extreme as `x`. `more` is the probability that a
-        // value is more extreme than `x`.
-        for (name, x, at_least, more) in [
-            ("largest", self.max, distribution.survival(largest.0), distribution.survival(largest.1)),
-            ("smallest", self.min, distribution.cdf(smallest.1), distribution.cdf(smallest.0)),
-        ] {
-            let deviation = (x - reference.moments.mean) / std;
-            let distance =
-                if deviation.abs() < 1e4 { format!("{deviation:+.2}") } else { format!("{deviation:+.0e}") };
-            let text =
-                format!("{name} value {x:.4e}, {distance} std from the mean, of {} values", self.count);
-            results.push(TestResult::new("outlier", n * at_least, text.clone()));
-            // The test `tail` is left out if `x` is 5.4 or more standard deviations from the mean. torch computes
-            // normal f32 values from 24 random bits. The values are therefore at most 5.77 standard deviations from the
-            // mean, and they are unevenly spaced near this maximum.
-            //
-            // The test `tail` is also left out if `x` is at or next to a bound. There, more extreme values may be
-            // rounded to `x` or to the bound. If an f16 or bf16 value is rounded to the upper bound, torch returns the
-            // lower bound instead.
-            let (below, above) = grid::neighbours(reference.dtype, x);
-            let inside = grid::rounding_interval(reference.dtype, below).0 >= low
-                && grid::rounding_interval(reference.dtype, above).1 <= high;
-            if deviation.abs() < 5.4 && inside {
-                results.push(TestResult::new("tail", (n * (-more).ln_1p()).exp(), text));
-            }
-        }
-        results
-    }
-
     /// Tests whether there are too many exact zeros.
     fn zeros(&self, reference: &ReferenceDistribution) -> TestResult {
-        let expected = self.count as f64 * reference.probability_of_zero();
+        let expected = self.count() as f64 * reference.probability_of_zero();
         let text = format!("{} values are exactly 0, expected {expected:.1}", self.zeros);
         TestResult::new("zeros", p_value::poisson_at_least(self.zeros, expected), text)
     }

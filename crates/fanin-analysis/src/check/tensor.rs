@@ -168,7 +168,7 @@ impl ViewTests {
         // The distribution of the correlation of two tensors is known only if most of their values are distinct.
         let values = view.shape().iter().product::<usize>();
         let dense = reference.moments.kurtosis < 6.0 && (zeros.is_none() || values >= 1 << 16);
-        self.signature = (sample.count > 0 && dense).then_some(signature);
+        self.signature = (sample.count() > 0 && dense).then_some(signature);
         self.results = sample.tests(reference);
         if let Some(zeros) = zeros {
             self.column_zeros(&zeros_of_columns, zeros as u64, &sample, reference);
@@ -202,7 +202,7 @@ impl ViewTests {
             self.fail("zeros", format!("{short} of {} columns have fewer than {planned} zeros", found.len()));
         }
         let extra: u64 = found.iter().map(|&found| found.saturating_sub(planned)).sum();
-        let expected = sample.count as f64 * reference.probability_of_zero();
+        let expected = sample.count() as f64 * reference.probability_of_zero();
         let text =
             format!("{extra} zeros more than the {planned} planned in each column, expected {expected:.1}");
         self.results.push(TestResult::new("zeros", poisson_at_least(extra, expected), text));
@@ -338,8 +338,8 @@ impl Independent {
                     column = (column + 1) % found.zeros_of_columns.len();
                 }
             }
-            report_read(progress, view.entry(), values.len());
         })?;
+        report_read(progress, view.entry(), shape.iter().product());
         if let Some(structure) = &mut found.structure {
             structure.finish();
         }

@@ -6,10 +6,10 @@ use crate::vectorized::vectorized;
 
 /// The number of values in a window. Two windows of independent values are equal by chance with a probability below
 /// 1e-15, even for bf16.
-pub(super) const WINDOW: usize = 64_usize.div_ceil(SHIFT as usize);
+pub(super) const WINDOW: usize = 13;
 
-/// The number of bits by which the hash of a window is shifted before a value is added.
-const SHIFT: u32 = 5;
+/// The hash of a value is shifted by this many bits for each later value of its window.
+const SHIFT: usize = 5;
 
 /// The number of earlier values whose hashes are kept, because a window may start before the chunk. It is at least
 /// `WINDOW` - 1.
@@ -29,35 +29,28 @@ static POWERS: [u64; CHUNK + 1] = {
     powers
 };
 
-/// The hashes of the values of a chunk, and of the windows that end at these values.
-///
-/// The hash of a window is a gear hash (Xia et al. 2014). For each value, the hash is shifted to the left by `SHIFT`
-/// bits, and the hash of the value is added. Values before the window are thereby shifted out.
+/// The hashes of the values of a chunk, and of the pairs of consecutive values that end at these values.
 #[derive(Debug)]
 pub(super) struct ValueHashes {
     /// The number of values of the chunk.
     count: usize,
     /// The hashes of the `RECENT` values before the chunk, and of the values of the chunk.
     values: Vec<u64>,
-    /// A buffer for the intermediate results of `hash_windows`.
-    sums: Vec<u64>,
-    /// For each index of `values`, the hash of the window that ends at this index.
-    windows: Vec<u64>,
+    /// For each value of the chunk, the hash of the pair that consists of the previous value and this value.
+    pairs: Vec<u32>,
 }
 
 impl ValueHashes {
     /// Creates the buffers, before the first chunk.
     pub(super) fn new() -> Self {
-        let zeros = || vec![0; RECENT + CHUNK];
-        Self { count: 0, values: zeros(), sums: zeros(), windows: zeros() }
+        Self { count: 0, values: vec![0; RECENT + CHUNK], pairs: vec![0; CHUNK] }
     }
 
     /// Computes the hashes of the next chunk, which has at most `CHUNK` values.
     pub(super) fn set(&mut self, chunk: &[f64]) {
         self.values.copy_within(self.count..self.count + RECENT, 0);
         self.count = chunk.len();
-        let end = RECENT + chunk.len();
-        hash_windows(chunk, &mut self.values[..end], &mut self.sums[..end], &mut self.windows[..end]);
+        hash_chunk(chunk, &mut self.values[..RECENT + chunk.len()], &mut self.pairs);
     }
 
     /// Returns the hash of each value of the chunk.
@@ -73,11 +66,19 @@ impl ValueHashes {
         values.last_chunk().expect("a window is at most one longer than `RECENT`")
     }
 
-    /// Returns, for each value of the chunk, the hash of the window that ends at this value.
+    /// Returns, for each value of the chunk, the hash of the pair that consists of the previous value and this value.
+    /// The hash of a pair of zeros is 0.
     #[inline(always)]
-    pub(super) fn of_windows(&self) -> &[u64] {
-        &self.windows[RECENT..RECENT + self.count]
+    pub(super) fn of_pairs(&self) -> &[u32] {
+        &self.pairs[..self.count]
     }
+}
+
+/// Returns the hash of a window from the hashes of its values.
+#[inline(always)]
+pub(super) fn hash_of_window(window: &[u64; WINDOW]) -> u64 {
+    let last = WINDOW - 1;
+    (0..WINDOW).fold(0, |sum: u64, n| sum.wrapping_add(window[n] << (SHIFT * (last - n))))
 }
 
 /// Returns the sum of `hashes[n] * BASE^n` over all n, modulo 2^64. `hashes` has at most `CHUNK` elements.
@@ -103,16 +104,13 @@ pub(super) fn power(mut exponent: usize) -> u64 {
 }
 
 vectorized! {
-    /// Computes the hash of each value of `chunk`, and the hash of the window that ends at this value. The first
-    /// `RECENT` elements of `values`, `sums` and `windows` precede the chunk.
-    fn hash_windows(chunk: &[f64], values: &mut [u64], sums: &mut [u64], windows: &mut [u64]) {
+    /// Computes the hash of each value of `chunk`, and of each pair that ends at this value. The first `RECENT` elements
+    /// of `values` precede the chunk.
+    fn hash_chunk(chunk: &[f64], values: &mut [u64], pairs: &mut [u32]) {
         inlined_hash(chunk, &mut values[RECENT..]);
-        // Each step doubles the number of values in a sum, up to 16. Only the last `WINDOW` of them affect the 64 bits
-        // of the sum. The others are shifted out.
-        add_shifted::<1>(values, sums);
-        add_shifted::<2>(sums, windows);
-        add_shifted::<4>(windows, sums);
-        add_shifted::<8>(sums, windows);
+        for ((pair, before), value) in pairs.iter_mut().zip(&values[RECENT - 1..]).zip(&values[RECENT..]) {
+            *pair = (*value as u32).wrapping_add((*before as u32) << SHIFT);
+        }
     }
 
     /// Returns the result of [`polynomial`].
@@ -136,15 +134,6 @@ fn inlined_hash(values: &[f64], hashes: &mut [u64]) {
     }
 }
 
-/// Computes `doubled[n] = sums[n] + (sums[n - DISTANCE] << (SHIFT * DISTANCE))` for all indices n from `DISTANCE` on.
-#[inline(always)]
-fn add_shifted<const DISTANCE: usize>(sums: &[u64], doubled: &mut [u64]) {
-    let later = doubled[DISTANCE..].iter_mut().zip(&sums[DISTANCE..]);
-    for ((doubled, sum), before) in later.zip(sums) {
-        *doubled = sum.wrapping_add(before << (SHIFT * DISTANCE as u32));
-    }
-}
-
 #[inline(always)]
 fn inlined_polynomial(hashes: &[u64]) -> u64 {
     hashes.iter().zip(&POWERS).fold(0u64, |sum, (hash, power)| sum.wrapping_add(hash.wrapping_mul(*power)))
@@ -155,26 +144,34 @@ mod tests {
     use super::*;
 
     #[test]
-    fn hashes_of_windows_do_not_depend_on_the_division_into_chunks() {
+    fn hashes_do_not_depend_on_the_division_into_chunks() {
         let values: Vec<f64> = (0..5000).map(|n| f64::from(n * 7919 % 5000)).collect();
-        let mut rolling = 0u64;
-        let expected: Vec<u64> = values
-            .iter()
-            .map(|x| {
-                rolling = (rolling << SHIFT).wrapping_add(mix(x.to_bits()));
-                rolling
-            })
-            .collect();
-        for size in [1, 3, 20, 1000, CHUNK] {
+        let hashes_with = |size: usize| {
             let mut hashes = ValueHashes::new();
             let mut found = Vec::new();
             for chunk in values.chunks(size) {
                 hashes.set(chunk);
                 assert_eq!(hashes.of_values()[0], mix(chunk[0].to_bits()));
                 assert_eq!(hashes.in_window(0)[WINDOW - 1], hashes.of_values()[0]);
-                found.extend_from_slice(hashes.of_windows());
+                let pairs = hashes.of_pairs().iter().enumerate();
+                found.extend(pairs.map(|(n, pair)| (*pair, hash_of_window(hashes.in_window(n)))));
             }
-            assert_eq!(found, expected, "{size}");
+            found
+        };
+        let found = hashes_with(CHUNK);
+        assert_eq!(found.len(), values.len());
+        for size in [1, 3, 20, 1000] {
+            assert_eq!(hashes_with(size), found, "{size}");
+        }
+    }
+
+    #[test]
+    fn each_value_of_a_window_changes_its_hash() {
+        let window: [u64; WINDOW] = std::array::from_fn(|n| mix(n as u64 + 1));
+        for n in 0..WINDOW {
+            let mut other = window;
+            other[n] = mix(1000);
+            assert_ne!(hash_of_window(&other), hash_of_window(&window), "{n}");
         }
     }
 

@@ -228,8 +228,8 @@ fn divisions(shape: &[usize]) -> Vec<(usize, usize)> {
     divisions
 }
 
-/// Returns whether all blocks can be orthogonal matrices with the same gain. Only one row or column of `first`, the
-/// first block, is tested.
+/// Returns whether all blocks can be orthogonal matrices with the same gain. Only the first two rows or the
+/// first column of `first`, the first block, are tested.
 fn can_be_orthogonal(first: &TensorView<'_>, scan: &Scan<'_>) -> Result<bool> {
     let (rows, columns) = matrix(first.shape());
     if rows.min(columns) < 2 || scan.summary.non_finite > 0 {
@@ -239,8 +239,8 @@ fn can_be_orthogonal(first: &TensorView<'_>, scan: &Scan<'_>) -> Result<bool> {
     let gain = entry * (rows.max(columns) as f64).sqrt();
     match tolerance(scan.dtype, entry) {
         Some(tolerance) => {
-            let squares = scan.squares_of_first_line(first)?;
-            Ok(squares.is_none_or(|squares| is_plausible(squares, gain, tolerance)))
+            let products = scan.products_of_first_lines(first)?;
+            Ok(products.is_none_or(|products| is_plausible(products, gain, tolerance)))
         }
         None => Ok(false),
     }

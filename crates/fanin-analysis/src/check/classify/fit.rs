@@ -5,10 +5,11 @@ use fanin_recipe::text::short;
 
 use super::scan::Scan;
 use crate::check::distribution::{Moments, Univariate};
+use crate::check::empirical::EmpiricalDistribution;
 use crate::check::grid;
+use crate::check::lanes::FiniteValues;
 use crate::check::p_value::{kolmogorov_smirnov, poisson_at_least};
 use crate::check::reference::ReferenceDistribution;
-use crate::check::sample::SampleStatistics;
 use crate::check::signature::Signature;
 use crate::check::structure::{Structure, Subject};
 use crate::check::tensor::PART;
@@ -283,8 +284,8 @@ struct Found {
 
 /// The statistics of a range of a tensor's rows.
 struct PartStatistics {
-    /// The statistics of the values for each candidate distribution.
-    samples: Vec<SampleStatistics>,
+    /// The distribution of the values, in the bins of each candidate distribution.
+    samples: Vec<EmpiricalDistribution>,
     structure: Option<Structure>,
     signature: Signature,
 }
@@ -303,7 +304,7 @@ fn fit(scan: &Scan<'_>, candidates: Vec<Univariate>, estimate: &Estimate, reach:
     let read = |part: &Part<'_>| -> Result<PartStatistics> {
         let subject = Subject { shape: part.view.shape(), dtype: scan.dtype, moments };
         let mut found = PartStatistics {
-            samples: vec![SampleStatistics::new(estimate.ignore_zeros); references.len()],
+            samples: vec![EmpiricalDistribution::new(); references.len()],
             structure: structured.then(|| Structure::new(subject)),
             signature: Signature::new(part.first, estimate.mean, estimate.std),
         };
@@ -319,19 +320,16 @@ fn fit(scan: &Scan<'_>, candidates: Vec<Univariate>, estimate: &Estimate, reach:
                     structure.add(values, values);
                 }
             }
-            let near: Vec<f64>;
-            let values = if reach.is_finite() || !estimate.modes.is_empty() {
-                let included = |x: &f64| estimate.includes(*x) && (x - estimate.mean).abs() <= reach;
-                near = values.iter().copied().filter(included).collect();
-                &near
+            let included = |x: f64| estimate.includes(x) && (x - estimate.mean).abs() <= reach;
+            let near;
+            let (values, range) = if structured && reach.is_infinite() {
+                (values, (scan.summary.min, scan.summary.max))
             } else {
-                values
+                near = FiniteValues::filtered(values, included);
+                (&*near.values, (near.min, near.max))
             };
-            found
-                .samples
-                .iter_mut()
-                .zip(&references)
-                .for_each(|(sample, reference)| sample.add(reference, values));
+            let samples = found.samples.iter_mut().zip(&references);
+            samples.for_each(|(sample, reference)| sample.add(reference, values, range));
         })?;
         if let Some(structure) = &mut found.structure {
             structure.finish();
@@ -351,7 +349,7 @@ fn fit(scan: &Scan<'_>, candidates: Vec<Univariate>, estimate: &Estimate, reach:
     };
     let merged = try_reduce(parts.len(), |n| read(&parts[n]), merge)?;
     let PartStatistics { samples, structure, signature } = merged.expect("the tensor has values");
-    let fits = |reference: &ReferenceDistribution, sample: &SampleStatistics| {
+    let fits = |reference: &ReferenceDistribution, sample: &EmpiricalDistribution| {
         let (distance, _) = sample.kolmogorov_smirnov_distance(reference);
         let distance = (distance - reference.wrapped_probability()).max(0.0);
         kolmogorov_smirnov(distance, sample.count as f64) > MIN_P_VALUE

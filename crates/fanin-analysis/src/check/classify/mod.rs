@@ -234,8 +234,8 @@ fn orthogonal_gain(scan: &Scan<'_>) -> Result<Option<f64>> {
     let gain = summary.norm() / (short as f64).sqrt();
     let entry = orthogonal::root_mean_square(scan.shape(), gain);
     let Some(tolerance) = orthogonal::tolerance(scan.dtype, entry) else { return Ok(None) };
-    let squares = scan.squares_of_first_line(&scan.view)?;
-    if squares.is_some_and(|squares| !orthogonal::is_plausible(squares, gain, tolerance)) {
+    let products = scan.products_of_first_lines(&scan.view)?;
+    if products.is_some_and(|products| !orthogonal::is_plausible(products, gain, tolerance)) {
         return Ok(None);
     }
     let departure = orthogonal::departure(&scan.view, gain)?;

@@ -71,8 +71,8 @@ impl<'a> Scan<'a> {
                 summary.add(values);
                 repeats.add(values);
                 sample.add(values);
-                report_read(progress, view.entry(), values.len());
             })?;
+            report_read(progress, view.entry(), part.view.shape().iter().product());
             Ok((summary, repeats, sample, first_column))
         };
         let parts = view.parts(PART);
@@ -111,25 +111,25 @@ impl<'a> Scan<'a> {
         self.view.values(take)
     }
 
-    /// Returns the sum of the squared values of one line of `view`. The line is the first row, or the first column if
-    /// `view` has more rows than columns. `view` is the view of this scan, or a block of it that starts at the first
-    /// value.
+    /// Returns the sum of the squared values of the first row of `view`, and the scalar product of its first two rows.
+    /// If `view` has more rows than columns, returns the sum for its first column, and 0. `view` is the view of this
+    /// scan, or a block of it that starts at the first value, with two rows and two columns or more.
     ///
     /// Returns `None` if the line is a column and the view of this scan has more than two axes.
     ///
     /// # Errors
     /// Returns an error if the file cannot be read.
-    pub(super) fn squares_of_first_line(&self, view: &TensorView<'_>) -> Result<Option<f64>> {
+    pub(super) fn products_of_first_lines(&self, view: &TensorView<'_>) -> Result<Option<[f64; 2]>> {
         let (rows, columns) = matrix(view.shape());
-        let squares = |values: &[f64]| values.iter().map(|x| x * x).sum::<f64>();
+        let product = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(x, y)| x * y).sum::<f64>();
         if rows <= columns {
-            let mut sum = 0.0;
-            view.slice(0, 0..1).values(|values| sum += squares(values))?;
-            return Ok(Some(sum));
+            let values = view.slice(0, 0..2).all_values()?;
+            let (first, second) = values.split_at(columns);
+            return Ok(Some([product(first, first), product(first, second)]));
         }
         // Reading one column from a file takes as long as reading the whole tensor. The first column was therefore
         // stored by `Self::of`.
-        Ok(self.first_column.get(..rows).map(squares))
+        Ok(self.first_column.get(..rows).map(|column| [product(column, column), 0.0]))
     }
 
     /// Reads and returns the values of the first row. If it has more than 65,536 values, only the first indices along
