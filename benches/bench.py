@@ -1,13 +1,16 @@
 """Compares the speed of fills by fanin, torch, NumPy and JAX, and of a plain memory fill with one constant.
 
-`cargo xtask bench` creates the Python environment, builds and installs the package, and runs this script. For each number of
-threads, a child process measures all cases. In each round, every contender (fanin, another library, or the memory fill) does the
-fill once, so that a slow phase of the machine affects all contenders. The script compares median times and minimum times. Minimum
-times depend less on other processes. fanin, torch and NumPy write to memory that has been written to before. JAX and most libraries
-of `peers.py` allocate new memory.
+`cargo xtask bench` creates the Python environment, builds and installs the package, and runs this script. For each
+number of threads, a child process measures all cases. A contender is fanin, another library, or the memory fill. In
+each round, every contender is timed once, so that a slow phase of the machine affects all contenders. The script
+compares median times and minimum times. Minimum times depend less on other processes.
 
-The values of each fill are checked before it is timed. The torch stream must give bit-identical values and the same state of
-the generator as torch. The native stream must match the digests in the repository.
+fanin, torch and NumPy write to memory that has been written to before. JAX and most libraries of `peers.py` allocate
+new memory.
+
+The values of each fill are checked before the fill is timed. The torch stream must give the same values as torch, and
+the same state of the generator. The values must be bit-identical, unless the case has a tolerance. The native stream
+must match the digests in the repository.
 """
 
 from __future__ import annotations
@@ -37,11 +40,11 @@ from peers import PEERS, peers  # noqa: E402
 #: The time in seconds after which no further round of a case is started. Every case gets at least three rounds.
 BUDGET = 40.0
 ROUNDS = 15
-#: The pause in seconds before each contender (a library or the memory fill) does a long fill. OpenMP threads spin for some
-#: milliseconds after a parallel operation. Without the pause, they would compete with the threads of the next contender.
+#: The pause in seconds before each fill of at least 2^20 values. OpenMP threads spin for some milliseconds after a
+#: parallel operation. Without the pause, they would slow down the next contender (a library or the memory fill).
 REST = 0.03
-#: If a contender does a long fill in less than this time in seconds, an untimed fill between the pause `REST` and each timed fill
-#: wakes the contender's threads.
+#: If a fill of at least 2^20 values takes less than this time in seconds, an untimed fill precedes each timed fill. The
+#: untimed fill wakes the threads of the contender after the pause `REST`.
 WAKE = 0.05
 
 
@@ -112,7 +115,7 @@ def models(options: argparse.Namespace) -> None:
 
 
 def peer_table(cases: list[dict[str, Any]]) -> list[str]:
-    """Returns the lines of a table of ratios: the minimum time of a library, divided by the minimum time of a stream of fanin."""
+    """Returns the lines of a table. A cell is the minimum time of a library, divided by that of a stream of fanin."""
     names = {"torch": "torch", "numpy": "NumPy (SFC64)", "jax": "JAX (jit)", **{name: name for name in PEERS}}
     measured = [case for case in cases if set(PEERS) & set(case["least"])]
     head = [f"{case['name']}, {stream}" for case in measured for stream in ("torch stream", "native stream")]
@@ -248,11 +251,11 @@ def tensor(case: Case) -> Any:
 
 
 def prepare(case: Case, curve: bool) -> dict[str, Callable[[], Any]]:
-    """Returns a dict from the name of each contender to a function that does one fill.
+    """Returns the contenders of a case: a dict from names to functions. Each function does one fill.
 
-    A contender is a library, or a plain memory fill with one constant. The functions of fanin, torch and NumPy write to the same
-    memory. JAX and most libraries of `peers.py` allocate new memory. If `curve` is true, the result contains neither JAX nor any
-    library of `peers.py`.
+    A contender is a library, or a plain memory fill with one constant. The functions of fanin, torch and NumPy write to
+    the same memory. JAX and most libraries of `peers.py` allocate new memory. If `curve` is true, JAX and the libraries
+    of `peers.py` are left out.
     """
     import numpy as np
     import torch
@@ -291,7 +294,10 @@ def prepare(case: Case, curve: bool) -> dict[str, Callable[[], Any]]:
 
 
 def check(case: Case, options: argparse.Namespace) -> None:
-    """Compares the torch stream with torch, and the native stream with its known digest. Ends the program if a value differs."""
+    """Compares the torch stream with torch, and the native stream with its known digest.
+
+    Ends the program at the first difference. The torch stream may differ from torch by `case.tolerance`.
+    """
     import torch
 
     import fanin

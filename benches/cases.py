@@ -18,10 +18,10 @@ class Case:
     shape: tuple[int, ...]
     dtype: str
     spec: str
-    #: A function that fills a tensor. Its arguments are a module with the functions of torch.nn.init (torch's or fanin's), and
-    #: the tensor.
+    #: A function that fills a tensor. Its arguments are a module and the tensor. The module is torch.nn.init or
+    #: fanin.torch.
     torch: Callable[[Any, Any], Any]
-    #: The speedups over torch that the torch stream and the native stream should reach. None means that there is no goal.
+    #: The goals: the speedups over torch of the torch stream and of the native stream. None if there is no goal.
     goals: tuple[float | None, float | None] = (None, None)
     #: A function that returns a filled array. Its arguments are the module jax and a key. `bench.py` compiles the function with
     #: jax.jit. None if JAX does not have the distribution.

@@ -1,14 +1,14 @@
 """Times the construction of models in three ways: by torch alone, with `fast_init()`, and with `fast_init(defer=True)`.
 
-`cargo xtask bench --models` runs this script. Each model is first built once in each way. The weights, and the final state of the
-generator, must be the same as with torch alone. Then the construction is timed. In each round, the model is built in all
-three ways, in the same process.
+`cargo xtask bench --models` runs this script. Each model is first built once in each way. The weights must be the same
+as with torch alone, and so must the final state of the generator. Then the construction is timed. Each round builds the
+model in all three ways, in the same process.
 
 Two times are measured: the wall time, and the CPU time of all threads in user mode. The CPU time does not include page faults.
 
-Large models are measured twice. The first measurement uses newly allocated memory, as in a process that builds one model. The
-second measurement is made in a separate process, which reuses its memory from one build to the next. The difference between
-the two is the time of page faults.
+On Linux, large models are measured twice. The first measurement uses newly allocated memory, as in a process that
+builds one model. The second measurement is made in a separate process, which reuses its memory from one build to the
+next. The difference is the time of page faults.
 
 Finally, `MANY` small models are built in the three ways. `fast_init()` must not slow down the construction of a model that takes
 longer than `SHORT`.
@@ -37,15 +37,15 @@ import fanin.torch
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "scripts"))
 import model_configs  # noqa: E402
 
-#: If the rounds of a model have taken more than this many seconds, no further round is started. Every model gets at least three
-#: rounds, or a single round if `quick` is true.
+#: The time in seconds after which no further round of a model is started. Every model gets at least three rounds. If
+#: `quick` is true, every model gets one round.
 BUDGET = 150.0
 ROUNDS = 5
 
-#: The number of small models that are built, to find models that are built more slowly inside `fast_init()`. Half of the small
-#: models are models of timm, and half are models of transformers.
+#: The number of small models: half are models of timm, and half are models of transformers. They show whether
+#: `fast_init()` slows down the construction of a model.
 MANY = 60
-#: If torch builds a small model in less than this time in seconds, the model is left out of the results.
+#: Small models that torch alone builds in less than this time in seconds are left out of the results.
 SHORT = 0.02
 #: The number of rounds of each small model.
 MANY_ROUNDS = 5
@@ -57,8 +57,8 @@ WAYS: dict[str, Callable[[], ContextManager[Any]]] = {
 }
 
 
-#: The models. Each entry has a name, the function that builds the model, and two goals: the speedups over torch alone that
-#: `fast_init()` and `fast_init(defer=True)` should reach. None means that there is no goal.
+#: The models. Each entry has a name, the function that builds the model, and two goals. The goals are the speedups over
+#: torch alone of `fast_init()` and of `fast_init(defer=True)`. None if there is no goal.
 MODELS = [
     ("GPT-2 large (transformers)", model_configs.build_gpt2_large, (5, 12)),
     ("Llama, 1.2B (transformers)", model_configs.build_llama_1b, (5, 12)),
@@ -132,9 +132,10 @@ def compare(name: str, builder: Callable[[], torch.nn.Module]) -> None:
 
 
 def measure_many(quick: bool) -> list[dict[str, Any]]:
-    """Builds `MANY` small models in all `WAYS`. Returns, for each model and way, the shortest wall time.
+    """Builds `MANY` small models in all `WAYS`. Returns the shortest wall time for each model and way.
 
-    Models that torch alone builds in less than `SHORT` seconds are left out.
+    Models that torch alone builds in less than `SHORT` seconds are left out. If `quick` is true, only every 20th model
+    is built.
     """
     import draft_models
 

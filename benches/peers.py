@@ -14,7 +14,7 @@ PEERS = [*CRATES.values(), "torch.func._random", "Keras"]
 
 
 def peers(distribution: str, array: Any) -> dict[str, Callable[[], Any]]:
-    """Returns a dictionary from the name of each library to a function that draws `array.size` f32 values.
+    """Returns a dict from library names to functions. Each function draws `array.size` f32 values.
 
     `distribution` is "uniform" (on [0, 1)) or "normal" (standard normal). `rand` writes to `array`. The other libraries allocate new
     memory. A library that is not installed is left out.

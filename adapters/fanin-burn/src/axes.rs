@@ -1,6 +1,7 @@
 //! The order of a parameter's axes. Burn and torch store the axes of the weight of a `Linear` in different orders.
 
-/// The order of a parameter's axes in its plan and while its values are drawn: the order of torch or the order of burn.
+/// The order of the axes of parameters: torch's order or burn's order. The order applies to plans, to drawn values, and
+/// to the results of [`manifest`](crate::manifest) and [`tensors`](crate::tensors).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Axes {
@@ -14,11 +15,10 @@ pub enum Axes {
 }
 
 impl Axes {
-    /// Returns true if a parameter must be transposed to convert between burn's order of axes and the order `self`.
-    /// Only the weight of a `Linear` is transposed, and only if `self` is `Axes::Torch`.
+    /// Returns whether a parameter has other axes in burn than in the order `self`.
     ///
-    /// `name` is the name of the parameter's field, `container` is the type of the struct that contains the field, and
-    /// `rank` is the number of axes. Burn's derive macro gives a `Linear` the type name `Struct:Linear`.
+    /// `name` is the name of the parameter's field. `container` is the type of the struct that has the field. Burn's
+    /// derive macro names the type of a `Linear` `Struct:Linear`.
     pub(crate) fn transposes(self, name: &str, container: &str, rank: usize) -> bool {
         self == Axes::Torch && rank == 2 && name == "weight" && container == "Struct:Linear"
     }
@@ -26,8 +26,7 @@ impl Axes {
 
 /// Returns the transpose of a row-major matrix.
 pub(crate) fn transposed<E: Copy>(from: &[E], rows: usize, columns: usize) -> Vec<E> {
-    // The matrix is transposed in square blocks. The source rows and the target columns of a block fit in the cache
-    // together.
+    // The source values and the target values of a square block fit in the cache together.
     const BLOCK: usize = 32;
     let mut to = Vec::with_capacity(from.len());
     to.extend_from_slice(from);

@@ -8,11 +8,14 @@ use fanin_recipe::{Error, Result};
 
 use crate::axes::transposed;
 
-/// Draws the values of `init` and returns them as a tensor of shape `shape`. The tensor is not transposed.
+/// Draws the values of `init` and returns them as a tensor of shape `shape`.
+///
+/// The tensor is not transposed. The weight of a `Linear` has the shape `[in, out]` in burn, so its `init` needs the
+/// axis layout `in_out`.
 ///
 /// # Errors
-/// Returns an error if `dtype` is not f32, f64, f16 or bf16; if the initializer does not fit the shape; or if the
-/// stream cannot draw the values.
+/// Returns an error if `dtype` is not f32, flex32, f64, f16 or bf16; if the initializer does not fit the shape; or if
+/// the stream cannot draw the values.
 pub fn tensor<const D: usize>(
     init: &dyn Initializer,
     shape: [usize; D],
@@ -40,8 +43,7 @@ pub fn param<const D: usize>(
     Ok(param)
 }
 
-/// Returns the fanin dtype in which the values of a burn dtype are drawn. Returns an error if fanin cannot draw values
-/// of the dtype.
+/// Returns the fanin dtype in which the values of a burn dtype are drawn.
 pub(crate) fn fanin_dtype(dtype: DType) -> Result<fanin::DType> {
     match dtype {
         DType::F32 | DType::Flex32 => Ok(fanin::DType::F32),

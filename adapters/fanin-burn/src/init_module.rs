@@ -18,8 +18,8 @@ pub struct ParameterRequest<'a> {
     pub name: &'a str,
     /// The shape of the parameter, in the order of axes that was passed to [`init_module`].
     pub shape: &'a [usize],
-    /// The type of the struct that contains the parameter, under the name that burn gives to the type. For example,
-    /// `Struct:Linear` or `Struct:LayerNorm`.
+    /// Burn's name for the type of the struct that contains the parameter, such as `Struct:Linear` or
+    /// `Struct:LayerNorm`.
     pub container: &'a str,
 }
 
@@ -30,8 +30,9 @@ pub struct ParameterRequest<'a> {
 /// stream, parameters are drawn in the order of the module's fields.
 ///
 /// # Errors
-/// Returns an error if `initializer_for` returns an error; if an initializer does not fit its parameter; or if the
-/// stream cannot draw a parameter. All parameters are checked before the first value is drawn.
+/// Returns an error if the module has a tensor of an unsupported dtype (see [`manifest`](crate::manifest)); if
+/// `initializer_for` returns an error; if an initializer does not fit its parameter; or if the stream cannot draw a
+/// parameter. All parameters are checked before the first value is drawn.
 pub fn init_module<M: Module>(
     module: M,
     axes: Axes,
@@ -76,8 +77,8 @@ struct Writer<'a> {
 }
 
 impl Writer<'_> {
-    /// Draws the values of the current parameter. The axes are in the order of the plan, which is torch's or burn's
-    /// order. After an error, returns `Kept`, so that the remaining parameters do not change.
+    /// Draws the values of the current parameter. Their axes have the order of the plan. After an error, returns `Kept`
+    /// for all remaining parameters.
     fn values(&mut self) -> ParameterValues<TensorData> {
         if self.error.is_some() {
             return ParameterValues::Kept;

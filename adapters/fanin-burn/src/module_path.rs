@@ -33,8 +33,8 @@ impl ModulePath {
         self.levels.last().map_or("", |(_, container)| container)
     }
 
-    /// Returns true if the current parameter must be transposed to convert between burn's order of axes and the order
-    /// `axes` of this path. `rank` is the number of axes of the parameter.
+    /// Returns true if burn's order of axes differs from the order `self.axes` for the current parameter. `rank` is the
+    /// number of axes of the parameter.
     pub(crate) fn is_transposed(&self, rank: usize) -> bool {
         self.levels.last().is_some_and(|(name, container)| self.axes.transposes(name, container, rank))
     }

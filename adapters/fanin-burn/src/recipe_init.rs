@@ -48,8 +48,9 @@ impl RecipeInit {
     /// of the parameter. No value is drawn, and the module does not change.
     ///
     /// # Errors
-    /// Returns an error if the recipe does not fit the module. For example, no rule matches a parameter, a rule is
-    /// unused, or a spec does not fit the shape of a parameter.
+    /// Returns an error if the module has a tensor of an unsupported dtype (see [`manifest`]), or if the recipe does
+    /// not fit the module. For example, no rule matches a parameter, a rule is unused, or a spec does not fit the shape
+    /// of a parameter.
     pub fn plan<M: Module>(&self, module: &M) -> Result<Vec<Planned>> {
         self.init.plan(&manifest(module, self.axes)?)
     }

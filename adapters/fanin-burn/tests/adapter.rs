@@ -1,5 +1,5 @@
-//! Tests of the adapter. Its values must be equal to the values of torch's modules, of the crate fanin and of the
-//! command line.
+//! Tests of the adapter. The values of the adapter must be equal to those of torch's modules, of the crate fanin and of
+//! the command line.
 
 use burn_core as burn;
 use burn_core::module::{Module, Param};
@@ -232,8 +232,8 @@ fn a_module_can_be_trained_with_autodiff() {
     assert!(after < before / 2.0, "{before} to {after}");
 }
 
-/// Runs the command `fanin` with `arguments` and returns true if its exit status is 0. The environment variable FANIN
-/// contains the path of the binary. `cargo xtask test --adapters` sets this variable.
+/// Runs the command `fanin` and returns true if its exit status is 0. `cargo xtask test --adapters` sets the
+/// environment variable FANIN to the path of the binary.
 fn command_line(arguments: &[&str], folder: &std::path::Path) -> bool {
     let built = concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/debug/fanin");
     let binary = std::env::var("FANIN").unwrap_or_else(|_| built.to_owned());

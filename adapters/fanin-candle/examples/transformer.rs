@@ -1,5 +1,5 @@
-//! Initializes a model of candle-transformers with a recipe, on the torch stream. Prints the loss before training. Also
-//! prints ln(256), the loss of a model that gives each of the 256 tokens the same probability.
+//! Initializes a model of candle-transformers on the torch stream, with each of two recipes. Prints the loss before
+//! training. Also prints ln(256), the loss of a model that gives each of the 256 tokens the same probability.
 //!
 //! ```text
 //! cargo run --release --example transformer -- gpt.safetensors
@@ -15,8 +15,8 @@ const VOCABULARY: usize = 256;
 const BATCH: usize = 64;
 const LENGTH: usize = 8;
 
-/// A recipe with the default initialization of torch's layers. The default of `nn.Embedding` is N(0, 1). In the model
-/// of this example, the embedding is also the output matrix.
+/// A recipe with the default initialization of torch's layers. The embedding is drawn from N(0, 1), as in
+/// `nn.Embedding`. The loss is large, because the embedding is also the output matrix.
 const TORCH_DEFAULTS: &str = r#"
 [init]
 "*.ln_*.weight" = "ones"

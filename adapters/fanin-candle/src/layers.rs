@@ -21,18 +21,19 @@ pub struct ParameterRequest<'a> {
     pub shape: &'a [usize],
     /// The default initialization of candle's layer. The layer passes this value to the `VarBuilder`.
     pub hint: candle_nn::Init,
-    /// The shape of the `weight` of the same module, or `None` if the weight was not requested before this parameter.
-    /// Torch computes the bound of a bias from the fan_in of this weight.
+    /// The shape of the `weight` of the same module. `None` if the weight was not requested before this parameter.
+    /// Torch computes the bound of a bias from the fan_in of the weight.
     pub weight: Option<&'a [usize]>,
 }
 
 type InitializerFor = dyn Fn(ParameterRequest<'_>) -> Result<Init> + Send + Sync;
 
-/// A `VarBuilder` backend that initializes each parameter of a model when a layer requests the parameter. No recipe is
-/// needed.
+/// A `VarBuilder` backend that initializes a model without a recipe. Each parameter is initialized when a layer
+/// requests it.
 ///
-/// A function chooses the initializer of each parameter from a [`ParameterRequest`]. If a parameter is requested twice,
-/// both requests return the same variable.
+/// A function such as [`torch_default`] maps each [`ParameterRequest`] to an initializer. If a parameter is requested
+/// twice, both requests return the same variable. The second request returns an error if its shape or dtype is
+/// different.
 ///
 /// ```
 /// use candle_core::{DType, Device};
@@ -58,10 +59,11 @@ impl Layers {
         Self::new(seed_source, candle_default)
     }
 
-    /// Returns a backend that draws from `seed_source` and initializes parameters with the defaults of the
-    /// corresponding modules of `torch.nn`. See [`torch_default`]. With [`SeedSource::torch`], the values are
-    /// bit-identical to PyTorch's values after `torch.manual_seed` if the layers are built in the same order as in
-    /// PyTorch.
+    /// Returns a backend that initializes parameters with the defaults of the corresponding modules of `torch.nn`. See
+    /// [`torch_default`]. The values are drawn from `seed_source`.
+    ///
+    /// With [`SeedSource::torch`], the values are bit-identical to PyTorch's values after `torch.manual_seed`. For
+    /// this, the layers must be built in the same order as in PyTorch.
     pub fn torch_defaults(seed_source: SeedSource) -> Self {
         Self::new(seed_source, torch_default)
     }
@@ -145,8 +147,8 @@ impl SimpleBackend for Layers {
     }
 }
 
-/// Returns the default initializer of candle's layer: the `hint` of the request. Fans are computed with candle's
-/// formulas: for a tensor with one axis, fan_in is 1, and fan_out is the length of the tensor.
+/// Returns the initializer that `request.hint` describes: the default of candle's layer. Fans are computed with
+/// candle's formulas: a tensor with one axis of length `n` has fan_in 1 and fan_out `n`.
 ///
 /// # Errors
 /// This function never returns an error. The return type is `Result` because [`Layers::new`] requires it.
@@ -170,14 +172,14 @@ pub fn candle_default(request: ParameterRequest<'_>) -> Result<Init> {
 
 /// Returns the initializer that the corresponding module of `torch.nn` has by default.
 ///
-/// The weights of `Linear` and `Conv` get `kaiming_uniform(a=sqrt(5))`. Their biases get the uniform distribution U(-b,
-/// b) with b = 1/sqrt(fan_in), where fan_in is the fan_in of the weight. `Embedding` and norms have the same
-/// initialization in candle and in torch.
+/// The weights of `Linear` and `Conv` get `kaiming_uniform(a=sqrt(5))`. Their biases are drawn from U(-b, b). The bound
+/// b is 1/sqrt(fan_in), with the fan_in of the weight. `Embedding` and norms have the same initialization in candle and
+/// in torch.
 ///
 /// # Errors
 /// Returns an error if a bias is requested before the weight of the same module, or if the parameter belongs to a
-/// recurrent layer. In torch, the bound of a recurrent layer depends on the hidden size, which cannot be computed from
-/// the shape of one parameter.
+/// recurrent layer. In torch, the bound of a recurrent layer depends on the hidden size. The hidden size cannot be
+/// computed from the shape of one parameter.
 pub fn torch_default(request: ParameterRequest<'_>) -> Result<Init> {
     let last = request.name.rsplit('.').next().unwrap_or_default();
     if ["weight_ih", "weight_hh", "bias_ih", "bias_hh"].iter().any(|start| last.starts_with(start)) {

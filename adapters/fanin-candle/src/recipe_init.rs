@@ -41,14 +41,16 @@ impl RecipeInit {
     /// Builds a model and initializes its parameters with the recipe. Returns the model and its variables.
     ///
     /// `model` is called twice. In the first call, every parameter is a tensor of zeros that takes no memory. This call
-    /// records the names, the shapes and the order of the parameters. The recipe is then planned for these names and
-    /// shapes. So a mistake, for example an unused rule, is found before the first value is drawn. In the second call,
-    /// the parameters have the values of the recipe. On the torch stream, the values are drawn in the order in which
-    /// `model` requested the parameters.
+    /// records the names, the shapes and the order of the parameters. Then the recipe is checked against the names and
+    /// shapes. A mistake, such as an unused rule, is found before the first value is drawn.
+    ///
+    /// In the second call, the parameters have the values of the recipe. On the torch stream, the values are drawn in
+    /// the order in which the first call requested the parameters.
     ///
     /// # Errors
-    /// Returns an error if the recipe does not fit the model; if `model` requests different parameters in the two
-    /// calls; if `model` requests the same name with different shapes; or if `model` returns an error.
+    /// Returns an error if the recipe does not fit the model; if the recipe copies or skips a parameter; if the second
+    /// call requests a parameter that the first call did not request; if `model` requests the same name with different
+    /// shapes; or if `model` returns an error.
     pub fn build<M>(
         &self,
         dtype: DType,
@@ -75,8 +77,8 @@ impl RecipeInit {
     /// Returns initialized variables for the tensors of a manifest, in the dtypes of the manifest. On the torch stream,
     /// the values are drawn in the order of the manifest.
     ///
-    /// Tied tensors become separate variables with equal values. Layers share one variable only if the model requests
-    /// the same name in each of the layers.
+    /// Tied tensors become separate variables with equal values. Layers share a variable only if each layer requests
+    /// the same name.
     ///
     /// # Errors
     /// Returns an error if the recipe does not fit the manifest; if the recipe copies or skips a tensor; or if candle
@@ -108,9 +110,9 @@ impl RecipeInit {
         Ok(vars)
     }
 
-    /// Replaces the values of the variables of a `VarMap` by values that are drawn according to the recipe. Variables
-    /// whose rule is `copy` or `skip` keep their values. Returns the plan of each variable. Dtypes and devices do not
-    /// change. If the recipe has an error or does not fit the variables, no variable changes.
+    /// Draws new values for the variables of a `VarMap` with the recipe. Returns the plan of each variable. Dtypes and
+    /// devices do not change. Variables whose rule is `copy` or `skip` keep their values. If the recipe has an error or
+    /// does not fit the variables, no variable changes.
     ///
     /// Only the native stream can be used, because a `VarMap` does not store the order of its variables. Use
     /// [`RecipeInit::fill_in_order`] for the torch stream.
@@ -188,8 +190,8 @@ fn new_values(
         with_name(name, var.map(Var::into_inner))
     })?;
     Ok(match drawn {
-        // The values are copied, so that tied variables do not share memory. Otherwise, an optimizer would update the
-        // shared memory once for each of the variables in each step.
+        // Tied variables must not share memory. Otherwise, an optimizer step would update the memory once for each
+        // variable.
         ParameterValues::Drawn { values, is_shared: true } => Some(values.detach().copy()?),
         ParameterValues::Drawn { values, is_shared: false } => Some(values),
         ParameterValues::Integers(values) => {
@@ -239,8 +241,8 @@ fn entry(name: &str, shape: &Shape, dtype: DType) -> Result<Entry> {
     Ok(Entry { name: name.to_owned(), dtype, shape: shape.dims().to_vec(), offsets: None })
 }
 
-/// A `VarBuilder` backend that records the requested parameters. The backend returns a tensor of zeros for each
-/// parameter. All entries of the tensor share the memory of one number.
+/// A `VarBuilder` backend that records the requested parameters. To save memory, it returns a scalar zero, broadcast to
+/// the requested shape.
 #[derive(Clone, Default)]
 struct Recorder(Arc<Mutex<Vec<Entry>>>);
 

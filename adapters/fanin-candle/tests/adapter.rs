@@ -48,8 +48,8 @@ fn values(vars: &VarMap, name: &str) -> Vec<u32> {
 
 const MODULES: &str = include_str!("golden/modules.tsv");
 
-/// Asserts that the variables have the values of a golden file, which a script wrote with torch. For each parameter,
-/// compares the shape, the first four values, and a checksum of all values.
+/// Asserts that the variables match a golden file of torch's values. Compares the shape, the first four values and a
+/// checksum of each parameter.
 fn assert_golden(vars: &VarMap, golden: &str) {
     let mut count = 0;
     for line in golden.lines().filter(|line| !line.starts_with('#')) {
@@ -181,8 +181,8 @@ fn candle_defaults_have_the_standard_deviation_of_candles_layers() -> Result<()>
     let values = layers.var_map().data().lock().unwrap()["fc.weight"].flatten_all()?.to_vec1::<f32>()?;
     let std =
         (values.iter().map(|x| f64::from(*x) * f64::from(*x)).sum::<f64>() / values.len() as f64).sqrt();
-    // The weights of candle's Linear have std = sqrt(2 / 300), because fan_in is 300. The standard error of an std that
-    // is estimated from n values is `std / sqrt(2 * n)`.
+    // The weights of candle's Linear have std = sqrt(2 / 300), because fan_in is 300. If an std is estimated from n
+    // values, its standard error is `std / sqrt(2 * n)`.
     let expected = (2f64 / 300.0).sqrt();
     assert!((std / expected - 1.0).abs() < 5.0 / (2.0 * values.len() as f64).sqrt(), "{std}");
     let once = layers.var_map().all_vars().len();
@@ -293,8 +293,8 @@ fn variables_have_gradients_and_can_be_trained() -> Result<()> {
     Ok(())
 }
 
-/// Runs the command `fanin` with `arguments` and returns true if its exit status is 0. The environment variable FANIN
-/// contains the path of the binary. `cargo xtask test --adapters` sets this variable.
+/// Runs the command `fanin` and returns true if its exit status is 0. `cargo xtask test --adapters` sets the
+/// environment variable FANIN to the path of the binary.
 fn command_line(arguments: &[&str], folder: &std::path::Path) -> bool {
     let built = concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/debug/fanin");
     let binary = std::env::var("FANIN").unwrap_or_else(|_| built.to_owned());

@@ -1,9 +1,9 @@
-//! The fills of other Rust libraries, as functions that `benches/bench.py` calls through ctypes.
+//! Fills by other Rust libraries, as C functions. `benches/peers.py` calls these functions through ctypes.
 //!
 //! Each function draws `count` values from U[0, 1) or N(0, 1) on one thread, by the usual functions of a library.
-//! `rand` and `rand_distr` write to memory of the caller. The other libraries return a new array or tensor, which is
-//! dropped. For `rand`, `rand_distr` and `ndarray-rand`, the generator is `SmallRng`, the fastest generator of the
-//! crate `rand`. `candle-nn` and `burn-nn` use their default generators.
+//! `rand` and `rand_distr` write to the caller's memory. The other libraries return a new array or tensor, which is
+//! dropped. `rand`, `rand_distr` and `ndarray-rand` use `SmallRng`, the fastest generator of the crate `rand`.
+//! `candle-nn` and `burn-nn` use their default generators.
 
 use std::hint::black_box;
 
