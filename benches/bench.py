@@ -40,11 +40,11 @@ from peers import PEERS, peers  # noqa: E402
 #: The time in seconds after which no further round of a case is started. Every case gets at least three rounds.
 BUDGET = 40.0
 ROUNDS = 15
-#: The pause in seconds before each fill of at least 2^20 values. OpenMP threads spin for some milliseconds after a
-#: parallel operation. Without the pause, they would slow down the next contender (a library or the memory fill).
+#: The pause in seconds before a contender is timed, for fills of at least 2^20 values. OpenMP threads spin for some
+#: milliseconds after a parallel operation. Without the pause, the threads of one contender would slow down the next.
 REST = 0.03
-#: If a fill of at least 2^20 values takes less than this time in seconds, an untimed fill precedes each timed fill. The
-#: untimed fill wakes the threads of the contender after the pause `REST`.
+#: If a fill of at least 2^20 values takes less than this time in seconds, each pause `REST` is followed by an untimed
+#: fill, which wakes the threads of the contender.
 WAKE = 0.05
 
 
@@ -296,7 +296,8 @@ def prepare(case: Case, curve: bool) -> dict[str, Callable[[], Any]]:
 def check(case: Case, options: argparse.Namespace) -> None:
     """Compares the torch stream with torch, and the native stream with its known digest.
 
-    Ends the program at the first difference. The torch stream may differ from torch by `case.tolerance`.
+    Ends the program at the first difference. If `case.tolerance` is not None, values of the torch stream may differ
+    from torch's by up to `case.tolerance`.
     """
     import torch
 

@@ -15,10 +15,11 @@ pub enum Axes {
 }
 
 impl Axes {
-    /// Returns whether a parameter has other axes in burn than in the order `self`.
+    /// Returns true if burn's order of a parameter's axes differs from the order `self`. Only the weight of a `Linear`
+    /// has another order in burn than in torch.
     ///
     /// `name` is the name of the parameter's field. `container` is the type of the struct that has the field. Burn's
-    /// derive macro names the type of a `Linear` `Struct:Linear`.
+    /// derive macro gives a `Linear` the type name `Struct:Linear`. `rank` is the number of axes.
     pub(crate) fn transposes(self, name: &str, container: &str, rank: usize) -> bool {
         self == Axes::Torch && rank == 2 && name == "weight" && container == "Struct:Linear"
     }
