@@ -226,8 +226,8 @@ def confirm(path: Path) -> None:
     All tensors of a model are filled with the number 3. Then `init_weights()` is called. A tensor that still has a 3
     is unwritten.
 
-    The last name parts of a class's unwritten tensors form a set, such as {"bias", "weight"}. Only the first class with
-    a given set is examined in each package.
+    Not every class is examined. Classes of one package form a group if the names of their unwritten tensors end with
+    the same components, such as "bias" and "weight". Only the first class of each group is examined.
     """
     rows = [json.loads(line) for line in path.read_text().splitlines()]
     families = set()

@@ -69,7 +69,7 @@ SECOND_LARGEST = 40_000_000
 
 
 def transformers_model(name: str) -> Callable[[], nn.Module]:
-    """Returns a function that builds a small model of a class of transformers. `name` has the form package.Class."""
+    """Returns a function that builds a small model. `name` is a class of the library transformers, as package.Class."""
     package, kind = name.split(".")
     return transformers_build(getattr(importlib.import_module(f"transformers.models.{package}"), kind), LARGEST)
 
@@ -82,7 +82,7 @@ def timm_model(name: str) -> Callable[[], nn.Module]:
 
 
 def held_out_transformers() -> Iterator[str]:
-    """Yields one class of each package that is not in `TRANSFORMERS`, in random order with a fixed seed."""
+    """Yields one class of each package without a class in `TRANSFORMERS`, in random order with a fixed seed."""
     used = {name.split(".")[0] for name in TRANSFORMERS}
     by_package: dict[str, list[str]] = {}
     for name, _ in transformers_classes():
@@ -99,9 +99,9 @@ def held_out_transformers() -> Iterator[str]:
 def second_held_out_transformers() -> Iterator[str]:
     """Yields further classes of transformers, in random order with a fixed seed.
 
-    Classes in `TRANSFORMERS` and in `held_out_transformers` are skipped. Every second class is from a package in
-    `TRANSFORMERS`. Drafts have rules for these packages. For a package without rules, a draft marks every guess with
-    CHECK. Such a draft cannot be wrong without CHECK.
+    Classes in `TRANSFORMERS` and in `held_out_transformers` are skipped. The first, third, fifth, ... class is from a
+    package with a class in `TRANSFORMERS`. For these packages, drafts have rules, so an error in a draft may have no
+    CHECK. The other classes are from packages without rules. For these, drafts mark every guess with CHECK.
     """
     first = {*TRANSFORMERS, *held_out_transformers()}
     packages = {name.split(".")[0] for name in TRANSFORMERS}
@@ -142,7 +142,7 @@ def second_held_out_timm() -> Iterator[str]:
 
 
 def known_transformers() -> Iterator[str]:
-    """Yields the classes that are in a package of `TRANSFORMERS`, but not in `TRANSFORMERS`."""
+    """Yields the classes outside `TRANSFORMERS` whose package has a class in `TRANSFORMERS`."""
     packages = {name.split(".")[0] for name in TRANSFORMERS}
     for name, _ in transformers_classes():
         if name.split(".")[0] in packages and name not in TRANSFORMERS:

@@ -10,8 +10,8 @@
 already in the folder are skipped, so `build` can be interrupted and continued.
 
 `compare` drafts two recipes for each model: one from model.safetensors and config.json, and one from model.safetensors
-alone. It fills each tensor by both recipes, and compares the values with the summary. The draft of a tensor is right or
-wrong, and is marked with CHECK or not. `compare` counts the tensors of these four classes.
+alone. It fills each tensor by both recipes, and compares the values with the summary. For each recipe, `compare` counts
+the tensors in four classes: right, right with CHECK, wrong with CHECK, and wrong.
 """
 
 from __future__ import annotations

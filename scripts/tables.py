@@ -36,7 +36,10 @@ def interpolate(function, low, high, degree):
 
 
 def table(name, description, function, low, high, degree, rounded):
-    """Prints the table of a function on [low, high]. `rounded` rounds a coefficient to the type of the polynomial."""
+    """Prints the coefficients of a polynomial that approximates a function on [low, high].
+
+    `rounded` rounds a coefficient to the type that the Rust code stores: f32 or f64.
+    """
     middle, coefficients = interpolate(function, low, high, degree)
     coefficients = [rounded(c) for c in coefficients]
     worst = mp.mpf(0)

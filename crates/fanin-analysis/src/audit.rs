@@ -91,11 +91,12 @@ impl Audit {
         Ok(())
     }
 
-    /// Changes the kind of an f32 weight from "compatible with fresh" to [`Kind::Other`] if the bias of its layer was
-    /// trained, or if most biases and norms of the checkpoint were trained.
+    /// Sets the kind of an f32 weight to [`Kind::Other`] if the weight was probably trained. Only weights that are
+    /// "compatible with fresh" are tested. A weight was probably trained if the bias of its layer was trained, or if
+    /// most biases and norms of the checkpoint were trained.
     ///
-    /// A weight that torch's CPU generator initialized again after the training keeps its kind: its f32 values are
-    /// recognized.
+    /// A weight that torch's CPU generator initialized again after the training is not changed. Its f32 values are
+    /// recognized as an unchanged draw, so it is called `fresh` instead of "compatible with fresh".
     fn use_trained_vectors(&mut self) {
         let names = self.tensors.iter().enumerate().map(|(n, tensor)| (tensor.entry.name.as_str(), n));
         let numbers: HashMap<&str, usize> = names.collect();
@@ -224,9 +225,10 @@ impl Audit {
 
 impl AuditedTensor {
     /// Sets the kind of a vector of normal values to [`Kind::Other`] if its name is that of a bias or of a
-    /// normalization layer's weight. No known initializer draws these from a normal distribution, with one exception:
-    /// the vision transformers of Flax and timm have biases with a standard deviation of 1e-6. An unchanged draw of a
-    /// known generator also keeps its kind.
+    /// normalization layer's weight. Almost no known initializer draws such a vector from a normal distribution. The
+    /// kind does not change in two cases:
+    /// - The standard deviation is about 1e-6. The vision transformers of Flax and timm have such biases.
+    /// - The values are an unchanged draw of a known generator.
     fn use_name(&mut self) {
         let Self { entry, classification } = self;
         let Kind::Fresh(Univariate::Normal { std, .. }) = classification.kind else { return };
@@ -255,8 +257,9 @@ impl AuditedTensor {
         searched.then_some(Candidate { tensor, distribution, rounding })
     }
 
-    /// Records that torch drew the values. If fewer than 1 % of the values were changed since, the tensor is fresh. If
-    /// more than half were changed, it is not fresh. Otherwise, the kind stays.
+    /// Updates the classification of a tensor whose values torch drew. If fewer than 1 % of the values were changed
+    /// since the draw, records that the tensor is an unchanged draw, which is called `fresh`. If more than half were
+    /// changed, sets the kind to [`Kind::Other`]. In all other cases, changes nothing.
     fn use_draw(&mut self, TorchDraw { seed, word, change }: TorchDraw) {
         let classification = &mut self.classification;
         let source = format!("torch draws after manual_seed({seed}) and {word} random words");
@@ -288,14 +291,15 @@ impl AuditedTensor {
         }
     }
 
-    /// Returns the name of the kind. Random values are called `fresh` in three cases:
-    /// - They are an unchanged draw of a known generator.
-    /// - Each block of the tensor is such a draw, is orthogonal, or is constant.
-    /// - They form a matrix of at least 2^20 independent values, with at least 12 rows and 12 columns. Training nearly
-    ///   always makes that many values dependent.
+    /// Returns the name of the kind. A tensor that is one orthogonal matrix is called `orthogonal`. Other random values
+    /// are called `fresh` in three cases:
+    /// - The values are an unchanged draw of a known generator.
+    /// - The tensor consists of blocks. Each block is such a draw, an orthogonal matrix, or constant.
+    /// - The values form a matrix of at least 2^20 independent values, with at least 12 rows and 12 columns. Training
+    ///   nearly always makes that many values dependent.
     ///
-    /// Orthogonal matrices are called `orthogonal`. Other random values are called `compatible with fresh`: they may
-    /// have been trained a little.
+    /// All remaining random values are called `compatible with fresh`: they may have been trained a little. For the
+    /// names of kinds without random values, see [`Kind::name`].
     pub fn kind(&self) -> &'static str {
         match self.classification.kind {
             kind if kind.is_fresh() && !self.is_surely_fresh() => "compatible with fresh",

@@ -2,10 +2,10 @@
 
 use fanin_recipe::text::short;
 
-/// The largest numerator and the largest denominator of a fraction that replaces a long number.
+/// The largest numerator and the largest denominator of a fraction in a short form, such as `1/3`.
 const MAX_TERM: f64 = 999.0;
 
-/// The largest n for which a long number is written as `sqrt(n)`, or as a number divided by `sqrt(n)`.
+/// The largest n in a short form with `sqrt(n)`, such as `sqrt(5)` or `0.02/sqrt(24)`.
 const MAX_ROOT: f64 = 1e7;
 
 /// The numerators of standard deviations such as `0.02/sqrt(n)` in common schemes, in the order in which they are

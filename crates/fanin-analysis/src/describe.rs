@@ -31,8 +31,9 @@ pub fn text(plan: &Plan) -> String {
     }
 }
 
-/// Describes the blocks of a plan, for example `2 of 64 x 32 N(0, 0.02^2); 64 x 64 0 everywhere`. Blocks with equal
-/// descriptions are listed once, with their number.
+/// Describes the shape and the distribution of each block of a plan. For example, `64 x 32 N(0, 0.02^2)` describes a
+/// normally distributed block of shape 64 x 32. Semicolons separate the descriptions. Equal descriptions are listed
+/// once, with the number of blocks: `2 of 64 x 32 N(0, 0.02^2)`.
 fn blocks(plan: &Plan) -> String {
     let mut distinct: Vec<(String, usize)> = Vec::new();
     for block in plan.blocks() {

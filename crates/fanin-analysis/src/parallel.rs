@@ -43,7 +43,7 @@ pub(crate) fn try_map<T: Send>(count: usize, work: impl Fn(usize) -> Result<T> +
 
 /// The results of [`try_reduce`] so far.
 struct Reduced<T> {
-    /// The results of all indices below `merged`, merged. `None` if there are none.
+    /// The merged result of all indices below the field `merged`. `None` if `merged` is 0.
     result: Option<T>,
     merged: usize,
     /// Results that wait for the result of a lower index.
@@ -51,8 +51,8 @@ struct Reduced<T> {
 }
 
 /// Calls `work` with each index below `count`, on several threads. Merges the results in the order of the indices, and
-/// returns `None` if `count` is 0. A result is merged as soon as the results of all lower indices are merged, so only a few
-/// results are in memory at the same time.
+/// returns `None` if `count` is 0. A result is merged as soon as the results of all lower indices are merged, so only a
+/// few results are in memory at the same time.
 ///
 /// # Errors
 /// Returns an error of `work`. After an error, `work` is not called with any further index.

@@ -16,7 +16,7 @@ fn drawn(spec: &str, dtype: DType, seed: u64, change: f64) -> Tensor {
     tensor
 }
 
-/// Returns the kind and the notes that `audit` gives to a matrix.
+/// Returns the kind that `audit` reports for a matrix, such as "fresh", and the notes.
 fn kind(tensor: Tensor) -> (&'static str, Vec<String>) {
     let audit = File::new(&[tensor]).audit();
     assert_eq!(audit.failed(), 0, "{:?}", audit.tensors);
@@ -74,8 +74,8 @@ fn constant(name: &str, value: f64) -> Tensor {
     vector
 }
 
-/// Returns the kind that `audit` gives to a matrix in a file that also has the tensors `others`. The matrix is a
-/// changed draw of torch, with a seed that `audit` does not try.
+/// Returns the kind that `audit` reports for a matrix, such as "fresh". The file also has the tensors `others`. The
+/// matrix is drawn by torch with a seed that `audit` does not try. Then noise is added to its values.
 fn kind_beside(others: Vec<Tensor>) -> &'static str {
     let matrix = drawn("normal(std=0.02)", DType::F32, 987_654, 0.03);
     let tensors: Vec<Tensor> = std::iter::once(matrix).chain(others).collect();

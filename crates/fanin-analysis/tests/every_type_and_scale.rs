@@ -7,7 +7,7 @@ mod common;
 use common::{File, Tensor, deviations};
 use fanin::DType;
 
-/// The tested specs, each with the smallest number of axes of its shapes. `SCALE` is replaced by the tested scale.
+/// The tested specs, each with the minimum number of axes that it needs. `SCALE` is replaced by the tested scale.
 const SPECS: &[(&str, usize)] = &[
     ("constant(SCALE)", 0),
     ("normal(std=SCALE)", 0),

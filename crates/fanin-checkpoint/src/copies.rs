@@ -54,8 +54,8 @@ impl CopySource {
         Self { checkpoint, numbers }
     }
 
-    /// Sends the values of the copied tensor `planned` that have the row-major indices `values`. `native` is `None` on
-    /// the torch stream.
+    /// Sends a range of values of the copied tensor `planned`. The argument `values` is the range of row-major indices.
+    /// `native` is `None` on the torch stream.
     pub(crate) fn send(
         &self,
         planned: &Planned,
@@ -113,8 +113,9 @@ impl CopySource {
         Ok(())
     }
 
-    /// Sends values of a written tensor that is larger than the source tensor. The source tensor is copied to the start
-    /// of each axis. All other values are drawn according to `plan`.
+    /// Sends values of a written tensor that is larger than the source tensor. The source tensor is copied to the first
+    /// indices of every axis. For example, a source tensor of shape (3, 4) is copied to `written[:3, :4]`. All other
+    /// values are drawn according to `plan`.
     fn send_grown(
         &self,
         number: usize,
@@ -143,7 +144,7 @@ impl CopySource {
     }
 
     /// Copies values of the source tensor into `bytes`, a region of the written tensor. The region begins at the index
-    /// `start` and has the shape `size`. Values outside the source tensor do not change.
+    /// `start` and has the shape `size`. Values of `bytes` whose indices are outside the source tensor are not changed.
     fn overwrite(
         &self,
         number: usize,

@@ -1,5 +1,5 @@
-//! Selects the partition that this process writes. The source is an argument, or the environment variables of a
-//! launcher (Slurm, torchrun, MPI and others).
+//! Selects the partition that this process writes. An argument gives the partition, or the partition is read from the
+//! environment variables of a launcher (Slurm, torchrun, MPI and others).
 
 use crate::error::{Error, Remedy, Result};
 use crate::options::Partition;
@@ -43,14 +43,16 @@ pub fn parse_partition(text: &str) -> std::result::Result<PartitionArgument, Str
 /// processes.
 struct Launcher {
     name: &'static str,
-    /// The environment variable with the index of this process.
+    /// The environment variable that contains the index of this process.
     index: &'static str,
-    /// The environment variable with the index of the first process. `None` means that the first process has index 0.
+    /// The environment variable that contains the index of the first process. `None` means that the first process has
+    /// index 0.
     first: Option<&'static str>,
-    /// The environment variable with the difference between the indices of successive processes. `None` means that the
-    /// difference is 1.
+    /// The environment variable that contains the difference between the indices of successive processes. The
+    /// difference is 3 if the processes have the indices 1, 4 and 7. `None` means that the difference is 1.
     step: Option<&'static str>,
-    /// The environment variable with the number of processes. `None` means that the launcher sets no such variable.
+    /// The environment variable that contains the number of processes. `None` means that the launcher sets no such
+    /// variable.
     count: Option<&'static str>,
 }
 
@@ -113,8 +115,8 @@ impl PartitionArgument {
 }
 
 impl Launcher {
-    /// Returns the partition of this process, or `None` if the variables of this launcher are not set. `Some(count)`
-    /// replaces the launcher's number of processes.
+    /// Returns the partition of this process, or `None` if the variables of this launcher are not set. If the argument
+    /// `count` is `Some`, it replaces the launcher's number of processes.
     fn partition(
         &self,
         count: Option<usize>,

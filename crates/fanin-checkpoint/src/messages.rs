@@ -18,7 +18,7 @@ const BUFFERS: usize = 3;
 
 /// A message to the thread that receives the values of tensor ranges.
 pub(crate) enum Message {
-    /// The tensor range with this index in the list of ranges begins.
+    /// The start of a tensor range. The field is the index of this range in the list of ranges.
     Begin(usize),
     /// The next values of the tensor range.
     Values(ValueBuffer),

@@ -21,10 +21,11 @@ pub struct Request<'a> {
     /// The built-in model that the recipe belongs to. `None` if the recipe does not belong to a built-in model.
     pub model: Option<&'a Model>,
     /// The source of the tensors' names, shapes and types: the path of a checkpoint or manifest, or the name of a
-    /// built-in model. `None` means `model`. If `model` is also `None`, the source is the built-in model that the
-    /// recipe extends.
+    /// built-in model. If `like` is `None`, the source is the built-in model in the field `model`. If `model` is also
+    /// `None`, the source is the built-in model that the recipe extends.
     pub like: Option<&'a Path>,
-    /// The path of the checkpoint from which tensors are copied. `None` means `like`, if `like` is a checkpoint.
+    /// The path of the checkpoint from which tensors are copied. If `copy_from` is `None`, tensors are copied from the
+    /// checkpoint in the field `like`, if there is one.
     pub copy_from: Option<&'a Path>,
     /// Values of recipe variables, as pairs of name and value. They replace the values in the recipe.
     pub settings: &'a [(String, f64)],

@@ -22,13 +22,14 @@ impl Target {
     /// Returns the target for the path `output`. Does not create a file or a folder.
     ///
     /// The target is a folder if `form` is [`OutputForm::Folder`], if `output` is an existing folder, or if `output`
-    /// ends with a path separator. Otherwise the target is a file. If `output` is a symbolic link, the linked file is
-    /// written. The link itself does not change.
+    /// ends with a path separator. Otherwise the target is a file. If the target is a folder and `form` is not
+    /// [`OutputForm::Folder`], the file `model.safetensors` in this folder is written. If `output` is a symbolic link,
+    /// the linked file is written. The link itself does not change.
     ///
     /// # Errors
     /// Returns an error in these cases:
-    /// * `form` is [`OutputForm::File`], the file exists, and `existing` does not allow existing files. If the target
-    ///   is a folder, the file is `model.safetensors` in this folder.
+    /// * `form` is [`OutputForm::File`], the file to be written (`output`, or `model.safetensors` in the target folder)
+    ///   exists, and `existing` does not allow existing files.
     /// * `form` is [`OutputForm::Folder`], but `output` is a file, or ends with `.safetensors` and is not a folder.
     /// * `output` is a device or a pipe.
     /// * `output` is a symbolic link that leads to itself.

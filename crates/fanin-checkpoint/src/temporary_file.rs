@@ -1,8 +1,8 @@
 //! `TemporaryFile`, a file that is written under a temporary name and renamed when it is complete.
 //!
-//! A `TemporaryFile` that is dropped before the rename is removed. The temporary files of a killed process stay. The
-//! next process that writes to the same final path removes them. Each process locks its temporary files, so that no
-//! other process removes them.
+//! If a `TemporaryFile` is dropped before the file is renamed, the file is removed. If a process is killed, its
+//! temporary files stay on the disk. The next process that writes to the same final path removes these files. Each
+//! process locks its open temporary files, so that other processes do not remove them.
 
 use std::collections::BTreeSet;
 use std::fs::{File, TryLockError};
@@ -78,7 +78,7 @@ pub(crate) struct FinishedFile {
 
 impl TemporaryFile {
     /// Creates a temporary file for the final path `path`. Creates the folder of `path` if the folder does not exist.
-    /// Removes the temporary files for `path` that killed processes left.
+    /// Also removes temporary files for `path` that remain from killed processes.
     pub(crate) fn create(path: &Path) -> Result<Self> {
         let folder = parent_folder(path);
         std::fs::create_dir_all(folder).map_err(Error::io("create", folder))?;
@@ -104,8 +104,8 @@ impl TemporaryFile {
             drop(registry);
             let registration = Registration(file.path().to_owned());
             // Another process may remove the file before this process locks it, because a file without a lock looks
-            // like a file that a killed process left. The loop then creates another file. On a file system without
-            // locks, no process removes such files.
+            // like a file that remains from a killed process. The loop then creates another file. On a file system
+            // without locks, no process removes such files.
             let taken = matches!(file.as_file().try_lock(), Err(TryLockError::WouldBlock));
             if !taken && file.path().exists() {
                 #[cfg(unix)]

@@ -28,15 +28,15 @@ impl TensorRange {
         Self { tensors: from.0..end.max(from.0), start_in_first: from.1, end_in_last }
     }
 
-    /// Returns this range with another end: the row-major index `value` (exclusive) of `tensor`. `tensor` has `count`
-    /// values.
+    /// Returns a range with the same start as this range and another end. The end (exclusive) is the row-major index
+    /// `value` in the tensor with the index `tensor`. `count` is the number of values of this tensor.
     pub(crate) fn ending_at(&self, tensor: usize, value: usize, count: usize) -> Self {
         let to = next_position(tensor, value, count);
         Self::between((self.tensors.start, self.start_in_first), to)
     }
 
-    /// Returns an empty range that begins at the row-major index `value` of `tensor`, which has `count` values. Call
-    /// [`ending_at`](Self::ending_at) to set the end of the range.
+    /// Returns an empty range. The range begins at the row-major index `value` in the tensor with the index `tensor`.
+    /// `count` is the number of values of this tensor. Call [`ending_at`](Self::ending_at) to set the end of the range.
     pub(crate) fn starting_at(tensor: usize, value: usize, count: usize) -> Self {
         let (tensor, start_in_first) = next_position(tensor, value, count);
         Self { tensors: tensor..tensor, start_in_first, end_in_last: usize::MAX }
@@ -61,8 +61,9 @@ impl TensorRange {
         self.tensors.clone().map(|tensor| (tensor, self.values_of(tensor, entries[tensor].values())))
     }
 
-    /// Returns the row-major indices of the values of `tensor` in this range. `tensor` must be in this range and have
-    /// `count` values.
+    /// Returns the row-major indices of the values that this range has in the tensor with the index `tensor`. The range
+    /// must include this tensor, but may include only some of its values. `count` is the number of values of the whole
+    /// tensor.
     pub(crate) fn values_of(&self, tensor: usize, count: usize) -> Range<usize> {
         let start = if tensor == self.tensors.start { self.start_in_first } else { 0 };
         let end = if tensor + 1 == self.tensors.end { self.end_in_last.min(count) } else { count };
@@ -100,8 +101,9 @@ impl TensorRange {
     }
 }
 
-/// Returns the position of the row-major index `value` in `tensor`, which has `count` values. The end of a tensor is
-/// the start of the next tensor, unless `count` is 0.
+/// Returns the position of the row-major index `value` in the tensor with the index `tensor`. `count` is the number of
+/// values of this tensor. The position is `(tensor, value)`. As an exception, the end of a tensor with values is
+/// `(tensor + 1, 0)`, the start of the next tensor.
 fn next_position(tensor: usize, value: usize, count: usize) -> (usize, usize) {
     if value == count && count > 0 { (tensor + 1, 0) } else { (tensor, value) }
 }

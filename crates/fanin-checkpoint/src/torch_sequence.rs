@@ -62,8 +62,8 @@ fn is_given_by_distribution(plan: &Plan) -> bool {
 #[derive(Debug)]
 pub struct TorchSequence {
     torch: Torch,
-    /// Copies of the generator, each made before the values of tied tensors are drawn. The key is `Planned::source`.
-    /// `None`: the values have not been drawn yet.
+    /// For each group of tied tensors, a copy of the generator, made just before the values of the group are drawn.
+    /// `None` until then. The key is `Planned::source`, the name that the tied tensors have in common.
     before: HashMap<String, Option<Torch>>,
     /// The generator that draws the values again for every tied tensor after the first.
     repeat: Torch,

@@ -29,9 +29,11 @@ impl CheckpointPlan {
     /// If several processes write the checkpoint, each process writes the index. The index does not depend on the
     /// values, so all processes write the same bytes. No process waits for another process.
     ///
-    /// Values are written in chunks of 16 MiB. At most three chunks are in memory at a time. These tensors are in
-    /// memory as a whole: an orthogonal tensor during its factorization, a tensor that the torch stream cannot draw in
-    /// chunks, and a tensor of a replay, unless one random fill gives all of its values.
+    /// Values are written in chunks of 16 MiB. At most three chunks are in memory at a time. As an exception, the
+    /// following tensors are in memory as a whole:
+    /// * an orthogonal tensor, during its factorization
+    /// * a tensor that the torch stream cannot draw in chunks
+    /// * a tensor of a replay whose values do not all come from one random fill
     ///
     /// # Errors
     /// Returns an error if an existing file must not be replaced, if the disk does not have enough space, or if a file

@@ -10,14 +10,14 @@ pub struct Written {
     pub written: usize,
     /// The number of files that this process did not write, because they already existed with the correct content.
     pub kept: usize,
-    /// The number of tensors in the files that `written` and `kept` count. A tensor that is split between files is
-    /// counted once for each of these files. If several processes write a single file, only tensors with values in the
-    /// partition of this process are counted.
+    /// The number of tensors in the files that this process wrote or kept (see the fields `written` and `kept`). A
+    /// tensor that is split between files is counted once for each of these files. If several processes write a single
+    /// file, only tensors with values in the partition of this process are counted.
     pub tensors: u64,
-    /// The number of values in the files that `written` and `kept` count. If several processes write a single file,
-    /// only the values in the partition of this process are counted.
+    /// The number of values in the files that this process wrote or kept (see the fields `written` and `kept`). If
+    /// several processes write a single file, only the values in the partition of this process are counted.
     pub values: u64,
-    /// The number of bytes of the values counted by `values`.
+    /// The total size in bytes of the values that are counted in the field `values`.
     pub bytes: u64,
     /// The number of partitions that are not written yet. The file has its final name when this number is 0. The number
     /// is always 0 unless several processes write a single file.

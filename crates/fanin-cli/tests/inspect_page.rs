@@ -94,8 +94,8 @@ fn data(page: &str) -> Value {
     serde_json::from_str(after.split("</script>").next().unwrap()).unwrap()
 }
 
-/// Returns the tensor names in the data of a page. A name is the first `kept` UTF-16 code units of the previous name,
-/// followed by its text in `names`.
+/// Returns the tensor names in the data of a page. The number `kept[i]` says how many UTF-16 code units name i has in
+/// common with the start of the previous name. The string `names[i]` is the rest of name i.
 fn names(data: &Value) -> Vec<String> {
     let mut before: Vec<u16> = Vec::new();
     let name = |(kept, rest): (&Value, &Value)| {

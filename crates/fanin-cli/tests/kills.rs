@@ -62,8 +62,8 @@ fn run_killed(fixture: &Fixture, more: &[&str], after: Duration) -> bool {
     !child.wait().unwrap().success()
 }
 
-/// Returns the times of the kills, as fractions of the duration of a write (0 to 1.05). The environment variable
-/// FANIN_KILLS sets the number of times. The default is `few`.
+/// Returns the moments of the kills, as fractions of the duration of a write (0 to 1.05). The environment variable
+/// FANIN_KILLS sets the number of kills. The default number is `few`.
 fn moments(few: usize) -> impl Iterator<Item = f64> {
     let count = std::env::var("FANIN_KILLS").map_or(few, |count| count.parse().unwrap());
     // The multiples of the golden ratio modulo 1 (a Weyl sequence) are evenly spread over 0..1 for every `count`. With

@@ -1,4 +1,4 @@
-//! Tensors in memory that Python owns. All other unsafe code of the crate is in [`crate::dlpack`], in
+//! Tensors in memory that Python owns. The unsafe code of this crate is in this module, in [`crate::dlpack`], in
 //! [`crate::openmp`], and at the calls of [`Memory::new`], [`copy_from`], [`state_at`] and [`bytes_at`].
 
 use std::ops::Range;

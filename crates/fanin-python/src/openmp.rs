@@ -68,9 +68,9 @@ impl OpenMp {
     }
 }
 
-/// Returns the threads for a fill: torch's OpenMP threads if `use_openmp` has stored addresses in this process and
-/// `interruptible` is false, and fanin's thread pool otherwise. An interruptible fill runs on a new thread, and OpenMP
-/// would start further threads for each new thread.
+/// Returns the threads for a fill: torch's OpenMP threads or fanin's thread pool. OpenMP threads are returned if
+/// `use_openmp` has stored the addresses of OpenMP functions in this process and `interruptible` is false. An
+/// interruptible fill runs on a new thread, and OpenMP would start further threads for each new thread.
 pub fn threads(py: Python<'_>, interruptible: bool) -> Threads {
     match OpenMp::current() {
         Some(openmp) if !interruptible => Threads::Team(Team::new(openmp.count(py), parallel)),
@@ -78,8 +78,8 @@ pub fn threads(py: Python<'_>, interruptible: bool) -> Threads {
     }
 }
 
-/// Returns the number of threads that torch uses. If `use_openmp` has not stored addresses in this process, returns the
-/// number of CPUs.
+/// Returns the number of threads that torch uses. If `use_openmp` has not stored the addresses of OpenMP functions in
+/// this process, returns the number of CPUs.
 pub fn count(py: Python<'_>) -> usize {
     OpenMp::current().map_or_else(
         || std::thread::available_parallelism().map_or(1, usize::from),

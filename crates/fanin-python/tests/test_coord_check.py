@@ -1,4 +1,4 @@
-"""The exponents that coord_check measures agree with theory. It names the module that has a wrong multiplier."""
+"""The exponents that coord_check measures agree with theory. coord_check names a module with a wrong multiplier."""
 
 import json
 import math

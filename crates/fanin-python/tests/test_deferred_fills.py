@@ -32,7 +32,10 @@ def deferring():
 
 @pytest.fixture
 def performed(monkeypatch):
-    """The numbers of values of the fills: one list per call of a Rust function, such as `[[500, 300], [900]]`."""
+    """The number of values in each fill, as one list per call of a Rust function.
+
+    For example, `[[500, 300], [900]]` is a call with two fills, and then a call with one fill.
+    """
     calls = []
     torch_flush, fill_plain = queued_fill.torch_flush, _torch_stream.fill_plain
 

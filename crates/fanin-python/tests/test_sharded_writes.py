@@ -212,8 +212,9 @@ def test_weights_that_to_empty_has_untied_must_be_tied_again():
 def test_a_model_whose_class_fully_shard_has_replaced_is_initialized_as_before():
     """`fully_shard` gives a model a class outside of transformers, so transformers treats the model as custom code.
 
-    In custom code, transformers does not initialize modules that have no parameters of their own. GPT-2 initializes
-    such modules to scale the weights of `c_proj`. Without this step, these weights would be too large.
+    In custom code, transformers does not initialize modules that have no parameters of their own. GPT-2 has such
+    modules, and their initialization scales the weights of the `c_proj` layers inside them. Without this scaling, the
+    weights would be too large.
     """
     from transformers import GPT2Config, GPT2LMHeadModel
 

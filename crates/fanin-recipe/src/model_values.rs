@@ -75,7 +75,7 @@ impl<T: Clone> ModelValues<T> {
         Ok(Self { planned, indices, shared })
     }
 
-    /// Returns the parameters that were passed to [`new`](Self::new).
+    /// Returns the planned parameters of the model, as they were passed to [`new`](Self::new).
     pub fn planned(&self) -> &[Planned] {
         &self.planned
     }

@@ -43,7 +43,7 @@ impl SeedSource {
 
     /// Calls `draw` with the stream of the parameter `name`, and returns the result of `draw`.
     ///
-    /// If the stream is native and `name` was used before, the argument of `draw` is an error.
+    /// If the stream is native and `name` was used before, `draw` is called with an error instead of a stream.
     pub fn with_stream<T>(
         &mut self,
         name: &str,
@@ -82,8 +82,9 @@ impl SeedSource {
     }
 }
 
-/// Returns an error if the torch stream cannot draw the values of a plan. `peek_region` checks the plan even for an
-/// empty region. A scalar has no empty region, so its only value is drawn. The generator does not change.
+/// Returns an error if the torch stream cannot draw the values of a plan. Calls `peek_region` with an empty region:
+/// this call checks the plan, but draws no values. A scalar has no empty region, so the call draws its only value. The
+/// state of `torch` does not change.
 fn check_peek(torch: &Torch, plan: &Plan) -> std::result::Result<(), fanin::Error> {
     let zeros = vec![0; plan.shape().len()];
     let values = usize::from(zeros.is_empty());

@@ -91,7 +91,8 @@ fn values_do_not_depend_on_the_number_of_threads() {
     }
 }
 
-/// The number of calls of `watchful` from inside the work of a team. In a thread pool, such calls can deadlock.
+/// The number of nested calls of the function `watchful`: calls from inside the `work` of an outer call. In a thread
+/// pool, nested calls can deadlock.
 static NESTED: AtomicUsize = AtomicUsize::new(0);
 
 fn watchful(count: usize, work: &(dyn Fn() + Sync)) {

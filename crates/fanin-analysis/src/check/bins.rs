@@ -34,7 +34,8 @@ struct Edge {
     probability: f64,
 }
 
-/// Returns the index of the bin that contains `x`, which must be finite. The operations preserve the order of values.
+/// Returns the index of the bin that contains `x`, which must be finite. If `x` increases, the index never decreases,
+/// even with rounding errors.
 #[inline(always)]
 fn index(x: f64, first: f64, per_unit: f64) -> usize {
     // If 2^52 is added to a number between 0 and 2^52, the number is rounded to an integer, which is then in the low

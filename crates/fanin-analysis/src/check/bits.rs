@@ -129,8 +129,9 @@ struct Comparison<'a> {
     tensor: usize,
     planned: &'a Planned,
     progress: &'a dyn Progress,
-    /// The allowed distance between an expected and a stored value, in addition to one step of the dtype. If it is 0,
-    /// the bytes of the two values must be equal, so -0 differs from 0.
+    /// The largest allowed difference between an expected and a stored value, in addition to one step of the dtype.
+    /// Exception: if `tolerance` is 0, no difference is allowed. The bytes of the two values must then be equal, so -0
+    /// differs from 0.
     tolerance: f64,
     /// The row-major index of the next value to compare.
     index: usize,

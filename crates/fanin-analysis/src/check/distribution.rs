@@ -43,15 +43,16 @@ pub(crate) struct Moments {
     pub(crate) sixth: f64,
 }
 
-/// A narrow interval of a distribution, for [`Moments::of_points`]. `scale` is the argument of `of_points`.
+/// A narrow interval of the values of a distribution. [`Moments::of_points`] treats such an interval almost as a point.
+/// The fields `offset` and `variance` are scaled by the argument `scale` of `of_points`.
 struct Point {
-    /// A value at or near the middle of the interval: the approximate mean.
+    /// The approximate mean of the values in the interval: a value at or near the middle of the interval.
     mean: f64,
     /// The mean of the values in the interval, minus `mean`, divided by `scale`.
     offset: f64,
     /// The variance of the values in the interval, divided by `scale^2`.
     variance: f64,
-    /// The probability of the interval.
+    /// The probability that a value of the distribution is in the interval.
     weight: f64,
 }
 
@@ -59,8 +60,9 @@ impl Moments {
     /// The moments of the standard normal distribution.
     pub(crate) const NORMAL: Self = Self { mean: 0.0, std: 1.0, skewness: 0.0, kurtosis: 3.0, sixth: 15.0 };
 
-    /// Returns the moments of a mixture of narrow intervals. `scale` is a rough estimate of the standard deviation.
-    /// Distances are divided by `scale`, so that their powers neither overflow nor underflow.
+    /// Returns the moments of a distribution that is divided into narrow intervals, `points`. `scale` is a rough
+    /// estimate of the standard deviation. Distances between values are divided by `scale`, so that the powers of
+    /// distances neither overflow nor underflow.
     fn of_points(points: &[Point], scale: f64) -> Self {
         let total: f64 = points.iter().map(|point| point.weight).sum();
         let origin = points.get(points.len() / 2).map_or(0.0, |point| point.mean);
@@ -221,8 +223,8 @@ impl Univariate {
         dtype.size() >= 4 && grid::neighbours(dtype, largest).1 - largest < 1e-4 * std
     }
 
-    /// Returns the mean and the standard deviation of a normal distribution whose values `dtype` rounds finely, and
-    /// `None` for any other distribution. See [`is_finely_rounded`](Self::is_finely_rounded).
+    /// Returns the mean and the standard deviation if this is a normal distribution and rounding to `dtype` hardly
+    /// changes its values. Returns `None` otherwise. See [`is_finely_rounded`](Self::is_finely_rounded).
     pub(crate) fn fine_normal(&self, dtype: DType) -> Option<(f64, f64)> {
         let Self::Normal { mean, std, .. } = *self else { return None };
         (self.is_normal() && self.is_finely_rounded(dtype, std)).then_some((mean, std))

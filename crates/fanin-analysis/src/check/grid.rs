@@ -68,11 +68,11 @@ pub(crate) fn overflow(dtype: DType) -> f64 {
     }
 }
 
-/// Divides the interval `from..to` into cells. A cell is a pair: a value of the type, and the interval of numbers that
-/// the value represents.
+/// Divides the interval `from..to` into cells. Returns a pair for each cell: the value of the type that represents the
+/// cell, and the bounds of the cell.
 ///
-/// Cells are about `step` wide where values of the type are at most `step` apart. Elsewhere, each value has a cell: the
-/// numbers that are rounded to the value.
+/// Where adjacent values of the type are at most `step` apart, a cell is about `step` wide and may contain several
+/// values. Elsewhere, each value has its own cell: the interval of the numbers that are rounded to the value.
 pub(crate) fn cells(dtype: DType, (from, to): (f64, f64), step: f64) -> Vec<(f64, (f64, f64))> {
     let largest = dtype.largest();
     let last = dtype.round(to.min(largest));

@@ -42,7 +42,7 @@ pub(super) struct Magnitudes {
     filled: usize,
     /// The number of complete rows.
     finished: usize,
-    /// The row-major index of the first value whose hash is added.
+    /// The row-major index, in the whole matrix, of the first value that [`add`](Self::add) receives.
     start: usize,
 }
 
@@ -127,7 +127,8 @@ impl Magnitudes {
         found.map(|text| TestResult::failure("repeats", text))
     }
 
-    /// Returns a message if a row has the same magnitudes as a column of a square tile, unless chance explains this.
+    /// Returns a message if a row of the matrix has the same magnitudes as a column of a square tile. Returns `None` if
+    /// no row does, or if chance explains the equal magnitudes.
     fn transposed(&self, chance: &Chance<'_>) -> Option<String> {
         if self.tiles.is_empty() {
             return None;
@@ -147,16 +148,18 @@ impl Magnitudes {
     }
 }
 
-/// The frequencies of magnitudes. They give the probability that two sets of values have the same magnitudes by chance.
+/// The frequencies of the magnitudes in a sample of values. They give the probability that two sets of values have the
+/// same magnitudes by chance.
 struct Chance<'a> {
-    /// The hashes of the magnitudes.
+    /// For each value of the sample, the hash of its magnitude.
     magnitudes: &'a [u64],
     /// The result of [`Chance::frequencies`]. It is computed only if it is needed, which is rare.
     frequencies: OnceCell<Vec<(f64, f64)>>,
 }
 
 impl<'a> Chance<'a> {
-    /// Returns the frequencies of magnitudes with these hashes.
+    /// Returns the frequencies of the magnitudes in a sample of values. `magnitudes` has one hash for each value of the
+    /// sample: the hash of its magnitude.
     fn new(magnitudes: &'a [u64]) -> Self {
         Self { magnitudes, frequencies: OnceCell::new() }
     }

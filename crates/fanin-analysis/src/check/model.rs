@@ -217,11 +217,11 @@ impl ModelComparison {
     }
 }
 
-/// Removes a prefix such as `transformer.` from the names in the model, if the file has such names without the prefix.
+/// Removes a prefix such as `transformer.` from the names in `model`, if `file` has such names without the prefix.
 ///
-/// The prefix is the first name in the model up to its first dot. The model is unchanged if the file has any of the
-/// full names. A model that was saved without its head lacks the prefix: transformers' GPT2Model has `wte.weight`, and
-/// GPT2LMHeadModel has `transformer.wte.weight`.
+/// The prefix is the first name in `model` up to its first dot. If `file` contains any name of `model` in full, no name
+/// is changed. A file that was saved without the head of the model lacks the prefix: transformers' GPT2Model has
+/// `wte.weight`, and GPT2LMHeadModel has `transformer.wte.weight`.
 fn without_prefix(file: &Manifest, mut model: Manifest) -> Manifest {
     let present: HashSet<&str> = file.entries.iter().map(|entry| entry.name.as_str()).collect();
     let Some((first, _)) = model.entries.first().and_then(|entry| entry.name.split_once('.')) else {

@@ -25,7 +25,7 @@ pub(crate) struct Signed {
     pub(crate) values: usize,
     /// A hash of all values with their row-major indices.
     pub(crate) hash: u64,
-    /// The signature of the values.
+    /// The numbers by which the values are compared with the values of other tensors. See [`Signature`].
     pub(crate) signature: Signature,
 }
 
@@ -53,8 +53,9 @@ pub(crate) fn relations(tensors: &[Signed]) -> Vec<Relation> {
     relations
 }
 
-/// Returns the pairs of tensors with a common order (see [`Signature::orders`]). Each tensor is paired only with the
-/// first tensor that has this order.
+/// Returns the pairs of tensors in which the same list of indices sorts 20 values, in ascending or descending order.
+/// [`Signature::orders`] has up to four such lists for each tensor. For each list, a tensor is paired only with the
+/// first tensor that has the same list.
 fn common_orders(tensors: &[Signed]) -> Vec<Relation> {
     let mut seen: HashMap<u64, (usize, usize, bool)> = HashMap::new();
     let mut reported: HashSet<(usize, usize)> = HashSet::new();
@@ -80,9 +81,10 @@ fn common_orders(tensors: &[Signed]) -> Vec<Relation> {
     relations
 }
 
-/// Returns the message of the test `related` for two tensors with a common order. `name` is the name of the first
-/// tensor. `ends` has an index into [`Signature::orders`] for each tensor: that of the common order. `negated` is true
-/// if one order is the reverse of the other.
+/// Returns the message of the test `related` for a pair of tensors from [`common_orders`]. `name` is the name of the
+/// first tensor. `ends` has an index into [`Signature::orders`] for each of the two tensors: the position of the list
+/// that the tensors share. `negated` is true if the shared list sorts the values of one tensor in ascending order, and
+/// the values of the other tensor in descending order.
 fn text(name: &str, ends: (usize, usize), negated: bool, same_size: bool) -> String {
     let sign = if negated { "negated " } else { "" };
     match ends {

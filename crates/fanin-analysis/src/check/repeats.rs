@@ -18,8 +18,9 @@ use super::test_result::TestResult;
 use super::value_hashes::{ValueHashes, WINDOW, hash_of_window, polynomial, power};
 use crate::vectorized::vectorized;
 
-/// The approximate number of recorded windows of a tensor of 2^21 or more values. Two of their 64-bit hashes are equal
-/// by chance with a probability of about `KEPT`^2 / 2^65, or 1e-10.
+/// The approximate number of windows that are recorded in a tensor of 2^21 or more values. A window is `WINDOW`
+/// consecutive values. The probability that at least two recorded windows have the same 64-bit hash by chance is about
+/// `KEPT`^2 / 2^65, or 1e-10.
 const KEPT: usize = 1 << 16;
 
 /// The approximate limit on the number of rows whose hashes are recorded.
@@ -36,9 +37,9 @@ const FIRST: usize = 1 << 14;
 /// chunk by chunk. The searches of consecutive ranges can be merged.
 #[derive(Debug)]
 pub(crate) struct RepeatSearch {
-    /// The number of values in a row; 0 if the tensor has fewer than two axes.
+    /// The number of columns; 0 if the tensor has fewer than two axes.
     row_width: usize,
-    /// The row-major index of the first value.
+    /// The row-major index of the first value that is added to the search.
     start: usize,
     /// The number of values added so far.
     position: usize,
@@ -103,8 +104,8 @@ fn bits_of_equal_rows(rows: usize) -> f64 {
     40.0 + 2.0 * (rows.max(1) as f64).log2()
 }
 
-/// Returns a number n: of the windows of a tensor of `count` values, about one in n is recorded. If `count` is above
-/// 2^14, about 2^14 or more windows are recorded.
+/// Returns a number n: the search records about one in n windows. `count` is the number of values of the tensor. If
+/// `count` is above 2^14, about 2^14 or more windows are recorded.
 fn windows_per_record(count: usize) -> usize {
     // Most of the time of `record` is spent on the windows that it records.
     count.div_ceil(KEPT).max((count >> 14).min(32)).max(1)

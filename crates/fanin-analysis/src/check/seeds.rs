@@ -67,19 +67,20 @@ pub(crate) struct TorchDraw {
     pub(crate) change: Change,
 }
 
-/// The difference between the values of a tensor and `factor` times torch's values. `factor` is the same for all
+/// The difference between the values of a tensor and torch's values times a factor. The factor is the same for all
 /// values.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Change {
-    /// The fraction of the tensor's values that differ by more than rounding from torch's values times the factor.
+    /// The fraction of the tensor's values x that differ from `factor * y` by more than rounding. Here y is torch's
+    /// value, and `factor` is the same for all values.
     pub(crate) fraction: f64,
     /// The relative difference `rms(x - factor * y) / rms(factor * y)`. rms is the root mean square, x is a value of
-    /// the tensor, and y is torch's value.
+    /// the tensor, y is torch's value, and `factor` is the same for all values.
     pub(crate) size: f64,
 }
 
-/// Bit 23 of each of the `BITS` random words from which torch would compute the first values of a tensor. `known` is
-/// the mask of the known bits.
+/// Bit 23 of each of the 128 random words from which torch computes a tensor's first values. The bits are computed from
+/// the values. Bit n of the field `bits` is from word n. It is known only if bit n of the field `known` is 1.
 #[derive(Debug, Clone, Copy)]
 struct Pattern {
     bits: u128,
@@ -129,8 +130,9 @@ pub(crate) fn find(
 }
 
 impl Pattern {
-    /// Returns the pattern of the first values of a tensor. Returns `None` if there are fewer than `BITS` values, or
-    /// fewer than `MIN_BITS` known bits.
+    /// Computes bit 23 of each random word from the first `BITS` values of a tensor. A bit is known only if no small
+    /// change of the values flips it. Returns `None` if there are fewer than `BITS` values, or fewer than `MIN_BITS`
+    /// known bits.
     fn new(values: &[f64], distribution: &Univariate) -> Option<Self> {
         if values.len() < BITS {
             return None;

@@ -2,12 +2,12 @@
 //!
 //! A signature has two parts.
 //! - The sketch: a sum of rows of `BUCKETS` standardized values. Each row is multiplied by a pseudo-random sign (the
-//!   tug-of-war sketch of Alon, Matias and Szegedy 1996). The correlation of two sketches is about the correlation of
-//!   the values.
-//! - Four orders of 20 values: the first 20 values of the tensor, the last 20, the first 20 of the first column, and
-//!   the last 20 of the last column. An order is the list of indices that sorts the values. The orders of independent
-//!   values are equal with a probability of 1 / 20!. A positive factor or a conversion to another type keeps the order.
-//!   A negative factor reverses it.
+//!   tug-of-war sketch of Alon, Matias and Szegedy 1996). The correlation of two sketches is approximately equal to the
+//!   correlation of the values.
+//! - The sort orders of four groups of 20 values: the first 20 values of the tensor, the last 20, the first 20 of the
+//!   first column, and the last 20 of the last column. A sort order is the list of indices that sorts the values
+//!   (NumPy's `argsort`). The sort orders of independent values are equal with a probability of 1 / 20!. A positive
+//!   factor or a conversion to another type keeps the sort order. A negative factor reverses it.
 
 use super::tensor_view::TensorView;
 use crate::error::Result;
@@ -17,7 +17,7 @@ use crate::vectorized::vectorized;
 /// The number of values of a sketch.
 pub(crate) const BUCKETS: usize = 1024;
 
-/// The number of values whose order is compared.
+/// The number of values whose sort order is compared.
 const WINDOW: usize = 20;
 
 /// A signature of a tensor.
@@ -32,13 +32,14 @@ pub(crate) struct Signature {
     /// Sums of standardized values with pseudo-random signs. The number of sums is `BUCKETS`, or the number of values
     /// if this is smaller.
     pub(crate) sketch: Vec<f32>,
-    /// The orders of the first values, the last values, the first column and the last column. An element is `None` if
-    /// there are fewer than `WINDOW` values, or if [`order`] returns `None`. The columns are `None` unless the tensor
-    /// has two axes.
+    /// The sort orders of four groups of `WINDOW` values. The groups are the first and the last values of the tensor,
+    /// the first values of the first column, and the last values of the last column. An element is `None` if its group
+    /// would have fewer than `WINDOW` values, or if [`order`] returns `None`. The two elements for columns are also
+    /// `None` unless the tensor has two axes.
     pub(crate) orders: [Option<Order>; 4],
 }
 
-/// The order of a few values: a hash of the indices that sort them.
+/// The sort order of a few values, as a hash of the indices that sort the values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Order {
     /// The smaller of two hashes: of the indices that sort the values, and of the reversed indices. A tensor and its
@@ -115,7 +116,7 @@ impl Signature {
     }
 }
 
-/// Returns the order of `values`. Returns `None` if a value is NaN or infinite, if two values are equal, or if the
+/// Returns the sort order of `values`. Returns `None` if a value is NaN or infinite, if two values are equal, or if the
 /// values are sorted in ascending or descending order.
 fn order(values: &[f64]) -> Option<Order> {
     let mut indices: Vec<usize> = (0..values.len()).collect();

@@ -2,7 +2,7 @@
 
 use statrs::function::erf::{erf, erfc, erfc_inv};
 
-/// A number z, with the probability and the density of the standard normal distribution at z.
+/// A number z, with Phi(z) and the density of the standard normal distribution at z.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Point {
     z: f64,
@@ -13,7 +13,7 @@ pub(crate) struct Point {
 }
 
 impl Point {
-    /// Computes the probability and the density at `z`.
+    /// Computes Phi(z), the cumulative probability, and the density at `z`.
     pub(crate) fn new(z: f64) -> Self {
         let density = (-z * z / 2.0).exp() / std::f64::consts::TAU.sqrt();
         Self { z, probability: probability(f64::NEG_INFINITY, z), density }

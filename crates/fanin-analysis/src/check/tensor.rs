@@ -144,8 +144,8 @@ impl ViewTests {
     }
 
     /// Tests independent random values against a reference distribution. `zeros` is the planned number of zeros in each
-    /// column of a `sparse` matrix, and otherwise `None`. `inverse` is `None` unless the plan applies functions to
-    /// random values.
+    /// column of a `sparse` matrix, and otherwise `None`. If the plan applies functions to random values, `inverse`
+    /// maps the stored values back to these random values. Otherwise, `inverse` is `None`.
     fn independent(
         &mut self,
         view: &TensorView<'_>,
@@ -291,7 +291,8 @@ impl ViewTests {
 
 impl Independent {
     /// Reads a part of a view and computes its statistics. If `sparse` is true, the zeros of each column are counted,
-    /// and `sample` leaves zeros out. `inverse` maps stored values to values of the reference distribution.
+    /// and the statistics in the field `sample` are computed without zeros. `inverse` maps stored values to values of
+    /// the reference distribution.
     fn of(
         view: &TensorView<'_>,
         part: &Part<'_>,

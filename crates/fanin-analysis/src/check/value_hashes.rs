@@ -15,7 +15,7 @@ const SHIFT: usize = 5;
 /// `WINDOW` - 1.
 const RECENT: usize = 16;
 
-/// The base of the polynomial hashes of several values.
+/// The base of [`polynomial`], which combines the hashes of several values into one hash.
 const BASE: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// The powers of `BASE`, from 0 to `CHUNK`.
@@ -41,7 +41,7 @@ pub(super) struct ValueHashes {
 }
 
 impl ValueHashes {
-    /// Creates the buffers, before the first chunk.
+    /// Creates the buffers for the hashes of a chunk. All hashes are 0 until [`set`](Self::set) is called.
     pub(super) fn new() -> Self {
         Self { count: 0, values: vec![0; RECENT + CHUNK], pairs: vec![0; CHUNK] }
     }
@@ -104,8 +104,9 @@ pub(super) fn power(mut exponent: usize) -> u64 {
 }
 
 vectorized! {
-    /// Computes the hash of each value of `chunk`, and of each pair that ends at this value. The first `RECENT` elements
-    /// of `values` precede the chunk.
+    /// Computes the hash of each value of `chunk`, and of each pair of consecutive values that ends in `chunk`. The
+    /// hashes are written to `values[RECENT..]` and `pairs`. `values[..RECENT]` must contain the hashes of the values
+    /// before `chunk`.
     fn hash_chunk(chunk: &[f64], values: &mut [u64], pairs: &mut [u32]) {
         inlined_hash(chunk, &mut values[RECENT..]);
         for ((pair, before), value) in pairs.iter_mut().zip(&values[RECENT - 1..]).zip(&values[RECENT..]) {

@@ -24,8 +24,8 @@ pub fn backward(f: Nonlinearity, variance: f64) -> f64 {
     expectation(f, variance, |x| f.derivative(x).powi(2))
 }
 
-/// Returns the factor by which each layer of a stack multiplies a small deviation of v from 1. Here v is the variance
-/// of the weighted sums to which f is applied. The weights are scaled to keep v at 1.
+/// Returns the factor by which each layer of a stack multiplies a small deviation of the variance from 1. The variance
+/// v is that of the weighted sums to which the nonlinearity f is applied. The weights are scaled to keep v at 1.
 ///
 /// The factor is the derivative of `forward(f, v)` with respect to v, divided by `forward(f, v)`, at v = 1 (see
 /// [`forward`]).
@@ -34,8 +34,8 @@ pub fn deviation_factor(f: Nonlinearity) -> f64 {
     (forward(f, 1.0 + STEP) - forward(f, 1.0 - STEP)) / (2.0 * STEP) / forward(f, 1.0)
 }
 
-/// Returns `E[g(x)]` for x ~ N(0, variance). The derivative of f jumps at its kinks, so Simpson's rule is applied
-/// between them.
+/// Returns `E[g(x)]` for x ~ N(0, variance). The function g is computed from f or its derivative. The derivative of f
+/// jumps at the kinks of f, so Simpson's rule is applied between the kinks.
 fn expectation(f: Nonlinearity, variance: f64, g: impl Fn(f64) -> f64) -> f64 {
     // The integral is computed from -RANGE to RANGE standard deviations.
     const RANGE: f64 = 10.0;

@@ -27,7 +27,8 @@ impl Copied<'_> {
     /// `None`, it is the first of `names` that exists.
     ///
     /// The types must be the same. If the shapes differ, the copy must be a stack of copies of the original, or a
-    /// larger tensor. In a larger tensor, the original occupies the start of each axis, and the other values are new.
+    /// larger tensor. In a larger tensor, the original occupies the first indices of every axis, as in `large[:3, :4]`.
+    /// The other values are new.
     ///
     /// # Errors
     /// Returns an error if a file cannot be read.
@@ -84,8 +85,8 @@ impl Copied<'_> {
     }
 
     /// Returns the number of values of a copy that differ from the original. `tensor` and `original` are the indices of
-    /// the two tensors in their manifests. `ranges` are the row-major indices in the copy at which the values of the
-    /// original are expected, in the order of the original.
+    /// the two tensors in their manifests. `ranges` are ranges of row-major indices in the copy. The values in these
+    /// ranges, one range after another, are compared with the consecutive values of the original.
     fn differing(
         &self,
         tensor: usize,

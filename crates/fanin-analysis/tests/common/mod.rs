@@ -124,7 +124,7 @@ impl File {
     }
 
     /// Like [`verify`](Self::verify), but compares copied tensors with the checkpoint `copied`. If `copied` is given,
-    /// the file must also have its names, shapes and types.
+    /// the tensors of the file must also have the names, shapes and types of the tensors of `copied`.
     pub fn verify_against(&self, rules: &str, copied: Option<&Checkpoint>) -> Verification {
         let recipe = Recipe::parse(&format!("[init]\n{rules}"), Path::new("r.toml")).unwrap();
         let request = Request {

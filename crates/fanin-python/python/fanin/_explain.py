@@ -21,8 +21,8 @@ def explain(
 ) -> dict[str, Any]:
     """Returns the fans, the formula and the distribution of a spec for a weight of a given shape.
 
-    The result also has the growth of a signal and of its gradient in a network of such layers. The result is a dict
-    with the same content as the output of `fanin explain --json`.
+    The returned dict also has the growth of a signal and of its gradient in a network of such layers. The dict has the
+    same content as the output of `fanin explain --json`.
 
     Parameters
     ----------
@@ -36,15 +36,16 @@ def explain(
         The axis layout of the weight: "out_in" (torch), "in_out" (torch's transposed convolutions) or "kernel_in_out" (Keras,
         JAX). The default is the axis layout in the spec, or "out_in" if the spec has none.
     groups
-        The number of groups of a grouped convolution. 1 means the number in the spec, if the spec has one.
+        The number of groups of a grouped convolution. If `groups` is 1 (the default) and the spec has a number of
+        groups, the number in the spec is used.
     nonlinearity
         The nonlinearity after each layer. The default is the nonlinearity in the spec. If the spec has none, the
         default is relu for the Kaiming schemes and linear for all other schemes.
     layers
-        The depths of networks, each from 1 to 10000 layers. For each depth, `signal` in the result has the mean square
-        of the signal after the last layer (`forward`) and of the gradient before the first layer (`backward`). Both
-        start from a mean square of 1. `signal` is None for scalars, vectors, empty tensors and fused parameters. It is
-        also None if the weights are not random or their mean is not 0.
+        The depths of networks, each from 1 to 10000 layers. For each depth, `signal` in the returned dict has the mean
+        square of the signal after the last layer (`forward`) and of the gradient before the first layer (`backward`).
+        The signal and the gradient each start with a mean square of 1. `signal` is None for scalars, vectors, empty
+        tensors and fused parameters. `signal` is also None if the weights are not random or their mean is not 0.
 
     Examples
     --------

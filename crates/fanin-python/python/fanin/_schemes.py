@@ -203,7 +203,7 @@ def variance_scaling(
     layout: str = "out_in",
     groups: int = 1,
 ) -> Initializer:
-    """Returns an initializer with variance scale / n, like JAX's `variance_scaling` and Keras's `VarianceScaling`.
+    """Returns an initializer for the variance `scale` / n, like JAX's `variance_scaling` and Keras's `VarianceScaling`.
 
     `mode` selects n: "fan_in", "fan_out", "fan_avg" (the mean of both fans) or "fan_geo_avg" (their geometric mean).
     `distribution` is "truncated_normal", "normal" or "uniform". JAX and Keras kernels have the layout "kernel_in_out".

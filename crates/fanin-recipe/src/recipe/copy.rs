@@ -20,8 +20,8 @@ pub struct Copy {
 /// The values outside the shape of the source tensor, for example the embedding rows of new tokens.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Rest {
-    /// Values of an initializer. The values are drawn for the shape of the model's tensor. The values inside the shape
-    /// of the source tensor are not used.
+    /// Values of an initializer. The initializer computes a value for each element of the model's tensor. At indices
+    /// inside the shape of the source tensor, these values are discarded, and the copied values are used.
     Init(Init),
     /// New rows from a multivariate normal distribution. The distribution has the mean of the copied rows, and 1e-9
     /// times their covariance. Source: `resize_token_embeddings(mean_resizing=True)` in transformers.

@@ -76,8 +76,9 @@ impl Recipe {
         Err(Error::UnknownRecipe { name: name.to_owned(), suggestion: nearest_model(name) })
     }
 
-    /// Adds the rules, variables and ties of the base recipe `base`. The rules of `base` come last. This recipe
-    /// overrides rules with the same pattern, variables with the same name, and ties with the same alias.
+    /// Adds the rules, variables and ties of the base recipe `base` to `self`. The rules of `base` come after the rules
+    /// of `self`. A rule of `base` is not added if `self` has a rule with the same pattern. The same applies to
+    /// variables with the same name, and to ties with the same alias.
     fn extend_from(&mut self, base: Recipe) -> Result {
         let in_base = |name: &str| base.variables.iter().any(|variable| variable.name == name);
         for variable in self.variables.iter().filter(|variable| !in_base(&variable.name)) {

@@ -16,8 +16,8 @@ use crate::manifest::{Entry, Manifest};
 use crate::stored_type::StoredType;
 
 impl Recipe {
-    /// Plans every tensor of a manifest, with the dtype in the manifest. The result also contains copied and skipped
-    /// tensors.
+    /// Plans every tensor of a manifest, with the dtype in the manifest. The returned vector also contains copied and
+    /// skipped tensors.
     ///
     /// Each element of `settings` is the name of a variable and a number. The number replaces the variable's value in
     /// the recipe.
@@ -26,17 +26,19 @@ impl Recipe {
     /// A setting is an error in three cases:
     ///
     /// - the recipe does not have the variable;
-    /// - the variable is a number in the name of each parameter, such as `layer = "encoder.layer.{}"`;
+    /// - the variable is a number that is read from the name of each parameter, as in `layer = "encoder.layer.{}"`;
     /// - the variable is a property of the model, such as `{ count = "*.ln_1.weight" }`, and the number is not the
     ///   value of this property.
     ///
     /// An error of a setting is reported alone. All other mistakes are reported together:
     ///
     /// - parameters that no rule matches;
-    /// - unused rules, variables and ties, except those of a base recipe (`extends`), variables in `settings`, and ties
-    ///   of a built-in recipe;
+    /// - unused rules, variables and ties;
     /// - specs that are invalid or do not fit a tensor (only the first such tensor is reported for each rule);
     /// - ties of tensors of different shapes.
+    ///
+    /// These may be unused: everything that comes from a base recipe (`extends`), variables in `settings`, and ties of
+    /// a built-in recipe.
     ///
     /// Ties of tensors of different dtypes are reported only if there is no other mistake.
     pub fn plan(&self, manifest: &Manifest, settings: &[(String, f64)]) -> Result<Vec<Planned>> {

@@ -25,8 +25,8 @@ pub(super) enum ScopeError {
 pub(super) struct Scope<'a> {
     variables: &'a VariableValues,
     entry: &'a Entry,
-    /// The values of the variables that depend on the parameter, such as `layer`, by name. A variable that this
-    /// parameter does not have is an error: a message and a remedy.
+    /// The values of the variables that depend on the parameter, such as `layer`, by name. For a variable that this
+    /// parameter does not have, the map contains an `Err` with a message and a remedy.
     own: BTreeMap<&'a str, Result<f64, (String, String)>>,
     /// The last variable of the spec that this parameter does not have. Example: `layer`, if the parameter's name
     /// contains no number.
@@ -36,8 +36,8 @@ pub(super) struct Scope<'a> {
 }
 
 impl<'a> Scope<'a> {
-    /// Returns the scope of the parameter `entry`. `entries` maps the names of all tensors of the model to their
-    /// entries.
+    /// Creates the scope for the spec of one model parameter. `entry` is the manifest entry (name, dtype and shape) of
+    /// this parameter. `entries` maps the names of all tensors of the model to their manifest entries.
     pub(super) fn new(
         variables: &'a VariableValues,
         entry: &'a Entry,

@@ -18,8 +18,7 @@ fn range(low: f64, high: f64, arithmetic: DType) -> (f64, f64) {
 /// Returns the bounds to which values on [low, high] are clamped before they are rounded to `dtype`.
 ///
 /// First, [low, high] is restricted to the finite range of `dtype`. The bounds are the least and the greatest f32 (f64
-/// if
-/// `dtype` is f64) in the restricted interval. If it contains no such number, both bounds are the number that is
+/// if `dtype` is f64) in the restricted interval. If it contains no such number, both bounds are the number that is
 /// nearest to its middle.
 ///
 /// `low` must be at most `dtype.largest()`, and `high` must be at least `-dtype.largest()`.
@@ -50,8 +49,8 @@ fn at_most(bound: f64, dtype: DType) -> f64 {
 /// The uniform distribution U[low, high), computed in f32 as `value = word * scale + middle`. `word` is a 32-bit word,
 /// read as a signed integer and rounded to f32. The value is computed by a fused multiply-add and then clamped.
 ///
-/// If the interval is symmetric about 0, `middle` is 0. Values of all magnitudes down to 2^-32 of the width of the
-/// interval then have full relative precision.
+/// If the interval is symmetric about 0, `middle` is 0. Every value then has full relative precision, even near 0. The
+/// smallest magnitude except 0 is 2^-32 of the width of the interval.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Uniform32 {
     scale: f32,

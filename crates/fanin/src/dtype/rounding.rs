@@ -12,14 +12,13 @@ pub(super) fn bf16_bits(x: f32) -> u16 {
 }
 
 /// Returns the bits of the f16 value nearest to `x`, ties to even. A NaN becomes a quiet NaN with the same sign.
-///
-/// If |x| < 2^-14, the addition of 1/2 rounds |x| to a multiple of 2^-24, the spacing of subnormal values. If
-/// |x| >= 65520, the result is infinite.
+/// If |x| >= 65520, the f16 value is infinite.
 #[inline(always)]
 pub(super) fn f16_bits(x: f32) -> u16 {
     let bits = x.to_bits();
     let sign = (bits >> 16) & 0x8000;
     let magnitude = bits & 0x7fff_ffff;
+    // Used if |x| < 2^-14. The addition of 1/2 rounds |x| to a multiple of 2^-24, the spacing of subnormal f16 values.
     let subnormal = (f32::from_bits(magnitude) + 0.5).to_bits().wrapping_sub(0.5f32.to_bits());
     let rounded =
         magnitude.wrapping_add(0xfff + ((magnitude >> 13) & 1)).wrapping_sub((127 - 15) << 23) >> 13;

@@ -9,20 +9,23 @@ use crate::simd::{Kernel, Level, SimdIsa, dispatch};
 
 /// The QR factorization of a panel, except the matrix V. [`factor`] writes V to the memory of the panel.
 pub(super) struct Reflector<T> {
-    /// The matrix `S = striu(V^T V) + diag(h)`, row-major. The elements below the diagonal are unspecified.
+    /// The matrix `S = striu(V^T V) + diag(halves)` (see [`super::qr`]), row-major. The elements below the diagonal are
+    /// unspecified.
     s: Vec<T>,
     /// The value `h_j = |v_j|^2 / 2` of each reflection, or 1 if v_j is zero.
     pub(super) halves: Vec<T>,
     /// The diagonal of R.
     pub(super) diagonal: Vec<T>,
-    /// The diagonal block of R that belongs to the panel, row-major. Its diagonal is in `diagonal` instead.
+    /// The upper triangular factor R of the panel, row-major, without its diagonal. The field `diagonal` contains the
+    /// diagonal.
     pub(super) corner: Vec<T>,
 }
 
 /// The number of columns that are factored one by one. One block reflector then updates the later columns of the panel.
 const LEAF: usize = 32;
 
-/// Factors a row-major panel with `across` columns. Overwrites `panel` with V, which is zero above the diagonal.
+/// Computes the QR factorization of a row-major panel with `across` columns. Overwrites `panel` with the matrix V,
+/// whose columns are the vectors of the reflections. V is zero above the diagonal.
 pub(super) fn factor<T: Real>(panel: &mut [T], across: usize, level: Level) -> Reflector<T> {
     let rows = panel.len() / across;
     let (mut halves, mut diagonal) = (vec![T::ONE; across], vec![T::default(); across]);
@@ -55,8 +58,8 @@ pub(super) fn factor<T: Real>(panel: &mut [T], across: usize, level: Level) -> R
     Reflector { s, halves, diagonal, corner }
 }
 
-/// Returns `S = striu(V^T V) + diag(halves)`, row-major. `vectors` is V. The elements below the diagonal are
-/// unspecified.
+/// Returns `S = striu(V^T V) + diag(halves)` (see [`super::qr`]), row-major. `vectors` is V. The elements below the
+/// diagonal are unspecified.
 fn gram<T: Real>(vectors: View<'_, T>, halves: &[T], level: Level) -> Vec<T> {
     let width = halves.len();
     let mut s = vec![T::default(); width * width];
@@ -67,9 +70,9 @@ fn gram<T: Real>(vectors: View<'_, T>, halves: &[T], level: Level) -> Vec<T> {
     s
 }
 
-/// Applies the reflections, in ascending order, to each row of a matrix M: `M := M - Y V^T`, where Y solves
-/// `Y S = M V`. `matrix` contains M: `count` rows, which begin `step` elements apart. The first argument contains V and
-/// its transpose.
+/// Applies the reflections, in ascending order, to each row of a matrix M: `M := M - Y V^T`, where Y is the solution of
+/// `Y S = M V`. [`super::qr`] defines V and S. The first argument contains V and its transpose. `s` is S, row-major.
+/// `matrix` contains M: `count` rows, which begin `step` elements apart.
 fn reflect_rows<T: Real>(
     [vectors, across]: [View<'_, T>; 2],
     s: &[T],
@@ -130,8 +133,9 @@ impl<T: Real> Reflector<T> {
     }
 }
 
-/// Solves some rows of `S^T Y = V^T C` by forward substitution. `s` is the diagonal block of S for these rows. At
-/// first, `y` is the right-hand side minus the terms of all earlier rows. The solution then overwrites `y`.
+/// Solves some rows of `S^T Y = V^T C` (see [`super::qr`]) by forward substitution. `s` is the diagonal block of S for
+/// these rows. At first, `y` is the right-hand side minus the terms of all earlier rows. The solution then overwrites
+/// `y`.
 struct Few<'a, T> {
     s: View<'a, T>,
     y: &'a mut [T],
@@ -159,7 +163,8 @@ impl<T: Real> Kernel for Few<'_, T> {
     }
 }
 
-/// Solves `x S = c` for each row c of the matrix `y`. The solution x overwrites c. `y` has `width` columns.
+/// Solves the triangular system `x S = c` for each row c of the matrix `y`. `s` is the upper triangular matrix S (see
+/// [`super::qr`]), row-major. The solution x overwrites c. `y` has `width` columns.
 struct Rows<'a, T> {
     s: &'a [T],
     y: &'a mut [T],

@@ -85,16 +85,17 @@ impl<'a, T: Real> View<'a, T> {
     }
 }
 
-/// Selects which terms `a[i][k] * b[k][j]` of a matrix product are computed. The other terms are zero, or belong to an
-/// element `c[i][j]` that the caller does not need.
+/// Selects which terms `a[i][k] * b[k][j]` of the matrix product `c += a * b` are computed. The other terms are zero,
+/// or belong to an element `c[i][j]` that the caller does not need.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Terms {
     /// All terms.
     All,
-    /// All terms, except some that are zero. Column j of b must be zero from row `j + 1 + offset` on.
+    /// The terms with `k <= j + offset`. Terms with a greater k may be omitted, because their factors `b[k][j]` must be
+    /// zero.
     Upper { offset: usize },
-    /// The terms for the elements of c on and above the diagonal. The other elements of c are unspecified. Column j of
-    /// b must be zero above row j.
+    /// The terms of the elements `c[i][j]` with `i <= j`. The other elements of c are unspecified. Terms with `k < j`
+    /// may be omitted, because their factors `b[k][j]` must be zero.
     Gram,
 }
 
@@ -162,9 +163,9 @@ impl<T: Real> Kernel for Product<'_, T> {
 }
 
 impl<T: Real> Product<'_, T> {
-    /// Computes c in tiles of `R` rows of two vectors (Goto and van de Geijn 2008, "Anatomy of high-performance matrix
-    /// multiplication"). The sums of a tile stay in registers. Packing first copies a and b into the order in which the
-    /// tiles read them.
+    /// Computes `c += sign * a * b` in tiles of c (Goto and van de Geijn 2008, "Anatomy of high-performance matrix
+    /// multiplication"). A tile has `R` rows. Each row of a tile is two SIMD vectors wide. The sums of a tile stay in
+    /// registers. First, a and b are packed: copied into the order in which the tiles read them.
     #[inline(always)]
     fn in_tiles<L: SimdVector<T>, const R: usize>(self) {
         let Product { sign, a, b, selected, c, step } = self;

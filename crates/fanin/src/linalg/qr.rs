@@ -98,7 +98,8 @@ pub(super) struct Qr<T> {
     /// The panels of columns, row-major. The rows above the diagonal block of a panel belong to R. The other rows
     /// belong to V (see the module documentation).
     panels: Vec<Vec<T>>,
-    /// For each panel, the diagonal block of R, row-major. The diagonal of R is in `diagonal` instead.
+    /// For each panel, the block of R whose rows and columns have the numbers of the panel's columns, row-major. The
+    /// elements on the diagonal of R are in the field `diagonal` instead.
     corners: Vec<Vec<T>>,
     /// The number of columns of a panel. The last panel may have fewer.
     width: usize,
@@ -122,8 +123,9 @@ impl<T: Real> Qr<T> {
     /// Factors a row-major matrix. If the matrix has fewer rows than columns, its transpose is factored instead. The
     /// sum of squares of each factored column must not overflow.
     ///
-    /// Reflection j is computed from the elements of column j from row j on, after the reflections before j. If their
-    /// sum of squares is less than `Real::TINY`, these elements are treated as zero.
+    /// Before reflection j is computed, the reflections 0..j are applied to column j. Reflection j is computed from the
+    /// elements of this column in the rows from j on. If the sum of squares of these elements is less than
+    /// `Real::TINY`, these elements are treated as zero.
     pub(super) fn new(
         matrix: Vec<T>,
         (rows, columns): (usize, usize),

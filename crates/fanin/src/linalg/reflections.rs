@@ -15,12 +15,13 @@
 //! * V is the matrix with the columns v_j. V_top is the matrix of the first n rows of V.
 //! * `S = striu(V^T V) + diag(|v_j|^2 / 2)`, where `striu` is the strictly upper triangle.
 //! * The product of the reflections is `I - V S^-1 V^T`.
-//! * `W = S^-1 V_top^T` is upper triangular.
+//! * `W = S^-1 V_top^T` is upper triangular. Back substitution computes W from the last row to the first row:
+//!   `W[i][c] = (V[c][i] - sum_k S[i][k] W[k][c]) / S[i][i]`, where k > i.
 //! * Q is the result: `Q[i][c] = (delta_ic - sum_k V[i][k] W[k][c]) d_c`. delta_ic is 1 if i = c, and 0 otherwise.
 //!
 //! The order of every sum is fixed, and each step is one fused multiply-add in the element type. The column norms and S
-//! are sums over the rows of V in ascending order. An element of W is a sum over k in descending order. An element of Q
-//! is a sum over k in ascending order.
+//! are sums over the rows of V in ascending order. The sums over k are in descending order of k for W, and in ascending
+//! order of k for Q.
 
 use std::ops::Range;
 
@@ -43,8 +44,8 @@ pub(crate) struct Reflections<T> {
     level: Level,
 }
 
-/// Returns the size of a panel: the number of rows of S, or of columns of W, that one job computes. Large panels make
-/// the matrix products fast. Small panels give every thread some jobs.
+/// Returns the size of a panel: the number of rows of S, or of columns of W, that one job computes. The module
+/// documentation defines S and W. Large panels make the matrix products fast. Small panels give every thread some jobs.
 fn panel(columns: usize, threads: Threads) -> usize {
     (columns / (6 * threads.count())).next_multiple_of(96).clamp(96, 480)
 }
@@ -138,8 +139,11 @@ impl<T: Real> Reflections<T> {
         halves
     }
 
-    /// Returns `S = striu(V^T V) + diag(diagonal)`, row-major. `diagonal` contains the values `|v_j|^2 / 2`. The
-    /// elements below the diagonal are unspecified in the diagonal block of each panel, and zero elsewhere.
+    /// Returns `S = striu(V^T V) + diag(diagonal)` (see the module documentation), row-major. `diagonal` contains the
+    /// values `|v_j|^2 / 2`.
+    ///
+    /// The elements below the diagonal are unspecified if their row and their column belong to the same range of
+    /// [`panels`]. All other elements below the diagonal are zero.
     fn products(&self, diagonal: &[T], threads: Threads) -> Vec<T> {
         let n = self.columns;
         let rows = self.vectors.len().checked_div(n).unwrap_or(0);
@@ -177,9 +181,9 @@ impl<T: Real> Reflections<T> {
         solved
     }
 
-    /// Solves the equations `rows` of `S W = V_top^T`. `solved` must be the right-hand side minus the terms of all
-    /// later rows. The solution then overwrites the rows `rows` of `solved`. The order of each sum is the same as in
-    /// back substitution row by row.
+    /// Solves the rows in the range `rows` of the system `S W = V_top^T` (see the module documentation). `s` is S. In
+    /// these rows, `solved` must contain the right-hand side minus the terms of all later rows. The solution overwrites
+    /// these rows of `solved`. The order of each sum is the same as in back substitution row by row.
     fn solve_rows(&self, s: View<'_, T>, rows: Range<usize>, solved: &mut [T], width: usize) {
         let Range { start, end } = rows;
         if rows.len() <= FEW {
@@ -253,8 +257,9 @@ impl<T: Real> Kernel for Squares<'_, T> {
     }
 }
 
-/// Solves some rows of `S W = V_top^T` by back substitution. `s` is the diagonal block of S for these rows. At
-/// first, `solved` is the right-hand side minus the terms of all later rows. The solution then overwrites `solved`.
+/// Solves some rows of `S W = V_top^T` (see the module documentation) by back substitution. `s` is the diagonal block
+/// of S for these rows. At first, `solved` is the right-hand side minus the terms of all later rows. The solution then
+/// overwrites `solved`.
 struct Substitution<'a, T> {
     s: View<'a, T>,
     solved: &'a mut [T],

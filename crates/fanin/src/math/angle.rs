@@ -59,7 +59,8 @@ pub(crate) fn angle_of_turn64<D: SimdF64>(high: D::Bits, low: D::Bits) -> Angle<
     Angle { quadrant: nearest.shl(32), remainder: x.mul(D::splat(TAU / TWO_32 / TWO_32)) }
 }
 
-/// Returns the sine and cosine of an angle. `sin` and `cos` are the sine and cosine of its remainder.
+/// Returns the sine and cosine of the angle `quadrant * pi / 2 + remainder` (see [`Angle`]). The arguments `sin` and
+/// `cos` are the sine and cosine of the remainder.
 #[inline(always)]
 pub(super) fn rotate_to_quadrant<F: SimdFloat>(quadrant: F::Bits, sin: F, cos: F) -> (F, F) {
     let odd = quadrant.shl(1);
@@ -71,8 +72,9 @@ pub(super) fn rotate_to_quadrant<F: SimdFloat>(quadrant: F::Bits, sin: F, cos: F
     (sin, cos)
 }
 
-/// Returns `(r cos t, r sin t)` with `r = sqrt(-2 ln)`. `ln` must be at most 0. The angle t has the quadrant
-/// `quadrant`. `sin` and `cos` are the sine and cosine of its remainder.
+/// Returns `(r cos t, r sin t)`. The radius is `r = sqrt(-2 * ln)`, where the argument `ln` must be at most 0. The
+/// angle t is `quadrant * pi / 2 + remainder` (see [`Angle`]). The arguments `sin` and `cos` are the sine and cosine of
+/// the remainder.
 #[inline(always)]
 pub(super) fn polar_of_ln<F: SimdFloat<Scalar: From<i8>>>(
     ln: F,

@@ -9,14 +9,14 @@ const GAUSS_LEGENDRE: [(f64, f64); 4] = [
     (0.960_289_856_497_536_3, 0.101_228_536_290_376_26),
 ];
 
-/// The end of the integration interval, which begins at `-REACH`. Outside the interval, the standard normal density is
-/// less than 1e-40.
+/// The upper bound of the integration interval. The lower bound is `-REACH`. Outside the interval, the standard normal
+/// density is less than 1e-40.
 const REACH: i32 = 14;
 
 /// Returns E[f(z)], the mean of `f(z)` for z ~ N(0, 1), by adaptive Gauss-Legendre quadrature.
 ///
-/// The interval is divided into panels of width 1/2. A panel is split in half until its integral agrees with the sum of
-/// the integrals over both halves.
+/// The integration interval (see [`REACH`]) is divided into panels of width 1/2. A panel is split in half until the
+/// integral over the panel agrees with the sum of the integrals over both halves.
 pub(crate) fn normal_mean(f: impl Fn(f64) -> f64) -> f64 {
     let weighted = |z: f64| f(z) * (libm::exp(-z * z / 2.0) / std::f64::consts::TAU.sqrt());
     let panel = |low: f64, high: f64| {

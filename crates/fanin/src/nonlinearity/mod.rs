@@ -113,8 +113,8 @@ pub enum Nonlinearity {
         /// The angular frequency omega.
         omega: f64,
     },
-    /// Another nonlinearity, with the forward gain instead of the gain in torch's table. In a spec, the name of this
-    /// nonlinearity is enclosed in `forward(...)`, as in `forward(tanh)`.
+    /// The wrapped nonlinearity, with the forward gain instead of the gain in torch's table. In a spec, the name of the
+    /// wrapped nonlinearity is enclosed in `forward(...)`, as in `forward(tanh)`.
     Forward(&'static Nonlinearity),
 }
 

@@ -70,8 +70,8 @@ impl Plan {
     /// Returns the plan of a tensor that consists of `blocks`. The blocks must not overlap. Elements outside all blocks
     /// are 0.
     ///
-    /// The result has no blocks if `blocks` cover the tensor, all have the same distribution, and `is_by_index` returns
-    /// true for this distribution.
+    /// Merges the blocks if they cover the tensor, all have the same distribution, and `is_by_index` returns true for
+    /// this distribution. The returned plan then has this distribution and no blocks.
     ///
     /// # Errors
     /// `ShapeOverflow` if the number of elements does not fit in an `isize`.

@@ -35,8 +35,8 @@ impl Plan {
         })
     }
 
-    /// Returns the indices of the ones in the region `start..start + size`, for `eye` and `dirac`. Each index refers to
-    /// the whole tensor. Returns no index for any other distribution.
+    /// Returns the indices of the elements equal to 1 in the region `start..start + size`, for `eye` and `dirac`. Each
+    /// index refers to the whole tensor. Returns no index for any other distribution.
     ///
     /// The running time depends only on the size of the region.
     pub(crate) fn ones_in(

@@ -37,16 +37,17 @@ pub struct Block {
 }
 
 impl Plan {
-    /// Returns this plan with the given fans (see [`Plan::fans`]). The distribution does not change. Its parameters
-    /// should have been computed from `fans`.
+    /// Returns this plan with the given fans (see [`Plan::fans`]). The distribution does not change. `fans` should be
+    /// the fans from which the caller computed the parameters of the distribution.
     #[must_use]
     pub fn with_fans(mut self, fans: Fans) -> Self {
         self.fans = Some(fans);
         self
     }
 
-    /// Returns the plan with a separate distribution for the torch stream. Other streams do not use it, so that their
-    /// values are the same on every machine.
+    /// Returns the plan with a separate distribution for the torch stream. The parameters of `distribution` can differ
+    /// between machines, because torch computes some of them with the C library. All other streams use
+    /// [`Plan::distribution`], which is the same on every machine.
     pub(crate) fn with_distribution_on_torch(self, distribution: Distribution) -> Self {
         Self { distribution_on_torch: (distribution != self.distribution).then_some(distribution), ..self }
     }

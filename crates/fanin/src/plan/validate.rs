@@ -16,9 +16,9 @@ impl Plan {
     /// * `Argument`, `Bounds`, `BoundsOverflow` if the parameters of the distribution are invalid, or too large for
     ///   `dtype`.
     /// * `Dimensions`, `Groups` if the distribution does not support the shape.
-    /// * `CompositePlan` for [`Distribution::Blocks`] and [`Distribution::Mapped`]. Such a plan requires other plans:
-    ///   the plans of the blocks, or the plan of the argument of the functions. Use an initializer such as
-    ///   [`blocks`](crate::init::blocks()) instead.
+    /// * `CompositePlan` for [`Distribution::Blocks`] and [`Distribution::Mapped`], which require other plans. `Blocks`
+    ///   requires the plans of the blocks. `Mapped` applies functions to values, and requires the plan of these values.
+    ///   Use an initializer such as [`blocks`](crate::init::blocks()) instead.
     pub fn new(shape: &[usize], dtype: DType, distribution: Distribution) -> Result<Self, Error> {
         element_count(shape)?;
         let mut warnings = Vec::new();

@@ -140,8 +140,9 @@ impl Philox {
     /// Writes the words of the groups `group..group + 3`. `I::U64` must have four lanes, and word 1 of the counter must
     /// be the same for all blocks.
     ///
-    /// A group has four vectors, but the function computes three vectors at a time. With only two, the CPU would wait
-    /// for the results of multiplications.
+    /// The three groups consist of twelve vectors of four blocks. They are computed three vectors at a time, so one
+    /// call of `three_vectors` can span two groups. With only two vectors at a time, the CPU would wait for the results
+    /// of multiplications.
     #[inline(always)]
     fn three_groups_of_four_lanes<I: SimdIsa>(&self, group: u64, words: &mut [GroupWords; 3]) {
         let first = group.wrapping_mul(LANES as u64);

@@ -6,9 +6,10 @@
 //! functions of [`crate::scaling`].
 //!
 //! An expression can also use the fans and sizes of the tensor for which the spec is resolved. `fan_in` and `fan_out`
-//! are the fans in the axis layout `out_in`. `fan_in(kernel_in_out)` is the fan in another layout. `shape[0]` and
-//! `shape[-1]` are the sizes of the first and the last axis. In a spec inside `blocks` or `stacked`, the fans and sizes
-//! are those of the block. Inside `stacked`, `index` is the index of the tensor in the stack.
+//! are the fans for the axis layout `out_in`. Another [`AxisLayout`](crate::AxisLayout) can be given in parentheses, as
+//! in `fan_in(kernel_in_out)`. `shape[0]` and `shape[-1]` are the sizes of the first and the last axis. In a spec
+//! inside `blocks` or `stacked`, the fans and sizes are those of the block. Inside `stacked`, `index` is the index of
+//! the tensor in the stack.
 //!
 //! `log`, `exp` and `softplus_inverse` can also enclose a whole spec. The function is then applied to each value.
 //!

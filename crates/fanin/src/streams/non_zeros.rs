@@ -109,9 +109,9 @@ fn philox_blocks<const N: u64>(indices: &[u64; LANES]) -> ([u64; LANES], [u64; L
 }
 
 impl Single<f32> for Normal32 {
-    /// Each value needs one pair of the four words of its Philox block. The pairs of 32 values are packed into 16
-    /// blocks of four words, and are transformed together. Each pair gives a cosine value and a sine value. Only one of
-    /// the two is used.
+    /// Each value needs two of the four words of its Philox block. The 32 pairs of words, one for each value, are
+    /// packed into 16 blocks of four words, and are transformed together. Each pair gives a cosine value and a sine
+    /// value, of which only one is used.
     #[inline(always)]
     fn values<I: SimdIsa>(&self, engine: Philox, indices: &[u64; AT_ONCE], values: &mut [f32; AT_ONCE]) {
         let mut halves = [[0; LANES]; 4];

@@ -16,8 +16,8 @@ pub trait Stream {
     /// # Errors
     /// `Length` if `tensor` does not have the plan's shape. `ElementType` if `tensor` does not have the plan's element
     /// type. [`Plan::fill`] describes the other errors: `BoundsOverflow`, `Method`, `Unsupported`, `Memory` and
-    /// `ShapeOverflow`. If an error is returned, no value has been written. The only exception is `Memory` for a plan
-    /// of blocks: some blocks may have been written.
+    /// `ShapeOverflow`. If an error is returned, no value has been written. The only exception is the error `Memory`
+    /// for a plan of blocks: some blocks may have been written.
     fn fill(&mut self, plan: &Plan, tensor: TensorMut<'_>) -> Result<(), Error>;
 
     /// Fills `tensor` with one region of the tensor that `plan` describes. The region begins at the index `start`, and
@@ -40,8 +40,8 @@ impl Plan {
     /// Fills `buffer`, the memory of a whole tensor in row-major order, with values from `stream`.
     ///
     /// # Errors
-    /// If an error is returned, no value has been written. The only exception is `Memory` for a plan of blocks: some
-    /// blocks may have been written.
+    /// If an error is returned, no value has been written. The only exception is the error `Memory` for a plan of
+    /// blocks: some blocks may have been written.
     ///
     /// * `Length`: the length of `buffer` is not the plan's number of elements.
     /// * `ElementType`: the element type of `buffer` is not the plan's element type.

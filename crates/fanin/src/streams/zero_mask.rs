@@ -50,8 +50,9 @@ impl ZeroMask {
         threads.count().min(width.div_ceil(BLOCK))
     }
 
-    /// Returns the mask words of `column`, one for each row, and a word in which only the bit of `column` is set.
-    /// `words` are the words of a range of columns. `column` is counted from the first column of this range.
+    /// Returns the mask words that contain the bits of `column`, one word for each row. Each word contains the bits of
+    /// 64 columns. Also returns a `u64` in which only the bit of `column` is set. `words` are the mask words of a range
+    /// of columns. `column` is counted from the first column of this range.
     #[inline(always)]
     pub(super) fn column(words: &mut [u64], height: usize, column: usize) -> (&mut [u64], u64) {
         (&mut words[column / BLOCK * height..][..height], 1 << (column % BLOCK))

@@ -218,7 +218,7 @@ impl<'a> TensorMut<'a> {
         }
     }
 
-    /// Returns the whole buffer, and the offset in the buffer of the element at `index`.
+    /// Returns the whole buffer, and the offset in the buffer at which the element with the index `index` is stored.
     pub(crate) fn element(&mut self, index: &[usize]) -> (Values<'_>, usize) {
         let (strides, offset) = self.strides.clone().unwrap_or_else(|| (row_major(&self.shape), 0));
         let steps = index.iter().zip(strides).map(|(&index, stride)| index as isize * stride);

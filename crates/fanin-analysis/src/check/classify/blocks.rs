@@ -14,12 +14,12 @@ use crate::error::Result;
 /// The largest number of blocks of equal size into which a tensor is divided along an axis.
 const MAX_BLOCKS: usize = 8;
 
-/// The largest number of blocks for which `MIN_LINES` does not apply. In a trained matrix, a few adjacent rows may fit
-/// one distribution by chance.
+/// If a tensor is divided into at most this many blocks, the blocks may be smaller than `MIN_LINES`.
 const MAX_SMALL_BLOCKS: usize = 4;
 
-/// The smallest size of a block along the axis of division, if there are more than `MAX_SMALL_BLOCKS` blocks. The
-/// matrices of a stack and orthogonal blocks may be smaller.
+/// The smallest size of a block along the axis of division, if there are more than `MAX_SMALL_BLOCKS` blocks. A few
+/// adjacent rows of a trained matrix may fit one distribution by chance. Orthogonal blocks may be smaller, and so may
+/// the matrices of a stack.
 const MIN_LINES: usize = 12;
 
 /// The largest number of matrices in a stack that is recognized. A stack is a tensor of three or more axes, divided
@@ -42,9 +42,10 @@ type Classify = dyn Fn(&Scan<'_>) -> Result<Classification>;
 /// Divides a tensor into blocks of equal size along one axis. Each block is `Fresh`, `Orthogonal` or `Constant`.
 /// Returns `None` if there is no such division.
 ///
-/// A division is tried only if the slices along the axis have equal mean squares (up to random differences) within each
-/// block, but not within the tensor. `structure` has these mean squares. If a few matrices of a stack have another
-/// scale than the rest, adds a message to `problems`.
+/// A division is tried only if the mean squares of the slices along the axis differ between blocks, but are equal
+/// within each block (up to random differences). The argument `structure` contains these mean squares.
+///
+/// If a few matrices of a stack (see `MAX_STACK`) have another scale than the rest, adds a message to `problems`.
 ///
 /// # Errors
 /// Returns an error if the file cannot be read.
@@ -72,8 +73,8 @@ pub(super) fn of(
 /// Divides a tensor into orthogonal blocks of equal size along one axis. Returns `None` if there is no such division.
 ///
 /// `whole` is whether the tensor as a whole is orthogonal. If it is, and has two axes, divisions that always give
-/// orthogonal blocks are left out, such as blocks of rows of a wide matrix. If a few matrices of a stack have another
-/// scale than the rest, adds a message to `problems`.
+/// orthogonal blocks are left out, such as blocks of rows of a wide matrix. If a few matrices of a stack (see
+/// `MAX_STACK`) have another scale than the rest, adds a message to `problems`.
 ///
 /// # Errors
 /// Returns an error if the file cannot be read.
@@ -138,11 +139,13 @@ impl Group {
     }
 }
 
-/// Classifies each of the `count` blocks along `axis`.
+/// Classifies each of the `count` blocks along `axis`. If the blocks are the matrices of a stack (see `MAX_STACK`), and
+/// a few matrices have another scale than the rest, adds a message to `problems`.
 ///
-/// Returns `None` if a block has problems, or is not `Fresh`, `Orthogonal` or `Constant`. If `orthogonal` is true, all
-/// blocks must be orthogonal. Otherwise, at least two blocks must have different distributions, except in a stack. If a
-/// few matrices of a stack have another scale than the rest, adds a message to `problems`.
+/// Returns `None` in three cases:
+/// - A block has problems, or is not `Fresh`, `Orthogonal` or `Constant`.
+/// - `orthogonal` is true, and a block is not orthogonal.
+/// - `orthogonal` is false, all blocks have the same distribution, and they are not the matrices of a stack.
 fn divided(
     scan: &Scan<'_>,
     (axis, count): (usize, usize),

@@ -181,7 +181,8 @@ pub(super) struct Fitted {
     /// The tests of structure. `None` if the tensor has modes (values that occur too often), ignored zeros or
     /// non-finite values.
     pub(super) structure: Option<Structure>,
-    /// The signature of the values. `None` if the values differ too little to be compared.
+    /// The numbers by which the values are compared with the values of other tensors. `None` if the values differ too
+    /// little to be compared.
     pub(super) signature: Option<Signature>,
 }
 
@@ -278,7 +279,7 @@ struct Found {
     reference: Option<ReferenceDistribution>,
     /// The tests of structure, which do not depend on the candidate.
     structure: Option<Structure>,
-    /// The signature of the values.
+    /// The numbers by which the values are compared with the values of other tensors. See [`Signature`].
     signature: Signature,
 }
 

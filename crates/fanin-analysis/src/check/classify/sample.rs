@@ -24,9 +24,9 @@ const MIN_COUNT: usize = 12;
 /// sampled.
 #[derive(Debug)]
 pub(super) struct ValueSample {
-    /// The number of values in a block.
+    /// The number of consecutive values from which one value is sampled: the size of a block.
     step: u64,
-    /// The number of the block of the next sampled value.
+    /// The index of the block that contains the next sampled value.
     block: u64,
     /// The row-major index of the next sampled value.
     next: u64,
@@ -81,8 +81,9 @@ impl ValueSample {
         self.values.extend(next.values);
     }
 
-    /// Returns whether a value may occur more than `MIN_COUNT` times in the sample. Counts hashes, which is faster than
-    /// sorting. Rare values with the same hash are counted together, so the result may be true by mistake.
+    /// Returns whether some value possibly occurs more than `MIN_COUNT` times in the sample. Counts hashes of values,
+    /// which is faster than sorting. Rare values with the same hash are counted together, so `true` may be wrong.
+    /// `false` is always right.
     fn may_have_modes(&self) -> bool {
         let mut counts = vec![0u8; SIZE];
         self.values.iter().any(|x| {

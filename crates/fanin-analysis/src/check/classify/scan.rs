@@ -111,11 +111,14 @@ impl<'a> Scan<'a> {
         self.view.values(take)
     }
 
-    /// Returns the sum of the squared values of the first row of `view`, and the scalar product of its first two rows.
-    /// If `view` has more rows than columns, returns the sum for its first column, and 0. `view` is the view of this
-    /// scan, or a block of it that starts at the first value, with two rows and two columns or more.
+    /// Returns the sum of the squared values of the first row of `view`, and the scalar product of the first two rows
+    /// of `view`. If `view` has more rows than columns, returns the sum of the squares of its first column, and 0.
     ///
-    /// Returns `None` if the line is a column and the view of this scan has more than two axes.
+    /// The argument `view` is `self.view`, or a block of `self.view` that starts at the first value. It must have at
+    /// least two rows and two columns.
+    ///
+    /// Returns `None` if `view` has more rows than columns and `self.view` has more than two axes. The first column is
+    /// not stored in this case.
     ///
     /// # Errors
     /// Returns an error if the file cannot be read.

@@ -96,8 +96,8 @@ fn scaled_by_fan(fitted: &Fitted<'_>, shape: &[usize]) -> Vec<String> {
     schemes.into_iter().filter(|(std, _)| fitted.agrees(*std)).map(|(_, scheme)| scheme).collect()
 }
 
-/// Returns the normal and truncated normal schemes that agree with the fitted standard deviation. They have one of
-/// `FIXED_STDS`, or the standard deviation of GPT-2's residual projections.
+/// Returns the normal and truncated normal schemes that agree with the fitted standard deviation. Two kinds of schemes
+/// are tried: schemes whose parameter `std` is one of `FIXED_STDS`, and the scheme of GPT-2's residual projections.
 fn normals(fitted: &Fitted<'_>) -> Vec<String> {
     let mut schemes = Vec::new();
     for std in FIXED_STDS {

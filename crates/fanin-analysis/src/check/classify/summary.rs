@@ -67,7 +67,7 @@ impl Summary {
         self.add_finite(&finite);
     }
 
-    /// Counts in the next values: zeros, adjacent zeros, and rows that are all zeros.
+    /// Adds the next values to the counts of zeros, of adjacent zeros, and of rows that are all zeros.
     fn add_zeros(&mut self, values: &[f64]) {
         for &x in values {
             let zero = x == 0.0;
@@ -85,7 +85,8 @@ impl Summary {
         }
     }
 
-    /// Advances by `count` values that are not 0, without reading them. Their rows are not rows of zeros.
+    /// Advances by `count` values that are not 0, without reading them. The rows that contain these values are not
+    /// counted as rows of zeros.
     fn skip_row_values(&mut self, count: usize) {
         self.after_zero = false;
         if self.width > 0 {

@@ -13,7 +13,8 @@ const MIN_VALUES: u64 = 64;
 /// Returns [`Kind::Table`] if the values follow a pattern, and `None` otherwise. The patterns are equal rows, a rising
 /// or falling vector, a few distinct values, and sines and cosines.
 ///
-/// If all rows are equal but look random, returns [`Kind::Other`] and adds a message to `problems`.
+/// If all rows are equal, but the values within a row look random, returns [`Kind::Other`] and adds a message to
+/// `problems`.
 ///
 /// # Errors
 /// Returns an error if the file cannot be read.

@@ -27,9 +27,9 @@ use crate::error::Result;
 /// the native stream.
 const MAX_VALUES: usize = 1 << 16;
 
-/// The smallest number of uniform values that are compared with the native stream. The stream's values on `[-b, b)` are
-/// multiples of `b / 2^31`. Only magnitudes below `b / 2^11`, about one in 2,000, can be compared. Larger f32 values
-/// are rounded too coarsely.
+/// The smallest size of a tensor of uniform values that is compared with the native stream. The stream's values on
+/// `[-b, b)` are multiples of `b / 2^31`. Values of magnitude `b / 2^11` or more are not compared, because f32 rounds
+/// them too coarsely. About one value in 2,000 is smaller: about 100 values of a tensor of this size.
 const NATIVE_UNIFORM: usize = 200_000;
 
 /// The smallest number of values for which an origin is determined. For fewer values, it is [`Origin::Unknown`].
@@ -63,20 +63,21 @@ pub(super) enum Origin {
     Unknown,
 }
 
-/// The smallest number of [`Agreement`]s with which a row counts as changed or as unchanged.
+/// A row with fewer [`Agreement`]s than this counts neither as changed nor as unchanged.
 const MIN_PAIRS: f64 = 8.0;
 
-/// How close a value is to a multiple of a step.
+/// How close a value, or a function of a pair of values, is to a multiple of a step.
 #[derive(Debug, Clone, Copy)]
 struct Agreement {
-    /// The row of the value.
+    /// The index of the tensor's row that contains the value or the pair.
     row: usize,
     /// `cos(2 pi d)`, where `d` is the distance to the nearest multiple of the step, in steps. The cosine is 1 for a
     /// multiple, and 0 on average for other values.
     cosine: f64,
 }
 
-/// Returns the origin of the values of a tensor. `distribution` was fitted to the values.
+/// Returns whether all values of a tensor, or some of its rows, are unchanged values of a known generator. See
+/// [`Origin`]. `distribution` was fitted to the values.
 ///
 /// # Errors
 /// Returns an error if the file cannot be read.
@@ -110,7 +111,7 @@ fn unrepeated_values(scan: &Scan<'_>, count: usize) -> Result<Vec<f64>> {
     Ok(values)
 }
 
-/// Returns the origin of values that were already read. `width` is the number of values in a row. See [`origin`].
+/// Like [`origin`], for values that were already read. `width` is the number of values in each row of the tensor.
 fn of_values(values: &[f64], width: usize, distribution: &Univariate) -> Origin {
     let trace = match *distribution {
         Univariate::Uniform { low, high } if low == -high => multiples(values, width, high * 0.5f64.powi(23)),
@@ -161,8 +162,9 @@ fn pairs(values: &[f64], width: usize, distance: usize) -> impl Iterator<Item = 
     values.chunks_exact(2 * distance).enumerate().flat_map(of_group)
 }
 
-/// Returns how close the angles of pairs of values are to torch's angles, the multiples of `2 pi / 2^24`. Returns
-/// `None` if they are not close.
+/// Returns how close the angles of pairs of values are to multiples of `2 pi / 2^24`. The angle of a pair `r cos t` and
+/// `r sin t` is `t`. All angles that torch draws are such multiples. Returns `None` if the angles are not close to
+/// multiples.
 fn angles(values: &[f64], width: usize) -> Option<Vec<Agreement>> {
     const STEP: f64 = TAU / 16_777_216.0;
     let of_pair = |(row, x, y): (usize, f64, f64)| {
@@ -196,14 +198,15 @@ fn significance(agreements: &[Agreement]) -> Option<f64> {
 /// A formula for values: each value is the step, which is a constant, times a function of an integer `k`.
 #[derive(Debug, Clone, Copy)]
 enum Steps {
-    /// `k`.
+    /// The function is `k` itself.
     Equal,
-    /// `-ln(1 - k / 2^24) * 2^24`. The values are squared radii of pairs of normal values.
+    /// The function is `-ln(1 - k / 2^24) * 2^24`. The values of this formula are squared radii of pairs of normal
+    /// values.
     Radii,
 }
 
 impl Steps {
-    /// Returns the value that the formula gives for `integer`, divided by the step.
+    /// Returns the function of `k` at `k = integer`. The product of the step and this number is a value of the formula.
     fn value(self, integer: f64) -> f64 {
         match self {
             Self::Equal => integer,
@@ -211,8 +214,8 @@ impl Steps {
         }
     }
 
-    /// The inverse of [`value`](Self::value). The result is close to an integer if the argument is a value of the
-    /// formula, divided by the step.
+    /// Returns the `k` at which the function is `value`: the inverse of [`value`](Self::value). The returned number is
+    /// close to an integer if `value` is `x / step` for a value `x` of the formula.
     fn integer(self, value: f64) -> f64 {
         match self {
             Self::Equal => value,
@@ -224,8 +227,9 @@ impl Steps {
         }
     }
 
-    /// Returns the limit for compared values, in steps. Larger f32 values are rounded too coarsely. The limit for radii
-    /// is lower, because a squared radius has the rounding errors of two values.
+    /// Returns the limit below which values are compared, as a multiple of the step. Larger values are rounded too
+    /// coarsely in f32. The limit is lower for [`Radii`](Self::Radii), because a squared radius has the rounding errors
+    /// of two values.
     fn largest(self) -> f64 {
         match self {
             Self::Equal => 2f64.powi(20),
@@ -282,7 +286,8 @@ impl Steps {
     }
 }
 
-/// Returns the origin of values of which at least some are multiples of a generator's step.
+/// Returns the origin of a tensor's values, from the [`Agreement`]s with a generator's step. At least some of the
+/// values must be multiples of the step.
 fn verdict(agreements: &[Agreement]) -> Origin {
     // Half of the changed values have a negative cosine: they are more than a quarter of a step from every multiple.
     // Because of rounding, about 1 % of the unchanged values have one too.

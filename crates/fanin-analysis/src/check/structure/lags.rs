@@ -22,8 +22,8 @@ const MIN_LENGTH: usize = 16 * SKETCH;
 /// Rows are tested for correlation at every distance from 1 to this distance, and so are columns.
 const ALL_LAGS: usize = 128;
 
-/// Rows are divided into at most this many equal parts, and so are columns. Rows at the same position in two parts are
-/// compared, such as the first rows of two shards.
+/// The list of rows is divided into at most this many equal parts of consecutive rows, such as shards. Rows at the same
+/// position in two parts are compared, such as the first rows of two shards. Columns are compared in the same way.
 const MAX_PARTS: usize = 16;
 
 /// A sum of products is tested only if it has at least this many products. The sum of fewer products is not
@@ -39,9 +39,9 @@ struct AxisLag {
     axis: usize,
     /// The distance along the axis.
     step: usize,
-    /// The difference of the row-major indices of two values at this distance.
+    /// The difference of the row-major indices of two values that are `step` apart along the axis.
     distance: usize,
-    /// The sum of `x * y` over all pairs of values x and y at this distance.
+    /// The sum of `x * y` over all pairs of values x and y whose row-major indices differ by `distance`.
     sum: f64,
 }
 
@@ -60,7 +60,7 @@ pub(super) struct Lags {
 }
 
 impl Lags {
-    /// Creates the sums, with no rows added yet. `shape` is the shape of the tensor.
+    /// Creates sums that are all 0. `shape` is the shape of the tensor, or of a range of its rows.
     pub(super) fn new(shape: &[usize]) -> Self {
         let (rows, columns) = matrix(shape);
         let signs_of = |length: usize| if length >= MIN_LENGTH { signs(length) } else { Vec::new() };
@@ -217,8 +217,9 @@ vectorized! {
         sketches
     }
 
-    /// Multiplies each row of `values` by its sign. The product of row n of the matrix is added to row `n % SKETCH` of
-    /// `sums`. The first row of `values` is row `first` of the matrix, and its sign is `signs[0]`.
+    /// Multiplies each row of `values` by its sign, and adds the row to `sums`. `values` contains consecutive rows of a
+    /// matrix, from row `first` on. Row n of the matrix is added to row `n % SKETCH` of `sums`. The sign of the first
+    /// row of `values` is `signs[0]`.
     fn add_rows(values: &[f32], first: usize, signs: &[f32], sums: &mut [f32]) {
         let columns = sums.len() / SKETCH;
         for ((n, row), sign) in values.chunks(columns).enumerate().zip(signs) {

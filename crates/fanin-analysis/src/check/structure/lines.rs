@@ -8,8 +8,8 @@ use crate::check::p_value::{
 use crate::check::test_result::TestResult;
 use crate::vectorized::vectorized;
 
-/// A row, column or slice is tested only if it has at least this many values. The distribution of a sum of fewer
-/// squares is far from normal.
+/// A row, column or slice is tested only if it has at least this many values. One of the tested numbers is the sum of
+/// the squares of the values. With fewer values, the distribution of this sum is far from normal.
 const MIN_LENGTH: usize = 32;
 
 /// The sum and the sum of squares of the standardized values of one line: a row, a column or a slice.
@@ -32,12 +32,13 @@ const MAX_LINES: usize = 1 << 20;
 
 /// The sums of the rows, columns and slices of a tensor.
 ///
-/// In a matrix, the rows are the slices along the first axis. In a tensor of three or more axes, a row has all values
-/// with fixed indices along the first two axes. A column has the values at one position of all rows.
+/// A slice along an axis has all values with one fixed index along this axis. In a matrix, the rows are the slices
+/// along the first axis. In a tensor of three or more axes, a row has all values with fixed indices along the first two
+/// axes. A column has the values at one position of all rows.
 #[derive(Debug, Default)]
 pub(super) struct Lines {
-    /// The sums of the rows. Empty for a matrix, whose rows are its slices, and if a row has fewer than `MIN_LENGTH`
-    /// values.
+    /// The sums of the rows of a tensor of three or more axes. Empty for a matrix: its rows are in the field `first`.
+    /// Also empty if a row has fewer than `MIN_LENGTH` values.
     rows: Vec<Sums>,
     /// The sums of the columns. Empty if there are more than `MAX_LINES` columns.
     columns: Vec<Sums>,
@@ -85,8 +86,8 @@ pub(super) struct UnfinishedLines {
 }
 
 impl UnfinishedLines {
-    /// Creates sums of 0. `shape` is the shape of a tensor, or of a range of its slices along the first axis. It must
-    /// have two axes or more, and no axis of size 0.
+    /// Creates sums that are all 0. `shape` is the shape of a tensor, or of a range of its slices along the first axis.
+    /// It must have two axes or more, and no axis of size 0.
     pub(super) fn new(shape: &[usize]) -> Self {
         let is_deep = shape.len() > 2;
         let second = if is_deep { shape[1] } else { 1 };

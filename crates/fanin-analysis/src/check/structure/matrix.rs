@@ -2,8 +2,8 @@
 
 use crate::vectorized::vectorized;
 
-/// Values with a kurtosis below this limit are called light-tailed. Normal values have a kurtosis of 3. The sum of a
-/// few dozen squared light-tailed values has about the same tails as for normal values, or lighter tails.
+/// Values with a kurtosis below this limit are called light-tailed. Normal values have a kurtosis of 3. A sum of a few
+/// dozen squared light-tailed values has at most slightly heavier tails than a sum of squared normal values.
 pub(super) const LIGHT_TAILED: f64 = 3.3;
 
 /// The structure of a tensor is tested only if the tensor has at least this many values.
@@ -37,10 +37,11 @@ impl Rounded {
     }
 }
 
-/// The standardized values of a tensor as a matrix. All axes after the first are flattened into columns.
+/// The standardized values of a tensor, or of a range of its rows, as a matrix. All axes after the first are flattened
+/// into columns.
 #[derive(Debug)]
 pub(super) struct Matrix<'a> {
-    /// The shape of the tensor.
+    /// The shape of the tensor or of the range of rows.
     pub(super) shape: &'a [usize],
     /// The number of rows.
     pub(super) rows: usize,
@@ -50,7 +51,7 @@ pub(super) struct Matrix<'a> {
     pub(super) skewness: f64,
     /// The rounded values in row-major order. Empty if no test needs them.
     pub(super) rounded: &'a [Rounded],
-    /// The mean of the squared values, before they are rounded.
+    /// The mean of the squares of the unrounded values.
     pub(super) mean_square: f64,
 }
 

@@ -76,8 +76,8 @@ impl Structure {
     }
 
     /// Adds the next values in row-major order. The test `rounded` uses `stored`, the values of the tensor. All other
-    /// tests use `values`. If the plan applies functions to random values, `values` has these random values. Outliers
-    /// of `stored` may be replaced by the mean in `values`.
+    /// tests use `values`. If the plan applies functions to random values, `values` has these random values. A caller
+    /// may also replace outliers: `values` then has the mean in place of each outlier of `stored`.
     pub(crate) fn add(&mut self, stored: &[f64], values: &[f64]) {
         self.coarser.add(stored);
         if let Some(part) = &mut self.part {
@@ -108,9 +108,9 @@ impl Structure {
         self.sums && self.lines.is_alike_in_blocks(shape, axis, count)
     }
 
-    /// Returns at most one result for each test. `shape` and `moments` describe the whole tensor. A test has several
-    /// results if there are several parts of the tensor or several distances. The smallest p-value is then multiplied
-    /// by the number of results (Bonferroni's correction).
+    /// Returns at most one result for each test. `shape` and `moments` describe the whole tensor. A test may be made
+    /// several times, for several parts of the tensor or several distances. The result then has the smallest of the
+    /// p-values, multiplied by the number of p-values (Bonferroni's correction).
     pub(crate) fn tests(&self, shape: &[usize], moments: &Moments) -> Vec<TestResult> {
         let mut results: Vec<TestResult> = Vec::new();
         for name in ["spectrum", "norm", "correlation", "symmetry"] {

@@ -54,13 +54,14 @@ vectorized! {
     }
 }
 
-/// The smallest number of unneeded values that are removed from [`PartSums::recent`] at once.
+/// Unneeded values are removed from [`PartSums::recent`] only if there are at least this many.
 const MAX_UNNEEDED: usize = 1 << 15;
 
 /// Returns the number of rows of a block. A block fits into the CPU's L2 cache, unless a single row does not.
 ///
-/// The number is a multiple of 16, except for very long rows. Each of the 16 partial sums of [`dot`] then adds nearly
-/// the same products as without blocks.
+/// The number of rows is a multiple of 16, except for very long rows. A multiple of 16 rows has a multiple of 16
+/// values. [`dot`] adds every 16th product to the same partial sum. The division into blocks therefore hardly changes
+/// which products are added together.
 fn rows_of_block(columns: usize) -> usize {
     const VALUES: usize = 1 << 14;
     let rows = VALUES.div_ceil(columns).next_multiple_of(16);
@@ -68,7 +69,8 @@ fn rows_of_block(columns: usize) -> usize {
 }
 
 impl PartSums {
-    /// Creates sums of 0. `shape` is the shape of the range of rows. It must have two axes or more, none of size 0.
+    /// Creates sums that are all 0. `shape` is the shape of the range of rows. It must have two axes or more, none of
+    /// size 0.
     pub(super) fn new(shape: &[usize], moments: Moments) -> Self {
         let (rows, columns) = matrix(shape);
         // For light-tailed values, the limit distributions of random matrices already hold for small matrices.
@@ -129,8 +131,8 @@ impl PartSums {
         }
     }
 
-    /// Returns the sums of the lines and the results of the tests `spectrum`, `norm`, `correlation` and `symmetry`. All
-    /// rows must have been added.
+    /// Returns the sums of the rows, columns and slices, and the results of the tests `spectrum`, `norm`, `correlation`
+    /// and `symmetry`. All rows must have been added.
     ///
     /// Returns `None` if there are fewer than `MIN_VALUES` values, or if all values are equal to the mean. Also returns
     /// `None` if a standardized value is NaN or has a magnitude of 1e6 or more. Other tests report such values.

@@ -53,7 +53,8 @@ struct Bidiagonal {
 /// The first vector of the bidiagonalization, and its products with the rows of the matrix that were added so far.
 #[derive(Debug)]
 pub(super) struct FirstProducts {
-    /// The first right vector. Its entries have the same magnitude and fixed pseudo-random signs.
+    /// The vector v in the first product A v of the matrix A (the first right vector in [`bidiagonal`]). Its entries
+    /// have the same magnitude and fixed pseudo-random signs.
     vector: Vec<f32>,
     products: Products,
     /// The sum of the squares of the rounded values.
@@ -61,8 +62,8 @@ pub(super) struct FirstProducts {
 }
 
 impl FirstProducts {
-    /// Creates the first right vector for a matrix of this size, with no rows added yet. Returns `None` if the matrix
-    /// has fewer than `MIN_SIDE` rows or columns.
+    /// Creates the first vector of the bidiagonalization of a matrix of this size. No products have been added yet.
+    /// Returns `None` if the matrix has fewer than `MIN_SIDE` rows or columns.
     pub(super) fn new(rows: usize, columns: usize) -> Option<Self> {
         if rows.min(columns) < MIN_SIDE {
             return None;
@@ -73,7 +74,7 @@ impl FirstProducts {
         Some(Self { vector, products, squares: 0.0 })
     }
 
-    /// Adds the next rows.
+    /// Multiplies the next rows by the vector, and adds the products.
     pub(super) fn add(&mut self, rows: &[Rounded]) {
         self.products.add(rows, &self.vector);
         self.squares += sum_of_squares(rows);
@@ -207,13 +208,13 @@ struct Products {
 }
 
 impl Products {
-    /// Creates the products for a matrix A of `columns` columns, with no rows added yet. A^T A v is computed only if
-    /// `back` is true.
+    /// Creates the products for a matrix A of `columns` columns. No rows have been added yet. A^T A v is computed only
+    /// if `back` is true.
     fn new(columns: usize, back: bool) -> Self {
         Self { product: Vec::new(), back: vec![0.0; if back { columns } else { 0 }] }
     }
 
-    /// Adds the next rows of the matrix.
+    /// Multiplies the next rows of the matrix by `vector`, and adds the products.
     fn add(&mut self, rows: &[Rounded], vector: &[f32]) {
         add_products(rows, vector, &mut self.product, &mut self.back);
     }

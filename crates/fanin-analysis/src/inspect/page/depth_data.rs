@@ -10,8 +10,8 @@ use fanin_recipe::text::escaped;
 /// label is included.
 const LABEL_WIDTH: usize = 80;
 
-/// The maximum number of positions that the chart shows with all their numbers, such as layer and expert. If there are
-/// more, the chart merges positions with the same first number.
+/// The maximum number of positions that the chart shows in full. A position is a list of numbers, such as the indices
+/// of the layer and the expert. If there are more positions, the chart merges positions with the same first number.
 const MAX_POSITIONS: usize = 400;
 
 /// The chart of stds by depth.
@@ -61,9 +61,12 @@ impl DepthData {
     }
 }
 
-/// Returns the distinct positions to show, and the index of each of `positions` among them. `positions` must be sorted.
-/// The leading numbers that all positions have in common are omitted. Above `MAX_POSITIONS` positions, only the first
-/// remaining number is kept.
+/// Returns the distinct positions to show. Also returns, for each element of `positions`, the index of its shown
+/// position.
+///
+/// A position is a list of numbers, such as the indices of the layer and the expert. The argument `positions` must be
+/// sorted. Leading numbers that all positions have in common are not shown. If there are more than `MAX_POSITIONS`
+/// positions, only the first number after these common numbers is shown.
 fn shown_positions(positions: &[Vec<u64>]) -> (Vec<&[u64]>, Vec<usize>) {
     let length = positions.iter().map(Vec::len).min().unwrap_or(0);
     let same =

@@ -2,8 +2,8 @@
 
 fast_init patches `Tensor.uniform_`, `Tensor.normal_`, and the function `_no_grad_trunc_normal_` of torch.nn.init. The
 initializers of torch.nn.init, timm and transformers look up these functions by name at each call. So it does not matter
-how the model code has imported an initializer. The patches do not slow down other torch operations. A mode of torch
-would add microseconds to each operation.
+how the model code has imported an initializer. The patches do not slow down other torch operations. Instead of patches,
+fast_init could use a TorchFunctionMode or a TorchDispatchMode, but a mode would add microseconds to each operation.
 """
 
 from __future__ import annotations
@@ -93,10 +93,10 @@ def _install() -> None:
 class fast_init(contextlib.ContextDecorator):
     """A context manager or decorator that makes the construction of models faster, with the same weights.
 
-    Inside the context, fanin performs the random fills of dense CPU tensors by torch.nn.init, Tensor.normal_ and
-    Tensor.uniform_. The initializers of timm and transformers call these functions. torch still performs fills of fewer
-    than 8192 values, unless they are deferred. The weights and the state of torch's generator are bit-identical to
-    those without fast_init.
+    Inside the context, fanin instead of torch fills dense CPU tensors with random values when a program calls
+    Tensor.normal_, Tensor.uniform_ or a function of torch.nn.init. The initializers of timm and transformers call these
+    functions. torch still performs fills of fewer than 8192 values, unless they are deferred. The weights and the state
+    of torch's generator are bit-identical to those without fast_init.
 
     Contexts may be nested. A context may be entered again. While one thread is inside, fanin also performs the fills of
     all other threads, with the same values as torch.

@@ -106,10 +106,11 @@ def _layers(model: nn.Module) -> dict[str, nn.Module]:
 
 
 def _scale(model: nn.Module, batch: Any, layers: dict[str, nn.Module], tolerance: float, shared: set[str]) -> dict[str, float]:
-    """Runs the model once and scales the layers. Returns the variance of each layer's output.
+    """Calls the model once and scales the layers. Returns the variance of each layer's output.
 
-    A layer is scaled when it is called. Its returned variance is that after the scaling. Layers with several calls are
-    added to `shared`. They are scaled after the pass, and their returned variance is that before this scaling.
+    A layer that is not in `shared` is scaled in its first call. Its returned variance is measured after this scaling. A
+    layer that is called again is added to `shared`. The layers in `shared` are scaled after the forward pass. Their
+    returned variance is measured during the pass.
     """
     names = {module: name for name, module in layers.items()}
     sums: dict[str, Moments] = {}

@@ -183,7 +183,8 @@ class Monitor:
     def __str__(self) -> str:
         """Returns a table of the modules and a table of the parameters in the last record.
 
-        The table of the modules also shows the curves of q and p over all records.
+        The table of the modules also shows two curves over all records: q (the mean square of the module's output), and
+        p (the mean square of the gradient of the loss with respect to this output).
         """
         if not self.records:
             return f"{type(self.model).__name__}: no step was measured yet"

@@ -1,4 +1,4 @@
-"""The function `use_torch_threads`, which makes fills use torch's OpenMP threads.
+"""The function `use_torch_threads`. After a call, fanin fills tensors on torch's OpenMP threads.
 
 The function has an effect only on Linux, and only if torch's OpenMP library has the functions of GNU's libgomp.
 """
@@ -26,7 +26,7 @@ def _is_forked() -> bool:
 
 
 def use_torch_threads() -> None:
-    """Makes fills use torch's OpenMP threads: passes the addresses of two OpenMP functions to Rust.
+    """Passes the addresses of two OpenMP functions to Rust, so that fanin fills tensors on torch's OpenMP threads.
 
     The functions are those that `libtorch_cpu` is linked with. Does nothing if they are not found, or if this process
     was forked.

@@ -1,10 +1,10 @@
 """Computes the regions of a DTensor that are on this rank, without communication.
 
 torch splits a tensor dimension once for each mesh dimension that shards it, into the chunks of `torch.chunk`. The
-region of a rank depends on the order of these splits. Each mesh dimension has a placement. The split of a Shard was
-made before the splits of the mesh dimensions to its right. The split of a `_StridedShard` was made after some of them.
-An example is FSDP2 over tensor parallelism: FSDP2 is the first mesh dimension, but splits the chunk that tensor
-parallelism gives to a rank.
+region of a rank depends on the order of these splits. The placement of each mesh dimension determines this order. The
+split of a Shard was made before the splits of all mesh dimensions to its right. The split of a `_StridedShard` was made
+after the splits of some mesh dimensions to its right. An example is FSDP2 over tensor parallelism: FSDP2 is the first
+mesh dimension, but splits the chunk that tensor parallelism gives to a rank.
 
 This module sorts the splits by the order in which they were made, and applies each split to the result of the previous
 split. (torch's own function compute_local_shape_and_global_offset applies the placements from left to right. This is
@@ -135,7 +135,7 @@ def _splits_in_order(ndim: int, mesh: Sequence[int], placements: Sequence[object
 
     splits: dict[int, list[_Split]] = {}
     # From right to left: the split of a Shard was made before all splits to its right. The split of a _StridedShard was
-    # made after some of them. The split factor determines after which.
+    # made after some of the splits to its right. The split factor determines after which of these splits.
     for mesh_dim in reversed(range(len(placements))):
         placement = placements[mesh_dim]
         if type(placement) is Replicate:

@@ -48,8 +48,10 @@ def check_init(
 
     While the module is built, all new CPU memory is filled with a byte pattern. The first two builds have the same seed
     and different patterns. An element that no code wrote differs between these builds. So does an element that was
-    computed from unwritten memory, or that the seed does not determine. If necessary, a third build finds the cause. If
-    nothing is wrong, there are two builds for each path in `via`. Otherwise there are up to four for each path.
+    computed from unwritten memory, or that the seed does not determine.
+
+    If nothing looks wrong, there are two builds for each path in `via`. Otherwise there are up to two more for each
+    path: one repeats the first build to find the cause, and one has another seed to find random values.
 
     The states of the default generators of torch, NumPy and Python are restored. The module is not kept.
 

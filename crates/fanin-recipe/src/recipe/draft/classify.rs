@@ -131,8 +131,8 @@ impl<'a> Context<'a> {
         }
     }
 
-    /// Returns the choice for a floating-point parameter without the rules of a known model. The choice is a guess,
-    /// except for the parameters of LoRA.
+    /// Returns the choice for a floating-point parameter from names and shapes. The rules of a known model are not
+    /// used. The choice is a guess, except for the parameters of LoRA.
     fn general(&self, entry: &Entry, path: &str, last: &str, has_sibling: impl Fn(&str) -> bool) -> Choice {
         if contains(&entry.name, &["lora_embedding_"]) {
             let (is_a, reason) =
@@ -226,8 +226,8 @@ impl<'a> Context<'a> {
         guess(Section::Buffers, "zeros", "integers of unknown meaning")
     }
 
-    /// Returns the choice for a floating-point buffer: a running statistic, a mask or a table. Buffers are not trained.
-    /// Returns `None` if the tensor's name and shape do not match a known buffer.
+    /// Returns the choice for a floating-point buffer. A buffer is a tensor that is not trained: a running statistic, a
+    /// mask or a table. Returns `None` if the tensor's name and shape do not match a known buffer.
     fn buffer(&self, entry: &Entry, last: &str) -> Option<Choice> {
         match last {
             "running_mean" => return Some(known(Section::Buffers, "zeros", "running mean of a batch norm")),

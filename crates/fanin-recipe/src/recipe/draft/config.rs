@@ -45,7 +45,7 @@ impl ModelConfig {
     ///
     /// # Errors
     /// Returns a message if the configuration cannot be read or is invalid. Returns a message if the configuration
-    /// contains a width, such as `hidden_size`, and no tensor in `manifest` has an axis of this size.
+    /// contains a width, such as `hidden_size`, that is not the size of any axis of any tensor in `manifest`.
     pub fn find(manifest: &Manifest, folder: Option<&Path>) -> Result<Option<Self>, String> {
         let file = folder.map(|folder| folder.join("config.json"));
         let text = match (manifest.metadata(METADATA_KEY), file) {
@@ -58,7 +58,8 @@ impl ModelConfig {
         Ok(Some(config))
     }
 
-    /// Returns an error if the configuration has a width and no tensor has an axis of this size.
+    /// Returns an error if the width in the configuration is not the size of any axis of any tensor. A configuration
+    /// without a width is valid.
     fn check_width(&self, manifest: &Manifest) -> Result<(), String> {
         let Some((field, width)) =
             WIDTHS.iter().find_map(|field| Some((field, self.json.get(field)?.as_u64()?)))

@@ -23,14 +23,14 @@ pub(super) struct Family {
     pub(super) code: String,
     /// The numbers that specs of this family can use. A key is the name of a number. A value has one of three forms:
     ///
-    /// - A default, such as `0.02`. The number is the value of the field of config.json whose name is the key.
+    /// - `0.02`. The number is the value of the field of config.json whose name is the key. The default is 0.02.
     /// - `{ field = "init_std", default = 0.02, by_type = { t5 = 1 } }`. The number is the value of config.json at the
     ///   path `field`. If there is no `field`, the path is the key. `by_type` is optional: other defaults for some
     ///   model types.
-    /// - `{ count = "*.weight" }`. The number of tensors whose names match the pattern.
+    /// - `{ count = "*.weight" }`. The number is how many tensors have names that match the pattern.
     ///
-    /// The default is used if config.json does not have the field. With the default "none", a model without the field
-    /// does not have the number.
+    /// If config.json does not have the field, the number is the default. With the default "none", the number has no
+    /// value for a model without the field.
     #[serde(default)]
     pub(super) numbers: toml::Table,
     /// Values that fields of config.json must have. If a field has another value, the model does not belong to the
@@ -100,13 +100,13 @@ impl FamilyRule {
     }
 }
 
-/// Where one of the numbers of a family comes from.
+/// The source of a number that the specs of a [`Family`] can use, such as `initializer_range`.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum NumberSource<'a> {
     /// The number of tensors whose names match a pattern.
     Count(&'a str),
-    /// The number at the path `field` of config.json, or `default` if the field is missing. If `default` is `None`, a
-    /// model without the field does not have the number.
+    /// The number at the path `field` of config.json, or `default` if the field is missing. If `default` is `None`, the
+    /// number has no value for a model without the field.
     Config { field: &'a str, default: Option<f64> },
 }
 
@@ -148,7 +148,8 @@ impl Family {
         TIMM.find(architecture)
     }
 
-    /// Returns the first family that the names of the entries identify. The field `tensors` contains the condition.
+    /// Returns the first family that the names of the entries identify: each text in the family's field `tensors`
+    /// occurs in a name. A family without texts in `tensors` is never returned.
     pub(super) fn of_tensors(entries: &[Entry]) -> Option<&'static Self> {
         let has = |text: &String| entries.iter().any(|entry| entry.name.contains(text.as_str()));
         let all = TRANSFORMERS.family.iter().chain(&TIMM.family);
@@ -164,8 +165,9 @@ impl Family {
         self.rules.iter().chain(shared.into_iter().flatten()).filter(move |rule| rule.matches(entry))
     }
 
-    /// Returns the source of the number `name`. `number` is the value of the key `name` in the table `numbers`.
-    /// `model_type` selects a default from `by_type`.
+    /// Returns the source of the number that is called `name`. The argument `number` is the value of the key `name` in
+    /// the field `numbers`. If this value has the key `by_type`, the argument `model_type` selects a default from
+    /// `by_type`.
     pub(super) fn number<'a>(name: &'a str, number: &'a Toml, model_type: Option<&str>) -> NumberSource<'a> {
         let value =
             |value: &Toml| value.as_float().or_else(|| value.as_integer().map(|integer| integer as f64));

@@ -11,7 +11,8 @@ use crate::recipe::glob::Glob;
 /// A number that specs of a family can use.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Number {
-    /// The value. `None` if the model does not have the number, for example because it has no padding token.
+    /// The value. `None` if the number has no value for the model, for example `pad_token_id` for a model without a
+    /// padding token.
     pub(super) value: Option<f64>,
     /// True if config.json was read or the value is a count of tensors. Otherwise, the value is only a default.
     pub(super) is_sure: bool,
@@ -76,7 +77,8 @@ impl KnownModel {
         rules.find_map(|rule| self.choice(rule, entry, section))
     }
 
-    /// Returns the choice of `rule`. Returns `None` if the spec of `rule` uses a number that the model does not have.
+    /// Returns the choice of `rule`. Returns `None` if the spec of `rule` uses a number that has no value for this
+    /// model (see [`Number::value`]).
     fn choice(&self, rule: &'static FamilyRule, entry: &Entry, section: Section) -> Option<Choice> {
         let reason = rule.reason.as_deref().unwrap_or(&self.family.code);
         let (spec, is_sure) = match rule.spec.strip_prefix("padded(").and_then(|rest| rest.strip_suffix(')'))

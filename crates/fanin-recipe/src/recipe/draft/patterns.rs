@@ -37,12 +37,12 @@ pub(super) fn rules<'a>(names: &[&str], choices: &'a [Choice]) -> Vec<DraftRule<
     groups.map(|(pattern, members)| DraftRule { pattern, choice: &choices[members[0]], members }).collect()
 }
 
-/// Returns patterns that together match all names, each with the indices of its names.
+/// Returns patterns that together match all names. With each pattern, returns its members: the indices of the names
+/// that match this pattern and no earlier pattern.
 ///
-/// The names of a pattern match this pattern and no earlier pattern. `kinds[i]` is the kind of `names[i]`, a number
-/// that the caller chooses. All names of a pattern have the same kind. `order` contains every index once. The first
-/// pattern matches `names[order[0]]`. Each further pattern matches the next name in this order that no earlier pattern
-/// matches.
+/// All members of a pattern have the same kind. `kinds[i]` is the kind of `names[i]`, a number that the caller chooses.
+/// The argument `order` contains every index once. The first pattern matches `names[order[0]]`. Each further pattern
+/// matches the first name, in the sequence of `order`, that no earlier pattern matches.
 pub fn cover(names: &[&str], kinds: &[usize], order: &[usize]) -> Vec<(String, Vec<usize>)> {
     let mut is_open = vec![true; names.len()];
     // `is_open[i]` is true if `names[i]` has no pattern yet. `open` contains the indices of these names and of some

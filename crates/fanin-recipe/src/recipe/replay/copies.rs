@@ -11,8 +11,8 @@ use crate::error::Result;
 /// are computed by recursion, which must not overflow the stack.
 const MAX_CHAIN: usize = 100;
 
-/// The maximum of [`Work::computed`]. A tensor is computed again for each step that copies it. If each tensor copies
-/// the tensor before it twice, the number doubles with each tensor.
+/// The maximum of [`Work::computed`]. A tensor is computed again for each step that copies it. For example, if each
+/// tensor has two steps that copy the previous tensor, `computed` doubles from one tensor to the next.
 const MAX_COMPUTED: usize = 1 << 20;
 
 /// The work for each tensor that was added so far, by the tensor's name.

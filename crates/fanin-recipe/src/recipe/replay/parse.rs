@@ -25,7 +25,7 @@ const VERSION: i128 = 1;
 
 /// The keys for the kind of a step. A step has exactly one of these keys.
 const KINDS: [&str; 6] = ["fill", "copy", "values", "mul", "div", "add"];
-/// The other keys of a step.
+/// The keys that a step can have in addition to its key from `KINDS`.
 const DETAILS: [&str; 5] = ["at", "pair", "seed", "view", "from"];
 /// The keys of a tensor that are not keys of a step.
 const TENSOR_KEYS: [&str; 4] = ["dtype", "shape", "strides", "steps"];

@@ -28,9 +28,9 @@ pub enum StepKind {
     Integer(i128),
     /// The values 0, 1, 2, ... along the last axis of a tensor of an integer dtype.
     Arange,
-    /// The values of another tensor, converted to the dtype of this tensor.
+    /// The values of another tensor, converted to the dtype of the tensor that the step writes.
     Copy {
-        /// The name of the other tensor.
+        /// The name of the tensor from which the values are copied.
         name: String,
         /// The elements that are copied, as a view of the row-major values of the tensor `name`. `None` means all
         /// elements.
@@ -62,8 +62,9 @@ pub struct Start {
     pub seed: u64,
     /// The number of 32-bit words that were drawn between the seeding and this position.
     pub at: u64,
-    /// The number of 32-bit words that were drawn between the seeding and the pair of the stored normal value. `None`
-    /// if no value is stored. torch draws some normal values in pairs, and stores the second value for the next draw.
+    /// The position of the pair of normal values whose second value torch has stored. `None` if no value is stored.
+    /// torch draws some normal values in pairs, returns the first value, and stores the second value for the next draw.
+    /// The position is the number of 32-bit words that were drawn between the seeding and the pair.
     pub pair: Option<u64>,
 }
 
@@ -132,8 +133,8 @@ impl View {
         }
     }
 
-    /// Splits the elements into runs: ranges of positions without gaps, all of equal length. Returns this length, and a
-    /// view of the first element of each run.
+    /// Splits the elements into runs: ranges of consecutive positions in memory, all of equal length. Returns this
+    /// length, and a view of the first element of each run.
     pub(super) fn runs(&self) -> (usize, View) {
         if self.shape.contains(&0) {
             return (0, View { offset: 0, shape: vec![0], strides: vec![1] });

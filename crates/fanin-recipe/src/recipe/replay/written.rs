@@ -8,14 +8,15 @@ use super::definition::ReplayTensor;
 use super::step::{StepKind, View};
 use crate::error::Result;
 
-/// The maximum number of runs that are checked for one replay. Without a maximum, the check of a short replay could
-/// take hours, or all memory.
+/// The maximum number of contiguous ranges of elements that are checked for one replay. Without a maximum, the check of
+/// a short replay could take hours, or all memory.
 const MAX_RUNS: usize = 1 << 23;
 
-/// Checks the tensors of one replay, and counts their runs. A run is a range of positions without gaps.
+/// Checks the tensors of one replay, and counts their runs. A run is a range of consecutive positions in a tensor's
+/// memory.
 #[derive(Default)]
 pub(super) struct WrittenCheck {
-    /// The number of runs that have been checked, in all tensors so far.
+    /// The number of contiguous ranges of elements that have been checked, in all tensors so far.
     runs: usize,
 }
 
@@ -51,7 +52,7 @@ impl WrittenCheck {
         }
     }
 
-    /// Calls `visit` for each run of a view: for each range of positions that the view covers without gaps.
+    /// Calls `visit` for each run of a view (see [`View::runs`]).
     fn for_each_run(&mut self, view: &View, span: &Span, mut visit: impl FnMut(Range<usize>)) -> Result {
         let (length, starts) = view.runs();
         let total = starts.count().and_then(|count| self.runs.checked_add(count));
@@ -65,7 +66,8 @@ impl WrittenCheck {
     }
 }
 
-/// A set of positions: maps the start of each range to its end (exclusive). The ranges neither overlap nor touch.
+/// A set of positions in a tensor's memory: maps the start of each range to its end (exclusive). The ranges neither
+/// overlap nor touch.
 #[derive(Default)]
 struct Ranges(BTreeMap<usize, usize>);
 

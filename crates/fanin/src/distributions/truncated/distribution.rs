@@ -77,7 +77,8 @@ impl Truncated {
         Truncated::Central(central)
     }
 
-    /// Calls `visitor` with the f32 transform of this distribution, and returns the result of the visitor.
+    /// Calls `visitor` with the [`Transform32`] that computes the values of this distribution as f32. Returns the
+    /// result of `visitor`.
     pub(crate) fn visit32<V: Visitor32>(self, dtype: DType, visitor: V) -> V::Output {
         match self {
             Truncated::Body(transform) => visitor.visit32(transform),
@@ -88,8 +89,8 @@ impl Truncated {
         }
     }
 
-    /// Calls `visitor` with the f64 transform of this distribution, and returns the result of the visitor. The
-    /// distribution must have been created for [`DType::F64`].
+    /// Calls `visitor` with the [`Transform64`] that computes the values of this distribution as f64. Returns the
+    /// result of `visitor`. The distribution must have been created for [`DType::F64`].
     pub(crate) fn visit64<V: Visitor64>(self, visitor: V) -> V::Output {
         match self {
             Truncated::Central(transform) => visitor.visit64(transform),
@@ -102,16 +103,16 @@ impl Truncated {
     }
 }
 
-/// A generic function of an f32 transform. It is a trait, because a closure cannot be generic.
+/// A function that takes any [`Transform32`] as its argument. A trait is used, because a closure cannot be generic.
 pub(crate) trait Visitor32 {
-    /// The result of the function.
+    /// The return type of `visit32`.
     type Output;
     fn visit32(self, transform: impl Transform32) -> Self::Output;
 }
 
-/// A generic function of an f64 transform. It is a trait, because a closure cannot be generic.
+/// A function that takes any [`Transform64`] as its argument. A trait is used, because a closure cannot be generic.
 pub(crate) trait Visitor64 {
-    /// The result of the function.
+    /// The return type of `visit64`.
     type Output;
     fn visit64(self, transform: impl Transform64) -> Self::Output;
 }

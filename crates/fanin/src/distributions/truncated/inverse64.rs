@@ -82,14 +82,17 @@ impl InverseCdf for Central {
     }
 }
 
-/// A truncated normal distribution, computed in f64. Each value is the nearer cut-off plus or minus a random distance.
+/// A truncated normal distribution, computed in f64. Each value is the cut-off that is nearer to the mean, plus or
+/// minus a random distance.
 ///
 /// Used for intervals in the far tail and for narrow intervals. The nearer cut-off is the cut-off that is nearer to the
-/// mean of the untruncated normal. The computation uses these quantities, with distances in standard deviations:
+/// mean of the untruncated normal. Z is a standard normal variate. The computation uses these quantities, with
+/// distances in standard deviations:
 ///
-/// * `alpha` is the distance from this mean to the nearer cut-off.
+/// * `alpha` is the distance from this mean to the nearer cut-off, and `beta` the distance to the farther cut-off.
 /// * `delta` is the distance from the nearer cut-off to the value. It is the solution of `g(delta) = target`.
-/// * `g(delta)` is `-ln(P(Z > alpha + delta) / P(Z > alpha))` for a standard normal Z.
+/// * `g(delta)` is `-ln(P(Z > alpha + delta) / P(Z > alpha))`.
+/// * `complement` is `P(Z > beta) / P(Z > alpha)`.
 /// * `target` is `-ln(ratio)`, where `ratio` is uniform between `complement` and 1.
 ///
 /// In a narrow interval, the log density is linear in f64 precision. `g(delta)` is then `alpha * delta`, as for an
@@ -101,11 +104,12 @@ pub(crate) struct Tail {
     /// `ln(alpha M(alpha))`, where `M(z) = P(Z > z) / density(z)` is the Mills ratio of the standard normal
     /// distribution.
     log_mills: f64,
-    /// The probability of the interval, divided by the probability beyond `alpha`.
+    /// The probability of the interval, divided by `P(Z > alpha)` for a standard normal Z.
     fraction: f64,
-    /// The probability beyond the farther cut-off, divided by the probability beyond `alpha`.
+    /// `P(Z > beta) / P(Z > alpha)` for a standard normal Z. `beta` is the distance from the mean to the farther
+    /// cut-off, in standard deviations.
     complement: f64,
-    /// The nearer cut-off, in units of the values.
+    /// The cut-off that is nearer to the mean, in units of the values.
     origin: f64,
     /// The standard deviation of the untruncated normal, with a negative sign if the interval is below the mean.
     std: f64,

@@ -10,8 +10,8 @@ use crate::simd::{SimdBits, SimdF32, SimdFloat, SimdIsa};
 /// Each `p` is computed from one random word. `TAIL` is true if some values are too far from the mean for
 /// [`body_factor`].
 ///
-/// The two tails of a word are `p`, the probability of smaller values, and `1 - p`, the probability of larger values.
-/// The computation uses the smaller tail, which has full relative precision even near 0.
+/// The two tail probabilities of a random word are `p`, the probability of smaller values, and `1 - p`, the probability
+/// of larger values. The computation uses the smaller tail probability, which has full relative precision even near 0.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Quantile32<const TAIL: bool> {
     mean: f32,
@@ -28,19 +28,22 @@ pub(crate) struct Quantile32<const TAIL: bool> {
     greatest: f32,
 }
 
-/// One end of the interval. The position of a word is the number of words between this end and the word, in the order
-/// of signed integers.
+/// The lower or the upper end of the interval to which the normal distribution is truncated.
+///
+/// The position of a random word is its rank, counted from this end: 0 for the word with the value nearest to this end,
+/// 1 for the next word, and so on. Words are read as signed integers: a larger word gives a larger value.
 #[derive(Debug, Clone, Copy)]
 struct End {
-    /// The position of a word is `word xor flip`.
+    /// The position of a random word, counted from this end, is `word xor flip`.
     flip: u32,
     /// The probability beyond this end.
     tail: f32,
 }
 
 impl End {
-    /// Returns the tail of a word at this end: the probability beyond this end, plus the probability between this end
-    /// and the value of the word. The result never decreases as the position of the word increases.
+    /// Returns the probability of the tail that begins at the value of a random word and contains this end. The tail
+    /// probability is the probability beyond this end, plus the probability between this end and the value. The tail
+    /// probability never decreases as the position of the word (see [`End`]) increases.
     #[inline(always)]
     fn tail_at<F: SimdF32>(self, word: F::Bits, word_mass: f32) -> F {
         let position = word.xor(F::Bits::splat(self.flip)).convert_unsigned();
@@ -48,22 +51,24 @@ impl End {
     }
 }
 
-/// How the smaller of the two tails of a word (see [`Quantile32`]) is found.
+/// The method that finds the smaller of the tail probabilities `p` and `1 - p` of a random word (see [`Quantile32`]).
 #[derive(Debug, Clone, Copy)]
 enum SmallerTail {
-    /// The tail at the end that is nearer to the word. Used if the probabilities beyond the two ends are equal.
+    /// Computes only the tail probability at one end: the end from which the random word has the smaller position (see
+    /// [`End`]). Used if the probabilities beyond the two ends are equal.
     Nearer(NearerEnd),
-    /// Used if, for every word, the tail at this end is the smaller of the word's two tails.
+    /// Computes only the tail probability at this end. Used if this tail probability is the smaller one for every
+    /// random word.
     Always(End),
-    /// The minimum of the two tails, which are both computed. Used if neither `Nearer` nor `Always` applies.
+    /// Computes both tail probabilities and takes their minimum. Used if neither `Nearer` nor `Always` applies.
     Either([End; 2]),
 }
 
 impl SmallerTail {
     fn new(ends: [End; 2], word_mass: f32) -> Self {
         let [below, above] = ends;
-        // Compares the tails at the position farthest from `one`. There, the tail of `one` is largest and the tail of
-        // `other` is smallest.
+        // Compares the two tail probabilities of the random word that is farthest from the end `one`. For this word,
+        // the tail probability at `one` is largest, and the tail probability at `other` is smallest.
         let never_larger = |one: End, other: End| {
             one.tail_at::<f32>(!one.flip, word_mass) <= other.tail_at::<f32>(!one.flip, word_mass)
         };
@@ -79,13 +84,14 @@ impl SmallerTail {
     }
 }
 
-/// A method that finds the smaller of the two tails of a word (see [`Quantile32`]).
+/// A method that finds the smaller of the tail probabilities `p` and `1 - p` of a random word (see [`Quantile32`]).
 trait FindSmallerTail {
-    /// Returns the smaller tail probability. Implementations are `#[inline(always)]`.
+    /// Returns the smaller tail probability of each random word in the SIMD vector `word`. `word_mass` is the field of
+    /// this name in [`Quantile32`]. Implementations are `#[inline(always)]`.
     fn smaller_tail<F: SimdF32>(&self, word: F::Bits, word_mass: f32) -> F;
 }
 
-/// The method of [`SmallerTail::Nearer`].
+/// Finds the smaller tail probability as described for [`SmallerTail::Nearer`].
 #[derive(Debug, Clone, Copy)]
 struct NearerEnd {
     /// The probability below the lower end, which is also the probability above the upper end.
@@ -95,8 +101,8 @@ struct NearerEnd {
 impl FindSmallerTail for NearerEnd {
     #[inline(always)]
     fn smaller_tail<F: SimdF32>(&self, word: F::Bits, word_mass: f32) -> F {
-        // Words in the lower half of the interval are negative as signed integers. The position from the nearer end is
-        // less than 2^31, so it can be converted as a signed integer.
+        // Random words with values in the lower half of the interval are negative as signed integers. The position
+        // counted from the nearer end is less than 2^31, so it can be converted as a signed integer.
         let flips = [F::Bits::splat(1 << 31).bitcast(), F::Bits::splat(!(1 << 31)).bitcast()];
         let position = word.xor(word.select_by_sign(flips[0], flips[1]).to_bits()).convert_signed();
         position.add(F::splat(0.5)).mul_add(F::splat(word_mass), F::splat(self.tail))
@@ -136,7 +142,8 @@ impl<const TAIL: bool> Quantile32<TAIL> {
         }
     }
 
-    /// Writes the values of a group of words to `out`. `method` finds the smaller tail of each word.
+    /// Writes the values for a group of random words to `out`. `method` finds the smaller of `p` and `1 - p` for each
+    /// word.
     #[inline(always)]
     fn values<I: SimdIsa>(
         &self,

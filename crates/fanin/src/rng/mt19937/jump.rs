@@ -27,15 +27,17 @@ pub(super) fn jump(words: &[u32], distance: u64, level: Level) -> Box<State> {
 /// The number of words that [`jump`] reads, counted from the first word of the current state.
 pub(super) const REACH: usize = 34 * SIZE;
 
-/// The kinds of terms. A term is the sum of a first state and the states at these offsets (in words) from it.
+/// The kinds of terms. A term is the exclusive or of one to three states of the sum that the module documentation
+/// describes. For example, a term of the kind `[1, 2]` at the offset `i` combines the states at the offsets `i`,
+/// `i + 1` and `i + 2`. A term of the kind `[]` is only the state at the offset `i`.
 const KINDS: [&[usize]; 4] = [&[], &[1], &[2], &[1, 2]];
 
-/// The number of words that are precomputed for each kind of term. A term has [`SIZE`] words, and its offset is at most
-/// `DEGREE - 1`.
+/// The number of words that [`Sum`] precomputes for each kind of term (see [`KINDS`]). The term at the offset `i`
+/// consists of the words `i..i + SIZE`. The largest `i` is `DEGREE - 1`.
 const KIND_WORDS: usize = 33 * SIZE;
 
-/// A [`Residue`] as a list of terms (see [`KINDS`]). A term is stored as the index of its first word in the array
-/// `kinds` that [`Sum`] computes.
+/// A [`Residue`] as a list of terms (see [`KINDS`]). Each entry is an index into the array `kinds` that [`Sum`]
+/// computes. The [`SIZE`] words of the term begin at this index.
 struct Terms(Vec<u32>);
 
 impl Terms {

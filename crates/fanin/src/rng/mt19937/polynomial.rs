@@ -12,7 +12,7 @@ pub(super) const DEGREE: usize = 19937;
 /// The number of 64-bit words of a polynomial modulo p. Such a polynomial has [`DEGREE`] coefficients of one bit each.
 const WORDS: usize = DEGREE.div_ceil(64);
 
-/// The number of 64-bit words that [`Square`] reduces modulo p in one step.
+/// The number of 64-bit words that [`Square`] reduces modulo the characteristic polynomial p in one step.
 const BLOCK: usize = 7;
 
 /// Returns the exponents of all terms of the characteristic polynomial p except the leading term. The order is chosen
@@ -60,7 +60,7 @@ pub(super) struct Residue {
 }
 
 impl Residue {
-    /// Returns x^k mod p, computed by repeated squaring.
+    /// Returns x^k modulo the characteristic polynomial p, computed by repeated squaring.
     pub(super) fn power(k: u64, level: Level) -> Self {
         // `prefix` consists of the leading bits of `k`, and is less than the degree of p. Repeated squaring starts at
         // x^prefix, because this power needs no reduction.
@@ -87,7 +87,7 @@ impl Residue {
         power < DEGREE && self.words[power / 64] >> (power % 64) & 1 == 1
     }
 
-    /// Replaces the residue by its product with x, modulo p.
+    /// Replaces the residue by its product with x, modulo the characteristic polynomial p.
     fn multiply_by_x(&mut self) {
         let mut carry = 0;
         for word in self.words.iter_mut() {
@@ -114,7 +114,7 @@ impl Residue {
     }
 }
 
-/// The kernel that computes the square of a residue modulo p.
+/// The kernel that computes the square of a residue, modulo the characteristic polynomial p.
 struct Square<'a>(&'a Residue);
 
 impl Kernel for Square<'_> {

@@ -211,8 +211,8 @@ unsafe fn convert_u32(words: __m256i) -> __m256 {
 barriers! { barrier_ps, barrier_with_ps, __m256, ymm_reg, "avx2", [a b c d], [e f g h], "/* {} {} {} {} */" }
 barriers! { barrier_pd, barrier_with_pd, __m256d, ymm_reg, "avx2", [a b c d], [e f g h], "/* {} {} {} {} */" }
 
-/// The barrier for eight registers. AVX2 has sixteen registers. `barrier_with_8_ps` calls this function twice, because
-/// a single barrier would need all of them.
+/// Implements `barrier` of [`SimdFloat`](crate::simd::SimdFloat) for vectors of eight registers. For two such vectors,
+/// `barrier_with_8_ps` uses two separate barriers, because a common barrier would need all sixteen registers of AVX2.
 #[target_feature(enable = "avx2")]
 #[inline]
 fn barrier_8_ps(registers: [__m256; 8]) -> [__m256; 8] {

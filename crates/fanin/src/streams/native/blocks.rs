@@ -67,8 +67,8 @@ impl PreparedBlocks {
         Ok(())
     }
 
-    /// Fills the intersection of a block with a region. `tensor` is the memory of the whole region. The region begins
-    /// at the index `start`.
+    /// Fills the intersection of a block with a region of the whole tensor. The region begins at the index `start` of
+    /// the whole tensor. `tensor` is the memory of the region.
     fn fill_block(
         &self,
         number: usize,

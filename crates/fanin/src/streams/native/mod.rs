@@ -87,12 +87,13 @@
 //! | centre | otherwise | `fma(z, std, mean)`, where z is the f64 quantile (Wichura 1988, AS 241); the result is rounded to the type |
 //!
 //! *Centre and body.* `below = P(Z < alpha)` and `above = P(Z > beta)` are computed by the complementary error
-//! function, where Z is standard normal. `mass` is the probability of the interval. The tails at u are
-//! `lower = fma(u, mass, below)` and `upper = fma(u', mass, above)`. The quantile is computed from the smaller tail, t.
-//! In the regime *body*, both tails use `(w + 2^31) mod 2^32` instead of w. The f32 quantile is `x` times a function of
-//! `v = -ln(4 * t * (1 - t))`, where `x = fma(s(w) + 1/2, 2 * mass / 2^32, below - above)`. The function is given by
-//! two polynomials: one for the body (small v), and one for the tail (large v). `w*` is v at the smallest tail
-//! `t = min(below, above) + mass / 2^33`. If `w* < 5.249`, the polynomial for the tail is not used.
+//! function, where Z is standard normal. `mass` is the probability of the interval. The tail probabilities at u are
+//! `lower = fma(u, mass, below)` and `upper = fma(u', mass, above)`. The quantile is computed from t, the smaller of
+//! `lower` and `upper`. In the regime *body*, `lower` and `upper` are computed from `(w + 2^31) mod 2^32` instead of w.
+//! The f32 quantile is `x` times a function of `v = -ln(4 * t * (1 - t))`, where
+//! `x = fma(s(w) + 1/2, 2 * mass / 2^32, below - above)`. The function is given by two polynomials: one for
+//! `v <= 5.25`, and one for larger v. `w*` is v at the smallest tail probability,
+//! `t = min(below, above) + mass / 2^33`. If `w* < 5.249`, the polynomial for larger v is not used.
 //!
 //! *Tail.* Let `g(delta) = -ln(P(Z > near + delta) / P(Z > near))`, `m = 1 - exp(-g(width))` and `E = -ln(1 - u * m)`.
 //! `delta` solves `g(delta) = E`. The function g is computed as
@@ -125,9 +126,9 @@
 //! `x_j + sign(x_jj) * |x_j| * e_j`, where e_j is the unit vector of row j and sign(0) is 1. V is the matrix with the
 //! columns v_j, and V_top is the first n rows of V. `striu` is the strictly upper triangle of a matrix.
 //!
-//! With `S = striu(V^T * V) + diag(|x_j| * (|x_j| + |x_jj|))` and `W = S^-1 * V_top^T`, the matrix is
-//! `Q[i][c] = (delta_ic - sum_k V[i][k] * W[k][c]) * -sign(x_cc) * gain`, where delta is the Kronecker delta. Q is
-//! transposed if rows < columns.
+//! In this section, W is the matrix `S^-1 * V_top^T` with `S = striu(V^T * V) + diag(|x_j| * (|x_j| + |x_jj|))`. The
+//! matrix of values is `Q[i][c] = (delta_ic - sum_k V[i][k] * W[k][c]) * -sign(x_cc) * gain`, where delta is the
+//! Kronecker delta. Q is transposed if rows < columns.
 //!
 //! Each sum starts at 0, and its terms are added one after another by fused multiply-adds in the type of the
 //! arithmetic. The terms of `|x_j|^2` and of `V^T * V` are added in ascending order of rows. The terms of Q are added

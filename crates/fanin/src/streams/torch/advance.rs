@@ -116,8 +116,8 @@ mod tests {
     use crate::dtype::{F8E4M3, F8E5M2};
     use crate::plan::Truncation;
 
-    /// Asserts that [`Torch::advance`] by [`Torch::words`] gives the same state of the generator as a fill. If `words`
-    /// returns `None`, tests [`Torch::advance_past`] instead.
+    /// Asserts that advancing by the number of words that [`Torch::words`] returns has the same effect on the generator
+    /// as a fill. If `Torch::words` returns `None`, tests [`Torch::advance_past`] instead.
     fn check<E: Element>() {
         let truncated = |low, high, method| {
             let method = Some(method);

@@ -11,9 +11,11 @@ impl Torch {
     /// Fills `out` with the values of a part of a tensor. The type of `out` must be f64 if and only if `part.dtype` is
     /// f64. The values are rounded to the type of `out`. The zeros of a sparse distribution are not written.
     ///
-    /// Advances the generator past the words for the whole tensor. In rejection sampling, these are the words of all
-    /// passes that the values of the part need. Returns the number of words by which the generator has advanced. The
-    /// words of values that torch draws one by one (see [`ByGroups`]) are not counted.
+    /// Advances the generator past the random words for the whole tensor. In rejection sampling, torch makes several
+    /// passes over the whole tensor. The generator then advances past only the passes that the values of the part need.
+    ///
+    /// Returns the number of words by which the generator has advanced. The words of values that torch draws one by one
+    /// (see [`ByGroups`]) are not counted.
     ///
     /// # Panics
     /// Panics if `distribution` is not uniform, normal, sparse or truncated normal.

@@ -18,10 +18,11 @@ use crate::rng::Mt19937;
 pub(super) struct Cost {
     /// The time to compute one value.
     compute: f64,
-    /// The number of words that one value takes in each sequence of words.
+    /// The number of random words that one value takes in each sequence (see the field `sequences`).
     words: f64,
-    /// The number of sequences of words. Uniform proposals have two: one for the proposals, and one for the acceptance
-    /// test. In each sequence, a thread skips the words before its partition.
+    /// The number of separate sequences of random words. Rejection sampling with uniform proposals has two sequences:
+    /// one for the proposals, and one for the acceptance test. All other methods have one. In each sequence, a thread
+    /// skips the words before its partition.
     sequences: f64,
 }
 
@@ -53,8 +54,8 @@ impl Cost {
         Self { compute: 160.0, words: W::WORDS as f64, sequences: 2.0 }
     }
 
-    /// Returns the time to skip the words of `values` values. The time is constant from [`Mt19937::MIN_JUMP`] words on,
-    /// because the generator then jumps.
+    /// Returns the time to skip all random words before a partition. `values` is the number of values before the
+    /// partition. The time is constant from [`Mt19937::MIN_JUMP`] words on, because the generator then jumps.
     fn before(&self, values: f64) -> f64 {
         self.sequences * (self.words * values).min(Mt19937::MIN_JUMP as f64)
     }

@@ -33,12 +33,11 @@ pub(super) trait Trial<W: Wide>: Sync {
     /// Returns the number of words that a pass over the whole tensor takes.
     fn words(&self) -> u64;
 
-    /// Returns the estimated time to draw one value, including all passes.
+    /// Returns the estimated time to draw one value, including its rejected proposals.
     fn cost(&self) -> Cost;
 
-    /// Returns the start of each sequence of words: the number of words of a pass that precede the sequence. Normal
-    /// proposals have one sequence. Uniform proposals have two: the words of the proposals, and then the words of the
-    /// acceptance test.
+    /// Returns the offset of each sequence of words, counted in words from the start of a pass. Normal proposals have
+    /// one sequence. Uniform proposals have two: the words of the proposals, and then the words of the acceptance test.
     fn sequences(&self) -> Vec<u64>;
 
     /// Draws the proposals of the first pass over `slice`, and writes them to `out`. Appends the position in `out`
@@ -67,8 +66,8 @@ struct Drawn {
     later_passes: u64,
     /// The generator at the end of the last pass. `None` if no pass after the first one was needed.
     after_last: Option<Mt19937>,
-    /// The generator after the first pass over the partition, and its position in the last of the [`Trial::sequences`].
-    /// `None` if the caller drew the first pass.
+    /// The generator after the first pass over the partition, and the position of the generator in the last sequence of
+    /// words (see [`Trial::sequences`]). `None` if the caller drew the first pass.
     after_first: Option<(Mt19937, u64)>,
 }
 
@@ -105,8 +104,9 @@ impl Torch {
     }
 }
 
-/// Draws one partition of the values. `slice` is the partition, and `out` is its memory. The next word of `engine` is
-/// the first word of the first pass, or of the second pass if `begun` is true.
+/// Draws one partition of the values. `slice` is the partition, and `out` is its memory. If `begun` is false, the next
+/// word of `engine` is the first word of the first pass. If `begun` is true, the caller has drawn the first pass, and
+/// the next word of `engine` is the first word of the second pass.
 fn draw_partition<W: Wide>(
     trial: &dyn Trial<W>,
     (level, engine): (Level, &Mt19937),
@@ -166,11 +166,11 @@ fn draw_partition<W: Wide>(
 /// The elements of a block that have no accepted proposal yet, and buffers for their next proposals.
 #[derive(Default)]
 struct Rejected<W> {
-    /// The positions of the elements in the block.
+    /// The position of each rejected element, counted from the first element of the block.
     positions: Vec<u32>,
-    /// The row-major indices of the elements in the tensor.
+    /// The row-major index of each rejected element in the whole tensor.
     indices: Vec<u64>,
-    /// The proposals of the current pass, one for each element.
+    /// The proposals of the current pass, one for each rejected element.
     values: Vec<W>,
     /// For each proposal in `values`, true if the proposal is rejected.
     flags: Vec<bool>,

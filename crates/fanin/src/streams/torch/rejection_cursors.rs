@@ -1,36 +1,38 @@
-//! The state readers of rejection sampling, which read the words of each rejection pass.
+//! `RejectionCursors`, which provides the state readers of rejection sampling. In each pass after the first, a
+//! [`StateReader`] reads the random words from which the rejected elements are drawn again.
 
 use crate::rng::StateReader;
 
 /// The state readers of one rejection pass: one state reader for each sequence of words in the pass.
 type StateReaders = Vec<StateReader>;
 
-/// The largest number of later passes whose state readers are stored. The memory is at most about 20 megabytes for each
-/// partition.
+/// The largest number of passes whose state readers are stored (see [`RejectionCursors`]). The stored state readers of
+/// a partition take at most about 20 megabytes.
 pub(super) const KEPT: usize = 1 << 12;
 
-/// The state readers of the later passes. A later pass is any rejection pass after the first one.
+/// The state readers of all rejection passes except the first pass.
 ///
 /// The values are processed in blocks. All passes over a block are made before the next block begins. In each pass, a
-/// block continues at the word at which the previous block ended. The state readers of the first `max_kept` later
-/// passes are therefore stored between blocks. To limit the memory, all further passes share one set of state readers.
+/// block continues at the word at which the previous block ended. The state readers of the passes 2 to `max_kept + 1`
+/// are therefore stored between blocks. To limit the memory, all passes after these share one set of state readers.
 /// This set is created again for each block, and skips the words of the previous blocks.
 pub(super) struct RejectionCursors<S> {
     /// A function that creates the state readers of the second pass.
     start: S,
     /// The number of words that torch draws in one pass over the whole tensor.
     words: u64,
-    /// The largest number of later passes whose state readers are stored in `kept`.
+    /// The largest length of `kept`.
     max_kept: usize,
+    /// The stored state readers. `kept[0]` belongs to the second pass.
     kept: Vec<StateReaders>,
-    /// The state readers of the current pass of the current block, unless they are in `kept`.
+    /// The state readers of the current pass over the current block, unless they are in `kept`.
     current: Option<StateReaders>,
-    /// The state readers of the last pass over the block with the most passes so far. `None` if these state readers are
-    /// in `kept`.
+    /// The state readers of the last pass over one block: the earlier block that needed the most passes. `None` if
+    /// these state readers are in `kept`.
     farthest: Option<StateReaders>,
-    /// How many passes over the current block have begun, without the first pass.
+    /// The number of passes over the current block that have begun, not counting the first pass.
     pass: usize,
-    /// The largest number of passes over an earlier block, without the first pass.
+    /// The largest number of passes over any block before the current block, not counting the first pass.
     max_passes: usize,
 }
 
@@ -58,8 +60,8 @@ impl<S: Fn() -> StateReaders> RejectionCursors<S> {
         self.pass = 0;
     }
 
-    /// Begins the next pass over the current block, and returns the state readers of the pass. The first call for a
-    /// block begins the second pass.
+    /// Begins the next pass over the current block, and returns the state readers of the pass. The caller makes the
+    /// first pass without state readers. The first call for a block therefore begins the second pass.
     pub(super) fn next_pass(&mut self) -> &mut StateReaders {
         let pass = self.pass;
         self.pass += 1;
@@ -79,8 +81,9 @@ impl<S: Fn() -> StateReaders> RejectionCursors<S> {
         }
     }
 
-    /// Ends the current block. Returns the largest number of later passes over a block, and the state readers of the
-    /// last later pass. The state readers are `None` if there was no later pass.
+    /// Ends the last block. Returns two values for the block that needed the most passes: the number of its passes, not
+    /// counting the first pass, and the state readers of its last pass. The state readers are `None` if no block needed
+    /// a second pass.
     pub(super) fn finish(mut self) -> (u64, Option<StateReaders>) {
         self.begin_block();
         let farthest = if self.max_passes > self.max_kept { self.farthest } else { self.kept.pop() };

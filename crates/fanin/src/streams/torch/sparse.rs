@@ -17,7 +17,8 @@ use crate::streams::zero_mask::ZeroMask;
 use crate::tensor::TensorMut;
 use crate::{cancel::check, threads::Threads};
 
-/// The number of values that are drawn before their zeros are written. The values are then still in the cache.
+/// The number of normal values that are drawn before 0 is written to the zero entries among them. The values are then
+/// still in the cache.
 const IN_CACHE: usize = 1 << 14;
 
 /// Returns the number of bytes of temporary memory that are needed to find the zeros of `width` columns.
@@ -78,7 +79,7 @@ impl Torch {
     }
 
     /// Returns the zero mask of a region of the matrix. The region begins at the index `start`, and must not be empty.
-    /// The next word of `engine` must be the first word of the matrix's permutations.
+    /// The next word of `engine` must be the first random word of the permutations (see the module documentation).
     fn zero_mask(
         &self,
         engine: &Mt19937,
@@ -100,7 +101,8 @@ impl Torch {
     }
 
     /// Writes the zeros of a sparse matrix to `tensor`. `tensor` is the region of the matrix that begins at the index
-    /// `start`. The next word of the generator must be the first word of the matrix's permutations.
+    /// `start`. The next word of the generator must be the first random word of the permutations (see the module
+    /// documentation).
     pub(super) fn write_zeros(&self, plan: &Plan, zeros: usize, start: &[usize], tensor: &mut TensorMut<'_>) {
         let [height, width] = [tensor.shape()[0], tensor.shape()[1]];
         if height > 0 && width > 0 && zeros > 0 {
@@ -162,12 +164,13 @@ impl ShuffleSteps {
         }
     }
 
-    /// Sets the flags in `kept` for `N` columns: 0 for each row that is zero, 1 for all other rows.
+    /// Sets the flags in `kept` for `N` columns. The flag of a row is 0 if the column is zero in this row, and 1
+    /// otherwise.
     ///
     /// The flags are first set in shuffled order: the first `zeros` flags are 0, all others are 1. The function then
-    /// undoes the swaps of the shuffle, the last swap first. Swap k exchanges the entries `k` and
-    /// `k + remainders[column][k]`. The flag of entry k is 0 until swap k is undone. To undo swap k, it is therefore
-    /// sufficient to move the other flag to entry k, and to leave 0 behind.
+    /// undoes the swaps of the shuffle, the last swap first. Swap k exchanges the flags `k` and
+    /// `j = k + remainders[column][k]`. Flag k is 0 until swap k is undone. To undo swap k, it is therefore sufficient
+    /// to copy flag j to flag k, and to set flag j to 0.
     ///
     /// A swap may have to wait for a flag that the previous swap wrote. The columns are interleaved, so that the CPU
     /// executes a swap of another column during this time.
@@ -208,7 +211,7 @@ struct FindZeros<'a> {
     height: usize,
     /// The number of columns in the range.
     columns: usize,
-    /// The words of the mask for the columns of the range.
+    /// The 64-bit words of the [`ZeroMask`] that contain the bits of the range's columns.
     mask: &'a mut [u64],
 }
 

@@ -159,9 +159,9 @@ struct Normals<W> {
     level: Level,
     groups: Groups,
     distribution: (f64, f64),
-    /// The least value that the element type rounds to the lower bound.
+    /// The least proposal that, rounded to the element type, equals the rounded lower bound.
     low: W,
-    /// The greatest value that the element type rounds to the upper bound.
+    /// The greatest proposal that, rounded to the element type, equals the rounded upper bound.
     high: W,
 }
 

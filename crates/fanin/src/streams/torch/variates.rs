@@ -14,7 +14,8 @@ use crate::simd::{Kernel, Level, Prefetch, SimdBits, SimdF32, SimdFloat, SimdIsa
 /// Both `CHUNK` and `CHUNK / 2` are multiples of the group size. The words and the values fit in the L1 cache.
 const CHUNK: usize = 1248;
 
-/// Transforms the words of whole groups to normal values, and writes the values to `out`.
+/// Transforms random words to normal values, and writes the values to `out`. `words` must be the words of complete
+/// groups of [`GROUP`] values.
 pub(super) fn transform<W: Wide>(level: Level, words: &[u32], (mean, std): (f64, f64), out: &mut [W]) {
     match W::slice(out) {
         WideSlice::F32(out) => dispatch(level, Groups32 { words, mean, std, out }),
@@ -186,7 +187,7 @@ impl Kernel for Normal32<'_> {
 /// The number of values that [`groups`] transforms together, which is enough for the widest vectors.
 const FOUR_GROUPS: usize = 4 * GROUP;
 
-/// Transforms the words of whole groups to normal values, four groups at a time.
+/// Transforms the random words of complete groups to f32 normal values, four groups at a time.
 #[inline(always)]
 fn groups<I: SimdIsa>(words: &[u32], out: &mut [f32], mean: f32, std: f32) {
     let (blocks, rest) = words.as_chunks::<FOUR_GROUPS>();
@@ -286,7 +287,7 @@ impl Kernel for Normal64<'_> {
     }
 }
 
-/// Transforms the words of whole groups to f64 normal values. There are two words for each value.
+/// Transforms the random words of complete groups to f64 normal values. There are two words for each value.
 #[allow(
     clippy::disallowed_methods,
     reason = "torch calls the C library, and bit-identical values need the same functions"

@@ -108,8 +108,8 @@ pub(super) struct Groups {
     count: usize,
     /// The number of words of a group.
     pub(super) words: usize,
-    /// The position of the first word of the last group, or `None` if `count` is a multiple of sixteen. For any other
-    /// `count`, torch draws the last sixteen values again at the end, as a group.
+    /// The position of the first word of the extra group. If `count` is not a multiple of sixteen, torch draws the last
+    /// sixteen values again at the end of the fill, as an extra group. `None` if there is no extra group.
     last: Option<u64>,
     /// The number of words of the whole fill.
     pub(super) total: u64,
@@ -121,7 +121,7 @@ impl Groups {
         let each = words_per_value(dtype);
         let words = each as usize * GROUP;
         // torch first draws words for all values (f32 and f64) or only for the complete groups (f16 and bf16). The
-        // words of the last group follow (see `Groups::last`).
+        // words of the extra group follow (see `Groups::last`).
         let drawn = if dtype.size() == 2 { count / GROUP * GROUP } else { count };
         let drawn = each * drawn as u64;
         let last = (!count.is_multiple_of(GROUP)).then_some(drawn);
@@ -129,8 +129,8 @@ impl Groups {
         Self { count, words, last, total }
     }
 
-    /// Returns the number of values, from `index` on, whose words are in the order of the values. If torch draws the
-    /// last sixteen values again, these values do not count.
+    /// Returns the number of values, from `index` on, that are not in the extra group (see the field `last`). The
+    /// groups of these values are drawn in row-major order.
     pub(super) fn left_in_order(&self, index: u64) -> usize {
         let end = if self.last.is_some() { self.count - GROUP } else { self.count };
         (end as u64).saturating_sub(index) as usize

@@ -1,1 +1,4 @@
-"""The implementation of `fanin.torch.check_init`: it builds a module with different bytes in new memory, and compares the builds."""
+"""The implementation of `fanin.torch.check_init`, which builds a module several times and compares the builds.
+
+In the first two builds, new memory contains different bytes. Values that depend on unwritten memory therefore differ.
+"""

@@ -1,4 +1,8 @@
-"""Compares the modules of the two paths: built eagerly, and built on the meta device and then initialized (see `build_paths`)."""
+"""Compares the module of the eager path with the module of the meta path (see `build_paths`).
+
+On the eager path, the module is built as usual. On the meta path, the module is built on the meta device, and is
+initialized after that.
+"""
 
 from __future__ import annotations
 
@@ -11,9 +15,10 @@ _MIN_SAMPLE = 16
 
 
 def compare_paths(eager: PathCheck, meta: PathCheck) -> None:
-    """Adds the differences between the paths to the findings of the meta path. The arguments may be in either order.
+    """Adds the differences between the paths to the findings of the meta path.
 
-    A difference is a missing tensor, a lost tie, a lost `requires_grad`, or another shape, dtype or distribution.
+    A difference is a missing tensor, a lost tie, a lost `requires_grad`, or another shape, dtype or distribution. The
+    caller may also pass the meta path first, because the attribute `via` of each argument names its path.
     """
     if eager.via == "meta":
         eager, meta = meta, eager

@@ -74,7 +74,10 @@ def _integer_bytes(size: int) -> Tensor:
 
 
 def _integer_size(dtype: torch.dtype) -> int:
-    """Returns the bytes per element of an integer dtype, or 0 for float and complex dtypes, which share one pattern."""
+    """Returns the bytes per element of an integer dtype. Returns 0 for float and complex dtypes.
+
+    Each returned number has its own byte pattern. So all float and complex dtypes have the same byte pattern.
+    """
     return 0 if dtype.is_floating_point or dtype.is_complex else dtype.itemsize
 
 

@@ -178,9 +178,11 @@ class PathCheck:
             self.notes.append(f"{len(unused)} names of the checkpoint are not in the module: {_first_names(sorted(unused))}")
 
     def _find_same_draws(self, tensors: list[NamedTensor]) -> None:
-        """Finds groups of parameters whose first elements are equal, except for their mean and their scale.
+        """Finds groups of parameters that seem to have the same random draws.
 
-        `_check_draws` later checks whether these elements are random draws.
+        The first 64 elements of each parameter (all, if there are fewer) equal those of the first parameter in the
+        group, except for an offset and a positive factor. `_check_draws` later checks whether these elements are random
+        draws.
         """
         groups: dict[Any, list[NamedTensor]] = defaultdict(list)
         for named in tensors:
@@ -265,7 +267,10 @@ class PathCheck:
                     self._add("same_draws", name, state.elements, f"the same {what} as {names[0]}")
 
     def _are_drawn(self, *names: str) -> bool:
-        """Returns whether the matching values of parameters come from a random generator, and not from a function such as `arange`."""
+        """Returns whether the equal values of parameters are random draws, not values of a function such as `arange`.
+
+        `names` are parameters from one group of `_find_same_draws`, which describes how their values are equal.
+        """
         # If the module seeds the generator itself, another seed changes nothing, and only the trace shows that values were drawn.
         if all(was_drawn(self.trace, name) for name in names):
             return True

@@ -233,9 +233,9 @@ def unwritten_elements(before: TensorState, part: Tensor, block: Block) -> int |
     """Returns the number of unwritten elements in a block of the second build, or None if this cannot be determined.
 
     An unwritten element has the first pattern in the first build, and the second pattern in the second build. For a
-    large module, only hashes of the first build are stored. So the second pattern is replaced by the first pattern, and
-    the result is hashed. If the hash equals that of the first build, the replaced elements are unwritten, and the other
-    elements are equal in both builds.
+    large module, only hashes of the first build are stored. So the block of the second build is copied, and elements
+    with the second pattern get the first pattern in the copy. If the copy has the same hash as the block of the first
+    build, the replaced elements are unwritten, and all other elements are equal in both builds.
     """
     start = _position(part) + block.index * BLOCK
     first, second = (pattern.expected(part.dtype, start, len(block.values)) for pattern in PATTERNS)

@@ -12,7 +12,7 @@ from .report import Writer
 
 
 def traced_build(build: Callable[[], Built]) -> tuple[InitTrace | None, Built]:
-    """Calls `build`, and returns a trace of the call and its result. If tracing fails, the trace is None."""
+    """Calls `build`. Returns a trace of the call (None if tracing fails), and the value that `build` returned."""
     built: list[Built] = []
 
     def run() -> nn.Module:

@@ -38,8 +38,11 @@ def coord_check(
     - the *own change*, f(x_t; w_t) - f(x_t; w_0). f is the module, x_t its input and w_t its parameters after t steps.
 
     The own change is the effect of the updates of the module's own parameters. It is not measured for modules with
-    submodules, except MultiheadAttention. For logits, f is the attention module, and the own change is projected on the
-    first nonzero gradient of the loss with respect to the logits.
+    submodules, except MultiheadAttention.
+
+    For logits, f is the computation of the logits by the attention module. Only one component of the own change is
+    measured: the component along the gradient of the loss with respect to the logits. The other components are mostly
+    random in narrow models. The gradient is that of the first training step in which the gradient is not 0.
 
     For each magnitude, the power law magnitude = c * width^a is fitted. The result is the exponent a.
 

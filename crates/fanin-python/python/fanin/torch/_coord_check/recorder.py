@@ -29,7 +29,8 @@ class Output:
         self.first = first
         #: The rms of the module's first floating-point input before the first step. None if there is no floating-point input.
         self.input: float | None = None
-        #: If the output is attention logits: the first nonzero gradient with respect to the logits, divided by its norm.
+        #: If the output is attention logits: the gradient of the loss with respect to the logits, divided by its norm.
+        #: The gradient is that of the first training step in which the gradient is not 0.
         self.direction: Tensor | None = None
         #: The rms of the output h_t after t training steps, for t = 0, 1, ...
         self.size: list[float] = []
@@ -52,9 +53,10 @@ class Recorder:
     steps. The own change is the effect of the updates of the module's own parameters. In contrast, the *change*
     h_t - h_0 of the output also depends on changes of the input. Own changes of containers are not measured.
 
-    For the logits of an attention layer, f is the module that computes queries, keys and logits. The own change is
-    measured only in the direction of the first nonzero gradient of the loss with respect to the logits. In narrow
-    models, its other components are mostly random.
+    For the logits of an attention layer, f is the module that computes queries, keys and logits. Only one component of
+    the own change is measured: the component along the gradient of the loss with respect to the logits. In narrow
+    models, the other components are mostly random. The gradient is that of the first training step in which the
+    gradient is not 0.
     """
 
     def __init__(self, model: nn.Module):
@@ -165,7 +167,10 @@ class Recorder:
         return found
 
     def _measure_logits(self, module: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
-        """Measures the own change of the logits of a module, by calling the module again with its initial parameters."""
+        """Measures the *own change* (see `Recorder`) of the attention logits that a module computes.
+
+        Calls the module again with its initial parameters, and compares the logits of the two calls.
+        """
         if self._is_busy:
             return
         # With a key-value cache, the repeated call would append to the cache of the first call.

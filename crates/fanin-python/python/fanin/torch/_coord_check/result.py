@@ -17,7 +17,7 @@ Sizes = list[list[list[float]]]
 class Module:
     """The measurements of the output of one module call, or of the logits of one attention layer.
 
-    A size is a root mean square (rms). h_t is the output, or the logits, after t training steps. An exponent a means
+    A size is a root mean square (rms). h_t is the output, or the logits, after t training steps. An exponent `a` means
     that the rms is proportional to width^a.
     """
 
@@ -48,7 +48,7 @@ class Module:
 
     @cached_property
     def input_slope(self) -> float:
-        """The exponent a of the power law rms(input) = c * width^a before the first step.
+        """The exponent of the width in the power law rms(input) = c * width^a before the first step.
 
         0 if there is no floating-point input, or if an rms is 0.
         """
@@ -57,25 +57,26 @@ class Module:
 
     @cached_property
     def size_slopes(self) -> list[Slope | None]:
-        """The exponents a of the power law rms(h_t) = c * width^a, for t = 0, 1, ... training steps.
+        """The exponents of the width in the power law rms(h_t) = c * width^a, for t = 0, 1, ...
 
-        An exponent is None if an rms is 0.
+        h_t is the output, or the logits, after t training steps. An exponent is None if an rms is 0.
         """
         return [slope(self.widths, one) for one in self.size]
 
     @cached_property
     def change_slopes(self) -> list[Slope | None]:
-        """The exponents a of the power law rms(h_t - h_0) = c * width^a, for t = 0, 1, ... training steps.
+        """The exponents of the width in the power law rms(h_t - h_0) = c * width^a, for t = 0, 1, ...
 
-        An exponent is None if an rms is 0, as at t = 0.
+        h_t is the output, or the logits, after t training steps. An exponent is None if an rms is 0, as at t = 0.
         """
         return [None, *(slope(self.widths, one) for one in self.change[1:])]
 
     @cached_property
     def own_slopes(self) -> list[Slope | None]:
-        """The exponents a of the power law rms(own change) = c * width^a, for t = 0, 1, ... training steps.
+        """The exponents of the width in the power law rms(own change) = c * width^a, for t = 0, 1, ... training steps.
 
-        An exponent is None if an rms is 0, and at t = 0. All exponents are None if `own` is None.
+        The attribute `own` has the rms of the own change. An exponent is None if an rms is 0, and at t = 0. All
+        exponents are None if `own` is None.
         """
         if self.own is None:
             return [None] * len(self.size)
@@ -94,7 +95,7 @@ class Finding:
     what: str
     #: The number of training steps after which the root mean square was measured.
     step: int
-    #: The exponent a: the root mean square is about proportional to width^a.
+    #: The exponent of the width: the root mean square is about proportional to width^slope.
     slope: float
     #: The finding in words, with a remedy.
     text: str

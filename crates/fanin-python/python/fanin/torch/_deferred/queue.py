@@ -35,9 +35,9 @@ class DeferredQueue:
         self.queued_bytes = self.kept_bytes = 0
         #: The storages whose fills may be deferred. While a weak reference exists, its key is not reused.
         self.own: dict[int, StorageWeakRef] = {}
-        #: The storages that code outside torch got access to while the dispatch mode of this thread was off.
+        #: The storages that code outside torch got access to while the `DeferredMode` of this thread was off.
         self.exposed: dict[int, StorageWeakRef] = {}
-        #: Whether the dispatch mode of this thread is on.
+        #: Whether the `DeferredMode` of this thread is on.
         self.is_active = False
 
     def add_storage(self, tensor: Tensor) -> None:
@@ -155,7 +155,7 @@ class DeferredQueue:
     def expose_elements(self, result) -> None:
         """Calls `expose` for each one-element tensor in the result of an operator.
 
-        `torch.tensor([view, ...])` reads such tensors without an operator, so the mode cannot detect the reads.
+        `torch.tensor([view, ...])` reads such tensors without an operator, so `DeferredMode` cannot detect the reads.
         """
         for view in result if isinstance(result, (list, tuple)) else (result,):
             if isinstance(view, Tensor) and view.numel() == 1:
@@ -164,7 +164,7 @@ class DeferredQueue:
     def fill(self, request: FillRequest, tensor: Tensor, generator) -> bool:
         """Fills a tensor immediately, and returns True. Returns False if torch must perform the fill.
 
-        To be called while the dispatch mode is off.
+        To be called while `DeferredMode` is off.
         """
         if not (is_plain(tensor) and is_cpu_generator(generator)):
             return False

@@ -62,7 +62,7 @@ class QueuedFill:
 
 
 def _unused_count() -> int:
-    """Returns the use count that `is_unused` reads for a storage that only one tensor uses."""
+    """Returns torch's use count of a storage to which a single tensor refers. `is_unused` compares with this count."""
     tensor = torch.empty(1, device="cpu").detach()
     return torch._C._storage_Use_Count(storage_of(tensor)._cdata)
 

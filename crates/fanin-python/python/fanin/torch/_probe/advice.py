@@ -46,8 +46,10 @@ def advise(
 ) -> tuple[list[Advice], dict[str, str]]:
     """Returns the changes that helped, and the rules that make all of these changes.
 
-    Each round measures candidates together with the changes kept so far. Each candidate gets a new copy of the model. A
-    round ends after the first group in which a candidate helps. The candidate that leaves the fewest problems is kept.
+    The search consists of rounds. A round tries the groups of candidates that the function `candidates` returns, one
+    group after another. Each candidate is measured on a new copy of the model, together with the changes kept in
+    earlier rounds. The round ends after the first group in which a candidate helps. From this group, the candidate that
+    helps and leaves the fewest problems is kept.
     """
     found: list[Advice] = []
     rules: dict[str, str] = {}
@@ -119,8 +121,9 @@ def _unsolved(candidate: Candidate, analysis: Analysis) -> list[Finding]:
 def _helps(candidate: Candidate, before: Analysis, after: Analysis) -> bool:
     """Returns whether a change helps.
 
-    A change never helps if it causes a new kind of problem. If it solves some problems of `candidate.solves`, the model
-    must then have fewer problems. If it solves none of them, it must more than halve the value of each.
+    A change does not help if it causes a new kind of problem. If the change solves some problems of `candidate.solves`,
+    the model must have fewer problems in total. If the change solves none of them, it must reduce the measured
+    `Finding.value` of each problem of `candidate.solves` to less than half.
     """
     kinds = {one.kind for one in _problems(before)}
     if any(one.kind not in kinds for one in _problems(after)):

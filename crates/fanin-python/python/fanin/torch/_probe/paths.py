@@ -1,4 +1,4 @@
-"""The class `Paths`, which searches the graph of layers, for example for the layers from which a layer was computed."""
+"""The class `Paths`, which searches the graph of layers. An edge leads from a layer to a layer that uses its output."""
 
 from __future__ import annotations
 
@@ -20,7 +20,10 @@ class Paths:
 
     @functools.cached_property
     def main_path(self) -> list[int]:
-        """The indices of the layers on the path to the output that has the largest number of layers with weights."""
+        """The indices of the layers on the main path.
+
+        Of all paths that lead to the output of the model, the main path has the most layers with weights.
+        """
         return longest_path(self._run)
 
     @functools.cached_property
@@ -77,7 +80,7 @@ class Paths:
         return last is not None and layer.index >= last.index
 
     def descends(self, index: int, ancestor: int) -> bool:
-        """Returns whether the layer `index` was computed, directly or through other layers, from the layer `ancestor`."""
+        """Returns whether layer `index` uses the output of layer `ancestor`, directly or through other layers."""
         pending, seen = [index], set()
         while pending:
             for source in self._run.layers[pending.pop()].sources:
@@ -91,8 +94,9 @@ class Paths:
     def is_normalized(self, layer: Layer) -> bool:
         """Returns whether only norms use the output of a layer. The scale of the output then has no effect.
 
-        Some layers are skipped: dropout, layers that return their input unchanged, and layers with the role
-        "container", "other" or "tensor". The layers that use their outputs are checked in their place.
+        Some layers that use the output are skipped: dropout, layers that return their input unchanged, and layers with
+        the role "container", "other" or "tensor". In place of a skipped layer, the layers that use the output of the
+        skipped layer are checked.
         """
         pending, found = list(self._consumers.get(layer.index, ())), False
         while pending:

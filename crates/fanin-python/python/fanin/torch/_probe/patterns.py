@@ -6,15 +6,17 @@ import fnmatch
 
 
 def patterns(specs: dict[str, str], every: dict[str, str]) -> dict[str, str]:
-    """Returns rules of a recipe that set exactly the parameters in `specs`: a dict from patterns to specs.
+    """Returns the rules of a recipe as a dict from patterns to specs.
+
+    The patterns match the parameters in `specs`, and no other parameters.
 
     Parameters
     ----------
     specs
-        Maps the name of each parameter to change to its spec.
+        The spec of each parameter that the rules must set, by the parameter's name.
     every
-        Maps the name of each parameter of the model to a pattern, such as h.*.mlp.weight. The pattern matches the same
-        parameter in all blocks.
+        A pattern for each parameter of the model, by the parameter's name. A pattern such as h.*.mlp.weight matches the
+        same parameter in all blocks.
     """
     left = dict(specs)
     rules: dict[str, str] = {}

@@ -43,11 +43,15 @@ def roles(model: nn.Module) -> dict[str, tuple[str, str]]:
     """Returns the role of each parameter: a name pattern that matches its peers, and the class of its module.
 
     The pattern is the parameter's name with "*" in place of each block index. For example, h.3.mlp.weight has the
-    pattern h.*.mlp.weight, and layer2.0.bn1.weight of a ResNet has layer*.*.bn1.weight.
+    pattern h.*.mlp.weight, and layer2.0.bn1.weight of a ResNet has the pattern layer*.*.bn1.weight.
 
-    An index is replaced in two cases. Either the parent module has at least three children of the class of the indexed
-    module, or the name of the parent is a word and a number, such as layer2. In a small torch.nn.Sequential, neither is
-    true. So its convolution and its norm are not peers.
+    A number between dots, such as the 3 in h.3.mlp, is a block index in two cases:
+
+    - The parent module, h, has at least three children of the same class as h.3.
+    - The name of the parent module is a word and a number, such as layer2. The number in this name is then replaced as
+      well.
+
+    In a small torch.nn.Sequential, neither case applies. So its convolution and its norm are not peers.
     """
     modules = {plain_name(name): module for name, module in model.named_modules()}
     classes: dict[str, list[str]] = {}

@@ -83,18 +83,20 @@ class Probe:
 
     @property
     def forward(self) -> Fit | None:
-        """The slope of ln q along `trunk`: the mean change from one layer or block to the next one.
+        """The slope of the signal along `trunk`, from the first layer or block to the last.
 
-        q is the mean square of the output. None if any q is 0 or not finite, or if `trunk` has fewer than two elements.
+        For each layer or block, q is the mean square of the output. The slope is the mean change of ln q from one layer
+        or block to the next one. None if any q is 0 or not finite, or if `trunk` has fewer than two elements.
         """
         return self._analysis.forward
 
     @property
     def backward(self) -> Fit | None:
-        """The slope of ln P along `trunk`: the mean change from one layer or block to the one before it.
+        """The slope of the gradient along `trunk`, from the last layer or block to the first.
 
-        P is the sum of squares of the gradient with respect to the output. None if any P is 0, not finite or missing,
-        or if `trunk` has fewer than two elements.
+        For each layer or block, P is the sum of squares of the gradient with respect to the output. The slope is the
+        mean change of ln P from one layer or block to the one before it. None if any P is 0, not finite or missing, or
+        if `trunk` has fewer than two elements.
         """
         return self._analysis.backward
 
@@ -137,7 +139,7 @@ class Probe:
 
     @property
     def ok(self) -> bool:
-        """Whether no finding is a problem."""
+        """True if no problem was found. Findings that are only notes do not count."""
         return all(one.level != "problem" for one in self.findings)
 
     def recipe_patch(self) -> str:

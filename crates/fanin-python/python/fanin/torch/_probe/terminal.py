@@ -89,7 +89,8 @@ def mean_field_text(probe: Probe) -> str:
 def loss_text(probe: Probe) -> str:
     """Returns a line with the loss. `probe.loss` must not be None.
 
-    For a classifier, the line also contains ln(classes), the loss of equal probabilities, and the std of the logits.
+    For a classifier, the line also contains two numbers: ln(classes), which is the loss of equal probabilities, and the
+    std of the logits.
     """
     if probe.classes is None:
         return f"loss {number(probe.loss, 4)}"

@@ -94,7 +94,8 @@ def slope_mean(layer: Layer, q: float) -> float | None:
 def _predicted(layer: Layer, sources: list[float], measured: list[float]) -> float | None:
     """Predicts the mean square of a layer's output. Returns None if theory has no rule for the layer.
 
-    `sources` are the mean squares of the layer's inputs, measured or predicted. `measured` are the measured ones.
+    The list `sources` contains the mean square of each input of the layer, measured or predicted. The list `measured`
+    contains the measured mean square of each input.
     """
     facts = layer.facts
     if layer.role == "add" and len(sources) == 2:
@@ -140,9 +141,11 @@ def predict_forward(layers: list[Layer]) -> None:
 def predict_backward(layers: list[Layer]) -> None:
     """Sets `theory_p` of every layer that has a gradient, from the last layer to the first.
 
-    The sum of squares of a layer's gradient is predicted from the layers that read its output. The sum of squares of
-    each reader is multiplied by `_gradient_factor`, and the products are added. In two cases, `theory_p` is the
-    measured p: for the output of the model, and for a layer of which one factor is None.
+    `theory_p` predicts p, the mean square of the gradient with respect to the layer's output. The sum of squares of
+    this gradient is predicted from the readers: the layers that read the output. The sum of squares of each reader's
+    gradient is multiplied by the reader's `_gradient_factor`, and the products are added.
+
+    In two cases, `theory_p` is the measured p: for the output of the model, and if the factor of any reader is None.
     """
     sums: dict[int, float | None] = {}
     for layer in reversed(layers):

@@ -36,7 +36,7 @@ def find_trunk(model: nn.Module, run: Run) -> Trunk:
 
     The trunk is the blocks of the model. Blocks are modules of one class that meet four conditions:
 
-    - The blocks run one after the other.
+    - The blocks are executed one after the other.
     - Each block contains at least two layers with weights.
     - Together, the blocks contain at least 60 % of all executed layers with weights.
     - In a model with residual additions, at least half of the blocks contain an addition.
@@ -44,8 +44,8 @@ def find_trunk(model: nn.Module, run: Run) -> Trunk:
     If several classes qualify, the class with the most blocks is chosen. If no class qualifies, the trunk is the layers
     with weights on the longest path to the output.
 
-    There is an exception for a path with at most two such layers. If one module with weights, such as a recurrent cell,
-    is called more often than the path has such layers, the trunk is the calls of this module.
+    There is one exception. Let n be the number of layers with weights on this path. If n is at most 2, and a module
+    with weights, such as a recurrent cell, is called more than n times, the trunk is the calls of this module.
     """
     kind = _block_class(model, run)
     if kind is not None:
@@ -149,10 +149,11 @@ def _gradient(run: Run, index: int) -> float:
 
 
 def longest_path(run: Run) -> list[int]:
-    """Returns the path to the output with the most layers that have weights, as layer indices in order of execution.
+    """Returns the longest path to the model's output: the path with the most layers that have weights.
 
-    If a layer has several equally long paths to it, the input with the largest gradient is taken. In attention, this is
-    the values: queries and keys get little gradient if the probabilities are nearly equal.
+    The path is a list of layer indices in order of execution. If several paths to a layer are equally long, the path
+    through the input with the largest gradient is taken. In attention, this input is the values: queries and keys get
+    little gradient if the probabilities are nearly equal.
     """
     depth: list[int] = []
     for layer in run.layers:

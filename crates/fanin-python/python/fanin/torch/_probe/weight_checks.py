@@ -17,8 +17,9 @@ def differing(run: Run, paths: Paths) -> list[Finding]:
     """Finds parameters whose rms (root mean square) differs from the rms of their peers: the same parameter in other blocks.
 
     Some models set the last parameters of each residual branch to 0, so that the block returns its input. In blocks
-    without a shortcut, the same parameters are not 0. So a parameter of 0 at the end of a branch is reported only if at
-    least one of its peers is also at the end of a branch.
+    without a shortcut, the peers of these parameters are correctly not 0. A difference from such peers is no error. So
+    a parameter of 0 at the end of a branch is reported only if at least one of its peers is also at the end of a
+    branch.
     """
     found = []
     ends = paths.branch_ends

@@ -6,7 +6,8 @@ Initialization code writes to parameters in two ways:
   torch.nn.init would not be enough: torch's layers and transformers have references to the original functions.
 - It calls methods of tensors. A function mode intercepts these calls in one thread (see `mode`).
 
-torch performs all other operations on a parameter that is not a DTensor.
+torch itself performs all other operations on ordinary parameters. On a DTensor, the function mode also replaces
+operations such as indexing, views and `copy_`.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from torch import nn
 
 
 class TransformersModels:
-    """Changes the models of transformers in a module for the `with` block of `sharded_init`.
+    """Changes the models of the transformers library that a module contains, for the `with` block of `sharded_init`.
 
     - transformers marks modules as initialized even on the meta device, and then skips them. The marks are removed, and
       are not restored.
@@ -18,8 +18,8 @@ class TransformersModels:
       and skips modules without parameters of their own. `is_custom_code` gets the value of the original class until the
       end of the block.
     - transformers initializes a model before it ties weights. `to_empty` keeps DTensors tied, so two modules would
-      initialize the same parameter. Only the module that transformers declares as the source may do so. Until the end
-      of the block, the other modules get a stand-in: a parameter on the meta device.
+      initialize the same parameter. Only the module that transformers declares as the source may initialize the
+      parameter. Until the end of the block, the other modules get a stand-in: a parameter on the meta device.
     """
 
     def __init__(self, module: nn.Module):
@@ -37,7 +37,7 @@ class TransformersModels:
         return frozenset(id(standin) for *_, standin in self._standins)
 
     def enter(self) -> None:
-        """Makes the changes."""
+        """Makes the changes that the docstring of this class describes."""
         for one in self._module.modules():
             one.__dict__.pop("_is_hf_initialized", None)
         for _, model in self._models:
@@ -54,7 +54,11 @@ class TransformersModels:
                 self._standins.append((owner, attribute, parameter, standin))
 
     def leave(self) -> None:
-        """Undoes the changes. If other code has replaced a stand-in, the new parameter stays."""
+        """Undoes the changes of `enter`. The removed marks are not restored.
+
+        Each stand-in (see `standins`) is replaced by the tied parameter. If other code has already replaced a stand-in
+        by a new parameter, the new parameter stays.
+        """
         for model in self._classes:
             model.__dict__.pop("is_custom_code", None)
         for owner, attribute, parameter, standin in self._standins:

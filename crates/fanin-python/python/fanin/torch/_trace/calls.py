@@ -114,8 +114,8 @@ _INTERNAL_ENDINGS = (
 class Frames:
     """Reads the Python stack of the running thread.
 
-    The callers of a frame do not change while the frame runs. If a frame already ran at the previous operator, its
-    callers are therefore not read again.
+    The stack is read at each recorded call of a torch operator. The callers of a frame do not change while the frame is
+    on the stack. So if a frame was already on the stack at the previous recorded call, its callers are not read again.
     """
 
     def __init__(self) -> None:
@@ -135,7 +135,10 @@ class Frames:
         self._running.clear()
 
     def caller(self) -> tuple[Call | None, Frame | None]:
-        """Returns the arguments of `Caller` for the current operator. To be called from `__torch_dispatch__`."""
+        """Returns the initializer call and the stack frame with which to construct a `Caller` for the current operator.
+
+        Must be called directly from `__torch_dispatch__`.
+        """
         kinds = self._kinds
         frame: FrameType | None = sys._getframe(2)
         initializer: FrameType | None = None

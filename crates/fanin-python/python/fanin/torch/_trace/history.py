@@ -84,8 +84,8 @@ class History:
     def unwritten(self) -> int:
         """Returns the number of elements that no recorded step overwrote. Returns 0 if this number is uncertain.
 
-        Memory of unknown origin, such as that of a NumPy array, counts as written: memory that no recorded operator
-        allocated, and that is not in `Recorder.existing`.
+        Memory of unknown origin counts as written. This is memory that no recorded operator allocated and that is not
+        in `Recorder.existing`, such as the memory of a NumPy array.
         """
         is_new = self.allocation is not None or self.memory.storage in self.recorder.existing
         if not is_new or any(step.is_whole for step in self.steps):

@@ -32,8 +32,9 @@ class Position(NamedTuple):
     seed: int
     #: The number of words that were drawn since the generator was seeded.
     at: int
-    #: torch computes normal values in pairs, and the generator may store one value for the next draw. `pair` is the
-    #: position at which the pair of the stored value was drawn. -1 if it is unknown. None if no value is stored.
+    #: torch computes two normal values together, and the generator may store one of them for the next draw. The field
+    #: `pair` is the position at which these two values were drawn. -1 if this position is unknown. None if no value is
+    #: stored.
     pair: int | None
 
 
@@ -144,10 +145,10 @@ def _locate(state: GeneratorState, expected: Position | None, moved: _MovedGener
 
 
 def _with_pair(state: GeneratorState, start: Position, moved: _MovedGenerator) -> Position:
-    """Returns `start` with the value of `pair` that matches `state`.
+    """Returns the position `start`, with its field `pair` changed to match the generator state `state`.
 
-    `pair` becomes None if `state` stores no normal value. It becomes -1 if the stored value does not come from the pair
-    at `start.pair`.
+    The field becomes None if the generator stores no normal value. The field becomes -1 if the stored value is not from
+    the two normal values that were drawn at the position `start.pair`.
     """
     if not state.tail[24]:
         return start._replace(pair=None)

@@ -74,9 +74,10 @@ class _Program:
         return found
 
     def _slice(self, memory: Memory, first: int, end: int, until: int | None) -> dict[str, Any]:
-        """Returns a step that copies the tensor from a temporary tensor: the bytes `first..end` of the storage.
+        """Returns a step that copies the tensor `memory` from a larger temporary tensor.
 
-        The range includes the tensor, and the memory outside the tensor that its writes also changed.
+        The temporary tensor is the bytes `first..end` of the tensor's storage. These bytes include the tensor, and the
+        memory outside the tensor that the writes to the tensor also changed.
         """
         size = memory.dtype.itemsize
         whole = Memory(memory.storage, first // size, ((end - first) // size,), (1,), memory.dtype)

@@ -142,7 +142,10 @@ class TracedTensor:
 
     @property
     def writer(self) -> Write | None:
-        """The last write to the whole tensor. If there is none, the last write. None if no code wrote the tensor."""
+        """The last write that replaced the whole tensor.
+
+        If no write replaced the whole tensor, the last of all writes. None if no write was recorded.
+        """
         whole = [write for write in self.writes if write.is_whole]
         return whole[-1] if whole else self.writes[-1] if self.writes else None
 
@@ -155,8 +158,8 @@ class TracedTensor:
     def initializer(self) -> str | None:
         """How the tensor got its values, such as `normal(std=0.02), then aten.mul_`.
 
-        The text names the writes in `left`, each as a spec or an operator. Equal later writes are named once. None if
-        no write to the tensor was recorded.
+        The text lists the writes of the property `left`, each as a spec or an operator. After the first write, a text
+        that occurs several times is listed once. None if no write to the tensor was recorded.
         """
         left = self.left
         if not left:
@@ -252,9 +255,9 @@ def _operator_text(step: Step) -> str:
 
 
 def _origin(step: Step, names: Names) -> Write | None:
-    """Returns the write that produced the values that a step copied.
+    """For a step that is a copy, returns the write that produced the copied values.
 
-    Returns None if the step is not a copy, or if no single write produced all of the values.
+    Returns None for any other step, or if no single write produced all of the copied values.
     """
     source = copied_memory(step)
     if source is None:
