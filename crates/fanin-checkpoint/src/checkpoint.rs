@@ -145,7 +145,7 @@ impl Checkpoint {
         ranges: impl Iterator<Item = Range<usize>>,
         mut take: impl FnMut(&[f64]),
     ) -> Result {
-        const READ: usize = 1 << 13;
+        const READ: usize = 1 << 16;
         const FIRST_READ: usize = 1 << 12;
         let entry = &self.manifest.entries[number];
         if !entry.dtype.is_read() {

@@ -4,9 +4,9 @@
 //! The values are read once. Repetitions are found in three ways.
 //! - Ranges: windows of `WINDOW` consecutive values are hashed and recorded. In a large tensor, only about `KEPT`
 //!   windows are recorded: those whose last two values have a small hash. This hash does not depend on the position.
-//!   The same windows are therefore recorded in both occurrences of a repeated range. In a tensor of n values (2^21 or
+//!   The same windows are therefore recorded in both occurrences of a repeated range. In a tensor of n values (2^20 or
 //!   more), a repeated range of k n / `KEPT` values is missed with a probability of about e^-k. If n = 1e8 and k = 5,
-//!   the range has 7629 values, and the probability is 0.7 %.
+//!   the range has 15,259 values, and the probability is 0.7 %.
 //! - Rows: every row is hashed. If rows are so short that two random rows may be equal by chance, no row is recorded.
 //!   In a tensor of more than `MAX_ROWS` rows, only rows with small hashes are recorded, so two equal rows may be
 //!   missed.
@@ -18,10 +18,10 @@ use super::test_result::TestResult;
 use super::value_hashes::{ValueHashes, WINDOW, hash_of_window, polynomial, power};
 use crate::vectorized::vectorized;
 
-/// The approximate number of windows that are recorded in a tensor of 2^21 or more values. A window is `WINDOW`
+/// The approximate number of windows that are recorded in a tensor of 2^20 or more values. A window is `WINDOW`
 /// consecutive values. The probability that at least two recorded windows have the same 64-bit hash by chance is about
-/// `KEPT`^2 / 2^65, or 1e-10.
-const KEPT: usize = 1 << 16;
+/// `KEPT`^2 / 2^65, or 3e-11.
+const KEPT: usize = 1 << 15;
 
 /// The approximate limit on the number of rows whose hashes are recorded.
 const MAX_ROWS: usize = 1 << 22;

@@ -2,7 +2,7 @@
 
 use super::lags::{Lags, has_symmetry_test};
 use super::lines::{Lines, UnfinishedLines};
-use super::matrix::{LIGHT_TAILED, MIN_VALUES, Matrix, Rounded, dot};
+use super::matrix::{LANES, LIGHT_TAILED, MIN_VALUES, Matrix, Rounded, SHORT, inlined_dot};
 use super::spectrum::{self, FirstProducts};
 use crate::check::distribution::Moments;
 use crate::check::tensor_view::matrix;
@@ -37,20 +37,41 @@ pub(super) struct PartSums {
 }
 
 vectorized! {
-    fn standardize(values: &[f64], mean: f64, inverse: f64, standardized: &mut [f32]) {
-        for (standardized, x) in standardized.iter_mut().zip(values) {
-            *standardized = ((x - mean) * inverse) as f32;
+    /// Standardizes `values`. Returns the sum of the squares of the standardized values, and whether the magnitudes of
+    /// all of them are below 1e6.
+    fn standardize(values: &[f64], mean: f64, inverse: f64, standardized: &mut [f32]) -> (f64, bool) {
+        let mut sum = 0.0;
+        let mut largest = 0;
+        for (values, standardized) in values.chunks(SHORT).zip(standardized.chunks_mut(SHORT)) {
+            for (standardized, x) in standardized.iter_mut().zip(values) {
+                *standardized = ((x - mean) * inverse) as f32;
+                // The order of the bits of magnitudes is that of the magnitudes. NaN is above all of them.
+                largest = largest.max(standardized.abs().to_bits());
+            }
+            sum += inlined_dot(standardized, standardized);
         }
+        (sum, largest < 1e6f32.to_bits())
     }
 
-    /// Appends the rounded values to `rounded`.
-    fn round(values: &[f32], rounded: &mut Vec<Rounded>) {
-        rounded.extend(values.iter().map(|x| Rounded::new(*x)));
-    }
-
-    /// Returns whether all magnitudes are below 1e6.
-    fn are_small(values: &[f32]) -> bool {
-        values.iter().fold(true, |all, x| all & (x.abs() < 1e6))
+    /// Appends the rounded values to `rounded`. Returns the sum of their squares.
+    fn round(values: &[f32], rounded: &mut Vec<Rounded>) -> f64 {
+        let mut sum = 0.0;
+        for chunk in values.chunks(SHORT) {
+            let mut squares = [0f32; LANES];
+            let (groups, rest) = chunk.as_chunks::<LANES>();
+            for group in groups {
+                let added = group.map(Rounded::new);
+                for k in 0..LANES {
+                    squares[k] += added[k].value() * added[k].value();
+                }
+                rounded.extend_from_slice(&added);
+            }
+            let start = rounded.len();
+            rounded.extend(rest.iter().map(|x| Rounded::new(*x)));
+            let rest: f32 = rounded[start..].iter().map(|x| x.value() * x.value()).sum();
+            sum += f64::from(squares.iter().sum::<f32>() + rest);
+        }
+        sum
     }
 }
 
@@ -98,9 +119,9 @@ impl PartSums {
         let start = self.recent.len();
         self.recent.resize(start + values.len(), 0.0);
         let added = &mut self.recent[start..];
-        standardize(values, self.moments.mean, 1.0 / self.moments.std, added);
-        self.all_small &= are_small(added);
-        self.squares += dot(added, added);
+        let (squares, small) = standardize(values, self.moments.mean, 1.0 / self.moments.std, added);
+        self.squares += squares;
+        self.all_small &= small;
         let (_, columns) = matrix(&self.shape);
         let block = rows_of_block(columns) * columns;
         while self.recent.len() - self.summed >= block {
@@ -116,9 +137,9 @@ impl PartSums {
         self.lines.add(rows);
         if self.is_rounded_needed {
             let start = self.rounded.len();
-            round(rows, &mut self.rounded);
+            let squares = round(rows, &mut self.rounded);
             if let Some(products) = &mut self.products {
-                products.add(&self.rounded[start..]);
+                products.add(&self.rounded[start..], squares);
             }
         }
         self.lags.add(&self.recent, self.summed..end, first);

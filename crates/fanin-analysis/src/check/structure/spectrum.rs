@@ -74,10 +74,10 @@ impl FirstProducts {
         Some(Self { vector, products, squares: 0.0 })
     }
 
-    /// Multiplies the next rows by the vector, and adds the products.
-    pub(super) fn add(&mut self, rows: &[Rounded]) {
+    /// Multiplies the next rows by the vector, and adds the products. `squares` is the sum of the squares of the rows.
+    pub(super) fn add(&mut self, rows: &[Rounded], squares: f64) {
         self.products.add(rows, &self.vector);
-        self.squares += sum_of_squares(rows);
+        self.squares += squares;
     }
 }
 
@@ -243,24 +243,6 @@ vectorized! {
             add_multiple_of_row(back, factor, row);
             product.push(factor);
         }
-    }
-
-    /// Returns the sum of the squares of rounded values.
-    fn sum_of_squares(values: &[Rounded]) -> f64 {
-        const LANES: usize = 16;
-        let mut sum = 0.0;
-        for chunk in values.chunks(4096) {
-            let mut lanes = [0f32; LANES];
-            let (groups, rest) = chunk.as_chunks::<LANES>();
-            for group in groups {
-                for k in 0..LANES {
-                    lanes[k] += group[k].value() * group[k].value();
-                }
-            }
-            let rest: f32 = rest.iter().map(|x| x.value() * x.value()).sum();
-            sum += f64::from(lanes.iter().sum::<f32>() + rest);
-        }
-        sum
     }
 
     /// Returns the transpose of a matrix, times `vector`. The matrix is row-major and has `columns` columns.
