@@ -325,12 +325,13 @@ mod tests {
             // A dominant singular value, as in a trained matrix.
             values.iter_mut().for_each(|x| *x += 0.3);
             let rounded: Vec<Rounded> = values.iter().map(|x| Rounded::new(*x)).collect();
-            let mean_square = sum_of_squares(&rounded) / values.len() as f64;
+            let squares = rounded.iter().map(|x| f64::from(x.value()).powi(2)).sum::<f64>();
+            let mean_square = squares / values.len() as f64;
             let shape = [rows, columns];
             let matrix =
                 Matrix { shape: &shape, rows, columns, skewness: 0.0, rounded: &rounded, mean_square };
             let mut first = FirstProducts::new(rows, columns).unwrap();
-            first.add(&rounded);
+            first.add(&rounded, squares);
             // `mean_square` is four times that of the rounded values, so the entries must be multiplied by 2.
             let found = bidiagonal(&Matrix { mean_square: 4.0 * mean_square, ..matrix }, first);
             let (diagonal, beside) = reference(&matrix, found.diagonal.len());
