@@ -147,17 +147,17 @@ fn multiples(values: &[f64], width: usize, step: f64) -> Option<Vec<Agreement>> 
 /// Divides the values into groups of `2 * distance`. Returns the pairs of values of a group that are `distance` apart,
 /// each with its row index. Leaves out pairs of zeros, as in the row of a padding token, and pairs from different rows.
 fn pairs(values: &[f64], width: usize, distance: usize) -> impl Iterator<Item = (usize, f64, f64)> {
-    let of_group = move |(number, group): (usize, &[f64])| {
-        let (first, second) = group.split_at(distance);
-        let pair = move |k: usize, x: f64, y: f64| {
-            let index = number * 2 * distance + k;
-            let row = index / width;
-            let valid = row == (index + distance) / width && (x != 0.0 || y != 0.0);
-            valid.then_some((row, x, y))
-        };
-        let found: Vec<_> =
-            first.iter().zip(second).enumerate().filter_map(|(k, (x, y))| pair(k, *x, *y)).collect();
-        found
+    let of_group = move |(number, group)| {
+        let (first, second): (&[f64], &[f64]) = <[f64]>::split_at(group, distance);
+        let start = number * 2 * distance;
+        let (row, column) = (start / width, start % width);
+        let is_in_row = column + 2 * distance <= width;
+        // Most groups are in one row. A division for each pair would take longer than the rest.
+        let row_of = move |k: usize| if is_in_row { row } else { (start + k) / width };
+        first.iter().zip(second).enumerate().filter_map(move |(k, (x, y))| {
+            let row = row_of(k);
+            (row == row_of(k + distance) && (*x != 0.0 || *y != 0.0)).then_some((row, *x, *y))
+        })
     };
     values.chunks_exact(2 * distance).enumerate().flat_map(of_group)
 }
