@@ -62,7 +62,7 @@ def broken_links() -> Iterator[str]:
 
 
 def rendered_otherwise(site: Path) -> Iterator[str]:
-    """Counts each page's elements by tag (`TAGS`). Yields a message if the counts of the site and GitHub differ."""
+    """Yields a message for each page and tag (of `TAGS`) if the site and GitHub show different numbers of elements."""
     for page in pages():
         # GitHub does not show the docstrings of the pages in docs/python.
         if ROOT / "docs" not in page.parents or page.parent.name == "python":

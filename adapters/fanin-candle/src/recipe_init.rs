@@ -262,7 +262,16 @@ impl SimpleBackend for Recorder {
                     known.shape
                 );
             }
-            Some(_) => {}
+            Some(known) => {
+                let requested = entry(name, &shape, dtype)?;
+                if known.dtype != requested.dtype {
+                    candle_core::bail!(
+                        "{name} is requested with dtype {}, but was requested before with dtype {}",
+                        requested.dtype,
+                        known.dtype
+                    );
+                }
+            }
             None => entries.push(entry(name, &shape, dtype)?),
         }
         Tensor::zeros((), dtype, device)?.broadcast_as(shape)

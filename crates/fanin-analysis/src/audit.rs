@@ -95,7 +95,7 @@ impl Audit {
     /// "compatible with fresh" are tested. A weight was probably trained if the bias of its layer was trained, or if
     /// most biases and norms of the checkpoint were trained.
     ///
-    /// A weight that torch's CPU generator initialized again after the training is not changed. Its f32 values are
+    /// A weight that torch's CPU generator initialized again after the training keeps its kind. Its f32 values are
     /// recognized as an unchanged draw, so it is called `fresh` instead of "compatible with fresh".
     fn use_trained_vectors(&mut self) {
         let names = self.tensors.iter().enumerate().map(|(n, tensor)| (tensor.entry.name.as_str(), n));
@@ -259,7 +259,7 @@ impl AuditedTensor {
 
     /// Updates the classification of a tensor whose values torch drew. If fewer than 1 % of the values were changed
     /// since the draw, records that the tensor is an unchanged draw, which is called `fresh`. If more than half were
-    /// changed, sets the kind to [`Kind::Other`]. In all other cases, changes nothing.
+    /// changed, sets the kind to [`Kind::Other`]. In all other cases, only adds a note.
     fn use_draw(&mut self, TorchDraw { seed, word, change }: TorchDraw) {
         let classification = &mut self.classification;
         let source = format!("torch draws after manual_seed({seed}) and {word} random words");
@@ -271,6 +271,11 @@ impl AuditedTensor {
             classification.set_not_fresh(format!(
                 "has the values that {source}, changed by {percent} %, probably by training"
             ));
+        } else {
+            let percent = short(100.0 * change.fraction);
+            classification
+                .notes
+                .push(format!("has the values that {source}, except for {percent} % of them"));
         }
     }
 
@@ -291,15 +296,14 @@ impl AuditedTensor {
         }
     }
 
-    /// Returns the name of the kind. A tensor that is one orthogonal matrix is called `orthogonal`. Other random values
-    /// are called `fresh` in three cases:
+    /// Returns the name of the kind: [`Kind::name`], except for some tensors of the kinds [`Kind::Fresh`] and
+    /// [`Kind::Blocks`]. Tensors of these two kinds are called `fresh` in three cases:
     /// - The values are an unchanged draw of a known generator.
     /// - The tensor consists of blocks. Each block is such a draw, an orthogonal matrix, or constant.
     /// - The values form a matrix of at least 2^20 independent values, with at least 12 rows and 12 columns. Training
     ///   nearly always makes that many values dependent.
     ///
-    /// All remaining random values are called `compatible with fresh`: they may have been trained a little. For the
-    /// names of kinds without random values, see [`Kind::name`].
+    /// All other tensors of these two kinds are called `compatible with fresh`: they may have been trained a little.
     pub fn kind(&self) -> &'static str {
         match self.classification.kind {
             kind if kind.is_fresh() && !self.is_surely_fresh() => "compatible with fresh",

@@ -24,8 +24,8 @@ pub struct Request<'a> {
     /// built-in model. If `like` is `None`, the source is the built-in model in the field `model`. If `model` is also
     /// `None`, the source is the built-in model that the recipe extends.
     pub like: Option<&'a Path>,
-    /// The path of the checkpoint from which tensors are copied. If `copy_from` is `None`, tensors are copied from the
-    /// checkpoint in the field `like`, if there is one.
+    /// The path of the checkpoint from which tensors are copied. If `copy_from` is `None`, and `like` is the path of a
+    /// checkpoint, tensors are copied from that checkpoint.
     pub copy_from: Option<&'a Path>,
     /// Values of recipe variables, as pairs of name and value. They replace the values in the recipe.
     pub settings: &'a [(String, f64)],

@@ -63,7 +63,7 @@ fn is_given_by_distribution(plan: &Plan) -> bool {
 pub struct TorchSequence {
     torch: Torch,
     /// For each group of tied tensors, a copy of the generator, made just before the values of the group are drawn.
-    /// `None` until then. The key is `Planned::source`, the name that the tied tensors have in common.
+    /// `None` until then. The key is the canonical name of the group ([`Planned::source`]).
     before: HashMap<String, Option<Torch>>,
     /// The generator that draws the values again for every tied tensor after the first.
     repeat: Torch,

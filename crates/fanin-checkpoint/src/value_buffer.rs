@@ -148,8 +148,8 @@ impl ValueBuffer {
     /// Returns an error if the number of elements of `shape` is not the number of values in the buffer.
     ///
     /// # Panics
-    /// Panics if the buffer has no type (`ValueBuffer::default()`), or if it contains integers or encoded values.
-    /// Encoded values are bytes that are already in the byte order of the file.
+    /// Panics if the buffer has no type (`ValueBuffer::default()`), if it contains integers, or if it contains bytes
+    /// that are already in the byte order of the file.
     pub fn tensor(&mut self, shape: &[usize]) -> Result<TensorMut<'_>, fanin::Error> {
         floats!(self, values => TensorMut::contiguous(values, shape))
     }

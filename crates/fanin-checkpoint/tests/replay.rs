@@ -71,6 +71,9 @@ fn integers_and_lists_are_written() {
     assert!(gives("{ shape = [2], dtype = \"I64\", values = [-3, 9] }", &whole(&[-3, 9])));
     assert!(gives("{ shape = [2], dtype = \"BOOL\", values = [true, false] }", &[1, 0]));
     assert!(gives("{ shape = [2], dtype = \"I64\", fill = \"ones\" }", &whole(&[1, 1])));
+    assert!(gives("{ shape = [2], dtype = \"C64\", fill = \"zeros\" }", &[0; 16]));
+    let two_rows: Vec<u8> = (0..=255).chain(0..=255).collect();
+    assert!(gives("{ shape = [2, 256], dtype = \"U8\", fill = \"arange\" }", &two_rows));
     assert!(gives("{ shape = [2], values = [0.5, -inf] }", &bytes(&[0.5, f32::NEG_INFINITY])));
 }
 
@@ -95,6 +98,13 @@ fn every_mistake_has_a_position_and_a_remedy() {
         ("{ shape = [-1], fill = \"zeros\" }", "-1 must be at least 0"),
         ("{ shape = [9223372036854775807, 9], fill = \"zeros\" }", "too many elements"),
         ("{ shape = [2], steps = 3 }", "must be an array of tables"),
+        ("{ shape = [2], steps = [{ fill = \"zeros\", veiw = { shape = [1] } }] }", "did you mean view?"),
+        ("{ shape = [2], at = 0, steps = [{ fill = \"zeros\" }] }", "unknown key \"at\""),
+        ("{ shape = [2], values = [1, 2], at = 0 }", "at has no effect in a step with values"),
+        ("{ shape = [2], dtype = \"U8\", fill = \"constant(300)\" }", "write a constant from 0 to 255"),
+        ("{ shape = [300], dtype = \"U8\", fill = \"arange\" }", "arange cannot be written as U8"),
+        ("{ shape = [2], dtype = \"C64\", fill = \"arange\" }", "arange cannot be written as C64"),
+        ("{ shape = [2], dtype = \"C64\", fill = \"ones\" }", "ones cannot be written as C64"),
     ] {
         let error = replay(&format!("w = {table}")).unwrap_err().to_string();
         assert!(error.starts_with("r.toml:8:") && error.contains(needle), "{table}: {error}");

@@ -41,6 +41,20 @@ def test_advice_helps_when_it_is_applied(vanishing):
     assert not probe(model, batch, advise=False).advice
 
 
+@pytest.mark.parametrize(
+    "kind, limit, before, worse, better", [("attention", 0.2, 0.1, 0.02, 0.3), ("peers", 1.8, 0.5, 0.1, 1.2), ("gain", 30, 90, 400, 10)]
+)
+def test_a_change_helps_only_if_the_problem_becomes_less_severe(kind, limit, before, worse, better):
+    from fanin.torch._probe.advice import _severity
+    from fanin.torch._probe.finding import Finding
+
+    def severity(value):
+        return _severity(Finding(kind, "problem", "block", "", value, limit))
+
+    assert severity(worse) > 2 * severity(before)
+    assert severity(better) < severity(before) / 2
+
+
 def test_a_recipe_patch_without_advice_changes_nothing():
     model = nn.Linear(4, 4)
     patch = probe(model, torch.randn(3, 4)).recipe_patch()

@@ -40,18 +40,18 @@ impl CancelToken {
     }
 
     /// Calls `work` so that this token can cancel it. Returns the result of `work`, or `None` if the token was
-    /// cancelled before `work` returned.
+    /// cancelled before `work` returned. If the token is already cancelled, `work` is not called.
     ///
     /// After `None`, some values may have been written. If `work` was drawing from a generator, do not use this
     /// generator again: its state is unspecified.
     ///
-    /// The token applies to the calling thread only. Two rules follow for `work`:
+    /// The token applies to the calling thread only. Therefore, there are two rules for `work`:
     ///
     /// * If `work` starts other threads, each of these threads must call `run` as well.
     /// * `work` should not wait for a rayon pool. During the wait, the pool may execute unrelated jobs on this thread,
     ///   and a cancellation would cancel these jobs too.
     ///
-    /// A fill that uses several threads follows these two rules.
+    /// A fill that uses several threads obeys both rules.
     ///
     /// Cancellation unwinds the stack like a panic, but prints nothing. A fill checks the token every few milliseconds,
     /// and unwinds if the token is cancelled. `run` catches the unwinding. If a program is built with

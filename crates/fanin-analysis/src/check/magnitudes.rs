@@ -42,7 +42,7 @@ pub(super) struct Magnitudes {
     filled: usize,
     /// The number of complete rows.
     finished: usize,
-    /// The row-major index, in the whole matrix, of the first value that [`add`](Self::add) receives.
+    /// The row-major index, in the whole matrix, of the first value whose hash [`add`](Self::add) receives.
     start: usize,
 }
 

@@ -13,7 +13,7 @@ pub(crate) struct Point {
 }
 
 impl Point {
-    /// Computes Phi(z), the cumulative probability, and the density at `z`.
+    /// Computes Phi(z) and the density at `z`.
     pub(crate) fn new(z: f64) -> Self {
         let density = (-z * z / 2.0).exp() / std::f64::consts::TAU.sqrt();
         Self { z, probability: probability(f64::NEG_INFINITY, z), density }

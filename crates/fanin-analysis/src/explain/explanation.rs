@@ -22,9 +22,9 @@ pub struct Options<'a> {
     /// The axis layout of the weight. `None` means the layout in the spec. If the spec has no layout, the layout is
     /// [`AxisLayout::OutIn`] (torch).
     pub layout: Option<AxisLayout>,
-    /// The number of groups of the convolution. A number above 1 replaces the number of groups in the spec. The value 1
-    /// means that no number is given. The number of groups in the spec then applies, or one group if the spec has no
-    /// groups.
+    /// The number of groups of the convolution. A number above 1 replaces the number of groups in the spec for
+    /// [`Explanation::layer`], but not for [`Explanation::plan`]. The value 1 means that no number is given. The number
+    /// of groups in the spec then applies, or one group if the spec has no groups.
     pub groups: usize,
     /// The nonlinearity after the layer. `None` means the nonlinearity in the spec, such as `leaky_relu(0.2)` for
     /// `kaiming_normal(a=0.2)` or `sine(30)` for `siren(omega=30)`. If the spec has none, the nonlinearity is ReLU for
@@ -76,7 +76,7 @@ impl Explanation {
             steps::argument(&spec, "layout").and_then(|name| name.parse().ok());
         let spec_groups = steps::argument(&spec, "groups").and_then(|groups| groups.parse().ok());
         let layout = options.layout.or(spec_layout).unwrap_or_default();
-        let groups = if options.groups > 1 { options.groups } else { spec_groups.unwrap_or(1) };
+        let groups = if options.groups != 1 { options.groups } else { spec_groups.unwrap_or(1) };
         // The layout of the options is added to a spec without a layout, if the scheme has a `layout` argument.
         let (init, each) = match options.layout {
             Some(layout) if spec_layout.is_none() && layout != AxisLayout::default() => {

@@ -44,8 +44,8 @@ pub struct Init {
     /// Take the names, shapes and types of the tensors from this file.
     ///
     /// The file is a checkpoint (a safetensors file, a folder or an index) or a manifest in JSON. The name of a
-    /// built-in model can be given instead. Of a checkpoint, only the headers are read, and the tensors from which
-    /// rules with `copy` take values.
+    /// built-in model can be given instead. fanin reads only the headers of a checkpoint, and the tensors that rules
+    /// copy from it.
     #[arg(long, value_name = "FILE|MODEL")]
     pub like: Option<PathBuf>,
     /// The checkpoint from which rules with `copy` take values.

@@ -95,5 +95,6 @@ fn explain_shows_the_fans_the_std_and_the_signal_of_a_spec() {
         .refused(&["explain", "normal", "--shape", "4,4", "--nonlinearity", "rleu"], &["did you mean relu?"]);
     fixture.refused(&["explain", "normal", "--shape", "4,4", "--layout", "nhwc"], &["kernel_in_out"]);
     fixture.refused(&["explain", "normal", "--shape", "4,4", "--groups", "3"], &["groups = 3"]);
+    fixture.refused(&["explain", "normal", "--shape", "4,4", "--groups", "0"], &["groups = 0"]);
     fixture.refused(&["explain", "normal", "--shape", "4,4", "--layers", "0"], &["--layers"]);
 }

@@ -37,8 +37,8 @@ impl Recipe {
     /// - specs that are invalid or do not fit a tensor (only the first such tensor is reported for each rule);
     /// - ties of tensors of different shapes.
     ///
-    /// These may be unused: everything that comes from a base recipe (`extends`), variables in `settings`, and ties of
-    /// a built-in recipe.
+    /// These may be unused: rules and ties of a base recipe (`extends`), variables that a base recipe defines,
+    /// variables in `settings`, and ties of a built-in recipe.
     ///
     /// Ties of tensors of different dtypes are reported only if there is no other mistake.
     pub fn plan(&self, manifest: &Manifest, settings: &[(String, f64)]) -> Result<Vec<Planned>> {

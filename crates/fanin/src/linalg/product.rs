@@ -91,11 +91,11 @@ impl<'a, T: Real> View<'a, T> {
 pub(super) enum Terms {
     /// All terms.
     All,
-    /// The terms with `k <= j + offset`. Terms with a greater k may be omitted, because their factors `b[k][j]` must be
-    /// zero.
+    /// The terms with `k <= j + offset`. The caller guarantees that `b[k][j]` is zero for every greater k, so the other
+    /// terms may be omitted.
     Upper { offset: usize },
-    /// The terms of the elements `c[i][j]` with `i <= j`. The other elements of c are unspecified. Terms with `k < j`
-    /// may be omitted, because their factors `b[k][j]` must be zero.
+    /// The terms of the elements `c[i][j]` with `i <= j`. The other elements of c are unspecified. The caller
+    /// guarantees that `b[k][j]` is zero for `k < j`, so terms with `k < j` may be omitted.
     Gram,
 }
 

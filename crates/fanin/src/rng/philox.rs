@@ -140,7 +140,7 @@ impl Philox {
     /// Writes the words of the groups `group..group + 3`. `I::U64` must have four lanes, and word 1 of the counter must
     /// be the same for all blocks.
     ///
-    /// The three groups consist of twelve vectors of four blocks. They are computed three vectors at a time, so one
+    /// The three groups consist of twelve vectors of four blocks. The function computes three vectors at a time, so one
     /// call of `three_vectors` can span two groups. With only two vectors at a time, the CPU would wait for the results
     /// of multiplications.
     #[inline(always)]

@@ -38,8 +38,8 @@ impl StateReader {
     /// Reads word `first[k] + distances[n]` into `out[n * first.len() + k]`, for all `k` and `n`.
     ///
     /// `first` and `distances` must be ascending, and `distances[N - 1] - distances[0]` must be less than [`HISTORY`].
-    /// Let `highest` be the number of the highest word of all earlier reads. The number of each word must be greater
-    /// than `highest - HISTORY`.
+    /// Let `highest` be the number of the highest word of all earlier reads. The number of each word of this read must
+    /// be greater than `highest - HISTORY`.
     ///
     /// # Panics
     /// Panics if the length of `out` is not `N * first.len()`, where `N` is the number of distances.

@@ -72,9 +72,9 @@ pub(super) fn of(
 
 /// Divides a tensor into orthogonal blocks of equal size along one axis. Returns `None` if there is no such division.
 ///
-/// `whole` is whether the tensor as a whole is orthogonal. If it is, and has two axes, divisions that always give
-/// orthogonal blocks are left out, such as blocks of rows of a wide matrix. If a few matrices of a stack (see
-/// `MAX_STACK`) have another scale than the rest, adds a message to `problems`.
+/// `whole` is whether the tensor as a whole is orthogonal. If it is, divisions that always give orthogonal blocks are
+/// left out, such as blocks of rows of a wide matrix. If a few matrices of a stack (see `MAX_STACK`) have another scale
+/// than the rest, adds a message to `problems`.
 ///
 /// # Errors
 /// Returns an error if the file cannot be read.

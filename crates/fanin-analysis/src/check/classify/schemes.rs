@@ -99,11 +99,9 @@ fn scaled_by_fan(fitted: &Fitted<'_>, shape: &[usize]) -> Vec<String> {
 /// Returns the normal and truncated normal schemes that agree with the fitted standard deviation. Two kinds of schemes
 /// are tried: schemes whose parameter `std` is one of `FIXED_STDS`, and the scheme of GPT-2's residual projections.
 fn normals(fitted: &Fitted<'_>) -> Vec<String> {
-    let mut schemes = Vec::new();
+    let mut schemes: Vec<String> =
+        fitted.fixed_normal_stds().map(|std| format!("normal(std={std})")).collect();
     for std in FIXED_STDS {
-        if fitted.agrees(std) {
-            schemes.push(format!("normal(std={std})"));
-        }
         if !fitted.distribution.is_normal() && fitted.agrees(std * STD_TRUNCATED_AT_2) {
             schemes.push(format!("trunc_normal(std={std}, a=-2 std, b=2 std)"));
         }

@@ -111,7 +111,8 @@ fn unrepeated_values(scan: &Scan<'_>, count: usize) -> Result<Vec<f64>> {
     Ok(values)
 }
 
-/// Like [`origin`], for values that were already read. `width` is the number of values in each row of the tensor.
+/// Like [`origin`], for values that were already read. Does not recognize uniform values of the native stream. `width`
+/// is the number of values in each row of the tensor.
 fn of_values(values: &[f64], width: usize, distribution: &Univariate) -> Origin {
     let trace = match *distribution {
         Univariate::Uniform { low, high } if low == -high => multiples(values, width, high * 0.5f64.powi(23)),

@@ -217,9 +217,9 @@ vectorized! {
         sketches
     }
 
-    /// Multiplies each row of `values` by its sign, and adds the row to `sums`. `values` contains consecutive rows of a
-    /// matrix, from row `first` on. Row n of the matrix is added to row `n % SKETCH` of `sums`. The sign of the first
-    /// row of `values` is `signs[0]`.
+    /// Multiplies each row of `values` by its sign, and adds the product to `sums`. `values` contains consecutive rows
+    /// of a matrix, from row `first` on. The product of row n of the matrix is added to row `n % SKETCH` of `sums`. The
+    /// sign of the first row of `values` is `signs[0]`.
     fn add_rows(values: &[f32], first: usize, signs: &[f32], sums: &mut [f32]) {
         let columns = sums.len() / SKETCH;
         for ((n, row), sign) in values.chunks(columns).enumerate().zip(signs) {

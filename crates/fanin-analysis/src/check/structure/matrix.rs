@@ -9,10 +9,11 @@ pub(super) const LIGHT_TAILED: f64 = 3.3;
 /// The structure of a tensor is tested only if the tensor has at least this many values.
 pub(crate) const MIN_VALUES: usize = 64;
 
-/// At most this many numbers are added in f32. The sums of several groups of numbers are added in f64.
+/// If the result of a sum is an f64, at most this many numbers are added in f32. The sums of several groups of numbers
+/// are added in f64.
 pub(super) const SHORT: usize = 4096;
 
-/// The number of partial sums of a scalar product. Separate sums allow the compiler to vectorize the loop.
+/// The number of partial sums in a group. Separate sums allow the compiler to vectorize the loop.
 ///
 /// Scalar products have two groups of partial sums, so that an addition need not wait for the previous one. Each group
 /// is a separate variable, so that the compiler keeps it in registers.
@@ -96,7 +97,7 @@ pub(super) fn inlined_dot(a: &[f32], b: &[f32]) -> f64 {
     sum
 }
 
-/// Returns the scalar product of a row of rounded values and a vector.
+/// Returns the scalar product of a row of rounded values and a vector. All products are added in f32.
 #[inline(always)]
 pub(super) fn rounded_dot(row: &[Rounded], vector: &[f32]) -> f32 {
     let (mut first, mut second) = ([0f32; LANES], [0f32; LANES]);

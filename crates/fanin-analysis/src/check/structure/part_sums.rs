@@ -45,7 +45,8 @@ vectorized! {
         for (values, standardized) in values.chunks(SHORT).zip(standardized.chunks_mut(SHORT)) {
             for (standardized, x) in standardized.iter_mut().zip(values) {
                 *standardized = ((x - mean) * inverse) as f32;
-                // The order of the bits of magnitudes is that of the magnitudes. NaN is above all of them.
+                // The bits of magnitudes, compared as integers, have the same order as the magnitudes. NaN is above
+                // all numbers.
                 largest = largest.max(standardized.abs().to_bits());
             }
             sum += inlined_dot(standardized, standardized);
@@ -80,9 +81,9 @@ const MAX_UNNEEDED: usize = 1 << 15;
 
 /// Returns the number of rows of a block. A block fits into the CPU's L2 cache, unless a single row does not.
 ///
-/// The number of rows is a multiple of 16, except for very long rows. A multiple of 16 rows has a multiple of 16
-/// values. [`dot`] adds every 16th product to the same partial sum. The division into blocks therefore hardly changes
-/// which products are added together.
+/// The number of rows is a multiple of 16, except for very long rows. The number of values of a block is then also a
+/// multiple of 16. [`inlined_dot`] computes 16 sums, each of every 16th product, and adds these sums. The division into
+/// blocks therefore hardly changes which products are added together.
 fn rows_of_block(columns: usize) -> usize {
     const VALUES: usize = 1 << 14;
     let rows = VALUES.div_ceil(columns).next_multiple_of(16);

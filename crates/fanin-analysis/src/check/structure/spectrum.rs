@@ -62,7 +62,7 @@ pub(super) struct FirstProducts {
 }
 
 impl FirstProducts {
-    /// Creates the first vector of the bidiagonalization of a matrix of this size. No products have been added yet.
+    /// Creates the first vector of the bidiagonalization of a matrix of this size. No rows have been added yet.
     /// Returns `None` if the matrix has fewer than `MIN_SIDE` rows or columns.
     pub(super) fn new(rows: usize, columns: usize) -> Option<Self> {
         if rows.min(columns) < MIN_SIDE {
@@ -74,7 +74,8 @@ impl FirstProducts {
         Some(Self { vector, products, squares: 0.0 })
     }
 
-    /// Multiplies the next rows by the vector, and adds the products. `squares` is the sum of the squares of the rows.
+    /// Updates the products with the next rows of the matrix. `squares` is the sum of the squares of the values of
+    /// these rows.
     pub(super) fn add(&mut self, rows: &[Rounded], squares: f64) {
         self.products.add(rows, &self.vector);
         self.squares += squares;
@@ -214,7 +215,7 @@ impl Products {
         Self { product: Vec::new(), back: vec![0.0; if back { columns } else { 0 }] }
     }
 
-    /// Multiplies the next rows of the matrix by `vector`, and adds the products.
+    /// Updates both products with the next rows of the matrix. `vector` is v.
     fn add(&mut self, rows: &[Rounded], vector: &[f32]) {
         add_products(rows, vector, &mut self.product, &mut self.back);
     }

@@ -93,10 +93,10 @@ def _install() -> None:
 class fast_init(contextlib.ContextDecorator):
     """A context manager or decorator that makes the construction of models faster, with the same weights.
 
-    Inside the context, fanin instead of torch fills dense CPU tensors with random values when a program calls
-    Tensor.normal_, Tensor.uniform_ or a function of torch.nn.init. The initializers of timm and transformers call these
-    functions. torch still performs fills of fewer than 8192 values, unless they are deferred. The weights and the state
-    of torch's generator are bit-identical to those without fast_init.
+    Inside the context, fanin performs random fills of dense CPU tensors in place of torch. A random fill is a call of
+    Tensor.normal_, Tensor.uniform_, or a function of torch.nn.init that draws random values. The initializers of timm
+    and transformers call these functions. torch still performs fills of fewer than 8192 values, unless they are
+    deferred. The weights and the state of torch's generator are bit-identical to those without fast_init.
 
     Contexts may be nested. A context may be entered again. While one thread is inside, fanin also performs the fills of
     all other threads, with the same values as torch.

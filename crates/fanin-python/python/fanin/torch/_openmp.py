@@ -1,6 +1,7 @@
 """The function `use_torch_threads`. After a call, fanin fills tensors on torch's OpenMP threads.
 
-The function has an effect only on Linux, and only if torch's OpenMP library has the functions of GNU's libgomp.
+The function has an effect only on Linux, and only if torch's OpenMP library has the functions of GNU's libgomp. Fills
+that Ctrl-C can interrupt always run on fanin's own threads.
 """
 
 from __future__ import annotations

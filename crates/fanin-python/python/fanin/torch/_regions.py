@@ -1,7 +1,7 @@
 """Computes the regions of a DTensor that are on this rank, without communication.
 
 torch splits a tensor dimension once for each mesh dimension that shards it, into the chunks of `torch.chunk`. The
-region of a rank depends on the order of these splits. The placement of each mesh dimension determines this order. The
+region of a rank depends on the order of these splits. The placements of the mesh dimensions determine this order. The
 split of a Shard was made before the splits of all mesh dimensions to its right. The split of a `_StridedShard` was made
 after the splits of some mesh dimensions to its right. An example is FSDP2 over tensor parallelism: FSDP2 is the first
 mesh dimension, but splits the chunk that tensor parallelism gives to a rank.

@@ -51,7 +51,7 @@ def check_init(
     computed from unwritten memory, or that the seed does not determine.
 
     If nothing looks wrong, there are two builds for each path in `via`. Otherwise there are up to two more for each
-    path: one repeats the first build to find the cause, and one has another seed to find random values.
+    path: one repeats the first build to find the cause, and one uses another seed to find out which values are random.
 
     The states of the default generators of torch, NumPy and Python are restored. The module is not kept.
 

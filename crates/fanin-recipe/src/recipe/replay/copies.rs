@@ -12,7 +12,7 @@ use crate::error::Result;
 const MAX_CHAIN: usize = 100;
 
 /// The maximum of [`Work::computed`]. A tensor is computed again for each step that copies it. For example, if each
-/// tensor has two steps that copy the previous tensor, `computed` doubles from one tensor to the next.
+/// tensor has two steps that copy the previous tensor, `computed` about doubles from one tensor to the next.
 const MAX_COMPUTED: usize = 1 << 20;
 
 /// The work for each tensor that was added so far, by the tensor's name.

@@ -136,12 +136,13 @@ impl Parser<'_> {
                 .span(value)
                 .error("a tensor must be a table", "write { shape = [2, 3], fill = \"zeros\" }"));
         };
-        for (key, _) in table {
-            let known = [&TENSOR_KEYS[..], &KINDS[..], &DETAILS[..]].concat();
-            if !known.contains(&key.get_ref().as_ref()) {
-                return Err(self.unknown(key, key.get_ref(), &known));
-            }
-        }
+        // The keys of a single step may stand beside the keys of the tensor.
+        let known = if table.contains_key("steps") {
+            TENSOR_KEYS.to_vec()
+        } else {
+            [&TENSOR_KEYS[..], &KINDS[..], &DETAILS[..]].concat()
+        };
+        self.only(table, &known)?;
         let dtype = table.get("dtype").map_or(Ok(self.dtype), |value| self.dtype(value))?;
         let shape = table
             .get("shape")
@@ -170,6 +171,7 @@ impl Parser<'_> {
                             .span(step)
                             .error("a step must be a table", "write { fill = \"zeros\" }"));
                     };
+                    self.only(content, &[&KINDS[..], &DETAILS[..]].concat())?;
                     let step = self.step(&tensor, &self.span(step), content)?;
                     tensor.steps.push(step);
                 }
@@ -183,9 +185,20 @@ impl Parser<'_> {
         let [(key, value)] = given.as_slice() else {
             return Err(span.error(format!("a step must have one of {}", KINDS.join(", ")), ""));
         };
+        let kind = key.get_ref().as_ref();
+        let used: &[&str] = match kind {
+            "fill" => &["at", "pair", "seed", "view"],
+            "copy" => &["from", "view"],
+            _ => &["view"],
+        };
+        let is_unused = |name: &str| DETAILS.contains(&name) && !used.contains(&name);
+        if let Some((unused, _)) = table.iter().find(|(key, _)| is_unused(key.get_ref())) {
+            let message = format!("{} has no effect in a step with {kind}", unused.get_ref());
+            return Err(Span::new(self.source, unused.span()).error(message, "remove it"));
+        }
         let view = table.get("view").map(|value| self.view(value, &tensor.view())).transpose()?;
         let shape = view.as_ref().map_or(&tensor.entry.shape, |view| &view.shape);
-        let kind = match key.get_ref().as_ref() {
+        let kind = match kind {
             "fill" => self.fill(&tensor.entry, shape, value, table)?,
             "copy" => self.copy(&tensor.entry, shape, value, table)?,
             "values" => self.values(&tensor.entry, shape, value)?,
@@ -211,19 +224,26 @@ impl Parser<'_> {
     fn fill(&self, entry: &Entry, shape: &[usize], value: &Value<'_>, table: &Table<'_>) -> Result<StepKind> {
         let (text, span) = (self.string(value)?, self.span(value));
         let Some(dtype) = entry.dtype.float() else {
+            // Of a type that is neither an integer nor a real number, such as C64, only 0 can be written.
+            let (min, max) = entry.dtype.integers().unwrap_or((0, 0));
+            let error = || {
+                let message = format!("{text} cannot be written as {}", entry.dtype);
+                span.error(message, format!("write a constant from {min} to {max}, or arange up to {max}"))
+            };
             if text == "arange" {
-                return Ok(StepKind::Arange);
+                // `arange` numbers the positions along the last axis.
+                let largest = shape.last().map_or(0, |size| size.saturating_sub(1)) as i128;
+                return if largest <= max { Ok(StepKind::Arange) } else { Err(error()) };
             }
             let init = Init::parse(text).map_err(|error| span.spec_error("", error))?;
             let plan = init.resolve(shape, DType::F64).map_err(|error| span.spec_error("", error))?;
             return match plan.distribution() {
-                Distribution::Constant { value } if value.fract() == 0.0 => {
+                Distribution::Constant { value }
+                    if value.fract() == 0.0 && (min..=max).contains(&(value as i128)) =>
+                {
                     Ok(StepKind::Integer(value as i128))
                 }
-                _ => Err(span.error(
-                    format!("{text} cannot be written as {}", entry.dtype),
-                    "write a constant or arange",
-                )),
+                _ => Err(error()),
             };
         };
         let init = Init::parse(text).map_err(|error| span.spec_error("", error))?;
@@ -307,9 +327,7 @@ impl Parser<'_> {
                 .error("a view must be a table", "write { offset = 0, shape = [2, 3], strides = [3, 1] }"));
         };
         let keys = ["offset", "shape", "strides"];
-        if let Some((key, _)) = table.iter().find(|(key, _)| !keys.contains(&key.get_ref().as_ref())) {
-            return Err(self.unknown(key, key.get_ref(), &keys));
-        }
+        self.only(table, &keys)?;
         let shape = table.get("shape").ok_or_else(|| span.error("the view has no shape", ""))?;
         let shape = self.sizes(shape)?;
         let strides = table.get("strides").map(|value| self.sizes(value)).transpose()?;
@@ -374,6 +392,14 @@ impl Parser<'_> {
             self.span(value)
                 .error(format!("unknown dtype {name:?}{hint}"), "use a dtype of safetensors, such as F32")
         })
+    }
+
+    /// Returns an error if the table has a key that is not in `known`.
+    fn only(&self, table: &Table<'_>, known: &[&str]) -> Result {
+        match table.iter().find(|(key, _)| !known.contains(&key.get_ref().as_ref())) {
+            Some((key, _)) => Err(self.unknown(key, key.get_ref(), known)),
+            None => Ok(()),
+        }
     }
 
     fn unknown(&self, key: &Spanned<Cow<'_, str>>, name: &str, known: &[&str]) -> crate::Error {

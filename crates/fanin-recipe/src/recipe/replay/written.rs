@@ -12,7 +12,7 @@ use crate::error::Result;
 /// a short replay could take hours, or all memory.
 const MAX_RUNS: usize = 1 << 23;
 
-/// Checks the tensors of one replay, and counts their runs. A run is a range of consecutive positions in a tensor's
+/// Checks the tensors of one replay, and counts their runs. A run is a contiguous range of elements in a tensor's
 /// memory.
 #[derive(Default)]
 pub(super) struct WrittenCheck {

@@ -11,8 +11,9 @@ impl Torch {
     /// Fills `out` with the values of a part of a tensor. The type of `out` must be f64 if and only if `part.dtype` is
     /// f64. The values are rounded to the type of `out`. The zeros of a sparse distribution are not written.
     ///
-    /// Advances the generator past the random words for the whole tensor. In rejection sampling, torch makes several
-    /// passes over the whole tensor. The generator then advances past only the passes that the values of the part need.
+    /// Advances the generator past the random words for the values of the whole tensor, but not past the permutations
+    /// of a sparse distribution. In rejection sampling, torch makes several passes over the whole tensor. The generator
+    /// then advances past only the passes that the values of the part need.
     ///
     /// Returns the number of words by which the generator has advanced. The words of values that torch draws one by one
     /// (see [`ByGroups`]) are not counted.

@@ -1,5 +1,5 @@
-//! `RejectionCursors`, which provides the state readers of rejection sampling. In each pass after the first, a
-//! [`StateReader`] reads the random words from which the rejected elements are drawn again.
+//! `RejectionCursors`, which provides the state readers of rejection sampling. In each pass after the first,
+//! [`StateReader`]s read the random words from which the rejected elements are drawn again.
 
 use crate::rng::StateReader;
 

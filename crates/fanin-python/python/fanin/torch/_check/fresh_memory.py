@@ -74,9 +74,9 @@ def _integer_bytes(size: int) -> Tensor:
 
 
 def _integer_size(dtype: torch.dtype) -> int:
-    """Returns the bytes per element of an integer dtype. Returns 0 for float and complex dtypes.
+    """Returns the number of bytes per element of an integer dtype, or 0 for a float or complex dtype.
 
-    Each returned number has its own byte pattern. So all float and complex dtypes have the same byte pattern.
+    The bytes of a `Pattern` depend only on this number, so they are the same for all float and complex dtypes.
     """
     return 0 if dtype.is_floating_point or dtype.is_complex else dtype.itemsize
 

@@ -180,9 +180,10 @@ class PathCheck:
     def _find_same_draws(self, tensors: list[NamedTensor]) -> None:
         """Finds groups of parameters that seem to have the same random draws.
 
-        The first 64 elements of each parameter (all, if there are fewer) equal those of the first parameter in the
-        group, except for an offset and a positive factor. `_check_draws` later checks whether these elements are random
-        draws.
+        The first 64 elements of each parameter equal those of the first parameter in the group, except for an offset, a
+        positive factor and rounding. Parameters whose `draw_key` is None, such as those with fewer than 64 elements,
+        are in the same group only if they have the same dtype and exactly the same values. `_check_draws` later checks
+        whether the values are random draws.
         """
         groups: dict[Any, list[NamedTensor]] = defaultdict(list)
         for named in tensors:
@@ -267,9 +268,9 @@ class PathCheck:
                     self._add("same_draws", name, state.elements, f"the same {what} as {names[0]}")
 
     def _are_drawn(self, *names: str) -> bool:
-        """Returns whether the equal values of parameters are random draws, not values of a function such as `arange`.
+        """Returns whether parameters have the same random draws, not the same values of a function such as `arange`.
 
-        `names` are parameters from one group of `_find_same_draws`, which describes how their values are equal.
+        `names` are the names of parameters in one of the groups that `_find_same_draws` found.
         """
         # If the module seeds the generator itself, another seed changes nothing, and only the trace shows that values were drawn.
         if all(was_drawn(self.trace, name) for name in names):

@@ -164,7 +164,7 @@ class DeferredQueue:
     def fill(self, request: FillRequest, tensor: Tensor, generator) -> bool:
         """Fills a tensor immediately, and returns True. Returns False if torch must perform the fill.
 
-        To be called while `DeferredMode` is off.
+        To be called while `DeferredMode` is removed from torch's stack of dispatch modes.
         """
         if not (is_plain(tensor) and is_cpu_generator(generator)):
             return False

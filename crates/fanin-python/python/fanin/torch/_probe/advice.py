@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import math
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -122,8 +123,8 @@ def _helps(candidate: Candidate, before: Analysis, after: Analysis) -> bool:
     """Returns whether a change helps.
 
     A change does not help if it causes a new kind of problem. If the change solves some problems of `candidate.solves`,
-    the model must have fewer problems in total. If the change solves none of them, it must reduce the measured
-    `Finding.value` of each problem of `candidate.solves` to less than half.
+    the model must have fewer problems in total. If the change solves none of them, it must reduce the `_severity` of
+    each problem of `candidate.solves` to less than half.
     """
     kinds = {one.kind for one in _problems(before)}
     if any(one.kind not in kinds for one in _problems(after)):
@@ -131,8 +132,18 @@ def _helps(candidate: Candidate, before: Analysis, after: Analysis) -> bool:
     left = _unsolved(candidate, after)
     if len(left) < len(candidate.solves):
         return len(_problems(after)) < len(_problems(before))
-    values = {(one.kind, one.module): one.value for one in candidate.solves}
-    return all(one.value < values[one.kind, one.module] / 2 for one in left)
+    before_change = {(one.kind, one.module): _severity(one) for one in candidate.solves}
+    return all(_severity(one) < before_change[one.kind, one.module] / 2 for one in left)
+
+
+def _severity(finding: Finding) -> float:
+    """Returns a number that is larger for a worse problem: the measured value, or its reciprocal if it is too small.
+
+    The entropy of attention, and the ratio of a parameter's rms to that of its peers, can be too small.
+    """
+    if finding.value >= finding.limit or math.isnan(finding.value):
+        return finding.value
+    return 1 / finding.value if finding.value > 0 else math.inf
 
 
 def _result(candidate: Candidate, before: Analysis, after: Analysis) -> str:

@@ -103,7 +103,7 @@ def _add_details(found: fit.Fit, predicted: list[float], examples: list[list[flo
 def _merge(run: Run, other: Run, count: int) -> None:
     """Adds the sums of `other` to the sums of `run`.
 
-    `run` has the sums of `count` seeds, and `other` has the sums of one more seed.
+    `run` has the sums of `count` seeds, and `other` has the sums of another seed.
     """
     if [one.name for one in run.layers] != [one.name for one in other.layers]:
         raise ValueError("the layers of the model differ between seeds: probe one seed at a time")

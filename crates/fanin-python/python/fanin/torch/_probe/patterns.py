@@ -8,7 +8,7 @@ import fnmatch
 def patterns(specs: dict[str, str], every: dict[str, str]) -> dict[str, str]:
     """Returns the rules of a recipe as a dict from patterns to specs.
 
-    The patterns match the parameters in `specs`, and no other parameters.
+    The rules set each parameter in `specs` to its spec, and match no other parameters.
 
     Parameters
     ----------

@@ -45,9 +45,10 @@ def roles(model: nn.Module) -> dict[str, tuple[str, str]]:
     The pattern is the parameter's name with "*" in place of each block index. For example, h.3.mlp.weight has the
     pattern h.*.mlp.weight, and layer2.0.bn1.weight of a ResNet has the pattern layer*.*.bn1.weight.
 
-    A number between dots, such as the 3 in h.3.mlp, is a block index in two cases:
+    A name consists of parts separated by dots. A part that is a number, such as the 3 in h.3.mlp, is a block index in
+    two cases:
 
-    - The parent module, h, has at least three children of the same class as h.3.
+    - The parent module, h, has at least three children of the class of h.3, including h.3.
     - The name of the parent module is a word and a number, such as layer2. The number in this name is then replaced as
       well.
 

@@ -54,7 +54,7 @@ class TransformersModels:
                 self._standins.append((owner, attribute, parameter, standin))
 
     def leave(self) -> None:
-        """Undoes the changes of `enter`. The removed marks are not restored.
+        """Undoes the changes of `enter`, but does not restore the removed marks.
 
         Each stand-in (see `standins`) is replaced by the tied parameter. If other code has already replaced a stand-in
         by a new parameter, the new parameter stays.

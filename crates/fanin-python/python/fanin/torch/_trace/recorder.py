@@ -2,8 +2,8 @@
 
 `Recorder` is a TorchDispatchMode: torch calls it for every operator of a thread. `Recorder` keeps no tensor alive. For
 each tensor it stores a `Memory`: the address of the storage object, the offset, the shape, the strides and the dtype.
-The recorder also holds torch's own weak reference (`_weak_ref`) to each storage object. Such a reference does not keep
-the values in memory, but no other storage object gets the same address.
+The recorder also holds a weak reference of torch (`_weak_ref`) to each storage object. Such a reference does not keep
+the values in memory. While it exists, no other storage object gets the same address.
 """
 
 from __future__ import annotations

@@ -158,8 +158,8 @@ class TracedTensor:
     def initializer(self) -> str | None:
         """How the tensor got its values, such as `normal(std=0.02), then aten.mul_`.
 
-        The text lists the writes of the property `left`, each as a spec or an operator. After the first write, a text
-        that occurs several times is listed once. None if no write to the tensor was recorded.
+        The text lists the writes of the property `left`, each as a spec or an operator. If several writes after the
+        first one have the same text, this text is listed once. None if no write to the tensor was recorded.
         """
         left = self.left
         if not left:
