@@ -5,12 +5,12 @@ use fanin::linalg::column_products;
 use super::structure::dot;
 use crate::parallel::map;
 
-/// The largest size of the first range of a task. A task compares each vector in a first range of consecutive vectors
-/// with each vector in a second range.
+/// A task compares each vector of one range with each vector of another range. The first range has at most this many
+/// vectors.
 const TOGETHER: usize = 256;
 
-/// The largest size of the second range of a task (see `TOGETHER`). The 512 KiB of scalar products of a task fit into
-/// the L2 cache.
+/// The second range of a task has at most this many vectors (see `TOGETHER`). The 512 KiB of scalar products of a task
+/// fit into the L2 cache.
 const LATER: usize = 512;
 
 /// If the scalar product of two unit vectors is computed in f32, its rounding error is at most this.

@@ -42,8 +42,8 @@ impl Team {
     /// `run` must not return before these calls have returned. If `run` makes fewer calls, or none, the calling thread
     /// does the rest of the work. `run` is never called from inside `work`.
     ///
-    /// The child process of a fork has no threads of the team. If the parent had run a fill before the fork, a fill in
-    /// the child process does not call `run`.
+    /// The threads of a process do not exist in a forked child process. If the parent process ran a fill before the
+    /// fork, fills in the child process therefore do not call `run`, and use one thread.
     pub const fn new(count: usize, run: fn(usize, &(dyn Fn() + Sync))) -> Self {
         const MAX: usize = 1 << 16;
         Self { count: if count < MAX { count } else { MAX }, run }

@@ -27,8 +27,8 @@ use crate::vectorized::vectorized;
 /// large singular value within a few percent.
 const STEPS: usize = 6;
 
-/// The largest number of steps of Golub and Kahan's method. The bidiagonal entries of steps after the first `STEPS` are
-/// not tested. These steps only improve the lower bound on the largest singular value.
+/// The largest number of steps of Golub and Kahan's method. The steps after the first `STEPS` only improve the lower
+/// bound on the largest singular value. Their bidiagonal entries are not tested.
 const MAX_STEPS: usize = 40;
 
 /// The largest product of the number of steps and the number of values of the matrix. Each step reads all values. At

@@ -23,7 +23,7 @@ pub(super) struct RejectionCursors<S> {
     words: u64,
     /// The largest length of `kept`.
     max_kept: usize,
-    /// The stored state readers. `kept[0]` belongs to the second pass.
+    /// The stored state readers of the second pass, of the third pass, and so on. The first pass has none.
     kept: Vec<StateReaders>,
     /// The state readers of the current pass over the current block, unless they are in `kept`.
     current: Option<StateReaders>,

@@ -202,7 +202,7 @@ const INTERLEAVED: usize = 2;
 
 /// The kernel that sets the mask bits of the zeros in a range of columns.
 struct FindZeros<'a> {
-    /// The generator. Its next word is the first word from which the permutation of the range's first column is drawn.
+    /// The generator. Its next words give the permutation of the first column in the range.
     engine: &'a mut Mt19937,
     level: Level,
     steps: &'a ShuffleSteps,

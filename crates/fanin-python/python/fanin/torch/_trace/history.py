@@ -31,9 +31,9 @@ class Step(NamedTuple):
 
 
 class History:
-    """The steps that wrote to the memory of a tensor.
+    """The recorded steps that wrote to the memory of a tensor.
 
-    If `until` is given, only events with `Event.number < until` count.
+    If `until` is given, later steps are left out: those whose `Event.number` is `until` or more.
     """
 
     def __init__(self, recorder: Recorder, memory: Memory, until: int | None = None):
