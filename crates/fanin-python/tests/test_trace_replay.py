@@ -199,6 +199,7 @@ def test_the_command_line_writes_a_replay_and_refuses_options_that_contradict_it
     for options, message in (
         ([], "add --stream torch"),
         (["--stream", "torch", "--seed", "3"], "the replay, which has seed 7"),
+        (["--stream", "torch", "--seed", "0"], "the replay, which has seed 7"),
         (["--stream", "torch", "--dtype", "bf16"], "--dtype cannot be used with a replay"),
         (["--stream", "torch", "--like", "gpt2"], "--like cannot be used with a replay"),
     ):

@@ -13,9 +13,9 @@ use super::value::{Shape, output_parser, parse_seed, parse_setting, parse_shape,
 /// The arguments that `init` and `fill` have in common.
 #[derive(Debug, clap::Args)]
 pub struct Output {
-    /// The seed: a whole number from -2^63 to 2^64 - 1. As in PyTorch, -1 means 2^64 - 1.
-    #[arg(long, default_value = "0", value_parser = parse_seed, allow_hyphen_values = true)]
-    pub seed: u64,
+    /// The seed: a whole number from -2^63 to 2^64 - 1. As in PyTorch, -1 means 2^64 - 1. [default: 0]
+    #[arg(long, value_parser = parse_seed, allow_hyphen_values = true)]
+    pub seed: Option<u64>,
     /// The stream from which to draw values.
     #[arg(long, default_value = "native")]
     pub stream: Stream,

@@ -48,7 +48,7 @@ pub(super) fn run(args: &Init, quiet: bool) -> Result {
 }
 
 /// Returns an error if `args` has an option that a replay does not allow, such as `--dtype`. Also returns an error
-/// without `--stream torch`, or if `--seed` is neither 0 nor the seed of the replay.
+/// without `--stream torch`, or if `--seed` is not the seed of the replay.
 fn check_replay_options(args: &Init, replay: &Replay) -> Result {
     let given = [
         ("--copy-from", args.copy_from.is_some()),
@@ -64,10 +64,12 @@ fn check_replay_options(args: &Init, replay: &Replay) -> Result {
     if StreamKind::from(args.output.stream) != StreamKind::Torch {
         return Err(Error::Request("a replay has values of the torch stream: add --stream torch".to_owned()));
     }
-    if args.output.seed != 0 && args.output.seed != replay.seed {
+    if let Some(seed) = args.output.seed
+        && seed != replay.seed
+    {
         let message = format!(
             "--seed {} contradicts the replay, which has seed {}: leave --seed out",
-            args.output.seed as i64, replay.seed as i64
+            seed as i64, replay.seed as i64
         );
         return Err(Error::Request(message));
     }

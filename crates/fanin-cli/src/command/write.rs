@@ -13,7 +13,7 @@ use crate::terminal::progress::TerminalProgress;
 
 /// Returns the stream, the seed and the number of threads from the arguments.
 pub(super) fn draw(output: &Output) -> Draw {
-    Draw { stream: output.stream.into(), seed: output.seed, threads: output.threads }
+    Draw { stream: output.stream.into(), seed: output.seed.unwrap_or(0), threads: output.threads }
 }
 
 /// Returns the checked output path. Returns `None` for a dry run, or without `--output`.
