@@ -207,7 +207,7 @@ def sweep(options: argparse.Namespace) -> None:
 
 
 def summary(path: Path) -> None:
-    """Prints the number of classes, and the findings of each class, from a file of results."""
+    """Prints the number of model classes in a file of results, and the findings of each model class."""
     rows = [json.loads(line) for line in path.read_text().splitlines()]
     built = [row for row in rows if "error" not in row]
     wrong = [row for row in built if row["findings"]]

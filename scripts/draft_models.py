@@ -17,7 +17,7 @@ from torch import nn
 
 import fanin
 
-#: Classes of transformers, as package.Class. The rules for drafts were developed on the models of these classes.
+#: Classes of transformers, as package.Class. The rules of `fanin.Recipe.draft` were developed on their models.
 TRANSFORMERS = """
 bert.BertForMaskedLM roberta.RobertaForMaskedLM distilbert.DistilBertForMaskedLM albert.AlbertForMaskedLM
 electra.ElectraForMaskedLM deberta_v2.DebertaV2ForMaskedLM mpnet.MPNetForMaskedLM bert.BertForSequenceClassification
@@ -48,7 +48,7 @@ plbart.PLBartForConditionalGeneration vit_msn.ViTMSNForImageClassification ijepa
 dinov2_with_registers.Dinov2WithRegistersForImageClassification mobilenet_v1.MobileNetV1ForImageClassification
 """.split()
 
-#: Models of timm. The rules for drafts were developed on these models.
+#: Models of timm. The rules of `fanin.Recipe.draft` were developed on these models.
 TIMM = """
 resnet18 resnet50 resnext50_32x4d ecaresnet26t dla34 regnetx_002 regnety_002 efficientnet_b0 efficientnet_lite0
 mobilenetv2_100 mobilenetv3_small_100 mobilenetv4_conv_small mnasnet_100 ghostnet_100 repvgg_a0 rexnet_100 gernet_s
@@ -82,7 +82,7 @@ def timm_model(name: str) -> Callable[[], nn.Module]:
 
 
 def held_out_transformers() -> Iterator[str]:
-    """Yields one class of each package without a class in `TRANSFORMERS`, in random order with a fixed seed."""
+    """Yields one model class of each package that has no class in `TRANSFORMERS`, in random order with a fixed seed."""
     used = {name.split(".")[0] for name in TRANSFORMERS}
     by_package: dict[str, list[str]] = {}
     for name, _ in transformers_classes():
@@ -100,8 +100,9 @@ def second_held_out_transformers() -> Iterator[str]:
     """Yields further classes of transformers, in random order with a fixed seed.
 
     Classes in `TRANSFORMERS` and in `held_out_transformers` are skipped. The first, third, fifth, ... class is from a
-    package with a class in `TRANSFORMERS`. For these packages, drafts have rules, so an error in a draft may have no
-    CHECK. The other classes are from packages without rules. For these, drafts mark every guess with CHECK.
+    package with a class in `TRANSFORMERS`. `fanin.Recipe.draft` has rules for these packages, so a wrong line of a
+    draft may lack the mark CHECK. The other classes are from packages without rules. For these packages, a draft marks
+    every guess with CHECK.
     """
     first = {*TRANSFORMERS, *held_out_transformers()}
     packages = {name.split(".")[0] for name in TRANSFORMERS}
@@ -150,7 +151,7 @@ def known_transformers() -> Iterator[str]:
 
 
 def known_timm() -> Iterator[str]:
-    """Yields all models of timm for which drafts have rules, except the models in `TIMM` and large models."""
+    """Yields the models of timm for which `fanin.Recipe.draft` has rules, except those in `TIMM` and large models."""
     import timm
 
     for name in timm.list_models():
@@ -159,7 +160,7 @@ def known_timm() -> Iterator[str]:
 
 
 def draft_knows(architecture: str) -> bool:
-    """Returns whether drafts have rules for an architecture of timm."""
+    """Returns whether `fanin.Recipe.draft` has rules for an architecture of timm."""
     config = json.dumps({"architecture": architecture})
     manifest = {"__metadata__": {"config": config}, "weight": {"dtype": "F32", "shape": [2, 2]}}
     with tempfile.TemporaryDirectory() as folder:

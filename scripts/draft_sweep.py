@@ -232,7 +232,7 @@ def summary(folder: Path) -> None:
 
 
 def show(options: argparse.Namespace) -> None:
-    """Prints the drafts of models."""
+    """Prints the draft of a recipe for each model. Each line begins with the name of the model."""
     for folder in sorted((options.folder / options.models).iterdir()):
         if options.only in folder.name and (folder / "model.safetensors").exists():
             print(re.sub("^", f"{folder.name}: ", fanin.Recipe.draft(folder / "model.safetensors"), flags=re.MULTILINE))

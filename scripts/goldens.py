@@ -4,9 +4,9 @@
     python scripts/goldens.py --check    compares new values with the files; the exit code is 1 if a value differs
 
 The script needs safetensors and torch. The files were written with torch 2.15. The specs and most cases come from
-tests/torch/compare_fill.py. Values that torch computes with LAPACK or MKL depend on the CPU. orthogonal.tsv and
-inverse_cdf.tsv have such values. These two files have no hashes of the values. They have all values, which are compared
-within a tolerance.
+tests/torch/compare_fill.py. torch.tsv and sequences.tsv have a hash of the values of each fill. Values that torch
+computes with LAPACK or MKL depend on the CPU. orthogonal.tsv and inverse_cdf.tsv have such values. Instead of hashes,
+these two files have all values, which are compared within a tolerance.
 """
 
 import argparse

@@ -240,7 +240,10 @@ def tolerance(case, expected):
 
 
 def difference(case, found, expected):
-    """Compares the tensors of a file, `found`, with the tensor `expected`. Returns the difference as text, or None."""
+    """Compares the tensors in a file with torch's tensor `expected`. Returns the difference as text, or None.
+
+    `found` maps the names in the file to tensors. The file must have one tensor, with the name "weight".
+    """
     if list(found) != ["weight"]:
         return f"expected one tensor named weight, got {list(found)}"
     found = found["weight"]

@@ -257,9 +257,11 @@ impl AuditedTensor {
         searched.then_some(Candidate { tensor, distribution, rounding })
     }
 
-    /// Updates the classification of a tensor whose values torch drew. If fewer than 1 % of the values were changed
-    /// since the draw, records that the tensor is an unchanged draw, which is called `fresh`. If more than half were
-    /// changed, sets the kind to [`Kind::Other`]. In all other cases, only adds a note.
+    /// Updates the classification of a tensor whose values torch drew, and adds a note. The update depends on the
+    /// fraction of values that were changed after the draw:
+    /// - Below 1 %: the tensor counts as an unchanged draw, and is called `fresh`.
+    /// - Above 50 %: sets the kind to [`Kind::Other`].
+    /// - Otherwise: only adds the note.
     fn use_draw(&mut self, TorchDraw { seed, word, change }: TorchDraw) {
         let classification = &mut self.classification;
         let source = format!("torch draws after manual_seed({seed}) and {word} random words");

@@ -5,7 +5,8 @@ use crate::vectorized::vectorized;
 /// The largest number of bars of a histogram that is shown to the user.
 pub(crate) const MAX_BARS: usize = 32;
 
-/// The number of bins before `compact`. A bar is a sum of whole bins, so its edges are off by at most half a bin.
+/// The number of bins of a [`RunningHistogram`] until [`RunningHistogram::compact`] merges the bins into bars. A bar is
+/// a sum of whole bins, so its edges are off by at most half a bin.
 const BINS: usize = 64 * MAX_BARS;
 
 /// A histogram with bins of equal width. `extend_to` doubles its range until new values fit.
@@ -48,8 +49,9 @@ impl RunningHistogram {
         }
     }
 
-    /// Merges pairs of neighbouring bins, which doubles the range. `offset` is the number of old bins by which the
-    /// range grows downwards.
+    /// Doubles the range: merges pairs of neighbouring bins, and adds empty bins, so that the number of bins stays the
+    /// same. `offset` is the width of the range that is added below the old range, in bins of the old width. The caller
+    /// updates the field `low`.
     fn merge_pairs(&mut self, offset: usize) {
         let empty = vec![0; self.bins.len()];
         let old = std::mem::replace(&mut self.bins, empty);

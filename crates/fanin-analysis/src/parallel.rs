@@ -43,7 +43,7 @@ pub(crate) fn try_map<T: Send>(count: usize, work: impl Fn(usize) -> Result<T> +
 
 /// The results of [`try_reduce`] so far.
 struct Reduced<T> {
-    /// The merged result of all indices below the field `merged`. `None` if `merged` is 0.
+    /// The merged result of the indices `0..merged`. `None` if the field `merged` is 0.
     result: Option<T>,
     merged: usize,
     /// Results that wait for the result of a lower index.

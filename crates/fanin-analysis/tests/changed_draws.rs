@@ -74,7 +74,7 @@ fn constant(name: &str, value: f64) -> Tensor {
     vector
 }
 
-/// Returns the kind that `audit` reports for a matrix, such as "fresh". The file also has the tensors `others`. The
+/// Returns the kind, such as "fresh", that `audit` reports for a matrix in a file with the other tensors `others`. The
 /// matrix is drawn by torch with a seed that `audit` does not try. Then noise is added to its values.
 fn kind_beside(others: Vec<Tensor>) -> &'static str {
     let matrix = drawn("normal(std=0.02)", DType::F32, 987_654, 0.03);

@@ -71,12 +71,12 @@ struct Counts {
     verify: Vec<String>,
     /// The tensors in which `audit` finds problems.
     problems: Vec<String>,
-    /// The tensors that `audit` calls trained, and in which it finds no problems.
+    /// The tensors that `audit` classifies as trained, and in which `audit` finds no problems.
     trained: Vec<String>,
 }
 
-/// Writes, verifies and audits `files` correct files of six tensors with at most 2^`bits` values each. The seeds of
-/// file `n` are derived from `first + n`.
+/// Writes correct files, and checks each file with `verify` and `audit`. The argument `files` is the number of files.
+/// Each file has six tensors of at most 2^`bits` values. The seeds of file `n` are derived from `first + n`.
 fn count(files: usize, bits: usize, first: u64) -> Counts {
     let mut counts = Counts::default();
     for number in 0..files as u64 {

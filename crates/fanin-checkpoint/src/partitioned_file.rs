@@ -149,8 +149,8 @@ impl PartitionedFile<'_> {
         Err(Error::refused(&self.path, message, Remedy::Force))
     }
 
-    /// Converts the result of an operation in the folder. Ignores the error "not found" if the final file is complete,
-    /// because another process has then removed the folder.
+    /// Converts the result of an I/O operation on a file in `folder` to a [`Result`] of this crate. Ignores the error
+    /// "not found" if the final file is complete, because another process has then removed `folder`.
     fn ignore_renamed(&self, result: std::io::Result<()>, action: &'static str, path: &Path) -> Result {
         match result {
             Err(error) if error.kind() == ErrorKind::NotFound && self.is_complete()? => Ok(()),

@@ -21,10 +21,10 @@ pub struct Target {
 impl Target {
     /// Returns the target for the path `output`. Does not create a file or a folder.
     ///
-    /// The target is a folder if `form` is [`OutputForm::Folder`], if `output` is an existing folder, or if `output`
-    /// ends with a path separator. Otherwise the target is a file. If the target is a folder and `form` is not
-    /// [`OutputForm::Folder`], the file `model.safetensors` in this folder is written. If `output` is a symbolic link,
-    /// the linked file is written. The link itself does not change.
+    /// If `form` is [`OutputForm::Folder`], the target is the folder `output`. Every other form writes a single file.
+    /// If `output` is an existing folder or ends with a path separator, the target is this folder, and the single file
+    /// is `model.safetensors` in this folder. Otherwise the target is the file `output`. If `output` is a symbolic
+    /// link, the linked file is written. The link itself does not change.
     ///
     /// # Errors
     /// Returns an error in these cases:

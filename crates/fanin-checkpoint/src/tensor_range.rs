@@ -61,9 +61,9 @@ impl TensorRange {
         self.tensors.clone().map(|tensor| (tensor, self.values_of(tensor, entries[tensor].values())))
     }
 
-    /// Returns the row-major indices of the values that this range has in the tensor with the index `tensor`. The range
-    /// must include this tensor, but may include only some of its values. `count` is the number of values of the whole
-    /// tensor.
+    /// Returns the row-major indices of those values of one tensor that are in this range. `tensor` is the index of the
+    /// tensor in the checkpoint. This range must include the tensor, but may include only some of its values. `count`
+    /// is the number of values of the whole tensor.
     pub(crate) fn values_of(&self, tensor: usize, count: usize) -> Range<usize> {
         let start = if tensor == self.tensors.start { self.start_in_first } else { 0 };
         let end = if tensor + 1 == self.tensors.end { self.end_in_last.min(count) } else { count };
@@ -102,8 +102,8 @@ impl TensorRange {
 }
 
 /// Returns the position of the row-major index `value` in the tensor with the index `tensor`. `count` is the number of
-/// values of this tensor. The position is `(tensor, value)`. As an exception, the end of a tensor with values is
-/// `(tensor + 1, 0)`, the start of the next tensor.
+/// values of this tensor. The position is `(tensor, value)`. There is one exception: if `value` is `count`, and `count`
+/// is not 0, the position is `(tensor + 1, 0)`, the start of the next tensor.
 fn next_position(tensor: usize, value: usize, count: usize) -> (usize, usize) {
     if value == count && count > 0 { (tensor + 1, 0) } else { (tensor, value) }
 }

@@ -65,7 +65,8 @@ pub struct TorchSequence {
     /// For each group of tied tensors, a copy of the generator, made just before the values of the group are drawn.
     /// `None` until then. The key is the canonical name of the group ([`Planned::source`]).
     before: HashMap<String, Option<Torch>>,
-    /// The generator that draws the values again for every tied tensor after the first.
+    /// The generator that draws the values of a group of tied tensors again, for each tensor of the group after the
+    /// first. For each such tensor, this generator is a new copy of the generator in `before`.
     repeat: Torch,
 }
 

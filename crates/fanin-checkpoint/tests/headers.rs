@@ -28,7 +28,8 @@ fn open(bytes: &[u8]) -> Result<Manifest, String> {
     opened
 }
 
-/// Returns the bytes of a safetensors file with the header `header` and `data` zero bytes of values.
+/// Returns the bytes of a safetensors file with the header `header`. All bytes after the header are 0. The argument
+/// `data` is their number.
 fn file(header: &str, data: usize) -> Vec<u8> {
     let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
     bytes.extend(header.bytes());

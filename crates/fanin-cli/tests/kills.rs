@@ -2,9 +2,9 @@
 //! and correct. An existing file must be unchanged, or replaced as a whole. A process with `--resume` must then write
 //! the same checkpoint as a process that is not killed.
 //!
-//! `FANIN_KILLS=50 cargo test -p fanin-cli --test kills` starts and kills 50 processes for each stream in the first
-//! test, and 50 for each number of files (one or several) in the second. If the variable is not set, the tests kill
-//! only a few processes.
+//! With `FANIN_KILLS=50 cargo test -p fanin-cli --test kills`, the first test starts and kills 50 processes for each
+//! stream. The second test starts and kills 50 processes that write one file, and 50 processes that write several
+//! files. If the variable is not set, the tests kill only a few processes.
 
 mod fixture;
 
@@ -62,8 +62,8 @@ fn run_killed(fixture: &Fixture, more: &[&str], after: Duration) -> bool {
     !child.wait().unwrap().success()
 }
 
-/// Returns the moments of the kills, as fractions of the duration of a write (0 to 1.05). The environment variable
-/// FANIN_KILLS sets the number of kills. The default number is `few`.
+/// Returns the times at which processes are killed, as fractions (0 to 1.05) of the duration of a write. The
+/// environment variable FANIN_KILLS sets the number of kills. The default number is `few`.
 fn moments(few: usize) -> impl Iterator<Item = f64> {
     let count = std::env::var("FANIN_KILLS").map_or(few, |count| count.parse().unwrap());
     // The multiples of the golden ratio modulo 1 (a Weyl sequence) are evenly spread over 0..1 for every `count`. With

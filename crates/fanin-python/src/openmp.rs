@@ -48,7 +48,8 @@ pub fn use_openmp(parallel: usize, max_threads: usize) {
 }
 
 impl OpenMp {
-    /// Returns the functions, or None if this process has not stored their addresses.
+    /// Returns the functions of torch's OpenMP library. Returns `None` if `use_openmp` has not stored their addresses
+    /// in this process.
     fn current() -> Option<&'static Self> {
         OPENMP.get().filter(|openmp| openmp.process == std::process::id())
     }

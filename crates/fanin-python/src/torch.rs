@@ -79,9 +79,10 @@ pub fn torch_dtype(name: &str) -> Option<DType> {
     [DType::F32, DType::F64, DType::F16, DType::BF16].into_iter().find(|dtype| dtype.name() == name)
 }
 
-/// A lock that fanin holds while it updates a generator's state. Without this lock, two threads could draw the same
-/// random words. torch cannot begin a draw during an update, because the updating thread holds the GIL. But torch
-/// releases the GIL while it draws, so a draw by torch that began before the update can still overlap with the update.
+/// A lock that fanin holds while it updates a generator's state. Without this lock, two fills of fanin could draw the
+/// same random words. torch does not acquire the lock. torch cannot begin a draw during an update, because the updating
+/// thread holds the GIL. But torch releases the GIL while it draws. So the lock does not prevent the overlap of an
+/// update with a torch draw that began before the update.
 static GENERATOR_LOCK: Mutex<()> = Mutex::new(());
 
 static DATA_PTR: PyOnceLock<Py<PyAny>> = PyOnceLock::new();

@@ -17,7 +17,7 @@ Replicate, Partial = placement_types.Replicate, placement_types.Partial
 
 
 def chunk(rows, count, index):
-    """Returns the rows that rank `index` of `count` ranks holds if DTensor or FSDP2 splits `rows`."""
+    """Returns the rows on one rank (number `index`) if DTensor or FSDP2 splits `rows` between `count` ranks."""
     chunks = list(torch.chunk(rows, count))
     return chunks[index] if index < len(chunks) else rows[:0]
 

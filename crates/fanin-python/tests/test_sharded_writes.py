@@ -20,7 +20,10 @@ def initialized(module, work, **options):
 
 
 class Linear(nn.Linear):
-    """A layer whose bias is NaN, and counts as unwritten when `sharded_init` begins. Each test case writes the bias differently."""
+    """A layer with a bias of NaN, for test cases that write the bias in different ways.
+
+    The bias counts as unwritten when `sharded_init` begins.
+    """
 
     def __init__(self):
         super().__init__(4, 6, device="meta")

@@ -73,9 +73,9 @@ enum Member {
     Metadata(Option<std::collections::BTreeMap<String, String>>),
 }
 
-/// Deserializes the JSON object of a header to a vector of its members. The vector keeps the order of the members, and
-/// names that occur twice. The cell in the field is for error messages. After an error in a member, the cell contains
-/// the member's name. After any other error, the cell is empty.
+/// Deserializes the JSON object of a header to a vector of its members, in the order of the JSON text. If a name occurs
+/// twice, the vector contains both members. The only field of `Members` is a cell for error messages. After an error in
+/// a member, the cell contains the member's name. After any other error, the cell is empty.
 struct Members<'a>(&'a Cell<String>);
 
 impl<'de> DeserializeSeed<'de> for Members<'_> {

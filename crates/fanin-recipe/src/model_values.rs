@@ -85,12 +85,14 @@ impl<T: Clone> ModelValues<T> {
         self.planned
     }
 
-    /// Returns the values of the parameter `name`. Calls `draw` to draw floating-point values, unless they are already
-    /// stored for a tied parameter. `draw` gets the plan of the parameter and a stream, and must return the values.
+    /// Returns the values of the parameter `name`. To draw floating-point values, `draw` is called with the plan of the
+    /// parameter and a stream, and must return the values. Of several tied parameters, `draw` is called only for the
+    /// first one that is requested. The others get clones of its values.
     ///
     /// # Errors
     /// Returns the error that `draw` returns. The native stream draws values only once for each canonical name
-    /// ([`Planned::source`]). If the name was used before, `draw` gets an error instead of a stream.
+    /// ([`Planned::source`]). If `draw` is called again for the same canonical name, for example because an untied
+    /// parameter is requested twice, the second argument of `draw` is an error instead of a stream.
     pub fn get<E>(
         &mut self,
         name: &str,

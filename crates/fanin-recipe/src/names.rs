@@ -15,10 +15,12 @@ pub struct Group {
 /// The parts of a name between its dots. `None` stands for a number: `h.0.w` becomes `[Some("h"), None, Some("w")]`.
 type Template<'a> = Vec<Option<&'a str>>;
 
-/// Maps the numbers of each name to the index of the name. All names have the same [`Template`].
+/// Maps the numbers in a name, such as `[3, 0]` for `h.3.mlp.0.w`, to the index of the name. All names have the same
+/// [`Template`].
 type MembersByNumbers = BTreeMap<Vec<u64>, usize>;
 
-/// Splits a name into its template and its numbers. A word with leading zeros, such as `00`, is not a number.
+/// Splits a name into its template and the numbers in the name. A part with leading zeros, such as `00`, is not a
+/// number.
 fn split(name: &str) -> (Template<'_>, Vec<u64>) {
     let mut numbers = Vec::new();
     let template = name.split('.').map(|word| match word.parse::<u64>() {
@@ -31,10 +33,12 @@ fn split(name: &str) -> (Template<'_>, Vec<u64>) {
     (template.collect(), numbers)
 }
 
-/// Groups names that differ only in their numbers and have equal keys. `key(i)` returns the key of `names[i]`.
+/// Groups names that differ only in their numbers, such as `h.0.w` and `h.1.w`, and have equal keys. `key(i)` returns
+/// the key of `names[i]`.
 ///
-/// A group contains a name for every combination of the numbers in braces. For example, the group `a.{0..1}.b.{0..1}`
-/// has four members. Groups are in the order of their first members.
+/// The common name of a group, such as `a.{0..1}.b.{0..1}`, has sets of numbers in braces. The group contains a name
+/// for every combination of these numbers. For example, the group `a.{0..1}.b.{0..1}` has four members. Groups are in
+/// the order of their first members.
 pub fn groups<K: PartialEq>(names: &[&str], key: impl Fn(usize) -> K) -> Vec<Group> {
     let mut classes: Vec<(Template<'_>, K, MembersByNumbers)> = Vec::new();
     let mut by_template: BTreeMap<Template<'_>, Vec<usize>> = BTreeMap::new();

@@ -124,8 +124,9 @@ impl AxisLayout {
     ///
     /// * `groups` is 0,
     /// * `groups` does not divide the size of the axis with the channels of all groups,
-    /// * `groups` is not 1, and the order of explicit axes does not determine which axis has the channels of all groups
-    ///   (see [`Axes`]).
+    /// * `groups` is not 1, and the axis layout is [`AxisLayout::Axes`] with an order of letters that does not allow
+    ///   groups. Such an order does not determine which axis has the channels of all groups. [`Axes`] lists the orders
+    ///   that allow groups.
     pub fn grouped_fans(self, shape: &[usize], groups: usize) -> Result<Fans, Error> {
         if shape.len() < 2 {
             return Err(Error::Fans { shape: shape.to_vec() });

@@ -49,17 +49,19 @@ pub enum Warning {
         dtype: DType,
     },
     /// The step of a sequence is less than the spacing of the element type near the value `at`. The spacing is the
-    /// distance between neighbouring values. Some neighbours in the sequence are therefore rounded to the same value.
+    /// distance between neighbouring values of the type. Some consecutive values of the sequence are therefore rounded
+    /// to the same value.
     Repeated {
         /// The difference between two consecutive values of the sequence.
         step: f64,
-        /// The value of the sequence that is farthest from 0.
+        /// The first or the last value of the sequence, whichever is farther from 0.
         at: f64,
         /// The element type.
         dtype: DType,
     },
-    /// A small value is rounded to 0 in the element type, such as 1e-9 in f16. The value is a constant, a scale or a
-    /// gain. For a function such as `exp(uniform(-100, -90))`, the value is the largest result.
+    /// A value other than 0 is rounded to 0 in the element type, such as 1e-9 in f16. The value is a constant, a scale
+    /// or a gain. A function such as `exp(uniform(-100, -90))` has this warning if even its result of the largest
+    /// magnitude is rounded to 0.
     Underflow {
         /// The value before it is rounded.
         value: f64,

@@ -46,13 +46,14 @@ pub(crate) struct Moments {
 /// A narrow interval of the values of a distribution. [`Moments::of_points`] treats such an interval almost as a point.
 /// The fields `offset` and `variance` are scaled by the argument `scale` of `of_points`.
 struct Point {
-    /// The approximate mean of the values in the interval: a value at or near the middle of the interval.
+    /// The approximate mean of the values in the interval of this `Point`: a value at or near the middle of the
+    /// interval.
     mean: f64,
-    /// The mean of the values in the interval, minus `mean`, divided by `scale`.
+    /// The mean of the values in the interval of this `Point`, minus the field `mean`, divided by `scale`.
     offset: f64,
-    /// The variance of the values in the interval, divided by `scale^2`.
+    /// The variance of the values in the interval of this `Point`, divided by `scale^2`.
     variance: f64,
-    /// The probability that a value of the distribution is in the interval.
+    /// The probability that a value of the distribution is in the interval of this `Point`.
     weight: f64,
 }
 

@@ -55,8 +55,8 @@ pub(crate) fn epsilon(dtype: DType) -> f64 {
     neighbours(dtype, 1.0).1 - 1.0
 }
 
-/// Returns the smallest magnitude that is rounded to infinity. Returns infinity for e4m3fn, where larger numbers are
-/// rounded to 448, the largest value. Returns the largest value for f64.
+/// Returns the smallest magnitude that is rounded to infinity. Returns infinity for e4m3fn, because this type rounds
+/// all numbers above its largest value, 448, to 448. Returns the largest value for f64.
 pub(crate) fn overflow(dtype: DType) -> f64 {
     match dtype {
         DType::F8E4M3 => f64::INFINITY,
@@ -68,8 +68,8 @@ pub(crate) fn overflow(dtype: DType) -> f64 {
     }
 }
 
-/// Divides the interval `from..to` into cells. Returns a pair for each cell: the value of the type that represents the
-/// cell, and the bounds of the cell.
+/// Divides the interval `from..to` into cells. Returns a pair for each cell: a value of the type as the
+/// representative of the cell, and the bounds of the cell.
 ///
 /// Where adjacent values of the type are at most `step` apart, a cell is about `step` wide and may contain several
 /// values. Elsewhere, each value has its own cell: the interval of the numbers that are rounded to the value.

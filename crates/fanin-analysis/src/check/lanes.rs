@@ -103,8 +103,9 @@ pub(crate) fn sum_of(values: &[f64], function: impl Fn(f64) -> f64) -> f64 {
 }
 
 vectorized! {
-    /// Standardizes each value: subtracts `mean` and multiplies by `inverse`. Returns the sum of the standardized values,
-    /// the sum of their squares, and the sum of the products of consecutive ones. `values` must not be empty.
+    /// Standardizes each value: subtracts `mean` and multiplies by `inverse`. Returns the sum of the standardized
+    /// values, the sum of their squares, and the sum of the products of each standardized value and the next. The
+    /// argument `values` must not be empty.
     pub(crate) fn standardized_sums(values: &[f64], mean: f64, inverse: f64) -> [f64; 3] {
         let standardize = |x: f64| (x - mean) * inverse;
         let last = standardize(values[values.len() - 1]);

@@ -47,8 +47,9 @@ pub(super) struct Magnitudes {
 }
 
 vectorized! {
-    /// Adds the magnitude hash of value n to `columns[n]` and `tile[n]`. `columns` and `tile` may be empty. `hashes`
-    /// contains the hashes of the values. Returns the sum of the magnitude hashes.
+    /// Computes the magnitude hash of each value from the hash of the value (see [`magnitude`]). The argument `hashes`
+    /// contains the hashes of the values. The magnitude hash of value n is added to `columns[n]` and `tile[n]`.
+    /// `columns` and `tile` may be empty. Returns the sum of the magnitude hashes.
     fn add_hashes(hashes: &[u64], columns: &mut [u64], tile: &mut [u64]) -> u64 {
         for sums in [columns, tile] {
             for (sum, hash) in sums.iter_mut().zip(hashes) {
@@ -60,8 +61,8 @@ vectorized! {
 }
 
 impl Magnitudes {
-    /// Creates the hashes of a `rows` x `width` matrix, without any values. `start` is the row-major index of the first
-    /// value to add. This value must be the first in its row.
+    /// Creates the hashes for a `rows` x `width` matrix. No values have been added yet. `start` is the row-major index
+    /// of the first value that will be added. This value must be the first in its row.
     pub(super) fn new(rows: usize, width: usize, start: usize) -> Self {
         const MIN_SIDE: usize = 16;
         let squares = if width >= MIN_SIDE && rows.is_multiple_of(width) { rows / width } else { 0 };
@@ -114,8 +115,9 @@ impl Magnitudes {
         self.tiles.iter_mut().zip(next.tiles).for_each(|(tile, next)| add(tile, next));
     }
 
-    /// Returns a failed test `repeats` if two rows, two columns or two blocks have the same magnitudes. Rows are also
-    /// compared with the columns of square tiles. Returns `None` if nothing matches, or if chance explains the match.
+    /// Returns a failed test `repeats` if two rows, two columns or two blocks have the same magnitudes. Every row of
+    /// the matrix is also compared with the columns of the square tiles: the blocks of `width` consecutive rows.
+    /// Returns `None` if no magnitudes match, or if chance explains the match.
     pub(super) fn test(&self) -> Option<TestResult> {
         let all = if self.finished > self.rows.len() { &[][..] } else { &self.rows[..] };
         let chance = Chance::new(&self.first);

@@ -42,7 +42,7 @@ pub struct ModelMismatch {
 struct ModelTensors<'a> {
     recipe: &'a Recipe,
     entries: &'a [Entry],
-    /// The index in `entries` of each name.
+    /// For each name, the index of its tensor in the field `entries`.
     indices: HashMap<&'a str, usize>,
 }
 
@@ -71,8 +71,9 @@ impl<'a> ModelTensors<'a> {
 impl ModelComparison {
     /// Plans a file's tensors by a recipe. If `model` is given, also compares the tensors with those of the model.
     ///
-    /// `settings` are the names and numbers of variables of the recipe, as in [`Recipe::plan`]. The comparison covers
-    /// names, shapes and types:
+    /// Each element of `settings` is the name of a variable of the recipe and its number, as in [`Recipe::plan`].
+    ///
+    /// The comparison covers names, shapes and types:
     /// - The file may have a tied tensor under any of its names.
     /// - The file may have tensors that the model lacks, if the recipe copies or skips them.
     /// - The floating-point tensors must have the types of the model. Alternatively, all of them may have one other

@@ -15,13 +15,13 @@
 //!   inequality). Matrices close to a permutation matrix fail, because they have an entry close to 1.
 //! - `distribution`: the sum F of the absolute values of the entries. F is small if a few entries are large and the
 //!   others are nearly 0. The mean E F is N Gamma(n/2) / (sqrt(pi) Gamma((n + 1)/2)). The p-value is the bound
-//!   P(|F - E F| > t) <= 2 exp(-(n - 2) t^2 / (8 N)). The bound uses two facts. First, F has the Lipschitz constant
-//!   sqrt(N) in the Frobenius norm (Cauchy-Schwarz). Second, the Ricci curvature of SO(n) is (n - 2)/4 in this metric.
-//!   The bound follows by Bakry and Emery's logarithmic Sobolev inequality and Herbst's argument (Meckes, "The Random
-//!   Matrix Theory of the Classical Compact Groups", 2019, chapter 5). At a p-value of 1e-6, F deviates from its mean
-//!   by a fraction of 13 / sqrt(N). If half of the entries are nearly 0, as with two diagonal blocks of equal size, F
-//!   is 29 % too low. This is detected in matrices of about 2000 entries or more. The largest effect of rounding on F
-//!   is first subtracted from the deviation.
+//!   P(|F - E F| > t) <= 2 exp(-(n - 2) t^2 / (8 N)). Here t is the measured deviation of F from E F, minus the largest
+//!   effect of rounding on F. The bound uses two facts. First, F has the Lipschitz constant sqrt(N) in the Frobenius
+//!   norm (Cauchy-Schwarz). Second, the Ricci curvature of SO(n) is (n - 2)/4 in this metric. The bound follows by
+//!   Bakry and Emery's logarithmic Sobolev inequality and Herbst's argument (Meckes, "The Random Matrix Theory of the
+//!   Classical Compact Groups", 2019, chapter 5). At a p-value of 1e-6, F deviates from its mean by a fraction of
+//!   13 / sqrt(N). If half of the entries are nearly 0, as with two diagonal blocks of equal size, F is 29 % too low.
+//!   This is detected in matrices of about 2000 entries or more.
 
 use fanin::DType;
 use statrs::function::{beta::beta_reg, gamma};
@@ -103,9 +103,9 @@ pub(crate) fn departure(view: &TensorView<'_>, gain: f64) -> Result<f64> {
     Ok((0..VECTORS).map(departure).fold(0.0, |a, b| if b > a || b.is_nan() { b } else { a }))
 }
 
-/// Returns whether a matrix may be `gain` times an orthogonal matrix. `square` is the sum of the squares of a line: a
-/// row, or a column if the matrix has more rows than columns. `product` is the scalar product of this line with another
-/// one. The numbers must be close to `gain^2` and to 0.
+/// Returns whether a matrix may be `gain` times an orthogonal matrix: whether `square` is close to `gain^2`, and
+/// `product` is close to 0. `square` is the sum of the squares of a line: a row, or a column if the matrix has more
+/// rows than columns. `product` is the scalar product of this line with another line.
 pub(crate) fn is_plausible([square, product]: [f64; 2], gain: f64, tolerance: f64) -> bool {
     let (square, product) = (square / (gain * gain), product / (gain * gain));
     (square - 1.0).abs() < 3.0 * tolerance && product.abs() < 3.0 * tolerance

@@ -53,9 +53,10 @@ pub(crate) fn relations(tensors: &[Signed]) -> Vec<Relation> {
     relations
 }
 
-/// Returns the pairs of tensors in which the same list of indices sorts 20 values, in ascending or descending order.
-/// [`Signature::orders`] has up to four such lists for each tensor. For each list, a tensor is paired only with the
-/// first tensor that has the same list.
+/// Returns the pairs of tensors that share a sort order. A sort order is the list of indices that sorts 20 values of a
+/// tensor (NumPy's `argsort`). A sort order and the same list in reverse count as one sort order. [`Signature::orders`]
+/// has up to four sort orders for each tensor. For each sort order, a tensor is paired only with the first tensor that
+/// has the same sort order. Tensors with exactly the same values are not paired.
 fn common_orders(tensors: &[Signed]) -> Vec<Relation> {
     let mut seen: HashMap<u64, (usize, usize, bool)> = HashMap::new();
     let mut reported: HashSet<(usize, usize)> = HashSet::new();
@@ -81,10 +82,10 @@ fn common_orders(tensors: &[Signed]) -> Vec<Relation> {
     relations
 }
 
-/// Returns the message of the test `related` for a pair of tensors from [`common_orders`]. `name` is the name of the
-/// first tensor. `ends` has an index into [`Signature::orders`] for each of the two tensors: the position of the list
-/// that the tensors share. `negated` is true if the shared list sorts the values of one tensor in ascending order, and
-/// the values of the other tensor in descending order.
+/// Returns the message of the test `related` for two tensors that share a sort order (see [`common_orders`]). `name` is
+/// the name of the first tensor. The argument `ends` contains two indices: the index of the shared sort order in
+/// [`Signature::orders`] of the first tensor, and its index in [`Signature::orders`] of the second tensor. `negated` is
+/// true if the sort order of one tensor is the list of the other tensor in reverse.
 fn text(name: &str, ends: (usize, usize), negated: bool, same_size: bool) -> String {
     let sign = if negated { "negated " } else { "" };
     match ends {

@@ -4,9 +4,10 @@
 //! The values are read once. Repetitions are found in three ways.
 //! - Ranges: windows of `WINDOW` consecutive values are hashed and recorded. In a large tensor, only about `KEPT`
 //!   windows are recorded: those whose last two values have a small hash. This hash does not depend on the position.
-//!   The same windows are therefore recorded in both occurrences of a repeated range. In a tensor of n values (2^20 or
-//!   more), a repeated range of k n / `KEPT` values is missed with a probability of about e^-k. If n = 1e8 and k = 5,
-//!   the range has 15,259 values, and the probability is 0.7 %.
+//!   The same windows are therefore recorded in both occurrences of a repeated range. A short repeated range may be
+//!   missed. In a tensor of n values (2^20 or more), one in n / `KEPT` windows is recorded. For any k, a repeated range
+//!   of k n / `KEPT` values is missed with a probability of about e^-k. If n = 1e8 and k = 5, the range has 15,259
+//!   values, and the probability is 0.7 %.
 //! - Rows: every row is hashed. If rows are so short that two random rows may be equal by chance, no row is recorded.
 //!   In a tensor of more than `MAX_ROWS` rows, only rows with small hashes are recorded, so two equal rows may be
 //!   missed.

@@ -6,8 +6,8 @@
 //! - `mean` and `std`: the mean and the standard deviation are compared with the planned ones. The p-values are
 //!   computed from the normal distribution, with Cramér's correction for the skewness. For up to 100,000 normal values,
 //!   the p-value of `std` is computed from the chi-square distribution.
-//! - `distribution`: the Kolmogorov-Smirnov distance is computed at up to 511 bin edges only. The result is therefore
-//!   at most the distance over all values. The p-value is the upper bound of Massart (1990).
+//! - `distribution`: the Kolmogorov-Smirnov distance is computed at up to 511 bin edges only. The computed distance may
+//!   be smaller than the distance over all values, but not larger. The p-value is the upper bound of Massart (1990).
 //! - `order`: the correlation of consecutive values is compared with 0. Sorted or smooth values are correlated.
 //! - `outlier` and `tail`: the smallest and the largest value are compared with the distribution of extreme values.
 //!   `outlier` fails if one of these values is too far from the mean. `tail` fails if one is too close to the mean.

@@ -31,15 +31,16 @@ const BITS: usize = 128;
 /// The largest number of known bits that may differ from the stream. Training may have changed these bits.
 const MAX_ERRORS: u32 = 6;
 
-/// A tensor is searched for only if at least this many of its `BITS` bits are known. A bit is unknown if a small change
-/// of the values could change it.
+/// The smallest number of known bits in the [`Pattern`] of a tensor. If fewer of the `BITS` bits are known, the streams
+/// are not searched for the tensor's values. A bit is unknown if a small change of the values could flip it.
 const MIN_BITS: u32 = 90;
 
-/// No tensor is searched for if the search needs more than this many words of each stream.
+/// The largest number of random words that are searched in each stream. The search for the tensors of a checkpoint of n
+/// values covers 4 n random words. If 4 n is larger than this limit, [`find`] searches for none of the tensors.
 const MAX_WORDS: usize = 1 << 22;
 
-/// The number of tensors that are searched for in the streams of all seeds. The other tensors are searched for only in
-/// the first stream with a match.
+/// The streams of all seeds are searched for the values of this many tensors. For the other tensors, only the first
+/// stream with a match is searched.
 const FIRST: usize = 2;
 
 /// After a tensor was found in a stream, at most this many of its values are compared with torch's values.
@@ -67,8 +68,8 @@ pub(crate) struct TorchDraw {
     pub(crate) change: Change,
 }
 
-/// The difference between the values of a tensor and torch's values times a factor. The factor is the same for all
-/// values.
+/// A summary of the differences `x - factor * y`. Here x is a value of a tensor, y is torch's value, and `factor` is
+/// the same for all values.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Change {
     /// The fraction of the tensor's values x that differ from `factor * y` by more than rounding. Here y is torch's
@@ -79,8 +80,8 @@ pub(crate) struct Change {
     pub(crate) size: f64,
 }
 
-/// Bit 23 of each of the 128 random words from which torch computes a tensor's first values. The bits are computed from
-/// the values. Bit n of the field `bits` is from word n. It is known only if bit n of the field `known` is 1.
+/// Bit 23 of each of the 128 random words from which torch computes a tensor's first values. The bits are inferred from
+/// the values. Bit n of the field `bits` is from word n. This bit is known only if bit n of the field `known` is 1.
 #[derive(Debug, Clone, Copy)]
 struct Pattern {
     bits: u128,
@@ -130,9 +131,9 @@ pub(crate) fn find(
 }
 
 impl Pattern {
-    /// Computes bit 23 of each random word from the first `BITS` values of a tensor. A bit is known only if no small
-    /// change of the values flips it. Returns `None` if there are fewer than `BITS` values, or fewer than `MIN_BITS`
-    /// known bits.
+    /// Infers the pattern from `values`, the first `BITS` values of a tensor. The pattern consists of bit 23 of each
+    /// random word from which torch computes these values. A bit is known only if no small change of the values flips
+    /// it. Returns `None` if there are fewer than `BITS` values, or fewer than `MIN_BITS` known bits.
     fn new(values: &[f64], distribution: &Univariate) -> Option<Self> {
         if values.len() < BITS {
             return None;

@@ -1,9 +1,9 @@
 //! Computes signatures of tensors. Tensors with related values, such as x and -2 x, have related signatures.
 //!
 //! A signature has two parts.
-//! - The sketch: a sum of rows of `BUCKETS` standardized values. Each row is multiplied by a pseudo-random sign (the
-//!   tug-of-war sketch of Alon, Matias and Szegedy 1996). The correlation of two sketches is approximately equal to the
-//!   correlation of the values.
+//! - The sketch: a sum of vectors. Each vector consists of `BUCKETS` consecutive standardized values of the tensor,
+//!   multiplied by a pseudo-random sign (the tug-of-war sketch of Alon, Matias and Szegedy 1996). The correlation of
+//!   two sketches is approximately equal to the correlation of the values.
 //! - The sort orders of four groups of 20 values: the first 20 values of the tensor, the last 20, the first 20 of the
 //!   first column, and the last 20 of the last column. A sort order is the list of indices that sorts the values
 //!   (NumPy's `argsort`). The sort orders of independent values are equal with a probability of 1 / 20!. A positive
@@ -42,10 +42,10 @@ pub(crate) struct Signature {
 /// The sort order of a few values, as a hash of the indices that sort the values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Order {
-    /// The smaller of two hashes: of the indices that sort the values, and of the reversed indices. A tensor and its
-    /// negative therefore have the same hash.
+    /// The smaller of two hashes: of the list of indices that sorts the values in ascending order, and of the list that
+    /// sorts the values in descending order. A tensor and its negative therefore have the same hash.
     pub(crate) hash: u64,
-    /// Whether `hash` is the hash of the reversed indices.
+    /// Whether the field `hash` is the hash of the list of indices that sorts the values in descending order.
     pub(crate) reversed: bool,
 }
 

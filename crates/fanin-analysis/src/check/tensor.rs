@@ -58,8 +58,9 @@ struct Inverse<'p> {
 impl Inverse<'_> {
     /// Returns a value that the functions of the plan map to `x`, after rounding to the type of the tensor.
     ///
-    /// All numbers of an interval are rounded to `x`. Each call inverts a different number of this interval. The
-    /// returned values therefore follow the distribution of the random values, even if the type has few digits.
+    /// The numbers that are rounded to `x` form an interval around `x`. Each call inverts a different number of this
+    /// interval. The returned values therefore follow the distribution of the random values, even if the type has few
+    /// digits.
     fn argument_of(&mut self, x: f64) -> f64 {
         if !x.is_finite() {
             return x;

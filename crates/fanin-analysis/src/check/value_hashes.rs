@@ -29,7 +29,8 @@ static POWERS: [u64; CHUNK + 1] = {
     powers
 };
 
-/// The hashes of the values of a chunk, and of the pairs of consecutive values that end at these values.
+/// The hashes of the values of a chunk. Also, for each of these values, the hash of the pair that consists of the
+/// previous value and this value.
 #[derive(Debug)]
 pub(super) struct ValueHashes {
     /// The number of values of the chunk.
@@ -104,9 +105,9 @@ pub(super) fn power(mut exponent: usize) -> u64 {
 }
 
 vectorized! {
-    /// Computes the hash of each value of `chunk`, and of each pair of consecutive values that ends in `chunk`. The
-    /// hashes are written to `values[RECENT..]` and `pairs`. `values[..RECENT]` must contain the hashes of the values
-    /// before `chunk`.
+    /// Computes the hash of each value of `chunk`, and the hash of the pair that consists of the previous value and
+    /// this value. The hashes of values are written to `values[RECENT..]`, the hashes of pairs to `pairs`.
+    /// `values[..RECENT]` must contain the hashes of the values before `chunk`.
     fn hash_chunk(chunk: &[f64], values: &mut [u64], pairs: &mut [u32]) {
         inlined_hash(chunk, &mut values[RECENT..]);
         for ((pair, before), value) in pairs.iter_mut().zip(&values[RECENT - 1..]).zip(&values[RECENT..]) {

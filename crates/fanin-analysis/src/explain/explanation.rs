@@ -22,9 +22,10 @@ pub struct Options<'a> {
     /// The axis layout of the weight. `None` means the layout in the spec. If the spec has no layout, the layout is
     /// [`AxisLayout::OutIn`] (torch).
     pub layout: Option<AxisLayout>,
-    /// The number of groups of the convolution. A number above 1 replaces the number of groups in the spec for
-    /// [`Explanation::layer`], but not for [`Explanation::plan`]. The value 1 means that no number is given. The number
-    /// of groups in the spec then applies, or one group if the spec has no groups.
+    /// The number of groups of the convolution, from which [`Explanation::layer`] is computed. A number above 1 takes
+    /// precedence over the number of groups in the spec. The value 1 means that no number is given. The number of
+    /// groups in the spec then applies, or one group if the spec has no groups. [`Explanation::plan`] always uses the
+    /// number of groups in the spec.
     pub groups: usize,
     /// The nonlinearity after the layer. `None` means the nonlinearity in the spec, such as `leaky_relu(0.2)` for
     /// `kaiming_normal(a=0.2)` or `sine(30)` for `siren(omega=30)`. If the spec has none, the nonlinearity is ReLU for

@@ -11,7 +11,7 @@ use super::inspection::Inspection;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct NamedPosition {
     /// The numbers at the ends of the dot-separated components, such as 2 and 0 in `layer2.0.conv1.weight`. Components
-    /// after the last component of digits are ignored, such as `conv1`.
+    /// after the last component that consists only of digits (here `0`) are ignored, such as `conv1`.
     pub(super) position: Vec<u64>,
     /// The name with `*` in place of the numbers in `position`, such as `h.*.attn.weight`. Tensors of the same kind at
     /// different depths have the same role.

@@ -277,8 +277,8 @@ vectorized! {
         product
     }
 
-    /// Returns A A^T v, where A consists of the columns `first..end` of a row-major matrix. This matrix has the values
-    /// `values` and `columns` columns.
+    /// Returns A A^T v, where A consists of the columns `first..end` of a larger row-major matrix. The argument
+    /// `values` has the values of the larger matrix, and the argument `columns` is the number of its columns.
     fn gram_of_columns(values: &[f32], columns: usize, first: usize, end: usize, v: &[f64]) -> Vec<f64> {
         let mut along = vec![0.0; end - first];
         for (row, factor) in values.chunks(columns).zip(v) {

@@ -37,7 +37,8 @@ struct PooledVariance {
     tensors: u64,
 }
 
-/// Results for one tensor or block, for the tests that combine several tensors.
+/// Statistics of one tensor or block. They are used by the statistical tests that combine several tensors, such as the
+/// test of the pooled standard deviation.
 struct Outcome {
     /// The text after the tensor's name that identifies the block, such as `[2][0]`. Empty for a whole tensor.
     suffix: String,

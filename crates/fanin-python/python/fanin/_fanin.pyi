@@ -357,8 +357,9 @@ def main() -> int:
 
 def manifest(name: str | PathLike[str]) -> list[tuple[str, str, list[int]]]:
     """
-    Returns (name, dtype, shape) of each tensor in a manifest. `name` is the name of a built-in model, or the path of a
-    safetensors file or of a JSON manifest. Only the header of a safetensors file is read.
+    Returns a tuple (name, dtype, shape) for each tensor in a manifest. The argument `name` selects the manifest: it is
+    the name of a built-in model, or the path of a safetensors file or of a JSON manifest. Only the header of a
+    safetensors file is read.
 
     >>> import fanin
     >>> fanin.manifest("gpt2")[0]

@@ -55,7 +55,10 @@ def native_source(source: Source, argument: str = "source") -> tuple[Native, str
 
 
 def of_arrays(arrays: Mapping[str, Any]) -> Native:
-    """Converts a mapping from names to arrays, of any library, to the form that Rust reads."""
+    """Converts arrays to the form `Native`, which is passed to Rust.
+
+    The argument `arrays` maps names to arrays of any library.
+    """
     values = list(arrays.values())
     rows = [(name, *_kind(value, name)) for name, value in arrays.items()]
 

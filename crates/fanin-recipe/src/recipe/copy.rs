@@ -10,10 +10,12 @@ use fanin::init::Init;
 pub struct Copy {
     /// The name of the source tensor. `None` if both tensors have the same name.
     pub from: Option<String>,
-    /// The values of the model's tensor outside the shape of the source tensor. They are not used if the shape of the
-    /// model's tensor ends with the shape of the source tensor. The source tensor is then repeated, for example 3 times
-    /// from shape `[4, 8]` to `[3, 4, 8]`. In all other cases, the values are required, and both tensors must have the
-    /// same number of axes.
+    /// The values for the indices of the model's tensor that the source tensor does not have. For example, these are
+    /// the last 2 rows if the source tensor has the shape `[10, 8]` and the model's tensor `[12, 8]`.
+    ///
+    /// The values are not used if the last sizes in the shape of the model's tensor are the shape of the source tensor.
+    /// The source tensor is then repeated, for example 3 times from shape `[4, 8]` to `[3, 4, 8]`. In all other cases,
+    /// the values are required, and both tensors must have the same number of axes.
     pub rest: Option<Rest>,
 }
 

@@ -25,11 +25,11 @@ pub(super) enum ScopeError {
 pub(super) struct Scope<'a> {
     variables: &'a VariableValues,
     entry: &'a Entry,
-    /// The values of the variables that depend on the parameter, such as `layer`, by name. For a variable that this
-    /// parameter does not have, the map contains an `Err` with a message and a remedy.
+    /// The values of the variables that depend on the parameter, such as `layer`, by name. For a variable that has no
+    /// value for this parameter, the map contains an `Err` with a message and a remedy.
     own: BTreeMap<&'a str, Result<f64, (String, String)>>,
-    /// The last variable of the spec that this parameter does not have. Example: `layer`, if the parameter's name
-    /// contains no number.
+    /// The name of the variable that was looked up last, among those that have no value for this parameter. Example:
+    /// `layer`, if the spec uses `layer` and the parameter's name contains no number.
     missing: RefCell<Option<String>>,
     /// The diagnostic of the last variable that the spec used but whose value could not be read from the model.
     failed: RefCell<Option<Diagnostic>>,
@@ -65,7 +65,8 @@ impl<'a> Scope<'a> {
         Self { variables, entry, own, missing: RefCell::new(None), failed: RefCell::new(None) }
     }
 
-    /// Parses a spec in this scope. If the parameter does not have a variable of the spec, the error explains why.
+    /// Parses a spec in this scope. If a variable in the spec has no value for this parameter, the error explains why.
+    /// For example, `layer` has no value if the parameter's name contains no number.
     pub(super) fn read(&self, spec: &str) -> Result<Init, ScopeError> {
         self.explained(Init::parse_for(spec, &self.entry.shape, self))
     }
@@ -75,7 +76,7 @@ impl<'a> Scope<'a> {
         self.explained(fanin::spec::evaluate(expression, self))
     }
 
-    /// Adds to an error about a missing variable the reason why the parameter does not have the variable.
+    /// Adds the reason to an error about a variable that has no value for this parameter.
     fn explained<T>(&self, read: Result<T, fanin::Error>) -> Result<T, ScopeError> {
         let (missing, failed) = (self.missing.take(), self.failed.take());
         if let Some(diagnostic) = failed.filter(|_| read.is_err()) {

@@ -75,7 +75,8 @@ impl Property {
 #[derive(Debug, Default)]
 pub(super) struct VariableValues {
     pub(super) known: BTreeMap<String, f64>,
-    /// The variables without a value for this model. A diagnostic is reported only if a spec uses its variable.
+    /// The variables without a value for this model, each with the reason. The diagnostic of a variable is reported
+    /// only if a spec uses this variable.
     pub(super) failed: BTreeMap<String, Diagnostic>,
     /// The variables whose values are read from numbers in the parameter's name.
     pub(super) in_names: BTreeMap<String, NameNumber>,

@@ -33,8 +33,8 @@ pub struct Blocks {
     /// The size of each block along the axis, and its initializer. Either all sizes are `Some`, or all are `None`
     /// (equal blocks).
     pub(super) blocks: Vec<(Option<usize>, Init)>,
-    /// The number of blocks, if the only entry of the list `blocks` applies to every block. `None` if the list has a
-    /// separate entry for each block.
+    /// The number of equal blocks that share the single entry of the list `blocks`. `None` if the list has a separate
+    /// entry for each block.
     pub(super) count: Option<usize>,
     /// The axis along which the blocks are concatenated. A negative axis counts from the end.
     pub(super) axis: isize,
@@ -138,8 +138,9 @@ impl Init {
         }
     }
 
-    /// Returns a copy of `self` for the tensor at the position `index` in a stack. In the copy, this position is the
-    /// value of the spec variable named `index`. Returns `None` if `self` uses no spec variables, or is itself a stack.
+    /// Returns a copy of `self` for one tensor of a stack. The argument `index` is the position of this tensor in the
+    /// stack. In the copy, the spec variable `index` has the value of this argument. Returns `None` if `self` uses no
+    /// spec variables, or is itself a stack.
     pub(super) fn at(&self, index: usize) -> Option<Init> {
         match self {
             Init::ByShape(spec) => Some(spec.at(index).into()),

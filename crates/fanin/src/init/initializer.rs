@@ -71,8 +71,9 @@ pub trait Initializer {
     /// Fills `buffer` with a region of a larger tensor. Returns the plan of the whole tensor.
     ///
     /// `global` is the shape of the whole tensor. The region is `start..start + size` along each axis. `buffer` has
-    /// only the elements of the region, in row-major order. A fill of the whole tensor writes bit-identical values to
-    /// the region. Some schemes, such as `orthogonal`, need working memory for the whole tensor.
+    /// only the elements of the region, in row-major order. The values are bit-identical to the values of these
+    /// elements after a fill of the whole tensor. Some schemes, such as `orthogonal`, need working memory for the whole
+    /// tensor.
     ///
     /// ```
     /// use fanin::{init, Native};

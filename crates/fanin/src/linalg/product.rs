@@ -91,17 +91,17 @@ impl<'a, T: Real> View<'a, T> {
 pub(super) enum Terms {
     /// All terms.
     All,
-    /// The terms with `k <= j + offset`. The caller guarantees that `b[k][j]` is zero for every greater k, so the other
-    /// terms may be omitted.
+    /// The terms `a[i][k] * b[k][j]` with `k <= j + offset`. The caller guarantees that `b[k][j]` is zero for every
+    /// greater `k`, so the other terms may be omitted.
     Upper { offset: usize },
-    /// The terms of the elements `c[i][j]` with `i <= j`. The other elements of c are unspecified. The caller
-    /// guarantees that `b[k][j]` is zero for `k < j`, so terms with `k < j` may be omitted.
+    /// The terms `a[i][k] * b[k][j]` of the elements `c[i][j]` with `i <= j`. The other elements of `c` are
+    /// unspecified. The caller guarantees that `b[k][j]` is zero for `k < j`, so terms with `k < j` may be omitted.
     Gram,
 }
 
 impl Terms {
-    /// Returns the range of the summation index k for a tile of c. The tile begins at `(row, column)` and has `across`
-    /// columns.
+    /// Returns the range of the summation index `k` for a tile of the output matrix `c` (see [`Terms`]). The tile
+    /// begins at the element `c[row][column]` and has `across` columns.
     #[inline(always)]
     fn range(self, (row, column): (usize, usize), across: usize) -> Range<usize> {
         match self {
@@ -139,12 +139,13 @@ struct Product<'a, T> {
     step: usize,
 }
 
-/// The block size along k. A packed panel of b with `DEEP` rows fits in the L1 cache.
+/// The number of columns of `a`, and of rows of `b`, in a block. A packed panel of `b` with `DEEP` rows fits in the L1
+/// cache.
 const DEEP: usize = 192;
-/// The block size along the rows of a and c. With the sizes `DEEP`, `HIGH` and `WIDE`, the packed elements in use stay
-/// in the L2 cache.
+/// The number of rows of `a` and `c` in a block. With the sizes `DEEP`, `HIGH` and `WIDE`, the packed elements in use
+/// stay in the L2 cache.
 const HIGH: usize = 384;
-/// The block size along the columns of b and c.
+/// The number of columns of `b` and `c` in a block.
 const WIDE: usize = 512;
 
 impl<T: Real> Kernel for Product<'_, T> {
@@ -163,9 +164,9 @@ impl<T: Real> Kernel for Product<'_, T> {
 }
 
 impl<T: Real> Product<'_, T> {
-    /// Computes `c += sign * a * b` in tiles of c (Goto and van de Geijn 2008, "Anatomy of high-performance matrix
+    /// Computes `c += sign * a * b` in tiles of `c` (Goto and van de Geijn 2008, "Anatomy of high-performance matrix
     /// multiplication"). A tile has `R` rows. Each row of a tile is two SIMD vectors wide. The sums of a tile stay in
-    /// registers. First, a and b are packed: copied into the order in which the tiles read them.
+    /// registers. First, `a` and `b` are packed: copied into the order in which the tiles read them.
     #[inline(always)]
     fn in_tiles<L: SimdVector<T>, const R: usize>(self) {
         let Product { sign, a, b, selected, c, step } = self;

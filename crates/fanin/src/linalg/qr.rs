@@ -27,12 +27,12 @@ use crate::dtype::Element;
 use crate::simd::Level;
 use crate::threads::Threads;
 
-/// Computes an orthogonal matrix from `gaussian`, as `torch.nn.init.orthogonal_` does, and writes it times `gain` to
-/// `out`. The matrices `gaussian` and `out` are row-major and have the size `(rows, columns)`.
+/// Computes an orthogonal matrix from `gaussian`, as `torch.nn.init.orthogonal_` does. Writes the orthogonal matrix,
+/// multiplied by `gain`, to `out`. The matrices `gaussian` and `out` are row-major and have the size `(rows, columns)`.
 ///
 /// The orthogonal matrix is computed from the thin QR factorization of `gaussian`: each column of the factor Q is
 /// multiplied by the sign of the diagonal element of R in the same column. If `gaussian` has fewer rows than columns,
-/// its transpose is factored, and the result is transposed back.
+/// its transpose is factored, and the orthogonal matrix is transposed back.
 ///
 /// As in torch, the sign of 0 is 0. If a diagonal element of R is zero, that column of Q is therefore multiplied by 0.
 pub(crate) fn haar<T: Real, E: Element>(
@@ -98,8 +98,8 @@ pub(super) struct Qr<T> {
     /// The panels of columns, row-major. The rows above the diagonal block of a panel belong to R. The other rows
     /// belong to V (see the module documentation).
     panels: Vec<Vec<T>>,
-    /// For each panel, the block of R whose rows and columns have the numbers of the panel's columns, row-major. The
-    /// elements on the diagonal of R are in the field `diagonal` instead.
+    /// For each panel, the diagonal block of R, row-major. The rows and the columns of this block have the same indices
+    /// as the columns of the panel. The elements on the diagonal of R are in the field `diagonal` instead.
     corners: Vec<Vec<T>>,
     /// The number of columns of a panel. The last panel may have fewer.
     width: usize,

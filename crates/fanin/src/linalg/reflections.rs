@@ -50,7 +50,8 @@ fn panel(columns: usize, threads: Threads) -> usize {
     (columns / (6 * threads.count())).next_multiple_of(96).clamp(96, 480)
 }
 
-/// The greatest number of rows of W that [`Substitution`] solves at once. More rows are split into halves.
+/// The greatest number of rows of the system `S W = V_top^T` that [`Substitution`] solves at once. A longer range of
+/// rows is split into halves. The module documentation defines S, W and V_top.
 const FEW: usize = 16;
 
 impl<T: Real> Reflections<T> {
@@ -236,7 +237,7 @@ fn panels(columns: usize, width: usize) -> Vec<Range<usize>> {
     (0..columns).step_by(width.max(1)).map(|left| left..columns.min(left + width)).collect()
 }
 
-/// Adds the squares of the elements of each column of a panel to `squares`, row by row.
+/// The kernel that adds the squares of the elements of each column of a panel to `squares`, row by row.
 struct Squares<'a, T> {
     vectors: &'a [T],
     columns: usize,
@@ -257,9 +258,9 @@ impl<T: Real> Kernel for Squares<'_, T> {
     }
 }
 
-/// Solves some rows of `S W = V_top^T` (see the module documentation) by back substitution. `s` is the diagonal block
-/// of S for these rows. At first, `solved` is the right-hand side minus the terms of all later rows. The solution then
-/// overwrites `solved`.
+/// The kernel that solves some rows of `S W = V_top^T` (see the module documentation) by back substitution. `s` is the
+/// diagonal block of S for these rows. At first, `solved` is the right-hand side minus the terms of all later rows. The
+/// solution then overwrites `solved`.
 struct Substitution<'a, T> {
     s: View<'a, T>,
     solved: &'a mut [T],

@@ -9,11 +9,11 @@
 //!   reflection makes elements outside the band non-zero, and further reflections move them down along the diagonal.
 //! * Bisection finds the singular values of the bidiagonal matrix.
 //!
-//! Bisection counts the singular values below a bound by the differential stationary qd transformation. Rounding errors
-//! have the same effect on the count as a change of the matrix elements by a few units in the last place. Such a change
-//! has a small relative effect on each singular value (Fernando and Parlett 1994; Demmel and Kahan 1990). Nearly all of
-//! the error therefore comes from the two stages. The error is a modest multiple of `n * eps * norm` (see
-//! [`singular_values`]).
+//! Bisection uses the differential stationary qd transformation to count the singular values below a bound. Rounding
+//! errors have the same effect on the count as a change of the matrix elements by a few units in the last place. Such a
+//! change has a small relative effect on each singular value (Fernando and Parlett 1994; Demmel and Kahan 1990). Nearly
+//! all of the error therefore comes from the two stages of the reduction. The error is a modest multiple of
+//! `n * eps * norm` (see [`singular_values`]).
 
 use super::panel::{factor, reflection};
 use super::product::View;
@@ -149,7 +149,8 @@ impl Band {
     }
 }
 
-/// Reduces a band matrix to a bidiagonal matrix. Returns the diagonal and the superdiagonal of the result.
+/// The kernel that reduces a band matrix to a bidiagonal matrix. The output is the diagonal and the superdiagonal of
+/// the bidiagonal matrix.
 struct Chase(Band);
 
 impl Kernel for Chase {
@@ -258,7 +259,8 @@ fn bisected(level: Level, diagonal: &[f64], above: &[f64]) -> Vec<f64> {
     found
 }
 
-/// Computes the singular values `first..first + found.len()` by bisection. Index 0 is the smallest singular value.
+/// The kernel that computes the singular values `first..first + found.len()` by bisection. Index 0 is the smallest
+/// singular value.
 struct Bisection<'a> {
     /// For each row of the bidiagonal matrix: the square of the diagonal element, and the square of the superdiagonal
     /// element (0 in the last row).

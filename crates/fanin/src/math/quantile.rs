@@ -79,13 +79,14 @@ pub(crate) fn tail_to_minus_w<F: SimdF32>(tail: F) -> F {
     ln_scaled::<F, 2>(tail.mul(F::splat(1.0).sub(tail)))
 }
 
-/// Returns `z / x` for a given -w (see the module documentation). w must be at most [`BODY_END`].
+/// Returns `z / x`, where z is the standard normal quantile of a probability p and x is `2 * p - 1`. The argument
+/// `minus_w` is -w, where w is `-ln(1 - x^2)`. w must be at most [`BODY_END`].
 #[inline(always)]
 pub(crate) fn body_factor<F: SimdF32>(minus_w: F) -> F {
     horner_lowest_first(F::splat(-2.625).sub(minus_w), &QUANTILE_BODY)
 }
 
-/// Returns `z / x` for a given -w (see the module documentation). w must be at most [`TAIL_END`].
+/// Returns the same quotient `z / x` as [`body_factor`], but for every w up to [`TAIL_END`].
 #[inline(always)]
 pub(crate) fn quantile_factor<F: SimdF32>(minus_w: F) -> F {
     let body = body_factor(minus_w);

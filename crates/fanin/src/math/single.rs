@@ -36,7 +36,7 @@ pub(super) const COS: [f32; 3] = [2.443315711809948e-5, -1.388731625493765e-3, 4
 /// instruction.
 #[inline(always)]
 fn exponent_and_fraction<F: SimdF32, const POWER: i32>(x: F) -> (F, F) {
-    /// The bits of sqrt(1/2). `fraction` is at least sqrt(1/2) - 1.
+    /// The bits of the float sqrt(1/2), which is the least value of `1 + fraction`.
     const FIRST: u32 = FRAC_1_SQRT_2.to_bits();
     let word = F::Bits::splat;
     let offset = x.to_bits().sub(word(FIRST.wrapping_sub((POWER << 23).cast_unsigned())));

@@ -113,8 +113,9 @@ pub enum Nonlinearity {
         /// The angular frequency omega.
         omega: f64,
     },
-    /// The wrapped nonlinearity, with the forward gain instead of the gain in torch's table. In a spec, the name of the
-    /// wrapped nonlinearity is enclosed in `forward(...)`, as in `forward(tanh)`.
+    /// The wrapped nonlinearity f, with the forward gain `E[f(z)^2]^(-1/2)` for z ~ N(0, 1) (see [`forward_gain`]). The
+    /// forward gain replaces the gain in torch's table. In a spec, the name of the wrapped nonlinearity is enclosed in
+    /// `forward(...)`, as in `forward(tanh)`.
     Forward(&'static Nonlinearity),
 }
 
@@ -305,9 +306,9 @@ impl Nonlinearity {
         })
     }
 
-    /// Returns the canonical variant of the same function. Convolutions, such as `Conv2d`, become `Linear`.
-    /// [`Nonlinearity::Forward`] becomes the canonical variant of the inner nonlinearity. Every other variant is
-    /// returned unchanged.
+    /// Returns the canonical variant that computes the same function as `self`. Convolutions, such as `Conv2d`, become
+    /// `Linear`. [`Nonlinearity::Forward`] becomes the canonical variant of the wrapped nonlinearity. Every other
+    /// variant is returned unchanged.
     #[must_use]
     pub const fn function(self) -> Self {
         match self {

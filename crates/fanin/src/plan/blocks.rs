@@ -37,8 +37,8 @@ impl Block {
         })
     }
 
-    /// Returns the inner blocks if the plan consists of blocks, and the block itself otherwise. The start indices and
-    /// axes of the returned blocks refer to the whole tensor.
+    /// Returns the inner blocks of this block, if the plan of this block consists of blocks. Otherwise returns only
+    /// this block. The start indices and axes of the returned blocks refer to the whole tensor.
     fn flatten(self) -> Vec<Block> {
         if self.plan.blocks.is_empty() {
             return vec![self];

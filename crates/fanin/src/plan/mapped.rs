@@ -81,8 +81,9 @@ impl Plan {
         })
     }
 
-    /// Returns the plan of the argument of the functions, such as `uniform(0, 1)` in `exp(uniform(0, 1))`. Its element
-    /// type is f64. Returns `None` unless the distribution is [`Distribution::Mapped`].
+    /// Returns the inner plan of [`Distribution::Mapped`], such as `uniform(0, 1)` in `exp(uniform(0, 1))`. The
+    /// functions of [`Distribution::Mapped`] are applied to the values of the inner plan. The element type of the inner
+    /// plan is f64. Returns `None` for every other distribution.
     pub fn argument(&self) -> Option<&Plan> {
         self.argument.as_deref()
     }

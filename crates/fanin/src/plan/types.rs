@@ -22,7 +22,8 @@ pub struct Plan {
     pub(super) warnings: Vec<Warning>,
     /// The blocks, if the distribution is [`Distribution::Blocks`]. Otherwise empty.
     pub(super) blocks: Vec<Block>,
-    /// The plan of the values to which functions are applied, if the distribution is [`Distribution::Mapped`].
+    /// The inner plan of [`Distribution::Mapped`], such as `uniform(0, 1)` in `exp(uniform(0, 1))`. `None` for every
+    /// other distribution.
     pub(super) argument: Option<Box<Plan>>,
 }
 
@@ -147,8 +148,8 @@ impl Block {
     /// Returns the suffix of the block, such as `[1]` for block 1, and `[3][0]` for block 0 of tensor 3 of a stack. The
     /// suffix is empty if a single matrix is the only block.
     ///
-    /// On the native stream, the values of some blocks, such as `orthogonal` and `sparse` matrices, are the values of a
-    /// separate tensor. The name of the separate tensor is the name of the whole tensor followed by the suffix.
+    /// On the native stream, some blocks, such as `orthogonal` and `sparse` matrices, are filled as if each block were
+    /// a separate tensor. The name of this separate tensor is the name of the whole tensor followed by the suffix.
     pub fn suffix(&self) -> &str {
         &self.suffix
     }

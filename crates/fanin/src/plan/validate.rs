@@ -218,7 +218,8 @@ fn ordered(scheme: &'static str, a: f64, b: f64) -> Result<(), Error> {
     if a > b { Err(Error::Bounds { scheme, a, b }) } else { Ok(()) }
 }
 
-/// Returns an error if `value`, the argument `name` of `scheme`, is not finite in `dtype`.
+/// Returns an error if `value` is not finite in `dtype`. The error reports that `value` belongs to an argument of
+/// `scheme`. `name` is the name of this argument.
 pub(crate) fn finite(
     scheme: &'static str,
     name: &'static str,

@@ -29,14 +29,15 @@ impl<'a> Chunks<'a> {
         Self::range(shape, 0..shape.iter().product(), max_values)
     }
 
-    /// Creates an iterator over regions that cover a part of a tensor of shape `shape`. `values` is the range of
-    /// row-major indices of this part.
+    /// Creates an iterator over regions that cover the range `values` of row-major indices of a tensor of shape
+    /// `shape`.
     ///
     /// Each region is as large as possible: its row-major indices are one contiguous range, and it has at most
     /// `max_values` elements. A `max_values` of 0 is treated as 1.
     ///
-    /// If `values` begins or ends inside a row or a plane, smaller regions are added at this end of the range: at most
-    /// one region for each axis.
+    /// If `values` begins inside a row or a plane, the first regions are smaller: at most one additional region for
+    /// each axis. If `values` ends inside a row or a plane, the last regions are smaller: again at most one additional
+    /// region for each axis.
     pub fn range(shape: &'a [usize], values: Range<usize>, max_values: usize) -> Self {
         let mut strides = vec![1; shape.len()];
         for axis in (1..shape.len()).rev() {

@@ -131,8 +131,9 @@ impl RegionSlice<'_> {
         debug_assert!(rest.is_empty(), "a position is beyond the slice");
     }
 
-    /// Calls `write(first, memory)` for each run of this slice. `first` is the row-major index in the whole tensor at
-    /// which the run begins. `memory` is the run's part of `out`, which is the memory of the whole slice.
+    /// Calls `write(first, memory)` for each run of this slice. A run is a contiguous range of row-major indices of the
+    /// whole tensor, and `first` is the first index of the run. `out` is the memory of the whole slice, and `memory` is
+    /// the memory of the run in `out`.
     pub(crate) fn for_each_run<E>(self, mut out: &mut [E], mut write: impl FnMut(u64, &mut [E])) {
         for run in self.runs() {
             let (now, later) = std::mem::take(&mut out).split_at_mut(run.len());

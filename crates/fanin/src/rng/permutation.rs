@@ -289,9 +289,9 @@ mod tests {
         }
     }
 
-    /// The number of chosen indices in a fixed part of the column must have a hypergeometric distribution. The parts
-    /// are the indices in which one bit is 0, the first 128 indices, and the indices in which an even number of certain
-    /// bits is set. A network with too few rounds fails for the last kind.
+    /// The number of chosen indices in a fixed part of the column must have a hypergeometric distribution. The tested
+    /// parts are the first 128 indices, the indices in which one bit is 0, and the indices in which an even number of
+    /// certain bits is set. A Feistel network with too few rounds fails for the parts with an even number of set bits.
     #[test]
     fn the_number_of_chosen_indices_in_any_half_of_a_long_column_is_hypergeometric() {
         for (size, chosen) in [(257u64, 40u64), (512, 256), (300, 270), (1000, 100)] {

@@ -29,20 +29,20 @@ impl StateReader {
         Self { engine, level, base, history: [0; HISTORY] }
     }
 
-    /// Returns the reader with renumbered words. The word with the number `words` gets the number 0.
+    /// Returns the reader with renumbered words. The argument `words` is subtracted from the number of each word.
     pub(crate) fn renumbered_from(mut self, words: u64) -> Self {
         self.base -= words as i64;
         self
     }
 
-    /// Reads word `first[k] + distances[n]` into `out[n * first.len() + k]`, for all `k` and `n`.
+    /// Reads the word with the number `first[k] + distances[n]` into `out[n * first.len() + k]`, for all `k` and `n`.
     ///
-    /// `first` and `distances` must be ascending, and `distances[N - 1] - distances[0]` must be less than [`HISTORY`].
-    /// Let `highest` be the number of the highest word of all earlier reads. The number of each word of this read must
-    /// be greater than `highest - HISTORY`.
+    /// `N` is the number of distances. `first` and `distances` must be ascending, and `distances[N - 1] - distances[0]`
+    /// must be less than [`HISTORY`]. Let `highest` be the highest word number of all earlier reads. Each word number
+    /// of this read must be greater than `highest - HISTORY`.
     ///
     /// # Panics
-    /// Panics if the length of `out` is not `N * first.len()`, where `N` is the number of distances.
+    /// Panics if the length of `out` is not `N * first.len()`.
     pub(crate) fn read<const N: usize>(&mut self, first: &[u64], distances: [u32; N], out: &mut [u32]) {
         dispatch(self.level, Read { reader: self, first, distances, out });
     }

@@ -83,7 +83,8 @@ pub(super) fn fill_by_index_in_sequence(
     region: &Region,
     out: Values<'_>,
 ) {
-    // Each chunk consists of whole groups, because a sequential source cannot produce the words of a group twice.
+    // Each chunk consists of whole groups of values. If two chunks shared a group, the words of the group would be
+    // needed twice, but a sequential source can produce them only once.
     const { assert!(CHUNK.is_multiple_of(GROUP_32) && CHUNK.is_multiple_of(GROUP_64)) };
     values!(out, out => for (number, out) in out.chunks_mut(CHUNK).enumerate() {
         check();
@@ -155,8 +156,9 @@ fn fill_narrow<E: Element>(
     slice: RegionSlice<'_>,
     out: &mut [E],
 ) {
-    /// The number of values in the buffer. It is a multiple of the group size, because a sequential source cannot
-    /// produce the words of a group twice.
+    /// The number of values in the buffer. The number is a multiple of the group size (see [`GROUP_32`]), so that no
+    /// group is split. If a group were split, the words of the group would be needed twice, but a sequential source can
+    /// produce them only once.
     const BUFFER: usize = 2048;
     const { assert!(BUFFER.is_multiple_of(GROUP_32)) };
     if let Distribution::Uniform { low, high } = distribution

@@ -13,9 +13,10 @@ use crate::simd::{Kernel, Level, SimdIsa, dispatch};
 pub(super) struct NonZeros<'a> {
     /// The generator of the values.
     pub(super) engine: Philox,
-    /// The mask of the zeros of the region to which the band belongs.
+    /// The mask of the zeros of the region. The band is a range of rows of this region (see [`NonZeros`]).
     pub(super) mask: &'a ZeroMask,
-    /// The row of the mask at which the band begins.
+    /// The row of the mask that contains the zeros of the band's first row. The band is a range of rows (see
+    /// [`NonZeros`]).
     pub(super) row: usize,
     /// The row and the column of the matrix at which the band begins.
     pub(super) corner: (u64, u64),

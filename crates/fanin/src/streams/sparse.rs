@@ -99,7 +99,7 @@ struct FindZeros<'a> {
     rows: Range<usize>,
     /// The index, in the matrix, of the first column that the mask covers.
     left: usize,
-    /// The range of columns, counted from `left`.
+    /// The range of columns in which this kernel sets bits. Column 0 is the first column of the mask.
     columns: Range<usize>,
     /// The 64-bit words of the zero mask for the columns `columns`.
     words: &'a mut [u64],

@@ -135,7 +135,7 @@ mod tests {
     use super::*;
     use crate::{CancelToken, Threads};
 
-    /// A `run` function that spawns `count` threads.
+    /// Spawns `count` threads that each call `work`. The tests pass this function to [`Team::new`] as `run`.
     fn scoped(count: usize, work: &(dyn Fn() + Sync)) {
         std::thread::scope(|scope| {
             for _ in 0..count {
@@ -144,7 +144,7 @@ mod tests {
         });
     }
 
-    /// A `run` function that does not call `work`.
+    /// Does not call `work`. The tests pass this function to [`Team::new`] as `run`.
     fn no_calls(_: usize, _: &(dyn Fn() + Sync)) {}
 
     const TEAMS: [Team; 3] = [Team::new(5, scoped), Team::new(2, scoped), Team::new(3, no_calls)];

@@ -71,7 +71,8 @@ pub enum Buffer {
     F8E5M2(Vec<F8E5M2>),
 }
 
-/// Evaluates the expression `$body` with the slice of a buffer as `$slice`, for any element type.
+/// Evaluates the expression `$body` for a `Buffer` of any element type. In `$body`, the variable `$slice` refers to
+/// the vector of the values of the buffer `$buffer`.
 #[macro_export]
 macro_rules! each {
     ($buffer:expr, $slice:ident => $body:expr) => {

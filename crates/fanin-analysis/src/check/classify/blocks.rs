@@ -72,9 +72,11 @@ pub(super) fn of(
 
 /// Divides a tensor into orthogonal blocks of equal size along one axis. Returns `None` if there is no such division.
 ///
-/// `whole` is whether the tensor as a whole is orthogonal. If it is, divisions that always give orthogonal blocks are
-/// left out, such as blocks of rows of a wide matrix. If a few matrices of a stack (see `MAX_STACK`) have another scale
-/// than the rest, adds a message to `problems`.
+/// The argument `whole` is true if the tensor as a whole is an orthogonal matrix. Some divisions of an orthogonal
+/// matrix always give orthogonal blocks: for example, the division of a wide matrix into blocks of rows. If `whole` is
+/// true, such divisions are not tried.
+///
+/// If a few matrices of a stack (see `MAX_STACK`) have another scale than the rest, adds a message to `problems`.
 ///
 /// # Errors
 /// Returns an error if the file cannot be read.
@@ -139,8 +141,8 @@ impl Group {
     }
 }
 
-/// Classifies each of the `count` blocks along `axis`. If the blocks are the matrices of a stack (see `MAX_STACK`), and
-/// a few matrices have another scale than the rest, adds a message to `problems`.
+/// Divides a tensor into `count` blocks along `axis`, and classifies each block. If the blocks are the matrices of a
+/// stack (see `MAX_STACK`), and a few matrices have another scale than the rest, adds a message to `problems`.
 ///
 /// Returns `None` in three cases:
 /// - A block has problems, or is not `Fresh`, `Orthogonal` or `Constant`.
@@ -249,8 +251,8 @@ fn can_be_orthogonal(first: &TensorView<'_>, scan: &Scan<'_>) -> Result<bool> {
     }
 }
 
-/// Returns a view of block `number` of the `count` blocks along `axis`. If the blocks have size 1 along `axis`, the
-/// view does not have this axis.
+/// Returns a view of one block of a tensor that is divided into `count` blocks along `axis`. The argument `number` is
+/// the index of the block. If the blocks have size 1 along `axis`, the view does not have this axis.
 fn block<'a>(scan: &Scan<'a>, axis: usize, count: usize, number: usize) -> TensorView<'a> {
     let size = scan.shape()[axis] / count;
     let block = scan.view.slice(axis, number * size..(number + 1) * size);

@@ -169,8 +169,8 @@ fn near_zero(mean: f64, std: f64, count: f64) -> f64 {
 pub(super) struct Fit {
     /// The distribution.
     pub(super) distribution: Univariate,
-    /// The tests of structure with p-values below `DEPENDENT`. They show that the values are not independent of one
-    /// another.
+    /// The results of the failed tests of structure, and of the test `repeats` if it failed. A test fails if its
+    /// p-value is below `DEPENDENT`.
     pub(super) dependence: Vec<TestResult>,
 }
 
@@ -178,8 +178,8 @@ pub(super) struct Fit {
 pub(super) struct Fitted {
     /// The distribution that fits the values, or `None` if none of the candidates fits.
     pub(super) fit: Option<Fit>,
-    /// The tests of structure. `None` if the tensor has modes (values that occur too often), ignored zeros or
-    /// non-finite values.
+    /// The statistics from which [`Structure::tests`] computes test results. `None` if the tensor has modes (values
+    /// that occur too often), ignored zeros or non-finite values.
     pub(super) structure: Option<Structure>,
     /// The numbers by which the values are compared with the values of other tensors. `None` if the values differ too
     /// little to be compared.
@@ -277,7 +277,8 @@ fn zeros_together(scan: &Scan<'_>, fitted: bool) -> Result<Option<String>> {
 struct Found {
     /// The first candidate that fits the values.
     reference: Option<ReferenceDistribution>,
-    /// The tests of structure, which do not depend on the candidate.
+    /// The statistics from which [`Structure::tests`] computes test results. They are the same for all candidates. See
+    /// [`Fitted::structure`] for when this field is `None`.
     structure: Option<Structure>,
     /// The numbers by which the values are compared with the values of other tensors. See [`Signature`].
     signature: Signature,
@@ -395,8 +396,8 @@ fn fit_without_outliers(
     Ok(fitted.then_some(found))
 }
 
-/// Adds a message for each mode to `problems`. Exception: the message on a mode at 1 is added to `notes` if the tensor
-/// may be the weight of a normalization layer.
+/// Adds a message for each mode (a value that occurs too often) to `problems`. Exception: the message on a mode at 1 is
+/// added to `notes` if the tensor may be the weight of a normalization layer.
 fn modes(
     scan: &Scan<'_>,
     estimate: &Estimate,

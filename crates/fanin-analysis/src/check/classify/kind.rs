@@ -15,16 +15,16 @@ pub enum Kind {
     Integers,
     /// Values of the tensor's type cannot be read as numbers.
     NotExamined,
-    /// All values are equal to this number.
+    /// All values are equal. The `f64` is this value.
     Constant(f64),
     /// All values are 0 or 1.
     ZerosAndOnes,
     /// The tensor has fewer than 64 finite values, too few to recognize a distribution.
     TooFew,
-    /// The values are independent of one another and follow this distribution. Some values may be exact zeros instead,
-    /// as in a `sparse` matrix or in the row of a padding token.
+    /// The values are independent of one another and follow one distribution, the [`Univariate`]. Some values may be
+    /// exact zeros instead, as in a `sparse` matrix or in the row of a padding token.
     Fresh(Univariate),
-    /// The values follow a formula or a pattern instead of being random. The text names the pattern:
+    /// The values follow a formula or a pattern instead of being random. The `str` names the pattern:
     /// `every row the same`, `a rising or falling sequence`, `a few distinct values`, `numbers of a few digits` or
     /// `sines and cosines`.
     Table(&'static str),
@@ -37,7 +37,7 @@ pub enum Kind {
         count: usize,
     },
     /// The rows are orthogonal to one another. If the matrix has more rows than columns, its columns are orthogonal
-    /// instead. This number is the gain: the Euclidean norm of each of these rows or columns.
+    /// instead. The `f64` is the gain: the Euclidean norm of each of these rows or columns.
     Orthogonal(f64),
     /// The values are not a fresh draw from a known distribution. They follow no known distribution, are not
     /// independent of one another, or were probably changed after the draw. The tensor is trained, or initialized by an

@@ -111,14 +111,17 @@ impl<'a> Scan<'a> {
         self.view.values(take)
     }
 
-    /// Returns the sum of the squared values of the first row of `view`, and the scalar product of the first two rows
-    /// of `view`. If `view` has more rows than columns, returns the sum of the squares of its first column, and 0.
+    /// Returns a sum of squares and a scalar product, to test whether the matrix `view` may be orthogonal. There are
+    /// three cases:
+    /// - `view` has at most as many rows as columns: returns the sum of the squares of the first row, and the scalar
+    ///   product of the first two rows.
+    /// - `view` has more rows than columns, and `self.view` has two axes: returns the sum of the squares of the first
+    ///   column, and 0.
+    /// - `view` has more rows than columns, and `self.view` has more than two axes: returns `None`, because the first
+    ///   column is not stored.
     ///
-    /// The argument `view` is `self.view`, or a block of `self.view` that starts at the first value. It must have at
-    /// least two rows and two columns.
-    ///
-    /// Returns `None` if `view` has more rows than columns and `self.view` has more than two axes. The first column is
-    /// not stored in this case.
+    /// The argument `view` is `self.view`, or a block of `self.view` that starts at the first value. The matrix `view`
+    /// must have at least two rows and two columns.
     ///
     /// # Errors
     /// Returns an error if the file cannot be read.

@@ -91,11 +91,11 @@ pub(super) fn has_short_numbers(scan: &Scan<'_>) -> Result<bool> {
     Ok(short)
 }
 
-/// Returns whether a row has more than half as many turning points (local minima and maxima) as random values have on
-/// average.
+/// Returns whether the values of a row look random: whether the row has many turning points (local minima and maxima).
 ///
 /// Of n random values, 2/3 (n - 2) are turning points on average (Bienaymé 1874). Rows that follow a formula have few.
-/// For 16 random values, half of the average is 3 standard deviations below it.
+/// The limit is half of the average: 1/3 (n - 2). For 16 random values, this limit is 3 standard deviations below the
+/// average.
 fn is_random(row: &[f64]) -> bool {
     let is_turning_point = |w: &&[f64]| (w[1] > w[0]) != (w[2] > w[1]) && w[0] != w[1] && w[1] != w[2];
     let turning_points = row.windows(3).filter(is_turning_point).count();

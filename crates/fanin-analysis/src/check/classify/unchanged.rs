@@ -50,9 +50,9 @@ const MIN_SIGNIFICANCE: f64 = 10.0;
 /// Where the values of a tensor come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Origin {
-    /// All values are unchanged values of a known generator.
+    /// A known generator drew the values. Since then, the values were not changed, except by a common factor.
     Unchanged,
-    /// Some rows of a matrix have unchanged values of a known generator. The other rows were changed.
+    /// A known generator drew the values of a matrix. Since then, some rows were changed, and the other rows were not.
     PartlyChanged {
         /// The number of rows that were not changed.
         unchanged: usize,
@@ -69,15 +69,14 @@ const MIN_PAIRS: f64 = 8.0;
 /// How close a value, or a function of a pair of values, is to a multiple of a step.
 #[derive(Debug, Clone, Copy)]
 struct Agreement {
-    /// The index of the tensor's row that contains the value or the pair.
+    /// The index of the tensor's row that contains the compared value, or the compared pair of values.
     row: usize,
-    /// `cos(2 pi d)`, where `d` is the distance to the nearest multiple of the step, in steps. The cosine is 1 for a
-    /// multiple, and 0 on average for other values.
+    /// `cos(2 pi d)`. Here `d` is the distance from the value, or from the function of the pair, to the nearest
+    /// multiple of the step, divided by the step. The cosine is 1 for a multiple, and 0 on average for other values.
     cosine: f64,
 }
 
-/// Returns whether all values of a tensor, or some of its rows, are unchanged values of a known generator. See
-/// [`Origin`]. `distribution` was fitted to the values.
+/// Returns the [`Origin`] of a tensor's values. The argument `distribution` was fitted to the values.
 ///
 /// # Errors
 /// Returns an error if the file cannot be read.
@@ -145,8 +144,10 @@ fn multiples(values: &[f64], width: usize, step: f64) -> Option<Vec<Agreement>> 
     Steps::Equal.agreements(magnitudes, step, 8.0 / values.len() as f64)
 }
 
-/// Divides the values into groups of `2 * distance`. Returns the pairs of values of a group that are `distance` apart,
-/// each with its row index. Leaves out pairs of zeros, as in the row of a padding token, and pairs from different rows.
+/// Returns pairs of values that are `distance` apart, each with the index of the row that contains the pair. The values
+/// are divided into groups of `2 * distance` consecutive values. The pairs of each group consist of a value of the
+/// first half and a value of the second half. An incomplete last group has no pairs. Leaves out pairs of two zeros, as
+/// in the row of a padding token, and pairs whose values are in different rows.
 fn pairs(values: &[f64], width: usize, distance: usize) -> impl Iterator<Item = (usize, f64, f64)> {
     let of_group = move |(number, group)| {
         let (first, second): (&[f64], &[f64]) = <[f64]>::split_at(group, distance);
@@ -187,8 +188,9 @@ fn angles(values: &[f64], width: usize) -> Option<Vec<Agreement>> {
     Some(agreements)
 }
 
-/// Returns the mean of the cosines, divided by its standard error. If the tensor's values are not multiples of the
-/// tested step, the expected mean is 0. Returns `None` for fewer than 60 cosines.
+/// Returns the mean of [`Agreement::cosine`] over all `agreements`, divided by the standard error of the mean. The
+/// expected mean is 0 if the values are not multiples of the step with which they were compared. Returns `None` for
+/// fewer than 60 agreements.
 fn significance(agreements: &[Agreement]) -> Option<f64> {
     let count = agreements.len() as f64;
     let sum: f64 = agreements.iter().map(|agreement| agreement.cosine).sum();
@@ -196,18 +198,19 @@ fn significance(agreements: &[Agreement]) -> Option<f64> {
     (agreements.len() >= 60).then(|| sum / (count / 2.0).sqrt())
 }
 
-/// A formula for values: each value is the step, which is a constant, times a function of an integer `k`.
+/// The formula `step * f(k)` for values. The number `step` is the same for all values, and `k` is an integer. The
+/// variant determines the function `f`.
 #[derive(Debug, Clone, Copy)]
 enum Steps {
-    /// The function is `k` itself.
+    /// `f(k) = k`. The values of the formula `step * f(k)` are multiples of `step`.
     Equal,
-    /// The function is `-ln(1 - k / 2^24) * 2^24`. The values of this formula are squared radii of pairs of normal
-    /// values.
+    /// `f(k) = -ln(1 - k / 2^24) * 2^24`. The values of the formula `step * f(k)` are squared radii of pairs of normal
+    /// values that the native stream draws.
     Radii,
 }
 
 impl Steps {
-    /// Returns the function of `k` at `k = integer`. The product of the step and this number is a value of the formula.
+    /// Returns `f(integer)`, where `f` is the function in the formula `step * f(k)` (see [`Steps`]).
     fn value(self, integer: f64) -> f64 {
         match self {
             Self::Equal => integer,
@@ -215,8 +218,9 @@ impl Steps {
         }
     }
 
-    /// Returns the `k` at which the function is `value`: the inverse of [`value`](Self::value). The returned number is
-    /// close to an integer if `value` is `x / step` for a value `x` of the formula.
+    /// Returns the number `k` with `f(k) = value`. Here `f` is the function in the formula `step * f(k)` (see
+    /// [`Steps`]). If a tensor's value x follows the formula, the number returned for `x / step` is close to an
+    /// integer.
     fn integer(self, value: f64) -> f64 {
         match self {
             Self::Equal => value,
@@ -228,9 +232,9 @@ impl Steps {
         }
     }
 
-    /// Returns the limit below which values are compared, as a multiple of the step. Larger values are rounded too
-    /// coarsely in f32. The limit is lower for [`Radii`](Self::Radii), because a squared radius has the rounding errors
-    /// of two values.
+    /// Returns the limit below which values are compared with the formula `step * f(k)`, divided by `step`. Larger
+    /// values are left out, because f32 rounds them too coarsely. The limit is lower for [`Radii`](Self::Radii),
+    /// because a squared radius has the rounding errors of two values.
     fn largest(self) -> f64 {
         match self {
             Self::Equal => 2f64.powi(20),
@@ -238,9 +242,11 @@ impl Steps {
         }
     }
 
-    /// Finds the exact step, and returns how close each compared value is to the formula with this step. Returns `None`
-    /// if no step fits. `step` is an estimate with a relative error of at most `uncertainty`. Each element of `values`
-    /// is a row index and a value.
+    /// Finds the number `step` for which values follow the formula `step * f(k)` (see [`Steps`]). Returns how close
+    /// each value is to the formula with this number. Returns `None` if no number fits.
+    ///
+    /// The argument `step` is an estimate with a relative error of at most `uncertainty`. Each element of `values` is a
+    /// row index and a value. Zeros, and values above the limit [`largest`](Self::largest), are left out.
     fn agreements(
         self,
         values: impl Iterator<Item = (usize, f64)>,
@@ -287,8 +293,9 @@ impl Steps {
     }
 }
 
-/// Returns the origin of a tensor's values, from the [`Agreement`]s with a generator's step. At least some of the
-/// values must be multiples of the step.
+/// Returns the origin of a tensor's values. The argument `agreements` states how close the values, or functions of
+/// pairs of values, are to multiples of a constant, the step. At least some of the values or functions must be
+/// multiples.
 fn verdict(agreements: &[Agreement]) -> Origin {
     // Half of the changed values have a negative cosine: they are more than a quarter of a step from every multiple.
     // Because of rounding, about 1 % of the unchanged values have one too.

@@ -15,8 +15,8 @@ use crate::vectorized::vectorized;
 /// The number of sums in the [`Sketch`] of a row or of a column.
 const SKETCH: usize = 8;
 
-/// A row or column is sketched only if it has at least this many values. The sums of fewer values are not approximately
-/// normally distributed.
+/// The smallest number of values of a row or column for which a [`Sketch`] is computed. A sketch consists of sums of
+/// values. The sums of fewer values would not be approximately normally distributed.
 const MIN_LENGTH: usize = 16 * SKETCH;
 
 /// Rows are tested for correlation at every distance from 1 to this distance, and so are columns.
@@ -45,7 +45,7 @@ struct AxisLag {
     sum: f64,
 }
 
-/// The sums from which the tests `correlation` of a matrix are computed. Rows are added in order.
+/// The sums from which the tests `correlation` of a matrix are computed. Rows are added by ascending index.
 #[derive(Debug)]
 pub(super) struct Lags {
     axes: Vec<AxisLag>,
@@ -74,14 +74,15 @@ impl Lags {
         }
     }
 
-    /// Returns the number of earlier values that [`add`](Self::add) needs before the next rows.
+    /// Returns the number of preceding values of the matrix that [`add`](Self::add) reads, in addition to the added
+    /// rows.
     pub(super) fn needed(&self) -> usize {
         self.axes.iter().map(|axis| axis.distance).max().unwrap_or(0)
     }
 
-    /// Adds the next rows: `values[range]`. `first` is the index of the first of these rows in the matrix. The values
-    /// before `range` are the preceding values of the matrix: at least [`needed`](Self::needed), or all if there are
-    /// fewer.
+    /// Adds the next rows of the matrix: `values[range]`. The argument `first` is the index in the matrix of the first
+    /// of these rows. `values[..range.start]` must be the values that precede these rows in the matrix: at least as
+    /// many as [`needed`](Self::needed) returns, or all of them if there are fewer.
     pub(super) fn add(&mut self, values: &[f32], range: Range<usize>, first: usize) {
         for axis in &mut self.axes {
             let start = range.start.max(axis.distance);
@@ -217,9 +218,9 @@ vectorized! {
         sketches
     }
 
-    /// Multiplies each row of `values` by its sign, and adds the product to `sums`. `values` contains consecutive rows
-    /// of a matrix, from row `first` on. The product of row n of the matrix is added to row `n % SKETCH` of `sums`. The
-    /// sign of the first row of `values` is `signs[0]`.
+    /// Multiplies each row of `values` by a sign (1 or -1), and adds the product to a row of `sums`. `values` contains
+    /// consecutive rows of a matrix, from row `first` on. Row n of the matrix is multiplied by `signs[n - first]`. The
+    /// product is added to row `n % SKETCH` of `sums`.
     fn add_rows(values: &[f32], first: usize, signs: &[f32], sums: &mut [f32]) {
         let columns = sums.len() / SKETCH;
         for ((n, row), sign) in values.chunks(columns).enumerate().zip(signs) {

@@ -23,12 +23,13 @@ use crate::check::test_result::TestResult;
 use crate::signs::sign;
 use crate::vectorized::vectorized;
 
-/// The number of steps of Golub and Kahan's method whose bidiagonal entries are tested. Six steps approximate a single
-/// large singular value within a few percent.
+/// The number of steps of Golub and Kahan's method whose bidiagonal entries are used by the test `spectrum`. Six steps
+/// approximate a single large singular value within a few percent.
 const STEPS: usize = 6;
 
-/// The largest number of steps of Golub and Kahan's method. The steps after the first `STEPS` only improve the lower
-/// bound on the largest singular value. Their bidiagonal entries are not tested.
+/// The largest number of steps of Golub and Kahan's method. The test `spectrum` uses only the bidiagonal entries of the
+/// first `STEPS` steps. The later steps only improve the lower bound on the largest singular value, for the test
+/// `norm`.
 const MAX_STEPS: usize = 40;
 
 /// The largest product of the number of steps and the number of values of the matrix. Each step reads all values. At
@@ -209,13 +210,13 @@ struct Products {
 }
 
 impl Products {
-    /// Creates the products for a matrix A of `columns` columns. No rows have been added yet. A^T A v is computed only
-    /// if `back` is true.
+    /// Creates the products A v and A^T A v for a matrix A of `columns` columns, before any rows are added. A^T A v is
+    /// computed only if `back` is true.
     fn new(columns: usize, back: bool) -> Self {
         Self { product: Vec::new(), back: vec![0.0; if back { columns } else { 0 }] }
     }
 
-    /// Updates both products with the next rows of the matrix. `vector` is v.
+    /// Updates the products A v and A^T A v with the next rows of the matrix A. The argument `vector` is v.
     fn add(&mut self, rows: &[Rounded], vector: &[f32]) {
         add_products(rows, vector, &mut self.product, &mut self.back);
     }

@@ -28,7 +28,7 @@ pub(super) struct Data {
     /// For each tensor, the length of the common prefix of its name and the previous name. The length is in UTF-16 code
     /// units, as in JavaScript.
     kept: Vec<usize>,
-    /// For each tensor, its name without the first `kept` code units.
+    /// For each tensor, its name without the common prefix whose length is in `kept`.
     names: Vec<String>,
     /// For each tensor, the index of its type and shape in `kinds`.
     kind: Vec<usize>,
@@ -74,7 +74,8 @@ pub(super) struct Data {
     pub(super) warned: BTreeMap<usize, Vec<usize>>,
     /// The number of warnings that the top of the page lists. They are the first items of `warnings`.
     pub(super) listed: usize,
-    /// The chart of stds by depth. `None` if the names of the tensors give fewer than two positions (layers).
+    /// The chart of stds by depth. `None` if the names of the tensors contain fewer than two different positions of
+    /// layers.
     depth: Option<DepthData>,
 }
 

@@ -34,7 +34,8 @@ struct SeriesData {
 }
 
 impl DepthData {
-    /// Returns the chart of an inspection, or `None` if the names of the tensors give fewer than two positions.
+    /// Returns the chart of an inspection, or `None` if the names of the tensors contain fewer than two different
+    /// positions of layers. For example, `h.3.attn.weight` contains the position 3.
     pub(super) fn new(inspection: &Inspection) -> Option<Self> {
         let depth = StdByDepth::of(inspection);
         if depth.positions.len() < 2 {

@@ -20,7 +20,7 @@ class DTypeError(TypeError, ValueError):
 
 
 def dtype_name_of(name: str, dtype: np.dtype) -> str:
-    """Returns the name of a dtype in Rust. `name` is the name of the array, for the error message."""
+    """Returns the name that Rust uses for a dtype, such as "f32". `name` is the array's name, for the error message."""
     dtype_name = DTYPES.get(dtype.name)
     if dtype_name is None:
         raise DTypeError(f"{name}: arrays of {dtype} cannot be filled: the dtype must be one of {', '.join(DTYPES)}")

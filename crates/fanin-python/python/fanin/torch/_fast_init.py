@@ -122,9 +122,9 @@ class fast_init(contextlib.ContextDecorator):
         - Methods that read memory, such as `numpy`, `tolist` and `data_ptr`, are looked up when they are called. A reference
           from before the context, such as `f = torch.Tensor.tolist`, is not called.
 
-        fanin cannot check these conditions. fanin detects all other reads of a tensor, and performs the tensor's
-        deferred fill before the read. Deferring begins with the first fill of at least 2^20 values. Without such a
-        fill, `defer` costs some tens of microseconds in total.
+        fanin cannot check these conditions, because it cannot detect the reads that they exclude. fanin detects every
+        other read of a tensor, and performs the tensor's deferred fill before the read. Deferring begins with the first
+        fill of at least 2^20 values. Without such a fill, `defer` costs some tens of microseconds in total.
 
     Examples
     --------

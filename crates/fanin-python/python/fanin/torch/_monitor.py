@@ -212,7 +212,7 @@ def _aligned(rows: list[tuple[str, ...]]) -> list[str]:
 
 
 class _Step:
-    """The sums of one measured step."""
+    """The data collected during one measured step, such as the sum of the squares of each module's outputs."""
 
     def __init__(self, model: nn.Module):
         self.signals: dict[str, Moments] = {}

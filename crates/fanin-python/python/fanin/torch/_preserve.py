@@ -21,16 +21,16 @@ _INTEGERS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64, 16: 
 def preserved(model: nn.Module, *, may_write: bool = False) -> Iterator[None]:
     """A context manager that restores, bit for bit, what forward and backward passes may change.
 
-    It restores:
+    The context restores:
 
-    - the gradients of the parameters, which are None at the start of the context
+    - the gradients of the parameters
     - the buffers, such as the statistics of BatchNorm
     - the attributes of the modules, such as `training`
     - the states of the generators of torch, Python and NumPy
     - whether gradients are enabled
 
-    Inside the context, gradients are enabled. Compiled functions (torch.compile) run in eager mode, so that hooks are
-    called.
+    At the start, the context sets the gradients of the parameters to None, and enables gradients. Inside the context,
+    compiled functions (torch.compile) run in eager mode, so that hooks are called.
 
     Parameters are not copied. If the code inside writes to a parameter, the context ends with RuntimeError. With
     `may_write`, such code is allowed.

@@ -156,10 +156,11 @@ def _splits_in_order(ndim: int, mesh: Sequence[int], placements: Sequence[object
 
 
 def _position_of(placement, right: list[_Split], placements) -> tuple[int, int]:
-    """Returns the position of a _StridedShard among the splits of `right`, and its number of blocks (see `_Split`).
+    """Returns the index at which to insert the split of `placement` into `right`, and the split's number of blocks.
 
-    `right` contains the splits of the mesh dimensions to the right of `placement`, in the order in which they
-    were made.
+    The argument `placement` is a _StridedShard. The list `right` contains the splits of the same tensor dimension by
+    the mesh dimensions to the right of `placement`. The list begins with the split that was made first. The number of
+    blocks is the field `blocks` of `_Split`.
     """
     factor = int(placement.split_factor)
     if factor == 1:
@@ -179,9 +180,10 @@ def _position_of(placement, right: list[_Split], placements) -> tuple[int, int]:
 
 
 def _chunk(intervals: Sequence[Interval], count: int, index: int) -> list[Interval]:
-    """Returns chunk `index` of the indices in `intervals`, as intervals.
+    """Splits a dimension's indices into `count` chunks like torch.chunk, and returns chunk number `index`.
 
-    The chunks are those of torch.chunk(..., count). Returns an empty list if torch.chunk returns at most `index` chunks.
+    `intervals` contains the indices that are split. The chunk is returned as a list of intervals. The list is empty if
+    torch.chunk returns at most `index` chunks.
     """
     size = sum(end - start for start, end in intervals)
     step = -(-size // count)

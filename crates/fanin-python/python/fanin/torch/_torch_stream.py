@@ -104,7 +104,10 @@ def is_plain(tensor: Tensor) -> bool:
 
 
 def is_cpu_generator(generator: torch.Generator | None) -> bool:
-    """Returns whether `generator` is None (the default generator) or a CPU generator of torch itself, not of a subclass."""
+    """Returns whether `generator` is None (the default generator) or a torch.Generator on the CPU.
+
+    Returns False for an instance of a subclass of torch.Generator.
+    """
     return generator is None or (type(generator) is torch.Generator and generator.device.type == "cpu")
 
 

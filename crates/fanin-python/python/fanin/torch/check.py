@@ -50,8 +50,9 @@ def check_init(
     and different patterns. An element that no code wrote differs between these builds. So does an element that was
     computed from unwritten memory, or that the seed does not determine.
 
-    If nothing looks wrong, there are two builds for each path in `via`. Otherwise there are up to two more for each
-    path: one repeats the first build to find the cause, and one uses another seed to find out which values are random.
+    The argument `via` selects the paths: "eager" and "meta" are ways to build the module. If nothing looks wrong, the
+    module is built twice on each path. Otherwise there are up to two more builds on each path: one repeats the first
+    build to find the cause, and one uses another seed to find out which values are random.
 
     The states of the default generators of torch, NumPy and Python are restored. The module is not kept.
 
@@ -61,13 +62,13 @@ def check_init(
         A function without arguments that returns a module, or a module and a function that initializes the module. The
         returned function gets the module if it needs an argument. `build` must build the same model every time.
     checkpoint
-        The checkpoint that `build` loads: a safetensors file, a file of `torch.save`, a folder of such files, or a mapping from
-        names to tensors. Every tensor whose name is in the checkpoint must have the values of the checkpoint. ValueError is raised
-        if the checkpoint has no tensors, or if none of its names is in the module.
+        The checkpoint that `build` loads: a safetensors file, a file of `torch.save`, a folder of such files, or a
+        mapping from names to tensors. Every tensor whose name is in the checkpoint must have the values of the
+        checkpoint. ValueError is raised if the checkpoint has no tensors, or if none of its names is in the module.
     allow
         Patterns of names, such as "*.cache". Findings in tensors with these names do not make the check fail.
     via
-        The path: how the module is built. "eager" calls `build`, and then the function that `build` returns, if any.
+        The paths: how the module is built. "eager" calls `build`, and then the function that `build` returns, if any.
         "meta" builds the module as FSDP and torchtitan do. It calls `build` on the meta device, then
         `to_empty(device="cpu")`, and then the function that initializes the module. If `build` returns no such
         function, "meta" calls the module's `init_weights`, `init_states` or `initialize_weights`. If the module has

@@ -84,8 +84,8 @@ impl<'a> Context<'a> {
         }
     }
 
-    /// Returns the choice for a tensor. If the chosen spec does not fit the shape, the choice is `zeros`, marked as a
-    /// guess.
+    /// Returns the [`Choice`] for a tensor: the spec that the draft proposes, and the reason. If the chosen spec does
+    /// not fit the shape, the spec is `zeros`, marked as a guess.
     pub(super) fn choose(&self, entry: &Entry) -> Choice {
         let choice = self.classify(entry);
         let variables = self.variables();
@@ -131,8 +131,8 @@ impl<'a> Context<'a> {
         }
     }
 
-    /// Returns the choice for a floating-point parameter from names and shapes. The rules of a known model are not
-    /// used. The choice is a guess, except for the parameters of LoRA.
+    /// Returns the [`Choice`] for a floating-point parameter. The names and shapes of tensors determine the spec. The
+    /// rules of a known model are not used. The choice is a guess, except for the parameters of LoRA.
     fn general(&self, entry: &Entry, path: &str, last: &str, has_sibling: impl Fn(&str) -> bool) -> Choice {
         if contains(&entry.name, &["lora_embedding_"]) {
             let (is_a, reason) =
@@ -166,7 +166,7 @@ impl<'a> Context<'a> {
         Choice { is_guess: true, ..choice }
     }
 
-    /// Returns the choice for the magnitudes of torch's weight norm (`weight_g` or `original0`). The spec is a
+    /// Returns the [`Choice`] for the magnitudes of torch's weight norm (`weight_g` or `original0`). The spec is a
     /// constant: approximately the norm of the direction (`weight_v` or `original1`). Returns `None` for any other
     /// tensor, or if the direction is missing or not drawn.
     fn weight_norm(&self, entry: &Entry, path: &str, last: &str) -> Option<Choice> {
@@ -184,8 +184,8 @@ impl<'a> Context<'a> {
         Some(guess(Section::Norms, &format!("constant({std}*sqrt({values}))"), reason))
     }
 
-    /// Returns the std of the distribution that the draft chooses for a tensor. Returns `None` if the choice is not an
-    /// initializer, for example if it is `copy`.
+    /// Returns the std of the distribution that the draft chooses for a tensor. Returns `None` if the chosen spec is
+    /// not an initializer, for example if the spec is `copy`.
     fn std_of(&self, entry: &Entry) -> Option<f64> {
         let choice = self.choose(entry);
         let init = Init::parse_for(&choice.spec, &entry.shape, &self.variables()).ok()?;
@@ -199,8 +199,8 @@ impl<'a> Context<'a> {
         of_tensor.into_iter().chain(self.known.iter().flat_map(KnownModel::variables)).collect()
     }
 
-    /// Returns the choice for a tensor whose values are not drawn: `copy` if there is a checkpoint to copy from,
-    /// otherwise `skip`.
+    /// Returns the [`Choice`] for a tensor whose values are not drawn. The spec is `copy` if there is a checkpoint to
+    /// copy from, and `skip` otherwise.
     fn kept(&self, reason_to_copy: &'static str, reason_to_skip: &'static str) -> Choice {
         if self.has_values {
             guess(Section::Buffers, "copy", reason_to_copy)
@@ -226,8 +226,8 @@ impl<'a> Context<'a> {
         guess(Section::Buffers, "zeros", "integers of unknown meaning")
     }
 
-    /// Returns the choice for a floating-point buffer. A buffer is a tensor that is not trained: a running statistic, a
-    /// mask or a table. Returns `None` if the tensor's name and shape do not match a known buffer.
+    /// Returns the [`Choice`] for a floating-point buffer. A buffer is a tensor that is not trained: a running
+    /// statistic, a mask or a table. Returns `None` if the tensor's name and shape do not match a known buffer.
     fn buffer(&self, entry: &Entry, last: &str) -> Option<Choice> {
         match last {
             "running_mean" => return Some(known(Section::Buffers, "zeros", "running mean of a batch norm")),

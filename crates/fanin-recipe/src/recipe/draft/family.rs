@@ -21,16 +21,17 @@ pub(super) struct Family {
     tensors: Vec<String>,
     /// The code that the rules follow, for example "T5PreTrainedModel of transformers".
     pub(super) code: String,
-    /// The numbers that specs of this family can use. A key is the name of a number. A value has one of three forms:
+    /// The numbers that specs of this family can use. A key is the name of a number, for example `initializer_range`. A
+    /// value of this table is the definition of the number, and has one of three forms:
     ///
-    /// - `0.02`. The number is the value of the field of config.json whose name is the key. The default is 0.02.
-    /// - `{ field = "init_std", default = 0.02, by_type = { t5 = 1 } }`. The number is the value of config.json at the
-    ///   path `field`. If there is no `field`, the path is the key. `by_type` is optional: other defaults for some
-    ///   model types.
+    /// - `0.02`. The number is read from the field of config.json with the same name. The default is 0.02.
+    /// - `{ field = "init_std", default = 0.02, by_type = { t5 = 1 } }`. The number is read from config.json at the
+    ///   path `init_std`. Without `field`, the path is the name of the number. The default is 1 for the model type
+    ///   `t5`, and 0.02 for other model types. `by_type` is optional.
     /// - `{ count = "*.weight" }`. The number is how many tensors have names that match the pattern.
     ///
-    /// If config.json does not have the field, the number is the default. With the default "none", the number has no
-    /// value for a model without the field.
+    /// The default is used if config.json has nothing at the path. If the default is "none", the number then has no
+    /// value.
     #[serde(default)]
     pub(super) numbers: toml::Table,
     /// Values that fields of config.json must have. If a field has another value, the model does not belong to the
@@ -165,9 +166,9 @@ impl Family {
         self.rules.iter().chain(shared.into_iter().flatten()).filter(move |rule| rule.matches(entry))
     }
 
-    /// Returns the source of the number that is called `name`. The argument `number` is the value of the key `name` in
-    /// the field `numbers`. If this value has the key `by_type`, the argument `model_type` selects a default from
-    /// `by_type`.
+    /// Returns the source of a number that specs can use, such as `initializer_range`. The argument `name` is the key
+    /// of the number in [`Family::numbers`], and the argument `number` is the definition under this key. If the
+    /// definition has a table `by_type`, the argument `model_type` selects a default from the table.
     pub(super) fn number<'a>(name: &'a str, number: &'a Toml, model_type: Option<&str>) -> NumberSource<'a> {
         let value =
             |value: &Toml| value.as_float().or_else(|| value.as_integer().map(|integer| integer as f64));

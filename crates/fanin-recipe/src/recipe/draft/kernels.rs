@@ -1,10 +1,11 @@
-//! Choices for tensors of three or more axes. Most of these tensors are kernels of convolutions.
+//! Proposes the specs of a draft for tensors of three or more axes. Most of these tensors are kernels of convolutions.
 
 use super::choice::{Choice, Section, guess, known};
 use super::words::{contains, has};
 use crate::manifest::Entry;
 
-/// Returns the choice for a tensor of three or more axes. `last` is the part of the tensor's name after the last dot.
+/// Returns the [`Choice`] for a tensor of three or more axes: the spec that the draft proposes, and the reason. `last`
+/// is the part of the tensor's name after the last dot.
 pub(super) fn kernel(entry: &Entry, last: &str, has_attention: bool) -> Choice {
     let name = &entry.name;
     let learned_vectors =

@@ -68,17 +68,17 @@ impl KnownModel {
         &self.family.code
     }
 
-    /// Returns the choice for a floating-point tensor, or `None` if no rule of the family applies. The spec is `copy`
-    /// if the model's code computes the values. `has_fans` is true if the tensor's module has a `weight` of two or more
-    /// axes.
+    /// Returns the [`Choice`] for a floating-point tensor: the spec of the first rule of the model's family that
+    /// applies, and the reason. Returns `None` if no rule applies. The chosen spec is `copy` if the model's code
+    /// computes the values. `has_fans` is true if the tensor's module has a `weight` of two or more axes.
     pub(super) fn choose(&self, entry: &Entry, section: Section, has_fans: bool) -> Option<Choice> {
         let mut rules =
             self.family.rules(entry).filter(|rule| has_fans || !rule.spec.contains("weight_fan_in"));
         rules.find_map(|rule| self.choice(rule, entry, section))
     }
 
-    /// Returns the choice of `rule`. Returns `None` if the spec of `rule` uses a number that has no value for this
-    /// model (see [`Number::value`]).
+    /// Returns the [`Choice`] with the spec of `rule`. Returns `None` if the spec uses a number that has no value for
+    /// this model (see [`Number::value`]).
     fn choice(&self, rule: &'static FamilyRule, entry: &Entry, section: Section) -> Option<Choice> {
         let reason = rule.reason.as_deref().unwrap_or(&self.family.code);
         let (spec, is_sure) = match rule.spec.strip_prefix("padded(").and_then(|rest| rest.strip_suffix(')'))

@@ -1,10 +1,11 @@
-//! Choices for tensors of two axes.
+//! Proposes the specs of a draft for tensors of two axes.
 
 use super::choice::{Choice, Section, guess, known};
 use super::words::{contains, has, has_layer, is_residual_projection, split_last};
 use crate::manifest::Entry;
 
-/// Returns the choice for a matrix. `path` and `last` are the parts of the tensor's name before and after the last dot.
+/// Returns the [`Choice`] for a matrix: the spec that the draft proposes, and the reason. `path` and `last` are the
+/// parts of the tensor's name before and after the last dot.
 pub(super) fn matrix(entry: &Entry, path: &str, last: &str, has_attention: bool) -> Choice {
     let name = &entry.name;
     let module = split_last(path).1;

@@ -1,11 +1,11 @@
-//! Choices for tensors of one axis, and for scalars.
+//! Proposes the specs of a draft for tensors of one axis, and for scalars.
 
 use super::choice::{Choice, Section, guess, known};
 use super::words::{contains, has, split_last};
 use crate::manifest::Entry;
 
-/// Returns the choice for a vector or a scalar with the name `{path}.{last}`. `has_sibling(name)` must return true if
-/// the module `path` also has a tensor `name`.
+/// Returns the [`Choice`] for a vector or a scalar with the name `{path}.{last}`: the spec that the draft proposes, and
+/// the reason. `has_sibling(name)` must return true if the module `path` also has a tensor `name`.
 pub(super) fn vector(entry: &Entry, path: &str, last: &str, has_sibling: impl Fn(&str) -> bool) -> Choice {
     let name = &entry.name;
     let is_norm = contains(path, &["norm", "layernorm", "rms"])

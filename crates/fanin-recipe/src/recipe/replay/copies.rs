@@ -24,7 +24,8 @@ pub(super) struct Copies(HashMap<String, Work>);
 struct Work {
     /// The length of the longest chain of copies that ends with the tensor.
     chain: usize,
-    /// The number of tensors that are computed to get the values, including the tensor itself.
+    /// The number of tensors that are computed to get the values of this one tensor, including the tensor itself. A
+    /// tensor that is computed several times counts each time.
     computed: usize,
 }
 

@@ -62,9 +62,9 @@ pub struct Start {
     pub seed: u64,
     /// The number of 32-bit words that were drawn between the seeding and this position.
     pub at: u64,
-    /// The position of the pair of normal values whose second value torch has stored. `None` if no value is stored.
-    /// torch draws some normal values in pairs, returns the first value, and stores the second value for the next draw.
-    /// The position is the number of 32-bit words that were drawn between the seeding and the pair.
+    /// The position at which torch drew the normal value that torch has stored. `None` if no value is stored. torch
+    /// draws some normal values in pairs, returns the first value, and stores the second value for the next draw. The
+    /// position is the number of 32-bit words that were drawn between the seeding and the pair.
     pub pair: Option<u64>,
 }
 

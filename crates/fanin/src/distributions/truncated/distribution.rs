@@ -21,8 +21,9 @@ pub(crate) enum Truncated {
     /// The quantile function in f64. Used for intervals to which no other variant applies. For f64 values, this variant
     /// replaces `Body` and `BodyAndTail`.
     Central(Central),
-    /// The cut-off that is nearer to the mean, plus or minus a random distance, in f64. Used for intervals in the far
-    /// tail and for narrow intervals (see [`FAR_TAIL`] and [`NARROW`]).
+    /// Each value is computed in f64 as `low + distance`, or as `high - distance` if the cut-off `high` is nearer to
+    /// the mean. The distance is random. Used for intervals in the far tail and for narrow intervals (see [`FAR_TAIL`]
+    /// and [`NARROW`]).
     Tail(Tail),
     /// A uniform distribution. Used for intervals so narrow that the distribution is uniform in f64 precision. Also
     /// used with `low == high`, if all values equal one cut-off.

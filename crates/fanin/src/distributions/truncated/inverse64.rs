@@ -1,5 +1,5 @@
-//! Truncated normal variates, computed in f64. Each value is the quantile at a random probability, or a cut-off plus or
-//! minus a random distance.
+//! Truncated normal variates, computed in f64. Each value is computed as the quantile at a random probability, or from
+//! a random distance to a cut-off.
 
 use super::super::transform::{GROUP_32, GROUP_64, Transform32, Transform64, clamp};
 use crate::math::{TWO_32, ln_1p64, log_mills64, minus_ln_complement64, quantile64};
@@ -82,14 +82,15 @@ impl InverseCdf for Central {
     }
 }
 
-/// A truncated normal distribution, computed in f64. Each value is the cut-off that is nearer to the mean, plus or
-/// minus a random distance.
+/// A truncated normal distribution, computed in f64. Each value is computed from a random distance to the nearer
+/// cut-off.
 ///
-/// Used for intervals in the far tail and for narrow intervals. The nearer cut-off is the cut-off that is nearer to the
-/// mean of the untruncated normal. Z is a standard normal variate. The computation uses these quantities, with
-/// distances in standard deviations:
+/// Used for intervals in the far tail and for narrow intervals. Below, the mean is the mean of the untruncated normal.
+/// The nearer cut-off is the cut-off that is nearer to this mean. Z is a standard normal variate. The computation uses
+/// these quantities, with distances in standard deviations:
 ///
-/// * `alpha` is the distance from this mean to the nearer cut-off, and `beta` the distance to the farther cut-off.
+/// * `alpha` is the distance from the mean to the nearer cut-off.
+/// * `beta` is the distance from the mean to the farther cut-off.
 /// * `delta` is the distance from the nearer cut-off to the value. It is the solution of `g(delta) = target`.
 /// * `g(delta)` is `-ln(P(Z > alpha + delta) / P(Z > alpha))`.
 /// * `complement` is `P(Z > beta) / P(Z > alpha)`.
@@ -106,8 +107,8 @@ pub(crate) struct Tail {
     log_mills: f64,
     /// The probability of the interval, divided by `P(Z > alpha)` for a standard normal Z.
     fraction: f64,
-    /// `P(Z > beta) / P(Z > alpha)` for a standard normal Z. `beta` is the distance from the mean to the farther
-    /// cut-off, in standard deviations.
+    /// `P(Z > beta) / P(Z > alpha)` for a standard normal Z. `alpha` is the distance from the mean to the nearer
+    /// cut-off, and `beta` is the distance from the mean to the farther cut-off, in standard deviations.
     complement: f64,
     /// The cut-off that is nearer to the mean, in units of the values.
     origin: f64,

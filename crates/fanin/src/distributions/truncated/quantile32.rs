@@ -7,11 +7,12 @@ use crate::rng::GroupWords;
 use crate::simd::{SimdBits, SimdF32, SimdFloat, SimdIsa};
 
 /// A truncated normal distribution in f32. Each value is the quantile of the untruncated normal at a probability `p`.
-/// Each `p` is computed from one random word. `TAIL` is true if some values are too far from the mean for
+/// Each `p` is computed from one random 32-bit word. `TAIL` is true if some values are too far from the mean for
 /// [`body_factor`].
 ///
-/// The two tail probabilities of a random word are `p`, the probability of smaller values, and `1 - p`, the probability
-/// of larger values. The computation uses the smaller tail probability, which has full relative precision even near 0.
+/// A random word gives a value x with two tail probabilities: `p = P(X < x)` and `1 - p = P(X > x)`, where X is a
+/// variate of the untruncated normal. The computation uses the smaller tail probability, which has full relative
+/// precision even near 0.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Quantile32<const TAIL: bool> {
     mean: f32,
@@ -30,20 +31,21 @@ pub(crate) struct Quantile32<const TAIL: bool> {
 
 /// The lower or the upper end of the interval to which the normal distribution is truncated.
 ///
-/// The position of a random word is its rank, counted from this end: 0 for the word with the value nearest to this end,
-/// 1 for the next word, and so on. Words are read as signed integers: a larger word gives a larger value.
+/// The position of a random word is its rank among all 2^32 possible words, counted from this end. The word with the
+/// value nearest to this end has the position 0, the next word has the position 1, and so on. Words are read as signed
+/// integers: a larger word gives a larger value.
 #[derive(Debug, Clone, Copy)]
 struct End {
-    /// The position of a random word, counted from this end, is `word xor flip`.
+    /// The position of a random word among all 2^32 possible words, counted from this end, is `word xor flip`.
     flip: u32,
     /// The probability beyond this end.
     tail: f32,
 }
 
 impl End {
-    /// Returns the probability of the tail that begins at the value of a random word and contains this end. The tail
-    /// probability is the probability beyond this end, plus the probability between this end and the value. The tail
-    /// probability never decreases as the position of the word (see [`End`]) increases.
+    /// Returns `P(X < x)` at the lower end of the interval, and `P(X > x)` at the upper end (see [`Quantile32`]). Here
+    /// x is the value of the random word. The returned probability never decreases as the position of the word (see
+    /// [`End`]) increases.
     #[inline(always)]
     fn tail_at<F: SimdF32>(self, word: F::Bits, word_mass: f32) -> F {
         let position = word.xor(F::Bits::splat(self.flip)).convert_unsigned();
@@ -51,11 +53,12 @@ impl End {
     }
 }
 
-/// The method that finds the smaller of the tail probabilities `p` and `1 - p` of a random word (see [`Quantile32`]).
+/// The method that computes the smaller of the tail probabilities `p = P(X < x)` and `1 - p = P(X > x)`. Here x is the
+/// value of a random 32-bit word (see [`Quantile32`]).
 #[derive(Debug, Clone, Copy)]
 enum SmallerTail {
-    /// Computes only the tail probability at one end: the end from which the random word has the smaller position (see
-    /// [`End`]). Used if the probabilities beyond the two ends are equal.
+    /// Computes only the tail probability at the nearer end of the interval: the end for which the random word has the
+    /// smaller position (see [`End`]). Used if the probabilities beyond the two ends are equal.
     Nearer(NearerEnd),
     /// Computes only the tail probability at this end. Used if this tail probability is the smaller one for every
     /// random word.
@@ -84,14 +87,14 @@ impl SmallerTail {
     }
 }
 
-/// A method that finds the smaller of the tail probabilities `p` and `1 - p` of a random word (see [`Quantile32`]).
+/// A method that computes the smaller of the tail probabilities `p` and `1 - p` for a random word (see [`Quantile32`]).
 trait FindSmallerTail {
-    /// Returns the smaller tail probability of each random word in the SIMD vector `word`. `word_mass` is the field of
+    /// Returns the smaller tail probability for each random word in the SIMD vector `word`. `word_mass` is the field of
     /// this name in [`Quantile32`]. Implementations are `#[inline(always)]`.
     fn smaller_tail<F: SimdF32>(&self, word: F::Bits, word_mass: f32) -> F;
 }
 
-/// Finds the smaller tail probability as described for [`SmallerTail::Nearer`].
+/// Computes the smaller tail probability as described for [`SmallerTail::Nearer`].
 #[derive(Debug, Clone, Copy)]
 struct NearerEnd {
     /// The probability below the lower end, which is also the probability above the upper end.
@@ -142,8 +145,8 @@ impl<const TAIL: bool> Quantile32<TAIL> {
         }
     }
 
-    /// Writes the values for a group of random words to `out`. `method` finds the smaller of `p` and `1 - p` for each
-    /// word.
+    /// Writes the values for a group of random words to `out`. The argument `method` computes the smaller of the tail
+    /// probabilities `p` and `1 - p` for each word (see [`Quantile32`]).
     #[inline(always)]
     fn values<I: SimdIsa>(
         &self,

@@ -27,9 +27,10 @@ pub(super) fn jump(words: &[u32], distance: u64, level: Level) -> Box<State> {
 /// The number of words that [`jump`] reads, counted from the first word of the current state.
 pub(super) const REACH: usize = 34 * SIZE;
 
-/// The kinds of terms. A term is the exclusive or of one to three states of the sum that the module documentation
-/// describes. For example, a term of the kind `[1, 2]` at the offset `i` combines the states at the offsets `i`,
-/// `i + 1` and `i + 2`. A term of the kind `[]` is only the state at the offset `i`.
+/// The kinds of terms. The module documentation describes a sum of states. A term combines one to three of these states
+/// by exclusive or (XOR). A term at the offset `i` contains the state at the offset `i`. The numbers in the kind, added
+/// to `i`, are the offsets of the other states. For example, a term of the kind `[1, 2]` combines the states at the
+/// offsets `i`, `i + 1` and `i + 2`. A term of the kind `[]` is only the state at the offset `i`.
 const KINDS: [&[usize]; 4] = [&[], &[1], &[2], &[1, 2]];
 
 /// The number of words that [`Sum`] precomputes for each kind of term (see [`KINDS`]). The term at the offset `i`

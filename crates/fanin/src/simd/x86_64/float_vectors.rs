@@ -223,8 +223,9 @@ pub(super) use f32_conversions;
 
 /// Defines the functions that implement `barrier` and `barrier_with` of [`SimdFloat`](crate::simd::SimdFloat).
 ///
-/// Each function is inline assembly without instructions. Its inputs and outputs are all registers of its vectors. The
-/// compiler must compute all inputs before the assembly, and can use the outputs only after it.
+/// Each function is inline assembly without instructions. Every register of the argument vectors is an input and an
+/// output of the assembly. The compiler must compute all inputs before the assembly, and can use the outputs only after
+/// the assembly.
 macro_rules! barriers {
     ($barrier:ident, $barrier_with:ident, $register:ty, $class:ident, $features:literal, [$($one:ident)*], [$($other:ident)*], $text:literal) => {
         #[target_feature(enable = $features)]

@@ -13,10 +13,10 @@
 //!     | seed (u64) | length of name (u64) | name (UTF-8)
 //! ```
 //!
-//! All integers are little-endian. The first sixteen bytes of the hash are four little-endian words. Words 0 and 1 are
-//! the key of Philox4x32-10. Words 2 and 3 are words 2 and 3 of the counter. Counter words 0 and 1 are the low and the
-//! high half of the block number. The name is first converted to its canonical form, without the path components of
-//! wrapper modules ([`canonical_name`]).
+//! All integers are little-endian. The first sixteen bytes of the hash are four little-endian hash words. Hash words 0
+//! and 1 are the key of Philox4x32-10. Hash words 2 and 3 are counter words 2 and 3. Counter words 0 and 1 are the low
+//! and the high half of the block number. The name is first converted to its canonical form, without the path
+//! components of wrapper modules ([`canonical_name`]).
 //!
 //! The purposes are `values32` and `values64` for values, `permutation` for the zeros of `sparse`, and `reflections32`
 //! and `reflections64` for `orthogonal`. The purposes with 64 are for f64 tensors, and the purposes with 32 are for
@@ -61,8 +61,8 @@
 //! and w' the second word. The cosine gives the value that belongs to w, and the sine gives the value that belongs to
 //! w'. The radius is `r = sqrt(-2 * ln(u))` with `u = min(w + 1/2, 2^32 - 2^8) / 2^32`. The angle is
 //! `t = 2 * pi * (w' + 1/2) / 2^32`, and is reduced in integers. The number of quarter turns is
-//! `q = ((w' + 2^29) mod 2^32) / 2^30`, rounded down. The remainder of the angle is `(s + 1/2) * (2 * pi / 2^32)`,
-//! where s is `(w' - 2^30 * q) mod 2^32` as a signed integer.
+//! `q = ((w' + 2^29) mod 2^32) / 2^30`, rounded down. The remainder of the angle is `(s(d) + 1/2) * (2 * pi / 2^32)`
+//! with `d = (w' - 2^30 * q) mod 2^32`.
 //!
 //! f64: words 0 and 1 of a block (W) give the radius, with `u = min(W + 1/2, 2^64 - 2^11) / 2^64`. Words 2 and 3 (W')
 //! give the angle `t = 2 * pi * (W' + 1/2) / 2^64`. Let `high` and `low` be the words of W'. The number of quarter
@@ -75,25 +75,28 @@
 //! `alpha = (a - mean) / std` and `beta = (b - mean) / std`. If `alpha + beta < 0`, the interval is reflected. `near`
 //! is `alpha`, or `-beta` if the interval is reflected. The *near* bound is a, or b if the interval is reflected. The
 //! uniform variate `u` is `(w + 1/2) / 2^32`, or `(W + 1/2) / 2^64` in f64. `u'` is computed in the same way from the
-//! bitwise complement of the words. `u'` equals 1 - u to full relative precision. The whole tensor uses the first row
-//! of this table whose condition holds (`w*` is defined below the table):
+//! bitwise complement of the words. `u'` equals 1 - u to full relative precision.
+//!
+//! `below = P(Z < alpha)` and `above = P(Z > beta)` are computed by the complementary error function, where Z is
+//! standard normal. `mass` is the probability of the interval. For a tail probability t, let
+//! `v(t) = -ln(4 * t * (1 - t))`. `v_max` is `v(t)` at the smallest tail probability,
+//! `t = min(below, above) + mass / 2^33`.
+//!
+//! The whole tensor uses the first row of this table whose condition holds:
 //!
 //! | regime | where | value |
 //! |---|---|---|
 //! | point | near > 1e150 | the near bound |
 //! | flat | width * max(1, \|near\|) <= 2^-26, width = (b - a) / std | uniform on [a, b] |
 //! | tail | near >= 5, or width < 2^-26 | `fma(delta, std, a)`, or `fma(delta, -std, b)` if reflected; delta is the distance from the near bound |
-//! | body | all types except f64; width >= 1/8; w* < 24.5 | `fma(z, std, mean)`, where z is the f32 quantile |
+//! | body | all types except f64; width >= 1/8; v_max < 24.5 | `fma(z, std, mean)`, where z is the f32 quantile |
 //! | centre | otherwise | `fma(z, std, mean)`, where z is the f64 quantile (Wichura 1988, AS 241); the result is rounded to the type |
 //!
-//! *Centre and body.* `below = P(Z < alpha)` and `above = P(Z > beta)` are computed by the complementary error
-//! function, where Z is standard normal. `mass` is the probability of the interval. The tail probabilities at u are
-//! `lower = fma(u, mass, below)` and `upper = fma(u', mass, above)`. The quantile is computed from t, the smaller of
-//! `lower` and `upper`. In the regime *body*, `lower` and `upper` are computed from `(w + 2^31) mod 2^32` instead of w.
-//! The f32 quantile is `x` times a function of `v = -ln(4 * t * (1 - t))`, where
+//! *Centre and body.* The tail probabilities at u are `lower = fma(u, mass, below)` and `upper = fma(u', mass, above)`.
+//! The quantile is computed from t, the smaller of `lower` and `upper`. In the regime *body*, `lower` and `upper` are
+//! computed from `(w + 2^31) mod 2^32` instead of w. The f32 quantile is `x` times a function of `v(t)`, where
 //! `x = fma(s(w) + 1/2, 2 * mass / 2^32, below - above)`. The function is given by two polynomials: one for
-//! `v <= 5.25`, and one for larger v. `w*` is v at the smallest tail probability,
-//! `t = min(below, above) + mass / 2^33`. If `w* < 5.249`, the polynomial for larger v is not used.
+//! `v(t) <= 5.25`, and one for larger `v(t)`. If `v_max < 5.249`, the polynomial for larger `v(t)` is not used.
 //!
 //! *Tail.* Let `g(delta) = -ln(P(Z > near + delta) / P(Z > near))`, `m = 1 - exp(-g(width))` and `E = -ln(1 - u * m)`.
 //! `delta` solves `g(delta) = E`. The function g is computed as

@@ -7,8 +7,8 @@ use super::words::{GROUP, Groups};
 use crate::rng::Mt19937;
 use crate::simd::{Level, dispatch};
 
-/// A position in the sequence of words of a fill. The position only moves forwards. `engine` is always at the same
-/// position.
+/// A position in the sequence of random words of a fill. The position only moves forwards, and the generator `engine`
+/// moves with the position: the next word of `engine` is always the word at the position.
 pub(super) struct Cursor<'a, W> {
     engine: &'a mut Mt19937,
     level: Level,

@@ -12,8 +12,8 @@ impl Torch {
     /// f64. The values are rounded to the type of `out`. The zeros of a sparse distribution are not written.
     ///
     /// Advances the generator past the random words for the values of the whole tensor, but not past the permutations
-    /// of a sparse distribution. In rejection sampling, torch makes several passes over the whole tensor. The generator
-    /// then advances past only the passes that the values of the part need.
+    /// of a sparse distribution. Rejection sampling is an exception: torch makes several passes over the whole tensor,
+    /// and the generator advances only past the passes that the values of the part need.
     ///
     /// Returns the number of words by which the generator has advanced. The words of values that torch draws one by one
     /// (see [`ByGroups`]) are not counted.

@@ -18,7 +18,8 @@ use crate::rng::Mt19937;
 pub(super) struct Cost {
     /// The time to compute one value.
     compute: f64,
-    /// The number of random words that one value takes in each sequence (see the field `sequences`).
+    /// The number of random words that one value takes from one sequence. If there are two sequences (see the field
+    /// `sequences`), a value takes this number of words from each of them.
     words: f64,
     /// The number of separate sequences of random words. Rejection sampling with uniform proposals has two sequences:
     /// one for the proposals, and one for the acceptance test. All other methods have one. In each sequence, a thread
@@ -43,8 +44,9 @@ impl Cost {
     /// Returns the cost of truncated normal values that are drawn by rejecting normal proposals. A value takes 1 to 3.3
     /// proposals, because torch uses this method only if more than 30 % are accepted. The estimate uses 2.5 proposals.
     ///
-    /// Only the words of the first pass are counted. The number of words that a thread skips between two passes does
-    /// not depend on the partitions.
+    /// torch draws proposals in several passes over the whole tensor, until every value is accepted. The cost counts
+    /// only the words of the first pass. The number of words that a thread skips between two passes does not depend on
+    /// the partitions.
     pub(super) fn of_bounded_normals<W: Wide>() -> Self {
         Self { compute: 2.5 * Self::of_normals::<W>().compute, ..Self::of_normals::<W>() }
     }

@@ -36,8 +36,9 @@ pub(super) trait Trial<W: Wide>: Sync {
     /// Returns the estimated time to draw one value, including its rejected proposals.
     fn cost(&self) -> Cost;
 
-    /// Returns the offset of each sequence of words, counted in words from the start of a pass. Normal proposals have
-    /// one sequence. Uniform proposals have two: the words of the proposals, and then the words of the acceptance test.
+    /// Returns the position of the first word of each sequence of random words in a pass. A pass draws one proposal for
+    /// each element. Positions are counted in words from the first word of the pass. Normal proposals have one
+    /// sequence. Uniform proposals have two: the words of all proposals, and then the words of all acceptance tests.
     fn sequences(&self) -> Vec<u64>;
 
     /// Draws the proposals of the first pass over `slice`, and writes them to `out`. Appends the position in `out`
@@ -60,23 +61,25 @@ pub(super) trait Trial<W: Wide>: Sync {
     fn later_pass(&self, readers: &mut [StateReader], indices: &[u64], out: &mut [W], rejected: &mut [bool]);
 }
 
-/// The state of the generator after the values of one partition have been drawn.
+/// The states of the generator after one thread has drawn its partition: consecutive values of the fill.
 struct Drawn {
-    /// The number of passes that the partition needed after the first pass.
+    /// The number of passes, not counting the first, until all values of the partition were accepted.
     later_passes: u64,
     /// The generator at the end of the last pass. `None` if no pass after the first one was needed.
     after_last: Option<Mt19937>,
-    /// The generator after the first pass over the partition, and the position of the generator in the last sequence of
-    /// words (see [`Trial::sequences`]). `None` if the caller drew the first pass.
+    /// The generator after the last word that the partition takes in the first pass. Also the number of words by which
+    /// the generator is then past the start of the last sequence of words (see [`Trial::sequences`]). `None` if the
+    /// caller drew the first pass, because the caller's generator is then past this pass.
     after_first: Option<(Mt19937, u64)>,
 }
 
 impl Torch {
-    /// Fills `out` with the values of `slice` by rejection. Advances the generator past all passes that these values
-    /// need. Returns the number of words by which the generator has advanced.
+    /// Fills `out` with the values of `slice` by rejection sampling. A pass draws one proposal for each element of the
+    /// whole tensor. The generator advances to the end of the last pass that the values of `slice` need. Returns the
+    /// number of words by which the generator has advanced.
     ///
-    /// If `begun` is true, the caller has drawn the first pass: `out` contains the proposals, and the generator is at
-    /// the end of this pass.
+    /// If `begun` is true, the caller has drawn the first pass: `out` contains the proposals, and the next word of the
+    /// generator is the first word of the second pass.
     pub(super) fn reject<W: Wide>(
         &mut self,
         trial: &dyn Trial<W>,

@@ -6,33 +6,36 @@ use crate::rng::StateReader;
 /// The state readers of one rejection pass: one state reader for each sequence of words in the pass.
 type StateReaders = Vec<StateReader>;
 
-/// The largest number of passes whose state readers are stored (see [`RejectionCursors`]). The stored state readers of
-/// a partition take at most about 20 megabytes.
+/// The largest number of passes whose state readers are stored (see [`RejectionCursors`]). The state readers that are
+/// stored for one partition take at most about 20 megabytes.
 pub(super) const KEPT: usize = 1 << 12;
 
 /// The state readers of all rejection passes except the first pass.
 ///
-/// The values are processed in blocks. All passes over a block are made before the next block begins. In each pass, a
-/// block continues at the word at which the previous block ended. The state readers of the passes 2 to `max_kept + 1`
-/// are therefore stored between blocks. To limit the memory, all passes after these share one set of state readers.
-/// This set is created again for each block, and skips the words of the previous blocks.
+/// The values are processed block by block. All passes over one block are made before the next block begins. Each pass
+/// has its own random words. A block reads the words of pass n after the words that the previous block read in pass n.
+/// The state readers of the passes 2 to `max_kept + 1` are therefore stored until the next block. To limit the memory,
+/// the passes from `max_kept + 2` on share one set of state readers. This set is created again for each block, and
+/// skips the words of the previous blocks.
 pub(super) struct RejectionCursors<S> {
-    /// A function that creates the state readers of the second pass.
+    /// A function that creates the [`StateReader`]s of the second rejection pass, one for each sequence of words.
     start: S,
     /// The number of words that torch draws in one pass over the whole tensor.
     words: u64,
-    /// The largest length of `kept`.
+    /// The upper limit of the length of `kept`.
     max_kept: usize,
-    /// The stored state readers of the second pass, of the third pass, and so on. The first pass has none.
+    /// The state readers that are stored until the next block. `kept[n]` has the state readers of pass `n + 2`. The
+    /// first pass needs no state readers.
     kept: Vec<StateReaders>,
     /// The state readers of the current pass over the current block, unless they are in `kept`.
     current: Option<StateReaders>,
-    /// The state readers of the last pass over one block: the earlier block that needed the most passes. `None` if
-    /// these state readers are in `kept`.
+    /// The state readers of pass `max_passes + 1`, the last pass that was needed in any block before the current block.
+    /// `None` if these state readers are in `kept`, or if `max_passes` is 0.
     farthest: Option<StateReaders>,
     /// The number of passes over the current block that have begun, not counting the first pass.
     pass: usize,
-    /// The largest number of passes over any block before the current block, not counting the first pass.
+    /// The largest number of passes that was needed in any block before the current block. The first pass over each
+    /// block is not counted.
     max_passes: usize,
 }
 

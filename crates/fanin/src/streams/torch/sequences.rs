@@ -34,7 +34,8 @@ impl ByGroups {
     }
 }
 
-/// A part of a tensor. `dtype` and `count` belong to the whole tensor. They determine which words each value takes.
+/// The part of a tensor that is filled. `dtype` and `count` describe the whole tensor, because they determine from
+/// which random words each value is computed.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Part<'a> {
     /// The element type for which torch computes the values. The values can be stored in another type.

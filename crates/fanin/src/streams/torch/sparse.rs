@@ -168,9 +168,12 @@ impl ShuffleSteps {
     /// otherwise.
     ///
     /// The flags are first set in shuffled order: the first `zeros` flags are 0, all others are 1. The function then
-    /// undoes the swaps of the shuffle, the last swap first. Swap k exchanges the flags `k` and
-    /// `j = k + remainders[column][k]`. Flag k is 0 until swap k is undone. To undo swap k, it is therefore sufficient
-    /// to copy flag j to flag k, and to set flag j to 0.
+    /// undoes the first `zeros` swaps of the shuffle, the last swap first. Later swaps exchange only flags that are 1,
+    /// so they are not undone. Swap k exchanges flag k with flag `j = k + remainders[column][k]`, which is flag k
+    /// itself or a later flag.
+    ///
+    /// Before swap k is undone, flag k is still 0, because only swaps of later flags have been undone. To undo swap k,
+    /// it is therefore sufficient to copy flag j to flag k, and to set flag j to 0.
     ///
     /// A swap may have to wait for a flag that the previous swap wrote. The columns are interleaved, so that the CPU
     /// executes a swap of another column during this time.

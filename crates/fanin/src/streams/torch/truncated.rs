@@ -64,10 +64,12 @@ pub(super) struct Bounded {
 impl Torch {
     /// Fills `out` with a part of a tensor of truncated normal values by rejection, as torch does since version 2.12.
     ///
-    /// torch makes passes over the whole tensor, until every element has an accepted proposal. This method advances the
-    /// generator only past the passes that the values of the part need.
+    /// torch makes passes over the whole tensor, until every element has an accepted proposal. Each pass draws a new
+    /// proposal for every element. This method advances the generator only past the passes that the values of the part
+    /// need.
     ///
-    /// Returns the number of words of these passes. A pass is not counted if torch draws its values one by one.
+    /// Returns the number of random words of these passes. If torch draws the normal proposals of a pass one by one
+    /// (see [`ByGroups`]), the words of the pass are not counted.
     #[allow(clippy::disallowed_methods, reason = "torch squares by the C library's pow")]
     pub(super) fn truncated_by_rejection<W: Wide>(
         &mut self,

@@ -14,8 +14,8 @@ use crate::simd::{Kernel, Level, Prefetch, SimdBits, SimdF32, SimdFloat, SimdIsa
 /// Both `CHUNK` and `CHUNK / 2` are multiples of the group size. The words and the values fit in the L1 cache.
 const CHUNK: usize = 1248;
 
-/// Transforms random words to normal values, and writes the values to `out`. `words` must be the words of complete
-/// groups of [`GROUP`] values.
+/// Transforms random words to normal values, and writes the values to `out`. The length of `out` must be a multiple of
+/// [`GROUP`]. `words` must have one word for each f32 value, or two words for each f64 value.
 pub(super) fn transform<W: Wide>(level: Level, words: &[u32], (mean, std): (f64, f64), out: &mut [W]) {
     match W::slice(out) {
         WideSlice::F32(out) => dispatch(level, Groups32 { words, mean, std, out }),

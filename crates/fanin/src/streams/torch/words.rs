@@ -9,8 +9,8 @@ use crate::plan::{Distribution, Plan, Truncation};
 /// words gives the radii, the second half the angles.
 pub(super) const GROUP: usize = Torch::GROUP;
 
-/// The least number of values of a contiguous normal fill that torch draws in groups. Smaller fills are drawn value by
-/// value.
+/// The minimum length of a contiguous normal fill that torch draws in groups of [`GROUP`] values. torch draws the
+/// values of shorter fills one by one.
 pub(super) const BULK: usize = GROUP;
 
 /// Computes [`Torch::words`] for a plan that the stream can fill. An 8-bit plan takes as many words as an f32 plan.
@@ -101,7 +101,7 @@ pub(super) fn words_of_permutation(rows: usize) -> u64 {
     rows.saturating_sub(1) as u64
 }
 
-/// The positions of the words of a normal fill, if torch draws the values of the fill in groups.
+/// The positions of the random words of a normal fill that torch draws in groups of [`GROUP`] values.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Groups {
     /// The number of values of the fill.
@@ -116,7 +116,7 @@ pub(super) struct Groups {
 }
 
 impl Groups {
-    /// Creates the groups of a fill of `count` values. `count` must be at least sixteen.
+    /// Computes how torch divides a normal fill into groups. `count`, the number of values, must be at least sixteen.
     pub(super) fn new(dtype: DType, count: usize) -> Self {
         let each = words_per_value(dtype);
         let words = each as usize * GROUP;
@@ -129,8 +129,8 @@ impl Groups {
         Self { count, words, last, total }
     }
 
-    /// Returns the number of values, from `index` on, that are not in the extra group (see the field `last`). The
-    /// groups of these values are drawn in row-major order.
+    /// Returns the number of values from the index `index` on that torch draws in row-major order. If torch draws the
+    /// last sixteen values again as an extra group (see the field `last`), these sixteen values are not counted.
     pub(super) fn left_in_order(&self, index: u64) -> usize {
         let end = if self.last.is_some() { self.count - GROUP } else { self.count };
         (end as u64).saturating_sub(index) as usize

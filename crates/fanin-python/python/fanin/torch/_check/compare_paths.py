@@ -15,10 +15,10 @@ _MIN_SAMPLE = 16
 
 
 def compare_paths(eager: PathCheck, meta: PathCheck) -> None:
-    """Adds the differences between the paths to the findings of the meta path.
+    """Adds the differences between the modules of the eager path and the meta path to the findings of the meta path.
 
     A difference is a missing tensor, a lost tie, a lost `requires_grad`, or another shape, dtype or distribution. The
-    caller may also pass the meta path first, because the attribute `via` of each argument names its path.
+    two arguments may be exchanged, because the attribute `via` of each argument names its path.
     """
     if eager.via == "meta":
         eager, meta = meta, eager

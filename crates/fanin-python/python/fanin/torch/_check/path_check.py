@@ -54,12 +54,13 @@ class Builder:
 class PathCheck:
     """The check of one path: the eager path or the meta path.
 
-    The first two builds have the same seed, but new memory contains different byte patterns. If an element differs, it
-    depends on unwritten memory, or the seed does not determine it. If it contains the first pattern in the first build
-    and the second pattern in the second build, it is unwritten. In other cases, a third build decides (see `_repeat`).
+    The first two builds have the same seed, but new memory contains different byte patterns. If an element differs
+    between these builds, it depends on unwritten memory, or the seed does not determine it. An element that contains
+    the first pattern in the first build and the second pattern in the second build is unwritten. For every other
+    element that differs, a third build decides between the two causes (see `_repeat`).
 
-    A build with another seed shows which tensors have random values: their values change. It is made only if a finding
-    depends on this.
+    A build with another seed shows which tensors have random values: their values change. This build is made only if a
+    finding depends on whether values are random.
     """
 
     def __init__(self, builder: Builder, via: str, seed: int, checkpoint: CheckpointValues | None, moments: bool):
@@ -268,9 +269,10 @@ class PathCheck:
                     self._add("same_draws", name, state.elements, f"the same {what} as {names[0]}")
 
     def _are_drawn(self, *names: str) -> bool:
-        """Returns whether parameters have the same random draws, not the same values of a function such as `arange`.
+        """Returns whether parameters have the same random draws.
 
-        `names` are the names of parameters in one of the groups that `_find_same_draws` found.
+        `names` are the names of parameters in one of the groups that `_find_same_draws` found. Returns False if the
+        values of these parameters agree for another reason, for example because `arange` computed them.
         """
         # If the module seeds the generator itself, another seed changes nothing, and only the trace shows that values were drawn.
         if all(was_drawn(self.trace, name) for name in names):
@@ -291,9 +293,9 @@ def _declared_ties(module: nn.Module) -> set[frozenset[str]]:
 
 
 def _same_draws_key(state: TensorState) -> Any:
-    """Returns a key that is equal for parameters with the same first draws.
+    """Returns a key that is equal for parameters whose first 64 values come from the same random draws.
 
-    If `draw_key` is None, the key is equal only for parameters with the same dtype and the same values.
+    If `state.draw_key` is None, the key is equal only for parameters with the same dtype and the same values.
     """
     if state.draw_key is not None:
         return state.draw_key

@@ -44,7 +44,7 @@ def coord_check(
     measured: the component along the gradient of the loss with respect to the logits. The other components are mostly
     random in narrow models. The gradient is that of the first training step in which the gradient is not 0.
 
-    For each magnitude, the power law magnitude = c * width^a is fitted. The result is the exponent a.
+    A power law is fitted to each magnitude: magnitude = c * width^a. The result is the exponent a.
 
     In the maximal update parametrization (muP), all exponents are 0. There is one exception: before the first step, the
     output of the model and the logits of attention may be smaller in wider models. In muP the best learning rate does

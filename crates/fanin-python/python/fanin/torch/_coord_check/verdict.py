@@ -21,8 +21,10 @@ def judge(modules: Sequence[Module]) -> tuple[str, list[Finding]]:
     """Returns the parametrization (see `CoordCheck.parametrization`) and the findings.
 
     The findings are in the order in which the modules are executed. As an exception, the finding of `_first_growth` is
-    always last. Attention logits depend on the modules before them, so their own change is judged only if no module has
-    a finding.
+    always last.
+
+    The own change of attention logits is judged only if no module has a finding, because the logits depend on the
+    modules before them.
     """
     findings: list[Finding] = []
     has_begun = False
@@ -43,8 +45,9 @@ def judge(modules: Sequence[Module]) -> tuple[str, list[Finding]]:
 def _initial_size(module: Module, has_begun: bool) -> Finding | None:
     """Returns a finding if the rms of a module's output depends on the width before the first training step.
 
-    `has_begun` is True if an earlier module has such a finding. Then there is no finding for a module whose output and
-    input have about the same exponent, because the input explains why the output depends on the width.
+    The exponent of an rms is the number a in the power law rms = c * width^a. `has_begun` is True if an earlier module
+    has such a finding. Then there is no finding for a module whose output and input have about the same exponent,
+    because the input explains why the output depends on the width.
     """
     initial = module.size_slopes[0]
     if initial is None or abs(initial.value) <= LIMIT or (initial.value < 0 and module.may_vanish):
@@ -61,7 +64,7 @@ def _own_change(module: Module) -> Finding | None:
     """Returns a finding if the rms of a module's own change depends on the width.
 
     The own change is the effect of the updates of the module's own parameters on its output. There is no finding if the
-    exponent of the width is about 0, or about the same as for the module's input.
+    exponent a in the power law rms = c * width^a is about 0, or about the same as for the module's input.
     """
     step, own = first_slope(module.own_slopes)
     if own is None or abs(own.value) <= LIMIT or abs(own.value - module.input_slope) <= LIMIT:

@@ -46,7 +46,10 @@ class QueuedFill:
         return DeferredFill(self.request, data_ptr(tensor), DTYPES[tensor.dtype], self.count, data_ptr(self.state))
 
     def is_overwritten(self) -> bool:
-        """Returns whether the tensor was written after the fill was deferred, by an operation that DeferredMode did not intercept."""
+        """Returns whether an operation has written to the tensor after the fill was deferred.
+
+        Operations that DeferredMode intercepts do not count.
+        """
         filled = self.filled()
         # Deferring the fill increments the version by 1. Any further increment is a write that DeferredMode did not
         # intercept, because an intercepted write performs or drops the fill.

@@ -141,9 +141,9 @@ def following_activation(analysis: Analysis, layer: Layer) -> str | None:
 
 
 def _spec(activation: str | None) -> str:
-    """Returns a spec that keeps the mean square of signals across a layer and the `activation` after it.
+    """Returns a weight spec with which a layer and its activation function together keep the mean square of signals.
 
-    `activation` is None if no activation function follows the layer.
+    `activation` is the activation function after the layer, or None if no activation function follows the layer.
     """
     name = _GAINS.get(activation or "linear", activation or "linear")
     if name in ("tanh", "linear", "sigmoid"):
@@ -154,7 +154,7 @@ def _spec(activation: str | None) -> str:
 
 
 def _critical_gain(analysis: Analysis, findings: list[Finding]) -> list[Candidate]:
-    """Returns changes for a model without residual branches. They keep the mean square of signals in all layers."""
+    """Returns changes that keep the mean square of signals in all layers of a model without residual branches."""
     layers = [analysis.run.layers[one] for one in analysis.trunk.points]
     by_name = {one.name: one for one in analysis.run.weights}
     recurrent = {one.name: "orthogonal" for one in analysis.run.weights if one.name.endswith(".weight_hh")}

@@ -1,4 +1,7 @@
-"""Mean cosines between inputs and between tokens. They approach 1 when a model's outputs no longer depend on its inputs."""
+"""Mean cosines between the outputs of a layer: for pairs of inputs, and for pairs of tokens of the same input.
+
+These cosines approach 1 when a model's outputs no longer depend on its inputs.
+"""
 
 from __future__ import annotations
 
@@ -26,14 +29,17 @@ def mean_cosine(vectors: Tensor) -> float | None:
 
 
 def of_inputs(tensor: Tensor, batch: int | None) -> float | None:
-    """Returns the mean cosine of a layer's outputs, over all pairs of inputs. None if axis 0 is not the batch axis."""
+    """Returns the mean cosine between a layer's outputs for two inputs, over all pairs of inputs.
+
+    Returns None if axis 0 is not the batch axis.
+    """
     if not batch or tensor.dim() < 2 or tensor.shape[0] != batch:
         return None
     return mean_cosine(tensor.reshape(1, batch, -1))
 
 
 def of_tokens(tensor: Tensor, unit_axis: int, batch: int | None) -> float | None:
-    """Returns the mean cosine between the tokens of an input, averaged over the batch.
+    """Returns the mean cosine between a layer's outputs for two tokens of the same input, over all such pairs.
 
     The tensor must have the shape [batch, tokens, features]. Otherwise the result is None.
     """

@@ -41,7 +41,8 @@ def find(run: Run, trunk: Trunk, forward: Fit | None, backward: Fit | None) -> l
 def _not_finite(run: Run) -> list[Finding]:
     """Finds NaN and infinite values in the parameters, else in the outputs, else in the gradients.
 
-    All such parameters are reported, but only the first layer with such an output, or the last with such a gradient.
+    If parameters have such values, all these parameters are reported. Otherwise, if outputs have such values, only the
+    first layer with such an output is reported. Otherwise, only the last layer with such a gradient is reported.
     """
     found = []
     for weights in run.weights:

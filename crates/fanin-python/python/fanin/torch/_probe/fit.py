@@ -56,9 +56,9 @@ class Fit:
 
 
 def fit(curves: Sequence[Sequence[float]]) -> Fit | None:
-    """Returns the slope of the logarithm of a curve. `curves` has the measured curve of each seed.
+    """Returns the slope of the logarithm of a curve, averaged over seeds. `curves` has one curve for each seed.
 
-    Returns None if any value is 0, negative or not finite, or if the curves have fewer than two values.
+    Returns None if any value is 0, negative or not finite, or if each curve has fewer than two values.
     """
     depth = len(curves[0])
     if depth < 2 or not all(0 < value < math.inf for curve in curves for value in curve):

@@ -95,8 +95,8 @@ class Paths:
         """Returns whether only norms use the output of a layer. The scale of the output then has no effect.
 
         Some layers that use the output are skipped: dropout, layers that return their input unchanged, and layers with
-        the role "container", "other" or "tensor". In place of a skipped layer, the layers that use the output of the
-        skipped layer are checked.
+        the role "container", "other" or "tensor". If a skipped layer S uses the output, the layers that use the output
+        of S are checked in place of S.
         """
         pending, found = list(self._consumers.get(layer.index, ())), False
         while pending:

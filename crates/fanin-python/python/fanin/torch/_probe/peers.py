@@ -90,14 +90,15 @@ def groups(weights: list[Weights]) -> dict[tuple[str, str, tuple[int, ...]], lis
 def outliers(weights: list[Weights]) -> list[Outlier]:
     """Returns the parameters whose rms differs from the median rms of their nearest peers by more than `FACTOR`.
 
-    A parameter is compared with peers of the same role and shape. If there are fewer than two, as in the stages of a
-    ResNet, it is compared with peers of all shapes. At least three such peers are needed. The first and the last layer
-    are not compared with other shapes, because they often differ from the other layers.
+    A parameter is compared with its peers of the same role and shape if there are at least two such peers. Otherwise,
+    as in the stages of a ResNet, it is compared with its peers of all shapes if there are at least three of these. The
+    first and the last layer are not compared with other shapes, because they often differ from the other layers.
 
-    A weight is compared under three assumptions: its rms does not depend on the fans, is proportional to
-    1/sqrt(fan_in), or is proportional to 1/sqrt(fan_out). It is returned only if it differs under all three
-    assumptions, and is larger under all or smaller under all. For biases, the third assumption is left out. Parameters
-    without fans, such as those of norms, are compared directly.
+    A weight is compared with its peers three times: by rms, by rms * sqrt(fan_in), and by rms * sqrt(fan_out). The
+    second and the third comparison are for initializers whose rms is proportional to 1/sqrt(fan_in) or 1/sqrt(fan_out).
+    The weight is returned only if it is larger by more than `FACTOR` in all three comparisons, or smaller by more than
+    `FACTOR` in all three. If it has few values, it must differ by more. Biases are not compared by rms * sqrt(fan_out).
+    Parameters without fans, such as those of norms, are compared only by rms.
     """
     fans = {one.module: one.shape for one in weights if one.name.endswith("weight") and len(one.shape) > 1}
     order = {one.name: index for index, one in enumerate(weights)}

@@ -149,11 +149,11 @@ class Recorder(TorchFunctionMode):
             self._record_attention(attention.of_dot_product(args, kwargs), result)
 
     def _operands(self, args: Any) -> tuple[int, int] | None:
-        """Returns the layers of the two operands of an addition, as indices.
+        """Returns the indices of the two layers whose outputs are the operands of an addition.
 
-        Returns None unless the operands have the same shape with at least two axes, and were computed from recorded
-        layers.
-        An operand that is not yet a layer is recorded now, because an in-place addition overwrites it.
+        If an operand is not the output of a layer, it is first recorded as a new layer. This happens before the
+        addition, because an in-place addition overwrites an operand. Returns None unless the operands have the same
+        shape with at least two axes, and were computed from outputs of recorded layers.
         """
         if len(args) != 2 or not all(isinstance(one, Tensor) and one.is_floating_point() for one in args):
             return None
@@ -249,7 +249,10 @@ class Recorder(TorchFunctionMode):
             layer.backward = measured
 
     def share_gradients(self) -> None:
-        """Copies gradients to layers that return another layer's output unchanged. Call it after the backward pass."""
+        """Copies each layer's gradient to the layers that return the layer's output unchanged, such as nn.Identity.
+
+        Must be called after the backward pass.
+        """
         for layer in self.layers:
             if layer.alias is not None:
                 layer.backward = self.layers[layer.alias].backward

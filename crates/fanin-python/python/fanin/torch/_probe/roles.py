@@ -66,11 +66,12 @@ def role_of(module: nn.Module) -> str:
 def unit_axis_of(module: nn.Module | None, output: Tensor, inherited: int | None) -> int:
     """Returns the axis of the units in a module's output: 1 for channels, as in convolutions, or -1 for features.
 
-    Modules such as activations have the unit axis of their input, `inherited`. If `inherited` is None, outputs with at
-    least four axes have channels.
+    The argument `inherited` is the unit axis of the module's input, or None if this axis is unknown. Modules such as
+    activations have the same unit axis as their input. If `inherited` is None, the unit axis of such a module is 1 if
+    the output has at least four axes, and -1 otherwise.
     """
     if isinstance(module, (*_CONVOLUTIONS, *_TRANSPOSED, nn.modules.batchnorm._BatchNorm, nn.GroupNorm)):
-        return 1 if output.dim() > 2 or output.dim() == 2 else -1
+        return 1 if output.dim() >= 2 else -1
     if module is not None and (is_weight(module) or isinstance(module, (nn.Embedding, nn.LayerNorm))):
         return -1
     if inherited is not None:

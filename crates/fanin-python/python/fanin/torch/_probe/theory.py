@@ -24,8 +24,8 @@ There is no backward rule.
 
 Dropout with probability p: q' = q / (1 - p). Backward, the sum of squares of the gradient is divided by 1 - p too.
 
-A layer without a forward rule multiplies q by the measured factor. Without a backward rule, the measured gradient of
-the layer's input is used.
+For a layer without a forward rule, q is multiplied by a measured factor: the measured q' divided by the measured q. For
+a layer without a backward rule, the gradient of the layer's input is not predicted, and the measured gradient is used.
 """
 
 from __future__ import annotations
@@ -141,9 +141,10 @@ def predict_forward(layers: list[Layer]) -> None:
 def predict_backward(layers: list[Layer]) -> None:
     """Sets `theory_p` of every layer that has a gradient, from the last layer to the first.
 
-    `theory_p` predicts p, the mean square of the gradient with respect to the layer's output. The sum of squares of
-    this gradient is predicted from the readers: the layers that read the output. The sum of squares of each reader's
-    gradient is multiplied by the reader's `_gradient_factor`, and the products are added.
+    `theory_p` predicts p, the mean square of the gradient with respect to the layer's output. p is the sum of squares
+    of this gradient, divided by the number of its elements. The sum of squares is predicted from the readers: the
+    layers that read the output. The sum of squares of each reader's gradient is multiplied by the reader's
+    `_gradient_factor`, and the products are added.
 
     In two cases, `theory_p` is the measured p: for the output of the model, and if the factor of any reader is None.
     """

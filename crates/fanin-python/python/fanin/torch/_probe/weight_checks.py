@@ -14,12 +14,13 @@ _ADAPTER = re.compile(r"lora[._]?(b|up)(?![a-z])", re.IGNORECASE)
 
 
 def differing(run: Run, paths: Paths) -> list[Finding]:
-    """Finds parameters whose rms (root mean square) differs from the rms of their peers: the same parameter in other blocks.
+    """Finds parameters whose rms (root mean square) differs from the rms of their peers.
 
-    Some models set the last parameters of each residual branch to 0, so that the block returns its input. In blocks
-    without a shortcut, the peers of these parameters are correctly not 0. A difference from such peers is no error. So
-    a parameter of 0 at the end of a branch is reported only if at least one of its peers is also at the end of a
-    branch.
+    Peers are the same parameter in different blocks, such as h.*.mlp.weight.
+
+    Some models set the last parameters of each residual branch to 0, so that the block returns its input. A block
+    without a shortcut has no residual branch, so there the same parameter must not be 0. Therefore a parameter of 0 at
+    the end of a branch is not reported if none of its peers is at the end of a branch.
     """
     found = []
     ends = paths.branch_ends

@@ -6,8 +6,8 @@ The mode does three things:
 - For a DTensor, it replaces operations in which torch would communicate or return a copy: indexing, views, and `copy_`
   from an ordinary tensor.
 - It records which elements of a parameter were written, and which tensors have *known values*. Known values are
-  computed only from written memory. A parameter with unknown values does not count as written. An example is
-  `bias.data = pad(bias.data)` after `to_empty`.
+  computed only from written memory. All other values are unknown. A parameter with unknown values does not count as
+  written. For example, the values of `bias` are unknown if `bias.data = pad(bias.data)` follows `to_empty`.
 """
 
 from __future__ import annotations
@@ -109,11 +109,12 @@ class ShardedMode(TorchFunctionMode):
         self.log = StorageLog()
 
     def find(self, tensor: Any, function: str) -> ParameterView | None:
-        """Returns the ParameterView of `tensor`, or None if `tensor` is not a parameter or a view of one.
+        """Returns the ParameterView of `tensor`, or None if `tensor` has no ParameterView.
 
-        For a result of `empty_like(parameter)`, returns a view of the result with the parameter's name. Raises
-        ValueError for other DTensors, and for local tensors of DTensors. `function` is the name of the called function,
-        for error messages.
+        A parameter or buffer of the module, or a view of one, has a ParameterView. So has a result of
+        `empty_like(parameter)`, under the parameter's name. Raises ValueError for a DTensor without a ParameterView,
+        for the local tensor of a DTensor, and for a view that a ParameterView cannot describe, such as
+        `weight.diagonal()`. `function` is the name of the called function, for error messages.
         """
         if not isinstance(tensor, Tensor) or nn.parameter.is_lazy(tensor):
             return None
@@ -295,10 +296,11 @@ class ShardedMode(TorchFunctionMode):
         return result
 
     def _call_on_dtensor(self, func, name, args, kwargs):
-        """Runs an operation on a DTensor, or on a view of one, and returns the result.
+        """Performs an operation on a DTensor or on a view of a DTensor, and returns the result.
 
-        A view of the DTensor is represented by a view of its twin (see `parameter_views`). A write to the DTensor or to
-        such a view changes this rank's local tensor. torch performs all other operations.
+        Instead of a view of the DTensor, an operation such as `weight[0]` returns a view of the DTensor's twin (see
+        `parameter_views`). An operation that writes to the DTensor or to such a view changes this rank's local tensor.
+        An operation that neither returns a view nor writes, such as `weight + 1`, is left to torch.
         """
         tensor = args[0]
         is_view = name in _VIEWS or func in _VIEW_ATTRIBUTES

@@ -10,7 +10,9 @@ from torch import nn
 
 
 class TransformersModels:
-    """Changes the models of the transformers library that a module contains, for the `with` block of `sharded_init`.
+    """Changes the transformers models in a module, for the `with` block of `sharded_init`.
+
+    Transformers models are models of the transformers library: the module itself, or some of its submodules.
 
     - transformers marks modules as initialized even on the meta device, and then skips them. The marks are removed, and
       are not restored.

@@ -91,7 +91,10 @@ class StorageLog:
             self._known[storage._cdata] = StorageWeakRef(storage), is_known
 
     def get(self, tensor: Tensor) -> bool | None:
-        """Returns whether a tensor has known values, or None if nothing is recorded."""
+        """Returns whether a tensor has known values: values that were computed only from written memory.
+
+        Returns None if nothing is recorded for the tensor's storage.
+        """
         if local_of(tensor).layout is not torch.strided:
             return None
         found = self._known.get(storage_of(tensor)._cdata)

@@ -147,8 +147,8 @@ def _locate(state: GeneratorState, expected: Position | None, moved: _MovedGener
 def _with_pair(state: GeneratorState, start: Position, moved: _MovedGenerator) -> Position:
     """Returns the position `start`, with its field `pair` changed to match the generator state `state`.
 
-    The field becomes None if the generator stores no normal value. The field becomes -1 if the stored value is not from
-    the two normal values that were drawn at the position `start.pair`.
+    The field `pair` becomes None if `state` contains no stored normal value. The field is kept if `state` contains the
+    value that is stored when a pair of normal values is drawn after `start.pair` words. Otherwise `pair` becomes -1.
     """
     if not state.tail[24]:
         return start._replace(pair=None)

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 class Rule(NamedTuple):
     """The rule of a recipe for one tensor."""
 
-    #: Equivalent specs for this tensor: with a number, or with a formula for it, such as `0.02/sqrt(2*n_layer)`.
+    #: Equivalent texts of the spec for this tensor. They differ in one number, which is written as a number or as a
+    #: formula, such as `0.02/sqrt(2*n_layer)`.
     texts: list[str]
     #: The text of a CHECK comment, which says what the recipe cannot express. Empty if no comment is needed.
     check: str = ""
@@ -163,7 +164,10 @@ def _scaled(spec: Spec, factor: float) -> Spec | None:
 
 
 def _texts(spec: Spec, variables: Variables) -> list[str]:
-    """Returns alternative texts of a spec: with a formula for one of its numbers, and without a formula."""
+    """Returns equivalent texts of a spec, such as `normal(std=1/sqrt(fan_in))` and `normal(std=0.036084391824351615)`.
+
+    The texts differ in one number of the spec: it is written as a formula, or as the number itself.
+    """
     low, high = spec.arguments.get("a"), spec.arguments.get("b")
     if spec.name == "uniform" and isinstance(high, float) and low == -high:
         texts = []

@@ -87,7 +87,7 @@ class Event(NamedTuple):
 
     @property
     def caller(self) -> Caller:
-        """The stack of the event."""
+        """The call stack of the event: the initializer, if there is one, and the stack frames outside of it."""
         return Caller(self.call, self.frame)
 
 
@@ -123,7 +123,7 @@ class Recorder(TorchDispatchMode):
 
     @cached_property
     def reads(self) -> dict[int, list[tuple[int, Memory]]]:
-        """Maps each `Memory.storage` to its reads: the number of the event, and the memory that the event read.
+        """Maps each `Memory.storage` to the events that read it: pairs of `Event.number` and the memory that was read.
 
         Cached: use only after recording.
         """

@@ -76,8 +76,9 @@ class _Program:
     def _slice(self, memory: Memory, first: int, end: int, until: int | None) -> dict[str, Any]:
         """Returns a step that copies the tensor `memory` from a larger temporary tensor.
 
-        The temporary tensor is the bytes `first..end` of the tensor's storage. These bytes include the tensor, and the
-        memory outside the tensor that the writes to the tensor also changed.
+        The temporary tensor has one axis. It consists of the bytes `first..end` of the storage of `memory`. These bytes
+        contain `memory`, and all memory that the writes to `memory` changed. For example, if the tensor is the first
+        row of a matrix, and `normal_` filled the matrix, the bytes contain the whole matrix.
         """
         size = memory.dtype.itemsize
         whole = Memory(memory.storage, first // size, ((end - first) // size,), (1,), memory.dtype)
@@ -134,7 +135,11 @@ class _Program:
         return [{"copy": self._temporary(source, event.number), **view}]
 
     def _start(self, event: Event | None) -> dict[str, Any]:
-        """Returns the keys of a step that give the position in the torch stream at which a draw began."""
+        """Returns the position in the torch stream at which a draw began, as entries of a step's TOML table.
+
+        The entries are `at`, `seed` and, if a stored normal value was used, `pair`. Returns an empty dict if `event` is
+        None. Raises `_Unknown` if the position, or that of the stored normal value, is unknown.
+        """
         if event is None:
             return {}
         start = self.starts.get(event.number)
@@ -166,9 +171,10 @@ def _where(event: Event) -> str:
 
 
 def _view(memory: Memory, target: Memory) -> dict[str, Any]:
-    """Returns a dict with the key `view`: the part of `target` that is `memory`.
+    """Returns a dict with the key `view`: the view of the tensor `target` that has the elements of `memory`.
 
-    The dict is empty if `memory` is the whole tensor.
+    The offset of the view counts from the first element of `target`. Returns an empty dict if `memory` and `target`
+    have the same offset, shape and strides.
     """
     if memory[1:4] == target[1:4]:
         return {}
@@ -257,9 +263,10 @@ def _table(program: _Program, memory: Memory, tensor: Tensor, max_values: int) -
 
 
 def constant_step(tensor: Tensor) -> dict[str, Any] | None:
-    """Returns the step that fills a tensor with one value, or an integer tensor with 0, 1, 2, ... along its last axis.
+    """Returns a step with the key `fill` that reproduces the values of a tensor, or None if there is no such step.
 
-    Returns None if the tensor has other values or no elements.
+    There is a step if all elements are equal, or if an integer tensor has the values 0, 1, 2, ... along its last axis.
+    Returns None for a tensor without elements.
     """
     tensor = tensor.detach()
     if not tensor.numel():

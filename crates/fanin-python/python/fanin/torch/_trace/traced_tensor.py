@@ -34,9 +34,10 @@ class Write:
     seconds: float
     #: The names of the tensors whose values were read. None stands for a temporary tensor.
     sources: tuple[str | None, ...] = ()
-    #: The stack of the write. For a copy, the stack of the write that `_origin` finds, which produced the values.
+    #: The call stack of the write. For a copy, the call stack of the write that `_origin` finds, which produced the
+    #: values.
     _caller: Caller | None = field(default=None, repr=False, compare=False)
-    #: If the write is a copy, the stack at the time of the copy.
+    #: If the write is a copy, the call stack at the time of the copy.
     _copier: Caller | None = field(default=None, repr=False, compare=False)
 
     @property
@@ -158,8 +159,9 @@ class TracedTensor:
     def initializer(self) -> str | None:
         """How the tensor got its values, such as `normal(std=0.02), then aten.mul_`.
 
-        The text lists the writes of the property `left`, each as a spec or an operator. If several writes after the
-        first one have the same text, this text is listed once. None if no write to the tensor was recorded.
+        The text lists the writes that the final values may depend on (see the property `left`). Each write is listed as
+        a spec or an operator. If several writes after the first one have the same text, this text is listed once. None
+        if no write to the tensor was recorded.
         """
         left = self.left
         if not left:
