@@ -99,10 +99,13 @@ def held_out_transformers() -> Iterator[str]:
 def second_held_out_transformers() -> Iterator[str]:
     """Yields further classes of transformers, in random order with a fixed seed.
 
-    Classes in `TRANSFORMERS` and in `held_out_transformers` are skipped. The first, third, fifth, ... class is from a
-    package with a class in `TRANSFORMERS`. `fanin.Recipe.draft` has rules for these packages, so a wrong line of a
-    draft may lack the mark CHECK. The other classes are from packages without rules. For these packages, a draft marks
-    every guess with CHECK.
+    Classes in `TRANSFORMERS` and in `held_out_transformers` are skipped. Classes of two kinds alternate:
+
+    - The first, third, fifth, ... class is from a package with a class in `TRANSFORMERS`. `fanin.Recipe.draft` has
+      rules for this package. Only guesses are marked with CHECK. A line that follows a rule is normally not a guess,
+      so a wrong line may be without the mark.
+    - The second, fourth, sixth, ... class is from another package. `fanin.Recipe.draft` has no rules for this package.
+      All lines for its parameters are guesses with the mark CHECK.
     """
     first = {*TRANSFORMERS, *held_out_transformers()}
     packages = {name.split(".")[0] for name in TRANSFORMERS}

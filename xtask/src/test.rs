@@ -125,8 +125,9 @@ fn rust(steps: &mut Steps, tier: Tier) -> Result {
 /// often.
 const ADAPTERS: [&str; 2] = ["adapters/fanin-candle", "adapters/fanin-burn"];
 
-/// Runs the tests of the adapters. Returns the finished steps, with their durations, and the result. Some of these
-/// tests compare a saved model with a checkpoint that the command line writes.
+/// Runs the tests of the adapters. Returns the finished steps, with their durations, and the result.
+///
+/// Some tests of the adapters compare a saved model with a checkpoint that the command line writes.
 fn adapters() -> (Steps, Result) {
     let mut steps = Steps::new();
     let result = test_adapters(&mut steps);

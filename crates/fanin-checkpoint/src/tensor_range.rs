@@ -62,8 +62,8 @@ impl TensorRange {
     }
 
     /// Returns the row-major indices of those values of one tensor that are in this range. `tensor` is the index of the
-    /// tensor in the checkpoint. This range must include the tensor, but may include only some of its values. `count`
-    /// is the number of values of the whole tensor.
+    /// tensor in the checkpoint. This index must be at least [`start`](Self::start) and below [`end`](Self::end).
+    /// `count` is the number of values of the whole tensor.
     pub(crate) fn values_of(&self, tensor: usize, count: usize) -> Range<usize> {
         let start = if tensor == self.tensors.start { self.start_in_first } else { 0 };
         let end = if tensor + 1 == self.tensors.end { self.end_in_last.min(count) } else { count };

@@ -172,6 +172,22 @@ def test_a_write_that_a_replay_cannot_express_is_an_error_that_names_tensor_and_
         trace_init(EveryScheme).replay()
 
 
+@pytest.mark.parametrize(
+    "values, rule",
+    [(torch.polar(torch.ones(6), torch.arange(6.0)), "copy"), (torch.full((3,), 1 + 1j), "copy"), (torch.zeros(3, dtype=torch.complex64), "zeros")],
+)
+def test_a_recipe_copies_complex_values_and_a_replay_refuses_them(values, rule):
+    def make():
+        module = nn.Linear(4, 4)
+        module.register_buffer("frequencies", values.clone())
+        return module
+
+    trace = trace_init(build(make))
+    assert f'"frequencies" = "{rule}"' in trace.recipe()
+    with pytest.raises(ValueError, match=r"  frequencies: a replay has no tensors of type torch\.complex64"):
+        trace.replay()
+
+
 def test_a_tensor_that_was_changed_without_a_recorded_write_is_an_error():
     trace = trace_init(build(lambda: nn.Linear(9, 8)))
     trace.module.bias.data.numpy()[3] = 2

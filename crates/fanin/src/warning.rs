@@ -60,8 +60,8 @@ pub enum Warning {
         dtype: DType,
     },
     /// A value other than 0 is rounded to 0 in the element type, such as 1e-9 in f16. The value is a constant, a scale
-    /// or a gain. A function such as `exp(uniform(-100, -90))` has this warning if even its result of the largest
-    /// magnitude is rounded to 0.
+    /// or a gain. For a function such as `exp(uniform(-100, -90))`, the value is the result with the largest magnitude,
+    /// so all results are rounded to 0.
     Underflow {
         /// The value before it is rounded.
         value: f64,

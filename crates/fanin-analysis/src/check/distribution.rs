@@ -49,7 +49,8 @@ struct Point {
     /// The approximate mean of the values in the interval of this `Point`: a value at or near the middle of the
     /// interval.
     mean: f64,
-    /// The mean of the values in the interval of this `Point`, minus the field `mean`, divided by `scale`.
+    /// The distance from the field `mean` to the exact mean of the values in the interval, divided by `scale`. Negative
+    /// if the exact mean is smaller.
     offset: f64,
     /// The variance of the values in the interval of this `Point`, divided by `scale^2`.
     variance: f64,

@@ -55,8 +55,9 @@ pub(crate) fn epsilon(dtype: DType) -> f64 {
     neighbours(dtype, 1.0).1 - 1.0
 }
 
-/// Returns the smallest magnitude that is rounded to infinity. Returns infinity for e4m3fn, because this type rounds
-/// all numbers above its largest value, 448, to 448. Returns the largest value for f64.
+/// Returns the smallest magnitude that is rounded to infinity. There are two exceptions. For e4m3fn, returns infinity,
+/// because this type rounds all numbers above its largest value, 448, to 448. For f64, returns the largest finite f64
+/// number, because the smallest magnitude that is rounded to infinity, 2^1024 - 2^970, is not an f64 number.
 pub(crate) fn overflow(dtype: DType) -> f64 {
     match dtype {
         DType::F8E4M3 => f64::INFINITY,

@@ -115,9 +115,9 @@ impl Magnitudes {
         self.tiles.iter_mut().zip(next.tiles).for_each(|(tile, next)| add(tile, next));
     }
 
-    /// Returns a failed test `repeats` if two rows, two columns or two blocks have the same magnitudes. Every row of
-    /// the matrix is also compared with the columns of the square tiles: the blocks of `width` consecutive rows.
-    /// Returns `None` if no magnitudes match, or if chance explains the match.
+    /// Returns a failed test `repeats` if two rows, two columns or two blocks have the same magnitudes. Also returns a
+    /// failed test if a row of the matrix has the same magnitudes as a column of a square tile. For example, a 48 x 16
+    /// matrix consists of three 16 x 16 tiles. Returns `None` if no magnitudes match, or if chance explains the match.
     pub(super) fn test(&self) -> Option<TestResult> {
         let all = if self.finished > self.rows.len() { &[][..] } else { &self.rows[..] };
         let chance = Chance::new(&self.first);

@@ -71,7 +71,8 @@ impl<'a> ModelTensors<'a> {
 impl ModelComparison {
     /// Plans a file's tensors by a recipe. If `model` is given, also compares the tensors with those of the model.
     ///
-    /// Each element of `settings` is the name of a variable of the recipe and its number, as in [`Recipe::plan`].
+    /// Each element of `settings` is the name of a variable and a number. The number replaces the variable's value in
+    /// the recipe, as in [`Recipe::plan`].
     ///
     /// The comparison covers names, shapes and types:
     /// - The file may have a tied tensor under any of its names.

@@ -19,9 +19,9 @@
 //!   effect of rounding on F. The bound uses two facts. First, F has the Lipschitz constant sqrt(N) in the Frobenius
 //!   norm (Cauchy-Schwarz). Second, the Ricci curvature of SO(n) is (n - 2)/4 in this metric. The bound follows by
 //!   Bakry and Emery's logarithmic Sobolev inequality and Herbst's argument (Meckes, "The Random Matrix Theory of the
-//!   Classical Compact Groups", 2019, chapter 5). At a p-value of 1e-6, F deviates from its mean by a fraction of
-//!   13 / sqrt(N). If half of the entries are nearly 0, as with two diagonal blocks of equal size, F is 29 % too low.
-//!   This is detected in matrices of about 2000 entries or more.
+//!   Classical Compact Groups", 2019, chapter 5). The p-value is below 1e-6 if t is above about 13 / sqrt(N) times E F.
+//!   If half of the entries are nearly 0, as with two diagonal blocks of equal size, F is 29 % too low. The test
+//!   detects this deviation in matrices of about 2000 entries or more.
 
 use fanin::DType;
 use statrs::function::{beta::beta_reg, gamma};

@@ -39,11 +39,11 @@ pub(crate) fn normal_deviate(z: f64, skewness: f64) -> f64 {
 /// Returns the two-sided p-value of the correlation `r` of two samples of `n` independent values each. `skewness` is
 /// the skewness of the values.
 ///
-/// The p-value is that of a normal variable, times Cramér's correction (see [`corrected_normal`]). The correction is
-/// computed for the sum of the products of paired values. A product has the skewness `skewness^2` and, for normal
-/// values, the excess kurtosis 6. The correlation is this sum divided by the norms of the samples. Because of the
-/// division, the tails of the correlation are lighter than the tails of the sum. The p-value therefore tends to be too
-/// large.
+/// The function computes the p-value of `r * sqrt(n)` for the standard normal distribution, and multiplies it by
+/// Cramér's correction (see [`corrected_normal`]). The correction is computed for the sum of the products of paired
+/// values. A product has the skewness `skewness^2` and, for normal values, the excess kurtosis 6. The correlation is
+/// this sum divided by the norms of the samples. Because of the division, the tails of the correlation are lighter than
+/// the tails of the sum. The p-value therefore tends to be too large.
 pub(crate) fn correlation(r: f64, n: f64, skewness: f64) -> f64 {
     let z = r * n.sqrt();
     let cube = z.abs().powi(3) * skewness * skewness / (6.0 * n.sqrt());

@@ -85,7 +85,8 @@ fn common_orders(tensors: &[Signed]) -> Vec<Relation> {
 /// Returns the message of the test `related` for two tensors that share a sort order (see [`common_orders`]). `name` is
 /// the name of the first tensor. The argument `ends` contains two indices: the index of the shared sort order in
 /// [`Signature::orders`] of the first tensor, and its index in [`Signature::orders`] of the second tensor. `negated` is
-/// true if the sort order of one tensor is the list of the other tensor in reverse.
+/// true if the first tensor's list of indices, in reverse, is the second tensor's list of indices. For example,
+/// `negated` is true for two tensors x and -2 x.
 fn text(name: &str, ends: (usize, usize), negated: bool, same_size: bool) -> String {
     let sign = if negated { "negated " } else { "" };
     match ends {

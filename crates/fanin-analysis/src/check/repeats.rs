@@ -2,12 +2,15 @@
 //! use the same random numbers.
 //!
 //! The values are read once. Repetitions are found in three ways.
-//! - Ranges: windows of `WINDOW` consecutive values are hashed and recorded. In a large tensor, only about `KEPT`
-//!   windows are recorded: those whose last two values have a small hash. This hash does not depend on the position.
-//!   The same windows are therefore recorded in both occurrences of a repeated range. A short repeated range may be
-//!   missed. In a tensor of n values (2^20 or more), one in n / `KEPT` windows is recorded. For any k, a repeated range
-//!   of k n / `KEPT` values is missed with a probability of about e^-k. If n = 1e8 and k = 5, the range has 15,259
-//!   values, and the probability is 0.7 %.
+//! - Ranges: hashes of windows of `WINDOW` consecutive values are recorded and compared. In a large tensor, only about
+//!   `KEPT` windows are recorded. Another hash, of only the last two values of a window, decides whether the window is
+//!   recorded: the hash of the two values must be small. The decision does not depend on the position of the window.
+//!   The same windows are therefore recorded in both occurrences of a repeated range.
+//!
+//!   A short repeated range may be missed. In a tensor of n values (2^20 or more), one in n / `KEPT` windows is
+//!   recorded. For example, one in 3052 windows is recorded if n = 1e8. A repeated range of k times this number of
+//!   values is missed with a probability of about e^-k. For n = 1e8 and k = 5, the range has 15,259 values, and the
+//!   probability is 0.7 %.
 //! - Rows: every row is hashed. If rows are so short that two random rows may be equal by chance, no row is recorded.
 //!   In a tensor of more than `MAX_ROWS` rows, only rows with small hashes are recorded, so two equal rows may be
 //!   missed.

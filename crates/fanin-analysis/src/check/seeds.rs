@@ -36,11 +36,13 @@ const MAX_ERRORS: u32 = 6;
 const MIN_BITS: u32 = 90;
 
 /// The largest number of random words that are searched in each stream. The search for the tensors of a checkpoint of n
-/// values covers 4 n random words. If 4 n is larger than this limit, [`find`] searches for none of the tensors.
+/// values covers 4 n random words, or 65,536 words if 4 n is smaller. If 4 n is larger than `MAX_WORDS`, [`find`]
+/// searches for none of the tensors.
 const MAX_WORDS: usize = 1 << 22;
 
-/// The streams of all seeds are searched for the values of this many tensors. For the other tensors, only the first
-/// stream with a match is searched.
+/// The number of tensors from which [`find`] determines the seed. The streams of all seeds are searched for the values
+/// of the first `FIRST` tensors. The first stream in which one of these tensors is found is then searched for the
+/// values of all tensors.
 const FIRST: usize = 2;
 
 /// After a tensor was found in a stream, at most this many of its values are compared with torch's values.
@@ -88,8 +90,11 @@ struct Pattern {
     known: u128,
 }
 
-/// Searches the streams of `SEEDS` for the values of each candidate. Returns one element for each candidate: the
-/// position of its values, or `None`. `values` is the number of values of the checkpoint.
+/// Searches torch's streams for the values of the candidates. Returns one element for each candidate: the position of
+/// its values, or `None`. `values` is the number of values of the checkpoint.
+///
+/// The first candidates are searched for in the streams of all `SEEDS`. The other candidates are searched for only in
+/// the stream that was found.
 ///
 /// # Errors
 /// Returns an error if the file cannot be read.

@@ -10,8 +10,9 @@ use super::inspection::Inspection;
 /// The position and the role of a tensor, read from its name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct NamedPosition {
-    /// The numbers at the ends of the dot-separated components, such as 2 and 0 in `layer2.0.conv1.weight`. Components
-    /// after the last component that consists only of digits (here `0`) are ignored, such as `conv1`.
+    /// The numbers at the ends of the dot-separated components of the name. Only the components up to the last
+    /// component that consists only of digits are used. In `layer2.0.conv1.weight`, these are `layer2` and `0`, so the
+    /// numbers are 2 and 0.
     pub(super) position: Vec<u64>,
     /// The name with `*` in place of the numbers in `position`, such as `h.*.attn.weight`. Tensors of the same kind at
     /// different depths have the same role.

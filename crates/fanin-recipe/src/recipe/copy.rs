@@ -13,9 +13,9 @@ pub struct Copy {
     /// The values for the indices of the model's tensor that the source tensor does not have. For example, these are
     /// the last 2 rows if the source tensor has the shape `[10, 8]` and the model's tensor `[12, 8]`.
     ///
-    /// The values are not used if the last sizes in the shape of the model's tensor are the shape of the source tensor.
-    /// The source tensor is then repeated, for example 3 times from shape `[4, 8]` to `[3, 4, 8]`. In all other cases,
-    /// the values are required, and both tensors must have the same number of axes.
+    /// The values are not used if the shape of the model's tensor ends with the shape of the source tensor. For
+    /// example, `[3, 4, 8]` ends with `[4, 8]`. The source tensor is then copied 3 times. In all other cases, the
+    /// values are required, and both tensors must have the same number of axes.
     pub rest: Option<Rest>,
 }
 

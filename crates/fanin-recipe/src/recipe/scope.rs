@@ -25,8 +25,9 @@ pub(super) enum ScopeError {
 pub(super) struct Scope<'a> {
     variables: &'a VariableValues,
     entry: &'a Entry,
-    /// The values of the variables that depend on the parameter, such as `layer`, by name. For a variable that has no
-    /// value for this parameter, the map contains an `Err` with a message and a remedy.
+    /// Maps the names of variables to their values for this parameter. The map contains only variables that have a
+    /// separate value for each parameter. An example is the variable `layer`. If a variable has no value for this
+    /// parameter, the map contains an `Err` with a message and a remedy.
     own: BTreeMap<&'a str, Result<f64, (String, String)>>,
     /// The name of the variable that was looked up last, among those that have no value for this parameter. Example:
     /// `layer`, if the spec uses `layer` and the parameter's name contains no number.

@@ -218,8 +218,7 @@ fn ordered(scheme: &'static str, a: f64, b: f64) -> Result<(), Error> {
     if a > b { Err(Error::Bounds { scheme, a, b }) } else { Ok(()) }
 }
 
-/// Returns an error if `value` is not finite in `dtype`. The error reports that `value` belongs to an argument of
-/// `scheme`. `name` is the name of this argument.
+/// Returns an error if `value` is not finite in `dtype`. The error reports `value` as the argument `name` of `scheme`.
 pub(crate) fn finite(
     scheme: &'static str,
     name: &'static str,

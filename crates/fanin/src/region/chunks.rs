@@ -35,9 +35,10 @@ impl<'a> Chunks<'a> {
     /// Each region is as large as possible: its row-major indices are one contiguous range, and it has at most
     /// `max_values` elements. A `max_values` of 0 is treated as 1.
     ///
-    /// If `values` begins inside a row or a plane, the first regions are smaller: at most one additional region for
-    /// each axis. If `values` ends inside a row or a plane, the last regions are smaller: again at most one additional
-    /// region for each axis.
+    /// If `values` begins or ends inside a row or a plane, the first or the last regions are smaller. For example, the
+    /// range `3..500` of the shape `[9, 8, 7]` gives five regions if `max_values` is large: the rest of a row, the rest
+    /// of a plane, whole planes, whole rows of a plane, and the beginning of a row. Compared with a range of whole
+    /// planes, each axis adds at most one region at the beginning of `values`, and at most one at the end.
     pub fn range(shape: &'a [usize], values: Range<usize>, max_values: usize) -> Self {
         let mut strides = vec![1; shape.len()];
         for axis in (1..shape.len()).rev() {

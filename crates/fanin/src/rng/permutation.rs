@@ -289,9 +289,10 @@ mod tests {
         }
     }
 
-    /// The number of chosen indices in a fixed part of the column must have a hypergeometric distribution. The tested
-    /// parts are the first 128 indices, the indices in which one bit is 0, and the indices in which an even number of
-    /// certain bits is set. A Feistel network with too few rounds fails for the parts with an even number of set bits.
+    /// The number of chosen indices in a fixed subset of the column must have a hypergeometric distribution. The tested
+    /// subsets are the first 128 indices, the indices whose bit 0 is 0, the indices whose bit 4 is 0, and two subsets
+    /// of indices with even parity. The parity is computed from all bits, or from the bits 0, 4 and 8. A Feistel
+    /// network with too few rounds fails for the subsets with even parity.
     #[test]
     fn the_number_of_chosen_indices_in_any_half_of_a_long_column_is_hypergeometric() {
         for (size, chosen) in [(257u64, 40u64), (512, 256), (300, 270), (1000, 100)] {

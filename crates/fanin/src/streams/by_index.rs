@@ -157,8 +157,8 @@ fn fill_narrow<E: Element>(
     out: &mut [E],
 ) {
     /// The number of values in the buffer. The number is a multiple of the group size (see [`GROUP_32`]), so that no
-    /// group is split. If a group were split, the words of the group would be needed twice, but a sequential source can
-    /// produce them only once.
+    /// group of a whole tensor is split. A sequential source fills only whole tensors, and can produce the words of a
+    /// group only once.
     const BUFFER: usize = 2048;
     const { assert!(BUFFER.is_multiple_of(GROUP_32)) };
     if let Distribution::Uniform { low, high } = distribution

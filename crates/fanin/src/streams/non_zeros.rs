@@ -13,10 +13,10 @@ use crate::simd::{Kernel, Level, SimdIsa, dispatch};
 pub(super) struct NonZeros<'a> {
     /// The generator of the values.
     pub(super) engine: Philox,
-    /// The mask of the zeros of the region. The band is a range of rows of this region (see [`NonZeros`]).
+    /// The mask of the zeros in the region that contains the band (see [`NonZeros`]).
     pub(super) mask: &'a ZeroMask,
-    /// The row of the mask that contains the zeros of the band's first row. The band is a range of rows (see
-    /// [`NonZeros`]).
+    /// The index of the band's first row, counted from the first row of the region (see [`NonZeros`]). The mask has the
+    /// same row indices as the region.
     pub(super) row: usize,
     /// The row and the column of the matrix at which the band begins.
     pub(super) corner: (u64, u64),

@@ -144,7 +144,7 @@ mod tests {
         });
     }
 
-    /// Does not call `work`. The tests pass this function to [`Team::new`] as `run`.
+    /// Returns without calling the closure. The tests pass this function to [`Team::new`] as `run`.
     fn no_calls(_: usize, _: &(dyn Fn() + Sync)) {}
 
     const TEAMS: [Team; 3] = [Team::new(5, scoped), Team::new(2, scoped), Team::new(3, no_calls)];

@@ -169,8 +169,8 @@ fn near_zero(mean: f64, std: f64, count: f64) -> f64 {
 pub(super) struct Fit {
     /// The distribution.
     pub(super) distribution: Univariate,
-    /// The results of the failed tests of structure, and of the test `repeats` if it failed. A test fails if its
-    /// p-value is below `DEPENDENT`.
+    /// The results of the failed tests of structure, and of the failed test `repeats` if two rows, columns or blocks
+    /// have the same magnitudes. A test fails if its p-value is below `DEPENDENT`.
     pub(super) dependence: Vec<TestResult>,
 }
 
@@ -179,7 +179,7 @@ pub(super) struct Fitted {
     /// The distribution that fits the values, or `None` if none of the candidates fits.
     pub(super) fit: Option<Fit>,
     /// The statistics from which [`Structure::tests`] computes test results. `None` if the tensor has modes (values
-    /// that occur too often), ignored zeros or non-finite values.
+    /// that occur too often), ignored zeros or non-finite values, or if its values differ too little to be tested.
     pub(super) structure: Option<Structure>,
     /// The numbers by which the values are compared with the values of other tensors. `None` if the values differ too
     /// little to be compared.

@@ -5,8 +5,8 @@
 //! - torch's uniform values on `[-b, b)` are multiples of `b / 2^23`.
 //! - The native stream's uniform values on `[-b, b)` are multiples of `b / 2^31`.
 //! - torch's normal values come in pairs `r cos t` and `r sin t`. The angle `t` is a multiple of `2 pi / 2^24`.
-//! - The native stream's normal values come in such pairs too. The squared radius `r^2` is `-2 ln(1 - k / 2^24)` times
-//!   the variance, where `k` is an integer.
+//! - The native stream's normal values come in such pairs too. A squared radius `r^2` below the median is
+//!   `-2 ln(1 - k / 2^24)` times the variance, where `k` is an integer.
 //!
 //! Near 0, adjacent f32 values are much closer together than adjacent multiples, so a changed value is rarely a
 //! multiple. After one update by an optimizer, the multiples can no longer be recognized. Values of other generators
@@ -66,13 +66,14 @@ pub(super) enum Origin {
 /// A row with fewer [`Agreement`]s than this counts neither as changed nor as unchanged.
 const MIN_PAIRS: f64 = 8.0;
 
-/// How close a value, or a function of a pair of values, is to a multiple of a step.
+/// How close a number is to a multiple of a step. The number is a value of a tensor, or is computed from a pair of
+/// values, such as the angle of the pair.
 #[derive(Debug, Clone, Copy)]
 struct Agreement {
-    /// The index of the tensor's row that contains the compared value, or the compared pair of values.
+    /// The index of the tensor's row that contains the value, or the pair of values.
     row: usize,
-    /// `cos(2 pi d)`. Here `d` is the distance from the value, or from the function of the pair, to the nearest
-    /// multiple of the step, divided by the step. The cosine is 1 for a multiple, and 0 on average for other values.
+    /// `cos(2 pi d / step)`. Here `d` is the distance from the number to the nearest multiple of the step. The cosine
+    /// is 1 if the number is a multiple. For numbers that are not multiples, the cosine is 0 on average.
     cosine: f64,
 }
 
@@ -202,10 +203,10 @@ fn significance(agreements: &[Agreement]) -> Option<f64> {
 /// variant determines the function `f`.
 #[derive(Debug, Clone, Copy)]
 enum Steps {
-    /// `f(k) = k`. The values of the formula `step * f(k)` are multiples of `step`.
+    /// `f(k) = k`. The numbers `step * f(k)` are the multiples of `step`.
     Equal,
-    /// `f(k) = -ln(1 - k / 2^24) * 2^24`. The values of the formula `step * f(k)` are squared radii of pairs of normal
-    /// values that the native stream draws.
+    /// `f(k) = -ln(1 - k / 2^24) * 2^24`, for integers `k` from 1 to 2^23. The native stream draws pairs of normal
+    /// values x and y. A squared radius `x^2 + y^2` below the median is one of the numbers `step * f(k)`.
     Radii,
 }
 
@@ -232,9 +233,9 @@ impl Steps {
         }
     }
 
-    /// Returns the limit below which values are compared with the formula `step * f(k)`, divided by `step`. Larger
-    /// values are left out, because f32 rounds them too coarsely. The limit is lower for [`Radii`](Self::Radii),
-    /// because a squared radius has the rounding errors of two values.
+    /// Returns an upper limit of the compared values, as a multiple m of the step. Only values below `m * step` are
+    /// compared with the formula `step * f(k)`, because f32 rounds larger values too coarsely. For
+    /// [`Radii`](Self::Radii), m is smaller, because a squared radius has the rounding errors of two values.
     fn largest(self) -> f64 {
         match self {
             Self::Equal => 2f64.powi(20),
@@ -242,11 +243,11 @@ impl Steps {
         }
     }
 
-    /// Finds the number `step` for which values follow the formula `step * f(k)` (see [`Steps`]). Returns how close
-    /// each value is to the formula with this number. Returns `None` if no number fits.
+    /// Finds the number s for which values follow the formula `s * f(k)` (see [`Steps`]). Returns how close each value
+    /// is to the nearest number `s * f(k)`. Returns `None` if no number s fits.
     ///
-    /// The argument `step` is an estimate with a relative error of at most `uncertainty`. Each element of `values` is a
-    /// row index and a value. Zeros, and values above the limit [`largest`](Self::largest), are left out.
+    /// The argument `step` is an estimate of s with a relative error of at most `uncertainty`. Each element of `values`
+    /// is a row index and a value. Zeros, and values of `step * self.largest()` or more, are left out.
     fn agreements(
         self,
         values: impl Iterator<Item = (usize, f64)>,
@@ -293,9 +294,9 @@ impl Steps {
     }
 }
 
-/// Returns the origin of a tensor's values. The argument `agreements` states how close the values, or functions of
-/// pairs of values, are to multiples of a constant, the step. At least some of the values or functions must be
-/// multiples.
+/// Returns the origin of a tensor's values. The argument `agreements` is the list that [`angles`] or
+/// [`Steps::agreements`] returned for the tensor. These functions return a list only if some of the values are
+/// unchanged.
 fn verdict(agreements: &[Agreement]) -> Origin {
     // Half of the changed values have a negative cosine: they are more than a quarter of a step from every multiple.
     // Because of rounding, about 1 % of the unchanged values have one too.

@@ -74,15 +74,16 @@ impl Lags {
         }
     }
 
-    /// Returns the number of preceding values of the matrix that [`add`](Self::add) reads, in addition to the added
-    /// rows.
+    /// Returns the number of values that must precede the added rows in the argument `values` of [`add`](Self::add).
+    /// [`add`](Self::add) multiplies the values of the added rows by these earlier values.
     pub(super) fn needed(&self) -> usize {
         self.axes.iter().map(|axis| axis.distance).max().unwrap_or(0)
     }
 
-    /// Adds the next rows of the matrix: `values[range]`. The argument `first` is the index in the matrix of the first
-    /// of these rows. `values[..range.start]` must be the values that precede these rows in the matrix: at least as
-    /// many as [`needed`](Self::needed) returns, or all of them if there are fewer.
+    /// Adds the next rows of the matrix. `values[range]` contains these rows. The argument `first` is the row index, in
+    /// the matrix, of the first added row. `values[..range.start]` must be the values directly before the added rows in
+    /// the matrix. The number of these values must be at least [`needed`](Self::needed). If fewer values precede the
+    /// added rows in the matrix, all of them must be given.
     pub(super) fn add(&mut self, values: &[f32], range: Range<usize>, first: usize) {
         for axis in &mut self.axes {
             let start = range.start.max(axis.distance);

@@ -9,8 +9,8 @@ pub(super) const LIGHT_TAILED: f64 = 3.3;
 /// The structure of a tensor is tested only if the tensor has at least this many values.
 pub(crate) const MIN_VALUES: usize = 64;
 
-/// The largest size of a chunk of numbers that are added in f32. For an f64 sum, the sums of the chunks are added in
-/// f64.
+/// The number of values in a chunk of a long sum. The values of each chunk are added in f32. The sums of the chunks are
+/// then added in f64.
 pub(super) const SHORT: usize = 4096;
 
 /// The number of partial sums in a group. Separate sums allow the compiler to vectorize the loop.

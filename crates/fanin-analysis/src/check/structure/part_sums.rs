@@ -81,9 +81,9 @@ const MAX_UNNEEDED: usize = 1 << 15;
 
 /// Returns the number of rows of a block. A block fits into the CPU's L2 cache, unless a single row does not.
 ///
-/// The number of rows is a multiple of 16, except for very long rows. Blocks then start at multiples of 16 values.
-/// [`inlined_dot`] computes 16 sums: the sum k adds the products k, k + 16, k + 32, ... If blocks start at multiples of
-/// 16 values, the division into blocks hardly changes which products are added to the same sum.
+/// For rows of at most 8192 values, the number of rows is a multiple of 16, so every block starts at a multiple of 16
+/// values. [`inlined_dot`] computes 16 sums: the sum k adds the products k, k + 16, k + 32, ... If blocks start at
+/// multiples of 16 values, the division into blocks hardly changes which products are added to the same sum.
 fn rows_of_block(columns: usize) -> usize {
     const VALUES: usize = 1 << 14;
     let rows = VALUES.div_ceil(columns).next_multiple_of(16);

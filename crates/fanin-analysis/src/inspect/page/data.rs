@@ -25,10 +25,11 @@ const HIGHEST: f64 = 91.0;
 #[derive(Debug, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Data {
-    /// For each tensor, the length of the common prefix of its name and the previous name. The length is in UTF-16 code
-    /// units, as in JavaScript.
+    /// For each tensor, the length of the common prefix of its name and the previous tensor's name. The length is in
+    /// UTF-16 code units, as in JavaScript.
     kept: Vec<usize>,
-    /// For each tensor, its name without the common prefix whose length is in `kept`.
+    /// For each tensor, its name without the prefix that the previous tensor's name has too. For example, the name
+    /// `h.1.weight` after `h.0.weight` is stored as 2 in the field `kept` and `1.weight` in the field `names`.
     names: Vec<String>,
     /// For each tensor, the index of its type and shape in `kinds`.
     kind: Vec<usize>,
@@ -74,8 +75,7 @@ pub(super) struct Data {
     pub(super) warned: BTreeMap<usize, Vec<usize>>,
     /// The number of warnings that the top of the page lists. They are the first items of `warnings`.
     pub(super) listed: usize,
-    /// The chart of stds by depth. `None` if the names of the tensors contain fewer than two different positions of
-    /// layers.
+    /// The chart of stds by depth. See [`DepthData::new`] for when this field is `None`.
     depth: Option<DepthData>,
 }
 

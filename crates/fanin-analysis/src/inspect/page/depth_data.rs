@@ -34,8 +34,8 @@ struct SeriesData {
 }
 
 impl DepthData {
-    /// Returns the chart of an inspection, or `None` if the names of the tensors contain fewer than two different
-    /// positions of layers. For example, `h.3.attn.weight` contains the position 3.
+    /// Returns the chart of an inspection. Returns `None` if there are no two matrices whose names differ only in their
+    /// positions, such as `h.3.attn.weight` and `h.4.attn.weight`. Matrices whose values are all equal do not count.
     pub(super) fn new(inspection: &Inspection) -> Option<Self> {
         let depth = StdByDepth::of(inspection);
         if depth.positions.len() < 2 {

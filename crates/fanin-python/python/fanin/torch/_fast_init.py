@@ -108,19 +108,19 @@ class fast_init(contextlib.ContextDecorator):
     Parameters
     ----------
     defer
-        If True, fills of whole tensors are deferred. A deferred fill is performed just before something reads the tensor, or at
-        the end of the context. At the end, all remaining fills are performed together, on all threads. A fill is never
-        performed if it is overwritten before anything reads the tensor.
+        If True, fills of whole tensors are deferred. A deferred fill is performed just before something reads the
+        tensor, or at the end of the context. At the end, all remaining fills are performed together, on all threads. A
+        fill is never performed if it is overwritten before anything reads the tensor.
 
         The weights and the state of the generator are the same as without `defer` if the code inside the context meets
         three conditions:
 
-        - Other threads and compiled code do not use a tensor that is created inside the context. C++ extensions read
-          the memory of such a tensor only by operators of torch.
-        - A NumPy array, a DLPack capsule or a storage that shares the memory of a tensor is created after the first
-          write to the tensor. If it is created earlier, it is not read inside the context.
-        - Methods that read memory, such as `numpy`, `tolist` and `data_ptr`, are looked up when they are called. A reference
-          from before the context, such as `f = torch.Tensor.tolist`, is not called.
+        - Other threads and compiled code must not use a tensor that is created inside the context. C++ extensions must
+          read the memory of such a tensor only by operators of torch.
+        - A NumPy array, a DLPack capsule or a storage that shares the memory of a tensor must be created after the
+          first write to the tensor. If it is created earlier, it must not be read inside the context.
+        - Methods that read memory, such as `numpy`, `tolist` and `data_ptr`, must be looked up when they are called. A
+          reference from before the context, such as `f = torch.Tensor.tolist`, must not be called.
 
         fanin cannot check these conditions, because it cannot detect the reads that they exclude. fanin detects every
         other read of a tensor, and performs the tensor's deferred fill before the read. Deferring begins with the first

@@ -43,8 +43,8 @@ def verify(
 
     If `seed` is given and `stream` is "native", each rank compares only its own values of a sharded tensor, without
     communication. Otherwise DTensors are gathered one at a time, so all ranks must call this function. DTensors that
-    the recipe copies are gathered in both cases. Parameters of FSDP1 and ZeRO-3 cannot be gathered, and raise
-    ValueError instead.
+    the recipe copies, and DTensors of integers, are gathered in both cases. Parameters of FSDP1 and ZeRO-3 cannot be
+    gathered, and raise ValueError instead.
 
     Examples
     --------

@@ -156,11 +156,11 @@ def _splits_in_order(ndim: int, mesh: Sequence[int], placements: Sequence[object
 
 
 def _position_of(placement, right: list[_Split], placements) -> tuple[int, int]:
-    """Returns the index at which to insert the split of `placement` into `right`, and the split's number of blocks.
+    """Returns two numbers for the split of a tensor dimension by `placement`, a _StridedShard.
 
-    The argument `placement` is a _StridedShard. The list `right` contains the splits of the same tensor dimension by
-    the mesh dimensions to the right of `placement`. The list begins with the split that was made first. The number of
-    blocks is the field `blocks` of `_Split`.
+    The first number is the index in the list `right` at which the split must be inserted. The second number is the
+    field `blocks` of the split. The list `right` contains the splits of the same tensor dimension by the mesh
+    dimensions to the right of `placement`. The splits in the list are in the order in which they were made.
     """
     factor = int(placement.split_factor)
     if factor == 1:
@@ -180,10 +180,10 @@ def _position_of(placement, right: list[_Split], placements) -> tuple[int, int]:
 
 
 def _chunk(intervals: Sequence[Interval], count: int, index: int) -> list[Interval]:
-    """Splits a dimension's indices into `count` chunks like torch.chunk, and returns chunk number `index`.
+    """Splits the indices in `intervals` into `count` chunks like torch.chunk, and returns the chunk with index `index`.
 
-    `intervals` contains the indices that are split. The chunk is returned as a list of intervals. The list is empty if
-    torch.chunk returns at most `index` chunks.
+    The chunk is returned as a list of intervals. The list is empty if there is no chunk with this index. For example,
+    torch.chunk splits 5 indices into 3 chunks if `count` is 4.
     """
     size = sum(end - start for start, end in intervals)
     step = -(-size // count)

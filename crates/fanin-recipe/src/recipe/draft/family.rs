@@ -166,9 +166,9 @@ impl Family {
         self.rules.iter().chain(shared.into_iter().flatten()).filter(move |rule| rule.matches(entry))
     }
 
-    /// Returns the source of a number that specs can use, such as `initializer_range`. The argument `name` is the key
-    /// of the number in [`Family::numbers`], and the argument `number` is the definition under this key. If the
-    /// definition has a table `by_type`, the argument `model_type` selects a default from the table.
+    /// Returns the [`NumberSource`] of an entry of the table [`Family::numbers`]. The argument `name` is the key of the
+    /// entry, such as `initializer_range`. The argument `number` is the value of the entry. If this value has a table
+    /// `by_type`, the argument `model_type` selects a default from the table `by_type`.
     pub(super) fn number<'a>(name: &'a str, number: &'a Toml, model_type: Option<&str>) -> NumberSource<'a> {
         let value =
             |value: &Toml| value.as_float().or_else(|| value.as_integer().map(|integer| integer as f64));

@@ -41,8 +41,8 @@ pub(super) fn rules<'a>(names: &[&str], choices: &'a [Choice]) -> Vec<DraftRule<
 /// that match this pattern and no earlier pattern.
 ///
 /// All members of a pattern have the same kind. `kinds[i]` is the kind of `names[i]`, a number that the caller chooses.
-/// The argument `order` contains every index once, and determines the sequence of the patterns: the names are visited
-/// in this sequence. A name that no earlier pattern matches gets a new pattern.
+/// The argument `order` contains every index once. The names are visited in this order, beginning with
+/// `names[order[0]]`. A name that no earlier pattern matches gets a new pattern.
 pub fn cover(names: &[&str], kinds: &[usize], order: &[usize]) -> Vec<(String, Vec<usize>)> {
     let mut is_open = vec![true; names.len()];
     // `is_open[i]` is true if `names[i]` has no pattern yet. `open` contains the indices of these names and of some

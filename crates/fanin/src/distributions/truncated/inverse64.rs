@@ -85,16 +85,17 @@ impl InverseCdf for Central {
 /// A truncated normal distribution, computed in f64. Each value is computed from a random distance to the nearer
 /// cut-off.
 ///
-/// Used for intervals in the far tail and for narrow intervals. Below, the mean is the mean of the untruncated normal.
-/// The nearer cut-off is the cut-off that is nearer to this mean. Z is a standard normal variate. The computation uses
+/// Used for intervals in the far tail and for narrow intervals. "The mean" is the mean of the untruncated normal. The
+/// nearer cut-off is the cut-off that is nearer to this mean. Z is a standard normal variate. The computation uses
 /// these quantities, with distances in standard deviations:
 ///
 /// * `alpha` is the distance from the mean to the nearer cut-off.
 /// * `beta` is the distance from the mean to the farther cut-off.
-/// * `delta` is the distance from the nearer cut-off to the value. It is the solution of `g(delta) = target`.
-/// * `g(delta)` is `-ln(P(Z > alpha + delta) / P(Z > alpha))`.
 /// * `complement` is `P(Z > beta) / P(Z > alpha)`.
-/// * `target` is `-ln(ratio)`, where `ratio` is uniform between `complement` and 1.
+/// * `target` is `-ln(ratio)`, where `ratio` is a random number, uniform between `complement` and 1.
+/// * `g(delta)` is `-ln(P(Z > alpha + delta) / P(Z > alpha))`, a function of a distance `delta`.
+///
+/// The distance from the nearer cut-off to the value is the solution `delta` of `g(delta) = target`.
 ///
 /// In a narrow interval, the log density is linear in f64 precision. `g(delta)` is then `alpha * delta`, as for an
 /// exponential distribution with the rate `alpha`.

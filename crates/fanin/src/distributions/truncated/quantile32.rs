@@ -43,9 +43,9 @@ struct End {
 }
 
 impl End {
-    /// Returns `P(X < x)` at the lower end of the interval, and `P(X > x)` at the upper end (see [`Quantile32`]). Here
-    /// x is the value of the random word. The returned probability never decreases as the position of the word (see
-    /// [`End`]) increases.
+    /// Returns `P(X < x)` if `self` is the lower end of the interval, and `P(X > x)` if `self` is the upper end (see
+    /// [`Quantile32`]). Here x is the value of the random word. The returned probability never decreases as the
+    /// position of the word (see [`End`]) increases.
     #[inline(always)]
     fn tail_at<F: SimdF32>(self, word: F::Bits, word_mass: f32) -> F {
         let position = word.xor(F::Bits::splat(self.flip)).convert_unsigned();
@@ -89,12 +89,12 @@ impl SmallerTail {
 
 /// A method that computes the smaller of the tail probabilities `p` and `1 - p` for a random word (see [`Quantile32`]).
 trait FindSmallerTail {
-    /// Returns the smaller tail probability for each random word in the SIMD vector `word`. `word_mass` is the field of
-    /// this name in [`Quantile32`]. Implementations are `#[inline(always)]`.
+    /// Returns the smaller of `p` and `1 - p` (see [`Quantile32`]) for each random word in the SIMD vector `word`. The
+    /// argument `word_mass` is the field of this name in [`Quantile32`]. Implementations are `#[inline(always)]`.
     fn smaller_tail<F: SimdF32>(&self, word: F::Bits, word_mass: f32) -> F;
 }
 
-/// Computes the smaller tail probability as described for [`SmallerTail::Nearer`].
+/// Computes the smaller of the tail probabilities `p` and `1 - p` as described for [`SmallerTail::Nearer`].
 #[derive(Debug, Clone, Copy)]
 struct NearerEnd {
     /// The probability below the lower end, which is also the probability above the upper end.

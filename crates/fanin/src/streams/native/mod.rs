@@ -95,23 +95,26 @@
 //! *Centre and body.* The tail probabilities at u are `lower = fma(u, mass, below)` and `upper = fma(u', mass, above)`.
 //! The quantile is computed from t, the smaller of `lower` and `upper`. In the regime *body*, `lower` and `upper` are
 //! computed from `(w + 2^31) mod 2^32` instead of w. The f32 quantile is `x` times a function of `v(t)`, where
-//! `x = fma(s(w) + 1/2, 2 * mass / 2^32, below - above)`. The function is given by two polynomials: one for
-//! `v(t) <= 5.25`, and one for larger `v(t)`. If `v_max < 5.249`, the polynomial for larger `v(t)` is not used.
+//! `x = fma(s(w) + 1/2, 2 * mass / 2^32, below - above)`. The function is given by two polynomials: the first for
+//! `v(t) <= 5.25`, and the second for larger `v(t)`. If `v_max < 5.249`, every `v(t)` is at most 5.25 even after
+//! rounding, so only the first polynomial is used.
 //!
 //! *Tail.* Let `g(delta) = -ln(P(Z > near + delta) / P(Z > near))`, `m = 1 - exp(-g(width))` and `E = -ln(1 - u * m)`.
 //! `delta` solves `g(delta) = E`. The function g is computed as
 //! `g(delta) = delta * (near + delta / 2) + ln(1 + delta / near) - h(near + delta) + h(near)` with
 //! `h(z) = ln(z * M(z))`, where M is the Mills ratio. The equation is solved by four Newton steps, starting at
-//! `2 * E / (sqrt(near^2 + 2 * E) + near)`. If `width < 2^-26`, `delta` is `E / near` with
-//! `m = 1 - exp(-near * width)`. The arithmetic is f64, and the value is rounded to the element type at the end.
+//! `2 * E / (sqrt(near^2 + 2 * E) + near)`. If `width < 2^-26`, the function `g(delta) = near * delta` is used instead.
+//! Then m is `1 - exp(-near * width)`, and `delta` is `E / near`. The arithmetic is f64, and the value is rounded to
+//! the element type at the end.
 //!
 //! # sparse
-//! The entry at an index is the normal value at this index, or 0. In each column, the entries in `zeros` rows are 0.
-//! The words of the purpose `permutation` select these rows for each column c.
+//! The entry at an index is the normal value at this index, or 0. Let `rows` be the number of rows, and `zeros` the
+//! number of entries in each column that are 0. For each column c, the words of the purpose `permutation` select the
+//! rows of these entries.
 //!
-//! If there are at most 256 rows, a forward Fisher-Yates shuffle of the row indices 0..rows selects the rows. Step
-//! `t = 0, 1, .., zeros - 1` swaps entry t with entry `t + word mod (rows - t)`, where the word is word `t mod 4` of
-//! block `64 * c + t / 4`. The row indices in the first `zeros` entries are selected.
+//! If there are at most 256 rows, a forward Fisher-Yates shuffle of the list of row indices 0..rows selects the rows.
+//! Step `t = 0, 1, .., zeros - 1` swaps the list elements t and `t + word mod (rows - t)`, where the word is word
+//! `t mod 4` of block `64 * c + t / 4`. The row indices in the first `zeros` list elements are selected.
 //!
 //! If there are more than 256 rows, row r is selected if its image under a permutation of 0..rows is less than `zeros`.
 //! The permutation is a Feistel network with cycle walking on `bits` bits, where `2^(bits-1) < rows <= 2^bits`. An
@@ -145,7 +148,7 @@
 //! logarithm, the exponential function and `x + log(-expm1(-x))`. They are computed in f64 by the algorithms of fdlibm
 //! (the crate `libm`). The result is rounded to the element type once, ties to even. `log_uniform(a, b)` is
 //! `exp(uniform(log(a), log(b)))`, where the bounds are f64 logarithms. A block (of a fused or stacked parameter) with
-//! such a distribution has the values of a separate tensor, like an `orthogonal` block.
+//! such a distribution has the values of a separate tensor. The section *Blocks* below defines the name of this tensor.
 //!
 //! # constant, eye, dirac, arange
 //! Each value is a function of its index only. No words are used.

@@ -45,8 +45,8 @@ impl Cost {
     /// proposals, because torch uses this method only if more than 30 % are accepted. The estimate uses 2.5 proposals.
     ///
     /// torch draws proposals in several passes over the whole tensor, until every value is accepted. The cost counts
-    /// only the words of the first pass. The number of words that a thread skips between two passes does not depend on
-    /// the partitions.
+    /// only the words of the first pass. A thread also skips words between two passes. These words are not counted,
+    /// because their number does not depend on how the values are split into partitions.
     pub(super) fn of_bounded_normals<W: Wide>() -> Self {
         Self { compute: 2.5 * Self::of_normals::<W>().compute, ..Self::of_normals::<W>() }
     }

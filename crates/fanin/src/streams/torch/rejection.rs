@@ -61,15 +61,17 @@ pub(super) trait Trial<W: Wide>: Sync {
     fn later_pass(&self, readers: &mut [StateReader], indices: &[u64], out: &mut [W], rejected: &mut [bool]);
 }
 
-/// The states of the generator after one thread has drawn its partition: consecutive values of the fill.
+/// The result of drawing one partition: the number of passes, and copies of the generator. A partition is a range of
+/// consecutive values of the fill, which one thread draws.
 struct Drawn {
     /// The number of passes, not counting the first, until all values of the partition were accepted.
     later_passes: u64,
     /// The generator at the end of the last pass. `None` if no pass after the first one was needed.
     after_last: Option<Mt19937>,
-    /// The generator after the last word that the partition takes in the first pass. Also the number of words by which
-    /// the generator is then past the start of the last sequence of words (see [`Trial::sequences`]). `None` if the
-    /// caller drew the first pass, because the caller's generator is then past this pass.
+    /// The generator after the last word that the partition takes in the first pass, and the position of this
+    /// generator. The position is counted in words from the first word of the last sequence of words (see
+    /// [`Trial::sequences`]). `None` if the caller of [`Torch::reject`] drew the first pass: the field `engine` of
+    /// [`Torch`] is then already past this pass.
     after_first: Option<(Mt19937, u64)>,
 }
 

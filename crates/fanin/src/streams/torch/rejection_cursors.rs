@@ -29,8 +29,8 @@ pub(super) struct RejectionCursors<S> {
     kept: Vec<StateReaders>,
     /// The state readers of the current pass over the current block, unless they are in `kept`.
     current: Option<StateReaders>,
-    /// The state readers of pass `max_passes + 1`, the last pass that was needed in any block before the current block.
-    /// `None` if these state readers are in `kept`, or if `max_passes` is 0.
+    /// The state readers of the last pass over the block that needed the most passes. Only blocks before the current
+    /// block count. `None` if these state readers are in `kept`, or if no block needed a second pass.
     farthest: Option<StateReaders>,
     /// The number of passes over the current block that have begun, not counting the first pass.
     pass: usize,

@@ -167,10 +167,12 @@ impl ShuffleSteps {
     /// Sets the flags in `kept` for `N` columns. The flag of a row is 0 if the column is zero in this row, and 1
     /// otherwise.
     ///
-    /// The flags are first set in shuffled order: the first `zeros` flags are 0, all others are 1. The function then
-    /// undoes the first `zeros` swaps of the shuffle, the last swap first. Later swaps exchange only flags that are 1,
-    /// so they are not undone. Swap k exchanges flag k with flag `j = k + remainders[column][k]`, which is flag k
-    /// itself or a later flag.
+    /// The zeros of a column are selected by a shuffle of the list of rows. After the shuffle, the first `zeros` rows
+    /// of the list have the flag 0, and all others have the flag 1. The function sets the flags to these values. It
+    /// then undoes the swaps of the shuffle, the last swap first. This moves each flag to the index of its row.
+    ///
+    /// Swap k exchanges flag k with flag `j = k + remainders[column][k]`, which is flag k itself or a later flag. Swaps
+    /// from number `zeros` on exchange only flags that are 1, so they need not be undone.
     ///
     /// Before swap k is undone, flag k is still 0, because only swaps of later flags have been undone. To undo swap k,
     /// it is therefore sufficient to copy flag j to flag k, and to set flag j to 0.

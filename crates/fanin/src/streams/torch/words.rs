@@ -101,7 +101,8 @@ pub(super) fn words_of_permutation(rows: usize) -> u64 {
     rows.saturating_sub(1) as u64
 }
 
-/// The positions of the random words of a normal fill that torch draws in groups of [`GROUP`] values.
+/// The positions of the random words in a fill of normally distributed values. torch draws the values of this fill in
+/// groups of [`GROUP`].
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Groups {
     /// The number of values of the fill.
@@ -129,8 +130,9 @@ impl Groups {
         Self { count, words, last, total }
     }
 
-    /// Returns the number of values from the index `index` on that torch draws in row-major order. If torch draws the
-    /// last sixteen values again as an extra group (see the field `last`), these sixteen values are not counted.
+    /// Counts the values that torch draws in row-major order. The count starts with the value at `index`. If torch
+    /// draws the last sixteen values again as an extra group (see the field `last`), these sixteen values are not
+    /// counted.
     pub(super) fn left_in_order(&self, index: u64) -> usize {
         let end = if self.last.is_some() { self.count - GROUP } else { self.count };
         (end as u64).saturating_sub(index) as usize

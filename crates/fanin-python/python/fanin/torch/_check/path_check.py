@@ -54,10 +54,11 @@ class Builder:
 class PathCheck:
     """The check of one path: the eager path or the meta path.
 
-    The first two builds have the same seed, but new memory contains different byte patterns. If an element differs
-    between these builds, it depends on unwritten memory, or the seed does not determine it. An element that contains
-    the first pattern in the first build and the second pattern in the second build is unwritten. For every other
-    element that differs, a third build decides between the two causes (see `_repeat`).
+    In each build, the check fills newly allocated memory with a byte pattern. The first two builds have the same seed,
+    but different patterns. If an element differs between these builds, it depends on unwritten memory, or the seed does
+    not determine it. An element that contains the first pattern in the first build and the second pattern in the second
+    build is unwritten. For every other element that differs, a third build decides between the two causes (see
+    `_repeat`).
 
     A build with another seed shows which tensors have random values: their values change. This build is made only if a
     finding depends on whether values are random.

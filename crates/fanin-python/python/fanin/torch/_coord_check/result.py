@@ -76,7 +76,8 @@ class Module:
         """The exponents of the width in the power law rms(own change) = c * width^a, for t = 0, 1, ... training steps.
 
         The own change is the effect of the updates of the module's own parameters on the output. Its rms is in the
-        attribute `own`. An exponent is None if an rms is 0, and at t = 0. All exponents are None if `own` is None.
+        attribute `own`. The exponent for t = 0 is None. Any other exponent is None if an rms is 0. All exponents are
+        None if `own` is None.
         """
         if self.own is None:
             return [None] * len(self.size)

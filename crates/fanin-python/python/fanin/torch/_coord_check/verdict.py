@@ -23,7 +23,8 @@ def judge(modules: Sequence[Module]) -> tuple[str, list[Finding]]:
     The findings are in the order in which the modules are executed. As an exception, the finding of `_first_growth` is
     always last.
 
-    The own change of attention logits is judged only if no module has a finding, because the logits depend on the
+    A finding of the kind "own change" says that the effect of the updates of a module's own parameters depends on the
+    width. Attention logits get a finding of this kind only if no module has a finding, because the logits depend on the
     modules before them.
     """
     findings: list[Finding] = []

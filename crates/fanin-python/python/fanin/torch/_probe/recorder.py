@@ -249,9 +249,9 @@ class Recorder(TorchFunctionMode):
             layer.backward = measured
 
     def share_gradients(self) -> None:
-        """Copies each layer's gradient to the layers that return the layer's output unchanged, such as nn.Identity.
+        """Sets the gradient of layers that return the unchanged output of an earlier layer, such as nn.Identity.
 
-        Must be called after the backward pass.
+        The gradient is copied from the earlier layer. Must be called after the backward pass.
         """
         for layer in self.layers:
             if layer.alias is not None:

@@ -18,9 +18,9 @@ def differing(run: Run, paths: Paths) -> list[Finding]:
 
     Peers are the same parameter in different blocks, such as h.*.mlp.weight.
 
-    Some models set the last parameters of each residual branch to 0, so that the block returns its input. A block
-    without a shortcut has no residual branch, so there the same parameter must not be 0. Therefore a parameter of 0 at
-    the end of a branch is not reported if none of its peers is at the end of a branch.
+    A parameter that is 0 is not reported if it is in the last module of a residual branch, and its peers are in blocks
+    without a shortcut. Some models set the last parameters of a residual branch to 0, so that the block returns its
+    input. A block without a shortcut would return 0, so the same parameter must not be 0 there.
     """
     found = []
     ends = paths.branch_ends

@@ -99,18 +99,19 @@ class sharded_init:
     shard, without communication. A value depends only on the call, the seed, the parameter's name and the index in the
     parameter. So the weights are the same in one process and on any mesh.
 
-    The code may also fill slices and views of a parameter. `uniform_`, `normal_` and `trunc_normal_` write to a slice
-    the values that a fill of the whole parameter writes there. `orthogonal_` and `sparse_` fill the slice as a separate
-    matrix. The name of this matrix contains the slice, such as `rnn.weight_hh_l0[64:128]`.
+    The code may also fill slices and views of a parameter. If `uniform_`, `normal_` or `trunc_normal_` fills a slice,
+    each element gets the same value as in a fill of the whole parameter. `orthogonal_` and `sparse_` fill the slice as
+    a separate matrix. The name of this matrix contains the slice, such as `rnn.weight_hh_l0[64:128]`.
 
     The code may also draw random tensors that are not parameters, such as `torch.rand(n)`, and copy them into a
-    parameter. torch's default generator draws these tensors, not fanin's native stream. The generator is seeded with
-    `seed` at the beginning of the `with` block. The former state of the generator is restored at the end of the block.
-    If every rank makes the same draws, the values are the same on every rank.
+    parameter. The values of these tensors come from torch's default generator, not from fanin's native stream. The
+    generator is seeded with `seed` at the beginning of the `with` block. The former state of the generator is restored
+    at the end of the block. If every rank makes the same draws, the values are the same on every rank.
 
     At the end of the `with` block, ValueError is raised if the code has not written every element of every parameter.
-    Elements that were computed from unwritten memory count as not written. If the module was built on the meta device,
-    the code must also write every element of every buffer.
+    Elements that were computed from unwritten memory count as not written. If no parameter was written in place
+    before the `with` block, as after `to_empty` of a module on the meta device, the code must also write every element
+    of every buffer.
 
     A model of the transformers library gets the same weights with and without `fully_shard`. Tied weights are
     initialized once, by the module that transformers declares as their source. If `to_empty` has separated tied

@@ -111,10 +111,10 @@ class ShardedMode(TorchFunctionMode):
     def find(self, tensor: Any, function: str) -> ParameterView | None:
         """Returns the ParameterView of `tensor`, or None if `tensor` has no ParameterView.
 
-        A parameter or buffer of the module, or a view of one, has a ParameterView. So has a result of
-        `empty_like(parameter)`, under the parameter's name. Raises ValueError for a DTensor without a ParameterView,
-        for the local tensor of a DTensor, and for a view that a ParameterView cannot describe, such as
-        `weight.diagonal()`. `function` is the name of the called function, for error messages.
+        A parameter or buffer of the module, or a view of one, has a ParameterView. A result of `empty_like(parameter)`
+        has one too, with the parameter's name. Raises ValueError for a DTensor without a ParameterView, for the local
+        tensor of a DTensor, and for a view that a ParameterView cannot describe, such as `weight.diagonal()`.
+        `function` is the name of the called function, for error messages.
         """
         if not isinstance(tensor, Tensor) or nn.parameter.is_lazy(tensor):
             return None

@@ -145,10 +145,13 @@ def _locate(state: GeneratorState, expected: Position | None, moved: _MovedGener
 
 
 def _with_pair(state: GeneratorState, start: Position, moved: _MovedGenerator) -> Position:
-    """Returns the position `start`, with its field `pair` changed to match the generator state `state`.
+    """Returns the position `start`, with a field `pair` that matches the generator state `state`.
 
-    The field `pair` becomes None if `state` contains no stored normal value. The field is kept if `state` contains the
-    value that is stored when a pair of normal values is drawn after `start.pair` words. Otherwise `pair` becomes -1.
+    The returned field `pair` is one of these:
+
+    - None, if `state` contains no stored normal value.
+    - `start.pair`, if the stored value in `state` is one of the two normal values that are drawn at this position.
+    - -1 (an unknown position), in all other cases.
     """
     if not state.tail[24]:
         return start._replace(pair=None)

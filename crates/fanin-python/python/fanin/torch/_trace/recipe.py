@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 class Rule(NamedTuple):
     """The rule of a recipe for one tensor."""
 
-    #: Equivalent texts of the spec for this tensor. They differ in one number, which is written as a number or as a
-    #: formula, such as `0.02/sqrt(2*n_layer)`.
+    #: Equivalent texts of the spec for this tensor. They differ only in how a number is written: with variables, such
+    #: as `0.02/sqrt(2*n_layer)`, or without.
     texts: list[str]
     #: The text of a CHECK comment, which says what the recipe cannot express. Empty if no comment is needed.
     check: str = ""
@@ -164,9 +164,10 @@ def _scaled(spec: Spec, factor: float) -> Spec | None:
 
 
 def _texts(spec: Spec, variables: Variables) -> list[str]:
-    """Returns equivalent texts of a spec, such as `normal(std=1/sqrt(fan_in))` and `normal(std=0.036084391824351615)`.
+    """Returns equivalent texts of a spec, such as `normal(std=1/sqrt(fan_in))` and `normal(std=1/sqrt(768))`.
 
-    The texts differ in one number of the spec: it is written as a formula, or as the number itself.
+    The texts differ only in how a number is written: with variables such as `fan_in`, or without. As an exception,
+    returns only `linear_default_bias(weight_fan_in)` if the spec is the default distribution of a linear layer's bias.
     """
     low, high = spec.arguments.get("a"), spec.arguments.get("b")
     if spec.name == "uniform" and isinstance(high, float) and low == -high:

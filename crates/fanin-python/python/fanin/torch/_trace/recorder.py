@@ -87,7 +87,7 @@ class Event(NamedTuple):
 
     @property
     def caller(self) -> Caller:
-        """The call stack of the event: the initializer, if there is one, and the stack frames outside of it."""
+        """The initializer that called the operator, if any, and the stack frames outside of the initializer."""
         return Caller(self.call, self.frame)
 
 

@@ -76,9 +76,9 @@ class _Program:
     def _slice(self, memory: Memory, first: int, end: int, until: int | None) -> dict[str, Any]:
         """Returns a step that copies the tensor `memory` from a larger temporary tensor.
 
-        The temporary tensor has one axis. It consists of the bytes `first..end` of the storage of `memory`. These bytes
-        contain `memory`, and all memory that the writes to `memory` changed. For example, if the tensor is the first
-        row of a matrix, and `normal_` filled the matrix, the bytes contain the whole matrix.
+        This step is used if a write also changed elements outside of the tensor. For example, the tensor is the first
+        row of a matrix, and `normal_` filled the whole matrix. The temporary tensor then contains the whole matrix. The
+        temporary tensor has one axis, and consists of the bytes `first..end` of the storage that contains the tensor.
         """
         size = memory.dtype.itemsize
         whole = Memory(memory.storage, first // size, ((end - first) // size,), (1,), memory.dtype)
@@ -266,7 +266,7 @@ def constant_step(tensor: Tensor) -> dict[str, Any] | None:
     """Returns a step with the key `fill` that reproduces the values of a tensor, or None if there is no such step.
 
     There is a step if all elements are equal, or if an integer tensor has the values 0, 1, 2, ... along its last axis.
-    Returns None for a tensor without elements.
+    For a complex tensor, there is a step only if all elements are 0. Returns None for a tensor without elements.
     """
     tensor = tensor.detach()
     if not tensor.numel():
@@ -276,9 +276,11 @@ def constant_step(tensor: Tensor) -> dict[str, Any] | None:
         # 0.0 and -0.0 are equal here. `_differences` reports a tensor that has both.
         equal = bool((tensor == first).all())
         return {"fill": str(specs.Spec("constant", {"val": first.item()}))} if equal else None
+    if tensor.dtype.is_complex:
+        return None if tensor.any() else {"fill": str(specs.Spec("constant", {"val": 0}))}
     if bool((tensor == first).all()):
         return {"fill": str(specs.Spec("constant", {"val": int(first)}))}
-    if tensor.ndim and tensor.dtype != torch.bool:
+    if tensor.ndim and tensor.dtype != torch.bool and tensor.shape[-1] - 1 <= torch.iinfo(tensor.dtype).max:
         count = torch.arange(tensor.shape[-1], dtype=tensor.dtype, device="cpu").expand(tensor.shape)
         if torch.equal(tensor, count):
             return {"fill": "arange"}

@@ -159,9 +159,9 @@ class TracedTensor:
     def initializer(self) -> str | None:
         """How the tensor got its values, such as `normal(std=0.02), then aten.mul_`.
 
-        The text lists the writes that the final values may depend on (see the property `left`). Each write is listed as
-        a spec or an operator. If several writes after the first one have the same text, this text is listed once. None
-        if no write to the tensor was recorded.
+        The text has one entry for each write that the final values may depend on (see the property `left`). An entry is
+        a spec or an operator. Equal entries after the first entry are listed once. The property is None if no write to
+        the tensor was recorded.
         """
         left = self.left
         if not left:
