@@ -2,7 +2,7 @@
 
 use fanin_recipe::text::short;
 
-/// The largest numerator and the largest denominator of a fraction in a short form, such as `1/3`.
+/// The limit on the numerator and on the denominator of a fraction in a short form, such as `1/3`.
 const MAX_TERM: f64 = 999.0;
 
 /// The largest n in a short form with `sqrt(n)`, such as `sqrt(5)` or `0.02/sqrt(24)`.

@@ -233,8 +233,8 @@ fn divisions(shape: &[usize]) -> Vec<(usize, usize)> {
     divisions
 }
 
-/// Returns whether all blocks can be orthogonal matrices with the same gain. Only the first two rows or the
-/// first column of `first`, the first block, are tested.
+/// Returns `false` if a quick test shows that the blocks are not orthogonal matrices with the same gain. The test reads
+/// only a part of `first`, the first block: two rows, or one column if the block has more rows than columns.
 fn can_be_orthogonal(first: &TensorView<'_>, scan: &Scan<'_>) -> Result<bool> {
     let (rows, columns) = matrix(first.shape());
     if rows.min(columns) < 2 || scan.summary.non_finite > 0 {

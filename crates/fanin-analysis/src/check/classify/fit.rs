@@ -286,7 +286,7 @@ struct Found {
 
 /// The statistics of a range of a tensor's rows.
 struct PartStatistics {
-    /// The distribution of the values, in the bins of each candidate distribution.
+    /// For each candidate distribution: the numbers of values in its bins.
     samples: Vec<EmpiricalDistribution>,
     structure: Option<Structure>,
     signature: Signature,

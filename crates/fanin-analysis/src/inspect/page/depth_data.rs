@@ -62,12 +62,12 @@ impl DepthData {
     }
 }
 
-/// Returns the distinct positions to show. Also returns, for each element of `positions`, the index of its shown
-/// position.
+/// Shortens positions for display. Returns the distinct short positions. Also returns, for each element of `positions`,
+/// the index of its short position.
 ///
 /// A position is a list of numbers, such as the indices of the layer and the expert. The argument `positions` must be
-/// sorted. Leading numbers that all positions have in common are not shown. If there are more than `MAX_POSITIONS`
-/// positions, only the first number after these common numbers is shown.
+/// sorted. Leading numbers that all positions have in common are left out. If there are more than `MAX_POSITIONS`
+/// positions, only the first number after these common numbers is kept.
 fn shown_positions(positions: &[Vec<u64>]) -> (Vec<&[u64]>, Vec<usize>) {
     let length = positions.iter().map(Vec::len).min().unwrap_or(0);
     let same =
