@@ -111,7 +111,7 @@ def models(options: argparse.Namespace) -> None:
     target = write({"machine": machine(cores), "models": results, "many": many}, "models.json", options)
     if options.save:
         replace(target / "performance.md", "models", models.table(results).split("\n"))
-        replace(target / "performance.md", "many", textwrap.wrap(models.many_text(many), 130))
+        replace(target / "performance.md", "many", textwrap.wrap(models.many_text(many), 120))
 
 
 def peer_table(cases: list[dict[str, Any]]) -> list[str]:
@@ -119,7 +119,7 @@ def peer_table(cases: list[dict[str, Any]]) -> list[str]:
     names = {"torch": "torch", "numpy": "NumPy (SFC64)", "jax": "JAX (jit)", **{name: name for name in PEERS}}
     measured = [case for case in cases if set(PEERS) & set(case["least"])]
     head = [f"{case['name']}, {stream}" for case in measured for stream in ("torch stream", "native stream")]
-    lines = ["| time of the library, divided by the time of | " + " | ".join(head) + " |", "|---" * (len(head) + 1) + "|"]
+    lines = ["| library: its time divided by that of fanin | " + " | ".join(head) + " |", "|---" * (len(head) + 1) + "|"]
     for key, name in names.items():
         ratios = [
             significant(case["least"][key] / case["least"][stream]) if key in case["least"] else ""

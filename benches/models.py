@@ -167,7 +167,7 @@ def many_text(results: list[dict[str, Any]]) -> str:
         ratios = [ratio for ratio, _ in speedups[way]]
         worst, name = speedups[way][0]
         texts.append(f"With `{call}`, the smallest speedup is {worst:.2f}x ({name}), and the median {statistics.median(ratios):.1f}x.")
-    return f"{len(results)} models of timm and transformers that torch builds in over {SHORT * 1000:.0f} ms: " + " ".join(texts)
+    return f"{len(results)} models of timm and transformers take torch over {SHORT * 1000:.0f} ms to build. " + " ".join(texts)
 
 
 def main(quick: bool, only: str | None) -> list[dict[str, Any]]:

@@ -221,10 +221,12 @@ def summary(path: Path) -> None:
 
 
 def confirm(path: Path) -> None:
-    """Checks again, by another method, the tensors that `check_init` found unwritten only on the meta device.
+    """Checks again, by another method, tensors that `check_init` found unwritten.
 
-    All tensors of a model are filled with the number 3. Then `init_weights()` is called. A tensor that still has a 3
-    is unwritten.
+    Only tensors that were found unwritten on the path "meta" of `check_init`, and not on the path "eager", are checked.
+
+    All tensors of a model are filled with the number 3. Then `init_weights()` is called. A tensor that still has a 3 is
+    unwritten.
 
     Not every class is examined. Classes of one package form a group if the names of their unwritten tensors end with
     the same components, such as "bias" and "weight". Only the first class of each group is examined.

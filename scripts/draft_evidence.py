@@ -105,7 +105,8 @@ def _without_outlier(one: dict[str, Any]) -> tuple[float, bool]:
     """Returns the standard deviation without outliers, and whether there are outliers.
 
     The smallest or the largest value is an outlier if it is more than 20 standard deviations from the mean. For
-    example, timm's trunc_normal_(std=0.02) draws the bound -2 about once in 10 million values.
+    example, timm's trunc_normal_(std=0.02) draws the bound -2 about once in 10 million values. The bound -2 is 100
+    standard deviations from the mean.
     """
     variance, count = one["std"] ** 2, one["values"]
     far = [extreme - one["mean"] for extreme in one["extremes"] if abs(extreme - one["mean"]) > 20 * one["std"]]

@@ -99,11 +99,12 @@ def held_out_transformers() -> Iterator[str]:
 def second_held_out_transformers() -> Iterator[str]:
     """Yields further classes of transformers, in random order with a fixed seed.
 
-    Classes in `TRANSFORMERS` and in `held_out_transformers` are skipped. Classes of two kinds alternate:
+    Classes in `TRANSFORMERS` and in `held_out_transformers` are skipped. In a recipe that `fanin.Recipe.draft` returns,
+    the mark CHECK means that a line is a guess. Classes of two kinds alternate:
 
     - The first, third, fifth, ... class is from a package with a class in `TRANSFORMERS`. `fanin.Recipe.draft` has
-      rules for this package. Only guesses are marked with CHECK. A line that follows a rule is normally not a guess,
-      so a wrong line may be without the mark.
+      rules for this package. A line that follows a rule is normally not a guess, so it may be wrong without the mark
+      CHECK.
     - The second, fourth, sixth, ... class is from another package. `fanin.Recipe.draft` has no rules for this package.
       All lines for its parameters are guesses with the mark CHECK.
     """

@@ -10,8 +10,9 @@
 already in the folder are skipped, so `build` can be interrupted and continued.
 
 `compare` drafts two recipes for each model: one from model.safetensors and config.json, and one from model.safetensors
-alone. It fills each tensor by both recipes, and compares the values with the summary. For each recipe, `compare` counts
-the tensors in four classes: right, right with CHECK, wrong with CHECK, and wrong.
+alone. It fills each tensor by both recipes, and compares the values with the summary. In a draft, the mark CHECK means
+that a line is a guess. For each recipe, `compare` counts the tensors in four classes: right, right with CHECK, wrong
+with CHECK, and wrong. The classes right and wrong are those without CHECK.
 """
 
 from __future__ import annotations

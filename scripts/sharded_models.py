@@ -11,7 +11,7 @@ these outcomes:
 - same: all parameters and buffers are bitwise equal
 - error: both initializations raise an error, for example because a parameter was never written
 - refused: only the sharded initialization raises an error
-- differ: the weights differ, only the whole initialization raises an error, or the comparison fails
+- differ: either the weights differ, or only the whole initialization raises an error, or the comparison itself fails
 - skipped: the small model cannot be built (for example because a package is missing), it has too many parameters,
   or torch cannot shard it
 docs/distributed.md shows how many classes have each outcome.

@@ -146,8 +146,8 @@ ADVICE: list[tuple[str, str, str, Callable[[Words, Words, Words], str]]] = [
         "tanh",
         "residual connections; without them `delta_orthogonal`, or `xavier_normal(gain=tanh)` if maps are as small as here",
         lambda score, signal, gradient: (
-            f"accuracy {score('cnn-plain', 'delta-orthogonal')} and {score('cnn-plain', 'Xavier, gain 5/3')}; gain 1 "
-            f"{score('cnn-plain', 'Xavier, gain 1')}: zeros at the border of the maps leave "
+            f"accuracy {score('cnn-plain', 'delta-orthogonal')} and {score('cnn-plain', 'Xavier, gain 5/3')}; gain 1: "
+            f"{score('cnn-plain', 'Xavier, gain 1')}, because zeros at the border of the maps leave "
             f"{signal('cnn-plain', 'Xavier, gain 1')} of the signal"
         ),
     ),
@@ -171,8 +171,8 @@ ADVICE: list[tuple[str, str, str, Callable[[Words, Words, Words], str]]] = [
         "gelu",
         "`linear_default` (torch's default); in deeper networks DeepNorm, which also changes the residual sum",
         lambda score, signal, gradient: (
-            f"accuracy {score('transformer-post', 'torch default')}, DeepNorm {score('transformer-post', 'DeepNorm')}, Xavier "
-            f"{score('transformer-post', 'Xavier')}, std 0.02 "
+            f"accuracy {score('transformer-post', 'torch default')}, DeepNorm: {score('transformer-post', 'DeepNorm')}, Xavier: "
+            f"{score('transformer-post', 'Xavier')}, std 0.02: "
             f"{score('transformer-post', 'normal, std 0.02')}"
         ),
     ),

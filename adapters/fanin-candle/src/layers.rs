@@ -147,8 +147,9 @@ impl SimpleBackend for Layers {
     }
 }
 
-/// Returns the initializer that `request.hint` describes: the default of candle's layer. Fans are computed with
-/// candle's formulas: a tensor with one axis of length `n` has fan_in 1 and fan_out `n`.
+/// Returns the initializer that candle uses by default for the requested parameter. The layer that requests the
+/// parameter describes this default in [`ParameterRequest::hint`]. Fans are computed with candle's formulas: a tensor
+/// with one axis of length `n` has fan_in 1 and fan_out `n`.
 ///
 /// # Errors
 /// This function never returns an error. The return type is `Result` because [`Layers::new`] requires it.

@@ -77,8 +77,8 @@ impl RecipeInit {
     /// Returns initialized variables for the tensors of a manifest, in the dtypes of the manifest. On the torch stream,
     /// the values are drawn in the order of the manifest.
     ///
-    /// Tied tensors become separate variables with equal values. Layers share a variable only if each layer requests
-    /// the same name.
+    /// Tied tensors become separate variables with equal values, because every name has its own variable. To share one
+    /// variable, two layers must request the same name.
     ///
     /// # Errors
     /// Returns an error if the recipe does not fit the manifest; if the recipe copies or skips a tensor; or if candle

@@ -49,9 +49,9 @@ impl RunningHistogram {
         }
     }
 
-    /// Doubles the range: merges pairs of neighbouring bins, and adds empty bins, so that the number of bins stays the
-    /// same. `offset` is the width of the range that is added below the old range, in bins of the old width. The caller
-    /// updates the field `low`.
+    /// Doubles the range, but keeps the number of bins: merges pairs of neighbouring bins, and adds empty bins. If
+    /// `offset` is the number of bins, the empty bins are added below the merged bins. If `offset` is 0, the empty bins
+    /// are added above the merged bins. The caller updates the field `low`.
     fn merge_pairs(&mut self, offset: usize) {
         let empty = vec![0; self.bins.len()];
         let old = std::mem::replace(&mut self.bins, empty);

@@ -9,11 +9,14 @@ use fanin_recipe::manifest::MAX_FILE_BYTES;
 use crate::error::{Error, Result};
 use crate::options::StreamKind;
 
-/// Checks that the tensors can be drawn from the stream and written to a file.
+/// Checks that the stream can draw all tensors, and that their bytes fit in a file.
 ///
 /// # Errors
-/// Returns an error if all tensors together have more than `MAX_FILE_BYTES` bytes. On the native stream, two tensors
-/// with the same canonical name are also an error. So is a plan that requires rejection sampling.
+/// Returns an error if all tensors together have more than `MAX_FILE_BYTES` bytes. Two more errors exist only on the
+/// native stream:
+/// * Two tensors that are not tied to each other have the same canonical name. For example, `fc.weight` and
+///   `module.fc.weight` have the same canonical name.
+/// * A plan requires rejection sampling.
 pub(crate) fn check(planned: &[Planned], stream: StreamKind) -> Result {
     let total = planned.iter().try_fold(0u64, |total, planned| total.checked_add(planned.entry.bytes()));
     if total.is_none_or(|total| total > MAX_FILE_BYTES) {

@@ -33,7 +33,8 @@ impl CheckpointPlan {
     /// following tensors are in memory as a whole:
     /// * an orthogonal tensor, during its factorization
     /// * a tensor that the torch stream cannot draw in chunks
-    /// * a tensor of a replay, unless one random fill gives all values of the tensor
+    /// * a tensor of a replay (recorded steps that reproduce the initialization of a PyTorch model), unless one random
+    ///   fill gives all values of the tensor
     ///
     /// # Errors
     /// Returns an error if an existing file must not be replaced, if the disk does not have enough space, or if a file

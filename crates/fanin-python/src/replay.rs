@@ -29,9 +29,12 @@ pub fn replay_differences(
     found.map_err(errors::from_checkpoint)
 }
 
-/// Returns patterns for the rules of a recipe. `names` are the names of tensors. If `kinds[i]` equals `kinds[j]`, the
-/// tensors `i` and `j` have the same initializer. Each pattern is returned with the indices of the names to which its
-/// rule applies.
+/// Returns name patterns for the rules of a recipe. Tensors with the same initializer share rules.
+///
+/// `names[i]` is the name of a tensor, and `kinds[i]` is a number for its initializer: equal numbers mean equal
+/// initializers. Each pattern is returned with the indices of the names to which its rule applies.
+///
+/// Raises ValueError if `names` and `kinds` differ in length.
 #[pyfunction]
 pub fn cover_names(names: Vec<String>, kinds: Vec<usize>) -> PyResult<Vec<(String, Vec<usize>)>> {
     if names.len() != kinds.len() {

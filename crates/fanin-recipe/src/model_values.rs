@@ -85,14 +85,16 @@ impl<T: Clone> ModelValues<T> {
         self.planned
     }
 
-    /// Returns the values of the parameter `name`. To draw floating-point values, `draw` is called with the plan of the
-    /// parameter and a stream, and must return the values. Of several tied parameters, `draw` is called only for the
-    /// first one that is requested. The others get clones of its values.
+    /// Returns the values of the parameter `name`.
+    ///
+    /// Floating-point values are drawn by the closure `draw`. Its first argument is the plan of the parameter. Its
+    /// second argument is a `Result`: the stream, or an error (see below). `draw` must return the values. Of several
+    /// tied parameters, `draw` is called only for the first one that is requested. The others get clones of its values.
     ///
     /// # Errors
     /// Returns the error that `draw` returns. The native stream draws values only once for each canonical name
     /// ([`Planned::source`]). If `draw` is called again for the same canonical name, for example because an untied
-    /// parameter is requested twice, the second argument of `draw` is an error instead of a stream.
+    /// parameter is requested twice, the second argument of `draw` is an error.
     pub fn get<E>(
         &mut self,
         name: &str,

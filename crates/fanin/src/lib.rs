@@ -97,7 +97,7 @@
 //!
 //! # Schemes beyond torch
 //!
-//! | spec | fanin | source |
+//! | spec | fanin | source or use |
 //! |---|---|---|
 //! | `trunc_normal_tf` | [`init::trunc_normal_tf`] | timm, TensorFlow: bounds in units of std |
 //! | `variance_scaling` | [`init::variance_scaling`] | JAX, Keras |
@@ -117,9 +117,9 @@
 //! | `spectral` | [`init::spectral`] | Yang et al. 2023 |
 //! | `log_uniform` | [`init::log_uniform`] | the time steps of state space models |
 //! | `arange` | [`init::arange`] | torch.arange, along the last axis |
-//! | `log` | [`init::log`] | a function of values: `log(arange(1, 17))` |
-//! | `exp` | [`init::exp`] | a function of values: `exp(normal)` |
-//! | `softplus_inverse` | [`init::softplus_inverse`] | a function of values: `softplus_inverse(log_uniform(0.001, 0.1))` |
+//! | `log` | [`init::log`] | logarithm of values: `log(arange(1, 17))` |
+//! | `exp` | [`init::exp`] | exponential of values: `exp(normal)` |
+//! | `softplus_inverse` | [`init::softplus_inverse`] | inverse softplus: `softplus_inverse(log_uniform(0.001, 0.1))` |
 //! | `blocks` | [`init::blocks`] | fused parameters: `blocks(4096: xavier_uniform, 1024: xavier_uniform)` |
 //! | `stacked` | [`init::stacked`] | stacked parameters: `stacked(orthogonal)` for `[expert, out, in]` |
 //!

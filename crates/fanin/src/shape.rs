@@ -17,7 +17,8 @@ pub fn element_count(shape: &[usize]) -> Result<usize, Error> {
 
 /// The fan_in and the fan_out of a layer.
 ///
-/// The receptive field size is the number of kernel positions, `prod(kernel)`. For a matrix, it is 1.
+/// Each fan is a number of channels times the receptive field size. The receptive field size is the number of kernel
+/// positions, `prod(kernel)`. For a matrix, the receptive field size is 1.
 ///
 /// Sources: Glorot and Bengio 2010, section 4.2 (n_i and n_{i+1}); He et al. 2015, section 2.2 (n_l and n̂_l).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -106,13 +107,17 @@ impl AxisLayout {
     /// Returns the fans of a weight with this shape, for a convolution with `groups` groups.
     ///
     /// In a grouped convolution, the outputs of a group depend on the inputs of this group only. One channel axis of
-    /// the weight has the channels of all groups, so its size is divided by `groups`. This axis is the output axis in
-    /// [`AxisLayout::OutIn`] and [`AxisLayout::KernelInOut`]. It is the input axis in [`AxisLayout::InOut`] (a
-    /// transposed convolution). The other channel axis has the channels of one group, so its size is not changed.
+    /// the weight has the channels of all groups, so its size is divided by `groups`:
+    ///
+    /// * in [`AxisLayout::OutIn`] and [`AxisLayout::KernelInOut`], the output axis,
+    /// * in [`AxisLayout::InOut`] (a transposed convolution), the input axis.
+    ///
+    /// The other channel axis has the channels of one group, so its size is not divided. Each fan is the number of
+    /// channels of one group, times the receptive field size (see [`Fans`]).
     ///
     /// ```
     /// use fanin::{AxisLayout, Fans};
-    /// // Conv2d(64, 128, 3, groups=4): 16 inputs feed an output, an input feeds 32 outputs.
+    /// // Conv2d(64, 128, 3, groups=4): each group has 16 input and 32 output channels. The kernel has 9 positions.
     /// assert_eq!(AxisLayout::OutIn.grouped_fans(&[128, 16, 3, 3], 4)?, Fans { fan_in: 144, fan_out: 288 });
     /// // ConvTranspose2d(64, 128, 3, groups=4).
     /// assert_eq!(AxisLayout::InOut.grouped_fans(&[64, 32, 3, 3], 4)?, Fans { fan_in: 144, fan_out: 288 });

@@ -34,7 +34,8 @@ use crate::warning::Warning;
 /// `leaky_relu` (0.01 if `None`).
 ///
 /// # Errors
-/// [`Error::Nonlinearity`] for an unknown name. [`Error::NegativeSlope`] if the slope is NaN.
+/// [`Error::Nonlinearity`] for an unknown name. [`Error::NegativeSlope`] if the slope, torch's `negative_slope`, is
+/// NaN. The slope may be negative.
 ///
 /// ```
 /// assert_eq!(fanin::torch::calculate_gain("leaky_relu", Some(0.2))?, (2.0 / (1.0 + 0.2 * 0.2f64)).sqrt());

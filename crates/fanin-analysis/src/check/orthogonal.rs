@@ -9,8 +9,9 @@
 //! [`EntryStatistics`] therefore tests whether the entries are distributed as under the Haar measure. In the list of
 //! its three tests, n is the length of the longer side, N is the number of entries, and the gain is 1.
 //! - `zeros`: the number of exact zeros, treated as a Poisson variable. The square of an entry is Beta(1/2, (n - 1)/2)
-//!   distributed, which gives the probability that an entry is rounded to 0. Entries within 2^-24 of 0 may also become
-//!   0, because algorithms compute an entry as a difference of numbers below 1.
+//!   distributed. This distribution gives the probability that an entry becomes 0. There are two causes. The dtype may
+//!   round a small entry to 0. A computation in f32 may also give 0 for an entry of magnitude up to 2^-24: the entry is
+//!   computed as a difference of numbers below 1, and adjacent f32 numbers below 1 are up to 2^-24 apart.
 //! - `outlier`: the largest absolute entry. Its p-value is at most N times the p-value of a single entry (Boole's
 //!   inequality). Matrices close to a permutation matrix fail, because they have an entry close to 1.
 //! - `distribution`: the sum F of the absolute values of the entries. F is small if a few entries are large and the
@@ -105,7 +106,8 @@ pub(crate) fn departure(view: &TensorView<'_>, gain: f64) -> Result<f64> {
 
 /// Returns whether a matrix may be `gain` times an orthogonal matrix: whether `square` is close to `gain^2`, and
 /// `product` is close to 0. `square` is the sum of the squares of a line: a row, or a column if the matrix has more
-/// rows than columns. `product` is the scalar product of this line with another line.
+/// rows than columns. `product` is the scalar product of this line with another line, or 0 if no scalar product was
+/// computed.
 pub(crate) fn is_plausible([square, product]: [f64; 2], gain: f64, tolerance: f64) -> bool {
     let (square, product) = (square / (gain * gain), product / (gain * gain));
     (square - 1.0).abs() < 3.0 * tolerance && product.abs() < 3.0 * tolerance

@@ -14,9 +14,9 @@ pub(crate) fn standardized_sum(z: f64, skewness: f64, n: f64) -> f64 {
 
 /// Returns the two-sided p-value of `z` under the standard normal distribution, times `exp(correction)`.
 ///
-/// `correction` is the exponent of Cramér's correction of the tail. The exponent may be far too large, unless `z` is
-/// small compared with the square root of the number of terms. It is therefore clamped to at least 0 and at most
-/// `z^2 / 4`.
+/// The argument `z` is a standardized sum or mean of n values. The argument `correction` is the exponent of Cramér's
+/// correction of the tail. This exponent is accurate only if `z` is small compared with `sqrt(n)`. For other `z`, the
+/// exponent may be far too large. It is therefore clamped to at least 0 and at most `z^2 / 4`.
 pub(crate) fn corrected_normal(z: f64, correction: f64) -> f64 {
     let p = erfc(z.abs() / std::f64::consts::SQRT_2);
     // Beyond 38 standard deviations, `p` underflows to 0. Multiplied by an infinite factor, it would give NaN.

@@ -44,9 +44,9 @@ impl ReferenceDistribution {
         std > 0.0 && !coarse
     }
 
-    /// Returns whether `count` values can be tested as normal values: their sum is normal, and the sum of their squares
-    /// is chi-square. In 8-bit and 16-bit types, `count` must be at least 32, because fewer values may all be rounded
-    /// to the mean.
+    /// Returns whether the sum of `count` values is treated as normal, and the sum of their squares as chi-square. The
+    /// distribution must be normal, and rounding to the dtype must hardly change its kurtosis. In 8-bit and 16-bit
+    /// types, `count` must be at least 32, because fewer values may all be rounded to the mean.
     pub(crate) fn is_smoothly_normal(&self, count: u64) -> bool {
         let smooth = self.dtype.size() >= 4 || count >= 32;
         smooth && self.distribution.is_normal() && (self.moments.kurtosis - 3.0).abs() < 0.03

@@ -7,10 +7,9 @@
 //!   recorded: the hash of the two values must be small. The decision does not depend on the position of the window.
 //!   The same windows are therefore recorded in both occurrences of a repeated range.
 //!
-//!   A short repeated range may be missed. In a tensor of n values (2^20 or more), one in n / `KEPT` windows is
-//!   recorded. For example, one in 3052 windows is recorded if n = 1e8. A repeated range of k times this number of
-//!   values is missed with a probability of about e^-k. For n = 1e8 and k = 5, the range has 15,259 values, and the
-//!   probability is 0.7 %.
+//!   A short repeated range may be missed. In a tensor of n values (2^20 or more), let r be n / `KEPT`. About one in r
+//!   windows is recorded. A repeated range of k r values is missed with a probability of about e^-k. For example, r is
+//!   3052 if n = 1e8. A repeated range of 15,259 values (k = 5) is then missed with a probability of 0.7 %.
 //! - Rows: every row is hashed. If rows are so short that two random rows may be equal by chance, no row is recorded.
 //!   In a tensor of more than `MAX_ROWS` rows, only rows with small hashes are recorded, so two equal rows may be
 //!   missed.

@@ -40,9 +40,9 @@ const MIN_BITS: u32 = 90;
 /// searches for none of the tensors.
 const MAX_WORDS: usize = 1 << 22;
 
-/// The number of tensors from which [`find`] determines the seed. The streams of all seeds are searched for the values
-/// of the first `FIRST` tensors. The first stream in which one of these tensors is found is then searched for the
-/// values of all tensors.
+/// The number of tensors from which [`find`] determines the seed. The stream of each seed in `SEEDS` is searched for
+/// the first `FIRST` tensors that have a [`Pattern`]. The first stream that contains one of these tensors is then
+/// searched for all tensors.
 const FIRST: usize = 2;
 
 /// After a tensor was found in a stream, at most this many of its values are compared with torch's values.
@@ -91,10 +91,10 @@ struct Pattern {
 }
 
 /// Searches torch's streams for the values of the candidates. Returns one element for each candidate: the position of
-/// its values, or `None`. `values` is the number of values of the checkpoint.
+/// its values, or `None`. The argument `values` is the number of values of the checkpoint.
 ///
-/// The first candidates are searched for in the streams of all `SEEDS`. The other candidates are searched for only in
-/// the stream that was found.
+/// The stream of each seed in `SEEDS` is searched for the first `FIRST` candidates that have a [`Pattern`]. The first
+/// stream that contains one of these candidates is then searched for all candidates.
 ///
 /// # Errors
 /// Returns an error if the file cannot be read.
@@ -206,8 +206,8 @@ impl HighestBits {
     }
 }
 
-/// Compares `values` with the values that torch draws with `seed` from the word `word` on. Returns `None` if the
-/// difference is so large that the [`Pattern`] matched only by chance.
+/// Compares `values` with the values that torch draws with `seed` after skipping the first `word` random words. Returns
+/// `None` if the difference is so large that the [`Pattern`] matched only by chance.
 ///
 /// Zeros are ignored, because the row of a padding token is zero. Values near the bounds of a uniform distribution are
 /// ignored too: if a value is rounded to the upper bound, torch returns the lower bound instead.

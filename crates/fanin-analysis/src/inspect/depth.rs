@@ -10,9 +10,9 @@ use super::inspection::Inspection;
 /// The position and the role of a tensor, read from its name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct NamedPosition {
-    /// The numbers at the ends of the dot-separated components of the name. Only the components up to the last
-    /// component that consists only of digits are used. In `layer2.0.conv1.weight`, these are `layer2` and `0`, so the
-    /// numbers are 2 and 0.
+    /// The numbers at the ends of the dot-separated components of the name, such as 2 in `layer2`. Components after the
+    /// last all-digit component are ignored. For example, the last all-digit component of `layer2.0.conv1.weight` is
+    /// `0`. The component `conv1` is therefore ignored, and the numbers are 2 and 0.
     pub(super) position: Vec<u64>,
     /// The name with `*` in place of the numbers in `position`, such as `h.*.attn.weight`. Tensors of the same kind at
     /// different depths have the same role.

@@ -159,9 +159,10 @@ impl Inspection {
 }
 
 impl TensorInspection {
-    /// Returns `Some(count)` if the tensor's values were counted. `count` must be one of the counts in
-    /// [`TensorInspection::stats`], such as `stats.zeros`. Returns `None` if fanin cannot read values of the tensor's
-    /// type as numbers, as for `C64`. For a tensor without values, always returns `Some(count)`.
+    /// Returns the argument `count` as `Some(count)`, or `None` if the tensor's values cannot be counted. The argument
+    /// must be one of the counts in [`TensorInspection::stats`], such as `stats.zeros`. The values cannot be counted if
+    /// fanin cannot read values of the tensor's type as numbers, as for `C64`. For a tensor without values, always
+    /// returns `Some(count)`.
     pub fn count(&self, count: u64) -> Option<u64> {
         (self.entry.dtype.is_read() || self.entry.values() == 0).then_some(count)
     }

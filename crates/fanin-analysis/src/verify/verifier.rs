@@ -204,10 +204,12 @@ impl<'a> Verifier<'a> {
         Ok(outcomes)
     }
 
-    /// Compares all pairs of tensors and blocks, except tied tensors. For equal values, adds a failed test `repeats` to
-    /// `tensors`. For related values, adds a result of the test `related`.
+    /// Compares all pairs of tensors and blocks, except tied tensors. If the values of a pair are equal, adds a failed
+    /// result of the test `repeats` to the second tensor of the pair, in `tensors`. If the values of a pair are
+    /// related, adds a passed or failed result of the test `related` to the second tensor.
     ///
-    /// If no pair is related, returns a passed result of `related`, so that this test is counted.
+    /// If no pair is related, returns a passed result of the test `related`, so that this test is counted. Returns
+    /// `None` if a pair is related, or if fewer than two tensors or blocks are compared.
     fn compare_tensors(
         &self,
         outcomes: Vec<Vec<Outcome>>,

@@ -323,9 +323,12 @@ def canonical_name(name: str) -> str:
 
 def cover_names(names: SupportsGetItem[int, str], kinds: SupportsGetItem[int, SupportsIndex]) -> list[tuple[str, list[int]]]:
     """
-    Returns patterns for the rules of a recipe. `names` are the names of tensors. If `kinds[i]` equals `kinds[j]`, the
-    tensors `i` and `j` have the same initializer. Each pattern is returned with the indices of the names to which its
-    rule applies.
+    Returns name patterns for the rules of a recipe. Tensors with the same initializer share rules.
+
+    `names[i]` is the name of a tensor, and `kinds[i]` is a number for its initializer: equal numbers mean equal
+    initializers. Each pattern is returned with the indices of the names to which its rule applies.
+
+    Raises ValueError if `names` and `kinds` differ in length.
     """
 
 def diff_tensors(a: "Any", b: "Any") -> "dict[str, Any]":

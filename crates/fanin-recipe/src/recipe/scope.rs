@@ -98,9 +98,10 @@ impl<'a> Scope<'a> {
     }
 }
 
-/// Returns the value of `variable`: the number that was found in the tensor name `name`. The error is a message and a
-/// remedy. `text` is the recipe's definition of the variable, such as `encoder.layer.{}`. `text` is empty if the recipe
-/// has no definition.
+/// Returns the value of `variable`, a number in the tensor name `name`. `found` is the result of the search for this
+/// number. Returns an error (a message and a remedy) if no number or more than one number was found. The message quotes
+/// `text`, the recipe's definition of the variable, such as `encoder.layer.{}`. `text` is empty if the recipe has no
+/// definition.
 fn number_of(variable: &str, name: &str, found: Found, text: &str) -> Result<f64, (String, String)> {
     let place =
         "write the text around the number under [vars], for example layer = \"encoder.layer.{}\"".to_owned();

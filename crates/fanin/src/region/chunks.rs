@@ -37,8 +37,9 @@ impl<'a> Chunks<'a> {
     ///
     /// If `values` begins or ends inside a row or a plane, the first or the last regions are smaller. For example, the
     /// range `3..500` of the shape `[9, 8, 7]` gives five regions if `max_values` is large: the rest of a row, the rest
-    /// of a plane, whole planes, whole rows of a plane, and the beginning of a row. Compared with a range of whole
-    /// planes, each axis adds at most one region at the beginning of `values`, and at most one at the end.
+    /// of a plane, whole planes, whole rows of a plane, and the beginning of a row. For a large `max_values`, a tensor
+    /// with `n >= 1` axes gives at most `2 * n - 1` regions: at most `n - 1` smaller regions at each end of `values`,
+    /// and one region between them.
     pub fn range(shape: &'a [usize], values: Range<usize>, max_values: usize) -> Self {
         let mut strides = vec![1; shape.len()];
         for axis in (1..shape.len()).rev() {

@@ -38,8 +38,8 @@ impl StateReader {
     /// Reads the word with the number `first[k] + distances[n]` into `out[n * first.len() + k]`, for all `k` and `n`.
     ///
     /// `N` is the number of distances. `first` and `distances` must be ascending, and `distances[N - 1] - distances[0]`
-    /// must be less than [`HISTORY`]. Let `highest` be the highest word number of all earlier reads. Each word number
-    /// of this read must be greater than `highest - HISTORY`.
+    /// must be less than [`HISTORY`]. A read may go back, but by less than [`HISTORY`] words: each of its word numbers
+    /// must be greater than `highest - HISTORY`, where `highest` is the highest word number of all earlier reads.
     ///
     /// # Panics
     /// Panics if the length of `out` is not `N * first.len()`.

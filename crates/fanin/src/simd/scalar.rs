@@ -184,9 +184,10 @@ impl SimdF32Bits for u32 {
 /// The number 3 * 2^51, midway between 2^52 and 2^53. In this range, adjacent f64 values differ by exactly 1.
 pub(super) const UNIT_SPACING: f64 = 6_755_399_441_055_744.0;
 
-/// Converts a signed integer of magnitude less than 2^51 to f64, exactly. The bits of [`UNIT_SPACING`], plus `word`,
-/// are the bits of the float `UNIT_SPACING + word`. AVX2 has no vector instruction for this conversion, so all
-/// levels except AVX-512 use this method.
+/// Converts a signed integer of magnitude less than 2^51 to f64, exactly. Integer addition of `word` to the bit pattern
+/// of [`UNIT_SPACING`] gives the bit pattern of the f64 number `UNIT_SPACING + word`, because adjacent f64 numbers in
+/// this range differ by 1. AVX2 has no vector instruction for this conversion, so all levels except AVX-512 use this
+/// method.
 #[inline(always)]
 fn convert_52_bits(word: u64) -> f64 {
     f64::from_bits(word.wrapping_add(UNIT_SPACING.to_bits())) - UNIT_SPACING

@@ -15,9 +15,9 @@ const CHUNK: usize = 1 << 16;
 /// the caches. Random values are always written by ordinary stores, because these overlap with the arithmetic.
 const NON_TEMPORAL_BYTES: usize = 1 << 25;
 
-/// Fills a region of a plan that uses no random words, such as `eye`, and returns `true`. For all other plans, and for
-/// plans of blocks, writes nothing and returns `false`. `tensor` is the memory of the region. The region begins at the
-/// index `start`.
+/// Fills a region of a plan that uses no random words, such as `eye`, and returns `true`. For a plan that uses random
+/// words, writes nothing and returns `false`. Also writes nothing and returns `false` for every plan of blocks, even if
+/// no block uses random words. `tensor` is the memory of the region. The region begins at the index `start`.
 pub(super) fn fill_fixed(threads: Threads, plan: &Plan, start: &[usize], tensor: &mut TensorMut<'_>) -> bool {
     match plan.distribution() {
         Distribution::Constant { value } => fill_constant(threads, value, tensor),

@@ -50,9 +50,10 @@ impl ZeroMask {
         threads.count().min(width.div_ceil(BLOCK))
     }
 
-    /// Returns the mask words that contain the bits of `column`, one word for each row. Each word contains the bits of
-    /// 64 columns. Also returns a `u64` in which only the bit of `column` is set. `words` are the mask words of a range
-    /// of columns. `column` is counted from the first column of this range.
+    /// Returns the mask words that contain the bits of one column, and a `u64` in which only the bit of this column is
+    /// set. `words` are the mask words of a range of columns, and `column` is counted from the first column of this
+    /// range. The returned mask words are those of the block of 64 columns that contains the column: one word for each
+    /// of the `height` rows.
     #[inline(always)]
     pub(super) fn column(words: &mut [u64], height: usize, column: usize) -> (&mut [u64], u64) {
         (&mut words[column / BLOCK * height..][..height], 1 << (column % BLOCK))

@@ -17,9 +17,9 @@ const MAX_BLOCKS: usize = 8;
 /// If a tensor is divided into at most this many blocks, the blocks may be smaller than `MIN_LINES`.
 const MAX_SMALL_BLOCKS: usize = 4;
 
-/// The smallest size of a block along the axis of division, if there are more than `MAX_SMALL_BLOCKS` blocks. A few
-/// adjacent rows of a trained matrix may fit one distribution by chance. Orthogonal blocks may be smaller, and so may
-/// the matrices of a stack.
+/// The smallest size of a block along the axis of division, if there are more than `MAX_SMALL_BLOCKS` blocks. The limit
+/// is needed because a few adjacent rows of a trained matrix sometimes fit one distribution by chance. The limit does
+/// not apply to orthogonal blocks or to the matrices of a stack.
 const MIN_LINES: usize = 12;
 
 /// The largest number of matrices in a stack that is recognized. A stack is a tensor of three or more axes, divided
@@ -141,13 +141,15 @@ impl Group {
     }
 }
 
-/// Divides a tensor into `count` blocks along `axis`, and classifies each block. If the blocks are the matrices of a
-/// stack (see `MAX_STACK`), and a few matrices have another scale than the rest, adds a message to `problems`.
+/// Divides a tensor into `count` blocks along `axis`, and classifies each block. The argument `orthogonal` is true if
+/// every block must be orthogonal. If the blocks are the matrices of a stack (see `MAX_STACK`), and a few matrices have
+/// another scale than the rest, adds a message to `problems`.
 ///
 /// Returns `None` in three cases:
 /// - A block has problems, or is not `Fresh`, `Orthogonal` or `Constant`.
-/// - `orthogonal` is true, and a block is not orthogonal.
-/// - `orthogonal` is false, all blocks have the same distribution, and they are not the matrices of a stack.
+/// - The argument `orthogonal` is true, and a block is not `Orthogonal`.
+/// - The argument `orthogonal` is false, all blocks have the same distribution, and the blocks are not the matrices of
+///   a stack.
 fn divided(
     scan: &Scan<'_>,
     (axis, count): (usize, usize),

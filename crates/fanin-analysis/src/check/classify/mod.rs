@@ -6,8 +6,8 @@
 //! the values. Fitting usually reduces the Kolmogorov-Smirnov distance, which makes the test less strict.
 //!
 //! Values of an accepted distribution are called fresh if they are also independent of one another
-//! ([`structure`](super::structure)). Training changes the largest singular values, and the norms of rows and columns,
-//! long before it changes the distribution of all values.
+//! ([`structure`](super::structure)). The tests of independence recognize training early. Training changes the largest
+//! singular values, and the norms of rows and columns, long before it changes the distribution of all values.
 
 mod blocks;
 mod fit;

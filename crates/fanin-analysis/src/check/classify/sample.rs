@@ -93,12 +93,12 @@ impl ValueSample {
         })
     }
 
-    /// Returns the modes in ascending order. A mode occurs more than 3 k + `MIN_COUNT` times in the sample. k is the
-    /// largest count among the four next smaller and the four next larger distinct values. Zeros are left out, because
-    /// `sparse` matrices and the rows of padding tokens have many zeros.
+    /// Returns the modes in ascending order. A mode occurs more than 3 k + `MIN_COUNT` times in the sample. Here k is
+    /// the largest count among the four next smaller and the four next larger distinct values. Zeros are left out,
+    /// because `sparse` matrices and the rows of padding tokens have many zeros.
     ///
-    /// Adjacent values of a smooth distribution have similar counts. In a narrow type, the counts double at a power of
-    /// 2, because the spacing of the values doubles there.
+    /// The factor 3 is needed for narrow types, such as bf16. Adjacent values of a smooth distribution have similar
+    /// counts. In a narrow type, the counts double at a power of 2, because the spacing of the values doubles there.
     pub(super) fn modes(&self) -> Vec<f64> {
         if !self.may_have_modes() {
             return Vec::new();

@@ -111,14 +111,14 @@ impl<'a> Scan<'a> {
         self.view.values(take)
     }
 
-    /// Returns a sum of squares and a scalar product, to test whether the matrix `view` may be orthogonal. There are
-    /// three cases:
-    /// - `view` has at most as many rows as columns: returns the sum of the squares of the first row, and the scalar
-    ///   product of the first two rows.
-    /// - `view` has more rows than columns, and `self.view` has two axes: returns the sum of the squares of the first
-    ///   column, and 0.
-    /// - `view` has more rows than columns, and `self.view` has more than two axes: returns `None`, because the first
-    ///   column is not stored.
+    /// Returns two numbers for a quick test whether the matrix `view` may be orthogonal:
+    /// - If `view` has at most as many rows as columns: the sum of the squares of the first row, and the scalar product
+    ///   of the first two rows.
+    /// - If `view` has more rows than columns: the sum of the squares of the first column, and 0 as a placeholder. No
+    ///   scalar product of two columns is computed.
+    ///
+    /// Returns `None` if `view` has more rows than columns and `self.first_column` is empty. This field is filled only
+    /// if `self.view` has two axes.
     ///
     /// The argument `view` is `self.view`, or a block of `self.view` that starts at the first value. The matrix `view`
     /// must have at least two rows and two columns.
@@ -138,8 +138,9 @@ impl<'a> Scan<'a> {
         Ok(self.first_column.get(..rows).map(|column| [product(column, column), 0.0]))
     }
 
-    /// Reads and returns the values of the first row. If it has more than 65,536 values, only the first indices along
-    /// axis 1 are read. The tensor must have at least two axes.
+    /// Reads and returns the values of the first row: the values with index 0 along axis 0. If the first row has more
+    /// than 65,536 values, only the start of the row is read: at most 65,536 values, or all values with index 0 along
+    /// axis 1 if there are more of them. The tensor must have at least two axes.
     ///
     /// # Errors
     /// Returns an error if the file cannot be read.

@@ -27,9 +27,9 @@ use crate::error::Result;
 /// the native stream.
 const MAX_VALUES: usize = 1 << 16;
 
-/// The smallest size of a tensor of uniform values that is compared with the native stream. The stream's values on
-/// `[-b, b)` are multiples of `b / 2^31`. Values of magnitude `b / 2^11` or more are not compared, because f32 rounds
-/// them too coarsely. About one value in 2,000 is smaller: about 100 values of a tensor of this size.
+/// The smallest number of values for which a uniform tensor is compared with the native stream. The stream's values on
+/// `[-b, b)` are multiples of `b / 2^31`. Only values of magnitude below `b / 2^11` are compared, because f32 rounds
+/// larger values too coarsely. In a tensor of 200,000 values, only about 100 values are that small.
 const NATIVE_UNIFORM: usize = 200_000;
 
 /// The smallest number of values for which an origin is determined. For fewer values, it is [`Origin::Unknown`].
@@ -39,8 +39,9 @@ const MIN_VALUES: usize = 256;
 const MAX_COMPARED: usize = 400;
 
 /// The largest number of candidate steps that are tried for a tensor. If there are more candidates, the origin is
-/// [`Origin::Unknown`]. A small tensor may have many candidates, because even its smallest value may be a large
-/// multiple of the step.
+/// [`Origin::Unknown`]. For uniform values, each candidate is the smallest magnitude of the tensor, divided by an
+/// integer. In a small tensor, even the smallest magnitude may be a large multiple of the step, so many integers are
+/// possible.
 const MAX_STEPS: u64 = 2048;
 
 /// Values count as multiples of a step only if their [`significance`] is greater than this limit. The limit is high,
@@ -189,9 +190,9 @@ fn angles(values: &[f64], width: usize) -> Option<Vec<Agreement>> {
     Some(agreements)
 }
 
-/// Returns the mean of [`Agreement::cosine`] over all `agreements`, divided by the standard error of the mean. The
-/// expected mean is 0 if the values are not multiples of the step with which they were compared. Returns `None` for
-/// fewer than 60 agreements.
+/// Returns the mean of [`Agreement::cosine`] over all `agreements`, divided by the standard error of this mean. If the
+/// tensor's values are not related to the tested step, the returned number is nearly standard normal. If the values are
+/// multiples of this step, the returned number is large. Returns `None` for fewer than 60 agreements.
 fn significance(agreements: &[Agreement]) -> Option<f64> {
     let count = agreements.len() as f64;
     let sum: f64 = agreements.iter().map(|agreement| agreement.cosine).sum();
@@ -206,7 +207,8 @@ enum Steps {
     /// `f(k) = k`. The numbers `step * f(k)` are the multiples of `step`.
     Equal,
     /// `f(k) = -ln(1 - k / 2^24) * 2^24`, for integers `k` from 1 to 2^23. The native stream draws pairs of normal
-    /// values x and y. A squared radius `x^2 + y^2` below the median is one of the numbers `step * f(k)`.
+    /// values x and y with a standard deviation `std`. If the squared radius `x^2 + y^2` of a pair is below the median
+    /// of all squared radii, the squared radius is one of the numbers `step * f(k)`. Here `step` is `2 std^2 / 2^24`.
     Radii,
 }
 
@@ -233,9 +235,9 @@ impl Steps {
         }
     }
 
-    /// Returns an upper limit of the compared values, as a multiple m of the step. Only values below `m * step` are
-    /// compared with the formula `step * f(k)`, because f32 rounds larger values too coarsely. For
-    /// [`Radii`](Self::Radii), m is smaller, because a squared radius has the rounding errors of two values.
+    /// Returns a number m: only values below `m * step` are compared with the formula `step * f(k)` (see [`Steps`]).
+    /// f32 rounds larger values too coarsely. For [`Radii`](Self::Radii), m is smaller, because a squared radius has
+    /// the rounding errors of two values.
     fn largest(self) -> f64 {
         match self {
             Self::Equal => 2f64.powi(20),

@@ -80,10 +80,12 @@ impl Lags {
         self.axes.iter().map(|axis| axis.distance).max().unwrap_or(0)
     }
 
-    /// Adds the next rows of the matrix. `values[range]` contains these rows. The argument `first` is the row index, in
-    /// the matrix, of the first added row. `values[..range.start]` must be the values directly before the added rows in
-    /// the matrix. The number of these values must be at least [`needed`](Self::needed). If fewer values precede the
-    /// added rows in the matrix, all of them must be given.
+    /// Adds `values[range]`, the next rows of the matrix. The argument `first` is the index of the first added row in
+    /// the matrix.
+    ///
+    /// The slice `values[..range.start]` must contain the last values before the added rows: at least
+    /// [`needed`](Self::needed) values. If the matrix has fewer values before the added rows, the slice must contain
+    /// all these values.
     pub(super) fn add(&mut self, values: &[f32], range: Range<usize>, first: usize) {
         for axis in &mut self.axes {
             let start = range.start.max(axis.distance);
@@ -236,9 +238,10 @@ vectorized! {
 /// Tests whether lines (rows or columns) at a fixed distance are correlated. `lines` contains the sketch of each line,
 /// and `name` is "rows" or "columns".
 ///
-/// The tested distances are 1 to `ALL_LAGS` (at most half the number of lines) and the distances between equal parts
-/// (see [`MAX_PARTS`]). The result is for the distance with the smallest p-value. This p-value is multiplied by the
-/// number of tested distances (Bonferroni correction).
+/// The tested distances are 1 to `ALL_LAGS`, but at most half the number of lines. If the lines can be divided into
+/// equal parts (see [`MAX_PARTS`]), the distances between these parts are tested too. For example, 1200 lines can be
+/// divided into 3 parts of 400 lines, so the distances 400 and 800 are tested. The returned result is for the distance
+/// with the smallest p-value. This p-value is multiplied by the number of tested distances (Bonferroni correction).
 fn between_lines(name: &str, lines: &[Sketch]) -> Option<TestResult> {
     if lines.len() < 4 {
         return None;

@@ -34,7 +34,9 @@ const MAX_LINES: usize = 1 << 20;
 ///
 /// A slice along an axis has all values with one fixed index along this axis. In a matrix, the rows are the slices
 /// along the first axis. In a tensor of three or more axes, a row has all values with fixed indices along the first two
-/// axes. A column has the values at one position of all rows.
+/// axes. A column has one value of each row: the values at the same position in their rows. For example, in a
+/// convolution weight of shape `[out, in, height, width]`, a row is one kernel, and a column has the values of all
+/// kernels at one kernel position.
 #[derive(Debug, Default)]
 pub(super) struct Lines {
     /// The sums of the rows of a tensor of three or more axes. Empty for a matrix: its rows are in the field `first`.

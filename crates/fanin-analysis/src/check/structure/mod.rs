@@ -75,9 +75,11 @@ impl Structure {
         }
     }
 
-    /// Adds the next values in row-major order. The test `rounded` uses `stored`, the values of the tensor. All other
-    /// tests use `values`. If the plan applies functions to random values, `values` has these random values. A caller
-    /// may also replace outliers: `values` then has the mean in place of each outlier of `stored`.
+    /// Adds the next values in row-major order. The argument `stored` contains the values of the tensor. Only the test
+    /// `rounded` uses `stored`. All other tests use the argument `values`. The two arguments differ in two cases:
+    /// - The plan applies functions to random values. The argument `values` then contains the random values to which
+    ///   the functions were applied.
+    /// - The caller replaces outliers. The argument `values` then has the mean in place of each outlier of `stored`.
     pub(crate) fn add(&mut self, stored: &[f64], values: &[f64]) {
         self.coarser.add(stored);
         if let Some(part) = &mut self.part {

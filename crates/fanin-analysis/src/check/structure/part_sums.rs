@@ -82,8 +82,8 @@ const MAX_UNNEEDED: usize = 1 << 15;
 /// Returns the number of rows of a block. A block fits into the CPU's L2 cache, unless a single row does not.
 ///
 /// For rows of at most 8192 values, the number of rows is a multiple of 16, so every block starts at a multiple of 16
-/// values. [`inlined_dot`] computes 16 sums: the sum k adds the products k, k + 16, k + 32, ... If blocks start at
-/// multiples of 16 values, the division into blocks hardly changes which products are added to the same sum.
+/// values. [`inlined_dot`] adds the products k, k + 16, k + 32, ... to one partial sum, for each k below 16. These
+/// groups of products are nearly the same with and without blocks, so the rounding errors are nearly the same too.
 fn rows_of_block(columns: usize) -> usize {
     const VALUES: usize = 1 << 14;
     let rows = VALUES.div_ceil(columns).next_multiple_of(16);

@@ -141,8 +141,8 @@ fn bulk(entries: &[(f64, f64)]) -> TestResult {
     TestResult::new("spectrum", p, text)
 }
 
-/// Reduces the matrix to a small bidiagonal matrix by a few steps of Golub and Kahan's method. Each new vector is
-/// orthogonalized against all earlier ones.
+/// Reduces the matrix to a small bidiagonal matrix by a few steps of Golub and Kahan's method. Each new left vector is
+/// orthogonalized against all earlier left vectors, and each new right vector against all earlier right vectors.
 ///
 /// Let A be the matrix, v the last right vector, l the new left vector and d the new diagonal entry. Let P(x) be the
 /// part of a vector x that is orthogonal to all right vectors so far. The next right vector is P(A^T l), divided by its
@@ -152,8 +152,9 @@ fn bulk(entries: &[(f64, f64)]) -> TestResult {
 /// Proof: A v is d l plus a linear combination of earlier left vectors. A^T maps these left vectors to linear
 /// combinations of the right vectors so far. P of such a combination is 0.
 ///
-/// Rounding changes the mean square of the values of A. The entries of the bidiagonal matrix are multiplied by a factor
-/// that corrects this change.
+/// The values of A are rounded to bf16 (see [`Rounded`]). Their mean square therefore differs slightly from the mean
+/// square of the unrounded values. The entries of the bidiagonal matrix are multiplied by a factor that corrects this
+/// difference.
 fn bidiagonal(matrix: &Matrix<'_>, first: FirstProducts) -> Bidiagonal {
     let count = matrix.rounded.len();
     let scale = (matrix.mean_square * count as f64 / first.squares).sqrt();

@@ -34,8 +34,9 @@ thread for each core. Fills of 2^25 values or more use fanin's own pool on Linux
 - `coord_check` tests whether the magnitude of outputs and updates depends on the width of a model.
 - `Monitor` measures activations, gradients and updates during training.
 
-Ctrl-C interrupts a long fill within a few hundredths of a second. The generator then has its state from before the
-call. Some elements of the tensor have new values, and the others keep their old values.
+Ctrl-C interrupts a long fill within a few hundredths of a second. Some elements of the tensor then have new values, and
+the others keep their old values. The generator has its state from before the call, except after `orthogonal_` and after
+deferred fills.
 """
 
 from torch.nn import init as _torch

@@ -108,9 +108,12 @@ def _layers(model: nn.Module) -> dict[str, nn.Module]:
 def _scale(model: nn.Module, batch: Any, layers: dict[str, nn.Module], tolerance: float, shared: set[str]) -> dict[str, float]:
     """Calls the model once and scales the layers. Returns the variance of each layer's output.
 
-    A layer that is not in `shared` is scaled in its first call. Its returned variance is measured after this scaling. A
-    layer that is called again is added to `shared`. The layers in `shared` are scaled after the forward pass. Their
-    returned variance is measured during the pass.
+    `shared` contains the names of layers that are called several times in a forward pass. A layer that is not in
+    `shared` is scaled in its first call. If this layer is called again, its name is added to `shared`. After the pass,
+    all layers in `shared` are scaled. So a layer that is added in this pass is scaled twice.
+
+    The returned variance of a layer is computed over the outputs of all its calls. These outputs are measured after the
+    scaling in the first call, but before the scaling after the pass.
     """
     names = {module: name for name, module in layers.items()}
     sums: dict[str, Moments] = {}

@@ -156,11 +156,11 @@ def _splits_in_order(ndim: int, mesh: Sequence[int], placements: Sequence[object
 
 
 def _position_of(placement, right: list[_Split], placements) -> tuple[int, int]:
-    """Returns two numbers for the split of a tensor dimension by `placement`, a _StridedShard.
+    """Returns two numbers for a new split: its index in the list `right`, and its field `blocks` (see `_Split`).
 
-    The first number is the index in the list `right` at which the split must be inserted. The second number is the
-    field `blocks` of the split. The list `right` contains the splits of the same tensor dimension by the mesh
-    dimensions to the right of `placement`. The splits in the list are in the order in which they were made.
+    The new split is the split of a tensor dimension by `placement`, a _StridedShard. The list `right` contains the
+    splits of the same tensor dimension by the mesh dimensions to the right of `placement`, in the order in which these
+    splits were made. The new split must be inserted into the list at the returned index.
     """
     factor = int(placement.split_factor)
     if factor == 1:

@@ -59,8 +59,9 @@ def check_init(
     Parameters
     ----------
     build
-        A function without arguments that returns a module, or a module and a function that initializes the module. The
-        returned function gets the module if it needs an argument. `build` must build the same model every time.
+        A function without arguments. `build` returns a module, or a pair (module, function). The function of the pair
+        initializes the module, and gets the module if it needs an argument. `build` must build the same model every
+        time.
     checkpoint
         The checkpoint that `build` loads: a safetensors file, a file of `torch.save`, a folder of such files, or a
         mapping from names to tensors. Every tensor whose name is in the checkpoint must have the values of the

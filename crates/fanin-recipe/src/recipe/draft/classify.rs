@@ -166,9 +166,12 @@ impl<'a> Context<'a> {
         Choice { is_guess: true, ..choice }
     }
 
-    /// Returns the [`Choice`] for the magnitudes of torch's weight norm (`weight_g` or `original0`). The spec is a
-    /// constant: approximately the norm of the direction (`weight_v` or `original1`). Returns `None` for any other
-    /// tensor, or if the direction is missing or not drawn.
+    /// Returns the [`Choice`] for the magnitudes of a weight with torch's weight norm.
+    ///
+    /// Weight norm stores a weight as two tensors: magnitudes (`weight_g` or `original0`) and directions (`weight_v` or
+    /// `original1`). The spec of the magnitudes is a constant: approximately the norm of a direction. Returns `None` if
+    /// `entry` is not a tensor of magnitudes. Also returns `None` if the tensor of directions is missing, or if its
+    /// spec, for example `copy`, is not an initializer.
     fn weight_norm(&self, entry: &Entry, path: &str, last: &str) -> Option<Choice> {
         let weight = path.strip_suffix(".parametrizations.weight");
         let sibling = match (last, weight) {

@@ -62,9 +62,10 @@ pub struct Start {
     pub seed: u64,
     /// The number of 32-bit words that were drawn between the seeding and this position.
     pub at: u64,
-    /// The position at which torch drew the normal value that torch has stored. `None` if no value is stored. torch
-    /// draws some normal values in pairs, returns the first value, and stores the second value for the next draw. The
-    /// position is the number of 32-bit words that were drawn between the seeding and the pair.
+    /// The position of the last pair of normal values. `None` unless torch still stores the second value of this pair.
+    ///
+    /// torch draws some normal values in pairs, returns the first value of a pair, and stores the second value for the
+    /// next draw. The position is the number of 32-bit words that were drawn between the seeding and the pair.
     pub pair: Option<u64>,
 }
 

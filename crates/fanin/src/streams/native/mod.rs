@@ -26,10 +26,10 @@
 //! A Philox block consists of four words. Sixteen blocks form a **group**. Divisions of indices round down.
 //!
 //! An f32 value takes one word. The value at index i is in group `i / 64`. With `o = i mod 64`, the value comes from
-//! word `o / 16` of block `16 * (i / 64) + o mod 16`.
+//! word `o / 16` of Philox block `16 * (i / 64) + o mod 16`.
 //!
 //! An f64 value takes two words. The value at index i is in group `i / 32`. With `o = i mod 32`, the value comes from
-//! words `2 * (o / 16)` (high) and `2 * (o / 16) + 1` (low) of block `16 * (i / 32) + o mod 16`.
+//! words `2 * (o / 16)` (high) and `2 * (o / 16) + 1` (low) of Philox block `16 * (i / 32) + o mod 16`.
 //!
 //! Below, `w` is a word. `s(w)` is the signed integer with the same bits. `W = high * 2^32 + low` is the integer of two
 //! words. The type of the arithmetic is f64 for f64 values, and f32 for values of all other types. Every step rounds to
@@ -57,25 +57,26 @@
 //! The Box-Muller transform gives two standard normal variates, `z = r * cos(t)` and `z = r * sin(t)`. The value is
 //! `fma(z, std, mean)`.
 //!
-//! f32: words 0 and 1 of a block are one pair, and words 2 and 3 are another pair. Let w be the first word of a pair,
-//! and w' the second word. The cosine gives the value that belongs to w, and the sine gives the value that belongs to
-//! w'. The radius is `r = sqrt(-2 * ln(u))` with `u = min(w + 1/2, 2^32 - 2^8) / 2^32`. The angle is
+//! f32: words 0 and 1 of a Philox block are one pair, and words 2 and 3 are another pair. Let w be the first word of a
+//! pair, and w' the second word. The cosine gives the value that belongs to w, and the sine gives the value that
+//! belongs to w'. The radius is `r = sqrt(-2 * ln(u))` with `u = min(w + 1/2, 2^32 - 2^8) / 2^32`. The angle is
 //! `t = 2 * pi * (w' + 1/2) / 2^32`, and is reduced in integers. The number of quarter turns is
 //! `q = ((w' + 2^29) mod 2^32) / 2^30`, rounded down. The remainder of the angle is `(s(d) + 1/2) * (2 * pi / 2^32)`
 //! with `d = (w' - 2^30 * q) mod 2^32`.
 //!
-//! f64: words 0 and 1 of a block (W) give the radius, with `u = min(W + 1/2, 2^64 - 2^11) / 2^64`. Words 2 and 3 (W')
-//! give the angle `t = 2 * pi * (W' + 1/2) / 2^64`. Let `high` and `low` be the words of W'. The number of quarter
+//! f64: words 0 and 1 of a Philox block (W) give the radius, with `u = min(W + 1/2, 2^64 - 2^11) / 2^64`. Words 2 and 3
+//! (W') give the angle `t = 2 * pi * (W' + 1/2) / 2^64`. Let `high` and `low` be the words of W'. The number of quarter
 //! turns is `q = (high + 2^29) / 2^30`, rounded down. The remainder of the angle is
 //! `fma(high - 2^30 * q, 2^32, low + 1/2) * (2 * pi / 2^64)`. The cosine gives the value that belongs to words 0 and 1,
 //! and the sine gives the value that belongs to words 2 and 3.
 //!
 //! # trunc_normal
 //! Each value is the inverse distribution function of one uniform variate. In standard units, the bounds are
-//! `alpha = (a - mean) / std` and `beta = (b - mean) / std`. If `alpha + beta < 0`, the interval is reflected. `near`
-//! is `alpha`, or `-beta` if the interval is reflected. The *near* bound is a, or b if the interval is reflected. The
-//! uniform variate `u` is `(w + 1/2) / 2^32`, or `(W + 1/2) / 2^64` in f64. `u'` is computed in the same way from the
-//! bitwise complement of the words. `u'` equals 1 - u to full relative precision.
+//! `alpha = (a - mean) / std` and `beta = (b - mean) / std`. If `alpha + beta < 0`, the interval is reflected. The
+//! *nearer bound*, the bound that is nearer to the mean, is a, or b if the interval is reflected. `near` is `alpha`, or
+//! `-beta` if the interval is reflected. The uniform variate `u` is `(w + 1/2) / 2^32`, or `(W + 1/2) / 2^64` in f64.
+//! `u'` is computed in the same way from the bitwise complement of the words. `u'` equals 1 - u to full relative
+//! precision.
 //!
 //! `below = P(Z < alpha)` and `above = P(Z > beta)` are computed by the complementary error function, where Z is
 //! standard normal. `mass` is the probability of the interval. For a tail probability t, let
@@ -86,21 +87,22 @@
 //!
 //! | regime | where | value |
 //! |---|---|---|
-//! | point | near > 1e150 | the near bound |
+//! | point | near > 1e150 | the nearer bound |
 //! | flat | width * max(1, \|near\|) <= 2^-26, width = (b - a) / std | uniform on [a, b] |
-//! | tail | near >= 5, or width < 2^-26 | `fma(delta, std, a)`, or `fma(delta, -std, b)` if reflected; delta is the distance from the near bound |
+//! | tail | near >= 5, or width < 2^-26 | `fma(delta, std, a)`, or `fma(delta, -std, b)` if reflected |
 //! | body | all types except f64; width >= 1/8; v_max < 24.5 | `fma(z, std, mean)`, where z is the f32 quantile |
 //! | centre | otherwise | `fma(z, std, mean)`, where z is the f64 quantile (Wichura 1988, AS 241); the result is rounded to the type |
 //!
-//! *Centre and body.* The tail probabilities at u are `lower = fma(u, mass, below)` and `upper = fma(u', mass, above)`.
-//! The quantile is computed from t, the smaller of `lower` and `upper`. In the regime *body*, `lower` and `upper` are
-//! computed from `(w + 2^31) mod 2^32` instead of w. The f32 quantile is `x` times a function of `v(t)`, where
+//! *Centre and body.* In the regime *body*, `u` and `u'` are computed from `(w + 2^31) mod 2^32` instead of w. The tail
+//! probabilities at u are `lower = fma(u, mass, below)` and `upper = fma(u', mass, above)`. The quantile is computed
+//! from t, the smaller of `lower` and `upper`. The f32 quantile is `x` times a function of `v(t)`, where
 //! `x = fma(s(w) + 1/2, 2 * mass / 2^32, below - above)`. The function is given by two polynomials: the first for
 //! `v(t) <= 5.25`, and the second for larger `v(t)`. If `v_max < 5.249`, every `v(t)` is at most 5.25 even after
 //! rounding, so only the first polynomial is used.
 //!
-//! *Tail.* Let `g(delta) = -ln(P(Z > near + delta) / P(Z > near))`, `m = 1 - exp(-g(width))` and `E = -ln(1 - u * m)`.
-//! `delta` solves `g(delta) = E`. The function g is computed as
+//! *Tail.* `delta` is the distance from the nearer bound to the value, in units of `std`. Let
+//! `g(delta) = -ln(P(Z > near + delta) / P(Z > near))`, `m = 1 - exp(-g(width))` and `E = -ln(1 - u * m)`. `delta`
+//! solves `g(delta) = E`. The function g is computed as
 //! `g(delta) = delta * (near + delta / 2) + ln(1 + delta / near) - h(near + delta) + h(near)` with
 //! `h(z) = ln(z * M(z))`, where M is the Mills ratio. The equation is solved by four Newton steps, starting at
 //! `2 * E / (sqrt(near^2 + 2 * E) + near)`. If `width < 2^-26`, the function `g(delta) = near * delta` is used instead.
@@ -114,15 +116,15 @@
 //!
 //! If there are at most 256 rows, a forward Fisher-Yates shuffle of the list of row indices 0..rows selects the rows.
 //! Step `t = 0, 1, .., zeros - 1` swaps the list elements t and `t + word mod (rows - t)`, where the word is word
-//! `t mod 4` of block `64 * c + t / 4`. The row indices in the first `zeros` list elements are selected.
+//! `t mod 4` of Philox block `64 * c + t / 4`. The row indices in the first `zeros` list elements are selected.
 //!
 //! If there are more than 256 rows, row r is selected if its image under a permutation of 0..rows is less than `zeros`.
 //! The permutation is a Feistel network with cycle walking on `bits` bits, where `2^(bits-1) < rows <= 2^bits`. An
 //! index is split into two halves: `left` is the upper `bits / 2` bits (rounded down), and `right` is the other bits.
-//! The key of round i = 0, 1, .., 11 is word `i mod 4` of block c. The round is `left ^= F(right)` for even i, and
-//! `right ^= F(left)` for odd i. The result of F is truncated to the number of bits of the half that changes. `F(x)` is
-//! `mix(x + key + i * 0x9E3779B9)`, where mix is MurmurHash3's 32-bit finalizer. An image that is not less than `rows`
-//! is permuted again.
+//! The key of round i = 0, 1, .., 11 is word `i mod 4` of Philox block c. The round is `left ^= F(right)` for even i,
+//! and `right ^= F(left)` for odd i. The result of F is truncated to the number of bits of the half that changes.
+//! `F(x)` is `mix(x + key + i * 0x9E3779B9)`, where mix is MurmurHash3's 32-bit finalizer. An image that is not less
+//! than `rows` is permuted again.
 //!
 //! # orthogonal
 //! Let `rows` be the size of the first axis and `columns` the product of all other sizes. `m` is `max(rows, columns)`
@@ -147,8 +149,9 @@
 //! element type, the inner values are the values of an f64 tensor of the same name and shape. The functions are the
 //! logarithm, the exponential function and `x + log(-expm1(-x))`. They are computed in f64 by the algorithms of fdlibm
 //! (the crate `libm`). The result is rounded to the element type once, ties to even. `log_uniform(a, b)` is
-//! `exp(uniform(log(a), log(b)))`, where the bounds are f64 logarithms. A block (of a fused or stacked parameter) with
-//! such a distribution has the values of a separate tensor. The section *Blocks* below defines the name of this tensor.
+//! `exp(uniform(log(a), log(b)))`, where the bounds are f64 logarithms. If a fused or stacked parameter has a block
+//! with such a distribution, the block has the values of a separate tensor. The section *Blocks* below defines the name
+//! of this tensor.
 //!
 //! # constant, eye, dirac, arange
 //! Each value is a function of its index only. No words are used.

@@ -11,12 +11,14 @@ impl Torch {
     /// Fills `out` with the values of a part of a tensor. The type of `out` must be f64 if and only if `part.dtype` is
     /// f64. The values are rounded to the type of `out`. The zeros of a sparse distribution are not written.
     ///
-    /// Advances the generator past the random words for the values of the whole tensor, but not past the permutations
-    /// of a sparse distribution. Rejection sampling is an exception: torch makes several passes over the whole tensor,
-    /// and the generator advances only past the passes that the values of the part need.
+    /// Advances the generator past the random words for the values of the whole tensor, with two exceptions:
     ///
-    /// Returns the number of words by which the generator has advanced. The words of values that torch draws one by one
-    /// (see [`ByGroups`]) are not counted.
+    /// * Sparse: the generator does not advance past the words of the permutations.
+    /// * Rejection sampling: torch makes several passes over the whole tensor. The generator advances only past the
+    ///   passes that the values of the part need.
+    ///
+    /// Returns the number of words by which the generator has advanced. This number does not include the words of
+    /// values that torch draws one by one (see [`ByGroups`]), because no caller needs their number.
     ///
     /// # Panics
     /// Panics if `distribution` is not uniform, normal, sparse or truncated normal.

@@ -41,12 +41,13 @@ impl Cost {
         Self { compute: if words > 1.0 { 150.0 } else { 7.0 }, words, sequences: 1.0 }
     }
 
-    /// Returns the cost of truncated normal values that are drawn by rejecting normal proposals. A value takes 1 to 3.3
-    /// proposals, because torch uses this method only if more than 30 % are accepted. The estimate uses 2.5 proposals.
+    /// Returns the cost of truncated normal values that are drawn by rejecting normal proposals.
     ///
-    /// torch draws proposals in several passes over the whole tensor, until every value is accepted. The cost counts
-    /// only the words of the first pass. A thread also skips words between two passes. These words are not counted,
-    /// because their number does not depend on how the values are split into partitions.
+    /// torch draws proposals in several passes over the whole tensor, until every value is accepted. In all passes
+    /// together, a value takes 1 to 3.3 proposals on average, because torch uses this method only if more than 30 % are
+    /// accepted. The field `compute` is the time to compute 2.5 proposals. The field `words` counts only the words of
+    /// the first pass. A thread also skips words between two passes. The cost does not include this skipping, because
+    /// the number of skipped words does not depend on how the values are split into partitions.
     pub(super) fn of_bounded_normals<W: Wide>() -> Self {
         Self { compute: 2.5 * Self::of_normals::<W>().compute, ..Self::of_normals::<W>() }
     }

@@ -36,9 +36,9 @@ pub(super) trait Trial<W: Wide>: Sync {
     /// Returns the estimated time to draw one value, including its rejected proposals.
     fn cost(&self) -> Cost;
 
-    /// Returns the position of the first word of each sequence of random words in a pass. A pass draws one proposal for
-    /// each element. Positions are counted in words from the first word of the pass. Normal proposals have one
-    /// sequence. Uniform proposals have two: the words of all proposals, and then the words of all acceptance tests.
+    /// Returns the start of each sequence of random words in a pass. The start is the number of words of the pass
+    /// before the sequence. A pass draws one proposal for each element. Normal proposals take words from one sequence.
+    /// Uniform proposals take words from two: the words of all proposals, and then the words of all acceptance tests.
     fn sequences(&self) -> Vec<u64>;
 
     /// Draws the proposals of the first pass over `slice`, and writes them to `out`. Appends the position in `out`
@@ -66,12 +66,12 @@ pub(super) trait Trial<W: Wide>: Sync {
 struct Drawn {
     /// The number of passes, not counting the first, until all values of the partition were accepted.
     later_passes: u64,
-    /// The generator at the end of the last pass. `None` if no pass after the first one was needed.
+    /// A copy of the generator at the end of the last pass. `None` if no pass after the first one was needed.
     after_last: Option<Mt19937>,
-    /// The generator after the last word that the partition takes in the first pass, and the position of this
-    /// generator. The position is counted in words from the first word of the last sequence of words (see
-    /// [`Trial::sequences`]). `None` if the caller of [`Torch::reject`] drew the first pass: the field `engine` of
-    /// [`Torch`] is then already past this pass.
+    /// A copy of the generator, and the position of its next word. The next word follows the last word that the
+    /// partition takes in the first pass. The position is counted in words from the first word of the last sequence of
+    /// words (see [`Trial::sequences`]). `None` if the caller of [`Torch::reject`] drew the first pass: the field
+    /// `engine` of [`Torch`] is then already past the first pass.
     after_first: Option<(Mt19937, u64)>,
 }
 
@@ -109,9 +109,10 @@ impl Torch {
     }
 }
 
-/// Draws one partition of the values. `slice` is the partition, and `out` is its memory. If `begun` is false, the next
-/// word of `engine` is the first word of the first pass. If `begun` is true, the caller has drawn the first pass, and
-/// the next word of `engine` is the first word of the second pass.
+/// Draws the values of one partition by rejection sampling. A pass draws one proposal for each element (see the module
+/// documentation). `slice` selects the elements of the partition, and `out` is the memory of their values. If `begun`
+/// is false, the next word of `engine` is the first word of the first pass. If `begun` is true, the caller has drawn
+/// the first pass: `out` contains the proposals, and the next word of `engine` is the first word of the second pass.
 fn draw_partition<W: Wide>(
     trial: &dyn Trial<W>,
     (level, engine): (Level, &Mt19937),

@@ -13,10 +13,10 @@ pub(super) const KEPT: usize = 1 << 12;
 /// The state readers of all rejection passes except the first pass.
 ///
 /// The values are processed block by block. All passes over one block are made before the next block begins. Each pass
-/// has its own random words. A block reads the words of pass n after the words that the previous block read in pass n.
-/// The state readers of the passes 2 to `max_kept + 1` are therefore stored until the next block. To limit the memory,
-/// the passes from `max_kept + 2` on share one set of state readers. This set is created again for each block, and
-/// skips the words of the previous blocks.
+/// has its own random words. Among the words of pass n, the words of the next block come after the words of the current
+/// block. The state readers of the passes 2 to `max_kept + 1` are therefore stored until the next block. To limit the
+/// memory, the passes from `max_kept + 2` on share one set of state readers. This set is created again for each block,
+/// and skips the words of the previous blocks.
 pub(super) struct RejectionCursors<S> {
     /// A function that creates the [`StateReader`]s of the second rejection pass, one for each sequence of words.
     start: S,
@@ -84,9 +84,9 @@ impl<S: Fn() -> StateReaders> RejectionCursors<S> {
         }
     }
 
-    /// Ends the last block. Returns two values for the block that needed the most passes: the number of its passes, not
-    /// counting the first pass, and the state readers of its last pass. The state readers are `None` if no block needed
-    /// a second pass.
+    /// Ends the current block, which must be the last block of the partition. Returns the largest number of passes that
+    /// any block of the partition needed, not counting the first pass. Also returns the state readers of the last of
+    /// these passes, or `None` if no block needed a second pass.
     pub(super) fn finish(mut self) -> (u64, Option<StateReaders>) {
         self.begin_block();
         let farthest = if self.max_passes > self.max_kept { self.farthest } else { self.kept.pop() };

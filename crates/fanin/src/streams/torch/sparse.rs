@@ -174,8 +174,9 @@ impl ShuffleSteps {
     /// Swap k exchanges flag k with flag `j = k + remainders[column][k]`, which is flag k itself or a later flag. Swaps
     /// from number `zeros` on exchange only flags that are 1, so they need not be undone.
     ///
-    /// Before swap k is undone, flag k is still 0, because only swaps of later flags have been undone. To undo swap k,
-    /// it is therefore sufficient to copy flag j to flag k, and to set flag j to 0.
+    /// Before swap k is undone, only the swaps after swap k have been undone. These swaps exchange only flags after
+    /// flag k, so flag k is still 0. To undo swap k, it is therefore sufficient to copy flag j to flag k, and to set
+    /// flag j to 0.
     ///
     /// A swap may have to wait for a flag that the previous swap wrote. The columns are interleaved, so that the CPU
     /// executes a swap of another column during this time.

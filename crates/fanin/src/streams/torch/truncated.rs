@@ -68,8 +68,8 @@ impl Torch {
     /// proposal for every element. This method advances the generator only past the passes that the values of the part
     /// need.
     ///
-    /// Returns the number of random words of these passes. If torch draws the normal proposals of a pass one by one
-    /// (see [`ByGroups`]), the words of the pass are not counted.
+    /// Returns the number of random words of these passes. This number does not include passes in which torch draws the
+    /// normal proposals one by one (see [`ByGroups`]), because no caller needs the number of their words.
     #[allow(clippy::disallowed_methods, reason = "torch squares by the C library's pow")]
     pub(super) fn truncated_by_rejection<W: Wide>(
         &mut self,

@@ -98,9 +98,10 @@ def compare(module: nn.Module, checkpoint: CheckpointValues) -> tuple[dict[str, 
     """Compares a module with a checkpoint.
 
     Returns three collections:
-    - the tensors that differ, by their first name in the module,
-    - the names of the parameters that are not in the checkpoint,
-    - the names in the checkpoint that are not in the module.
+    - A dict with a `Difference` for each tensor that differs. The key is the tensor's name in the module. A tied tensor
+      has several names, and the key is the first of them.
+    - A list of the names of the parameters that are not in the checkpoint.
+    - A set of the names in the checkpoint that are not in the module.
     """
     differences: dict[str, Difference] = {}
     absent = []

@@ -231,9 +231,11 @@ class PathCheck:
     def _repeat(self) -> None:
         """Repeats the first build, to find out why the blocks in `_undecided` differ between the first two builds.
 
-        If a block of this build equals the block of the first build, the elements that differ in the second build
-        depend on unwritten memory. Otherwise the seed does not determine the values of the block. If no earlier build
-        was traced, this build is traced.
+        The first build and this third build have the same seed and the same byte pattern in new memory. Only the second
+        build has another pattern. If a block is equal in the first and the third build, its elements that differ in the
+        second build depend on unwritten memory. Otherwise the seed does not determine the values of the block.
+
+        The third build is traced if no earlier build was traced.
         """
         built = self._build(0, self.seed, traced=self.trace is None)
         third = {named.name: named.tensor for named in tensors_of(built.module)}

@@ -230,12 +230,15 @@ def differing_blocks(before: TensorState, tensor: Tensor) -> Iterator[tuple[Tens
 
 
 def unwritten_elements(before: TensorState, part: Tensor, block: Block) -> int | None:
-    """Returns the number of unwritten elements in a block of the second build, or None if this cannot be determined.
+    """Returns the number of unwritten elements in a block of the second build, or None if the number is unknown.
 
-    An unwritten element has the first pattern in the first build, and the second pattern in the second build. For a
-    large module, only hashes of the first build are stored. So the block of the second build is copied, and elements
-    with the second pattern get the first pattern in the copy. If the copy has the same hash as the block of the first
-    build, the replaced elements are unwritten, and all other elements are equal in both builds.
+    New memory is filled with a byte pattern: `PATTERNS[0]` in the first build, and `PATTERNS[1]` in the second build.
+    An unwritten element still contains the pattern.
+
+    For a large module, only hashes of the first build are stored. So the block of the second build is copied, and
+    elements with the second pattern get the first pattern in the copy. If the copy has the same hash as the block of
+    the first build, the replaced elements are unwritten, and all other elements are equal in the two builds. If the
+    hashes differ, None is returned.
     """
     start = _position(part) + block.index * BLOCK
     first, second = (pattern.expected(part.dtype, start, len(block.values)) for pattern in PATTERNS)

@@ -19,7 +19,8 @@ A fill is deferred only if its memory was allocated while the mode was on. Memor
 accessible to code outside torch is excluded.
 
 The mode adds microseconds to each operator. For a small model, this takes longer than all of its fills. So the mode is
-off until the first large fill. This fill is deferred too, if no page of its memory has been written yet.
+off until the first large fill. The memory of this fill was allocated while the mode was off. As an exception, this fill
+is deferred too if no page of its memory has been written yet.
 
 Deferring is optional, because fanin cannot detect some reads of memory. The docstring of `fast_init` lists these reads.
 """

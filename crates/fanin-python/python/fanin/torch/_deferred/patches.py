@@ -1,7 +1,11 @@
-"""Patches of methods and functions that read memory without an operator, such as `Tensor.numpy` and `Tensor.data_ptr`.
+"""Patches that perform deferred fills before memory is read in a way that `DeferredMode` cannot detect.
 
-torch calls `DeferredMode` only for operators. A patched method first performs the deferred fill of its tensor,
-even if another thread deferred it. If a function turns dispatch modes off, its patch first performs all deferred fills.
+torch calls `DeferredMode` only for operators, and only while dispatch modes are on. Two kinds of functions are patched:
+
+- Functions that give access to the memory of one tensor without an operator, such as `Tensor.numpy` and
+  `Tensor.data_ptr`. The patch first performs the deferred fill of the tensor, even if another thread deferred the fill.
+- Functions that turn dispatch modes off, and functions that read the memory of many tensors without an operator, such
+  as `torch.jit.RecursiveScriptModule.save`. The patch first performs all deferred fills of all threads.
 """
 
 from __future__ import annotations

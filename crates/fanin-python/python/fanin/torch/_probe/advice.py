@@ -122,9 +122,10 @@ def _unsolved(candidate: Candidate, analysis: Analysis) -> list[Finding]:
 def _helps(candidate: Candidate, before: Analysis, after: Analysis) -> bool:
     """Returns whether a change helps.
 
-    A change does not help if it causes a new kind of problem. If the change solves some problems of `candidate.solves`,
-    the model must have fewer problems in total. If the change solves none of them, it must reduce the `_severity` of
-    each problem of `candidate.solves` to less than half.
+    The field `candidate.solves` lists the problems that the change should solve. A change does not help if it causes a
+    new kind of problem. A change that solves at least one of the listed problems helps if the model has fewer problems
+    in total. A change that solves none of them helps if it reduces the `_severity` of each listed problem to less than
+    half.
     """
     kinds = {one.kind for one in _problems(before)}
     if any(one.kind not in kinds for one in _problems(after)):

@@ -112,8 +112,10 @@ def _new_weights(analysis: Analysis, findings: list[Finding]) -> list[Candidate]
 def _new_spec(analysis: Analysis, weights: Weights) -> str:
     """Returns the spec for new values of a weight.
 
-    If the weight has at least two healthy peers, the values are normal. Their std is the median rms of the healthy
-    peers. Otherwise the spec depends on the activation function after the weight.
+    Peers of the weight are weights with the same role and shape in other blocks (see `peers.groups`). A peer is healthy
+    if its values are finite and not all 0, and its rows are not all equal. If the weight has at least two healthy
+    peers, the new values are normal, and their std is the median rms of the healthy peers. Otherwise the spec depends
+    on the activation function after the weight.
     """
     same = [one for one in peers.groups(analysis.run.weights)[weights.group] if one is not weights]
     healthy = [one for one in same if one.forward.is_finite and one.rms > 0 and not one.rows_are_equal]

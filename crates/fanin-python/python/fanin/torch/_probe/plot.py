@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 def plot(probe: Probe, axes: Any = None) -> Any:
     """Draws two panels, and returns their matplotlib axes.
 
-    The first panel shows the mean square q of the signal along the depth. The second panel shows the mean square p of
-    the gradient. Each panel has a measured curve and the curve that mean-field theory predicts.
+    The first panel shows q, the mean square of the signal, over the depth. The second panel shows p, the mean square of
+    the gradient, over the depth. Each panel has a measured curve and the curve that mean-field theory predicts.
     """
     if axes is None:
         try:

@@ -213,11 +213,11 @@ def _weights(model: nn.Module) -> list[Weights]:
 
 @contextlib.contextmanager
 def _gradients_kept(value: Tensor, parameters: Sequence[Tensor]) -> Iterator[None]:
-    """A context manager that restores the gradients of the leaf tensors in the graph of `value`, except `parameters`.
+    """A context manager that restores the gradients of all leaf tensors in the graph of `value` except `parameters`.
 
-    An example of such a tensor is a weight of the loss: `value.backward()` adds to its gradient.
-    `value.backward(inputs=parameters)` would not do this, but reentrant activation checkpointing forbids the argument
-    `inputs`.
+    `value.backward()` adds to the gradients of all these leaf tensors, for example to that of a weight of the loss.
+    `value.backward(inputs=parameters)` would change only the gradients of `parameters`. But reentrant activation
+    checkpointing forbids the argument `inputs`.
     """
     own = {id(one) for one in parameters}
     pending, seen, leaves = [value.grad_fn], set(), []

@@ -9,9 +9,9 @@ equation 3). Here q is the mean square before the activation:
 
     q' = sigma_w^2 E[phi(sqrt(q) z)^2] + sigma_b^2
 
-Backward, each such layer multiplies the sum of squares of the gradient by chi = sigma_w^2 E[phi'(sqrt(q) z)^2]. This
-sum changes by a factor of e over -1/ln(chi) layers. This number of layers is called the depth scale (Schoenholz et al.
-2017, arXiv 1611.01232, equations 5, 18).
+Backward, each such layer multiplies the sum of squares of the gradient by chi = sigma_w^2 E[phi'(sqrt(q) z)^2]. The
+depth scale is the number of layers after which this sum has changed by a factor of e. The depth scale is equal to
+-1/ln(chi) (Schoenholz et al. 2017, arXiv 1611.01232, equations 5, 18).
 
 Additions: q' is the sum of the q of both operands. Backward, each operand gets the whole gradient.
 

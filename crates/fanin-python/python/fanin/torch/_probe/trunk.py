@@ -41,11 +41,11 @@ def find_trunk(model: nn.Module, run: Run) -> Trunk:
     - Together, the blocks contain at least 60 % of all executed layers with weights.
     - In a model with residual additions, at least half of the blocks contain an addition.
 
-    If several classes qualify, the class with the most blocks is chosen. If no class qualifies, the trunk is the layers
-    with weights on the longest path to the output.
+    If several classes qualify, the class with the most blocks is chosen.
 
-    There is one exception. Let n be the number of layers with weights on this path. If n is at most 2, and a module
-    with weights, such as a recurrent cell, is called more than n times, the trunk is the calls of this module.
+    If no class qualifies, the trunk is the layers with weights on the longest path to the output. Let n be the number
+    of these layers. As an exception, if n is at most 2, and a module with weights, such as a recurrent cell, is called
+    more than n times, the trunk is the calls of this module.
     """
     kind = _block_class(model, run)
     if kind is not None:

@@ -18,9 +18,12 @@ def differing(run: Run, paths: Paths) -> list[Finding]:
 
     Peers are the same parameter in different blocks, such as h.*.mlp.weight.
 
-    A parameter that is 0 is not reported if it is in the last module of a residual branch, and its peers are in blocks
-    without a shortcut. Some models set the last parameters of a residual branch to 0, so that the block returns its
-    input. A block without a shortcut would return 0, so the same parameter must not be 0 there.
+    Some models set the last parameters of a residual branch to 0, so that the block returns its input. In a block
+    without a shortcut, the same parameters must not be 0, because the block would return 0. So a parameter that is 0 is
+    not reported if two conditions hold:
+
+    - The parameter is in the last module of a residual branch.
+    - None of its nearest peers is in the last module of a residual branch: their blocks have no shortcut.
     """
     found = []
     ends = paths.branch_ends

@@ -109,9 +109,9 @@ class sharded_init:
     at the end of the block. If every rank makes the same draws, the values are the same on every rank.
 
     At the end of the `with` block, ValueError is raised if the code has not written every element of every parameter.
-    Elements that were computed from unwritten memory count as not written. If no parameter was written in place
-    before the `with` block, as after `to_empty` of a module on the meta device, the code must also write every element
-    of every buffer.
+    Elements that were computed from unwritten memory count as not written. After `to_empty` of a module on the meta
+    device, the buffers are unwritten too. The code must then also write every element of every buffer. `sharded_init`
+    assumes this case if no parameter was written in place before the `with` block.
 
     A model of the transformers library gets the same weights with and without `fully_shard`. Tied weights are
     initialized once, by the module that transformers declares as their source. If `to_empty` has separated tied

@@ -16,12 +16,13 @@ class TransformersModels:
 
     - transformers marks modules as initialized even on the meta device, and then skips them. The marks are removed, and
       are not restored.
-    - `fully_shard` gives a model a class that is defined in torch. transformers then treats the model as custom code,
-      and skips modules without parameters of their own. `is_custom_code` gets the value of the original class until the
-      end of the block.
-    - transformers initializes a model before it ties weights. `to_empty` keeps DTensors tied, so two modules would
-      initialize the same parameter. Only the module that transformers declares as the source may initialize the
-      parameter. Until the end of the block, the other modules get a stand-in: a parameter on the meta device.
+    - `fully_shard` replaces the class of a model by a class that is defined in torch. transformers then treats the
+      model as custom code, and skips modules without parameters of their own. Until the end of the block, the model has
+      the method `is_custom_code` of its original class.
+    - transformers first initializes the modules of a model, and then ties weights. But tied DTensors are still tied
+      after `to_empty`, so two modules would initialize the same parameter. Only the module that transformers declares
+      as the source of the tie may initialize the parameter. Until the end of the block, the other modules have a
+      stand-in instead: a parameter on the meta device.
     """
 
     def __init__(self, module: nn.Module):

@@ -145,12 +145,12 @@ def _locate(state: GeneratorState, expected: Position | None, moved: _MovedGener
 
 
 def _with_pair(state: GeneratorState, start: Position, moved: _MovedGenerator) -> Position:
-    """Returns the position `start`, with a field `pair` that matches the generator state `state`.
+    """Returns the position `start`, with a field `pair` (see `Position`) that matches the generator state `state`.
 
-    The returned field `pair` is one of these:
+    `start.pair` is the expected position of the last pair of normal values. The returned field `pair` is one of these:
 
     - None, if `state` contains no stored normal value.
-    - `start.pair`, if the stored value in `state` is one of the two normal values that are drawn at this position.
+    - `start.pair`, if a generator that draws a pair at the position `start.pair` stores the same value as `state`.
     - -1 (an unknown position), in all other cases.
     """
     if not state.tail[24]:

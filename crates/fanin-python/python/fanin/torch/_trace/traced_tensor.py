@@ -42,15 +42,16 @@ class Write:
 
     @property
     def stack(self) -> tuple[Line, ...]:
-        """The lines of code on the stack, innermost first. The first line called the initializer or the operator."""
+        """The lines of code on the call stack, innermost first. The first line called the initializer or operator."""
         return () if self._caller is None else self._caller.stack
 
     @property
     def copied_by(self) -> tuple[Line, ...]:
-        """The lines of code on the stack of a copy, innermost first. Empty if the write is not a copy.
+        """The lines of code on the call stack at the time of the copy, innermost first. Empty if the write is no copy.
 
-        For a copy, `initializer` and `stack` describe the write that produced the copied values. If no single write
-        produced them, `initializer` and `stack` describe the copy itself, and `copied_by` is empty.
+        For a copy, such as a call of `copy_`, `initializer` and `stack` describe the write that produced the copied
+        values. If no single write produced these values, `initializer` and `stack` describe the copy itself, and
+        `copied_by` is empty.
         """
         return () if self._copier is None else self._copier.stack
 
@@ -118,7 +119,7 @@ class TracedTensor:
 
     @cached_property
     def writes(self) -> list[Write]:
-        """All writes, in order."""
+        """All writes, earliest first."""
         history = self._history
         if history is None:
             return []
@@ -160,8 +161,8 @@ class TracedTensor:
         """How the tensor got its values, such as `normal(std=0.02), then aten.mul_`.
 
         The text has one entry for each write that the final values may depend on (see the property `left`). An entry is
-        a spec or an operator. Equal entries after the first entry are listed once. The property is None if no write to
-        the tensor was recorded.
+        a spec or an operator. From the second entry on, equal entries are listed once: two calls of `mul_` give one
+        entry. The property is None if no write to the tensor was recorded.
         """
         left = self.left
         if not left:
