@@ -158,7 +158,7 @@ def measure_many(quick: bool) -> list[dict[str, Any]]:
 
 
 def many_text(results: list[dict[str, Any]]) -> str:
-    """Returns the least and the median speedup of the models of `measure_many`, as a sentence."""
+    """Returns the least and the median speedup of the models of `measure_many`, as text."""
     if not results:
         return f"None of the models took over {SHORT * 1000:.0f} ms to build."
     speedups = {way: sorted((r["least"]["plain"] / r["least"][way], r["name"]) for r in results) for way in ("fast_init", "deferred")}

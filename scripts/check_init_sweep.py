@@ -123,7 +123,7 @@ def transformers_classes() -> Iterator[tuple[str, type]]:
             yield f"{info.name}.{found.__name__}", found
 
 
-def transformers_build(model: type, largest: int = LARGEST) -> Callable[[], nn.Module]:
+def transformers_build(model: type, largest: int) -> Callable[[], nn.Module]:
     """Returns a function that builds a small instance of `model`, a model class of transformers.
 
     Raises ValueError if no model with at most `largest` parameters can be built.
@@ -148,8 +148,8 @@ def transformers_build(model: type, largest: int = LARGEST) -> Callable[[], nn.M
     raise ValueError("; ".join(dict.fromkeys(errors)))
 
 
-def timm_builds(count: int) -> Iterator[tuple[str, Callable[[], nn.Module]]]:
-    """Yields up to `count` small architectures of timm, one from each module that defines models."""
+def timm_builds(count: int, largest: int) -> Iterator[tuple[str, Callable[[], nn.Module]]]:
+    """Yields up to `count` architectures of timm with at most `largest` parameters, one from each module that defines models."""
     import timm
 
     found = 0
@@ -163,7 +163,7 @@ def timm_builds(count: int) -> Iterator[tuple[str, Callable[[], nn.Module]]]:
                     size = sum(parameter.numel() for parameter in build().parameters())
                 except Exception:
                     continue
-            if size <= LARGEST:
+            if size <= largest:
                 yield f"{module}.{name}", build
                 found += 1
                 break
@@ -182,7 +182,7 @@ def sweep(options: argparse.Namespace) -> None:
     if options.output.exists():
         done = {json.loads(line)["name"] for line in options.output.read_text().splitlines()}
     if options.library == "timm":
-        models: Iterator[tuple[str, Any]] = timm_builds(options.count)
+        models: Iterator[tuple[str, Any]] = timm_builds(options.count, options.largest)
     else:
         models = transformers_classes()
     start = time.monotonic()
@@ -196,7 +196,7 @@ def sweep(options: argparse.Namespace) -> None:
             row: dict[str, Any] = {"name": name}
             try:
                 limit(options.seconds)
-                build = model if options.library == "timm" else transformers_build(model)
+                build = model if options.library == "timm" else transformers_build(model, options.largest)
                 row |= check(build, options.via)
             except (Exception, Timeout) as error:
                 row["error"] = f"{type(error).__name__}: {error}".splitlines()[0][:300]
@@ -220,8 +220,10 @@ def summary(path: Path) -> None:
             print(f"{row['name']}: {kind}: {len(names)}: {', '.join(names[:3])}")
 
 
-def confirm(path: Path) -> None:
+def confirm(path: Path, largest: int) -> None:
     """Checks again, by another method, tensors that `check_init` found unwritten.
+
+    Models with more than `largest` parameters are left out.
 
     Only tensors that were found unwritten on the path "meta" of `check_init`, and not on the path "eager", are checked.
 
@@ -229,7 +231,7 @@ def confirm(path: Path) -> None:
     unwritten.
 
     Not every class is examined. Classes of one package form a group if the names of their unwritten tensors end with
-    the same components, such as "bias" and "weight". Only the first class of each group is examined.
+    the same components, such as "bias" and "weight". Only the first class of each group that can be built is examined.
     """
     rows = [json.loads(line) for line in path.read_text().splitlines()]
     families = set()
@@ -238,14 +240,15 @@ def confirm(path: Path) -> None:
         family = row["name"].partition(".")[0], tuple(sorted({one["name"].split(".")[-1] for one in found}))
         if not found or family in families:
             continue
-        families.add(family)
         with torch.device("meta"):
             package, _, name = row["name"].partition(".")
             try:
-                model = transformers_build(getattr(importlib.import_module(f"transformers.models.{package}"), name))()
+                found_class = getattr(importlib.import_module(f"transformers.models.{package}"), name)
+                model = transformers_build(found_class, largest)()
             except ValueError as error:
                 print(f"{row['name']}: not built: {error}", flush=True)
                 continue
+        families.add(family)
         model.to_empty(device="cpu")
         tensors = dict(model.named_parameters(remove_duplicate=False)) | dict(model.named_buffers(remove_duplicate=False))
         number = {name: torch.tensor(3).to(tensor.dtype) for name, tensor in tensors.items()}
@@ -267,6 +270,7 @@ def main() -> None:
     parser.add_argument("--only", default="", help="check only classes whose name has this text")
     parser.add_argument("--first", default="", help="leave out classes whose name is before this one in alphabetical order")
     parser.add_argument("--count", type=int, default=60, help="the number of architectures of timm")
+    parser.add_argument("--largest", type=int, default=LARGEST, help="the limit on the number of parameters of a model")
     parser.add_argument("--seconds", type=int, default=60, help="the limit of CPU time for one class")
     parser.add_argument("--total", type=float, default=float("inf"), help="stop after this many seconds")
     parser.add_argument("--confirm", type=Path, metavar="FILE", help="instead of a sweep, confirm the findings in FILE without check_init")
@@ -277,7 +281,7 @@ def main() -> None:
     if options.summary:
         summary(options.summary)
     elif options.confirm:
-        confirm(options.confirm)
+        confirm(options.confirm, options.largest)
     elif options.library is None:
         parser.error("name a library")
     else:

@@ -103,8 +103,8 @@ def second_held_out_transformers() -> Iterator[str]:
     the mark CHECK means that a line is a guess. Classes of two kinds alternate:
 
     - The first, third, fifth, ... class is from a package with a class in `TRANSFORMERS`. `fanin.Recipe.draft` has
-      rules for this package. A line that follows a rule is normally not a guess, so it may be wrong without the mark
-      CHECK.
+      rules for this package. A line that follows a rule normally does not have the mark CHECK, even if the line is
+      wrong.
     - The second, fourth, sixth, ... class is from another package. `fanin.Recipe.draft` has no rules for this package.
       All lines for its parameters are guesses with the mark CHECK.
     """

@@ -29,7 +29,7 @@ pub fn replay_differences(
     found.map_err(errors::from_checkpoint)
 }
 
-/// Returns name patterns for the rules of a recipe. Tensors with the same initializer share rules.
+/// Returns name patterns for the rules of a recipe, in order. All tensors of a rule have the same initializer.
 ///
 /// `names[i]` is the name of a tensor, and `kinds[i]` is a number for its initializer: equal numbers mean equal
 /// initializers. Each pattern is returned with the indices of the names to which its rule applies.

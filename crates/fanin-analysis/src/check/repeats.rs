@@ -8,8 +8,8 @@
 //!   The same windows are therefore recorded in both occurrences of a repeated range.
 //!
 //!   A short repeated range may be missed. In a tensor of n values (2^20 or more), let r be n / `KEPT`. About one in r
-//!   windows is recorded. A repeated range of k r values is missed with a probability of about e^-k. For example, r is
-//!   3052 if n = 1e8. A repeated range of 15,259 values (k = 5) is then missed with a probability of 0.7 %.
+//!   windows is recorded. A repeated range of k * r values is missed with a probability of about e^-k. For example, r
+//!   is 3052 if n = 1e8. A repeated range of 15,259 values (k = 5) is then missed with a probability of 0.7 %.
 //! - Rows: every row is hashed. If rows are so short that two random rows may be equal by chance, no row is recorded.
 //!   In a tensor of more than `MAX_ROWS` rows, only rows with small hashes are recorded, so two equal rows may be
 //!   missed.

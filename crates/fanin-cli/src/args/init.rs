@@ -44,7 +44,7 @@ pub struct Init {
     /// Take the names, shapes and types of the tensors from this file.
     ///
     /// The file is a checkpoint (a safetensors file, a folder or an index) or a manifest in JSON. The name of a
-    /// built-in model can be given instead. Of a checkpoint, fanin reads the headers. The values of a tensor are read
+    /// built-in model can be given instead. fanin reads the headers of a checkpoint. The values of a tensor are read
     /// only if a rule of the recipe copies them.
     #[arg(long, value_name = "FILE|MODEL")]
     pub like: Option<PathBuf>,

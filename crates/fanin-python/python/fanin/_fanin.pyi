@@ -323,7 +323,7 @@ def canonical_name(name: str) -> str:
 
 def cover_names(names: SupportsGetItem[int, str], kinds: SupportsGetItem[int, SupportsIndex]) -> list[tuple[str, list[int]]]:
     """
-    Returns name patterns for the rules of a recipe. Tensors with the same initializer share rules.
+    Returns name patterns for the rules of a recipe, in order. All tensors of a rule have the same initializer.
 
     `names[i]` is the name of a tensor, and `kinds[i]` is a number for its initializer: equal numbers mean equal
     initializers. Each pattern is returned with the indices of the names to which its rule applies.

@@ -23,9 +23,9 @@ pub struct TruncNormal {
 /// The bounds are **absolute**, as in torch. With `std = 0.02`, for example, the default bounds -2 and 2 are at 100
 /// sigma and have no effect.
 ///
-/// A bound may be infinite. An infinite bound is an error only if two conditions hold: the algorithm is rejection (only
-/// on the torch stream), and a value of N(mean, std^2) is between the bounds with a probability of 0.3 or less.
-/// Rejection then draws uniform proposals between the bounds.
+/// The lower bound may be -infinity, and the upper bound may be infinity. Such a bound is an error only if two
+/// conditions hold: the algorithm is rejection (only on the torch stream), and a value of N(mean, std^2) is between the
+/// bounds with a probability of 0.3 or less. Rejection then draws uniform proposals between the bounds.
 ///
 /// The truncation reduces the standard deviation of the values. With bounds at +-2 sigma, for example, the values have
 /// the standard deviation `0.8796 * std`. [`Plan::std`] returns the standard deviation after the truncation.

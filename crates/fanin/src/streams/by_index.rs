@@ -156,9 +156,9 @@ fn fill_narrow<E: Element>(
     slice: RegionSlice<'_>,
     out: &mut [E],
 ) {
-    /// The number of values in the buffer: a multiple of the group size (see [`GROUP_32`]). All values of a group of a
-    /// whole tensor are therefore computed in the same buffer. Sequential sources need a common buffer, because they
-    /// can produce the words of a group only once. They fill only whole tensors.
+    /// The number of values that are computed at a time: a multiple of the group size (see [`GROUP_32`]). All values of
+    /// a group of a whole tensor are therefore computed together. This is necessary for sequential sources, because
+    /// they can produce the words of a group only once. Sequential sources fill only whole tensors.
     const BUFFER: usize = 2048;
     const { assert!(BUFFER.is_multiple_of(GROUP_32)) };
     if let Distribution::Uniform { low, high } = distribution

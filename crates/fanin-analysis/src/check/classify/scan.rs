@@ -138,9 +138,9 @@ impl<'a> Scan<'a> {
         Ok(self.first_column.get(..rows).map(|column| [product(column, column), 0.0]))
     }
 
-    /// Reads and returns the values of the first row: the values with index 0 along axis 0. If the first row has more
-    /// than 65,536 values, only the start of the row is read: at most 65,536 values, or all values with index 0 along
-    /// axis 1 if there are more of them. The tensor must have at least two axes.
+    /// Reads and returns the values of the first row: the values with index 0 along axis 0. If the row has more than
+    /// 65,536 values, only the values of the first indices along axis 1 are read: at most 65,536 values. If index 0
+    /// along axis 1 alone has more values, exactly its values are read. The tensor must have at least two axes.
     ///
     /// # Errors
     /// Returns an error if the file cannot be read.

@@ -39,8 +39,8 @@ const MIN_VALUES: usize = 256;
 const MAX_COMPARED: usize = 400;
 
 /// The largest number of candidate steps that are tried for a tensor. If there are more candidates, the origin is
-/// [`Origin::Unknown`]. For uniform values, each candidate is the smallest magnitude of the tensor, divided by an
-/// integer. In a small tensor, even the smallest magnitude may be a large multiple of the step, so many integers are
+/// [`Origin::Unknown`]. For uniform values, each candidate is one of the smallest magnitudes of the tensor, divided by
+/// an integer. In a small tensor, even the smallest magnitude may be a large multiple of the step, so many integers are
 /// possible.
 const MAX_STEPS: u64 = 2048;
 

@@ -35,8 +35,9 @@ thread for each core. Fills of 2^25 values or more use fanin's own pool on Linux
 - `Monitor` measures activations, gradients and updates during training.
 
 Ctrl-C interrupts a long fill within a few hundredths of a second. Some elements of the tensor then have new values, and
-the others keep their old values. The generator has its state from before the call, except after `orthogonal_` and after
-deferred fills.
+the others keep their old values. The generator has its state from before the call. There are two exceptions. If Ctrl-C
+interrupts the matrix factorization of `orthogonal_`, the tensor is unchanged, and the generator has advanced. If Ctrl-C
+interrupts deferred fills (see `fast_init`), the generator has its state from after all of these fills.
 """
 
 from torch.nn import init as _torch

@@ -110,7 +110,8 @@ def _scale(model: nn.Module, batch: Any, layers: dict[str, nn.Module], tolerance
 
     `shared` contains the names of layers that are called several times in a forward pass. A layer that is not in
     `shared` is scaled in its first call. If this layer is called again, its name is added to `shared`. After the pass,
-    all layers in `shared` are scaled. So a layer that is added in this pass is scaled twice.
+    the layers in `shared` are scaled. So a layer that is added in this pass can be scaled twice. A layer is not scaled
+    if its variance is close enough to 1 (see `tolerance`).
 
     The returned variance of a layer is computed over the outputs of all its calls. These outputs are measured after the
     scaling in the first call, but before the scaling after the pass.

@@ -44,8 +44,8 @@ struct End {
 
 impl End {
     /// Returns `P(X < x)` if `self` is the lower end of the interval, and `P(X > x)` if `self` is the upper end (see
-    /// [`Quantile32`]). Here x is the value of the random word. The probability never decreases as the position of the
-    /// word, counted from the end `self` (see [`End`]), increases.
+    /// [`Quantile32`]). Here x is the value of the random word. A word with a larger position, counted from the end
+    /// `self` (see [`End`]), never gives a smaller probability.
     #[inline(always)]
     fn tail_at<F: SimdF32>(self, word: F::Bits, word_mass: f32) -> F {
         let position = word.xor(F::Bits::splat(self.flip)).convert_unsigned();

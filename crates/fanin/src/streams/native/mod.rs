@@ -23,7 +23,7 @@
 //! tensors of all other types.
 //!
 //! # Words
-//! A Philox block consists of four words. Sixteen blocks form a **group**. Divisions of indices round down.
+//! A Philox block consists of four words. Sixteen Philox blocks form a **group**. Divisions of indices round down.
 //!
 //! An f32 value takes one word. The value at index i is in group `i / 64`. With `o = i mod 64`, the value comes from
 //! word `o / 16` of Philox block `16 * (i / 64) + o mod 16`.
@@ -64,7 +64,7 @@
 //! `q = ((w' + 2^29) mod 2^32) / 2^30`, rounded down. The remainder of the angle is `(s(d) + 1/2) * (2 * pi / 2^32)`
 //! with `d = (w' - 2^30 * q) mod 2^32`.
 //!
-//! f64: words 0 and 1 of a Philox block (W) give the radius, with `u = min(W + 1/2, 2^64 - 2^11) / 2^64`. Words 2 and 3
+//! f64: words 0 and 1 (W) of a Philox block give the radius, with `u = min(W + 1/2, 2^64 - 2^11) / 2^64`. Words 2 and 3
 //! (W') give the angle `t = 2 * pi * (W' + 1/2) / 2^64`. Let `high` and `low` be the words of W'. The number of quarter
 //! turns is `q = (high + 2^29) / 2^30`, rounded down. The remainder of the angle is
 //! `fma(high - 2^30 * q, 2^32, low + 1/2) * (2 * pi / 2^64)`. The cosine gives the value that belongs to words 0 and 1,

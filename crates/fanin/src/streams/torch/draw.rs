@@ -18,7 +18,7 @@ impl Torch {
     ///   passes that the values of the part need.
     ///
     /// Returns the number of words by which the generator has advanced. This number does not include the words of
-    /// values that torch draws one by one (see [`ByGroups`]), because no caller needs their number.
+    /// values that torch draws one by one (see [`ByGroups`]), because no caller needs the number of these words.
     ///
     /// # Panics
     /// Panics if `distribution` is not uniform, normal, sparse or truncated normal.

@@ -36,9 +36,9 @@ pub(super) trait Trial<W: Wide>: Sync {
     /// Returns the estimated time to draw one value, including its rejected proposals.
     fn cost(&self) -> Cost;
 
-    /// Returns the start of each sequence of random words in a pass. The start is the number of words of the pass
-    /// before the sequence. A pass draws one proposal for each element. Normal proposals take words from one sequence.
-    /// Uniform proposals take words from two: the words of all proposals, and then the words of all acceptance tests.
+    /// Returns the position of the first word of each sequence of random words in a pass. Positions are counted in
+    /// words from the first word of the pass. A pass draws one proposal for each element. Normal proposals have one
+    /// sequence. Uniform proposals have two: first the words of all proposals, then the words of all acceptance tests.
     fn sequences(&self) -> Vec<u64>;
 
     /// Draws the proposals of the first pass over `slice`, and writes them to `out`. Appends the position in `out`

@@ -154,5 +154,4 @@ def _difference(tensor: Tensor, key: str, stored: Tensor) -> Difference | None:
     differing = (tensor != expected) & ~(tensor.isnan() & expected.isnan()) if tensor.dtype.is_floating_point else tensor != expected
     if not differing.any():
         return None
-    name = "" if key is None else f"{key} of the checkpoint"
-    return Difference(key, differing, tensor.clone(), f"compared with {name}")
+    return Difference(key, differing, tensor.clone(), f"compared with {key} of the checkpoint")

@@ -53,10 +53,10 @@ class Recorder:
     steps. The own change is the effect of the updates of the module's own parameters. In contrast, the *change*
     h_t - h_0 of the output also depends on changes of the input. Own changes of containers are not measured.
 
-    Attention logits are measured in another way: f is the module that computes queries, keys and logits, and only one
-    component of the logits' own change is measured. This is the component along the gradient of the loss with respect
-    to the logits. In narrow models, the other components are mostly random. The gradient is that of the first training
-    step in which the gradient is not 0.
+    The own change of attention logits is measured in another way. f is the module that computes queries, keys and
+    logits, and only one component of the own change is measured: the component along the gradient of the loss with
+    respect to the logits. In narrow models, the other components are mostly random. The gradient is that of the first
+    training step in which the gradient is not 0.
     """
 
     def __init__(self, model: nn.Module):

@@ -20,9 +20,9 @@ def measure(module: nn.RNNBase, name: str, inputs: list[Tensor]) -> list[Recurre
     """Measures how the gradient changes along the time steps of each layer of a recurrent module.
 
     In a bidirectional module, only the forward direction of the first layer is measured. For each layer, autograd
-    computes the gradient of a random projection of the layer's last hidden state. So the gradient does not depend on
-    the loss or on later layers. Packed or unbatched sequences, fewer than 3 steps, and modules with `proj_size` are not
-    measured.
+    differentiates a random projection of the layer's last hidden state with respect to the states of all time steps. So
+    the gradient does not depend on the loss or on later layers. Packed or unbatched sequences, fewer than 3 steps, and
+    modules with `proj_size` are not measured.
     """
     if not inputs or inputs[0].dim() != 3 or module.proj_size:
         return []

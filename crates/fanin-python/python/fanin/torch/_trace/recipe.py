@@ -107,8 +107,8 @@ def _rule(trace: InitTrace, tensor: TracedTensor, layers: int | None) -> Rule:
 def _spec(recorder: Recorder, history: History) -> tuple[Spec, str] | None:
     """Returns a spec for the values of a tensor, and the text of a CHECK comment.
 
-    The text lists the later writes to the tensor that the spec does not include. The text is empty if the spec includes
-    all writes. Returns None if no spec describes the values.
+    The spec describes the last write to the whole tensor, and can include later writes. The text lists the later writes
+    that the spec does not include. The text is empty if there are none. Returns None if no spec describes the values.
     """
     left = history.left
     if not left or not left[0].is_whole:
