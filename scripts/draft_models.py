@@ -82,7 +82,10 @@ def timm_model(name: str) -> Callable[[], nn.Module]:
 
 
 def held_out_transformers() -> Iterator[str]:
-    """Yields one model class of each package that has no class in `TRANSFORMERS`, in random order with a fixed seed."""
+    """Yields one model class for each model type of transformers that is not in `TRANSFORMERS`.
+
+    The order is random, with a fixed seed.
+    """
     used = {name.split(".")[0] for name in TRANSFORMERS}
     by_package: dict[str, list[str]] = {}
     for name, _ in transformers_classes():

@@ -1,5 +1,6 @@
 //! Produces the values of a checkpoint's tensors. Values are drawn from a stream, copied from another checkpoint, or
-//! computed from a replay. An integer tensor can also be `arange` or constant.
+//! computed from a replay (a recording of torch's writes to the tensors). An integer tensor can also be `arange` or
+//! constant.
 
 use std::ops::Range;
 

@@ -297,8 +297,8 @@ impl Steps {
 }
 
 /// Returns the origin of a tensor's values. The argument `agreements` is the list that [`angles`] or
-/// [`Steps::agreements`] returned for the tensor. These functions return a list only if some of the values are
-/// unchanged.
+/// [`Steps::agreements`] returned for the tensor. These functions return a list only if some values are still as they
+/// were drawn.
 fn verdict(agreements: &[Agreement]) -> Origin {
     // Half of the changed values have a negative cosine: they are more than a quarter of a step from every multiple.
     // Because of rounding, about 1 % of the unchanged values have one too.

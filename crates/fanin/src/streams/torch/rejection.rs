@@ -68,10 +68,9 @@ struct Drawn {
     later_passes: u64,
     /// A copy of the generator at the end of the last pass. `None` if no pass after the first one was needed.
     after_last: Option<Mt19937>,
-    /// A copy of the generator, and the position of its next word. The next word follows the last word that the
-    /// partition takes in the first pass. The position is counted in words from the first word of the last sequence of
-    /// words (see [`Trial::sequences`]). `None` if the caller of [`Torch::reject`] drew the first pass: the field
-    /// `engine` of [`Torch`] is then already past the first pass.
+    /// A copy of the generator after the first pass over the partition, and the position of this copy: the number of
+    /// words since the start of the last sequence of words (see [`Trial::sequences`]). `None` if the caller of
+    /// [`Torch::reject`] drew the first pass.
     after_first: Option<(Mt19937, u64)>,
 }
 
