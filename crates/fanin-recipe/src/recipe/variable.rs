@@ -21,7 +21,8 @@ use crate::text::counted;
 /// - `weight_fan_in`, `weight_fan_out`: for a bias, the fans of the weight in the same module;
 /// - `layer`: the index of the layer, a number in the parameter's name.
 ///
-/// A recipe can define only `layer`, and only by the text around its number: `layer = "encoder.layer.{}"`.
+/// Of these variables, a recipe can define only `layer`. The definition is the part of the name that contains the number,
+/// with `{}` in place of the number: `layer = "encoder.layer.{}"`.
 pub(super) const PARAMETER_VARIABLES: [&str; 5] =
     ["fan_in", "fan_out", "weight_fan_in", "weight_fan_out", "layer"];
 

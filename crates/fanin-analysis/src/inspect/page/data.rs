@@ -49,9 +49,10 @@ pub(super) struct Data {
     max: Vec<Option<f64>>,
     /// For each tensor, the number of its zeros. `None` if fanin cannot read values of the tensor's type.
     zeros: Vec<Option<u64>>,
-    /// The number of NaN and the number of infinite values of a tensor.
+    /// For each tensor with NaN or infinite values (the key is the tensor's number): the counts of both.
     non_finite: BTreeMap<usize, [u64; 2]>,
-    /// The outliers of a tensor: the index of each outlier, such as `[3, 0]`, and its value.
+    /// For each tensor with outliers (the key is the tensor's number): the index of each outlier, such as `[3, 0]`, and
+    /// its value.
     outliers: BTreeMap<usize, Vec<(String, f64)>>,
     /// For each tensor, the number of values in the highest bar of its measured and planned histograms, at least 1.
     top: Vec<f64>,

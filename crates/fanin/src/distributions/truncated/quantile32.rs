@@ -54,7 +54,7 @@ impl End {
 }
 
 /// The method that computes the smaller of the tail probabilities `p = P(X < x)` and `1 - p = P(X > x)`. Here x is the
-/// value of a random 32-bit word (see [`Quantile32`]).
+/// value that is computed from a random 32-bit word (see [`Quantile32`]).
 #[derive(Debug, Clone, Copy)]
 enum SmallerTail {
     /// Computes only the tail probability at the nearer end of the interval: the end for which the random word has the

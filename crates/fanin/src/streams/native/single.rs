@@ -26,7 +26,7 @@ pub(in crate::streams) struct PreparedSingle {
     drawn: Drawn,
 }
 
-/// The source from which the values of a plan are computed.
+/// How the values of a plan are computed: from words of a generator, or from the values of another plan.
 #[derive(Debug, Clone)]
 enum Drawn {
     /// Each value is computed from words of this generator. The index of the value determines which words are used.
