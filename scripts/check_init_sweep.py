@@ -123,7 +123,7 @@ def transformers_classes() -> Iterator[tuple[str, type]]:
             yield f"{info.name}.{found.__name__}", found
 
 
-def transformers_build(model: type, largest: int) -> Callable[[], nn.Module]:
+def transformers_build(model: type, largest: int = LARGEST) -> Callable[[], nn.Module]:
     """Returns a function that builds a small instance of `model`, a model class of transformers.
 
     Raises ValueError if no model with at most `largest` parameters can be built.
@@ -148,7 +148,7 @@ def transformers_build(model: type, largest: int) -> Callable[[], nn.Module]:
     raise ValueError("; ".join(dict.fromkeys(errors)))
 
 
-def timm_builds(count: int, largest: int) -> Iterator[tuple[str, Callable[[], nn.Module]]]:
+def timm_builds(count: int, largest: int = LARGEST) -> Iterator[tuple[str, Callable[[], nn.Module]]]:
     """Yields up to `count` architectures of timm with at most `largest` parameters, one from each module that defines models."""
     import timm
 

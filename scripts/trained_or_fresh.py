@@ -223,7 +223,7 @@ def fresh_models(count):
     # Matrices with fewer than 64 rows or columns are too small for most tests.
     sweep.SIZES = [(matches, size * 3 if size in (32, 64) else size) for matches, size in sweep.SIZES]
     timm = count // 3
-    for name, build in sweep.timm_builds(timm, sweep.LARGEST):
+    for name, build in sweep.timm_builds(timm):
         torch.manual_seed(0)
         yield name, build()
     seen = set()
@@ -234,7 +234,7 @@ def fresh_models(count):
         if family in seen:
             continue
         try:
-            build = sweep.transformers_build(model, sweep.LARGEST)
+            build = sweep.transformers_build(model)
             torch.manual_seed(0)
             built = build()
         except Exception:

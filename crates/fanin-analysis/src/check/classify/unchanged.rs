@@ -40,7 +40,7 @@ const MAX_COMPARED: usize = 400;
 
 /// The largest number of candidate steps that are tried for a tensor. If there are more candidates, the origin is
 /// [`Origin::Unknown`]. For uniform values, each candidate is one of the smallest magnitudes of the tensor, divided by
-/// an integer. In a small tensor, even the smallest magnitude may be a large multiple of the step, so many integers are
+/// an integer. In a small tensor, the smallest magnitude may be a large multiple of the step. Many integers are then
 /// possible.
 const MAX_STEPS: u64 = 2048;
 
@@ -151,8 +151,8 @@ fn multiples(values: &[f64], width: usize, step: f64) -> Option<Vec<Agreement>> 
 /// first half and a value of the second half. An incomplete last group has no pairs. Leaves out pairs of two zeros, as
 /// in the row of a padding token, and pairs whose values are in different rows.
 fn pairs(values: &[f64], width: usize, distance: usize) -> impl Iterator<Item = (usize, f64, f64)> {
-    let of_group = move |(number, group)| {
-        let (first, second): (&[f64], &[f64]) = <[f64]>::split_at(group, distance);
+    values.chunks_exact(2 * distance).enumerate().flat_map(move |(number, group)| {
+        let (first, second) = group.split_at(distance);
         let start = number * 2 * distance;
         let (row, column) = (start / width, start % width);
         let is_in_row = column + 2 * distance <= width;
@@ -162,8 +162,7 @@ fn pairs(values: &[f64], width: usize, distance: usize) -> impl Iterator<Item = 
             let row = row_of(k);
             (row == row_of(k + distance) && (*x != 0.0 || *y != 0.0)).then_some((row, *x, *y))
         })
-    };
-    values.chunks_exact(2 * distance).enumerate().flat_map(of_group)
+    })
 }
 
 /// Returns how close the angles of pairs of values are to multiples of `2 pi / 2^24`. The angle of a pair `r cos t` and

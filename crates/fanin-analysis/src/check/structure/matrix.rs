@@ -14,9 +14,6 @@ pub(crate) const MIN_VALUES: usize = 64;
 pub(super) const SHORT: usize = 4096;
 
 /// The number of partial sums in a group. Separate sums allow the compiler to vectorize the loop.
-///
-/// Scalar products have two groups of partial sums, so that an addition need not wait for the previous one. Each group
-/// is a separate variable, so that the compiler keeps it in registers.
 pub(super) const LANES: usize = 16;
 
 /// The bits of a standardized value, rounded to bf16 to save memory.
@@ -72,27 +69,15 @@ vectorized! {
 pub(super) fn inlined_dot(a: &[f32], b: &[f32]) -> f64 {
     let mut sum = 0.0;
     for (a, b) in a.chunks(SHORT).zip(b.chunks(SHORT)) {
-        let (mut first, mut second) = ([0f32; LANES], [0f32; LANES]);
+        let mut lanes = [0f32; LANES];
         let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<LANES>(), b.as_chunks::<LANES>());
-        let ((pairs, last), (b_pairs, b_last)) = (a.as_chunks::<2>(), b.as_chunks::<2>());
-        for ([a, a_next], [b, b_next]) in pairs.iter().zip(b_pairs) {
+        for (a, b) in a.iter().zip(b) {
             for k in 0..LANES {
-                first[k] += a[k] * b[k];
+                lanes[k] += a[k] * b[k];
             }
-            for k in 0..LANES {
-                second[k] += a_next[k] * b_next[k];
-            }
-        }
-        for (a, b) in last.iter().zip(b_last) {
-            for k in 0..LANES {
-                first[k] += a[k] * b[k];
-            }
-        }
-        for k in 0..LANES {
-            first[k] += second[k];
         }
         let rest: f32 = a_rest.iter().zip(b_rest).map(|(x, y)| x * y).sum();
-        sum += f64::from(first.iter().sum::<f32>() + rest);
+        sum += f64::from(lanes.iter().sum::<f32>() + rest);
     }
     sum
 }
@@ -100,6 +85,8 @@ pub(super) fn inlined_dot(a: &[f32], b: &[f32]) -> f64 {
 /// Returns the scalar product of a row of rounded values and a vector. All products are added in f32.
 #[inline(always)]
 pub(super) fn rounded_dot(row: &[Rounded], vector: &[f32]) -> f32 {
+    // With two groups of partial sums, an addition need not wait for the previous one. Each group is a separate
+    // variable, so that the compiler keeps it in registers.
     let (mut first, mut second) = ([0f32; LANES], [0f32; LANES]);
     let ((a, a_rest), (b, b_rest)) = (row.as_chunks::<LANES>(), vector.as_chunks::<LANES>());
     let ((pairs, last), (b_pairs, b_last)) = (a.as_chunks::<2>(), b.as_chunks::<2>());

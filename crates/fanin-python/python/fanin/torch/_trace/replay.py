@@ -272,14 +272,12 @@ def constant_step(tensor: Tensor) -> dict[str, Any] | None:
     if not tensor.numel():
         return None
     first = tensor.flatten()[0]
-    if tensor.dtype.is_floating_point:
-        # 0.0 and -0.0 are equal here. `_differences` reports a tensor that has both.
-        equal = bool((tensor == first).all())
-        return {"fill": str(specs.Spec("constant", {"val": first.item()}))} if equal else None
-    if tensor.dtype.is_complex:
-        return None if tensor.any() else {"fill": str(specs.Spec("constant", {"val": 0}))}
-    if bool((tensor == first).all()):
-        return {"fill": str(specs.Spec("constant", {"val": int(first)}))}
+    # 0.0 and -0.0 are equal here. `_differences` reports a tensor that has both.
+    if bool((tensor == first).all()) and (first == 0 or not tensor.dtype.is_complex):
+        value = first.item() if tensor.dtype.is_floating_point else int(first.item().real)
+        return {"fill": str(specs.Spec("constant", {"val": value}))}
+    if tensor.dtype.is_floating_point or tensor.dtype.is_complex:
+        return None
     if tensor.ndim and tensor.dtype != torch.bool and tensor.shape[-1] - 1 <= torch.iinfo(tensor.dtype).max:
         count = torch.arange(tensor.shape[-1], dtype=tensor.dtype, device="cpu").expand(tensor.shape)
         if torch.equal(tensor, count):
